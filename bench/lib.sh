@@ -1,0 +1,100 @@
+# bench/lib.sh: sourced by the benchmarks. Sets up the installed peers on their own sockets and roots below $W, and takes them down again.
+# A figure is a median of runs that alternate between the programs; only ratios mean something on a shared machine.
+# shellcheck shell=bash
+set -euo pipefail
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+BIN=$top/build/bin
+W=$(mktemp -d "${TMPDIR:-/var/tmp}/skiff-bench.XXXXXX")
+pids=()
+undo=()
+# shellcheck disable=SC2317  # run by the trap
+bench_cleanup() {
+	trap - EXIT
+	local i
+	for ((i = ${#undo[@]} - 1; i >= 0; i--)); do eval "${undo[i]}" >/dev/null 2>&1 || :; done
+	for ((i = ${#pids[@]} - 1; i >= 0; i--)); do
+		kill "${pids[i]}" 2>/dev/null || :
+		wait "${pids[i]}" 2>/dev/null || :
+	done
+	for i in 1 2 3; do
+		awk -v w="$W/" 'index($5, w) == 1 {print $5}' /proc/self/mountinfo | sort -r | xargs -r -n 1 umount -l 2>/dev/null || :
+		rm -rf "$W" 2>/dev/null && break
+		sleep 1
+	done
+}
+trap bench_cleanup EXIT
+trap 'exit 130' INT TERM
+have() { command -v "$1" >/dev/null 2>&1; }
+say() { printf '\n== %s\n' "$*"; }
+
+# crun refuses the hybrid layout until hugetlb has a v1 hierarchy
+bench_crun_ready() {
+	have crun || return 1
+	if [ -d /sys/fs/cgroup/unified ] && ! grep -q 'cgroup .*hugetlb' /proc/self/mountinfo; then
+		mkdir -p "$W/hugetlb"
+		mount -t cgroup -o hugetlb none "$W/hugetlb" && undo+=("umount '$W/hugetlb'")
+	fi
+}
+# A bundle whose process is a static `true`; the default `runc spec` otherwise.
+bench_bundle() { # dir
+	mkdir -p "$1/rootfs/bin"
+	printf 'int main(void) { return 0; }\n' >"$W/true.c"
+	gcc -O2 -static -o "$1/rootfs/bin/true" "$W/true.c"
+	runc spec --bundle "$1"
+	jq '.process.terminal = false | .process.args = ["/bin/true"]' "$1/config.json" >"$1/c" && mv "$1/c" "$1/config.json"
+	# no right to raise rlimits here: keep the caller's
+	[ "$(ulimit -Hn)" -ge 1024 ] 2>/dev/null || jq 'del(.process.rlimits)' "$1/config.json" >"$1/c" && [ -s "$1/c" ] && mv "$1/c" "$1/config.json"
+	rm -f "$1/c"
+}
+bench_podman() { # "$@" = podman arguments
+	CONTAINERS_CONF="$W/containers.conf" CONTAINERS_REGISTRIES_CONF="$W/registries.conf" podman --root "$W/podman/root" --runroot "$W/podman/run" \
+		--tmpdir "$W/podman/tmp" --storage-driver "${PODMAN_DRIVER:-overlay}" --cgroup-manager cgroupfs --events-backend file "$@"
+}
+bench_podman_setup() {
+	have podman || return 1
+	mkdir -p "$W/podman"
+	cat >"$W/containers.conf" <<C
+[containers]
+default_ulimits = ["nofile=$(ulimit -Sn):$(ulimit -Hn)", "nproc=$(ulimit -Su):$(ulimit -Hu)"]
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+runtime = "${PODMAN_RUNTIME:-crun}"
+C
+	printf 'unqualified-search-registries = []\n' >"$W/registries.conf"
+	undo+=("bench_podman rm -fa" "umount -l $W/podman/root/overlay")
+}
+bench_wait_socket() { for _ in $(seq 100); do [ -S "$1" ] && return 0; sleep 0.1; done; echo "no socket $1" >&2; tail -n 5 "$2" >&2; return 1; }
+bench_containerd() {
+	have containerd || return 1
+	mkdir -p "$W/ctd"
+	cat >"$W/ctd/config.toml" <<C
+version = 2
+root = "$W/ctd/root"
+state = "$W/ctd/state"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+  address = "$W/ctd/sock"
+C
+	containerd --config "$W/ctd/config.toml" >"$W/ctd/log" 2>&1 &
+	pids+=($!)
+	bench_wait_socket "$W/ctd/sock" "$W/ctd/log"
+}
+bench_docker() {
+	have dockerd || return 1
+	bench_containerd_started=${bench_containerd_started:-}
+	[ -S "$W/ctd/sock" ] || bench_containerd
+	mkdir -p "$W/docker"
+	dockerd --host "unix://$W/docker/sock" --data-root "$W/docker/root" --exec-root "$W/docker/run" --pidfile "$W/docker/pid" \
+		--containerd "$W/ctd/sock" --bridge none --iptables=false --ip6tables=false --storage-driver overlay2 \
+		--exec-opt native.cgroupdriver=cgroupfs ${REGISTRY:+--insecure-registry "$REGISTRY"} >"$W/docker/log" 2>&1 &
+	pids+=($!)
+	bench_wait_socket "$W/docker/sock" "$W/docker/log"
+}
+docker_() { DOCKER_CONFIG="$W/docker/cfg" docker -H "unix://$W/docker/sock" "$@"; }
+skiff_() { "$BIN/skiff" --root "$W/skiff/lib" --run-root "$W/skiff/run" "$@"; }
+# Prints a table from hyperfine's JSON: name, median ms, ratio to the first.
+bench_table() {
+	jq -r '(.results[0].median) as $b | .results[] | [.command, (.median*100000|round/100), (.stddev*100000|round/100), ((.median/$b)*100|round/100)] | @tsv' "$1" |
+		awk -F'\t' 'BEGIN{printf "%-28s %10s %10s %8s\n","","median ms","stddev ms","x first"} {printf "%-28s %10.2f %10.2f %8.2f\n",$1,$2,$3,$4}'
+}

@@ -1,0 +1,75 @@
+/* base/limits.h -- the single list of named limits. Each input that skiff does not control has one here, with
+ * its reason; each has a unit test that goes one over. Sizes in bytes, times in milliseconds. */
+#pragma once
+
+/* --- documents --- */
+#define SKF_MAX_JSON_DEPTH 64                  /* config.json needs 7, image configs 6 */
+#define SKF_MAX_SPEC_BYTES (4u << 20)          /* config.json; Kubernetes writes < 100 KB */
+#define SKF_MAX_STATE_BYTES (5u << 20)         /* state.json holds annotations of the spec */
+#define SKF_MAX_MANIFEST_BYTES (4u << 20)      /* distribution-spec: registries should accept 4 MiB */
+#define SKF_MAX_CONFIG_BLOB_BYTES (8u << 20)   /* image config; history makes it larger than the manifest */
+#define SKF_MAX_DOCKER_CONFIG_BYTES (1u << 20) /* ~/.docker/config.json */
+#define SKF_MAX_OBJECT_BYTES (1u << 20)        /* one of our own small JSON files */
+#define SKF_MAX_ARENA_DOC (64u << 20)          /* memory of one decoded document */
+#define SKF_MAX_SECCOMP_BYTES (2u << 20)       /* one seccomp profile */
+#define SKF_MAX_SECCOMP_INSNS 32768            /* kernel: BPF_MAXINSNS is 4096 per program; summed limit 32768 */
+
+/* --- images --- */
+#define SKF_MAX_LAYERS 500                     /* the kernel's overlay limit */
+#define SKF_MAX_INDEX_MANIFESTS 1000
+#define SKF_MAX_TAR_PATH 4096                  /* PATH_MAX */
+#define SKF_MAX_TAR_DEPTH 255                  /* components of one path */
+#define SKF_MAX_XATTR_BYTES 65536              /* kernel: XATTR_SIZE_MAX */
+#define SKF_MAX_XATTRS 256                     /* per entry */
+#define SKF_MAX_LAYER_ENTRIES 5000000          /* inodes of one layer */
+#define SKF_MAX_LAYER_BYTES (1ull << 40)       /* unpacked bytes of one layer */
+#define SKF_MAX_LAYER_RATIO 2000               /* unpacked : compressed, after the first 256 MiB */
+#define SKF_MAX_REF_BYTES 512                  /* registry/repository:tag@digest */
+#define SKF_MAX_TAG_BYTES 128                  /* distribution-spec */
+#define SKF_MAX_REPO_BYTES 255
+
+/* --- registry --- */
+#define SKF_MAX_HTTP_HEADER 65536
+#define SKF_MAX_TOKEN_BYTES (256u << 10)       /* a token answer */
+#define SKF_MAX_CHALLENGE_BYTES 8192           /* one WWW-Authenticate header */
+#define SKF_MAX_REDIRECTS 5
+#define SKF_HTTP_CONNECT_MS 15000
+#define SKF_HTTP_STALL_MS 30000                /* no byte for so long ends a transfer */
+#define SKF_HTTP_RETRIES 4
+#define SKF_MAX_RETRY_AFTER_MS 60000
+
+/* --- containers --- */
+#define SKF_ID_LEN 64                          /* hex digits */
+#define SKF_MAX_OCI_ID_BYTES 1024              /* skiff-oci accepts ids of other engines */
+#define SKF_MAX_NAME_BYTES 128
+#define SKF_MAX_ENV 65536                      /* variables */
+#define SKF_MAX_ARGS 65536
+#define SKF_MAX_MOUNTS 4096
+#define SKF_MAX_RLIMITS 16
+#define SKF_MAX_IDMAPS 340                     /* kernel: UID_GID_MAP_MAX_EXTENTS */
+#define SKF_MAX_DEVICES 4096
+#define SKF_MAX_GIDS 65536                     /* kernel: NGROUPS_MAX */
+#define SKF_MAX_PRESERVE_FDS 16384
+#define SKF_MAX_PASSWD_BYTES (16u << 20)       /* T14: /etc/passwd and /etc/group of an image */
+#define SKF_MAX_PASSWD_LINE 65536
+#define SKF_MAX_SYMLINK_DEPTH 40               /* the kernel's */
+#define SKF_MAX_SUMMARY_BYTES 4000             /* DESIGN 7.7 */
+#define SKF_MAX_EVENT_BYTES 4095               /* one O_APPEND write */
+
+/* --- wire --- */
+#define SKF_MAX_RECORD (128u << 10)            /* one SOCK_SEQPACKET record; default wmem is 208 KB */
+#define SKF_MAX_RECORD_FDS 32                  /* fds in one record; the kernel's limit is 253 */
+#define SKF_MAX_MONITOR_CLIENTS 64
+
+/* --- logs --- */
+#define SKF_LOG_LINE 16384                     /* docker cuts a log entry at 16 KiB and marks it partial */
+
+/* --- waits: no wait on the kernel, a hook or a peer is endless --- */
+#define SKF_HELLO_MS 2000                      /* a monitor answers */
+#define SKF_START_MS 60000                     /* a container start without hooks */
+#define SKF_STOP_DEFAULT_S 10                  /* docker's default of `stop -t` */
+#define SKF_KILL_WAIT_MS 10000                 /* after SIGKILL until the tasks are gone */
+#define SKF_CGROUP_RM_MS 5000                  /* rmdir answers EBUSY until the last task is reaped */
+#define SKF_HOOK_DEFAULT_MS 300000             /* a hook that names no timeout */
+#define SKF_LOCK_MS 30000                      /* container lock */
+#define SKF_DRAIN_MS 2000                      /* stdio after init's exit, when somebody else holds the pipe */

@@ -1,0 +1,31 @@
+/* launch/wire.h -- what engine and skiff-launch say to each other over the socketpair that is fd 3 of launch.
+ *
+ * argv is only {"skiff-launch", "start"|"exec"}; everything else is in one request record (base/record.h), answered by exactly one
+ * STARTED or FAILED record. After STARTED launch becomes the monitor, which keeps the socket when SKF_LAUNCH_KEEP is set, sends one EXITED record
+ * when the process has ended and its output is drained, and closes it. A closed socket without EXITED means the monitor died (137).
+ *
+ * START   u32 flags, str id, str root ("/var/lib/skiff"), str run_root ("/run/skiff"), u32 tty rows, u32 tty cols, str reaper (absolute path of
+ *         `skiff`, spawned as `skiff --root R --run-root S system reap ID` after exit; "" : the peer on the socket reaps)
+ *         fds: with SKF_LAUNCH_STDIN/OUT/ERR the pipe ends that the monitor copies from/to, in this order
+ * EXEC    u32 flags, str id, str root, str run_root, str exec_id ("" : no session directory), str process_json (runtime-spec process object),
+ *         u32 rows, u32 cols, u32 detach;  fds as START
+ * STARTED u32 pid, u64 start_time
+ * FAILED  err
+ * EXITED  u32 exit_code (128+signal), u32 signal, u32 oom_killed, u64 finished_ns
+ * RESIZE  u32 rows, u32 cols        (engine -> monitor, any time after STARTED)
+ * SIGNAL  u32 signal                (engine -> monitor: to the process)
+ * Numbers are frozen from the first release; fields are only ever appended. */
+#pragma once
+#include "base/fwd.h"
+
+enum skf_launch_type {
+	SKF_LAUNCH_START = 1, SKF_LAUNCH_EXEC = 2, SKF_LAUNCH_STARTED = 3, SKF_LAUNCH_FAILED = 4, SKF_LAUNCH_EXITED = 5,
+	SKF_LAUNCH_RESIZE = 6, SKF_LAUNCH_SIGNAL = 7
+};
+enum {
+	SKF_LAUNCH_STDIN = 1, SKF_LAUNCH_STDOUT = 2, SKF_LAUNCH_STDERR = 4,
+	SKF_LAUNCH_KEEP = 8,   /* foreground: keep the socket, report EXITED */
+	SKF_LAUNCH_TTY = 16    /* exec with a terminal (start takes it from config.json) */
+};
+#define SKF_LAUNCH_VERSION 1
+#define SKF_LAUNCH_FD 3

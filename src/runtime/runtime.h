@@ -1,0 +1,110 @@
+/* runtime/runtime.h -- the OCI runtime as a library: create, start, exec, kill, delete, state. Used in-process by skiff-oci and
+ * skiff-launch: no globals, no exit, errors as values. Every function blocks on the kernel at most for the named time-outs of
+ * base/limits.h. The caller has no threads. Clauses: runtime-spec runtime.md "Lifecycle", config.md, config-linux.md.
+ *
+ * State of a container: <root>/<id>/{state.json,journal,exec.fifo}, directory mode 0700. <id>/ is made first, the journal is written before each
+ * resource that the kernel does not clean up (docs/formats.md), state.json last; so delete --force works from the journal alone. */
+#pragma once
+#include "base/fwd.h"
+#include "oci/spec.h"
+#include "sys/cgroup.h"
+
+enum skf_rt_cgroup_manager { SKF_RT_CGROUPFS = 0, SKF_RT_SYSTEMD, SKF_RT_CG_DISABLED };
+enum skf_rt_status { SKF_RT_CREATING, SKF_RT_CREATED, SKF_RT_RUNNING, SKF_RT_PAUSED, SKF_RT_STOPPED };
+const char *skf_rt_status_name(enum skf_rt_status s);
+
+struct skf_rt {                    /* context of every call; plain data, copied freely */
+	const struct skf_log *log;
+	const char *root;          /* absolute path of the state root, for messages and state.json */
+	int rootfd;                /* its directory, borrowed; made by skf_rt_open */
+	enum skf_rt_cgroup_manager cgroup_manager;
+	bool rootless;
+};
+/* Opens (makes, 0700) the state root into rt->rootfd; the caller closes it. */
+int skf_rt_open(struct skf_rt *rt, struct skf_err *e);
+
+struct skf_rt_create {
+	const char *id;
+	const char *bundle;               /* absolute path; recorded in state.json */
+	int bundle_fd;                    /* borrowed directory fd */
+	const struct skf_spec *spec;      /* decoded config.json; its arena outlives the container handle */
+	const char *config_text;          /* raw text of config.json (kept for poststop hooks), may be NULL: read again from the bundle */
+	int root_mount_fd;                /* detached mount of the root file system (open_tree/fsmount), borrowed; -1: spec->root_path */
+	const char *rootfs_display;       /* "rootfs" of the state document when root_mount_fd is used */
+	int stdio[3];                     /* become 0,1,2 of init when it has no terminal; -1: inherit the caller's */
+	const char *console_socket;       /* path of an AF_UNIX socket that gets the pty master; NULL */
+	bool want_console_fd;             /* in-process users: keep the pty master in the handle (skf_rt_take_console) */
+	unsigned preserve_fds;            /* 3 .. 3+n-1 stay open in init */
+	bool no_pivot, no_new_keyring;
+	bool fifo;                        /* init waits on exec.fifo (create + start by different processes); else on the handle */
+	int pdeathsig;                    /* for init, set after its last change of credentials; 0 none */
+	bool subreaper;                   /* run: caller becomes a child subreaper */
+	const char *pid_file;             /* written with the pid, no newline, before the status changes; NULL */
+};
+/* A container that this process created: holds the pidfd, the sync socket and what undo needs. */
+struct skf_rt_container;
+
+/* Everything up to "created": namespaces, mounts, cgroup, hooks prestart, createRuntime, createContainer; init waits. On failure all
+ * that was made is undone. Fails: CONFLICT (id in use), INVALID, ECMD_* only at start, others by errno. */
+int skf_rt_create(const struct skf_rt *rt, const struct skf_rt_create *c, struct skf_rt_container **ret, struct skf_err *e);
+/* For handles made with fifo=false: startContainer hooks, execve (its failure comes back as ECMD_NOTFOUND / ECMD_NOTEXEC: "exec: "x": executable
+ * file not found in $PATH" as runc words it), state running, poststart hooks. On failure the container is deleted. */
+int skf_rt_go(struct skf_rt_container *c, struct skf_err *e);
+/* For handles made with fifo=false or true: deletes the container and all that it made. */
+void skf_rt_abort(struct skf_rt_container *c);
+pid_t skf_rt_pid(const struct skf_rt_container *c);
+int skf_rt_take_pidfd(struct skf_rt_container *c);   /* ownership moves out; -EBADF when gone */
+int skf_rt_take_console(struct skf_rt_container *c); /* pty master; -EBADF when none */
+int skf_rt_take_netns(struct skf_rt_container *c);   /* fd of the container's network namespace; -errno */
+const struct skf_cg_dirs *skf_rt_cgroup(const struct skf_rt_container *c);
+void skf_rt_container_free(struct skf_rt_container *c); /* closes; does not touch the container */
+
+/* start of a container created with fifo (another process). CONFLICT when not in status created. */
+int skf_rt_start(const struct skf_rt *rt, const char *id, struct skf_err *e);
+/* Waits for the container's init (our child) and returns its exit code as a shell shows it; then poststop etc. is the caller's delete. */
+int skf_rt_wait(struct skf_rt_container *c, int *ret_code, struct skf_err *e);
+
+struct skf_rt_exec {
+	const char *id;
+	const struct skf_spec_process *process; /* complete: args, cwd, env, user, caps ... */
+	int stdio[3];
+	const char *console_socket;
+	bool want_console_fd;
+	unsigned preserve_fds;
+	const char *pid_file;
+	int pdeathsig;
+	bool ignore_paused;
+	const char *sub_cgroup;                /* --cgroup; NULL */
+};
+/* A process in a running container: joins the namespaces and the cgroup that init is in now. On success the process has passed its execve.
+ * Handle as above (pid, pidfd, console; skf_rt_wait). Fails: CONFLICT (not running), ECMD_*. */
+int skf_rt_exec(const struct skf_rt *rt, const struct skf_rt_exec *x, struct skf_rt_container **ret, struct skf_err *e);
+
+/* --- state --- */
+struct skf_rt_state { /* arena memory */
+	char *oci_version, *id, *bundle, *rootfs, *owner, *created; /* created: RFC 3339 */
+	enum skf_rt_status status;
+	pid_t pid;                 /* 0 when stopped */
+	uint64_t pid_start;        /* clock ticks */
+	char boot_id[37];
+	struct skf_cg_dirs cg;
+	struct skf_kvs annotations;
+	bool has_fifo;
+	char *config_path;         /* of the config that hooks come from */
+	int ns_flags;              /* CLONE_NEW* that init has of its own */
+	char *apparmor_profile, *selinux_label; /* of the container's process, for exec */
+	struct skf_spec_process *process; /* defaults of exec: env, caps, cwd, user, noNewPrivileges */
+	struct skf_spec_seccomp *seccomp; /* for exec; NULL */
+};
+/* Loads state.json and finds the status by looking at the process and the cgroup. NOTFOUND "container 'x' does not exist". */
+int skf_rt_state_load(const struct skf_rt *rt, const char *id, struct skf_arena *a, struct skf_rt_state **ret, struct skf_err *e);
+/* The state document of runtime-spec (with runc's extra members rootfs, created, owner). */
+void skf_rt_state_write(const struct skf_rt_state *s, struct skf_jw *w);
+/* Ids under the root, sorted; entries that are not containers are left out. */
+int skf_rt_list(const struct skf_rt *rt, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e);
+
+/* Signal to init, or to all with `all`. NOTFOUND, CONFLICT "container not running". */
+int skf_rt_kill(const struct skf_rt *rt, const char *id, int sig, bool all, struct skf_err *e);
+/* Deletes a stopped container (any with force: SIGKILL first), runs poststop hooks (failures are warnings), removes cgroup and state; works
+ * from the journal alone. With force a missing id is success. Idempotent, may be called by two processes at once. */
+int skf_rt_delete(const struct skf_rt *rt, const char *id, bool force, struct skf_err *e);
