@@ -1,0 +1,138 @@
+/* base/fd.c -- open, duplicate, mark and transfer file descriptors. Leaf wrappers: -errno, nothing is
+ * logged. skf_read_full and skf_write_full block as the fd does; on a non-blocking fd they return -EAGAIN.
+ */
+#include "base/fd.h"
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+void skf_closep(int *fd)
+{
+	int saved = errno;
+
+	/* The kernel frees the number even when close reports an error; writers learn of errors from fsync.
+	 */
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -EBADF;
+	errno = saved;
+}
+
+void skf_closedirp(DIR **d)
+{
+	int saved = errno;
+
+	if (*d)
+		closedir(*d);
+	*d = NULL;
+	errno = saved;
+}
+
+int skf_openat(int dirfd, const char *path, int flags, mode_t mode)
+{
+	int fd;
+
+	do
+		fd = openat(dirfd, path, flags | O_CLOEXEC | O_NOCTTY, mode);
+	while (fd < 0 && errno == EINTR);
+	return fd < 0 ? -errno : fd;
+}
+
+int skf_dup_cloexec(int fd)
+{
+	int r = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	return r < 0 ? -errno : r;
+}
+
+static int set_flag(int fd, int get, int set, int flag, bool on)
+{
+	int flags = fcntl(fd, get);
+
+	if (flags < 0)
+		return -errno;
+	if (!!(flags & flag) == on)
+		return 0;
+	return fcntl(fd, set, on ? flags | flag : flags & ~flag) < 0 ? -errno : 0;
+}
+
+int skf_set_cloexec(int fd, bool on)
+{
+	return set_flag(fd, F_GETFD, F_SETFD, FD_CLOEXEC, on);
+}
+
+int skf_set_nonblock(int fd, bool on)
+{
+	return set_flag(fd, F_GETFL, F_SETFL, O_NONBLOCK, on);
+}
+
+int skf_pipe(int ret[2], int flags)
+{
+	int p[2];
+
+	if (pipe2(p, flags | O_CLOEXEC) < 0)
+		return -errno;
+	ret[0] = p[0];
+	ret[1] = p[1];
+	return 0;
+}
+
+int skf_socketpair_seqpacket(int ret[2])
+{
+	int p[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, p) < 0)
+		return -errno;
+	ret[0] = p[0];
+	ret[1] = p[1];
+	return 0;
+}
+
+int skf_cloexec_from(unsigned first)
+{
+	return close_range(first, ~0U, CLOSE_RANGE_CLOEXEC) < 0 ? -errno : 0;
+}
+
+int skf_close_from(unsigned first)
+{
+	return close_range(first, ~0U, 0) < 0 ? -errno : 0;
+}
+
+int skf_read_full(int fd, void *p, size_t n)
+{
+	char *at = p;
+
+	while (n > 0) {
+		ssize_t r = read(fd, at, n);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0)
+			return -errno;
+		if (r == 0)
+			return -EPIPE;
+		at += r;
+		n -= (size_t)r;
+	}
+	return 0;
+}
+
+int skf_write_full(int fd, const void *p, size_t n)
+{
+	const char *at = p;
+
+	while (n > 0) {
+		ssize_t r = write(fd, at, n);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0)
+			return -errno;
+		if (r == 0)
+			return -EIO;
+		at += r;
+		n -= (size_t)r;
+	}
+	return 0;
+}

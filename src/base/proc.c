@@ -1,0 +1,225 @@
+/* base/proc.c -- identity of processes and waiting for children. A process is (pid, start time, boot id): a
+ * pid alone may have been given to somebody else. Needs /proc. Only skf_wait_pid waits. */
+#include "base/proc.h"
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define REAP_STEP_MS 5
+
+static int read_small(const char *path, char *out, size_t size)
+{
+	SKF_AUTO_FD int fd = skf_openat(AT_FDCWD, path, O_RDONLY, 0);
+	size_t n = 0;
+	ssize_t r = 0;
+
+	if (fd < 0)
+		return fd;
+	while (n < size - 1) {
+		r = read(fd, out + n, size - 1 - n);
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r <= 0)
+			break;
+		n += (size_t)r;
+	}
+	if (r < 0)
+		return -errno;
+	out[n] = 0;
+	return 0;
+}
+
+struct stat_line {
+	char state;
+	uint64_t threads, start;
+};
+
+/* Field n (4 or above) of a line whose field 2 ends at p. */
+static int stat_number(const char *p, unsigned n, uint64_t *ret)
+{
+	char num[24];
+	size_t len;
+
+	for (; n > 2; n--) {
+		p = strchr(p, ' ');
+		if (!p)
+			return -EBADMSG;
+		p++;
+	}
+	len = strcspn(p, " \n");
+	if (len >= sizeof(num))
+		return -EBADMSG;
+	memcpy(num, p, len);
+	num[len] = 0;
+	return skf_parse_u64(num, ret) < 0 ? -EBADMSG : 0;
+}
+
+/* proc_pid_stat(5). The name in field 2 may hold spaces and ')', so that fields are counted from the last
+ * ')'. */
+static int read_stat(pid_t pid, struct stat_line *ret)
+{
+	char path[40], text[2048];
+	struct stat_line s = {0};
+	const char *p;
+	int r;
+
+	if (pid <= 0)
+		return -ESRCH;
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	r = read_small(path, text, sizeof(text));
+	if (r < 0)
+		return r == -ENOENT ? -ESRCH : r;
+	p = strrchr(text, ')');
+	if (!p || p[1] != ' ')
+		return -EBADMSG;
+	s.state = p[2];
+	r = stat_number(p, 20, &s.threads);
+	if (r == 0)
+		r = stat_number(p, 22, &s.start);
+	if (r < 0)
+		return r;
+	*ret = s;
+	return 0;
+}
+
+int skf_proc_start_time(pid_t pid, uint64_t *ret)
+{
+	struct stat_line s;
+	int r = read_stat(pid, &s);
+
+	if (r == 0)
+		*ret = s.start;
+	return r;
+}
+
+int skf_boot_id(char out[37])
+{
+	char text[64];
+	int r = read_small("/proc/sys/kernel/random/boot_id", text, sizeof(text));
+
+	if (r < 0)
+		return r;
+	if (strcspn(text, "\n") != 36)
+		return -EBADMSG;
+	memcpy(out, text, 36);
+	out[36] = 0;
+	return 0;
+}
+
+/* A thread group whose first thread ended shows state Z as well, but still runs in its other threads. */
+int skf_proc_alive(pid_t pid, uint64_t start_time)
+{
+	struct stat_line s;
+	int r = read_stat(pid, &s);
+
+	if (r == -ESRCH)
+		return 0;
+	if (r < 0)
+		return r;
+	if (s.start != start_time || s.state == 'X')
+		return 0;
+	return s.state != 'Z' || s.threads > 1;
+}
+
+static int try_reap(pid_t pid, int pidfd, int *ret_status)
+{
+	siginfo_t si = {0};
+	int status = 0, r;
+
+	do
+		r = pid > 0 ? waitpid(pid, &status, WNOHANG)
+			    : waitid(P_PIDFD, (id_t)pidfd, &si, WEXITED | WNOHANG);
+	while (r < 0 && errno == EINTR);
+	if (r < 0)
+		return -errno;
+	if (pid > 0 ? r == 0 : si.si_pid == 0)
+		return 0;
+	if (pid <= 0)
+		status = si.si_code == CLD_EXITED
+				 ? W_EXITCODE(si.si_status & 0xff, 0)
+				 : W_EXITCODE(0, si.si_status) | (si.si_code == CLD_DUMPED ? WCOREFLAG : 0);
+	if (ret_status)
+		*ret_status = status;
+	return 1;
+}
+
+int skf_wait_pid(pid_t pid, int pidfd, int timeout_ms, int *ret_status)
+{
+	SKF_AUTO_FD int own = -EBADF;
+	struct timespec pause = {.tv_nsec = REAP_STEP_MS * 1000000L};
+	int64_t end = skf_mono_ms() + timeout_ms, left;
+	int r;
+
+	if (pidfd < 0) {
+		pidfd = own = pidfd_open(pid, 0);
+		if (own < 0)
+			return errno == ESRCH ? -ECHILD : -errno;
+	}
+	for (;;) {
+		struct pollfd p = {.fd = pidfd, .events = POLLIN};
+
+		r = try_reap(pid, pidfd, ret_status);
+		if (r != 0)
+			return r < 0 ? r : 0;
+		left = timeout_ms < 0 ? -1 : end - skf_mono_ms();
+		if (timeout_ms >= 0 && left <= 0)
+			return -ETIMEDOUT;
+		r = poll(&p, 1, (int)left);
+		if (r < 0 && errno != EINTR)
+			return -errno;
+		/* A tracer may hold the zombie back for a while: then poll returns at once, each time. */
+		if (r > 0 && try_reap(pid, pidfd, ret_status) == 1)
+			return 0;
+		if (r > 0)
+			nanosleep(&pause, NULL);
+	}
+}
+
+int skf_wait_code(int status)
+{
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static int check_program(const char *dir, const char *rel, const char *name, char *out, size_t size)
+{
+	char path[PATH_MAX];
+	int r = skf_fmt(path, sizeof(path), "%s/%s%s", dir, rel, name);
+
+	if (r == 0)
+		r = faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0 ? -errno : 0;
+	return r < 0 ? r : skf_fmt(out, size, "%s", path);
+}
+
+int skf_sibling_program(const char *name, char *out, size_t size)
+{
+	const char *over = getauxval(AT_SECURE) ? NULL : getenv("SKIFF_LIBEXEC");
+	char dir[PATH_MAX], *slash;
+	ssize_t n;
+	int r;
+
+	if (over && *over)
+		return *over == '/' ? check_program(over, "", name, out, size) : -EINVAL;
+	n = readlink("/proc/self/exe", dir, sizeof(dir));
+	if (n < 0)
+		return -errno;
+	if ((size_t)n >= sizeof(dir))
+		return -ENAMETOOLONG;
+	dir[n] = 0;
+	slash = strrchr(dir, '/'); /* " (deleted)" of a replaced program stands behind it */
+	if (!slash)
+		return -ENOENT;
+	*slash = 0;
+	r = check_program(dir, "", name, out, size);
+	return r == -ENOENT ? check_program(dir, "../libexec/skiff/", name, out, size) : r;
+}

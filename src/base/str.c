@@ -1,0 +1,182 @@
+/* base/str.c -- bounded string helpers and number parsing. No locale, no allocation, nothing blocks except
+ * skf_random_hex before the kernel's pool is ready (early boot). */
+#include "base/buf.h"
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+bool skf_streq(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+bool skf_startswith(const char *s, const char *prefix)
+{
+	return s && strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+bool skf_endswith(const char *s, const char *suffix)
+{
+	size_t n = strlen(suffix), len = s ? strlen(s) : 0;
+
+	return s && len >= n && memcmp(s + len - n, suffix, n) == 0;
+}
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+int skf_parse_u64(const char *s, uint64_t *ret)
+{
+	uint64_t v = 0;
+	bool over = false;
+
+	if (!s || !*s)
+		return -EINVAL;
+	for (; *s; s++) {
+		if (!is_digit(*s))
+			return -EINVAL;
+		over |= __builtin_mul_overflow(v, 10u, &v);
+		over |= __builtin_add_overflow(v, (uint64_t)(*s - '0'), &v);
+	}
+	if (over)
+		return -ERANGE;
+	*ret = v;
+	return 0;
+}
+
+int skf_parse_u32(const char *s, uint32_t *ret)
+{
+	uint64_t v;
+	int r = skf_parse_u64(s, &v);
+
+	if (r < 0)
+		return r;
+	if (v > UINT32_MAX)
+		return -ERANGE;
+	*ret = (uint32_t)v;
+	return 0;
+}
+
+int skf_parse_i64(const char *s, int64_t *ret)
+{
+	bool neg = s && *s == '-';
+	uint64_t v;
+	int r = skf_parse_u64(s ? s + neg : NULL, &v);
+
+	if (r < 0)
+		return r;
+	if (v > (uint64_t)INT64_MAX + neg)
+		return -ERANGE;
+	*ret = neg ? (int64_t)(0 - v) : (int64_t)v;
+	return 0;
+}
+
+/* The power of 1024 of a unit such as "k", "kb", "KiB"; -EINVAL when it is none. */
+static int size_unit(const char *u)
+{
+	static const char units[] = "bkmgtp";
+	const char *at;
+
+	if (!*u)
+		return 0;
+	at = strchr(units, tolower((unsigned char)*u));
+	if (!at)
+		return -EINVAL;
+	if (u[1] && at == units)
+		return -EINVAL;
+	if (u[1] && strcasecmp(u + 1, "b") != 0 && strcasecmp(u + 1, "ib") != 0)
+		return -EINVAL;
+	return (int)(at - units);
+}
+
+/* Whole numbers are exact; of a fraction the first 9 digits count. Like docker's go-units the result is
+ * truncated. */
+int skf_parse_size(const char *s, int64_t *ret)
+{
+	unsigned __int128 v = 0, scale = 1;
+	unsigned digits = 0, frac = 0;
+	int unit;
+
+	if (!s)
+		return -EINVAL;
+	for (; is_digit(*s); s++, digits++) {
+		v = v * 10 + (unsigned)(*s - '0');
+		if (v > INT64_MAX)
+			return -ERANGE;
+	}
+	if (*s == '.') {
+		for (s++; is_digit(*s); s++, digits++) {
+			if (frac++ >= 9)
+				continue;
+			v = v * 10 + (unsigned)(*s - '0');
+			scale *= 10;
+		}
+	}
+	if (digits == 0)
+		return -EINVAL;
+	if (*s == ' ')
+		s++;
+	unit = size_unit(s);
+	if (unit < 0)
+		return unit;
+	/* v / scale < 2^63 and scale < 2^30 before each step, so that no product passes 128 bits. */
+	for (; unit > 0; unit--) {
+		v *= 1024;
+		if (v / scale > INT64_MAX)
+			return -ERANGE;
+	}
+	if (v / scale > INT64_MAX)
+		return -ERANGE;
+	*ret = (int64_t)(v / scale);
+	return 0;
+}
+
+int skf_fmt(char *dst, size_t size, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(dst, size, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		return -EINVAL;
+	return (size_t)n < size ? 0 : -ENAMETOOLONG;
+}
+
+int skf_random_hex(char *out, size_t n_bytes)
+{
+	static const char hex[] = "0123456789abcdef";
+	unsigned char raw[64];
+	size_t done = 0;
+
+	while (done < n_bytes) {
+		size_t want = n_bytes - done < sizeof(raw) ? n_bytes - done : sizeof(raw);
+		ssize_t r = getrandom(raw, want, 0);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0)
+			return -errno;
+		for (size_t i = 0; i < (size_t)r; i++, done++) {
+			out[2 * done] = hex[raw[i] >> 4];
+			out[2 * done + 1] = hex[raw[i] & 15];
+		}
+	}
+	out[2 * n_bytes] = 0;
+	return 0;
+}
+
+bool skf_is_hex(const char *s, size_t n)
+{
+	if (!s)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!is_digit(s[i]) && (s[i] < 'a' || s[i] > 'f'))
+			return false;
+	return s[n] == 0;
+}
