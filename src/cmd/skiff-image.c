@@ -1,0 +1,178 @@
+/* cmd/skiff-image.c -- the transfer worker: one request on fd 3 (registry/wire.h), spawned by `skiff`. The only program that meets bytes of registries and
+ * archives, so it drops what it can before the first of them: no new privileges, and only the capabilities that writing a layer needs. */
+#include "base/fd.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "cmd/image_int.h"
+#include "store/unpack.h"
+#include "sys/process.h"
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+
+void image_send(const struct image_peer *p, const struct skf_buf *b)
+{
+	int r = skf_record_send(p->sock, b, NULL, 0);
+	if (r < 0) {
+		/* the peer has gone: its POLLHUP ends the work, and nobody is left to be told */
+	}
+}
+
+/* chown, modes, file capabilities, device nodes, trusted.* xattrs (SYS_ADMIN), and reading what it wrote */
+static const unsigned needed_caps[] = { CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, CAP_SETFCAP, CAP_SYS_ADMIN };
+
+static int drop_privileges(struct skf_err *e)
+{
+	uint64_t eff, perm, inh, keep = 0;
+	int r = skf_cap_get(&eff, &perm, &inh);
+	for (size_t i = 0; i < SKF_ARRAY_LEN(needed_caps); i++)
+		keep |= 1ull << needed_caps[i];
+	if (r == 0)
+		r = skf_cap_set(eff & keep, perm & keep, 0);
+	if (r == 0)
+		r = skf_no_new_privs();
+	return r < 0 ? skf_fail_sys(e, r, "drop privileges") : 0;
+}
+
+static int verify_one(const struct image_peer *peer, struct skf_store *s, const struct skf_digest *d, struct skf_err *e)
+{
+	struct skf_err bad = SKF_ERR_INIT;
+	struct skf_layer_info info;
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
+	struct skf_rec r;
+	int has = skf_store_layer_has(s, d, &info, e);
+	if (has < 0)
+		return -1;
+	if (skf_unpack_verify(s, d, &bad) == 0)
+		return has == 2 ? skf_unpack_sync(s, d, 1, e) : 0;
+	skf_rec_begin(&r, &b, SKF_IMG_BAD, SKF_IMG_VERSION);
+	skf_rec_str(&r, d->s);
+	skf_rec_err(&r, &bad);
+	skf_rec_end(&r);
+	image_send(peer, &b);
+	return 0;
+}
+
+int image_verify_run(const struct image_peer *peer, const char *root, const char *diff_id, struct skf_err *e)
+{
+	SKF_AUTO(skf_store_freep) struct skf_store *s = NULL;
+	struct skf_digest d;
+	if (skf_store_open(root, false, &s, e) < 0)
+		return -1;
+	if (diff_id[0])
+		return skf_digest_parse(diff_id, &d, e) < 0 ? -1 : verify_one(peer, s, &d, e);
+	int fd = skf_openat(skf_store_fd(s), "layers", O_RDONLY | O_DIRECTORY, 0);
+	if (fd == -ENOENT)
+		return 0;
+	SKF_AUTO_DIR DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir)
+		return skf_fail_sys(e, fd < 0 ? fd : -errno, "list the layers of '%s'", root);
+	for (const struct dirent *de; (de = readdir(dir));) {
+		if (!skf_is_hex(de->d_name, 64) || skf_fmt(d.s, sizeof(d.s), "sha256:%s", de->d_name) < 0)
+			continue; /* unfinished ones are the collection's */
+		if (verify_one(peer, s, &d, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int serve_pull(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e)
+{
+	struct image_pull p;
+	struct image_done d;
+	struct skf_rec r;
+	p.root = skf_recr_str(q);
+	p.reference = skf_recr_str(q);
+	p.platform = skf_recr_str(q);
+	p.docker_config = skf_recr_str(q);
+	p.certs_dir = skf_recr_str(q);
+	p.flags = skf_recr_u32(q);
+	if (q->bad)
+		return skf_fail(e, SKF_EINVALID, "the pull request is cut short");
+	if (image_pull_run(peer, &p, &d, e) < 0)
+		return -1;
+	skf_rec_begin(&r, answer, SKF_IMG_DONE, SKF_IMG_VERSION);
+	skf_rec_str(&r, d.top.s);
+	skf_rec_str(&r, d.manifest.s);
+	skf_rec_str(&r, d.config.s);
+	skf_rec_u32(&r, d.up_to_date);
+	skf_rec_end(&r);
+	return 0;
+}
+
+static int serve_verify(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e)
+{
+	const char *root = skf_recr_str(q), *diff_id = skf_recr_str(q);
+	struct skf_rec r;
+	if (q->bad)
+		return skf_fail(e, SKF_EINVALID, "the verify request is cut short");
+	if (image_verify_run(peer, root, diff_id, e) < 0)
+		return -1;
+	skf_rec_begin(&r, answer, SKF_IMG_DONE, SKF_IMG_VERSION);
+	for (int i = 0; i < 3; i++)
+		skf_rec_str(&r, "");
+	skf_rec_u32(&r, 0);
+	skf_rec_end(&r);
+	return 0;
+}
+
+static const struct {
+	uint16_t type;
+	int (*fn)(const struct image_peer *, struct skf_recr *, struct skf_buf *, struct skf_err *);
+} requests[] = { { SKF_IMG_PULL, serve_pull }, { SKF_IMG_VERIFY, serve_verify } };
+
+static int serve(const struct image_peer *peer, struct skf_err *e)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf in = SKF_BUF(SKF_MAX_RECORD), out = SKF_BUF(SKF_MAX_RECORD);
+	SKF_AUTO(skf_fds_done) struct skf_fds fds = { .n = 0 };
+	struct skf_recr q;
+	struct skf_rec r;
+	int x = skf_record_recv(peer->sock, &in, &q, &fds, SKF_HELLO_MS);
+	if (x <= 0)
+		return skf_fail_sys(e, x < 0 ? x : -EPIPE, "no request on fd %d", peer->sock);
+	x = skf_fail(e, SKF_EUNSUPPORTED, "skiff-image %s does not know the request %u; skiff and skiff-image must be of one release", SKF_VERSION,
+	             (unsigned)q.type);
+	for (size_t i = 0; i < SKF_ARRAY_LEN(requests); i++)
+		if (requests[i].type == q.type) {
+			skf_err_clear(e);
+			x = drop_privileges(e) < 0 ? -1 : requests[i].fn(peer, &q, &out, e);
+		}
+	if (x < 0) {
+		skf_buf_clear(&out);
+		skf_rec_begin(&r, &out, SKF_IMG_FAILED, SKF_IMG_VERSION);
+		skf_rec_err(&r, e);
+		skf_rec_end(&r);
+	}
+	image_send(peer, &out);
+	return x;
+}
+
+int main(int argc, char **argv)
+{
+	const struct skf_log log = { .fd = 2, .max = SKF_LOG_WARN, .prog = "skiff-image" };
+	struct skf_err e = SKF_ERR_INIT;
+	struct stat st;
+	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+		puts("skiff-image " SKF_VERSION);
+		return 0;
+	}
+	if (argc != 2 || strcmp(argv[1], "serve") != 0 || fstat(SKF_IMG_FD, &st) < 0 || !S_ISSOCK(st.st_mode)) {
+		skf_error(&log, "this is skiff's transfer worker; it is started by skiff with a socket as fd %d", SKF_IMG_FD);
+		return 125;
+	}
+	struct image_peer peer = { SKF_IMG_FD, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
+	signal(SIGPIPE, SIG_IGN);
+	skf_set_cloexec(SKF_IMG_FD, true);
+	umask(022);
+	if (peer.cancel_fd < 0) {
+		skf_error(&log, "eventfd: out of file descriptors");
+		return 125;
+	}
+	/* the sentence went to the peer; the status is for whoever looks at the process */
+	return serve(&peer, &e) < 0 ? skf_err_exit_code(&e, 125) : 0;
+}

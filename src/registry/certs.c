@@ -1,0 +1,70 @@
+/* registry/certs.c -- docker's certs.d: in <dir>/<host:port> each NAME.crt is a CA trusted for this registry beside the system's, NAME.cert and NAME.key
+ * are a client certificate. The CAs go to curl as one PEM blob, so that other transfers of the process do not see them. */
+#include "base/fd.h"
+#include "registry/registry_int.h"
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+
+#define MAX_PEM_BYTES (8u << 20)
+
+static const char *const system_bundles[] = { "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt" };
+
+static int add_pem(int dirfd, const char *name, const char *shown, struct skf_buf *pem, struct skf_err *e)
+{
+	int r = skf_read_file_at(dirfd, name, MAX_PEM_BYTES, pem);
+	if (r < 0)
+		return skf_fail_sys(e, r, "read certificate '%s/%s'", shown, name);
+	skf_buf_chr(pem, '\n');
+	return 0;
+}
+
+static int set_path(char **dst, const char *dir, const char *name, struct skf_err *e)
+{
+	free(*dst);
+	if (asprintf(dst, "%s/%s", dir, name) < 0) {
+		*dst = NULL;
+		return skf_fail(e, SKF_ENOMEM, "path of a client certificate");
+	}
+	return 0;
+}
+
+int skf_certs_load(struct skf_registry *r, const char *dir, struct skf_err *e)
+{
+	SKF_AUTO_FREE char *path = NULL;
+	SKF_AUTO(skf_buf_done) struct skf_buf pem = SKF_BUF(2 * MAX_PEM_BYTES);
+	if (asprintf(&path, "%s/%s", dir, r->host) < 0)
+		return skf_fail(e, SKF_ENOMEM, "path of certificates");
+	SKF_AUTO_FD int fd = skf_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
+	if (fd == -ENOENT || fd == -ENOTDIR)
+		return 0;
+	if (fd < 0)
+		return skf_fail_sys(e, fd, "open certificates '%s'", path);
+	int own = skf_dup_cloexec(fd);
+	SKF_AUTO_DIR DIR *d = own < 0 ? NULL : fdopendir(own);
+	if (!d) {
+		skf_closep(&own);
+		return skf_fail(e, SKF_ESYSTEM, "list certificates '%s'", path);
+	}
+	const struct dirent *de;
+	while ((de = readdir(d))) {
+		if (skf_endswith(de->d_name, ".crt") && add_pem(fd, de->d_name, path, &pem, e) < 0)
+			return -1;
+		if (skf_endswith(de->d_name, ".cert") && set_path(&r->client_cert, path, de->d_name, e) < 0)
+			return -1;
+		if (skf_endswith(de->d_name, ".key") && set_path(&r->client_key, path, de->d_name, e) < 0)
+			return -1;
+	}
+	if (!!r->client_cert != !!r->client_key)
+		return skf_fail(e, SKF_EINVALID, "'%s': a client certificate needs both NAME.cert and NAME.key", path);
+	if (!pem.len)
+		return pem.err ? skf_fail_sys(e, pem.err, "certificates '%s'", path) : 0;
+	for (size_t i = 0; i < SKF_ARRAY_LEN(system_bundles); i++)
+		if (skf_read_file_at(AT_FDCWD, system_bundles[i], MAX_PEM_BYTES, &pem) == 0)
+			break;
+	if (pem.err)
+		return skf_fail_sys(e, pem.err, "certificates '%s'", path);
+	r->ca_pem_n = pem.len;
+	r->ca_pem = skf_buf_take(&pem);
+	return 0;
+}

@@ -1,0 +1,480 @@
+/* registry/http.c -- one HTTP request at a time over libcurl: retries, redirects, authentication.
+ *
+ * Invariants:
+ * 1. curl never follows a redirect by itself: each Location is resolved here, may not leave http(s), may not go from https to http, and
+ *    loses the Authorization header when scheme, host or port change (T51).
+ * 2. TLS peer and name are verified unless the user said otherwise for this registry (T53).
+ * 3. Plain HTTP is used only for a loopback registry or by explicit choice, and only after HTTPS was tried.
+ * 4. No wait is endless: connect and stall time-outs, a bounded number of retries. */
+#include "base/fd.h"
+#include "base/json.h"
+#include "base/arena.h"
+#include "registry/registry_int.h"
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+void skf_http_resp_done(struct skf_http_resp *p)
+{
+	skf_buf_done(&p->body);
+}
+
+/* --- headers --- */
+static bool header_is(struct skf_str line, const char *name, struct skf_str *value)
+{
+	size_t n = strlen(name);
+	if (line.n <= n || strncasecmp(line.p, name, n) != 0 || line.p[n] != ':')
+		return false;
+	const char *p = line.p + n + 1, *end = line.p + line.n;
+	while (p < end && (*p == ' ' || *p == '\t'))
+		p++;
+	while (end > p && (end[-1] == '\r' || end[-1] == '\n' || end[-1] == ' '))
+		end--;
+	*value = (struct skf_str){ p, (size_t)(end - p) };
+	return true;
+}
+
+static void keep(struct skf_str v, char *dst, size_t size)
+{
+	if (v.n < size) {
+		memcpy(dst, v.p, v.n);
+		dst[v.n] = 0;
+	}
+}
+
+static int retry_after(struct skf_str v)
+{
+	char s[16];
+	uint32_t sec;
+	if (v.n >= sizeof(s))
+		return -1;
+	memcpy(s, v.p, v.n);
+	s[v.n] = 0;
+	if (skf_parse_u32(s, &sec) < 0) /* the date form: the default back-off serves */
+		return -1;
+	return sec > SKF_MAX_RETRY_AFTER_MS / 1000 ? SKF_MAX_RETRY_AFTER_MS : (int)(sec * 1000);
+}
+
+size_t skf_http_on_header(char *p, size_t size, size_t n, void *user)
+{
+	struct skf_http_resp *r = user;
+	struct skf_str line = { p, size * n }, v;
+	if (line.n > 5 && memcmp(p, "HTTP/", 5) == 0) { /* a new response (100 Continue, proxy): forget the old headers */
+		memset(&r->challenge, 0, sizeof(r->challenge));
+		r->content_type[0] = r->location[0] = 0;
+		r->retry_after_ms = -1;
+	} else if (header_is(line, "WWW-Authenticate", &v)) {
+		if (skf_challenge_parse(v.p, v.n, &r->challenge, &r->hdr_err) < 0)
+			memset(&r->challenge, 0, sizeof(r->challenge));
+	} else if (header_is(line, "Content-Type", &v)) {
+		keep(v, r->content_type, sizeof(r->content_type));
+	} else if (header_is(line, "Location", &v)) {
+		keep(v, r->location, sizeof(r->location));
+	} else if (header_is(line, "Retry-After", &v)) {
+		r->retry_after_ms = retry_after(v);
+	}
+	return line.n;
+}
+
+static size_t on_body(char *p, size_t size, size_t n, void *user)
+{
+	struct skf_http_resp *r = user;
+	skf_buf_put(&r->body, p, size * n);
+	return r->body.err ? 0 : size * n;
+}
+
+/* --- URLs --- */
+static char *url_part(CURLU *u, CURLUPart what)
+{
+	char *s = NULL;
+	return curl_url_get(u, what, &s, CURLU_DEFAULT_PORT) == CURLUE_OK ? s : NULL;
+}
+
+bool skf_http_same_origin(const char *url_a, const char *url_b)
+{
+	static const CURLUPart parts[] = { CURLUPART_SCHEME, CURLUPART_HOST, CURLUPART_PORT };
+	CURLU *a = curl_url(), *b = curl_url();
+	bool same = a && b && curl_url_set(a, CURLUPART_URL, url_a, 0) == CURLUE_OK && curl_url_set(b, CURLUPART_URL, url_b, 0) == CURLUE_OK;
+	for (size_t i = 0; same && i < SKF_ARRAY_LEN(parts); i++) {
+		char *x = url_part(a, parts[i]), *y = url_part(b, parts[i]);
+		same = x && y && strcasecmp(x, y) == 0;
+		curl_free(x);
+		curl_free(y);
+	}
+	curl_url_cleanup(a);
+	curl_url_cleanup(b);
+	return same;
+}
+
+int skf_http_redirect(const char *url, const char *location, char *out, size_t size, struct skf_err *e)
+{
+	int r = -1;
+	char *next = NULL;
+	CURLU *u = curl_url();
+	if (!u || curl_url_set(u, CURLUPART_URL, url, 0) != CURLUE_OK || curl_url_set(u, CURLUPART_URL, location, 0) != CURLUE_OK ||
+	    curl_url_get(u, CURLUPART_URL, &next, 0) != CURLUE_OK)
+		skf_fail(e, SKF_EUNAVAILABLE, "'%s' redirects to '%.200s', which is no URL", url, location);
+	else if (!skf_startswith(next, "https://") && !skf_startswith(next, "http://"))
+		skf_fail(e, SKF_EDENIED, "'%s' redirects to '%.200s': only http and https are followed", url, next);
+	else if (skf_startswith(url, "https://") && !skf_startswith(next, "https://"))
+		skf_fail(e, SKF_EDENIED, "'%s' redirects from https to '%.200s': refused", url, next);
+	else if (skf_fmt(out, size, "%s", next) < 0)
+		skf_fail(e, SKF_ELIMIT, "'%s' redirects to a URL longer than %zu bytes", url, size);
+	else
+		r = 0;
+	curl_free(next);
+	curl_url_cleanup(u);
+	return r;
+}
+
+/* --- addresses that a token realm may not name (T52): judged on the address that is connected to --- */
+static bool v4_forbidden(uint32_t a, bool loopback_ok)
+{
+	if (a >> 24 == 127)
+		return !loopback_ok;
+	return a >> 16 == (169u << 8 | 254) || a >> 24 == 0;
+}
+
+static bool address_forbidden(const struct sockaddr *sa, bool loopback_ok)
+{
+	if (sa->sa_family == AF_INET)
+		return v4_forbidden(ntohl(((const struct sockaddr_in *)(const void *)sa)->sin_addr.s_addr), loopback_ok);
+	if (sa->sa_family != AF_INET6)
+		return true;
+	const struct in6_addr *a = &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr;
+	if (IN6_IS_ADDR_V4MAPPED(a)) {
+		uint32_t v4;
+		memcpy(&v4, a->s6_addr + 12, 4);
+		return v4_forbidden(ntohl(v4), loopback_ok);
+	}
+	return IN6_IS_ADDR_LINKLOCAL(a) || IN6_IS_ADDR_UNSPECIFIED(a) || (IN6_IS_ADDR_LOOPBACK(a) && !loopback_ok);
+}
+
+static curl_socket_t on_socket(void *user, curlsocktype purpose, struct curl_sockaddr *a)
+{
+	const struct skf_registry *r = user;
+	if (purpose == CURLSOCKTYPE_IPCXN && address_forbidden(&a->addr, r->loopback))
+		return CURL_SOCKET_BAD;
+	return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+}
+
+static int on_progress(void *user, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+	const struct skf_registry *r = user;
+	struct pollfd p = { r->cancel_fd, POLLIN, 0 };
+	return r->cancel_fd >= 0 && poll(&p, 1, 0) > 0;
+}
+
+void skf_http_setup(struct skf_registry *r, CURL *c, const char *url)
+{
+	curl_easy_setopt(c, CURLOPT_URL, url);
+	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(c, CURLOPT_USERAGENT, "skiff/" SKF_VERSION);
+	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)SKF_HTTP_CONNECT_MS);
+	curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
+	curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)SKF_HTTP_STALL_MS / 1000);
+	curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+	curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, r->insecure_tls ? 0L : 1L);
+	curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, r->insecure_tls ? 0L : 2L);
+	if (r->ca_pem) {
+		struct curl_blob b = { r->ca_pem, r->ca_pem_n, CURL_BLOB_NOCOPY };
+		curl_easy_setopt(c, CURLOPT_CAINFO_BLOB, &b);
+	}
+	if (r->client_cert) {
+		curl_easy_setopt(c, CURLOPT_SSLCERT, r->client_cert);
+		curl_easy_setopt(c, CURLOPT_SSLKEY, r->client_key);
+	}
+	curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
+	curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
+	curl_easy_setopt(c, CURLOPT_XFERINFODATA, r);
+}
+
+/* --- failures as sentences --- */
+bool skf_http_transient(CURLcode rc)
+{
+	switch (rc) {
+	case CURLE_COULDNT_CONNECT:
+	case CURLE_OPERATION_TIMEDOUT:
+	case CURLE_RECV_ERROR:
+	case CURLE_SEND_ERROR:
+	case CURLE_GOT_NOTHING:
+	case CURLE_PARTIAL_FILE:
+	case CURLE_HTTP2:
+	case CURLE_HTTP2_STREAM:
+	case CURLE_COULDNT_RESOLVE_HOST:
+		return true;
+	default:
+		return false;
+	}
+}
+
+int skf_http_fail_curl(const struct skf_registry *r, CURLcode rc, const char *detail, const char *url, struct skf_err *e)
+{
+	const char *why = detail && *detail ? detail : curl_easy_strerror(rc);
+	switch (rc) {
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CACERT_BADFILE:
+	case CURLE_SSL_ISSUER_ERROR:
+		return skf_fail(e, SKF_EDENIED,
+		                "registry '%s': the TLS certificate is not trusted: %s; put its CA into certs.d/%s/ca.crt or use --tls-verify=false",
+		                r->host, why, r->host);
+	case CURLE_OPERATION_TIMEDOUT:
+		return skf_fail(e, SKF_ETIMEOUT, "registry '%s': no answer in time for %s: %s", r->host, url, why);
+	case CURLE_ABORTED_BY_CALLBACK:
+		return skf_fail(e, SKF_EUNAVAILABLE, "cancelled");
+	case CURLE_OUT_OF_MEMORY:
+		return skf_fail(e, SKF_ENOMEM, "registry '%s'", r->host);
+	default:
+		return skf_fail(e, SKF_EUNAVAILABLE, "registry '%s' cannot be reached (%s): %s", r->host, url, why);
+	}
+}
+
+struct reg_error {
+	char *code, *message;
+};
+static const struct skf_jfield reg_error_fields[] = {
+	SKF_J(struct reg_error, code, "code", skf_j_str, NULL, SKF_J_NULL_OK),
+	SKF_J(struct reg_error, message, "message", skf_j_str, NULL, SKF_J_NULL_OK),
+	SKF_J_END,
+};
+static const struct skf_jtable reg_error_table = { .size = sizeof(struct reg_error), .f = reg_error_fields };
+static const struct skf_jarr_arg reg_errors_arg = { &reg_error_table, 64 };
+struct reg_errors {
+	struct skf_jarr errors;
+};
+static const struct skf_jfield reg_errors_fields[] = {
+	SKF_J(struct reg_errors, errors, "errors", skf_j_arr, &reg_errors_arg, SKF_J_NULL_OK),
+	SKF_J_END,
+};
+static const struct skf_jtable reg_errors_table = { .size = sizeof(struct reg_errors), .f = reg_errors_fields };
+
+static enum skf_kind kind_of_status(long status)
+{
+	static const struct {
+		long status;
+		enum skf_kind kind;
+	} t[] = { { 400, SKF_EINVALID }, { 401, SKF_EDENIED }, { 403, SKF_EDENIED }, { 404, SKF_ENOTFOUND }, { 408, SKF_ETIMEOUT },
+		  { 410, SKF_ENOTFOUND } };
+	for (size_t i = 0; i < SKF_ARRAY_LEN(t); i++)
+		if (t[i].status == status)
+			return t[i].kind;
+	return SKF_EUNAVAILABLE;
+}
+
+int skf_http_fail_status(const struct skf_registry *r, const struct skf_http_resp *p, const char *what, struct skf_err *e)
+{
+	static const struct {
+		long status;
+		const char *hint;
+	} hints[] = {
+		{ 401, "unauthorized: authentication required; log in, or check the user and password in docker's config.json" },
+		{ 403, "denied: these credentials may not read it" },
+		{ 404, "not found: check the name and the tag" },
+		{ 429, "too many requests: wait, or log in for a higher limit" },
+	};
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(1u << 20);
+	const struct skf_jdoc d = { .name = "registry error", .max_bytes = 65536 };
+	const char *code = "", *msg = "";
+	struct skf_err ignored = SKF_ERR_INIT; /* the body is only a nicety: without it the status speaks */
+	void *doc;
+	if (p->body.len && skf_json_decode(&d, p->body.p, p->body.len, &reg_errors_table, &a, &doc, &ignored) == 0) {
+		const struct reg_errors *x = doc;
+		const struct reg_error *first = x->errors.v;
+		if (x->errors.n) {
+			code = first->code ? first->code : "";
+			msg = first->message ? first->message : "";
+		}
+	}
+	const char *hint = p->status >= 500 ? "the registry has a problem of its own; try again later" : "";
+	for (size_t i = 0; i < SKF_ARRAY_LEN(hints); i++)
+		if (hints[i].status == p->status)
+			hint = hints[i].hint;
+	return skf_fail(e, kind_of_status(p->status), "%s: registry '%s' answered %ld%s%.60s%s%.120s%s%s%s", what, r->host, p->status,
+	                *code ? " " : "", code, *msg ? ": " : "", msg, *hint ? " (" : "", hint, *hint ? ")" : "");
+}
+
+int skf_http_backoff_ms(int attempt)
+{
+	uint16_t jitter = 0;
+	char hex[5] = "";
+	if (skf_random_hex(hex, 2) == 0)
+		for (int i = 0; i < 4; i++)
+			jitter = (uint16_t)(jitter << 4 | (hex[i] <= '9' ? hex[i] - '0' : hex[i] - 'a' + 10));
+	int base = 200 << (attempt > 5 ? 5 : attempt);
+	return base / 2 + jitter % (base / 2 + 1);
+}
+
+static int pause_ms(const struct skf_registry *r, int ms, struct skf_err *e)
+{
+	struct pollfd p = { r->cancel_fd, POLLIN, 0 };
+	if (poll(&p, r->cancel_fd >= 0 ? 1 : 0, ms) > 0)
+		return skf_fail(e, SKF_EUNAVAILABLE, "cancelled");
+	return 0;
+}
+
+/* --- one transfer --- */
+static struct curl_slist *headers(struct skf_registry *r, const struct skf_http_req *q, bool auth)
+{
+	struct curl_slist *h = NULL, *n;
+	const char *const lines[] = { q->accept, auth ? r->auth_header : NULL };
+	for (size_t i = 0; i < SKF_ARRAY_LEN(lines); i++) {
+		if (!lines[i])
+			continue;
+		n = curl_slist_append(h, lines[i]);
+		if (!n) {
+			curl_slist_free_all(h);
+			return NULL;
+		}
+		h = n;
+	}
+	return h;
+}
+
+static int once(struct skf_registry *r, const struct skf_http_req *q, const char *url, struct skf_http_resp *ret, CURLcode *rc,
+                struct skf_err *e)
+{
+	char detail[CURL_ERROR_SIZE] = "";
+	CURL *c = curl_easy_init();
+	if (!c)
+		return skf_fail(e, SKF_ENOMEM, "HTTP request");
+	skf_buf_done(&ret->body);
+	*ret = (struct skf_http_resp){ .body = SKF_BUF(q->max_body), .retry_after_ms = -1 };
+	bool auth = q->with_auth && r->auth_header && skf_http_same_origin(url, r->base);
+	struct curl_slist *h = headers(r, q, auth);
+	skf_http_setup(r, c, url);
+	curl_easy_setopt(c, CURLOPT_HTTPHEADER, h);
+	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
+	curl_easy_setopt(c, CURLOPT_WRITEDATA, ret);
+	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, skf_http_on_header);
+	curl_easy_setopt(c, CURLOPT_HEADERDATA, ret);
+	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, detail);
+	if (q->foreign) {
+		curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, on_socket);
+		curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, r);
+		curl_easy_setopt(c, CURLOPT_PROXY, ""); /* a proxy would hide the address that is judged */
+	}
+	if (q->userpwd_user) {
+		curl_easy_setopt(c, CURLOPT_USERNAME, q->userpwd_user);
+		curl_easy_setopt(c, CURLOPT_PASSWORD, q->userpwd_password);
+		curl_easy_setopt(c, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+	}
+	if (q->post)
+		curl_easy_setopt(c, CURLOPT_POSTFIELDS, q->post);
+	*rc = curl_easy_perform(c);
+	curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &ret->status);
+	int r2 = 0;
+	if (*rc == CURLE_WRITE_ERROR && ret->body.err)
+		r2 = skf_fail(e, SKF_ELIMIT, "registry '%s': the answer to %s is larger than %zu bytes", r->host, url, q->max_body);
+	else if (*rc != CURLE_OK)
+		r2 = skf_http_fail_curl(r, *rc, detail, url, e);
+	curl_slist_free_all(h);
+	curl_easy_cleanup(c);
+	return r2;
+}
+
+static bool status_transient(long s)
+{
+	return s == 429 || s == 408 || s == 500 || s == 502 || s == 503 || s == 504;
+}
+
+static int with_retries(struct skf_registry *r, const struct skf_http_req *q, const char *url, struct skf_http_resp *ret, struct skf_err *e)
+{
+	for (int attempt = 0;; attempt++) {
+		CURLcode rc = CURLE_OK;
+		int x = once(r, q, url, ret, &rc, e);
+		bool again = x < 0 ? skf_http_transient(rc) && r->scheme_known : status_transient(ret->status);
+		if (!again || attempt >= SKF_HTTP_RETRIES)
+			return x;
+		int ms = ret->retry_after_ms >= 0 ? ret->retry_after_ms : skf_http_backoff_ms(attempt);
+		skf_debug(r->log, "registry '%s': %s, trying again in %d ms", r->host, x < 0 ? e->msg : "busy", ms);
+		if (pause_ms(r, ms, e) < 0)
+			return -1;
+		skf_err_clear(e);
+	}
+}
+
+int skf_http_do(struct skf_registry *r, const struct skf_http_req *q, struct skf_http_resp *ret, struct skf_err *e)
+{
+	char url[4096], next[4096];
+	if (skf_fmt(url, sizeof(url), "%s", q->url) < 0)
+		return skf_fail(e, SKF_ELIMIT, "registry '%s': a URL is longer than %zu bytes", r->host, sizeof(url));
+	for (int hop = 0;; hop++) {
+		if (with_retries(r, q, url, ret, e) < 0)
+			return -1;
+		if (!q->follow || ret->status < 300 || ret->status > 399 || !ret->location[0])
+			return 0;
+		if (hop >= SKF_MAX_REDIRECTS)
+			return skf_fail(e, SKF_EUNAVAILABLE, "registry '%s': more than %d redirects for %s", r->host, SKF_MAX_REDIRECTS, q->url);
+		if (skf_http_redirect(url, ret->location, next, sizeof(next), e) < 0)
+			return -1;
+		memcpy(url, next, sizeof(url));
+	}
+}
+
+/* --- scheme and authentication --- */
+static int ping(struct skf_registry *r, const char *scheme, struct skf_err *e)
+{
+	const char *host = skf_streq(r->host, "docker.io") ? "registry-1.docker.io" : r->host;
+	SKF_AUTO(skf_http_resp_done) struct skf_http_resp p = { 0 };
+	char url[sizeof(r->base) + 8];
+	if (skf_fmt(r->base, sizeof(r->base), "%s://%s", scheme, host) < 0 || skf_fmt(url, sizeof(url), "%s/v2/", r->base) < 0)
+		return skf_fail(e, SKF_EINVALID, "registry '%s': the name is too long", r->host);
+	struct skf_http_req q = { .url = url, .max_body = 65536 };
+	return skf_http_do(r, &q, &p, e);
+}
+
+int skf_http_find_scheme(struct skf_registry *r, struct skf_err *e)
+{
+	if (r->scheme_known)
+		return 0;
+	struct skf_err https = SKF_ERR_INIT;
+	bool http_ok = r->plain_http || r->loopback;
+	r->scheme_known = !http_ok; /* retries only when there is nothing else to try */
+	if (ping(r, "https", &https) == 0) {
+		r->scheme_known = true;
+		return 0;
+	}
+	if (!http_ok || https.kind == SKF_EDENIED) {
+		r->scheme_known = false;
+		*e = https;
+		return -1;
+	}
+	r->scheme_known = true;
+	if (ping(r, "http", e) == 0)
+		return 0;
+	r->scheme_known = false;
+	return -1;
+}
+
+int skf_http_api(struct skf_registry *r, const char *repo, const char *path, const char *accept, size_t max_body, struct skf_http_resp *ret,
+                 struct skf_err *e)
+{
+	char url[2048];
+	if (skf_http_find_scheme(r, e) < 0)
+		return -1;
+	if (skf_fmt(url, sizeof(url), "%s/v2/%s/%s", r->base, repo, path) < 0)
+		return skf_fail(e, SKF_EINVALID, "registry '%s': the URL of '%s' is too long", r->host, repo);
+	struct skf_http_req q = { .url = url, .accept = accept, .max_body = max_body, .with_auth = true, .follow = true };
+	if (r->auth_header && !skf_streq(r->auth_repo, repo)) { /* a token is good for one repository */
+		free(r->auth_header);
+		r->auth_header = NULL;
+	}
+	if (skf_http_do(r, &q, ret, e) < 0)
+		return -1;
+	if (ret->status != 401)
+		return 0;
+	struct skf_challenge c = ret->challenge;
+	if (!c.basic && !c.bearer && ret->hdr_err.kind) {
+		*e = ret->hdr_err;
+		return skf_ctx(e, "registry '%s'", r->host);
+	}
+	if (skf_token_get(r, repo, &c, e) < 0)
+		return -1;
+	return skf_http_do(r, &q, ret, e);
+}

@@ -1,0 +1,146 @@
+/* registry/manifest.c -- opening a registry, manifests and small blobs. Digests of manifests are computed here (libcrypto through curl's own
+ * dependency would hide it: OpenSSL's EVP directly), over the raw bytes, before anything is parsed. */
+#include "base/fd.h"
+#include "registry/registry_int.h"
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <string.h>
+
+#define ACCEPT_MANIFEST                                                                                                            \
+	"Accept: application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "                            \
+	"application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json"
+
+static bool host_is_loopback(const char *host)
+{
+	return skf_startswith(host, "127.") || skf_streq(host, "localhost") || skf_startswith(host, "localhost:") || skf_startswith(host, "[::1]");
+}
+
+static int load_credentials(struct skf_registry *r, const char *path, struct skf_err *e)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_DOCKER_CONFIG_BYTES + 1);
+	int x = skf_read_file_at(AT_FDCWD, path, SKF_MAX_DOCKER_CONFIG_BYTES, &b);
+	if (x == -ENOENT)
+		return 0;
+	if (x < 0)
+		return skf_fail_sys(e, x, "read '%s'", path);
+	if (skf_dockerconf_find(skf_buf_cstr(&b), b.len, r->host, &r->user, &r->password, &r->identity_token, e) < 0)
+		return skf_ctx(e, "'%s'", path);
+	return 0;
+}
+
+static int load_certs(struct skf_registry *r, const char *dir, struct skf_err *e)
+{
+	if (dir)
+		return skf_certs_load(r, dir, e);
+	if (skf_certs_load(r, "/etc/skiff/certs.d", e) < 0)
+		return -1;
+	return r->ca_pem || r->client_cert ? 0 : skf_certs_load(r, "/etc/docker/certs.d", e);
+}
+
+int skf_registry_new(const char *host, const struct skf_registry_opts *o, struct skf_registry **ret, struct skf_err *e)
+{
+	struct skf_registry *r = calloc(1, sizeof(*r));
+	if (!r)
+		return skf_fail(e, SKF_ENOMEM, "registry '%s'", host);
+	r->log = o->log;
+	r->cancel_fd = o->cancel_fd;
+	r->plain_http = o->plain_http;
+	r->insecure_tls = o->insecure_tls;
+	r->loopback = host_is_loopback(host);
+	int x = 0;
+	if (skf_fmt(r->host, sizeof(r->host), "%s", host) < 0 || strchr(host, '/'))
+		x = skf_fail(e, SKF_EINVALID, "registry '%.100s': not a host name", host);
+	else if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		x = skf_fail(e, SKF_ESYSTEM, "libcurl does not start");
+	else if ((o->docker_config && load_credentials(r, o->docker_config, e) < 0) || load_certs(r, o->certs_dir, e) < 0)
+		x = -1;
+	if (x < 0) {
+		skf_registry_free(r);
+		return -1;
+	}
+	*ret = r;
+	return 0;
+}
+
+void skf_registry_free(struct skf_registry *r)
+{
+	if (!r)
+		return;
+	if (r->multi)
+		curl_multi_cleanup(r->multi);
+	free(r->user);
+	free(r->password);
+	free(r->identity_token);
+	free(r->auth_header);
+	free(r->ca_pem);
+	free(r->client_cert);
+	free(r->client_key);
+	free(r);
+}
+
+static int digest_of(const char *alg, const void *p, size_t n, struct skf_digest *ret, struct skf_err *e)
+{
+	unsigned char md[EVP_MAX_MD_SIZE];
+	unsigned len = 0;
+	const EVP_MD *m = skf_streq(alg, "sha512") ? EVP_sha512() : EVP_sha256();
+	if (EVP_Digest(p, n, md, &len, m, NULL) != 1)
+		return skf_fail(e, SKF_ESYSTEM, "libcrypto cannot compute %s", alg);
+	size_t o = (size_t)snprintf(ret->s, sizeof(ret->s), "%s:", alg);
+	for (unsigned i = 0; i < len; i++)
+		o += (size_t)snprintf(ret->s + o, sizeof(ret->s) - o, "%02x", md[i]);
+	return 0;
+}
+
+int skf_registry_manifest(struct skf_registry *r, const struct skf_ref *ref, struct skf_buf *ret, char content_type[128], struct skf_digest *ret_digest,
+                          struct skf_err *e)
+{
+	SKF_AUTO(skf_http_resp_done) struct skf_http_resp p = { 0 };
+	char path[512], what[600], full[SKF_MAX_REF_BYTES + 1];
+	skf_ref_full(ref, full);
+	if (skf_fmt(path, sizeof(path), "manifests/%s", ref->digest.s[0] ? ref->digest.s : ref->tag) < 0 ||
+	    skf_fmt(what, sizeof(what), "manifest of '%s'", full) < 0)
+		return skf_fail(e, SKF_EINVALID, "reference '%s' is too long", full);
+	if (skf_http_api(r, ref->repo, path, ACCEPT_MANIFEST, SKF_MAX_MANIFEST_BYTES, &p, e) < 0)
+		return skf_ctx(e, "%s", what);
+	if (p.status != 200)
+		return skf_http_fail_status(r, &p, what, e);
+	struct skf_digest got = { "" };
+	const char *alg = skf_startswith(ref->digest.s, "sha512:") ? "sha512" : "sha256";
+	if (digest_of(alg, skf_buf_cstr(&p.body), p.body.len, &got, e) < 0)
+		return -1;
+	if (ref->digest.s[0] && !skf_digest_eq(&got, &ref->digest))
+		return skf_fail(e, SKF_ECORRUPT, "%s: registry '%s' sent other bytes: expected %s, got %s", what, r->host, ref->digest.s, got.s);
+	skf_buf_put(ret, p.body.p, p.body.len);
+	if (ret->err)
+		return skf_fail_sys(e, ret->err, "%s", what);
+	memcpy(content_type, p.content_type, 128);
+	*ret_digest = got;
+	return 0;
+}
+
+int skf_registry_blob_small(struct skf_registry *r, const struct skf_ref *ref, const struct skf_desc *d, size_t max, struct skf_buf *ret,
+                            struct skf_err *e)
+{
+	SKF_AUTO(skf_http_resp_done) struct skf_http_resp p = { 0 };
+	char path[256];
+	struct skf_digest got = { "" };
+	if (d->size > max)
+		return skf_fail(e, SKF_ELIMIT, "blob '%s' of '%s' has %llu bytes, at most %zu are allowed", d->digest.s, ref->repo,
+		                (unsigned long long)d->size, max);
+	if (skf_fmt(path, sizeof(path), "blobs/%s", d->digest.s) < 0)
+		return skf_fail(e, SKF_EINVALID, "digest '%s' is too long", d->digest.s);
+	/* more than announced, so that a longer answer is seen as a wrong size, and an error document fits */
+	if (skf_http_api(r, ref->repo, path, NULL, (size_t)d->size + 65536, &p, e) < 0)
+		return skf_ctx(e, "blob '%s'", d->digest.s);
+	if (p.status != 200)
+		return skf_http_fail_status(r, &p, d->digest.s, e);
+	if (p.body.len != d->size)
+		return skf_fail(e, SKF_ECORRUPT, "blob '%s' of '%s': expected %llu bytes, got %zu", d->digest.s, ref->repo, (unsigned long long)d->size,
+		                p.body.len);
+	if (digest_of(skf_digest_is_sha256(&d->digest) ? "sha256" : "sha512", skf_buf_cstr(&p.body), p.body.len, &got, e) < 0)
+		return -1;
+	if (!skf_digest_eq(&got, &d->digest))
+		return skf_fail(e, SKF_ECORRUPT, "blob of '%s': expected %s, got %s", ref->repo, d->digest.s, got.s);
+	skf_buf_put(ret, p.body.p, p.body.len);
+	return ret->err ? skf_fail_sys(e, ret->err, "blob '%s'", d->digest.s) : 0;
+}
