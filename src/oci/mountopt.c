@@ -1,0 +1,220 @@
+/* oci/mountopt.c -- mount options of the runtime-spec. One table (the X-macro below, sorted by name) gives
+ * both what each option does and the list that `features` publishes. Pure; nothing blocks.
+ *
+ * Invariants:
+ * 1. Options take effect in their order: of "ro" and "rw" the last one counts, and the same flag is never in
+ * both `flags` and `clear`, nor in both attr_rec_set and attr_rec_clr (but for the access-time field, see
+ * 2).
+ * 2. MOUNT_ATTR__ATIME is a field, not a set of bits: mount_setattr(2) wants all of it cleared when any of
+ * it is set. */
+#include "oci/mountopt.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/limits.h"
+#include "oci/spec.h"
+#include <string.h>
+#include <sys/mount.h>
+
+enum kind { NOTHING, SET, CLEAR, PROPAGATE, REC_SET, REC_CLEAR, REC_ATIME, BOOLEAN };
+
+#define FLAG(member) offsetof(struct skf_mountopts, member)
+/* name, kind, value; sorted as strcmp does. The first list is what `features` shows. */
+#define OPTIONS(X)                                                                                          \
+	X("acl", SET, MS_POSIXACL)                                                                          \
+	X("async", CLEAR, MS_SYNCHRONOUS)                                                                   \
+	X("atime", CLEAR, MS_NOATIME)                                                                       \
+	X("bind", SET, MS_BIND)                                                                             \
+	X("copy-symlink", BOOLEAN, FLAG(copy_symlink))                                                      \
+	X("defaults", NOTHING, 0)                                                                           \
+	X("dest-nofollow", BOOLEAN, FLAG(dest_nofollow))                                                    \
+	X("dev", CLEAR, MS_NODEV)                                                                           \
+	X("diratime", CLEAR, MS_NODIRATIME)                                                                 \
+	X("dirsync", SET, MS_DIRSYNC)                                                                       \
+	X("exec", CLEAR, MS_NOEXEC)                                                                         \
+	X("iversion", SET, MS_I_VERSION)                                                                    \
+	X("lazytime", SET, MS_LAZYTIME)                                                                     \
+	X("loud", CLEAR, MS_SILENT)                                                                         \
+	X("mand", SET, MS_MANDLOCK)                                                                         \
+	X("noacl", CLEAR, MS_POSIXACL)                                                                      \
+	X("noatime", SET, MS_NOATIME)                                                                       \
+	X("nodev", SET, MS_NODEV)                                                                           \
+	X("nodiratime", SET, MS_NODIRATIME)                                                                 \
+	X("noexec", SET, MS_NOEXEC)                                                                         \
+	X("noiversion", CLEAR, MS_I_VERSION)                                                                \
+	X("nolazytime", CLEAR, MS_LAZYTIME)                                                                 \
+	X("nomand", CLEAR, MS_MANDLOCK)                                                                     \
+	X("norelatime", CLEAR, MS_RELATIME)                                                                 \
+	X("nostrictatime", CLEAR, MS_STRICTATIME)                                                           \
+	X("nosuid", SET, MS_NOSUID)                                                                         \
+	X("nosymfollow", SET, MS_NOSYMFOLLOW)                                                               \
+	X("private", PROPAGATE, MS_PRIVATE)                                                                 \
+	X("ratime", REC_ATIME, MOUNT_ATTR_RELATIME)                                                         \
+	X("rbind", SET, MS_BIND | MS_REC)                                                                   \
+	X("rdev", REC_CLEAR, MOUNT_ATTR_NODEV)                                                              \
+	X("rdiratime", REC_CLEAR, MOUNT_ATTR_NODIRATIME)                                                    \
+	X("relatime", SET, MS_RELATIME)                                                                     \
+	X("remount", SET, MS_REMOUNT)                                                                       \
+	X("rexec", REC_CLEAR, MOUNT_ATTR_NOEXEC)                                                            \
+	X("rnoatime", REC_ATIME, MOUNT_ATTR_NOATIME)                                                        \
+	X("rnodev", REC_SET, MOUNT_ATTR_NODEV)                                                              \
+	X("rnodiratime", REC_SET, MOUNT_ATTR_NODIRATIME)                                                    \
+	X("rnoexec", REC_SET, MOUNT_ATTR_NOEXEC)                                                            \
+	X("rnorelatime", REC_ATIME, MOUNT_ATTR_RELATIME)                                                    \
+	X("rnostrictatime", REC_ATIME, MOUNT_ATTR_RELATIME)                                                 \
+	X("rnosuid", REC_SET, MOUNT_ATTR_NOSUID)                                                            \
+	X("rnosymfollow", REC_SET, MOUNT_ATTR_NOSYMFOLLOW)                                                  \
+	X("ro", SET, MS_RDONLY)                                                                             \
+	X("rprivate", PROPAGATE, MS_PRIVATE | MS_REC)                                                       \
+	X("rrelatime", REC_ATIME, MOUNT_ATTR_RELATIME)                                                      \
+	X("rro", REC_SET, MOUNT_ATTR_RDONLY)                                                                \
+	X("rrw", REC_CLEAR, MOUNT_ATTR_RDONLY)                                                              \
+	X("rshared", PROPAGATE, MS_SHARED | MS_REC)                                                         \
+	X("rslave", PROPAGATE, MS_SLAVE | MS_REC)                                                           \
+	X("rstrictatime", REC_ATIME, MOUNT_ATTR_STRICTATIME)                                                \
+	X("rsuid", REC_CLEAR, MOUNT_ATTR_NOSUID)                                                            \
+	X("rsymfollow", REC_CLEAR, MOUNT_ATTR_NOSYMFOLLOW)                                                  \
+	X("runbindable", PROPAGATE, MS_UNBINDABLE | MS_REC)                                                 \
+	X("rw", CLEAR, MS_RDONLY)                                                                           \
+	X("shared", PROPAGATE, MS_SHARED)                                                                   \
+	X("silent", SET, MS_SILENT)                                                                         \
+	X("slave", PROPAGATE, MS_SLAVE)                                                                     \
+	X("src-nofollow", BOOLEAN, FLAG(src_nofollow))                                                      \
+	X("strictatime", SET, MS_STRICTATIME)                                                               \
+	X("suid", CLEAR, MS_NOSUID)                                                                         \
+	X("symfollow", CLEAR, MS_NOSYMFOLLOW)                                                               \
+	X("sync", SET, MS_SYNCHRONOUS)                                                                      \
+	X("tmpcopyup", BOOLEAN, FLAG(tmpcopyup))                                                            \
+	X("unbindable", PROPAGATE, MS_UNBINDABLE)
+/* Understood, so that they never reach a file system as data, but refused by the decoder of config.json. */
+#define HIDDEN(X)                                                                                           \
+	X("idmap", BOOLEAN, FLAG(idmap))                                                                    \
+	X("ridmap", BOOLEAN, FLAG(ridmap))
+
+struct option {
+	const char *name;
+	enum kind kind;
+	uint64_t value;
+};
+#define ROW(n, k, v)  {n, k, v},
+#define NAME(n, k, v) n,
+static const struct option shown[] = {OPTIONS(ROW)};
+static const struct option hidden[] = {HIDDEN(ROW)};
+const char *const skf_spec_mount_options[] = {OPTIONS(NAME) NULL};
+
+static const struct option *find(const char *name)
+{
+	size_t lo = 0, hi = SKF_ARRAY_LEN(shown);
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+		int r = strcmp(name, shown[mid].name);
+		if (r == 0)
+			return &shown[mid];
+		if (r < 0)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	for (size_t i = 0; i < SKF_ARRAY_LEN(hidden); i++) {
+		if (skf_streq(hidden[i].name, name))
+			return &hidden[i];
+	}
+	return NULL;
+}
+
+static int set_propagation(struct skf_mountopts *o, const char *name, unsigned long value, struct skf_err *e)
+{
+	if (o->propagation && ((o->propagation ^ value) & ~(unsigned long)MS_REC))
+		return skf_fail(e, SKF_EINVALID,
+				"option '%s' contradicts an earlier one: a mount has one kind of "
+				"propagation; keep one",
+				name);
+	o->propagation |= value;
+	return 0;
+}
+
+static int apply(struct skf_mountopts *o, const struct option *x, struct skf_err *e)
+{
+	switch (x->kind) {
+	case NOTHING:
+		break;
+	case SET:
+		o->flags |= x->value;
+		o->clear &= ~x->value;
+		break;
+	case CLEAR:
+		o->flags &= ~x->value;
+		o->clear |= x->value;
+		break;
+	case PROPAGATE:
+		return set_propagation(o, x->name, x->value, e);
+	case REC_SET:
+		o->attr_rec_set |= x->value;
+		o->attr_rec_clr &= ~x->value;
+		break;
+	case REC_CLEAR:
+		o->attr_rec_set &= ~x->value;
+		o->attr_rec_clr |= x->value;
+		break;
+	case REC_ATIME:
+		o->attr_rec_set = (o->attr_rec_set & ~(uint64_t)MOUNT_ATTR__ATIME) | x->value;
+		o->attr_rec_clr |= MOUNT_ATTR__ATIME;
+		break;
+	case BOOLEAN:
+		*(bool *)((char *)o + x->value) = true;
+		break;
+	}
+	return 0;
+}
+
+/* "uids=0-1-10#...;gids=..." with an optional '@' per entry; only its outline is judged here. */
+static int set_idmap(struct skf_mountopts *o, const char *spec, struct skf_arena *a, struct skf_err *e)
+{
+	if (!skf_startswith(spec, "uids=") && !skf_startswith(spec, "gids="))
+		return skf_fail(e, SKF_EINVALID,
+				"option 'idmap=%.100s': expected 'uids=' or 'gids=' after 'idmap='", spec);
+	if (o->idmap_spec)
+		return skf_fail(e, SKF_EINVALID,
+				"option 'idmap=%.100s' contradicts an earlier one; keep one", spec);
+	o->idmap_spec = skf_arena_strdup(a, spec);
+	if (!o->idmap_spec)
+		return skf_fail(e, SKF_ENOMEM, "mount options: out of memory");
+	o->idmap = true;
+	return 0;
+}
+
+/* mount(2) copies one page of data at most; fsconfig has its own limit per string. */
+#define MAX_DATA (16 * SKF_MAX_TAR_PATH)
+
+int skf_mountopts_parse(const struct skf_strv *options, struct skf_arena *a, struct skf_mountopts *ret,
+			struct skf_err *e)
+{
+	struct skf_mountopts o = {0};
+	SKF_AUTO(skf_buf_done) struct skf_buf data = SKF_BUF(MAX_DATA);
+
+	for (size_t i = 0; i < options->n; i++) {
+		const char *s = options->v[i];
+		const struct option *x = find(s);
+		if (x) {
+			if (apply(&o, x, e) < 0)
+				return -1;
+		} else if (skf_startswith(s, "idmap=")) {
+			if (set_idmap(&o, s + strlen("idmap="), a, e) < 0)
+				return -1;
+		} else if (s[0] != '\0') {
+			skf_buf_str(&data, data.len ? "," : "");
+			skf_buf_str(&data, s);
+		}
+	}
+	if (data.err < 0)
+		return skf_fail(e, SKF_ELIMIT,
+				"the options for the file system have more than %d bytes; shorten them",
+				MAX_DATA);
+	o.data = skf_arena_dup(a, skf_buf_cstr(&data), data.len);
+	if (!o.data)
+		return skf_fail(e, SKF_ENOMEM, "mount options: out of memory");
+	*ret = o;
+	return 0;
+}
