@@ -1,7 +1,7 @@
 /* sys/mount.h -- the mount API, one kernel call each, -errno on failure. man 2 fsopen, open_tree, move_mount, mount_setattr. */
 #pragma once
 #include "base/fwd.h"
-#include <sys/mount.h> /* MS_*, MNT_*, struct mount_attr, MOUNT_ATTR_*, OPEN_TREE_* */
+#include_next <sys/mount.h> /* the C library's, which this file hides: MS_*, MNT_*, struct mount_attr, MOUNT_ATTR_*, OPEN_TREE_* */
 
 int skf_open_tree(int dirfd, const char *path, unsigned flags);        /* OPEN_TREE_CLOEXEC added */
 /* Attaches the detached mount mfd onto the object that tofd (O_PATH) is. */
