@@ -20,6 +20,11 @@ struct skf_rt {                    /* context of every call; plain data, copied 
 	enum skf_rt_cgroup_manager cgroup_manager;
 	bool rootless;
 };
+/* For programs that create or exec, first thing in main: executes the running program again through a handle that a container can never open for
+ * writing (T01; seal.c). Returns 0 when that is the case already; does not return otherwise, or fails. The process keeps its pid, arguments, environment and
+ * descriptors; readlink of /proc/self/exe gives no useful path any more, so siblings have to be found before. */
+int skf_rt_seal_self(char *const argv[], struct skf_err *e);
+
 /* Opens (makes, 0700) the state root into rt->rootfd; the caller closes it. */
 int skf_rt_open(struct skf_rt *rt, struct skf_err *e);
 
@@ -94,7 +99,6 @@ struct skf_rt_state { /* arena memory */
 	int ns_flags;              /* CLONE_NEW* that init has of its own */
 	char *apparmor_profile, *selinux_label; /* of the container's process, for exec */
 	struct skf_spec_process *process; /* defaults of exec: env, caps, cwd, user, noNewPrivileges */
-	struct skf_spec_seccomp *seccomp; /* for exec; NULL */
 };
 /* Loads state.json and finds the status by looking at the process and the cgroup. NOTFOUND "container 'x' does not exist". */
 int skf_rt_state_load(const struct skf_rt *rt, const char *id, struct skf_arena *a, struct skf_rt_state **ret, struct skf_err *e);

@@ -8,21 +8,27 @@
  *   P  clone3                new namespaces, INTO_CGROUP on v2        create.c
  *   p  uid/gid maps, cgroup attach (v1), oom_score_adj, rlimits       idmap.c, cgroups/, process.c
  *   C  joins, unshares what could not be in clone3 (cgroup ns last)   ns.c
- *   p  hooks prestart, createRuntime (after C said "namespaces")      hooks.c
  *   C  skf_rootfs_build      mounts, devices, links in the new root   rootfs.c mounts.c devices.c
  *   C  console               pty of the new devpts, fd to the parent  terminal.c
+ *   p  hooks prestart, createRuntime (after C said "built": hook authors may rely on the mounts, config.md)  hooks.c
  *   C  hooks createContainer (container's namespaces, before pivot)   hooks.c
  *   C  skf_rootfs_enter      pivot_root / MS_MOVE                     rootfs.c
  *   C  skf_rootfs_finish     sysctl, masked, read-only, ro root       sysctl.c mask.c rootfs.c
  *   C  skf_process_apply     keyring, caps, ids, cwd, nnp, seccomp    process.c
  *   C  "ready", waits for go (socket or exec.fifo), startContainer hooks, execve. */
 #pragma once
+#include "base/arena.h"
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "runtime/runtime.h"
 #include "sys/seccomp.h"
+#include <fcntl.h>
+
+#define SKF_NS_COUNT 8
+#define SKF_MAX_RING_NAME (8 + 256) /* "_ses." and an id */
 
 struct skf_start {
 	const struct skf_rt *rt;
@@ -43,10 +49,133 @@ struct skf_start {
 	bool userns;                  /* the container has a user namespace of its own or joins one */
 	uint64_t ns_new;              /* CLONE_NEW* made for this container */
 	uint64_t ns_join;             /* CLONE_NEW* joined by path */
+	/* ns.c */
+	int ns_fd[SKF_NS_COUNT];      /* handle of each joined namespace in the order of skf_ns_types; -EBADF */
+	int own_pidns;                /* the caller's pid namespace, to return to after a clone into a joined one; -EBADF */
+	/* create.c */
+	const struct skf_spec_process *process; /* the spec's */
+	int sync[2];                  /* the parent's and the child's end of the sync socket; each closes the other's */
+	bool ns_joined;               /* the child was born in the joined namespaces */
+	int go_fifo, err_fifo;        /* exec.fifo and exec.err when start is another process's; -EBADF */
 };
 
-/* --- journal.c: one line per resource, appended and never rewritten: "cgroup <mode> <path>", "pid <pid> <start>", ... --- */
+/* --- journal.c: one line per resource, appended and never rewritten: "cgroup <mode> <path>", "pid <pid> <start> <boot id>" --- */
 int skf_journal_add(int state_fd, const char *fmt, ...) SKF_PRINTF(2, 3); /* -errno */
+struct skf_journal {
+	bool has_cgroup;
+	char cgroup[512];
+	pid_t pid;           /* 0: none */
+	uint64_t pid_start;
+	char boot_id[37];
+};
+/* What the journal names; a last line that was cut by a crash is left out, unknown lines are ignored. -ENOENT without a journal. */
+int skf_journal_load(int state_fd, struct skf_journal *ret);
+void skf_journal_parse(const char *text, size_t n, struct skf_journal *ret);
+
+/* --- sync.c: fixed-size records on a SOCK_SEQPACKET pair; after a seccomp filter is loaded only read(2) and write(2) are used --- */
+enum skf_step { SKF_STEP_SETUP = 1, SKF_STEP_CONSOLE, SKF_STEP_BUILT, SKF_STEP_HOOKED, SKF_STEP_READY, SKF_STEP_GO, SKF_STEP_FAILED };
+const char *skf_step_name(enum skf_step s);
+/* fd: borrowed, travels along; -1 none. -errno. */
+int skf_sync_send(int sock, enum skf_step step, int fd);
+/* Tells the peer why this side gives up. Works on the sync socket and on exec.err. */
+void skf_sync_fail(int sock, const struct skf_err *e);
+/* Parent: waits for one record of the child. The child's own failure comes back as its sentence. ret_fd may be NULL. */
+int skf_sync_expect(int sock, enum skf_step want, int timeout_ms, int *ret_fd, struct skf_err *e);
+/* Parent: until the other end is closed by execve (0) or reports a failure (-1). */
+int skf_sync_wait_exec(int fd, int timeout_ms, struct skf_err *e);
+/* Child: waits for the parent; its death is -EPIPE. */
+int skf_sync_await(int sock, enum skf_step want);
+bool skf_sync_peer_gone(int sock);
+
+/* --- ns.c --- */
+struct skf_ns_type {
+	uint64_t flag;
+	const char *oci, *proc; /* name in config.json and in /proc/<pid>/ns */
+};
+extern const struct skf_ns_type skf_ns_types[SKF_NS_COUNT]; /* user first */
+/* Parent: opens and checks the namespaces joined by path, fills ns_new, ns_join, userns, ns_fd. */
+int skf_ns_plan(struct skf_start *s, struct skf_err *e);
+void skf_ns_close(struct skf_start *s);
+/* clone3 as the plan demands: 0 in the child, which then calls skf_ns_join; pid in the parent; -1. */
+pid_t skf_ns_clone(struct skf_start *s, int *ret_pidfd, struct skf_err *e);
+/* Child: enters the joined namespaces (the pid namespace was the parent's business). */
+int skf_ns_join(struct skf_start *s, struct skf_err *e);
+/* Child, after the parent's SETUP: becomes root of the user namespace, cgroup namespace, host name, loopback. */
+int skf_ns_finish(struct skf_start *s, struct skf_err *e);
+
+/* --- idmap.c --- */
+int skf_idmap_write(pid_t pid, const struct skf_jarr *uids, const struct skf_jarr *gids, struct skf_err *e);
+
+/* --- rlimit.c: the parent raises what only it may, the child sets the values --- */
+int skf_rlimits_raise(pid_t pid, const struct skf_spec_process *p, struct skf_err *e);
+int skf_rlimits_apply(const struct skf_spec_process *p, struct skf_err *e);
+const char *skf_rlimit_name(int type); /* state_save.c: "RLIMIT_NOFILE" */
+int skf_oom_score_apply(pid_t pid, const struct skf_spec_process *p, struct skf_err *e);
+
+/* --- lsm.c: AppArmor and SELinux labels of the next execve --- */
+int skf_lsm_check(const struct skf_spec_process *p, struct skf_err *e);
+int skf_lsm_apply(const struct skf_spec_process *p, struct skf_err *e);
+
+/* --- terminal.c --- */
+/* Parent: the console socket, connected; -1 with the error set. */
+int skf_console_connect(const char *path, struct skf_err *e);
+int skf_console_send(int sock, int master, struct skf_err *e);
+/* Child: makes peer stdio and the controlling terminal. */
+int skf_terminal_adopt(int peer, struct skf_err *e);
+/* Child: stdio[i] >= 0 becomes i. */
+int skf_stdio_apply(const int stdio[3], struct skf_err *e);
+/* Child: stdio that is not the user's yet is given to uid (pipes and ttys, so that /dev/stdout can be opened again). */
+void skf_stdio_chown(uint32_t uid, const struct skf_log *log);
+
+/* --- exec_lookup.c --- */
+/* Which file execve gets: args[0] with a slash as it is, else the first executable regular file along PATH of env. Looked up with the
+ * caller's root, cwd and effective ids. ECMD_NOTFOUND / ECMD_NOTEXEC in runc's words. */
+int skf_exec_lookup(const struct skf_spec_process *p, char *out, size_t size, struct skf_err *e);
+/* The sentence for a failed execve of path. Always -1. */
+int skf_exec_failed(const char *arg0, const char *path, int err, struct skf_err *e);
+
+/* --- handle (create.c, exec.c, wait.c) --- */
+struct skf_rt_container {
+	struct skf_rt rt;
+	char *id;
+	pid_t pid;
+	int pidfd, sync, console;
+	bool fifo, exec, reaped;
+	int status;                    /* wait status once reaped */
+	struct skf_cg_dirs cg;
+	const struct skf_spec *spec;   /* NULL for exec */
+	char *state_json;              /* state document for poststart, status running */
+	int hooks_ms;                  /* sum of the time-outs of startContainer */
+};
+struct skf_rt_container *skf_rt_container_new(const char *id); /* NULL: no memory */
+/* Replaces the pid file (path may be NULL: none). */
+int skf_pid_file(const char *path, pid_t pid, struct skf_err *e);
+int skf_rt_kill_and_reap(struct skf_rt_container *c);
+
+/* --- state.c --- */
+/* Takes the container's lock (flock on its directory: no file to be left over, gone with the process). -ETIMEDOUT, -ENOENT. */
+int skf_state_lock(const struct skf_rt *rt, const char *id, int timeout_ms);
+int skf_state_check_id(const char *id, struct skf_err *e);
+struct skf_state_in { /* what create knows */
+	const struct skf_start *s;
+	const char *id, *created, *boot_id;
+	pid_t pid;
+	uint64_t pid_start;
+};
+int skf_state_save(const struct skf_state_in *in, struct skf_err *e);
+/* The state document of runtime-spec, as hooks get it. malloc'ed; NULL: no memory. */
+char *skf_state_doc(const struct skf_start *s, const char *id, const char *status, pid_t pid);
+/* poststart, poststop and startContainer hooks as saved. */
+struct skf_state_hooks {
+	struct skf_jarr poststart, poststop, start_container;
+};
+/* locked: the caller holds the container's lock on state_fd. hooks may be NULL. */
+int skf_state_load_full(const struct skf_rt *rt, int state_fd, bool locked, const char *id, struct skf_arena *a,
+                        struct skf_rt_state **ret, struct skf_state_hooks *hooks, struct skf_err *e);
+/* seccomp.bpf beside state.json: the program that exec loads. */
+int skf_state_save_bpf(int state_fd, const struct skf_bpf_prog *p, struct skf_err *e);
+int skf_state_load_bpf(int state_fd, struct skf_arena *a, struct skf_bpf_prog *ret, struct skf_err *e);
+int skf_hooks_timeout(const struct skf_jarr *hooks); /* sum, ms */
 
 /* --- seccomp.c / cgroups/ --- */
 int skf_seccomp_prepare(struct skf_start *s, struct skf_err *e);
@@ -74,18 +203,33 @@ struct skf_proc_setup {
 	const struct skf_spec_process *p;
 	const struct skf_bpf_prog *seccomp;
 	bool userns, new_keyring;
+	bool make_cwd;     /* create: a missing cwd is made */
 	const char *keyring_name;
 	int pdeathsig;
 	unsigned preserve_fds;
 	int setgroups_ok;  /* 0 when the user namespace forbids setgroups */
 	const struct skf_log *log;
 };
-/* In the child, inside the container: rlimits were set by the parent. Order: keyring, bounding set, ids, capabilities, no_new_privs and
- * seccomp (before or after as privileges demand), cwd checked to be inside the root. */
-int skf_process_apply(const struct skf_proc_setup *x, struct skf_err *e);
-/* execve with PATH look-up inside the container; returns only on failure: ECMD_NOTFOUND / ECMD_NOTEXEC with the reason found (missing interpreter of a
- * script or ELF file is named). */
-int skf_process_exec(const struct skf_spec_process *p, struct skf_err *e);
+/* In the child, inside the container. Order: keyring, bounding set, ids, cwd checked to be inside the root, the program looked up into path,
+ * limits, no_new_privs, seccomp (here or in skf_process_seal, as privileges demand), capabilities. */
+int skf_process_apply(const struct skf_proc_setup *x, char *path, size_t path_size, struct skf_err *e);
+/* The rest, right before execve: the filter, when the process may still load it then (no_new_privs or CAP_SYS_ADMIN). */
+int skf_process_seal(const struct skf_proc_setup *x, struct skf_err *e);
+
+/* --- init.c --- */
+SKF_NORETURN void skf_init_run(struct skf_start *s);
+/* Last part, shared with exec: `x` applied, look-up, READY, wait, hooks, seccomp, execve. Returns only on failure. */
+struct skf_init_tail {
+	struct skf_proc_setup setup;
+	int sync, go_fifo, err_fifo;               /* -EBADF: none */
+	const struct skf_jarr *start_hooks;        /* NULL: none */
+	const char *state_json;
+	struct skf_arena *arena;
+};
+int skf_init_tail(struct skf_init_tail *t, struct skf_err *e);
+void skf_init_reset_signals(void); /* default dispositions, nothing blocked */
+/* Closes every descriptor from 3 + preserve on but keep[0..n). */
+int skf_init_close_fds(unsigned preserve, const int *keep, unsigned n);
 
 /* --- hooks.c --- */
 /* Runs each hook with the state document on stdin; a non-zero exit or time-out fails with the hook's path. */

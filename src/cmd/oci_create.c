@@ -1,0 +1,148 @@
+/* cmd/oci_create.c -- create, run and start. Blocks for hooks and for the container in the foreground. */
+#include "oci_int.h"
+
+#include "oci/spec.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* LISTEN_FDS is meant for us only when LISTEN_PID says so (sd_listen_fds(3)). */
+static unsigned listen_fds(void)
+{
+	const char *pid = getenv("LISTEN_PID"), *n = getenv("LISTEN_FDS");
+	uint32_t want, count;
+
+	if (!pid || !n || skf_parse_u32(pid, &want) < 0 || want != (uint32_t)getpid() || skf_parse_u32(n, &count) < 0)
+		return 0;
+	return count;
+}
+
+int oci_preserved_fds(struct oci *o, struct skf_strv *env, unsigned *ret, struct skf_err *e)
+{
+	unsigned n = o->a.preserve_fds, activated = listen_fds();
+
+	if (n > SKF_MAX_PRESERVE_FDS || activated > SKF_MAX_PRESERVE_FDS)
+		return skf_fail(e, SKF_ELIMIT, "option --preserve-fds: at most %d descriptors can be passed", SKF_MAX_PRESERVE_FDS);
+	if (activated > 0) {
+		char *line = skf_arena_fmt(&o->arena, "LISTEN_FDS=%u", activated);
+
+		if (!line || skf_strv_add(&o->arena, env, line) < 0 || skf_strv_add(&o->arena, env, "LISTEN_PID=1") < 0)
+			return skf_fail(e, SKF_ENOMEM, "environment of the container's process");
+	}
+	n += activated;
+	for (unsigned i = 0; i < n; i++) {
+		int flags = fcntl((int)(3 + i), F_GETFD);
+
+		if (flags < 0 || (flags & FD_CLOEXEC)) /* not open, or one of our own */
+			return skf_fail(e, SKF_EINVALID, "option --preserve-fds: descriptor %u is not open", 3 + i);
+	}
+	*ret = n;
+	return 0;
+}
+
+struct bundle {
+	char path[PATH_MAX];
+	int fd;
+	struct skf_spec *spec;
+};
+
+static int open_bundle(struct oci *o, struct bundle *b, struct skf_err *e)
+{
+	const char *dir = o->a.bundle && *o->a.bundle ? o->a.bundle : ".", *file = o->a.config ? o->a.config : "config.json";
+	struct skf_spec_opts so = { .log = &o->log, .name = "config.json" };
+
+	if (!realpath(dir, b->path))
+		return skf_fail_sys(e, -errno, "bundle '%s'", dir);
+	b->fd = skf_openat(AT_FDCWD, b->path, O_PATH | O_DIRECTORY, 0);
+	if (b->fd < 0)
+		return skf_fail_sys(e, b->fd, "open bundle '%s'", b->path);
+	if (skf_spec_load_at(b->fd, file, &so, &o->arena, &b->spec, e) < 0)
+		return skf_ctx(e, "bundle '%s'", b->path);
+	return 0;
+}
+
+static int check_terminal(const struct oci *o, const struct skf_spec *s, bool detach, struct skf_err *e)
+{
+	bool tty = s->process && s->process->terminal;
+
+	if (detach && tty && !o->a.console_socket)
+		return skf_fail(e, SKF_EINVALID, "cannot allocate tty if skiff-oci will detach without setting console socket");
+	if (o->a.console_socket && (!detach || !tty))
+		return skf_fail(e, SKF_EINVALID, "cannot use console socket if skiff-oci will not detach or allocate tty");
+	return 0;
+}
+
+static int fill_request(struct oci *o, struct bundle *b, bool detach, struct skf_rt_create *q, struct skf_err *e)
+{
+	const struct oci_args *a = &o->a;
+	struct skf_strv none = { 0 };
+
+	*q = (struct skf_rt_create){
+		.id = a->rest.v[0], .root_mount_fd = -1, .stdio = { -1, -1, -1 }, .console_socket = a->console_socket, .no_pivot = a->no_pivot,
+		.no_new_keyring = a->no_new_keyring, .pid_file = a->pid_file,
+	};
+	if (open_bundle(o, b, e) < 0 || check_terminal(o, b->spec, detach, e) < 0)
+		return -1;
+	if (oci_preserved_fds(o, b->spec->process ? &b->spec->process->env : &none, &q->preserve_fds, e) < 0)
+		return -1;
+	q->bundle = b->path;
+	q->bundle_fd = b->fd;
+	q->spec = b->spec;
+	q->want_console_fd = !detach;
+	return 0;
+}
+
+int oci_create(struct oci *o, struct skf_err *e)
+{
+	SKF_AUTO(oci_container_freep) struct skf_rt_container *c = NULL;
+	struct bundle b = { .fd = -EBADF };
+	struct skf_rt_create q;
+	int r = fill_request(o, &b, true, &q, e);
+
+	q.fifo = true;
+	if (r == 0)
+		r = skf_rt_create(&o->rt, &q, &c, e);
+	skf_closep(&b.fd);
+	return r;
+}
+
+static int run_foreground(struct oci *o, struct oci_foreground *f, struct skf_rt_container *c, struct skf_err *e)
+{
+	int code = 0, r = oci_foreground_run(f, c, &code, e);
+
+	if (r < 0) {
+		skf_rt_abort(c);
+		return -1;
+	}
+	if (!o->a.keep && skf_rt_delete(&o->rt, o->a.rest.v[0], true, e) < 0)
+		return -1;
+	return code;
+}
+
+int oci_run(struct oci *o, struct skf_err *e)
+{
+	SKF_AUTO(oci_container_freep) struct skf_rt_container *c = NULL;
+	SKF_AUTO(oci_foreground_endp) struct oci_foreground *f = NULL;
+	struct bundle b = { .fd = -EBADF };
+	struct skf_rt_create q;
+	int r = fill_request(o, &b, o->a.detach, &q, e);
+
+	if (r == 0 && !o->a.detach) {
+		q.subreaper = !o->a.no_subreaper;
+		r = oci_foreground_begin(&f, e);
+	}
+	if (r == 0)
+		r = skf_rt_create(&o->rt, &q, &c, e);
+	skf_closep(&b.fd);
+	if (r < 0 || skf_rt_go(c, e) < 0)
+		return -1;
+	return o->a.detach ? 0 : run_foreground(o, f, c, e);
+}
+
+int oci_start(struct oci *o, struct skf_err *e)
+{
+	return skf_rt_start(&o->rt, o->a.rest.v[0], e);
+}

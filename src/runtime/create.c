@@ -1,0 +1,385 @@
+/* runtime/create.c -- a container from nothing to "created": the parent's side of a start, as a list of steps.
+ *
+ * Invariants:
+ *  1. A step that fails, or a later one, is followed by the undo of all steps done so far, last first; the caller finds the host as it was.
+ *  2. The state directory is locked from its making until the container is created, so that a deleter waits instead of racing. The child
+ *     never keeps the lock's descriptor beyond its setup.
+ *  3. What the kernel does not clean up is in the journal before it is made; if this process is killed, the child dies by its death signal
+ *     and `delete --force` finds the rest in the journal.
+ *  4. state.json is written while the child mounts (two processors are used), but counts only once the lock is let go.
+ * Blocks: SKF_START_MS for the child, plus the time-outs of hooks. */
+#include "runtime/runtime_int.h"
+
+#include "base/limits.h"
+#include "base/proc.h"
+#include "oci/spec.h"
+#include "sys/process.h"
+
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct creation {
+	struct skf_start s;
+	struct skf_arena arena;
+	struct skf_rt_container *c;
+	int console_sock;
+	bool dir_made;
+};
+
+/* --- steps --- */
+static int check_request(struct creation *x, struct skf_err *e)
+{
+	const struct skf_rt_create *q = x->s.req;
+	const struct skf_spec *sp = x->s.spec;
+
+	if (skf_state_check_id(q->id, e) < 0)
+		return -1;
+	if (x->s.rt->cgroup_manager == SKF_RT_SYSTEMD)
+		return skf_fail(e, SKF_EUNSUPPORTED, "the systemd cgroup manager is not available in this version: leave out --systemd-cgroup "
+						     "(or choose --cgroup-manager cgroupfs) to use cgroupfs");
+	if (!sp->process)
+		return skf_fail(e, SKF_EINVALID, "config.json: /process is missing: there is nothing to start");
+	if (sp->process->args.n == 0)
+		return skf_fail(e, SKF_EINVALID, "config.json: /process/args must not be empty");
+	if (q->root_mount_fd < 0 && !sp->root_path)
+		return skf_fail(e, SKF_EINVALID, "config.json: /root/path is missing");
+	if (sp->process->terminal && !q->console_socket && !q->want_console_fd)
+		return skf_fail(e, SKF_EINVALID, "config.json: /process/terminal is set, but there is no console socket that takes the terminal");
+	x->s.process = sp->process;
+	return skf_lsm_check(sp->process, e);
+}
+
+static int make_state_dir(struct creation *x, struct skf_err *e)
+{
+	const char *id = x->s.req->id;
+
+	if (mkdirat(x->s.rt->rootfd, id, 0700) < 0) {
+		if (errno == EEXIST)
+			return skf_fail(e, SKF_ECONFLICT, "container with given ID already exists: '%s'", id);
+		return skf_fail_sys(e, -errno, "make the state directory '%s/%s'", x->s.rt->root, id);
+	}
+	x->dir_made = true;
+	x->s.state_fd = skf_openat(x->s.rt->rootfd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	if (x->s.state_fd < 0)
+		return skf_fail_sys(e, x->s.state_fd, "open the state directory '%s/%s'", x->s.rt->root, id);
+	if (flock(x->s.state_fd, LOCK_EX | LOCK_NB) < 0)
+		return skf_fail_sys(e, -errno, "lock the state directory '%s/%s'", x->s.rt->root, id);
+	return 0;
+}
+
+static void undo_state_dir(struct creation *x)
+{
+	int r = x->dir_made ? skf_rmtree_at(x->s.rt->rootfd, x->s.req->id) : 0;
+
+	if (r < 0 && r != -ENOENT)
+		skf_warn(x->s.rt->log, "remove the state directory '%s/%s': %s, ignoring", x->s.rt->root, x->s.req->id, strerror(-r));
+}
+
+static int open_fifo(int dir, const char *name, struct skf_err *e)
+{
+	int fd;
+
+	if (mkfifoat(dir, name, 0600) < 0)
+		return skf_fail_sys(e, -errno, "make %s", name);
+	/* both ends: init neither waits for a reader nor sees EOF before somebody writes */
+	fd = skf_openat(dir, name, O_RDWR | O_NOFOLLOW, 0);
+	return fd < 0 ? skf_fail_sys(e, fd, "open %s", name) : fd;
+}
+
+static int open_channels(struct creation *x, struct skf_err *e)
+{
+	int r = skf_socketpair_seqpacket(x->s.sync);
+
+	if (r < 0)
+		return skf_fail_sys(e, r, "socket pair for the container's init");
+	if (x->s.req->fifo) {
+		x->s.go_fifo = open_fifo(x->s.state_fd, "exec.fifo", e);
+		x->s.err_fifo = x->s.go_fifo < 0 ? -1 : open_fifo(x->s.state_fd, "exec.err", e);
+		if (x->s.err_fifo < 0)
+			return -1;
+	}
+	if (x->s.process->terminal && x->s.req->console_socket) {
+		x->console_sock = skf_console_connect(x->s.req->console_socket, e);
+		if (x->console_sock < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int plan_namespaces(struct creation *x, struct skf_err *e)
+{
+	return skf_ns_plan(&x->s, e);
+}
+
+static int prepare_seccomp(struct creation *x, struct skf_err *e)
+{
+	if (skf_seccomp_prepare(&x->s, e) < 0)
+		return -1;
+	return skf_state_save_bpf(x->s.state_fd, &x->s.seccomp, e);
+}
+
+static int make_cgroup(struct creation *x, struct skf_err *e)
+{
+	return skf_cgroups_create(&x->s, e);
+}
+
+static void undo_cgroup(struct creation *x)
+{
+	struct skf_err e = SKF_ERR_INIT;
+
+	if (x->s.cg.used && skf_cgroups_undo(&x->s.cg, &e) < 0)
+		skf_warn(x->s.rt->log, "%s, ignoring", e.msg);
+}
+
+static int prepare_rootfs(struct creation *x, struct skf_err *e)
+{
+	return skf_rootfs_prepare(&x->s, e);
+}
+
+static int clone_init(struct creation *x, struct skf_err *e)
+{
+	struct skf_rt_container *c = x->c;
+
+	c->pid = skf_ns_clone(&x->s, &c->pidfd, e);
+	if (c->pid == 0)
+		skf_init_run(&x->s);
+	skf_closep(&x->s.sync[1]);
+	return c->pid < 0 ? -1 : 0;
+}
+
+static void undo_init(struct creation *x)
+{
+	(void)skf_rt_kill_and_reap(x->c); /* what cannot be killed is found by the cgroup's undo, which says so */
+}
+
+/* idmaps, cgroup, limits; then the child may go on */
+static int configure_init(struct creation *x, struct skf_err *e)
+{
+	const struct skf_spec_linux *l = &x->s.spec->linux_;
+	struct skf_state_in in = { .s = &x->s, .id = x->s.req->id, .pid = x->c->pid };
+	char created[36], boot[37];
+	int r = skf_proc_start_time(x->c->pid, &in.pid_start);
+
+	if (r == 0)
+		r = skf_boot_id(boot);
+	if (r == 0)
+		r = skf_journal_add(x->s.state_fd, "pid %d %llu %s", (int)x->c->pid, (unsigned long long)in.pid_start, boot);
+	if (r < 0)
+		return skf_fail_sys(e, r, "write the journal of container '%s'", x->s.req->id);
+	if ((x->s.ns_new & CLONE_NEWUSER) && skf_idmap_write(x->c->pid, &l->uid_mappings, &l->gid_mappings, e) < 0)
+		return -1;
+	if (skf_cgroups_attach(&x->s, x->c->pid, e) < 0 || skf_rlimits_raise(x->c->pid, x->s.process, e) < 0 ||
+	    skf_oom_score_apply(x->c->pid, x->s.process, e) < 0)
+		return -1;
+	r = skf_sync_send(x->s.sync[0], SKF_STEP_SETUP, -1);
+	if (r < 0 && r != -EPIPE) /* a dead child is asked for its reason in the next step */
+		return skf_fail_sys(e, r, "tell the container's init to go on");
+	skf_time_rfc3339(skf_now_ns(), created);
+	in.created = created;
+	in.boot_id = boot;
+	return skf_state_save(&in, e);
+}
+
+static int run_runtime_hooks(struct creation *x, struct skf_err *e)
+{
+	const struct skf_spec_hooks *h = &x->s.spec->hooks;
+	int r;
+
+	if (h->prestart.n == 0 && h->create_runtime.n == 0)
+		return 0;
+	if (skf_sync_expect(x->s.sync[0], SKF_STEP_BUILT, SKF_START_MS, NULL, e) < 0)
+		return -1;
+	SKF_AUTO_FREE char *doc = skf_state_doc(&x->s, x->s.req->id, "creating", x->c->pid);
+	if (!doc)
+		return skf_fail(e, SKF_ENOMEM, "state document for hooks");
+	if (skf_hooks_run(&h->prestart, "prestart", doc, x->s.rt->log, e) < 0 ||
+	    skf_hooks_run(&h->create_runtime, "createRuntime", doc, x->s.rt->log, e) < 0)
+		return -1;
+	r = skf_sync_send(x->s.sync[0], SKF_STEP_HOOKED, -1);
+	return r < 0 && r != -EPIPE ? skf_fail_sys(e, r, "tell the container's init to go on after the hooks") : 0;
+}
+
+static int take_console(struct creation *x, struct skf_err *e)
+{
+	if (!x->s.process->terminal)
+		return 0;
+	if (skf_sync_expect(x->s.sync[0], SKF_STEP_CONSOLE, SKF_START_MS, &x->c->console, e) < 0)
+		return -1;
+	if (x->c->console < 0)
+		return skf_fail(e, SKF_EBUG, "container init sent no terminal");
+	if (x->console_sock < 0)
+		return 0;
+	if (skf_console_send(x->console_sock, x->c->console, e) < 0)
+		return -1;
+	skf_closep(&x->c->console);
+	return 0;
+}
+
+int skf_pid_file(const char *path, pid_t pid, struct skf_err *e)
+{
+	const char *base = path ? strrchr(path, '/') : NULL;
+	char dir[PATH_MAX] = ".", text[16];
+	int r;
+
+	if (!path)
+		return 0;
+	base = base ? base + 1 : path;
+	if (base != path && skf_fmt(dir, sizeof(dir), "%.*s", (int)(base - path), path) < 0)
+		return skf_fail_sys(e, -ENAMETOOLONG, "pid file '%s'", path);
+	SKF_AUTO_FD int fd = skf_openat(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY, 0);
+	r = fd < 0 ? fd : skf_fmt(text, sizeof(text), "%d", (int)pid);
+	if (r == 0)
+		r = skf_write_atomic_at(fd, base, text, strlen(text), 0644, 0);
+	return r < 0 ? skf_fail_sys(e, r, "write pid file '%s'", path) : 0;
+}
+
+static int await_ready(struct creation *x, struct skf_err *e)
+{
+	int ms = SKF_START_MS + skf_hooks_timeout(&x->s.spec->hooks.create_container);
+
+	if (skf_sync_expect(x->s.sync[0], SKF_STEP_READY, ms, NULL, e) < 0)
+		return -1;
+	return skf_pid_file(x->s.req->pid_file, x->c->pid, e);
+}
+
+/* --- the list --- */
+static const struct create_step {
+	const char *name;
+	int (*run)(struct creation *x, struct skf_err *e);
+	void (*undo)(struct creation *x);
+} steps[] = {
+	{ "check", check_request, NULL },
+	{ "state directory", make_state_dir, undo_state_dir },
+	{ "channels", open_channels, NULL },
+	{ "namespaces", plan_namespaces, NULL },
+	{ "seccomp", prepare_seccomp, NULL },
+	{ "cgroup", make_cgroup, undo_cgroup },
+	{ "root file system", prepare_rootfs, NULL },
+	{ "clone", clone_init, undo_init },
+	{ "setup", configure_init, NULL },
+	{ "console", take_console, NULL },
+	{ "hooks", run_runtime_hooks, NULL },
+	{ "ready", await_ready, NULL },
+};
+
+static void close_fds(struct creation *x)
+{
+	skf_ns_close(&x->s);
+	skf_closep(&x->s.sync[0]);
+	skf_closep(&x->s.sync[1]);
+	skf_closep(&x->s.go_fifo);
+	skf_closep(&x->s.err_fifo);
+	skf_closep(&x->s.cg_fd);
+	skf_closep(&x->console_sock);
+	skf_closep(&x->s.root_fd);
+	for (size_t i = 0; x->s.mount_fds && i < x->s.spec->mounts.n; i++)
+		skf_closep(&x->s.mount_fds[i]);
+}
+
+/* A child that was killed could not say why; its wait status can. */
+static void explain_death(struct creation *x, struct skf_err *e)
+{
+	struct skf_rt_container *c = x->c;
+	struct skf_err sent = *e;
+
+	if (c->pid <= 0 || e->kind != SKF_ESYSTEM || e->sys != 0 || !strstr(e->msg, "died before step"))
+		return;
+	if (skf_wait_pid(c->pid, c->pidfd, 1000, &c->status) < 0)
+		return;
+	c->reaped = true;
+	if (WIFSIGNALED(c->status))
+		skf_fail(e, SKF_ESYSTEM, "%.300s: killed by signal %d%s", sent.msg, WTERMSIG(c->status),
+			 WTERMSIG(c->status) == SIGKILL ? " (is the memory limit too low?)" : "");
+}
+
+static int run_steps(struct creation *x, struct skf_err *e)
+{
+	size_t i;
+
+	for (i = 0; i < SKF_ARRAY_LEN(steps); i++) {
+		skf_debug(x->s.rt->log, "container '%s': step '%s'", x->s.req->id, steps[i].name);
+		if (steps[i].run(x, e) < 0)
+			break;
+	}
+	if (i == SKF_ARRAY_LEN(steps))
+		return 0;
+	explain_death(x, e);
+	do { /* the failing step too: it may have done half of its work */
+		if (steps[i].undo)
+			steps[i].undo(x);
+	} while (i-- > 0);
+	return -1;
+}
+
+static int fill_handle(struct creation *x, struct skf_err *e)
+{
+	struct skf_rt_container *c = x->c;
+
+	c->rt = *x->s.rt;
+	c->fifo = x->s.req->fifo;
+	c->spec = x->s.spec;
+	c->cg = x->s.cg;
+	c->hooks_ms = skf_hooks_timeout(&x->s.spec->hooks.start_container);
+	if (x->s.spec->hooks.poststart.n > 0) {
+		c->state_json = skf_state_doc(&x->s, x->s.req->id, "running", c->pid);
+		if (!c->state_json)
+			return skf_fail(e, SKF_ENOMEM, "state document for the poststart hooks");
+	}
+	c->sync = SKF_TAKE_FD(x->s.sync[0]);
+	return 0;
+}
+
+struct skf_rt_container *skf_rt_container_new(const char *id)
+{
+	struct skf_rt_container *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->pidfd = c->sync = c->console = -EBADF;
+	c->id = strdup(id ? id : "");
+	if (!c->id) {
+		free(c);
+		return NULL;
+	}
+	return c;
+}
+
+int skf_rt_create(const struct skf_rt *rt, const struct skf_rt_create *q, struct skf_rt_container **ret, struct skf_err *e)
+{
+	struct creation x = {
+		.arena = SKF_ARENA(SKF_MAX_ARENA_DOC),
+		.console_sock = -EBADF,
+		.s = { .rt = rt, .req = q, .spec = q->spec, .state_fd = -EBADF, .cg_fd = -EBADF, .root_fd = -EBADF, .proc_fd = -EBADF,
+		       .own_pidns = -EBADF, .sync = { -EBADF, -EBADF }, .go_fifo = -EBADF, .err_fifo = -EBADF },
+	};
+	int r;
+
+	x.s.arena = &x.arena;
+	for (int i = 0; i < SKF_NS_COUNT; i++)
+		x.s.ns_fd[i] = -EBADF;
+	x.c = skf_rt_container_new(q->id);
+	if (!x.c)
+		return skf_fail(e, SKF_ENOMEM, "container '%s'", q->id);
+	if (q->subreaper) {
+		r = skf_set_subreaper();
+		if (r < 0)
+			skf_warn(rt->log, "become a child subreaper: %s, ignoring", strerror(-r));
+	}
+	r = run_steps(&x, e);
+	if (r == 0 && fill_handle(&x, e) < 0) {
+		for (size_t i = SKF_ARRAY_LEN(steps); i-- > 0;)
+			if (steps[i].undo)
+				steps[i].undo(&x);
+		r = -1;
+	}
+	close_fds(&x);
+	skf_closep(&x.s.state_fd); /* and with it the lock */
+	skf_arena_done(&x.arena);
+	if (r < 0)
+		skf_rt_container_free(x.c);
+	else
+		*ret = x.c;
+	return r;
+}

@@ -1,0 +1,60 @@
+/* runtime/kill.c -- a signal to a container's init, or to everything in its cgroup.
+ *
+ * The pid is bound by a pidfd first and compared with the recorded start time after that, so that a reused pid never gets a signal. A frozen
+ * container that gets SIGKILL is thawed: on cgroup v1 a frozen task does not even die. Does not block. */
+#include "runtime/runtime_int.h"
+
+#include "base/limits.h"
+#include "base/proc.h"
+#include "oci/spec.h"
+#include "sys/process.h"
+
+#include <string.h>
+
+#define THAW_MS 1000
+
+static int not_running(const char *id, struct skf_err *e)
+{
+	return skf_fail(e, SKF_ECONFLICT, "container not running: '%s'", id);
+}
+
+static int signal_init(const struct skf_rt_state *s, int sig, struct skf_err *e)
+{
+	SKF_AUTO_FD int pidfd = skf_pidfd_open(s->pid);
+	int r = pidfd;
+
+	if (r >= 0 && skf_proc_alive(s->pid, s->pid_start) != 1)
+		r = -ESRCH;
+	if (r >= 0)
+		r = skf_pidfd_kill(pidfd, sig);
+	if (r == -ESRCH)
+		return not_running(s->id, e);
+	return r < 0 ? skf_fail_sys(e, r, "signal %d to container '%s'", sig, s->id) : 0;
+}
+
+int skf_rt_kill(const struct skf_rt *rt, const char *id, int sig, bool all, struct skf_err *e)
+{
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
+	struct skf_rt_state *s;
+	int r = 0;
+
+	if (skf_rt_state_load(rt, id, &a, &s, e) < 0)
+		return -1;
+	/* without a pid namespace of its own, processes may survive init and are still the container's */
+	if (s->status == SKF_RT_STOPPED && !(all && s->cg.used && !(s->ns_flags & CLONE_NEWPID)))
+		return not_running(id, e);
+	if (all && s->cg.used) {
+		r = sig == SIGKILL ? skf_cg_kill_all(&s->cg, SKF_KILL_WAIT_MS) : skf_cg_signal_all(&s->cg, sig);
+		if (r < 0)
+			return skf_fail_sys(e, r, "signal %d to all processes of container '%s'", sig, id);
+		return 0;
+	}
+	if (signal_init(s, sig, e) < 0)
+		return -1;
+	if (sig == SIGKILL && s->status == SKF_RT_PAUSED) {
+		r = skf_cg_freeze(&s->cg, false, THAW_MS);
+		if (r < 0)
+			skf_warn(rt->log, "thaw container '%s': %s, ignoring", id, strerror(-r));
+	}
+	return 0;
+}

@@ -1,0 +1,56 @@
+/* runtime/seccomp_int.h -- from a profile to a loadable program: compile (libseccomp), shrink, cache, the
+ * embedded default. */
+#pragma once
+#include "base/arena.h"
+#include "base/err.h"
+#include "oci/spec.h"
+#include "sys/seccomp.h"
+#include <linux/filter.h>
+
+#define SKF_SECCOMP_KEY           32
+#define SKF_SECCOMP_CACHE_DIR     ".seccomp-cache" /* below the state root; ids never begin with a dot */
+#define SKF_SECCOMP_CACHE_ENTRIES 64               /* DESIGN 7.3 */
+
+/* --- seccomp_compile.c --- */
+/* Compiles p for the machine `native` (SCMP_ARCH_*, 0: the running one) and p's further architectures.
+ * System calls that libseccomp does not know are left out (named at debug level), as runc does; those newer
+ * than everything the profile names answer ENOSYS where the default action refuses, so that programs fall
+ * back. Memory of the arena. Fails: INVALID, UNSUPPORTED, LIMIT (more than the kernel's 4,096 instructions).
+ */
+int skf_seccomp_compile(const struct skf_spec_seccomp *p, uint32_t native, const struct skf_log *log,
+			struct skf_arena *a, struct skf_bpf_prog *ret, struct skf_err *e);
+/* Its first half: libseccomp's program with the ENOSYS stub in front, not yet rebuilt. */
+int skf_seccomp_build(const struct skf_spec_seccomp *p, uint32_t native, const struct skf_log *log,
+		      struct skf_arena *a, struct sock_filter **ret, size_t *ret_n, bool *ret_notify,
+		      struct skf_err *e);
+/* SHA-256 over the canonical text of the profile (which holds architectures and flags), the machine,
+ * libseccomp's version and the format. */
+void skf_seccomp_key(const struct skf_spec_seccomp *p, uint32_t native, uint8_t key[SKF_SECCOMP_KEY]);
+
+/* --- seccomp_shrink.c --- */
+/* An equivalent, smaller program: the answer for a system call number that does not depend on arguments
+ * becomes a search in a table of ranges, the rest is kept. The kernel walks a filter for every number when
+ * it is loaded: libseccomp's list for docker's profile takes 1.0 ms to load, the ranges a tenth. 1 and *ret
+ * (arena memory), 0 when the program has a shape that is not understood (use the original), -ENOMEM. Pure.
+ */
+int skf_seccomp_shrink(const struct sock_filter *p, size_t n, struct skf_arena *a, struct sock_filter **ret,
+		       size_t *ret_n);
+
+/* --- seccomp_cache.c --- */
+/* Directory of the cache below rootfd, made 0700; -EPERM when it is not ours alone. */
+int skf_seccomp_cache_open(int rootfd);
+/* 1 and *ret (arena memory), 0 not there; an entry that is damaged or foreign is removed and counts as not
+ * there. -errno. */
+int skf_seccomp_cache_get(int dirfd, const uint8_t key[SKF_SECCOMP_KEY], struct skf_arena *a,
+			  struct skf_bpf_prog *ret);
+/* Writes beside and renames: two writers of one key are both right. Removes the oldest entries above the
+ * maximum. */
+int skf_seccomp_cache_put(int dirfd, const uint8_t key[SKF_SECCOMP_KEY], const struct skf_bpf_prog *p);
+
+/* --- made at build time by default_seccomp/gen.c --- */
+struct skf_seccomp_embedded {
+	uint8_t key[SKF_SECCOMP_KEY];
+	struct skf_bpf_prog prog;
+};
+extern const struct skf_seccomp_embedded
+	skf_seccomp_embedded[]; /* of this architecture; ends with prog.n == 0 */

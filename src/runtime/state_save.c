@@ -1,0 +1,254 @@
+/* runtime/state_save.c -- writes what later commands need to know: state.json, seccomp.bpf, and the state document for hooks.
+ *
+ * state.json is written once, by rename, and never rewritten: the status is looked up, not stored. What exec and delete need of
+ * config.json (process, hooks of later stages) is copied into it, so that they neither parse the bundle again nor depend on it being
+ * there still or unchanged. Format: docs/formats.md. Blocks on the state directory. */
+#include "runtime/runtime_int.h"
+
+#include "base/json.h"
+#include "base/limits.h"
+#include "oci/spec.h"
+#include "sys/process.h"
+
+#include <linux/filter.h>
+#include <string.h>
+#include <unistd.h>
+
+static void write_hooks(struct skf_jw *w, const char *key, const struct skf_jarr *hooks)
+{
+	const struct skf_spec_hook *h = hooks->v;
+
+	if (hooks->n == 0)
+		return;
+	skf_jw_karr(w, key);
+	for (size_t i = 0; i < hooks->n; i++) {
+		skf_jw_obj(w);
+		skf_jw_kstr(w, "path", h[i].path);
+		skf_jw_kstrv(w, "args", &h[i].args);
+		skf_jw_kstrv(w, "env", &h[i].env);
+		if (h[i].has_timeout)
+			skf_jw_kint(w, "timeout", h[i].timeout);
+		skf_jw_end(w);
+	}
+	skf_jw_end_arr(w);
+}
+
+static void write_cap_set(struct skf_jw *w, const char *key, uint64_t set)
+{
+	skf_jw_karr(w, key);
+	for (unsigned i = 0; skf_cap_name(i); i++)
+		if (set & (1ULL << i))
+			skf_jw_str(w, skf_cap_name(i));
+	skf_jw_end_arr(w);
+}
+
+static void write_caps(struct skf_jw *w, const struct skf_spec_caps *c)
+{
+	skf_jw_kobj(w, "capabilities");
+	write_cap_set(w, "bounding", c->bounding);
+	write_cap_set(w, "effective", c->effective);
+	write_cap_set(w, "inheritable", c->inheritable);
+	write_cap_set(w, "permitted", c->permitted);
+	write_cap_set(w, "ambient", c->ambient);
+	skf_jw_end(w);
+}
+
+static void write_user(struct skf_jw *w, const struct skf_spec_user *u)
+{
+	skf_jw_kobj(w, "user");
+	skf_jw_kint(w, "uid", u->uid);
+	skf_jw_kint(w, "gid", u->gid);
+	if (u->has_umask)
+		skf_jw_kint(w, "umask", u->umask);
+	if (u->n_gids > 0) {
+		skf_jw_karr(w, "additionalGids");
+		for (size_t i = 0; i < u->n_gids; i++)
+			skf_jw_int(w, u->gids[i]);
+		skf_jw_end_arr(w);
+	}
+	skf_jw_end(w);
+}
+
+/* The names that spec decoding accepts, by number. */
+static const char *const rlimit_types[] = {
+	[RLIMIT_CPU] = "RLIMIT_CPU",           [RLIMIT_FSIZE] = "RLIMIT_FSIZE",   [RLIMIT_DATA] = "RLIMIT_DATA",
+	[RLIMIT_STACK] = "RLIMIT_STACK",       [RLIMIT_CORE] = "RLIMIT_CORE",     [RLIMIT_RSS] = "RLIMIT_RSS",
+	[RLIMIT_NPROC] = "RLIMIT_NPROC",       [RLIMIT_NOFILE] = "RLIMIT_NOFILE", [RLIMIT_MEMLOCK] = "RLIMIT_MEMLOCK",
+	[RLIMIT_AS] = "RLIMIT_AS",             [RLIMIT_LOCKS] = "RLIMIT_LOCKS",   [RLIMIT_SIGPENDING] = "RLIMIT_SIGPENDING",
+	[RLIMIT_MSGQUEUE] = "RLIMIT_MSGQUEUE", [RLIMIT_NICE] = "RLIMIT_NICE",     [RLIMIT_RTPRIO] = "RLIMIT_RTPRIO",
+	[RLIMIT_RTTIME] = "RLIMIT_RTTIME",
+};
+
+const char *skf_rlimit_name(int type)
+{
+	return type >= 0 && (size_t)type < SKF_ARRAY_LEN(rlimit_types) && rlimit_types[type] ? rlimit_types[type] : "rlimit";
+}
+
+static void write_rlimits(struct skf_jw *w, const struct skf_jarr *rlimits)
+{
+	const struct skf_spec_rlimit *l = rlimits->v;
+
+	skf_jw_karr(w, "rlimits");
+	for (size_t i = 0; i < rlimits->n; i++) {
+		skf_jw_obj(w);
+		skf_jw_kstr(w, "type", skf_rlimit_name(l[i].type));
+		skf_jw_ku64(w, "hard", l[i].hard);
+		skf_jw_ku64(w, "soft", l[i].soft);
+		skf_jw_end(w);
+	}
+	skf_jw_end_arr(w);
+}
+
+static void write_process(struct skf_jw *w, const struct skf_spec_process *p)
+{
+	skf_jw_kobj(w, "process");
+	write_user(w, &p->user);
+	skf_jw_kstrv(w, "args", &p->args);
+	skf_jw_kstrv(w, "env", &p->env);
+	skf_jw_kstr(w, "cwd", p->cwd);
+	if (p->has_caps)
+		write_caps(w, &p->caps);
+	if (p->rlimits.n > 0)
+		write_rlimits(w, &p->rlimits);
+	skf_jw_kbool(w, "noNewPrivileges", p->no_new_privs);
+	if (p->apparmor_profile)
+		skf_jw_kstr(w, "apparmorProfile", p->apparmor_profile);
+	if (p->selinux_label)
+		skf_jw_kstr(w, "selinuxLabel", p->selinux_label);
+	if (p->has_oom_score_adj)
+		skf_jw_kint(w, "oomScoreAdj", p->oom_score_adj);
+	skf_jw_end(w);
+}
+
+static void write_cgroup(struct skf_jw *w, const struct skf_cg_dirs *d)
+{
+	if (!d->used)
+		return;
+	skf_jw_kobj(w, "cgroup");
+	skf_jw_kstr(w, "path", d->path);
+	skf_jw_kint(w, "mode", d->layout.mode);
+	skf_jw_karr(w, "hierarchies");
+	for (unsigned i = 0; i < d->layout.n; i++) {
+		if (!(d->used & (1u << i)))
+			continue;
+		skf_jw_obj(w);
+		skf_jw_kstr(w, "controllers", d->layout.h[i].controllers);
+		skf_jw_kstr(w, "mountpoint", d->layout.h[i].mountpoint);
+		skf_jw_kbool(w, "v2", d->layout.h[i].v2);
+		skf_jw_end(w);
+	}
+	skf_jw_end_arr(w);
+	skf_jw_end(w);
+}
+
+/* Where the root file system is, for the reader of the state document. */
+static void rootfs_path(const struct skf_start *s, struct skf_buf *out)
+{
+	const char *p = s->req->root_mount_fd >= 0 ? s->req->rootfs_display : s->spec->root_path;
+
+	if (!p)
+		p = "";
+	if (*p != '/' && *p)
+		skf_buf_fmt(out, "%s/", s->req->bundle);
+	skf_buf_str(out, p);
+}
+
+int skf_state_save(const struct skf_state_in *in, struct skf_err *e)
+{
+	const struct skf_start *s = in->s;
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_STATE_BYTES);
+	SKF_AUTO(skf_buf_done) struct skf_buf root = SKF_BUF(2 * PATH_MAX);
+	struct skf_jw w = SKF_JW(&b);
+	int r;
+
+	rootfs_path(s, &root);
+	skf_jw_obj(&w);
+	skf_jw_kint(&w, "v", 1);
+	skf_jw_kint(&w, "min", 1);
+	skf_jw_kstr(&w, "ociVersion", s->spec->oci_version);
+	skf_jw_kstr(&w, "id", in->id);
+	skf_jw_kint(&w, "pid", in->pid);
+	skf_jw_ku64(&w, "pidStart", in->pid_start);
+	skf_jw_kstr(&w, "bootId", in->boot_id);
+	skf_jw_kstr(&w, "bundle", s->req->bundle);
+	skf_jw_kstr(&w, "rootfs", skf_buf_cstr(&root));
+	skf_jw_kstr(&w, "created", in->created);
+	skf_jw_kint(&w, "uid", geteuid());
+	skf_jw_kkvs(&w, "annotations", &s->spec->annotations);
+	skf_jw_ku64(&w, "namespaces", s->ns_new | s->ns_join);
+	write_cgroup(&w, &s->cg);
+	write_process(&w, s->process);
+	skf_jw_kobj(&w, "hooks");
+	write_hooks(&w, "startContainer", &s->spec->hooks.start_container);
+	write_hooks(&w, "poststart", &s->spec->hooks.poststart);
+	write_hooks(&w, "poststop", &s->spec->hooks.poststop);
+	skf_jw_end(&w);
+	skf_jw_end(&w);
+	skf_buf_chr(&b, '\n');
+	r = b.err < 0 ? b.err : root.err;
+	if (r == 0)
+		r = skf_write_atomic_at(s->state_fd, "state.json", b.p, b.len, 0600, 0);
+	return r < 0 ? skf_fail_sys(e, r, "write state.json of container '%s'", in->id) : 0;
+}
+
+char *skf_state_doc(const struct skf_start *s, const char *id, const char *status, pid_t pid)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_STATE_BYTES);
+	struct skf_jw w = SKF_JW(&b);
+
+	skf_jw_obj(&w);
+	skf_jw_kstr(&w, "ociVersion", s->spec->oci_version);
+	skf_jw_kstr(&w, "id", id);
+	skf_jw_kstr(&w, "status", status);
+	skf_jw_kint(&w, "pid", pid);
+	skf_jw_kstr(&w, "bundle", s->req->bundle);
+	skf_jw_kkvs(&w, "annotations", &s->spec->annotations);
+	skf_jw_end(&w);
+	return skf_buf_take(&b);
+}
+
+struct bpf_head {
+	char magic[8]; /* "skfbpf1\n" */
+	uint32_t n, flags, notify, insn_size;
+};
+static const char bpf_magic[8] = { 's', 'k', 'f', 'b', 'p', 'f', '1', '\n' };
+
+int skf_state_save_bpf(int state_fd, const struct skf_bpf_prog *p, struct skf_err *e)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(1 << 20);
+	struct bpf_head h = { .n = p->n, .flags = p->flags, .notify = p->notify, .insn_size = sizeof(struct sock_filter) };
+	int r;
+
+	if (p->n == 0)
+		return 0;
+	memcpy(h.magic, bpf_magic, sizeof(h.magic));
+	skf_buf_put(&b, &h, sizeof(h));
+	skf_buf_put(&b, p->insn, (size_t)p->n * sizeof(struct sock_filter));
+	r = b.err < 0 ? b.err : skf_write_atomic_at(state_fd, "seccomp.bpf", b.p, b.len, 0600, 0);
+	return r < 0 ? skf_fail_sys(e, r, "keep the seccomp program for exec") : 0;
+}
+
+int skf_state_load_bpf(int state_fd, struct skf_arena *a, struct skf_bpf_prog *ret, struct skf_err *e)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(1 << 20);
+	struct bpf_head h;
+	struct sock_filter *insn;
+	int r = skf_read_file_at(state_fd, "seccomp.bpf", 1 << 20, &b);
+
+	memset(ret, 0, sizeof(*ret));
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return skf_fail_sys(e, r, "read the seccomp program of the container");
+	if (b.len >= sizeof(h))
+		memcpy(&h, b.p, sizeof(h));
+	if (b.len < sizeof(h) || memcmp(h.magic, bpf_magic, sizeof(h.magic)) != 0 || h.insn_size != sizeof(*insn) || h.n == 0 ||
+	    h.n > UINT16_MAX || b.len != sizeof(h) + (size_t)h.n * sizeof(*insn))
+		return skf_fail(e, SKF_ECORRUPT, "the container's seccomp.bpf is malformed; nothing is executed without its filter");
+	insn = skf_arena_array(a, h.n, sizeof(*insn));
+	if (!insn)
+		return skf_fail(e, SKF_ENOMEM, "seccomp program of %u instructions", h.n);
+	memcpy(insn, b.p + sizeof(h), (size_t)h.n * sizeof(*insn));
+	*ret = (struct skf_bpf_prog){ .insn = insn, .n = (uint16_t)h.n, .flags = h.flags, .notify = h.notify != 0 };
+	return 0;
+}
