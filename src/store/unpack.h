@@ -16,6 +16,8 @@ struct skf_unpack_opts {
 };
 struct skf_unpack_result {
 	uint64_t size, inodes;           /* unpacked */
+	uint64_t skipped_devices;        /* device nodes that this user may not make (rootless) */
+	uint64_t skipped_xattrs;         /* attributes that the file system cannot hold or this user may not set */
 };
 /* Makes layers/.tmp-<random>/tree beside the final name. */
 int skf_unpack_new(struct skf_store *s, const struct skf_unpack_opts *o, struct skf_unpack **ret, struct skf_err *e);

@@ -1,0 +1,407 @@
+/* store/gc.c -- collection: mark from references, containers and live leases, sweep what is unmarked.
+ *
+ * Invariants:
+ *  1. Marking and renaming to trash/ happen under locks/store exclusive; unlinking happens after it is released.
+ *  2. Fails closed: a reference, container or lease that cannot be read ends the collection before anything is moved.
+ *  3. What is being made is known by a lock, never by its age: ingest/<hex> by locks/ingest-<hex>, layers/.tmp-* by the file `lock` in it,
+ *     leases by themselves. Other dot-files of the object directories are garbage under the exclusive lock (content.c 2).
+ *
+ * Blocks on the disk, on locks/store, and for as long as unlinking takes. */
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/limits.h"
+#include "store/store_int.h"
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct gc {
+	struct skf_store *s;
+	struct skf_arena *a;
+	bool dry;
+	int locks;
+	struct skf_gc_result *res;
+	const char **v; /* open-addressed set of hex digests */
+	size_t n, cap;
+};
+
+/* --- the set of marked digests, by their hex digits: 64 or 128 of them, so that the algorithms cannot be confused --- */
+
+static size_t slot(const struct gc *g, const char *hex)
+{
+	uint64_t h = 14695981039346656037u;
+	size_t i;
+
+	for (const char *p = hex; *p; p++)
+		h = (h ^ (unsigned char)*p) * 1099511628211u;
+	for (i = h & (g->cap - 1); g->v[i] && strcmp(g->v[i], hex) != 0; i = (i + 1) & (g->cap - 1))
+		;
+	return i;
+}
+
+static int grow_set(struct gc *g, struct skf_err *e)
+{
+	const char **old = g->v;
+	size_t n = g->cap;
+
+	g->cap = n ? n * 2 : 256;
+	g->v = calloc(g->cap, sizeof(*g->v));
+	if (!g->v) {
+		g->v = old;
+		g->cap = n;
+		return skf_fail(e, SKF_ENOMEM, "no memory to mark what is in use");
+	}
+	for (size_t i = 0; i < n; i++)
+		if (old[i])
+			g->v[slot(g, old[i])] = old[i];
+	free(old);
+	return 0;
+}
+
+static bool marked(const struct gc *g, const char *hex)
+{
+	return g->cap && g->v[slot(g, hex)];
+}
+
+/* 1 newly marked, 0 was marked. */
+static int mark(struct gc *g, const struct skf_digest *d, struct skf_err *e)
+{
+	const char *hex = skf_digest_hex(d);
+	size_t i;
+
+	if (!*hex)
+		return 0;
+	if ((g->n + 1) * 2 > g->cap && grow_set(g, e) < 0)
+		return -1;
+	i = slot(g, hex);
+	if (g->v[i])
+		return 0;
+	g->v[i] = skf_arena_strdup(g->a, hex);
+	if (!g->v[i])
+		return skf_fail(e, SKF_ENOMEM, "no memory to mark what is in use");
+	g->n++;
+	return 1;
+}
+
+static int mark_image(struct gc *g, const struct skf_digest *manifest, struct skf_err *e)
+{
+	SKF_AUTO(skf_arena_done) struct skf_arena scratch = SKF_ARENA(SKF_MAX_OBJECT_BYTES * 8);
+	struct skf_image_layer *l;
+	struct skf_image *i;
+	int r = mark(g, manifest, e);
+
+	if (r <= 0)
+		return r;
+	if (skf_store_image_get(g->s, manifest, &scratch, &i, e) < 0) {
+		if (e->kind != SKF_ENOTFOUND)
+			return -1;
+		skf_err_clear(e); /* a blob or layer that is no image, or a reference to what 'check' will report */
+		return 0;
+	}
+	if (mark(g, &i->config, e) < 0)
+		return -1;
+	l = i->layers.v;
+	for (size_t n = 0; n < i->layers.n; n++)
+		if (mark(g, &l[n].digest, e) < 0 || mark(g, &l[n].diff_id, e) < 0)
+			return -1;
+	return 0;
+}
+
+/* --- roots --- */
+
+static int mark_refs(struct gc *g, struct skf_err *e)
+{
+	struct skf_jarr refs;
+	struct skf_refrec *r;
+
+	if (skf_store_ref_list(g->s, g->a, &refs, e) < 0)
+		return -1;
+	r = refs.v;
+	for (size_t i = 0; i < refs.n; i++)
+		if (mark_image(g, &r[i].manifest, e) < 0 || mark_image(g, &r[i].top, e) < 0)
+			return -1;
+	return 0;
+}
+
+struct user { /* what of a container's config.json names objects of the store */
+	struct skf_digest image_id, manifest;
+	struct skf_strv layers;
+};
+struct bundle {
+	struct user *user;
+};
+
+static int j_digest_or_empty(struct skf_jctx *c, struct json_object *v, void *dst, const void *arg)
+{
+	char *text;
+
+	(void)arg;
+	if (skf_j_str(c, v, &text, NULL) < 0)
+		return -1;
+	return *text ? skf_store_j_digest(c, v, dst, NULL) : 0;
+}
+
+static const struct skf_jfield user_f[] = {
+	SKF_J(struct user, image_id, "imageId", j_digest_or_empty, NULL, SKF_J_NULL_OK),
+	SKF_J(struct user, manifest, "manifest", j_digest_or_empty, NULL, SKF_J_NULL_OK),
+	SKF_J(struct user, layers, "layers", skf_j_strv, NULL, SKF_J_REQUIRED),
+	SKF_J_END,
+};
+static const struct skf_jtable user_table = { sizeof(struct user), user_f, false, NULL };
+static const struct skf_jfield bundle_f[] = {
+	SKF_J(struct bundle, user, "skiff", skf_j_objp, &user_table, SKF_J_REQUIRED),
+	SKF_J_END,
+};
+static const struct skf_jtable bundle_table = { sizeof(struct bundle), bundle_f, false, NULL };
+
+static int mark_container(void *arg, int dirfd, const char *name, struct skf_err *e)
+{
+	SKF_AUTO(skf_arena_done) struct skf_arena scratch = SKF_ARENA(SKF_MAX_ARENA_DOC);
+	const struct skf_jdoc doc = { .name = "config.json", .max_bytes = SKF_MAX_SPEC_BYTES };
+	char path[300];
+	struct gc *g = arg;
+	struct skf_digest d;
+	struct user *u;
+	void *v;
+
+	if (*name == '.' || skf_fmt(path, sizeof(path), "%s/config.json", name) < 0)
+		return 0;
+	if (skf_json_decode_at(&doc, dirfd, path, &bundle_table, &scratch, &v, e) < 0) {
+		if (e->kind != SKF_ENOTFOUND)
+			return skf_ctx(e, "container '%s'", name);
+		skf_err_clear(e); /* being made or removed: config.json is what makes it a user of an image */
+		return 0;
+	}
+	u = ((struct bundle *)v)->user;
+	if ((*u->manifest.s && mark_image(g, &u->manifest, e) < 0) || mark(g, &u->image_id, e) < 0)
+		return -1;
+	for (size_t i = 0; i < u->layers.n; i++)
+		if (skf_digest_parse(u->layers.v[i], &d, e) < 0 || mark(g, &d, e) < 0)
+			return skf_ctx(e, "container '%s'", name);
+	return 0;
+}
+
+struct lease_line {
+	struct skf_store_ver ver;
+	struct skf_digest digest;
+};
+static const struct skf_jfield lease_f[] = {
+	SKF_J(struct lease_line, digest, "digest", skf_store_j_digest, NULL, SKF_J_REQUIRED),
+	SKF_J_END,
+};
+static const struct skf_jtable lease_table = { sizeof(struct lease_line), lease_f, false, NULL };
+
+static int mark_lease(struct gc *g, int dirfd, const char *name, struct skf_err *e)
+{
+	SKF_AUTO(skf_arena_done) struct skf_arena scratch = SKF_ARENA(SKF_MAX_ARENA_DOC);
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_SPEC_BYTES);
+	const struct skf_jdoc doc = { .name = "lease", .max_bytes = 1024 };
+	int r = skf_read_file_at(dirfd, name, SKF_MAX_SPEC_BYTES, &b);
+	char *p, *nl;
+	void *v;
+
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return skf_fail_sys(e, r, "read the lease '%s'", name);
+	for (p = b.p; p && *p; p = nl + 1) {
+		nl = strchr(p, '\n');
+		if (!nl)
+			return skf_fail(e, SKF_ECORRUPT, "lease '%s' ends within a line", name);
+		if (skf_json_decode(&doc, p, (size_t)(nl - p), &lease_table, &scratch, &v, e) < 0 ||
+		    mark_image(g, &((struct lease_line *)v)->digest, e) < 0)
+			return skf_ctx(e, "lease '%s'", name);
+	}
+	return 0;
+}
+
+/* --- sweep --- */
+
+static int drop(struct gc *g, int dirfd, const char *name, uint64_t *count, uint64_t bytes, struct skf_err *e)
+{
+	if (count)
+		(*count)++;
+	g->res->bytes += bytes;
+	return g->dry ? 0 : skf_store_to_trash(g->s, dirfd, name, e);
+}
+
+static uint64_t file_size(int dirfd, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0 ? (uint64_t)st.st_size : 0;
+}
+
+static int sweep_lease(void *arg, int dirfd, const char *name, struct skf_err *e)
+{
+	struct gc *g = arg;
+	int held = skf_lock_held_at(dirfd, name);
+
+	if (held < 0)
+		return skf_fail_sys(e, held, "look whether the lease '%s' is held", name);
+	if (held)
+		return mark_lease(g, dirfd, name, e);
+	g->res->n_leases++;
+	if (!g->dry && unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)
+		return skf_fail_sys(e, -errno, "remove the lease '%s'", name);
+	return 0;
+}
+
+static int sweep_blob(void *arg, int dirfd, const char *name, struct skf_err *e)
+{
+	struct gc *g = arg;
+
+	if (marked(g, name))
+		return 0;
+	return drop(g, dirfd, name, *name == '.' ? NULL : &g->res->n_blobs, file_size(dirfd, name), e);
+}
+
+static int sweep_image(void *arg, int dirfd, const char *name, struct skf_err *e)
+{
+	struct gc *g = arg;
+
+	if (marked(g, name))
+		return 0;
+	return drop(g, dirfd, name, *name == '.' ? NULL : &g->res->n_images, file_size(dirfd, name), e);
+}
+
+static uint64_t layer_size(int dirfd, const char *name)
+{
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_OBJECT_BYTES * 4);
+	SKF_AUTO_FD int fd = skf_openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	struct skf_err ignored = SKF_ERR_INIT;
+	struct skf_seal *seal;
+
+	/* Only a figure for the user: a layer without a readable seal counts as nothing. */
+	return fd >= 0 && skf_store_seal_read(fd, &a, &seal, &ignored) == 0 ? seal->size : 0;
+}
+
+static int sweep_layer(void *arg, int dirfd, const char *name, struct skf_err *e)
+{
+	struct gc *g = arg;
+
+	if (skf_startswith(name, SKF_STORE_TMP)) {
+		char lock[300];
+		int held = skf_fmt(lock, sizeof(lock), "%s/lock", name);
+
+		if (held == 0)
+			held = skf_lock_held_at(dirfd, lock);
+		if (held < 0)
+			return skf_fail_sys(e, held, "look whether somebody is making 'layers/%s'", name);
+		return held ? 0 : drop(g, dirfd, name, NULL, 0, e);
+	}
+	if (marked(g, name))
+		return 0;
+	return drop(g, dirfd, name, &g->res->n_layers, layer_size(dirfd, name), e);
+}
+
+static int sweep_ingest(void *arg, int dirfd, const char *name, struct skf_err *e)
+{
+	struct gc *g = arg;
+	char lock[300], data[300];
+	int held = skf_fmt(lock, sizeof(lock), "ingest-%s", name);
+
+	if (marked(g, name))
+		return 0;
+	if (held == 0)
+		held = skf_lock_held_at(g->locks, lock);
+	if (held < 0)
+		return skf_fail_sys(e, held, "look whether the download '%s' is held", name);
+	if (held || skf_fmt(data, sizeof(data), "%s/data", name) < 0)
+		return 0;
+	return drop(g, dirfd, name, &g->res->n_ingests, file_size(dirfd, data), e);
+}
+
+/* A lock file may go when nobody holds it: whoever opened it meanwhile sees, once it has the lock, that the name is gone, and opens it
+ * anew (base/lock.c). Those of containers that exist stay. */
+static int sweep_lock(void *arg, int dirfd, const char *name, struct skf_err *e)
+{
+	struct gc *g = arg;
+	SKF_AUTO_FD int fd = -EBADF;
+	char ctr[300];
+
+	(void)e;
+	if (g->dry || skf_streq(name, "store"))
+		return 0;
+	if (skf_startswith(name, "container-")) {
+		if (skf_fmt(ctr, sizeof(ctr), "containers/%s", name + 10) < 0 || faccessat(g->s->fd, ctr, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			return 0;
+	} else if (!skf_startswith(name, "ingest-") && !skf_startswith(name, "layer-")) {
+		return 0;
+	}
+	fd = skf_lock_at(dirfd, name, true, 0);
+	if (fd >= 0)
+		unlinkat(dirfd, name, 0); /* a lock file that stays is empty and harmless */
+	return 0;
+}
+
+/* Empty directories of refs/, deepest first, and temporary files; under the exclusive lock nobody is making one. */
+static int prune_refs(void *arg, int dirfd, const char *name, struct skf_err *e)
+{
+	SKF_AUTO_FD int fd = -EBADF;
+	struct gc *g = arg;
+
+	if (*name == '.')
+		return drop(g, dirfd, name, NULL, 0, e);
+	fd = skf_openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	if (fd == -ENOTDIR || fd == -ENOENT)
+		return 0;
+	if (fd < 0)
+		return skf_fail_sys(e, fd, "open the directory '%s' of references", name);
+	if (skf_store_each(fd, ".", prune_refs, g, e) < 0)
+		return -1;
+	if (!g->dry && unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOTEMPTY && errno != EEXIST)
+		return skf_fail_sys(e, -errno, "remove the empty directory '%s' of references", name);
+	return 0;
+}
+
+static const struct {
+	const char *path;
+	int (*fn)(void *arg, int dirfd, const char *name, struct skf_err *e);
+} steps[] = {
+	/* roots */
+	{ "containers", mark_container },
+	{ "leases", sweep_lease },
+	/* garbage */
+	{ "images", sweep_image },
+	{ "blobs/sha256", sweep_blob },
+	{ "blobs/sha512", sweep_blob },
+	{ "layers", sweep_layer },
+	{ "ingest", sweep_ingest },
+	{ "refs", prune_refs },
+	{ "locks", sweep_lock },
+};
+
+static void gc_done(struct gc *g)
+{
+	free(g->v);
+	skf_closep(&g->locks);
+}
+
+static int mark_and_sweep(struct skf_store *s, bool dry, struct skf_gc_result *res, struct skf_err *e)
+{
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
+	SKF_AUTO(gc_done) struct gc g = { .s = s, .a = &a, .dry = dry, .res = res, .locks = -EBADF };
+	SKF_AUTO_FD int lock = -EBADF;
+
+	if (skf_store_dir(s, "locks", &g.locks, e) < 0 || skf_store_lock(s, true, &lock, e) < 0 || mark_refs(&g, e) < 0)
+		return -1;
+	for (size_t i = 0; i < SKF_ARRAY_LEN(steps); i++)
+		if (skf_store_each(s->fd, steps[i].path, steps[i].fn, &g, e) < 0)
+			return skf_ctx(e, "collect '%s' of the store '%s'", steps[i].path, s->root);
+	return 0;
+}
+
+int skf_store_gc(struct skf_store *s, bool dry, struct skf_gc_result *ret, struct skf_err *e)
+{
+	struct skf_gc_result res = { 0 };
+
+	if (mark_and_sweep(s, dry, &res, e) < 0 || (!dry && skf_store_empty_trash(s, e) < 0))
+		return -1;
+	*ret = res;
+	return 0;
+}
