@@ -4,6 +4,13 @@
  * STARTED or FAILED record. After STARTED launch becomes the monitor, which keeps the socket when SKF_LAUNCH_KEEP is set, sends one EXITED record
  * when the process has ended and its output is drained, and closes it. A closed socket without EXITED means the monitor died (137).
  *
+ * Who says what: FAILED comes from launch, after everything that was made is undone. STARTED comes from the monitor, once it has read its handover,
+ * so that it is never said of a container whose monitor does not run; summary and event `start` are written before. A socket that is closed
+ * without either: launch or the monitor was killed; init dies with it, and the reap removes what is left (cgroup, run directory).
+ * EXITED is sent after exit.json, the removal of the cgroup, the summary and event `die`; whoever reads it reaps. Nothing says that it was read: when the
+ * engine dies between EXITED and its reap, `skiff system check --repair` does it.
+ * Descriptors of clients may be pipes, sockets, terminals or regular files; the monitor never changes flags that it shares with their owner.
+ *
  * START   u32 flags, str id, str root ("/var/lib/skiff"), str run_root ("/run/skiff"), u32 tty rows, u32 tty cols, str reaper (absolute path of
  *         `skiff`, spawned as `skiff --root R --run-root S system reap ID` after exit; "" : the peer on the socket reaps)
  *         fds: with SKF_LAUNCH_STDIN/OUT/ERR the pipe ends that the monitor copies from/to, in this order

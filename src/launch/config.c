@@ -1,0 +1,101 @@
+/* launch/config.c -- the member "skiff" of a container's config.json: one table for reading, one function
+ * for writing. Pure. */
+#include "launch/config.h"
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/limits.h"
+
+#define C struct skf_ctrconf
+
+static int check(struct skf_jctx *c, void *obj)
+{
+	struct skf_ctrconf *k = obj;
+
+	if (k->layers.n > SKF_MAX_LAYERS)
+		return skf_j_fail(c, SKF_ELIMIT, "%zu layers, the kernel's overlay takes %d", k->layers.n,
+				  SKF_MAX_LAYERS);
+	if (k->stop_signal < 0 || k->stop_signal > 64)
+		return skf_j_fail(c, SKF_EINVALID, "stopSignal %d is not one of 1 to 64", k->stop_signal);
+	if (!k->network)
+		k->network = skf_arena_strdup(skf_j_arena(c), "none");
+	if (!k->log_driver)
+		k->log_driver = skf_arena_strdup(skf_j_arena(c), "json-file");
+	return k->network && k->log_driver ? 0 : skf_j_fail(c, SKF_ENOMEM, "out of memory");
+}
+
+static const struct skf_jfield fields[] = {
+	SKF_J(C, name, "name", skf_j_str_nonempty, NULL, SKF_J_REQUIRED),
+	SKF_J(C, image, "image", skf_j_str, NULL, SKF_J_REQUIRED),
+	SKF_J(C, image_id, "imageId", skf_j_str, NULL, 0),
+	SKF_J(C, manifest, "manifest", skf_j_str, NULL, 0),
+	SKF_J(C, created, "created", skf_j_str, NULL, SKF_J_REQUIRED),
+	SKF_J(C, layers, "layers", skf_j_strv, NULL, SKF_J_REQUIRED),
+	SKF_J(C, command, "command", skf_j_strv, NULL, 0),
+	SKF_J(C, tty, "tty", skf_j_bool, NULL, 0),
+	SKF_J(C, open_stdin, "openStdin", skf_j_bool, NULL, 0),
+	SKF_J(C, stdin_once, "stdinOnce", skf_j_bool, NULL, 0),
+	SKF_J(C, attach_stdin, "attachStdin", skf_j_bool, NULL, 0),
+	SKF_J(C, stop_signal, "stopSignal", skf_j_i32, NULL, 0),
+	SKF_J(C, stop_timeout, "stopTimeout", skf_j_i32, NULL, 0),
+	SKF_J(C, remove, "remove", skf_j_bool, NULL, 0),
+	SKF_J(C, readonly, "readonly", skf_j_bool, NULL, 0),
+	SKF_J(C, network, "network", skf_j_str_nonempty, NULL, 0),
+	SKF_J(C, log_driver, "logDriver", skf_j_str_nonempty, NULL, 0),
+	SKF_J(C, log_max_size, "logMaxSize", skf_j_u64, NULL, 0),
+	SKF_J(C, log_max_file, "logMaxFile", skf_j_u32, NULL, 0),
+	SKF_J(C, request, "request", skf_j_raw, NULL, 0),
+	SKF_J_END,
+};
+const struct skf_jtable skf_ctrconf_table = {.size = sizeof(C), .f = fields, .check = check};
+
+struct whole {
+	struct skf_ctrconf *skiff;
+};
+static const struct skf_jfield whole_fields[] = {
+	SKF_J(struct whole, skiff, "skiff", skf_j_objp, &skf_ctrconf_table, SKF_J_REQUIRED),
+	SKF_J_END,
+};
+static const struct skf_jtable whole_table = {.size = sizeof(struct whole), .f = whole_fields};
+
+int skf_ctrconf_parse(const char *config_json, size_t n, struct skf_arena *a, struct skf_ctrconf **ret,
+		      struct skf_err *e)
+{
+	static const struct skf_jdoc doc = {.name = "config.json", .max_bytes = SKF_MAX_SPEC_BYTES};
+	void *w;
+
+	if (skf_json_decode(&doc, config_json, n, &whole_table, a, &w, e) < 0) {
+		/* the file is our own: whatever is wrong with its text is damage, not a user's mistake */
+		if (e->kind == SKF_EINVALID)
+			e->kind = SKF_ECORRUPT;
+		return -1;
+	}
+	*ret = ((struct whole *)w)->skiff;
+	return 0;
+}
+
+void skf_ctrconf_write(struct skf_jw *w, const struct skf_ctrconf *c)
+{
+	skf_jw_kobj(w, "skiff");
+	skf_jw_kstr(w, "name", c->name);
+	skf_jw_kstr(w, "image", c->image);
+	skf_jw_kstr(w, "imageId", c->image_id);
+	skf_jw_kstr(w, "manifest", c->manifest);
+	skf_jw_kstr(w, "created", c->created);
+	skf_jw_kstrv(w, "layers", &c->layers);
+	skf_jw_kstrv(w, "command", &c->command);
+	skf_jw_kbool(w, "tty", c->tty);
+	skf_jw_kbool(w, "openStdin", c->open_stdin);
+	skf_jw_kbool(w, "stdinOnce", c->stdin_once);
+	skf_jw_kbool(w, "attachStdin", c->attach_stdin);
+	skf_jw_kint(w, "stopSignal", c->stop_signal);
+	skf_jw_kint(w, "stopTimeout", c->stop_timeout);
+	skf_jw_kbool(w, "remove", c->remove);
+	skf_jw_kstr(w, "network", c->network);
+	skf_jw_kbool(w, "readonly", c->readonly);
+	skf_jw_kstr(w, "logDriver", c->log_driver);
+	skf_jw_ku64(w, "logMaxSize", c->log_max_size);
+	skf_jw_kint(w, "logMaxFile", c->log_max_file);
+	if (c->request)
+		skf_jw_kraw(w, "request", c->request);
+	skf_jw_end(w);
+}

@@ -1,0 +1,101 @@
+/* launch/exec.c -- a further process in a running container: the runtime's exec, then a session monitor of
+ * its own, which keeps no trace in the container's monitor. A session with an id has a directory
+ * run/containers/<id>/exec/<exec id> with its control socket. */
+#include "launch/launch_int.h"
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/proc.h"
+#include "launch/wire.h"
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static int load_process(struct skf_launch *l, struct skf_err *e)
+{
+	struct skf_spec_opts o = {.log = l->log, .name = "process"};
+
+	if (skf_spec_parse_process(l->q.process_json, strlen(l->q.process_json), &o, &l->arena, &l->process,
+				   e) < 0)
+		return skf_ctx(e, "exec in container '%s'", l->q.id);
+	l->process->terminal = (l->q.flags & SKF_LAUNCH_TTY) != 0;
+	if (l->process->terminal && l->q.rows && l->q.cols) {
+		l->process->has_console_size = true;
+		l->process->console_size = (struct skf_box){.height = l->q.rows, .width = l->q.cols};
+	}
+	return 0;
+}
+
+static int session(struct skf_launch *l, struct skf_err *e)
+{
+	SKF_AUTO_FD int ctr = -EBADF;
+	char path[SKF_ID_LEN + 8];
+
+	if (!l->q.exec_id[0])
+		return 0;
+	ctr = skf_openat(l->rt.rootfd, l->q.id, O_PATH | O_DIRECTORY, 0);
+	if (ctr == -ENOENT)
+		return skf_fail(e, SKF_ECONFLICT, "container '%s' is not running", l->q.id);
+	snprintf(path, sizeof(path), "exec/%s", l->q.exec_id);
+	l->run_dir = ctr < 0 ? ctr : skf_mkdirs_at(ctr, path, 0700);
+	if (l->run_dir < 0)
+		return skf_fail_sys(e, l->run_dir, "make the directory of exec session '%s'", l->q.exec_id);
+	return skf_launch_listen(l, e);
+}
+
+static void undo_session(struct skf_launch *l)
+{
+	SKF_AUTO_FD int ctr = skf_openat(l->rt.rootfd, l->q.id, O_PATH | O_DIRECTORY, 0);
+	char path[SKF_ID_LEN + 8];
+
+	skf_launch_unlisten(l);
+	snprintf(path, sizeof(path), "exec/%s", l->q.exec_id);
+	if (ctr >= 0 && l->q.exec_id[0])
+		(void)unlinkat(ctr, path,
+			       AT_REMOVEDIR); /* an empty directory; it goes with the container otherwise */
+}
+
+static int stdio(struct skf_launch *l, struct skf_err *e)
+{
+	return skf_launch_stdio(l, l->q.flags & SKF_LAUNCH_STDIN, e);
+}
+
+static int run(struct skf_launch *l, struct skf_err *e)
+{
+	struct skf_rt_exec x = {
+		.id = l->q.id,
+		.process = l->process,
+		.stdio = {l->theirs[0], l->theirs[1], l->theirs[2]},
+		.want_console_fd = l->process->terminal,
+		.pdeathsig = SIGKILL,
+	};
+	int r;
+
+	if (skf_rt_exec(&l->rt, &x, &l->ctr, e) < 0)
+		return -1;
+	for (unsigned i = 0; i < 3; i++)
+		skf_closep(&l->theirs[i]);
+	l->started_ns = (uint64_t)skf_now_ns();
+	r = skf_proc_start_time(skf_rt_pid(l->ctr), &l->start_time);
+	return r < 0 ? skf_fail_sys(e, r, "read the start time of process %d", skf_rt_pid(l->ctr)) : 0;
+}
+
+static void undo_run(struct skf_launch *l)
+{
+	if (!l->ctr)
+		return;
+	skf_rt_abort(l->ctr); /* of an exec: kills and reaps the process */
+	skf_rt_container_free(l->ctr);
+	l->ctr = NULL;
+}
+
+const struct skf_launch_step skf_launch_exec_steps[] = {
+	{"trees", skf_launch_open_trees, NULL},
+	{"process", load_process, NULL},
+	{"session", session, undo_session},
+	{"stdio", stdio, NULL},
+	{"run", run, undo_run},
+	{"become", skf_launch_become, NULL},
+	{NULL, NULL, NULL},
+};

@@ -1,0 +1,69 @@
+/* launch/launch_int.h -- what the files of launch share: one start or exec is one struct skf_launch that
+ * walks a list of steps (steps.c); each step's undo runs when a later one fails, last first. */
+#pragma once
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/limits.h"
+#include "base/record.h"
+#include "launch/config.h"
+#include "monitor/summary.h"
+#include "monitor/wire.h"
+#include "runtime/runtime.h"
+
+struct skf_launch_request { /* strings are views into the record */
+	uint16_t type;
+	uint32_t flags, rows, cols, detach;
+	const char *id, *root, *run_root, *exec_id, *process_json, *reaper;
+};
+/* INVALID, LIMIT, CORRUPT, UNSUPPORTED. No I/O. */
+int skf_launch_request_read(struct skf_recr *r, unsigned n_fds, struct skf_launch_request *ret,
+			    struct skf_err *e);
+
+struct skf_launch {
+	const struct skf_log *log;
+	struct skf_buf record;
+	struct skf_launch_request q;
+	struct skf_fds fds; /* of the client, in the order of the request */
+	struct skf_arena arena;
+	char monitor[512], rt_root[600];
+	/* directories: lib, run, lib/containers/<id>, run/containers/<id>[/exec/<n>] */
+	int root_fd, run_root_fd, disk_dir, run_dir;
+	int listen_fd, log_fd, root_mount;
+	struct skf_buf config;
+	struct skf_spec *spec;    /* start */
+	struct skf_ctrconf *conf; /* start */
+	struct skf_spec_process *process;
+	int ours[3], theirs[3]; /* pipes; ours[0] is the end that is written */
+	struct skf_rt rt;
+	struct skf_rt_container *ctr;
+	bool gone; /* the runtime has deleted the container itself */
+	bool had_summary, wrote_summary;
+	struct skf_summary before;
+	uint64_t started_ns, start_time;
+};
+
+/* --- cgroup.c --- */
+/* Moves the calling process into skiff/m of every hierarchy; a hierarchy that refuses is a warning. */
+void skf_launch_enter_cgroup(const struct skf_log *log);
+
+/* --- stdio.c --- */
+/* Pipes, or nothing when the process gets a terminal; stdin is /dev/null unless with_stdin. */
+int skf_launch_stdio(struct skf_launch *l, bool with_stdin, struct skf_err *e);
+/* ctl.sock in run_dir, bound and listening, mode 0600. */
+int skf_launch_listen(struct skf_launch *l, struct skf_err *e);
+void skf_launch_unlisten(struct skf_launch *l);
+
+/* --- start.c, exec.c --- */
+struct skf_launch_step {
+	const char *name; /* for the debug log */
+	int (*run)(struct skf_launch *l, struct skf_err *e);
+	void (*undo)(struct skf_launch *l);
+};
+extern const struct skf_launch_step skf_launch_start_steps[],
+	skf_launch_exec_steps[]; /* end with run == NULL */
+int skf_launch_open_trees(struct skf_launch *l, struct skf_err *e);
+
+/* --- become.c --- */
+/* Writes the handover and becomes the monitor; returns only when execve failed. */
+int skf_launch_become(struct skf_launch *l, struct skf_err *e);

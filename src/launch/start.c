@@ -1,0 +1,269 @@
+/* launch/start.c -- start of a container: the steps before its process runs are undone when one of them
+ * fails; the last step does not come back. Order: whatever can fail without a container fails first (config,
+ * monitor program, log, root); the runtime makes the state directory, the cgroup and init; the control
+ * socket is bound while init still waits, so that nothing but execve itself can fail after the workload
+ * began to run. */
+#include "launch/launch_int.h"
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "launch/overlay.h"
+#include "launch/wire.h"
+#include "monitor/event.h"
+#include "oci/digest.h"
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int open_dir_at(int *ret, int dirfd, const char *path, const char *shown, struct skf_err *e)
+{
+	*ret = skf_openat(dirfd, path, O_RDONLY | O_DIRECTORY, 0);
+	return *ret < 0 ? skf_fail_sys(e, *ret, "open '%s%s%s'", shown, shown[0] ? "/" : "", path) : 0;
+}
+
+int skf_launch_open_trees(struct skf_launch *l, struct skf_err *e)
+{
+	char path[SKF_ID_LEN + 16];
+	int r = skf_sibling_program("skiff-monitor", l->monitor, sizeof(l->monitor));
+
+	if (r < 0)
+		return skf_fail_sys(e, r,
+				    "find skiff-monitor beside skiff-launch; is the installation complete?");
+	snprintf(path, sizeof(path), "containers/%s", l->q.id);
+	if (open_dir_at(&l->root_fd, AT_FDCWD, l->q.root, "", e) < 0 ||
+	    open_dir_at(&l->run_root_fd, AT_FDCWD, l->q.run_root, "", e) < 0 ||
+	    open_dir_at(&l->disk_dir, l->root_fd, path, l->q.root, e) < 0)
+		return -1;
+	if (skf_fmt(l->rt_root, sizeof(l->rt_root), "%s/containers", l->q.run_root) < 0)
+		return skf_fail(e, SKF_ELIMIT, "the run root '%s' is too long", l->q.run_root);
+	l->rt = (struct skf_rt){
+		.log = l->log, .root = l->rt_root, .rootfd = -EBADF, .cgroup_manager = SKF_RT_CGROUPFS};
+	return skf_rt_open(&l->rt, e);
+}
+
+static int load_config(struct skf_launch *l, struct skf_err *e)
+{
+	struct skf_spec_opts o = {.log = l->log, .name = "config.json"};
+	int r = skf_read_file_at(l->disk_dir, "config.json", SKF_MAX_SPEC_BYTES, &l->config);
+
+	if (r < 0)
+		return skf_fail_sys(e, r, "read config.json of container '%s'", l->q.id);
+	if (skf_ctrconf_parse(l->config.p, l->config.len, &l->arena, &l->conf, e) < 0 ||
+	    skf_spec_parse(l->config.p, l->config.len, &o, &l->arena, &l->spec, e) < 0)
+		return skf_ctx(e, "container '%s'", l->q.id);
+	l->process = l->spec->process;
+	if (!l->process)
+		return skf_fail(e, SKF_EINVALID, "config.json of container '%s' names no process to run",
+				l->q.id);
+	if (l->process->terminal && l->q.rows && l->q.cols) {
+		l->process->has_console_size = true;
+		l->process->console_size = (struct skf_box){.height = l->q.rows, .width = l->q.cols};
+	}
+	return 0;
+}
+
+static int open_log(struct skf_launch *l, struct skf_err *e)
+{
+	char name[SKF_ID_LEN + 20];
+	int r;
+
+	if (strcmp(l->conf->log_driver, "none") == 0)
+		return 0;
+	if (strcmp(l->conf->log_driver, "json-file") != 0)
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"container '%s' asks for log driver '%s'; there are json-file and none",
+				l->q.id, l->conf->log_driver);
+	r = skf_mkdir_at(l->disk_dir, "log", 0700);
+	snprintf(name, sizeof(name), "log/%s-json.log", l->q.id);
+	if (r == 0)
+		r = l->log_fd =
+			skf_openat(l->disk_dir, name, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0640);
+	return r < 0 ? skf_fail_sys(e, r, "open the log of container '%s'", l->q.id) : 0;
+}
+
+static int layer_paths(struct skf_launch *l, const char ***ret, struct skf_err *e)
+{
+	const char **v = skf_arena_array(&l->arena, l->conf->layers.n + 1, sizeof(*v));
+	struct skf_digest d;
+
+	for (size_t i = 0; v && i < l->conf->layers.n; i++) {
+		if (skf_digest_parse(l->conf->layers.v[i], &d, e) < 0)
+			return skf_ctx(e, "layer %zu of container '%s'", i, l->q.id);
+		v[i] = skf_arena_fmt(&l->arena, "layers/%s/tree", skf_digest_hex(&d));
+		if (!v[i])
+			v = NULL;
+	}
+	if (!v)
+		return skf_fail(e, SKF_ENOMEM, "out of memory for the layers of container '%s'", l->q.id);
+	*ret = v;
+	return 0;
+}
+
+/* SKIFF_OVERLAY=fd|path|symlink forces a way for tests; see docs/formats.md for what the ways are. */
+static int mount_root(struct skf_launch *l, struct skf_err *e)
+{
+	char upper[SKF_ID_LEN + 24], work[SKF_ID_LEN + 24], scratch[SKF_ID_LEN + 24];
+	int way = skf_overlay_way_parse(getenv("SKIFF_OVERLAY"));
+	struct skf_overlay o = {.root_fd = l->root_fd,
+				.root = l->q.root,
+				.n_lower = l->conf->layers.n,
+				.upper = upper,
+				.work = work,
+				.scratch = scratch,
+				.is_volatile = l->conf->remove};
+	const char **lower = NULL;
+
+	if (way < 0)
+		return skf_fail(e, SKF_EINVALID, "SKIFF_OVERLAY is '%.40s'; it takes fd, path or symlink",
+				getenv("SKIFF_OVERLAY"));
+	if (layer_paths(l, &lower, e) < 0)
+		return -1;
+	snprintf(upper, sizeof(upper), "containers/%s/rw", l->q.id);
+	snprintf(work, sizeof(work), "containers/%s/work", l->q.id);
+	snprintf(scratch, sizeof(scratch), "containers/%s/rootfs", l->q.id);
+	o.lower = lower;
+	o.way = (enum skf_overlay_way)way;
+	if (skf_overlay_mount(&o, &l->root_mount, e) < 0)
+		return skf_ctx(e, "root of container '%s'", l->q.id);
+	return 0;
+}
+
+static int stdio(struct skf_launch *l, struct skf_err *e)
+{
+	return skf_launch_stdio(l, l->conf->open_stdin, e);
+}
+
+static int create(struct skf_launch *l, struct skf_err *e)
+{
+	char *bundle = skf_arena_fmt(&l->arena, "%s/containers/%s", l->q.root, l->q.id);
+	char *rootfs = skf_arena_fmt(&l->arena, "%s/containers/%s/rootfs", l->q.root, l->q.id);
+	struct skf_rt_create c = {
+		.id = l->q.id,
+		.bundle = bundle,
+		.bundle_fd = l->disk_dir,
+		.spec = l->spec,
+		.config_text = l->config.p,
+		.root_mount_fd = l->root_mount,
+		.rootfs_display = rootfs,
+		.stdio = {l->theirs[0], l->theirs[1], l->theirs[2]},
+		.want_console_fd = l->process->terminal,
+		.pdeathsig = SIGKILL,
+	};
+
+	if (!bundle || !rootfs)
+		return skf_fail(e, SKF_ENOMEM, "out of memory for container '%s'", l->q.id);
+	if (skf_rt_create(&l->rt, &c, &l->ctr, e) < 0)
+		return -1;
+	/* init has them now; a pipe is at its end only when every copy is closed */
+	for (unsigned i = 0; i < 3; i++)
+		skf_closep(&l->theirs[i]);
+	skf_closep(&l->root_mount);
+	return 0;
+}
+
+static void undo_create(struct skf_launch *l)
+{
+	if (!l->ctr)
+		return;
+	if (!l->gone)
+		skf_rt_abort(l->ctr);
+	skf_rt_container_free(l->ctr);
+	l->ctr = NULL;
+}
+
+static int listen_(struct skf_launch *l, struct skf_err *e)
+{
+	if (open_dir_at(&l->run_dir, l->rt.rootfd, l->q.id, l->rt_root, e) < 0)
+		return -1;
+	return skf_launch_listen(l, e);
+}
+
+static int go(struct skf_launch *l, struct skf_err *e)
+{
+	int r;
+
+	if (skf_rt_go(l->ctr, e) < 0) {
+		l->gone = true;
+		return -1;
+	}
+	l->started_ns = (uint64_t)skf_now_ns();
+	r = skf_proc_start_time(skf_rt_pid(l->ctr),
+				&l->start_time); /* a zombie has one as well: we have not waited for it */
+	return r < 0 ? skf_fail_sys(e, r, "read the start time of process %d of container '%s'",
+				    skf_rt_pid(l->ctr), l->q.id)
+		     : 0;
+}
+
+static void command_line(const struct skf_strv *v, char *out, size_t size)
+{
+	size_t n = 0;
+
+	out[0] = 0;
+	for (size_t i = 0; i < v->n && n + 1 < size; i++) {
+		int k = snprintf(out + n, size - n, "%s%s", i ? " " : "", v->v[i]); /* cut for ps */
+
+		n += k > 0 ? (size_t)k : 0;
+	}
+}
+
+static int announce(struct skf_launch *l, struct skf_err *e)
+{
+	struct skf_summary s = {.pid = (uint32_t)skf_rt_pid(l->ctr),
+				.start_time = l->start_time,
+				.started_ns = l->started_ns};
+	int64_t created = 0;
+	int r;
+
+	l->had_summary = skf_summary_read(l->run_root_fd, l->q.id, &l->before) == 0;
+	if (l->had_summary)
+		memcpy(s.ports, l->before.ports, sizeof(s.ports));
+	if (skf_fmt(s.name, sizeof(s.name), "%s", l->conf->name) < 0 ||
+	    skf_fmt(s.image, sizeof(s.image), "%s", l->conf->image) < 0)
+		return skf_fail(e, SKF_ELIMIT, "name or image of container '%s' is too long for its summary",
+				l->q.id);
+	snprintf(s.state, sizeof(s.state), "running");
+	if (skf_parse_rfc3339(l->conf->created, &created) == 0 && created > 0)
+		s.created_ns = (uint64_t)created;
+	command_line(&l->conf->command, s.command, sizeof(s.command));
+	r = skf_summary_write(l->run_root_fd, l->q.id, &s);
+	if (r < 0)
+		return skf_fail_sys(e, r, "write the summary of container '%s' below '%s'", l->q.id,
+				    l->q.run_root);
+	l->wrote_summary = true;
+	r = skf_event_emit(l->run_root_fd, "container", "start", l->q.id, s.name, s.image, -1);
+	if (r < 0)
+		skf_warn(l->log, "write event 'start' of container '%s': %s; ignoring", l->q.id,
+			 strerrordesc_np(-r));
+	return 0;
+}
+
+static void undo_announce(struct skf_launch *l)
+{
+	if (!l->wrote_summary)
+		return;
+	/* derived data: what cannot be put back now is rebuilt by whoever lists containers */
+	if (l->had_summary)
+		(void)skf_summary_write(l->run_root_fd, l->q.id, &l->before);
+	else
+		(void)skf_summary_remove(l->run_root_fd, l->q.id);
+	(void)skf_event_emit(l->run_root_fd, "container", "die", l->q.id, l->conf->name, l->conf->image,
+			     128 + SIGKILL);
+}
+
+const struct skf_launch_step skf_launch_start_steps[] = {
+	{"trees", skf_launch_open_trees, NULL},
+	{"config", load_config, NULL},
+	{"log", open_log, NULL},
+	{"root", mount_root, NULL},
+	{"stdio", stdio, NULL},
+	{"create", create, undo_create},
+	{"listen", listen_, skf_launch_unlisten},
+	{"go", go, NULL},
+	{"announce", announce, undo_announce},
+	{"become", skf_launch_become, NULL},
+	{NULL, NULL, NULL},
+};

@@ -1,0 +1,112 @@
+/* launch/steps.c -- one request: read it, leave the session and its cgroups, walk the steps, and on failure
+ * undo them and say why. */
+#include "launch/launch.h"
+#include "launch/launch_int.h"
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "launch/wire.h"
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void init(struct skf_launch *l, const struct skf_log *log)
+{
+	*l = (struct skf_launch){.log = log,
+				 .record = SKF_BUF(SKF_MAX_RECORD),
+				 .arena = SKF_ARENA(SKF_MAX_ARENA_DOC),
+				 .config = SKF_BUF(SKF_MAX_SPEC_BYTES),
+				 .root_fd = -EBADF,
+				 .run_root_fd = -EBADF,
+				 .disk_dir = -EBADF,
+				 .run_dir = -1,
+				 .listen_fd = -1,
+				 .log_fd = -1,
+				 .root_mount = -EBADF,
+				 .rt.rootfd = -EBADF};
+	for (unsigned i = 0; i < 3; i++)
+		l->ours[i] = l->theirs[i] = -1;
+}
+
+static void done(struct skf_launch *l)
+{
+	int *fds[] = {&l->root_fd,   &l->run_root_fd, &l->disk_dir,   &l->run_dir,
+		      &l->listen_fd, &l->log_fd,      &l->root_mount, &l->rt.rootfd};
+
+	for (size_t i = 0; i < SKF_ARRAY_LEN(fds); i++)
+		skf_closep(fds[i]);
+	for (unsigned i = 0; i < 3; i++) {
+		skf_closep(&l->ours[i]);
+		skf_closep(&l->theirs[i]);
+	}
+	skf_fds_done(&l->fds);
+	skf_arena_done(&l->arena);
+	skf_buf_done(&l->config);
+	skf_buf_done(&l->record);
+}
+
+static int read_request(struct skf_launch *l, const char *verb, struct skf_err *e)
+{
+	struct skf_recr r;
+	int n = skf_record_recv(SKF_LAUNCH_FD, &l->record, &r, &l->fds, SKF_HELLO_MS);
+
+	if (n < 0)
+		return skf_fail_sys(e, n, "read the request from descriptor %d", SKF_LAUNCH_FD);
+	if (n == 0)
+		return skf_fail(e, SKF_EINVALID, "descriptor %d was closed without a request",
+				SKF_LAUNCH_FD);
+	if (skf_launch_request_read(&r, l->fds.n, &l->q, e) < 0)
+		return -1;
+	if (strcmp(verb, l->q.type == SKF_LAUNCH_START ? "start" : "exec") != 0)
+		return skf_fail(e, SKF_EINVALID,
+				"skiff-launch was started for '%.20s' and asked for something else", verb);
+	return 0;
+}
+
+static int walk(struct skf_launch *l, const struct skf_launch_step *s, struct skf_err *e)
+{
+	size_t i;
+
+	for (i = 0; s[i].run; i++) {
+		skf_debug(l->log, "launch %.12s: %s", l->q.id, s[i].name);
+		if (s[i].run(l, e) < 0)
+			break;
+	}
+	/* The step that failed is undone as well: every undo takes a half-done step. */
+	for (i++; i > 0; i--)
+		if (s[i - 1].undo)
+			s[i - 1].undo(l);
+	return -1;
+}
+
+static void send_failed(const struct skf_log *log, const struct skf_err *e)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
+	struct skf_rec w;
+	int r;
+
+	skf_rec_begin(&w, &b, SKF_LAUNCH_FAILED, SKF_LAUNCH_VERSION);
+	skf_rec_err(&w, e);
+	skf_rec_end(&w);
+	r = skf_record_send(SKF_LAUNCH_FD, &b, NULL, 0);
+	if (r < 0) /* nobody listens: the only other place */
+		skf_log_err(log, e);
+}
+
+int skf_launch_main(const char *verb, const struct skf_log *log)
+{
+	struct skf_err e = SKF_ERR_INIT;
+	struct skf_launch l;
+
+	init(&l, log);
+	umask(022);
+	if (read_request(&l, verb, &e) == 0) {
+		(void)setsid(); /* EPERM: we lead a session already */
+		skf_launch_enter_cgroup(log);
+		(void)walk(&l, l.q.type == SKF_LAUNCH_START ? skf_launch_start_steps : skf_launch_exec_steps,
+			   &e);
+	}
+	done(&l);
+	send_failed(log, &e);
+	return 1;
+}

@@ -1,0 +1,32 @@
+/* monitor/wire.c -- requests of the control socket, as the monitor sees them. No I/O: record in, plain
+ * struct out. */
+#include "monitor/wire.h"
+#include "base/record.h"
+
+int skf_mon_request_read(struct skf_recr *r, struct skf_mon_request *ret)
+{
+	struct skf_mon_request q = {.type = r->type};
+
+	if (r->type < SKF_MON_HELLO || r->type > SKF_MON_UPDATE)
+		return -EOPNOTSUPP;
+	q.container = skf_recr_str(r);
+	switch (r->type) {
+	case SKF_MON_KILL:
+		q.signal = skf_recr_u32(r);
+		q.all = skf_recr_u32(r);
+		break;
+	case SKF_MON_ATTACH:
+		q.flags = skf_recr_u32(r);
+		break;
+	case SKF_MON_RESIZE:
+		q.rows = skf_recr_u32(r);
+		q.cols = skf_recr_u32(r);
+		break;
+	default:
+		break;
+	}
+	if (r->bad)
+		return -EBADMSG;
+	*ret = q;
+	return 0;
+}
