@@ -25,16 +25,21 @@ struct skf_engine_opts {
 /* Opens both trees; makes them when missing. Does not scan. */
 int skf_engine_open(const struct skf_engine_opts *o, struct skf_engine **ret, struct skf_err *e);
 void skf_engine_free(struct skf_engine *g);
+/* Absolute paths of the two trees; they live as long as the engine. */
+void skf_engine_roots(const struct skf_engine *g, const char **ret_root, const char **ret_run_root);
 SKF_UNUSED static inline void skf_engine_freep(struct skf_engine **g)
 {
 	skf_engine_free(*g);
 }
 
 /* Progress of long verbs: called from the calling thread. */
+enum skf_progress_phase { /* numbers of PROGRESS in registry/wire.h */
+	SKF_PHASE_WAITING = 0, SKF_PHASE_DOWNLOADING = 1, SKF_PHASE_EXTRACTING = 2, SKF_PHASE_DONE = 3, SKF_PHASE_EXISTS = 4
+};
 struct skf_progress_layer {
 	struct skf_digest digest;
 	uint64_t size, done;
-	int phase; /* registry/wire.h PROGRESS */
+	int phase; /* enum skf_progress_phase */
 };
 struct skf_progress {
 	void (*layers)(void *arg, const struct skf_progress_layer *l, size_t n);
@@ -56,11 +61,11 @@ struct skf_pull_ret {
 };
 int skf_engine_pull(struct skf_engine *g, const struct skf_pull_req *q, const struct skf_progress *p, struct skf_pull_ret *ret, struct skf_err *e);
 
+/* digest: of the top document, as pulled. Rows of images without a name have "<none>" for both. Newest first. */
 struct skf_image_row {
 	char *repository, *tag, *digest, *id; /* repository in docker's familiar form; "<none>" */
 	int64_t created_ns;
 	uint64_t size;                        /* unpacked bytes */
-	size_t n_containers;
 };
 int skf_engine_images(struct skf_engine *g, const char *filter_ref, struct skf_arena *a, struct skf_jarr *ret /* skf_image_row */, struct skf_err *e);
 /* docker's image inspect document of one image, as JSON text into w. */
@@ -79,7 +84,11 @@ struct skf_mount_req { /* -v */
 	char *source, *target;
 	bool readonly;
 	char *propagation;  /* NULL: rprivate */
+	bool relabel;       /* z, Z: refused on a host with SELinux, meaningless on others */
 };
+/* One word of -v, "HOST:CTR[:options]", in docker's grammar; arena memory. INVALID in docker's words; UNSUPPORTED for named and
+ * anonymous volumes. Does not look at the host. */
+int skf_engine_parse_volume(const char *spec, struct skf_arena *a, struct skf_mount_req *ret, struct skf_err *e);
 enum skf_pull_policy { SKF_PULL_MISSING, SKF_PULL_ALWAYS, SKF_PULL_NEVER };
 struct skf_create_req {
 	struct skf_reqhdr h;
@@ -94,6 +103,7 @@ struct skf_create_req {
 	struct skf_strv labels;        /* K=V */
 	struct skf_jarr mounts;        /* struct skf_mount_req */
 	bool tty, interactive, attach, detach, remove, readonly, privileged, init;
+	bool no_new_privs, seccomp_unconfined; /* --security-opt */
 	int64_t memory;                /* bytes; 0: none */
 	int64_t nano_cpus;             /* 10^-9 CPUs; 0: none */
 	int64_t pids_limit;            /* 0: none, -1 unlimited */
@@ -111,6 +121,7 @@ struct skf_run_handle {
 	char id[SKF_ID_LEN + 1];
 	int sock;                      /* launch/wire.h socket when attached (SKF_LAUNCH_KEEP), else -1; the caller's */
 	uint32_t pid;
+	bool remove;                   /* --rm: skf_engine_run_end removes the container */
 };
 struct skf_exit {
 	uint32_t code, signal;
@@ -121,6 +132,9 @@ struct skf_exit {
 int skf_engine_run(struct skf_engine *g, struct skf_create_req *q, const struct skf_progress *p, struct skf_run_handle *ret, struct skf_err *e);
 /* Waits on a handle's socket until EXITED; forwards nothing. -1 ETIMEDOUT kinds as usual. */
 int skf_engine_run_wait(struct skf_engine *g, struct skf_run_handle *h, int timeout_ms, struct skf_exit *ret, struct skf_err *e);
+/* Last step of an attached run whose socket reported the exit (or broke): reaps in this process and, when the container was made with `remove`,
+ * removes it. Closes h->sock. */
+int skf_engine_run_end(struct skf_engine *g, struct skf_run_handle *h, struct skf_err *e);
 int skf_engine_run_signal(struct skf_run_handle *h, int sig, struct skf_err *e);
 int skf_engine_run_resize(struct skf_run_handle *h, unsigned rows, unsigned cols, struct skf_err *e);
 

@@ -1,0 +1,187 @@
+/* cli/cli_int.h -- what the files of cli/ share: the options' values, the tables, and one context per command line. */
+#pragma once
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "cli/cli.h"
+#include "engine/engine.h"
+#include <stdio.h>
+
+/* Which commands have an option: one bit per command. */
+enum {
+	C_GLOBAL = 1 << 0, C_RUN = 1 << 1, C_PULL = 1 << 2, C_IMAGES = 1 << 3, C_IMGINSPECT = 1 << 4, C_RMI = 1 << 5, C_PS = 1 << 6,
+	C_LOGS = 1 << 7, C_EXEC = 1 << 8, C_STOP = 1 << 9, C_KILL = 1 << 10, C_RM = 1 << 11, C_INSPECT = 1 << 12, C_WAIT = 1 << 13,
+	C_VERSION = 1 << 14, C_INFO = 1 << 15, C_CHECK = 1 << 16, C_REAP = 1 << 17, C_LIST = 1 << 18,
+	C_ALL = ~0
+};
+
+enum skf_opt_kind {
+	SKF_OPT_BOOL, SKF_OPT_STR, SKF_OPT_LIST, SKF_OPT_INT /* int64_t */, SKF_OPT_SIZE /* int64_t bytes */, SKF_OPT_CPUS /* int64_t 10^-9 */,
+	SKF_OPT_UNSUPPORTED /* docker's, not ours: refused by name */
+};
+struct skf_opt {
+	uint32_t cmds;
+	const char *name;
+	char chr;              /* 0: none */
+	const char *value;     /* word in the help; NULL for switches */
+	enum skf_opt_kind kind;
+	size_t off;            /* in struct skf_cli_opts */
+	const char *help;
+};
+
+struct skf_cli_opts {
+	/* global */
+	bool help, version, debug;
+	char *root, *run_root;
+	/* run, exec */
+	bool detach, interactive, tty, rm, read_only, privileged, init, sig_proxy, plain_http, quiet;
+	char *name, *user, *workdir, *entrypoint, *hostname, *network, *platform, *pull, *stop_signal, *cidfile, *detach_keys, *log_driver;
+	struct skf_strv env, env_file, volume, cap_add, cap_drop, label, security_opt, log_opt;
+	int64_t memory, cpus, pids_limit, stop_timeout;
+	/* pull */
+	bool tls_verify;
+	char *cert_dir;
+	/* lists */
+	bool all, no_trunc, digests, size, latest;
+	struct skf_strv filter;
+	int64_t last;
+	/* logs */
+	bool follow, timestamps;
+	char *since, *until, *tail;
+	/* stop, kill, rm, rmi */
+	char *signal;
+	int64_t timeout;
+	bool force, volumes, no_prune;
+	/* inspect, check */
+	char *type;
+	bool repair;
+};
+
+struct skf_cli;
+struct skf_cmd {
+	const char *group;     /* "container", "image", "system" or NULL: the plain verb */
+	const char *name;
+	uint32_t bit;
+	const char *args;      /* of the usage line: "[OPTIONS] IMAGE [COMMAND] [ARG...]" */
+	const char *about;
+	unsigned min_args, max_args; /* ~0u: any number */
+	bool stop_at_arg;      /* what follows the first argument is the workload's */
+	bool hidden;
+	int (*fn)(struct skf_cli *c); /* returns the exit status */
+};
+extern const struct skf_cmd skf_cmds[];
+extern const size_t skf_n_cmds;
+extern const struct skf_opt skf_opts[];
+extern const size_t skf_n_opts;
+
+struct skf_cli {
+	const struct skf_cmd *cmd;
+	struct skf_cli_opts o;
+	struct skf_strv args;
+	struct skf_arena a;
+	struct skf_log log;
+	struct skf_engine *g;  /* NULL until skf_cli_engine */
+	struct skf_err e;
+};
+
+/* --- parse.c --- */
+/* Options of argv[0..n) for the commands in `bit` into o; what is not an option goes to args (with stop_at_arg everything from the first
+ * argument on). *ret_used: words consumed (for global options the command's name is the first left). INVALID with docker's words, UNSUPPORTED. */
+int skf_cli_parse(uint32_t bit, bool stop_at_arg, int n, char **argv, struct skf_arena *a, struct skf_cli_opts *o, struct skf_strv *args,
+                  int *ret_used, struct skf_err *e);
+void skf_cli_opts_init(struct skf_cli_opts *o);
+/* "1.5" -> 1500000000. 0 or -EINVAL. */
+int skf_cli_parse_cpus(const char *s, int64_t *ret);
+
+/* --- help.c --- */
+void skf_cli_help(const struct skf_cmd *cmd); /* NULL: the list of commands */
+/* One line per command and option, tab-separated, for tests and completion. */
+void skf_cli_list(void);
+/* "skiff run", "skiff image ls" */
+void skf_cli_cmd_name(const struct skf_cmd *cmd, char out[64]);
+
+/* --- human.c --- */
+void skf_human_duration(int64_t ns, char *out, size_t size);        /* "About a minute" */
+void skf_human_ago(int64_t then_ns, int64_t now_ns, char *out, size_t size);
+void skf_human_size(uint64_t bytes, char *out, size_t size);        /* "142MB", three digits */
+/* "10m", "2h30m", "2026-11-23T02:17:15Z", "2026-11-23", "1764000000.5" -> Unix ns; now_ns for durations. 0 or -EINVAL. */
+int skf_human_parse_time(const char *s, int64_t now_ns, int64_t *ret);
+
+/* --- table.c: columns padded as docker's --- */
+struct skf_table {
+	char **cell;
+	size_t n, cap;
+	unsigned cols;
+};
+#define SKF_TABLE(columns) { .cols = (columns) }
+void skf_table_add(struct skf_table *t, const char *cell); /* cell after cell, row after row */
+void skf_table_print(const struct skf_table *t);
+void skf_table_done(struct skf_table *t);
+
+/* --- main.c --- */
+/* Opens the engine once; -1 with c->e set. */
+int skf_cli_engine(struct skf_cli *c);
+/* "skiff: <sentence>." on stderr. */
+void skf_cli_error(const struct skf_err *e);
+/* The same for a failing verb; returns the exit status (126, 127, else `other`). */
+int skf_cli_fail(struct skf_cli *c, int other);
+
+/* --- progress.c --- */
+struct skf_cli_progress {
+	struct skf_progress p;
+	FILE *out;
+	bool tty, quiet;
+	size_t n_lines;        /* drawn so far */
+	int *phase;            /* last phase told per layer, for plain output */
+	size_t n;
+};
+void skf_cli_progress_init(struct skf_cli_progress *x, FILE *out, bool quiet);
+void skf_cli_progress_done(struct skf_cli_progress *x);
+
+/* --- pump.c --- */
+struct skf_pump {
+	struct skf_engine *g;
+	struct skf_run_handle *h;
+	bool tty, interactive, sig_proxy;
+	const char *detach_keys;   /* NULL: ctrl-p,ctrl-q */
+	int in, out, err;          /* our ends: stdin of the workload (written), its output (read); -EBADF absent; consumed */
+};
+enum skf_pump_end { SKF_PUMP_EXITED, SKF_PUMP_DETACHED };
+/* Pipes for a workload's stdio: the ends for the engine in stdio[], ours in p. */
+int skf_pump_pipes(struct skf_pump *p, int stdio[3], struct skf_err *e);
+/* Copies until the workload has ended and its output is drained, or the user typed the detach keys. */
+int skf_pump_run(struct skf_pump *p, enum skf_pump_end *ret, struct skf_exit *ret_exit, struct skf_err *e);
+void skf_pump_done(struct skf_pump *p);
+/* Size of the terminal on stdout or stdin; 0 0 when there is none. */
+void skf_pump_size(unsigned *rows, unsigned *cols);
+/* "ctrl-p,ctrl-q" -> bytes. Number of bytes or -EINVAL. */
+int skf_pump_parse_keys(const char *s, unsigned char *out, size_t max);
+
+/* --- flags of run and exec --- */
+/* -e and --env-file in order: KEY=VALUE, or KEY taken from our environment. */
+int skf_cli_env(struct skf_cli *c, struct skf_strv *ret, struct skf_err *e);
+/* $DOCKER_CONFIG/config.json or ~/.docker/config.json when it exists, else NULL. */
+const char *skf_cli_docker_config(struct skf_cli *c);
+
+/* --- commands --- */
+int skf_cmd_run(struct skf_cli *c);
+int skf_cmd_exec(struct skf_cli *c);
+int skf_cmd_ps(struct skf_cli *c);
+int skf_cmd_logs(struct skf_cli *c);
+int skf_cmd_stop(struct skf_cli *c);
+int skf_cmd_kill(struct skf_cli *c);
+int skf_cmd_rm(struct skf_cli *c);
+int skf_cmd_wait(struct skf_cli *c);
+int skf_cmd_inspect(struct skf_cli *c);
+int skf_cmd_pull(struct skf_cli *c);
+int skf_cmd_images(struct skf_cli *c);
+int skf_cmd_image_inspect(struct skf_cli *c);
+int skf_cmd_rmi(struct skf_cli *c);
+int skf_cmd_version(struct skf_cli *c);
+int skf_cmd_info(struct skf_cli *c);
+int skf_cmd_check(struct skf_cli *c);
+int skf_cmd_reap(struct skf_cli *c);
+int skf_cmd_list(struct skf_cli *c);

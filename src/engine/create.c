@@ -1,0 +1,170 @@
+/* engine/create.c -- a container comes into being: plan, name, directory, config.json, summary. The directory's config.json is written last;
+ * a failure at any step takes back what the steps before it made, and what a crash leaves is found by `skiff system check`. */
+#include "engine/create_int.h"
+#include "monitor/event.h"
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* What the request can be refused for without an image: said before a pull of minutes. */
+static int check_early(const struct skf_create_req *q, struct skf_err *e)
+{
+	if (!q->image || !*q->image)
+		return skf_fail(e, SKF_EINVALID, "no image is given");
+	if (q->name && !skf_name_valid(q->name))
+		return skf_fail(e, SKF_EINVALID, "Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", q->name);
+	return 0;
+}
+
+/* The root directory of the container is the upper directory: it takes over mode and owner of the image's. */
+static int make_upper(struct skf_plan *p, int dir, struct skf_err *e)
+{
+	struct stat st = { .st_mode = 0755 };
+	int r = mkdirat(dir, "rw", 0700) < 0 ? -errno : 0;
+
+	if (r == 0 && p->layers.n && fstat(p->layers.fd[0], &st) < 0)
+		r = -errno;
+	if (r == 0 && (st.st_uid || st.st_gid) && fchownat(dir, "rw", st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) < 0)
+		r = -errno;
+	if (r == 0 && fchmodat(dir, "rw", st.st_mode & 07777, 0) < 0)
+		r = -errno;
+	return r < 0 ? skf_fail_sys(e, r, "make the directory '%s/rw'", p->dir) : 0;
+}
+
+static int make_dirs(struct skf_plan *p, int *ret_dir, struct skf_err *e)
+{
+	static const char *const sub[] = { "work", "rootfs", "log" };
+	SKF_AUTO_FD int dir = -EBADF;
+
+	if (mkdirat(p->g->ctr_fd, p->id, 0700) < 0)
+		return skf_fail_sys(e, -errno, "make the directory '%s'", p->dir);
+	dir = skf_openat(p->g->ctr_fd, p->id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	if (dir < 0)
+		return skf_fail_sys(e, dir, "open the directory '%s'", p->dir);
+	for (size_t i = 0; i < SKF_ARRAY_LEN(sub); i++)
+		if (mkdirat(dir, sub[i], 0700) < 0)
+			return skf_fail_sys(e, -errno, "make the directory '%s/%s'", p->dir, sub[i]);
+	if (make_upper(p, dir, e) < 0 || skf_ctr_hostfiles(dir, p->hostname, p->gen.host_network, e) < 0)
+		return -1;
+	*ret_dir = SKF_TAKE_FD(dir);
+	return 0;
+}
+
+static int write_config(struct skf_plan *p, int dir, struct skf_err *e)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_SPEC_BYTES), req = SKF_BUF(SKF_MAX_SPEC_BYTES);
+	struct skf_jw w = SKF_JW(&req);
+	int r;
+
+	skf_ctr_request_write(&w, &p->req);
+	if (req.err < 0)
+		return skf_fail_sys(e, req.err, "write the request of container '%.12s'", p->id);
+	p->conf.request = req.p;
+	r = skf_spec_gen(&p->gen, &b, e);
+	p->conf.request = NULL;
+	if (r < 0)
+		return -1;
+	/* A container that goes away with its process need not survive a power cut. */
+	r = skf_write_atomic_at(dir, "config.json", b.p, b.len, 0600, p->q->remove ? 0 : SKF_SYNC);
+	return r < 0 ? skf_fail_sys(e, r, "write '%s/config.json'", p->dir) : 0;
+}
+
+static int make_summary(struct skf_plan *p, struct skf_err *e)
+{
+	struct skf_summary s;
+	int r;
+
+	skf_ctr_summary_init(&p->conf, p->q->image, &s);
+	r = skf_summary_write(p->g->run_fd, p->id, &s);
+	return r < 0 ? skf_fail_sys(e, r, "write '%s/summary/%s'", p->g->run_root, p->id) : 0;
+}
+
+/* Takes back in reverse; each failure is only a warning, because the error that brought us here is the one to tell. */
+static void undo(struct skf_plan *p)
+{
+	struct skf_err x = SKF_ERR_INIT;
+	int r = skf_summary_remove(p->g->run_fd, p->id);
+
+	if (r < 0 && r != -ENOENT)
+		skf_warn(&p->g->log, "remove the summary of container %.12s: %s; ignoring", p->id, strerror(-r));
+	r = skf_rmtree_at(p->g->ctr_fd, p->id);
+	if (r < 0)
+		skf_warn(&p->g->log, "remove '%s': %s; ignoring", p->dir, strerror(-r));
+	if (skf_name_release(p->g, p->name, p->id, &x) < 0)
+		skf_warn(&p->g->log, "%s; ignoring", x.msg);
+}
+
+static int claim(struct skf_plan *p, struct skf_err *e)
+{
+	if (!p->q->name)
+		return skf_name_claim_random(p->g, p->id, p->name, e);
+	memcpy(p->name, p->q->name, strlen(p->q->name) + 1);
+	return skf_name_claim(p->g, p->name, p->id, e);
+}
+
+/* Nobody knows the id of a container that did not come into being, so that its lock file can go without the store's exclusive lock. */
+static void drop_lock(struct skf_plan *p)
+{
+	char name[SKF_ID_LEN + 16];
+
+	if (skf_fmt(name, sizeof(name), "container-%s", p->id) == 0)
+		(void)unlinkat(p->g->locks_fd, name, 0); /* an empty file: left behind it is found by the check */
+	skf_closep(&p->lock);
+}
+
+/* Runs under locks/store shared: image and layers are there, and with config.json they are referred to. */
+static int make_container(void *arg, struct skf_err *e)
+{
+	struct skf_plan *p = arg;
+	SKF_AUTO_FD int dir = -EBADF;
+
+	if (skf_ctr_lock(p->g, p->id, &p->lock, e) < 0)
+		return -1;
+	if (claim(p, e) < 0) {
+		drop_lock(p);
+		return -1;
+	}
+	p->conf.name = p->name;
+	if (make_dirs(p, &dir, e) < 0 || write_config(p, dir, e) < 0 || make_summary(p, e) < 0) {
+		undo(p);
+		drop_lock(p);
+		return -1;
+	}
+	return 0;
+}
+
+int skf_ctr_create(struct skf_engine *g, struct skf_create_req *q, const struct skf_progress *progress, struct skf_created *ret,
+                   struct skf_err *e)
+{
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
+	SKF_AUTO_FREE struct skf_plan *p = calloc(1, sizeof(*p));
+	int r;
+
+	if (!p)
+		return skf_fail(e, SKF_ENOMEM, "memory for a container");
+	p->g = g;
+	p->q = q;
+	p->a = &a;
+	p->lock = -EBADF;
+	if (check_early(q, e) < 0 || skf_plan_check(p, e) < 0 ||
+	    skf_image_find_or_pull(g, q, progress, &a, &p->image, &p->ref, e) < 0)
+		return -1;
+	r = skf_plan_make(p, e);
+	if (r == 0)
+		r = skf_store_with_image(g->store, p->image, make_container, p, e);
+	skf_layered_done(&p->layers);
+	if (r < 0) {
+		skf_closep(&p->lock);
+		return -1;
+	}
+	r = skf_event_emit(g->run_fd, "container", "create", p->id, p->name, p->conf.image, 0);
+	if (r < 0)
+		skf_warn(&g->log, "write the event 'create' of container %.12s: %s; ignoring", p->id, strerror(-r));
+	memcpy(ret->id, p->id, sizeof(ret->id));
+	memcpy(ret->name, p->name, sizeof(ret->name));
+	ret->remove = q->remove;
+	ret->lock = SKF_TAKE_FD(p->lock);
+	return 0;
+}

@@ -1,0 +1,186 @@
+/* engine/engine_int.h -- what the files of engine/ share. Who may write what: docs/formats.md.
+ *
+ * Invariants:
+ *  1. A container exists when containers/<id>/config.json exists; names/<name> is claimed before and given back after it.
+ *  2. Whoever changes a container (start, stop's last step, rm, reap) holds locks/container-<id>; readers take no lock.
+ *  3. Ids are random and never used twice: a lock file, a summary or a run directory without a container is garbage.
+ *  4. The engine never mounts, unshares or clones; it spawns skiff-launch and skiff-image and talks to them. */
+#pragma once
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/json.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "engine/engine.h"
+#include "launch/config.h"
+#include "monitor/summary.h"
+#include "monitor/wire.h"
+#include "oci/image.h"
+#include "oci/userdb.h"
+#include "store/store.h"
+#include "sys/cgroup.h"
+
+#define SKF_CGROUP_PARENT "/skiff/c" /* DESIGN 3b */
+#define SKF_SHORT_ID 12
+
+struct skf_engine {
+	struct skf_log log;
+	char *root, *run_root, *self;    /* absolute */
+	struct skf_store *store;
+	int root_fd;                     /* borrowed from the store */
+	int ctr_fd, names_fd, locks_fd;  /* <root>/containers, names, locks */
+	int run_fd, run_ctr_fd;          /* <run_root>, <run_root>/containers */
+};
+
+/* --- request.c: member "request" of config.json.skiff: what the user asked for and what the image added, for inspect and exec --- */
+struct skf_ctr_request {
+	char *image, *hostname, *user, *workdir, *stop_signal;
+	struct skf_strv entrypoint, cmd, env, cap_add, cap_drop, binds, security_opt;
+	struct skf_kvs labels;
+	bool privileged, attach_stdout, attach_stderr, init;
+	int64_t memory, nano_cpus, pids_limit;
+};
+void skf_ctr_request_write(struct skf_jw *w, const struct skf_ctr_request *r);
+int skf_ctr_request_parse(const char *json, struct skf_arena *a, struct skf_ctr_request **ret, struct skf_err *e);
+
+/* --- container.c: one container as found on disk and in /run --- */
+enum skf_ctr_state { SKF_CTR_CREATED, SKF_CTR_RUNNING, SKF_CTR_PAUSED, SKF_CTR_EXITED, SKF_CTR_STOPPING_FAILED };
+const char *skf_ctr_state_name(enum skf_ctr_state s);
+struct skf_ctr_exit { /* exit.json */
+	int32_t code, signal;
+	bool oom;
+	int64_t started_ns, finished_ns;
+	char *reason, *error;
+};
+struct skf_ctr_live {
+	enum skf_ctr_state state;
+	bool has_summary;
+	bool lost;                       /* claimed to run, nobody supervises it */
+	struct skf_summary sum;
+	int32_t exit_code;
+	bool oom;
+	int64_t started_ns, finished_ns;
+	char error[256];
+};
+/* <root>/containers/<id> as O_DIRECTORY fd; NOTFOUND "No such container: x". */
+int skf_ctr_open_dir(struct skf_engine *g, const char *id, int *ret_fd, struct skf_err *e);
+/* Whole text of config.json and the decoded members. */
+int skf_ctr_load(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_ctrconf **ret, struct skf_err *e);
+int skf_ctr_load_text(struct skf_engine *g, const char *id, struct skf_buf *ret, struct skf_err *e);
+/* 1 there, 0 not there (never started, or not ended), -1. */
+int skf_ctr_exit_read(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_ctr_exit *ret, struct skf_err *e);
+/* What is true now: summary, checked against the process when it claims to run. Fails only on I/O errors. */
+int skf_ctr_live(struct skf_engine *g, const char *id, struct skf_ctr_live *ret, struct skf_err *e);
+/* The same for a caller that read the summary already (ps). */
+void skf_ctr_live_of(struct skf_engine *g, const char *id, const struct skf_summary *s, struct skf_ctr_live *ret);
+/* Socket of the container's monitor: retried while its init is alive, because the socket is bound a moment after the start was
+ * reported. UNAVAILABLE when there is no monitor. */
+int skf_ctr_monitor(struct skf_engine *g, const char *id, int *ret_sock, struct skf_err *e);
+/* Exclusive lock of the container (SKF_LOCK_MS). */
+int skf_ctr_lock(struct skf_engine *g, const char *id, int *ret_fd, struct skf_err *e);
+/* Rebuilds summary/<id> from config.json and exit.json. */
+int skf_ctr_summary_rebuild(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, bool lost, struct skf_err *e);
+/* A summary of state "created". shown_image: as the user typed it. */
+void skf_ctr_summary_init(const struct skf_ctrconf *c, const char *shown_image, struct skf_summary *s);
+/* Cgroup of a container in every hierarchy of this host. -errno. */
+int skf_ctr_cgroup(const char *id, struct skf_cg_dirs *ret);
+bool skf_ctr_id_valid(const char *s);
+
+/* --- names.c --- */
+bool skf_name_valid(const char *s);
+/* Two words, e.g. "brisk_hawking"; with salt > 0 a digit follows. Random. */
+int skf_name_random(unsigned salt, char out[SKF_MAX_NAME_BYTES + 1]);
+/* Claims names/<name> for id. CONFLICT in docker's words. */
+int skf_name_claim(struct skf_engine *g, const char *name, const char *id, struct skf_err *e);
+/* A made-up name, claimed. */
+int skf_name_claim_random(struct skf_engine *g, const char *id, char out[SKF_MAX_NAME_BYTES + 1], struct skf_err *e);
+/* Gives it back when it still means id. */
+int skf_name_release(struct skf_engine *g, const char *name, const char *id, struct skf_err *e);
+/* 1 found, 0 not, -1. */
+int skf_name_find(struct skf_engine *g, const char *name, char ret[SKF_ID_LEN + 1], struct skf_err *e);
+
+/* --- layered.c: files of an image without a mount --- */
+struct skf_layered {
+	int fd[SKF_MAX_LAYERS + 1]; /* directories, highest first; owned */
+	unsigned n;
+};
+void skf_layered_done(struct skf_layered *l);
+/* rw_fd: upper directory of a container (borrowed, duplicated) or -1. layers lowest first. */
+int skf_layered_open(struct skf_engine *g, int rw_fd, const struct skf_strv *diff_ids, struct skf_layered *ret, struct skf_err *e);
+/* A regular file of the merged view, opened for reading without blocking. -ENOENT when absent, whited out or not a regular file. */
+int skf_layered_open_file(const struct skf_layered *l, const char *path);
+/* User string against /etc/passwd and /etc/group of the merged view. */
+int skf_layered_user(const struct skf_layered *l, const char *user, struct skf_arena *a, struct skf_userdb_result *ret,
+                     struct skf_err *e);
+
+/* --- spec_gen.c, process_gen.c: the OCI document of a container; pure but for /dev and /sys look-ups of privileged and masks --- */
+struct skf_gen_mount {
+	const char *source, *target;
+	bool readonly;
+	const char *propagation; /* "rprivate" ... */
+};
+struct skf_gen_process {
+	struct skf_strv args, env;
+	const char *cwd;
+	uint32_t uid, gid;
+	const uint32_t *gids;
+	size_t n_gids;
+	uint64_t caps;           /* bounding; effective and permitted for uid 0 only, inheritable and ambient always empty (T11) */
+	bool tty, no_new_privs;
+	unsigned rows, cols;
+};
+struct skf_gen {
+	const char *id;
+	const char *hostname;
+	struct skf_gen_process process;
+	const struct skf_gen_mount *mounts; /* in this order, after the defaults */
+	size_t n_mounts;
+	const char *hosts_dir;   /* directory that holds hosts, hostname, resolv.conf; absolute */
+	bool host_network, privileged, readonly, seccomp_unconfined;
+	int64_t memory, nano_cpus, pids_limit;
+	bool swap_accounting;
+	const struct skf_ctrconf *conf;
+};
+/* The whole config.json. Fails: UNSUPPORTED (no seccomp profile for this machine), LIMIT. */
+int skf_spec_gen(const struct skf_gen *g, struct skf_buf *ret, struct skf_err *e);
+/* A process object of the runtime-spec, as member `key` or, with NULL, as a value. */
+void skf_process_gen(struct skf_jw *w, const char *key, const struct skf_gen_process *p);
+/* Capability set of a container: docker's default, changed by --cap-add/--cap-drop (ALL allowed). INVALID for an unknown name. */
+int skf_caps_gen(const struct skf_strv *add, const struct skf_strv *drop, bool privileged, uint64_t *ret, struct skf_err *e);
+/* env: PATH default, HOSTNAME, TERM, image's, user's, HOME; later entries replace earlier ones of the same name. */
+struct skf_env_gen {
+	const char *hostname, *home; /* hostname NULL: not set */
+	bool tty;
+	const struct skf_strv *image, *user;
+};
+int skf_env_gen(const struct skf_env_gen *q, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e);
+
+/* --- create.c, start.c --- */
+struct skf_created {
+	char id[SKF_ID_LEN + 1];
+	char name[SKF_MAX_NAME_BYTES + 1];
+	bool remove;
+	int lock;       /* the container's lock, held since before it existed: the check leaves what is being made alone */
+};
+int skf_ctr_create(struct skf_engine *g, struct skf_create_req *q, const struct skf_progress *p, struct skf_created *ret, struct skf_err *e);
+/* Files hosts, hostname, resolv.conf in the container's directory. */
+int skf_ctr_hostfiles(int dirfd, const char *hostname, bool host_network, struct skf_err *e);
+/* Sends one record to a fresh skiff-launch; on success *ret_sock is its socket. stdio (-1 absent) is borrowed. */
+int skf_launch(struct skf_engine *g, const char *verb, const struct skf_buf *request, const int stdio[3], int *ret_sock,
+               uint32_t *ret_pid, struct skf_err *e);
+unsigned skf_launch_stdio_flags(const int stdio[3]);
+/* What `--rm` and the reap need to be undone; the container's lock is held. */
+int skf_ctr_undo_runtime(struct skf_engine *g, const char *id, struct skf_err *e);
+int skf_ctr_remove_locked(struct skf_engine *g, const char *id, const char *name, const char *image, int *lock_own, struct skf_err *e);
+/* A container without a name, a config or both: everything that is there goes; the lock is held. */
+int skf_ctr_kill_hard(struct skf_engine *g, const char *id, struct skf_err *e);
+
+/* --- pull.c --- */
+int skf_image_find_or_pull(struct skf_engine *g, const struct skf_create_req *q, const struct skf_progress *p, struct skf_arena *a,
+                           struct skf_image **ret, struct skf_refrec *ret_ref, struct skf_err *e);
+/* Verifies one layer ("" all) by skiff-image; damaged(arg, diff id, error) per layer that differs. */
+int skf_image_verify(struct skf_engine *g, const char *diff_id, void (*damaged)(void *arg, const char *diff_id, const char *why), void *arg,
+                     struct skf_err *e);

@@ -1,0 +1,232 @@
+/* engine/inspect.c -- docker's document of a container, the members that tools read: from config.json, its request, the summary and exit.json. */
+#include "engine/engine_int.h"
+#include "base/proc.h"
+#include <stdio.h>
+#include <string.h>
+
+#define NEVER "0001-01-01T00:00:00Z" /* what docker writes for a time that has not come */
+
+struct doc {
+	struct skf_engine *g;
+	const char *id;
+	struct skf_ctrconf *c;
+	struct skf_ctr_request *q;
+	struct skf_ctr_live l;
+	struct skf_jw *w;
+};
+
+static void write_time(struct skf_jw *w, const char *key, int64_t ns)
+{
+	char t[36];
+
+	if (ns > 0)
+		skf_time_rfc3339(ns, t);
+	skf_jw_kstr(w, key, ns > 0 ? t : NEVER);
+}
+
+static void write_state(struct doc *d)
+{
+	struct skf_jw *w = d->w;
+	bool running = d->l.state == SKF_CTR_RUNNING || d->l.state == SKF_CTR_PAUSED;
+
+	skf_jw_kobj(w, "State");
+	skf_jw_kstr(w, "Status", d->l.state == SKF_CTR_STOPPING_FAILED ? "dead" : skf_ctr_state_name(d->l.state));
+	skf_jw_kbool(w, "Running", running);
+	skf_jw_kbool(w, "Paused", d->l.state == SKF_CTR_PAUSED);
+	skf_jw_kbool(w, "Restarting", false);
+	skf_jw_kbool(w, "OOMKilled", d->l.oom);
+	skf_jw_kbool(w, "Dead", d->l.state == SKF_CTR_STOPPING_FAILED);
+	skf_jw_ku64(w, "Pid", running ? d->l.sum.pid : 0);
+	skf_jw_kint(w, "ExitCode", d->l.exit_code);
+	skf_jw_kstr(w, "Error", d->l.lost ? "monitor-lost" : d->l.error);
+	write_time(w, "StartedAt", d->l.started_ns);
+	write_time(w, "FinishedAt", running ? 0 : d->l.finished_ns);
+	skf_jw_end(w);
+}
+
+static void write_path_args(struct doc *d)
+{
+	skf_jw_kstr(d->w, "Path", d->c->command.n ? d->c->command.v[0] : "");
+	skf_jw_karr(d->w, "Args");
+	for (size_t i = 1; i < d->c->command.n; i++)
+		skf_jw_str(d->w, d->c->command.v[i]);
+	skf_jw_end_arr(d->w);
+}
+
+static void write_dir_path(struct doc *d, const char *key, const char *name)
+{
+	char path[4096 + 2 * SKF_ID_LEN];
+
+	if (skf_fmt(path, sizeof(path), "%s/containers/%s/%s", d->g->root, d->id, name) == 0)
+		skf_jw_kstr(d->w, key, path);
+}
+
+static void write_host_config(struct doc *d)
+{
+	struct skf_jw *w = d->w;
+	char number[32];
+
+	skf_jw_kobj(w, "HostConfig");
+	skf_jw_kstrv(w, "Binds", &d->q->binds);
+	skf_jw_kobj(w, "LogConfig");
+	skf_jw_kstr(w, "Type", d->c->log_driver);
+	skf_jw_kobj(w, "Config");
+	if (d->c->log_max_size) {
+		snprintf(number, sizeof(number), "%llu", (unsigned long long)d->c->log_max_size);
+		skf_jw_kstr(w, "max-size", number);
+		snprintf(number, sizeof(number), "%u", d->c->log_max_file);
+		skf_jw_kstr(w, "max-file", number);
+	}
+	skf_jw_end(w);
+	skf_jw_end(w);
+	skf_jw_kstr(w, "NetworkMode", d->c->network);
+	skf_jw_kobj(w, "RestartPolicy");
+	skf_jw_kstr(w, "Name", "no");
+	skf_jw_kint(w, "MaximumRetryCount", 0);
+	skf_jw_end(w);
+	skf_jw_kbool(w, "AutoRemove", d->c->remove);
+	skf_jw_kstrv(w, "CapAdd", &d->q->cap_add);
+	skf_jw_kstrv(w, "CapDrop", &d->q->cap_drop);
+	skf_jw_kstr(w, "CgroupnsMode", "private");
+	skf_jw_kstr(w, "IpcMode", "private");
+	skf_jw_kstr(w, "PidMode", "");
+	skf_jw_kbool(w, "Privileged", d->q->privileged);
+	skf_jw_kbool(w, "ReadonlyRootfs", d->c->readonly);
+	skf_jw_kstrv(w, "SecurityOpt", &d->q->security_opt);
+	skf_jw_kstr(w, "Runtime", "skiff");
+	skf_jw_kint(w, "Memory", d->q->memory);
+	skf_jw_kint(w, "NanoCpus", d->q->nano_cpus);
+	skf_jw_kint(w, "PidsLimit", d->q->pids_limit);
+	skf_jw_kbool(w, "Init", d->q->init);
+	skf_jw_end(w);
+}
+
+static void write_config(struct doc *d)
+{
+	struct skf_jw *w = d->w;
+
+	skf_jw_kobj(w, "Config");
+	skf_jw_kstr(w, "Hostname", d->q->hostname);
+	skf_jw_kstr(w, "Domainname", "");
+	skf_jw_kstr(w, "User", d->q->user);
+	skf_jw_kbool(w, "AttachStdin", d->c->attach_stdin);
+	skf_jw_kbool(w, "AttachStdout", d->q->attach_stdout);
+	skf_jw_kbool(w, "AttachStderr", d->q->attach_stderr);
+	skf_jw_kbool(w, "Tty", d->c->tty);
+	skf_jw_kbool(w, "OpenStdin", d->c->open_stdin);
+	skf_jw_kbool(w, "StdinOnce", d->c->stdin_once);
+	skf_jw_kstrv(w, "Env", &d->q->env);
+	skf_jw_kstrv(w, "Cmd", &d->q->cmd);
+	skf_jw_kstr(w, "Image", d->q->image);
+	skf_jw_kstr(w, "WorkingDir", d->q->workdir);
+	skf_jw_kstrv(w, "Entrypoint", &d->q->entrypoint);
+	skf_jw_kkvs(w, "Labels", &d->q->labels);
+	skf_jw_kstr(w, "StopSignal", skf_signal_name(d->c->stop_signal));
+	skf_jw_kint(w, "StopTimeout", d->c->stop_timeout);
+	skf_jw_end(w);
+}
+
+static void write_one_mount(struct skf_jw *w, const struct skf_mount_req *m)
+{
+	skf_jw_obj(w);
+	skf_jw_kstr(w, "Type", "bind");
+	skf_jw_kstr(w, "Source", m->source);
+	skf_jw_kstr(w, "Destination", m->target);
+	skf_jw_kstr(w, "Mode", m->readonly ? "ro" : "");
+	skf_jw_kbool(w, "RW", !m->readonly);
+	skf_jw_kstr(w, "Propagation", m->propagation ? m->propagation : "rprivate");
+	skf_jw_end(w);
+}
+
+static int write_mounts(struct doc *d, struct skf_arena *a, struct skf_err *e)
+{
+	skf_jw_karr(d->w, "Mounts");
+	for (size_t i = 0; i < d->q->binds.n; i++) {
+		struct skf_mount_req m;
+
+		if (skf_engine_parse_volume(d->q->binds.v[i], a, &m, e) < 0)
+			return -1;
+		write_one_mount(d->w, &m);
+	}
+	skf_jw_end_arr(d->w);
+	return 0;
+}
+
+static void write_network(struct doc *d)
+{
+	struct skf_jw *w = d->w;
+
+	skf_jw_kobj(w, "NetworkSettings");
+	skf_jw_kobj(w, "Ports");
+	skf_jw_end(w);
+	skf_jw_kstr(w, "IPAddress", "");
+	skf_jw_kobj(w, "Networks");
+	skf_jw_kobj(w, d->c->network);
+	skf_jw_kstr(w, "IPAddress", "");
+	skf_jw_kstr(w, "Gateway", "");
+	skf_jw_kstr(w, "MacAddress", "");
+	skf_jw_end(w);
+	skf_jw_end(w);
+	skf_jw_end(w);
+}
+
+static void write_driver(struct doc *d)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf lower = SKF_BUF(1u << 20);
+	struct skf_digest id;
+	struct skf_err ignored = SKF_ERR_INIT;
+
+	for (size_t i = d->c->layers.n; i-- > 0;)
+		if (skf_digest_parse(d->c->layers.v[i], &id, &ignored) == 0)
+			skf_buf_fmt(&lower, "%s%s/layers/%s/tree", lower.len ? ":" : "", d->g->root, skf_digest_hex(&id));
+	skf_jw_kobj(d->w, "GraphDriver");
+	skf_jw_kstr(d->w, "Name", "overlay");
+	skf_jw_kobj(d->w, "Data");
+	skf_jw_kstr(d->w, "LowerDir", skf_buf_cstr(&lower));
+	write_dir_path(d, "UpperDir", "rw");
+	write_dir_path(d, "WorkDir", "work");
+	skf_jw_end(d->w);
+	skf_jw_end(d->w);
+}
+
+static int write_all(struct doc *d, struct skf_arena *a, struct skf_err *e)
+{
+	char log[SKF_ID_LEN + 32], name[SKF_MAX_NAME_BYTES + 2];
+
+	if (skf_fmt(log, sizeof(log), "log/%s-json.log", d->id) < 0 || skf_fmt(name, sizeof(name), "/%s", d->c->name) < 0)
+		return skf_fail(e, SKF_ECORRUPT, "the name of container '%.12s' is too long", d->id);
+	skf_jw_obj(d->w);
+	skf_jw_kstr(d->w, "Id", d->id);
+	skf_jw_kstr(d->w, "Created", d->c->created);
+	write_path_args(d);
+	write_state(d);
+	skf_jw_kstr(d->w, "Image", d->c->image_id);
+	write_dir_path(d, "ResolvConfPath", "resolv.conf");
+	write_dir_path(d, "HostnamePath", "hostname");
+	write_dir_path(d, "HostsPath", "hosts");
+	write_dir_path(d, "LogPath", log);
+	skf_jw_kstr(d->w, "Name", name);
+	skf_jw_kint(d->w, "RestartCount", 0);
+	skf_jw_kstr(d->w, "Driver", "overlay");
+	skf_jw_kstr(d->w, "Platform", "linux");
+	write_host_config(d);
+	write_driver(d);
+	if (write_mounts(d, a, e) < 0)
+		return -1;
+	write_config(d);
+	write_network(d);
+	skf_jw_end(d->w);
+	return d->w->b->err < 0 ? skf_fail_sys(e, d->w->b->err, "write the document of container '%.12s'", d->id) : 0;
+}
+
+int skf_engine_inspect(struct skf_engine *g, const char *container, struct skf_jw *w, struct skf_err *e)
+{
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
+	char id[SKF_ID_LEN + 1];
+	struct doc d = { .g = g, .id = id, .w = w };
+
+	if (skf_engine_resolve(g, container, id, e) < 0 || skf_ctr_load(g, id, &a, &d.c, e) < 0 ||
+	    skf_ctr_request_parse(d.c->request, &a, &d.q, e) < 0 || skf_ctr_live(g, id, &d.l, e) < 0)
+		return -1;
+	return write_all(&d, &a, e);
+}

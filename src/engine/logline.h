@@ -1,0 +1,11 @@
+/* engine/logline.h -- one line of docker's json-file log. Pure, fuzzed: the text came out of a container. */
+#pragma once
+#include "base/fwd.h"
+
+struct skf_logline {
+	int stream;       /* 1 stdout, 2 stderr */
+	int64_t time_ns;  /* 0 when absent */
+};
+/* p[0..n) is one line without its newline, {"log":"...","stream":"stdout","time":"..."}. The unescaped text is appended to `text` (NUL bytes
+ * included). 0, or -EBADMSG. Unknown members are skipped. */
+int skf_logline_parse(const char *p, size_t n, struct skf_logline *ret, struct skf_buf *text);

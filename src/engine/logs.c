@@ -1,0 +1,293 @@
+/* engine/logs.c -- reading docker's json-file log: the rotated files oldest first, then the current one, then, with follow, what comes.
+ *
+ * Follow waits on two things, never on a timer: inotify of the log directory and the monitor's socket, which tells of the end. A rotation is noticed by
+ * the name meaning another file than the one that is open; the old one is read to its end first. A line that is still being written (no newline yet) is
+ * kept until it is whole. */
+#include "engine/engine_int.h"
+#include "engine/logline.h"
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CHUNK    (64u << 10)
+#define MAX_LINE (8u * SKF_LOG_LINE) /* 16 KiB of text, each byte escaped to six, and the rest of the object */
+#define MAX_FILES 1000
+
+struct reader {
+	const struct skf_logs_req *q;
+	int dir;                /* containers/<id>/log */
+	char base[SKF_ID_LEN + 16];
+	int fd;                 /* file being read; -EBADF */
+	off_t off;
+	struct skf_buf pending; /* an unfinished line */
+	struct skf_buf text;
+	bool stop;              /* until_ns was passed */
+};
+
+static int file_name(const struct reader *r, unsigned i, char out[SKF_ID_LEN + 32])
+{
+	return i ? skf_fmt(out, SKF_ID_LEN + 32, "%s.%u", r->base, i) : skf_fmt(out, SKF_ID_LEN + 32, "%s", r->base);
+}
+
+static int open_file(struct reader *r, unsigned i)
+{
+	char name[SKF_ID_LEN + 32];
+
+	if (file_name(r, i, name) < 0)
+		return -ENAMETOOLONG;
+	return skf_openat(r->dir, name, O_RDONLY | O_NOFOLLOW, 0);
+}
+
+static int give_line(struct reader *r, const char *p, size_t n, struct skf_err *e)
+{
+	const struct skf_logs_req *q = r->q;
+	struct skf_logline l;
+
+	skf_buf_clear(&r->text);
+	if (skf_logline_parse(p, n, &l, &r->text) < 0)
+		return 0; /* a torn line of a machine that went down: nothing in it can be trusted */
+	if (q->until_ns && l.time_ns > q->until_ns) {
+		r->stop = true;
+		return 0;
+	}
+	if ((q->since_ns && l.time_ns < q->since_ns) || (l.stream == 1 ? !q->out : !q->err_))
+		return 0;
+	return q->line(q->arg, l.stream, l.time_ns, skf_buf_cstr(&r->text), r->text.len, e);
+}
+
+static int give_lines(struct reader *r, const char *p, size_t n, struct skf_err *e)
+{
+	const char *end = p + n, *nl;
+
+	while (p < end && !r->stop && (nl = memchr(p, '\n', (size_t)(end - p)))) {
+		int x;
+
+		if (r->pending.len) {
+			skf_buf_put(&r->pending, p, (size_t)(nl - p));
+			x = give_line(r, skf_buf_cstr(&r->pending), r->pending.err ? 0 : r->pending.len, e);
+			skf_buf_clear(&r->pending);
+		} else {
+			x = give_line(r, p, (size_t)(nl - p), e);
+		}
+		if (x < 0)
+			return -1;
+		p = nl + 1;
+	}
+	if (p < end && !r->stop)
+		skf_buf_put(&r->pending, p, (size_t)(end - p)); /* too long: the error stays and the line is dropped when it ends */
+	return 0;
+}
+
+static int read_to_end(struct reader *r, struct skf_err *e)
+{
+	char buf[CHUNK];
+	struct stat st;
+	ssize_t n;
+
+	if (r->fd >= 0 && fstat(r->fd, &st) == 0 && st.st_size < r->off) {
+		r->off = 0; /* a single file that is emptied when it is full */
+		skf_buf_clear(&r->pending);
+	}
+	while (r->fd >= 0 && !r->stop) {
+		n = pread(r->fd, buf, sizeof(buf), r->off);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return skf_fail_sys(e, -errno, "read the log '%s'", r->base);
+		if (n == 0)
+			break;
+		r->off += n;
+		if (give_lines(r, buf, (size_t)n, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void switch_to(struct reader *r, int *fd_own, off_t off)
+{
+	skf_closep(&r->fd);
+	r->fd = SKF_TAKE_FD(*fd_own);
+	r->off = off;
+	skf_buf_clear(&r->pending);
+}
+
+/* Where the last `want` lines of a file begin; *want becomes what is still missing. */
+static int tail_offset(int fd, int64_t *want, off_t *ret)
+{
+	char buf[CHUNK];
+	struct stat st;
+	off_t end;
+	int64_t seen = 0;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	end = st.st_size;
+	while (end > 0) {
+		size_t n = end > (off_t)sizeof(buf) ? sizeof(buf) : (size_t)end;
+		ssize_t got = pread(fd, buf, n, end - (off_t)n);
+
+		if (got != (ssize_t)n)
+			return got < 0 ? -errno : -EIO; /* rotated while we count */
+		for (size_t i = n; i-- > 0;) {
+			if (buf[i] != '\n')
+				continue;
+			if (seen == *want) {
+				*ret = end - (off_t)n + (off_t)i + 1;
+				*want = 0;
+				return 0;
+			}
+			seen++;
+		}
+		end -= (off_t)n;
+	}
+	*ret = 0;
+	*want -= seen < *want ? seen : *want;
+	return 0;
+}
+
+/* Number of files, and where to begin: file index (0 current) and offset. */
+static int find_begin(struct reader *r, unsigned *ret_file, off_t *ret_off, struct skf_err *e)
+{
+	int64_t want = r->q->tail;
+	unsigned i;
+	off_t off = 0;
+
+	for (i = 0; i < MAX_FILES; i++) {
+		SKF_AUTO_FD int fd = open_file(r, i);
+		int x;
+
+		if (fd == -ENOENT)
+			break;
+		if (fd < 0)
+			return skf_fail_sys(e, fd, "open the log '%s'", r->base);
+		if (want < 0)
+			continue;
+		x = tail_offset(fd, &want, &off);
+		if (x < 0)
+			return skf_fail_sys(e, x, "read the log '%s'", r->base);
+		if (want == 0) {
+			*ret_file = i;
+			*ret_off = off;
+			return 0;
+		}
+	}
+	*ret_file = i ? i - 1 : 0;
+	*ret_off = 0;
+	return 0;
+}
+
+static int read_existing(struct reader *r, struct skf_err *e)
+{
+	unsigned i = 0;
+	off_t off = 0;
+
+	if (find_begin(r, &i, &off, e) < 0)
+		return -1;
+	for (;; i--, off = 0) {
+		int fd = open_file(r, i);
+
+		if (fd < 0 && fd != -ENOENT)
+			return skf_fail_sys(e, fd, "open the log '%s'", r->base);
+		if (fd >= 0) {
+			switch_to(r, &fd, off);
+			if (read_to_end(r, e) < 0)
+				return -1;
+		}
+		if (i == 0 || r->stop)
+			return 0;
+	}
+}
+
+/* What the name means now, when it is another file than the open one. */
+static int follow_rotation(struct reader *r, struct skf_err *e)
+{
+	struct stat a, b;
+	int fd;
+
+	if (r->fd >= 0 && fstat(r->fd, &a) == 0 && fstatat(r->dir, r->base, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_ino == b.st_ino &&
+	    a.st_dev == b.st_dev)
+		return 0;
+	fd = open_file(r, 0);
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : skf_fail_sys(e, fd, "open the log '%s'", r->base);
+	if (read_to_end(r, e) < 0) {
+		skf_closep(&fd);
+		return -1;
+	}
+	switch_to(r, &fd, 0);
+	return read_to_end(r, e);
+}
+
+static void drop_events(int ino)
+{
+	char buf[4096] __attribute__((aligned(8)));
+
+	while (read(ino, buf, sizeof(buf)) > 0)
+		; /* which event it was does not matter: the files say what is new */
+}
+
+static int follow(struct skf_engine *g, struct reader *r, const char *id, struct skf_err *e)
+{
+	SKF_AUTO_FD int ino = inotify_init1(IN_CLOEXEC | IN_NONBLOCK), sock = -EBADF;
+	struct skf_mon_exit x;
+	struct skf_ctr_live l;
+	char path[64];
+	bool ended = false;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", r->dir);
+	if (ino < 0 || inotify_add_watch(ino, path, IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF) < 0)
+		return skf_fail_sys(e, -errno, "watch the log '%s'", r->base);
+	if (skf_ctr_live(g, id, &l, e) < 0)
+		return -1;
+	ended = l.state != SKF_CTR_RUNNING && l.state != SKF_CTR_PAUSED;
+	if (!ended && (skf_ctr_monitor(g, id, &sock, e) < 0 || skf_mon_wait(sock, id, 0, &x, e) < 0)) {
+		if (e->kind != SKF_ETIMEOUT && e->kind != SKF_EUNAVAILABLE)
+			return -1;
+		ended = e->kind == SKF_EUNAVAILABLE;
+		skf_err_clear(e);
+	}
+	while (!r->stop) {
+		struct pollfd p[3] = { { .fd = ino, .events = POLLIN }, { .fd = sock, .events = POLLIN }, { .fd = r->q->h.cancel_fd, .events = POLLIN } };
+
+		if (read_to_end(r, e) < 0 || follow_rotation(r, e) < 0)
+			return -1;
+		if (ended || r->stop)
+			return 0;
+		if (poll(p, 3, -1) < 0 && errno != EINTR)
+			return skf_fail_sys(e, -errno, "wait for the log '%s'", r->base);
+		if (p[2].revents)
+			return 0;
+		ended = p[1].revents != 0; /* the exit or the monitor's own end: everything is written */
+		drop_events(ino);
+	}
+	return 0;
+}
+
+int skf_engine_logs(struct skf_engine *g, const struct skf_logs_req *q, struct skf_err *e)
+{
+	char id[SKF_ID_LEN + 1];
+	SKF_AUTO_FD int dir = -EBADF, log = -EBADF;
+	struct reader r = { .q = q, .fd = -EBADF, .pending = SKF_BUF(MAX_LINE), .text = SKF_BUF(MAX_LINE) };
+	int x;
+
+	if (skf_engine_resolve(g, q->container, id, e) < 0 || skf_ctr_open_dir(g, id, &dir, e) < 0)
+		return -1;
+	log = skf_openat(dir, "log", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	if (log < 0)
+		return skf_fail_sys(e, log, "open the log directory of container '%.12s'", id);
+	r.dir = log;
+	x = skf_fmt(r.base, sizeof(r.base), "%s-json.log", id);
+	if (x < 0)
+		return skf_fail_sys(e, x, "name the log of container '%.12s'", id);
+	x = read_existing(&r, e);
+	if (x == 0 && q->follow)
+		x = follow(g, &r, id, e);
+	skf_closep(&r.fd);
+	skf_buf_done(&r.pending);
+	skf_buf_done(&r.text);
+	return x;
+}

@@ -1,0 +1,177 @@
+/* engine/reap.c -- undoing what the engine made for a container that ended (DESIGN 3).
+ *
+ * Every step can be repeated, in this order: the init that the journal names, cgroup (what still runs in it is killed), run directory with its journal, and with `remove` the
+ * container itself: its directory goes to trash/ in one rename, then name, summary, trash, lock file. Two reapers meet at the container's lock; the second one
+ * finds nothing to do. A container that runs again is left alone. */
+#include "engine/engine_int.h"
+#include "base/proc.h"
+#include "monitor/event.h"
+#include "sys/process.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static int undo_cgroup(struct skf_engine *g, const char *id, struct skf_err *e)
+{
+	struct skf_cg_dirs cg;
+	int r = skf_ctr_cgroup(id, &cg);
+
+	if (r == -ENOENT)
+		return 0; /* a host without cgroups made none */
+	if (r < 0)
+		return skf_fail_sys(e, r, "look at the host's cgroups");
+	r = skf_cg_kill_all(&cg, SKF_KILL_WAIT_MS);
+	if (r == 0)
+		r = skf_cg_remove(&cg, SKF_CGROUP_RM_MS);
+	if (r < 0) {
+		pid_t stuck[4] = { 0 };
+		int n = skf_cg_pids(&cg, stuck, SKF_ARRAY_LEN(stuck));
+
+		(void)g;
+		return skf_fail_sys(e, r, "remove the cgroup '%s' of container %.12s (%d processes in it, first %d)", cg.path, id,
+		                    n < 0 ? 0 : n, (int)stuck[0]);
+	}
+	return 0;
+}
+
+/* An init that left its cgroup and outlived its monitor is known by the journal only: "pid <pid> <start time> <boot id>". */
+static int undo_journal(struct skf_engine *g, const char *id, struct skf_err *e)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_OBJECT_BYTES);
+	char path[SKF_ID_LEN + 16], boot[37] = "", here[37];
+	unsigned long long start;
+	int r = skf_fmt(path, sizeof(path), "%s/journal", id), pid;
+
+	if (r == 0)
+		r = skf_read_file_at(g->run_ctr_fd, path, SKF_MAX_OBJECT_BYTES, &b);
+	if (r == -ENOENT || r == -ENOTDIR)
+		return 0;
+	if (r >= 0)
+		r = skf_boot_id(here);
+	if (r < 0)
+		return skf_fail_sys(e, r, "read '%s/containers/%s/journal'", g->run_root, id);
+	for (const char *line = skf_buf_cstr(&b); line && *line; line = strchr(line, '\n'), line = line ? line + 1 : NULL) {
+		SKF_AUTO_FD int pidfd = -EBADF;
+
+		if (sscanf(line, "pid %d %llu %36s", &pid, &start, boot) != 3 || pid <= 1 || !skf_streq(boot, here))
+			continue;
+		pidfd = skf_pidfd_open(pid);
+		/* The fd first, then the look at the start time: the number cannot be given to another process in between. */
+		if (pidfd >= 0 && skf_proc_alive(pid, start) == 1)
+			(void)skf_pidfd_kill(pidfd, SIGKILL); /* ESRCH: it ended by itself */
+	}
+	return 0;
+}
+
+static int undo_run_dir(struct skf_engine *g, const char *id, struct skf_err *e)
+{
+	int r = skf_rmtree_at(g->run_ctr_fd, id);
+
+	return r < 0 ? skf_fail_sys(e, r, "remove '%s/containers/%s'", g->run_root, id) : 0;
+}
+
+int skf_ctr_undo_runtime(struct skf_engine *g, const char *id, struct skf_err *e)
+{
+	return undo_journal(g, id, e) < 0 || undo_cgroup(g, id, e) < 0 ? -1 : undo_run_dir(g, id, e);
+}
+
+/* The file is taken away only while nobody can be adding references, and by the holder of its lock: who waits for it opens the name anew and then finds
+ * no container. When the store is busy it stays for `skiff system check`. */
+static void drop_lock_file(struct skf_engine *g, const char *id, int *lock_own)
+{
+	SKF_AUTO_FD int lock = SKF_TAKE_FD(*lock_own);
+	SKF_AUTO_FD int store = skf_lock_at(g->locks_fd, "store", true, 0);
+	char name[SKF_ID_LEN + 16];
+
+	if (store >= 0 && skf_fmt(name, sizeof(name), "container-%s", id) == 0)
+		(void)unlinkat(g->locks_fd, name, 0); /* an empty file: left behind it is found by the check */
+}
+
+static void tell_destroyed(struct skf_engine *g, const char *id, const char *name, const char *image)
+{
+	int r = skf_event_emit(g->run_fd, "container", "destroy", id, name, image, 0);
+
+	if (r < 0)
+		skf_warn(&g->log, "write the event 'destroy' of container %.12s: %s; ignoring", id, strerror(-r));
+}
+
+int skf_ctr_remove_locked(struct skf_engine *g, const char *id, const char *name, const char *image, int *lock_own, struct skf_err *e)
+{
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
+	struct skf_err ignored = SKF_ERR_INIT;
+	struct skf_ctrconf *c;
+	int r;
+
+	if ((!name || !image) && skf_ctr_load(g, id, &a, &c, &ignored) == 0) {
+		name = c->name; /* a damaged config.json must not stop the removal; the check finds its name */
+		image = c->image;
+	}
+	r = faccessat(g->ctr_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? 1 : 0;
+	if (r == 1 && skf_store_to_trash(g->store, g->ctr_fd, id, e) < 0)
+		return skf_ctx(e, "remove container %.12s", id);
+	if (name && skf_name_release(g, name, id, e) < 0)
+		return -1;
+	if (r == 1)
+		tell_destroyed(g, id, name ? name : "", image ? image : "");
+	r = skf_summary_remove(g->run_fd, id);
+	if (r < 0 && r != -ENOENT)
+		return skf_fail_sys(e, r, "remove '%s/summary/%s'", g->run_root, id);
+	/* The container is gone from here on: what stays in the trash is unlinked by the next one who empties it. */
+	if (skf_store_empty_trash(g->store, &ignored) < 0)
+		skf_warn(&g->log, "%s; ignoring", ignored.msg);
+	drop_lock_file(g, id, lock_own);
+	return 0;
+}
+
+static int reap_locked(struct skf_engine *g, const char *id, int *lock_own, struct skf_err *e)
+{
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
+	struct skf_ctrconf *c = NULL;
+	struct skf_ctr_live l;
+	bool exists = true;
+
+	if (skf_ctr_load(g, id, &a, &c, e) < 0) {
+		if (e->kind != SKF_ENOTFOUND)
+			return -1;
+		skf_err_clear(e);
+		exists = false;
+	}
+	if (exists) {
+		if (skf_ctr_live(g, id, &l, e) < 0)
+			return -1;
+		if (l.state == SKF_CTR_RUNNING || l.state == SKF_CTR_PAUSED)
+			return 0;
+	}
+	if (skf_ctr_undo_runtime(g, id, e) < 0)
+		return -1;
+	if (!exists || c->remove)
+		return skf_ctr_remove_locked(g, id, c ? c->name : NULL, c ? c->image : NULL, lock_own, e);
+	return l.lost ? skf_ctr_summary_rebuild(g, id, c, true, e) : 0;
+}
+
+int skf_engine_reap(struct skf_engine *g, const char *id, struct skf_err *e)
+{
+	SKF_AUTO_FD int lock = -EBADF;
+
+	if (!skf_ctr_id_valid(id))
+		return skf_fail(e, SKF_EINVALID, "'%s' is not a container id: expected %d hexadecimal digits", id, SKF_ID_LEN);
+	if (skf_ctr_lock(g, id, &lock, e) < 0)
+		return -1;
+	return reap_locked(g, id, &lock, e);
+}
+
+/* The fast way, without a look at the cgroups: the monitor removed the container's before it reported the exit. A summary that says otherwise, or is not
+ * there, leads to the full reap. */
+int skf_engine_run_end(struct skf_engine *g, struct skf_run_handle *h, struct skf_err *e)
+{
+	SKF_AUTO_FD int lock = -EBADF;
+	struct skf_summary s;
+
+	skf_closep(&h->sock);
+	if (skf_summary_read(g->run_fd, h->id, &s) < 0 || !skf_streq(s.state, "exited"))
+		return skf_engine_reap(g, h->id, e);
+	if (skf_ctr_lock(g, h->id, &lock, e) < 0 || undo_run_dir(g, h->id, e) < 0)
+		return -1;
+	return h->remove ? skf_ctr_remove_locked(g, h->id, s.name, s.image, &lock, e) : 0;
+}
