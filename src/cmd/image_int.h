@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "base/record.h"
 #include "oci/image.h"
 #include "registry/wire.h"
@@ -11,6 +12,7 @@
 struct image_peer {
 	int sock;       /* SKF_IMG_FD */
 	int cancel_fd;  /* eventfd: readable once the peer has gone */
+	const struct skf_log *log;
 };
 /* Sends one record; a peer that has gone is no error (the worker is about to be cancelled). */
 void image_send(const struct image_peer *p, const struct skf_buf *b);
@@ -39,4 +41,5 @@ struct image_layer_job {
 struct skf_registry;
 /* Marks usable layers as present (layers of an earlier boot that were never synced are verified first). */
 int image_layers_check(struct skf_store *s, struct image_layer_job *j, size_t n, struct skf_err *e);
-int image_layers_fetch(struct skf_store *s, struct skf_registry *r, const struct skf_ref *ref, struct image_layer_job *j, size_t n, struct skf_err *e);
+int image_layers_fetch(const struct image_peer *peer, struct skf_store *s, struct skf_registry *r, const struct skf_ref *ref,
+                       struct image_layer_job *j, size_t n, struct skf_err *e);

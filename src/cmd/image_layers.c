@@ -1,40 +1,52 @@
 /* cmd/image_layers.c -- the pipeline of a pull: curl's thread (the caller) receives, one worker thread per layer hashes, inflates and unpacks.
  *
- * Between the two stands a queue of at most QUEUE_BYTES per layer; a full queue pauses that transfer only, and the worker wakes the receiver when it has
- * made room. Memory is bounded by PARALLEL * (QUEUE_BYTES + the unpacker's own), whatever the image.
+ * Between the two stands a queue of at most QUEUE_BYTES per layer, handed over in whole chunks; a full queue pauses that transfer only, and the worker
+ * wakes the receiver when it has made room. A worker begins with the first byte of its layer, and at most UNPACKERS of them work at a time: a layer
+ * beyond that is paused before its first byte. Memory is so bounded by UNPACKERS * (QUEUE_BYTES + the unpacker's own), whatever the image.
  * Invariants: 1. workers touch only their own job and the queue; 2. a failure anywhere closes all queues, and the first error is the one reported;
- * 3. locks/ingest-<hex> of every layer that is fetched is held from before its first byte until its seal, in ascending order of digest; 4. the same
- * layer in an image twice is fetched once. */
+ * 3. locks/ingest-<hex> of every layer that is fetched is held from before its first byte until its seal, taken in ascending order of digest; 4. the
+ * same layer in an image twice is fetched once. */
 #include "base/fd.h"
 #include "base/limits.h"
 #include "cmd/image_int.h"
 #include "registry/registry.h"
 #include "store/unpack.h"
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PARALLEL 4
-#define QUEUE_BYTES (4u << 20)
-#define INGEST_WAIT_MS 3600000 /* another pull of the same layer is under way: as long as that takes, an hour at most */
+#define PARALLEL 4                     /* transfers; not more than UNPACKERS */
+#define UNPACKERS 6
+#define QUEUE_BYTES (2u << 20)
+#define CHUNK_BYTES (256u << 10)
+#define INGEST_WAIT_MS 3600000         /* another pull of the same layer is under way: as long as that takes, an hour at most */
+#define INGEST_LOOK_MS 500             /* how often the wait looks whether it is still wanted */
 
 struct chunk {
 	struct chunk *next;
-	size_t n;
+	size_t n, cap;
 	char data[];
 };
-struct pipe_ {
+struct queue {
 	pthread_mutex_t m;
 	pthread_cond_t c;
-	struct chunk *head, **tail;
+	struct chunk *head, *tail, *spare;
 	size_t bytes;
 	bool eof, broken, was_full;
 };
-struct work {
+struct fetch { /* one call of image_layers_fetch */
 	struct skf_store *s;
 	struct skf_registry *r;
+	const struct image_peer *peer;
+	pthread_mutex_t m;
+	unsigned unpackers;  /* working now */
+	bool starved;        /* a transfer was paused because of them */
+};
+struct work {
+	struct fetch *f;
 	struct image_layer_job *j;
-	struct pipe_ q;
+	struct queue q;
 	pthread_t thread;
 	bool started;
 	int lock, dirfd;
@@ -48,17 +60,28 @@ static void set_phase(struct image_layer_job *j, uint32_t phase)
 }
 
 /* --- queue --- */
-static struct chunk *pop(struct work *w)
+static bool ready(const struct queue *q)
 {
-	struct pipe_ *q = &w->q;
+	return q->head && (q->eof || q->head->next || q->head->n == q->head->cap);
+}
+
+/* Gives the previous chunk back and waits for the next; NULL at the end, or (*ret_broken) when there will be none. */
+static struct chunk *pop(struct work *w, struct chunk *used, bool *ret_broken)
+{
+	struct queue *q = &w->q;
 	pthread_mutex_lock(&q->m);
-	while (!q->head && !q->eof && !q->broken)
+	if (used) {
+		used->next = q->spare;
+		q->spare = used;
+	}
+	while (!ready(q) && !q->eof && !q->broken)
 		pthread_cond_wait(&q->c, &q->m);
+	*ret_broken = q->broken;
 	struct chunk *c = q->broken ? NULL : q->head;
 	if (c) {
 		q->head = c->next;
 		if (!q->head)
-			q->tail = &q->head;
+			q->tail = NULL;
 		q->bytes -= c->n;
 	}
 	bool wake = q->was_full && q->bytes < QUEUE_BYTES / 2;
@@ -66,7 +89,7 @@ static struct chunk *pop(struct work *w)
 		q->was_full = false;
 	pthread_mutex_unlock(&q->m);
 	if (wake)
-		skf_registry_wake(w->r);
+		skf_registry_wake(w->f->r);
 	return c;
 }
 
@@ -79,18 +102,62 @@ static void close_queue(struct work *w, bool broken)
 	pthread_mutex_unlock(&w->q.m);
 }
 
-/* Sink of the registry: runs in the receiver's thread. */
+/* Room in the last chunk, or a new one; under the lock. */
+static struct chunk *room(struct queue *q, uint64_t left)
+{
+	if (q->tail && q->tail->n < q->tail->cap)
+		return q->tail;
+	struct chunk *c = q->spare;
+	if (c) {
+		q->spare = c->next;
+	} else {
+		size_t cap = left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES;
+		c = malloc(sizeof(*c) + cap);
+		if (!c)
+			return NULL;
+		c->cap = cap;
+	}
+	c->next = NULL;
+	c->n = 0;
+	if (q->tail)
+		q->tail->next = c;
+	else
+		q->head = c;
+	q->tail = c;
+	return c;
+}
+
+static int append(struct work *w, uint64_t off, const char *p, size_t n, struct skf_err *e)
+{
+	struct queue *q = &w->q;
+	while (n) {
+		struct chunk *c = room(q, w->j->desc.size - off);
+		if (!c)
+			return skf_fail(e, SKF_ENOMEM, "layer '%s'", w->j->desc.digest.s);
+		size_t k = c->cap - c->n < n ? c->cap - c->n : n;
+		memcpy(c->data + c->n, p, k);
+		c->n += k;
+		q->bytes += k;
+		p += k;
+		off += k;
+		n -= k;
+	}
+	q->eof |= off == w->j->desc.size;
+	if (ready(q))
+		pthread_cond_signal(&q->c);
+	return 0;
+}
+
+static int begin(struct work *w, struct skf_err *e);
+
+/* Sink of the registry: runs in the receiver's thread. It never gets more than desc.size bytes. */
 static int push(void *arg, uint64_t off, const void *p, size_t n, struct skf_err *e)
 {
 	struct work *w = arg;
-	struct pipe_ *q = &w->q;
-	int r = 0;
-	struct chunk *c = malloc(sizeof(*c) + n);
-	if (!c)
-		return skf_fail(e, SKF_ENOMEM, "layer '%s'", w->j->desc.digest.s);
-	c->next = NULL;
-	c->n = n;
-	memcpy(c->data, p, n);
+	struct queue *q = &w->q;
+	int r = w->started ? 1 : begin(w, e);
+	if (r != 1)
+		return r;
 	pthread_mutex_lock(&q->m);
 	if (q->broken) {
 		*e = w->err;
@@ -99,91 +166,172 @@ static int push(void *arg, uint64_t off, const void *p, size_t n, struct skf_err
 		q->was_full = true;
 		r = -2;
 	} else {
-		*q->tail = c;
-		q->tail = &c->next;
-		q->bytes += n;
-		c = NULL;
-		pthread_cond_signal(&q->c);
+		r = append(w, off, p, n, e);
 	}
 	pthread_mutex_unlock(&q->m);
-	free(c);
-	if (r == 0) {
-		set_phase(w->j, 1);
+	if (r == 0)
 		__atomic_store_n(&w->j->received, off + n, __ATOMIC_RELAXED);
-		if (off + n == w->j->desc.size)
-			close_queue(w, false);
-	}
 	return r;
 }
 
 /* --- worker --- */
+static void warn_left_out(const struct work *w, const struct skf_unpack_result *res)
+{
+	if (res->skipped_devices)
+		skf_warn(w->f->peer->log, "layer '%s': %llu device nodes cannot be made here; ignoring them", w->j->desc.digest.s,
+		         (unsigned long long)res->skipped_devices);
+	if (res->skipped_xattrs)
+		skf_warn(w->f->peer->log, "layer '%s': %llu extended attributes cannot be set here; ignoring them", w->j->desc.digest.s,
+		         (unsigned long long)res->skipped_xattrs);
+}
+
 static int unpack(struct work *w, struct skf_err *e)
 {
 	const struct skf_unpack_opts o = { .media = w->j->desc.media, .digest = w->j->desc.digest, .size = w->j->desc.size, .diff_id = w->j->diff_id };
 	struct skf_unpack *u = NULL;
-	struct skf_unpack_result res;
-	struct chunk *c;
-	int r = skf_unpack_new(w->s, &o, &u, e);
-	while (r == 0 && (c = pop(w))) {
+	struct skf_unpack_result res = { 0 };
+	struct chunk *c = NULL;
+	bool broken = false;
+	int r = skf_unpack_new(w->f->s, &o, &u, e);
+	while (r == 0 && (c = pop(w, c, &broken)))
 		r = skf_unpack_write(u, c->data, c->n, e);
-		free(c);
-	}
-	if (r == 0 && w->q.broken)
+	free(c);
+	if (r == 0 && broken)
 		r = skf_fail(e, SKF_EUNAVAILABLE, "cancelled");
 	if (r == 0) {
 		set_phase(w->j, 2);
 		r = skf_unpack_finish(u, &res, e);
 	}
 	skf_unpack_free(u);
+	if (r == 0)
+		warn_left_out(w, &res);
+	return r;
+}
+
+/* Drops the ingest and lets the next pull of this layer go on; its blob is not kept, the unpacked layer is. */
+static int release(struct work *w, struct skf_err *e)
+{
+	int r = 0;
+	if (w->lock >= 0)
+		r = skf_ingest_done(w->f->s, &w->j->desc.digest, false, e);
+	skf_closep(&w->dirfd);
+	skf_closep(&w->lock);
 	return r;
 }
 
 static void *worker(void *arg)
 {
 	struct work *w = arg;
-	struct skf_err e = SKF_ERR_INIT;
+	struct fetch *f = w->f;
+	struct skf_err e = SKF_ERR_INIT, ignored = SKF_ERR_INIT;
 	int r = unpack(w, &e);
-	if (r == 0) {
+	int r2 = release(w, r == 0 ? &e : &ignored); /* of a failed layer an empty directory stays, for the collection */
+	if (r < 0 || r2 < 0) {
+		skf_ctx(&e, "layer '%s'", w->j->desc.digest.s);
+		pthread_mutex_lock(&w->q.m);
+		w->result = -1;
+		w->err = e;
+		w->q.broken = true;
+		pthread_mutex_unlock(&w->q.m);
+	} else {
 		set_phase(w->j, 3);
-		return NULL;
 	}
-	skf_ctx(&e, "layer '%s'", w->j->desc.digest.s);
-	pthread_mutex_lock(&w->q.m);
-	w->result = r;
-	w->err = e;
-	w->q.broken = true;
-	pthread_mutex_unlock(&w->q.m);
-	skf_registry_wake(w->r); /* a paused transfer must come back to see that its queue is broken */
+	pthread_mutex_lock(&f->m);
+	f->unpackers--;
+	bool wake = f->starved || r < 0 || r2 < 0; /* a paused transfer must come back to see that its queue is broken */
+	f->starved = false;
+	pthread_mutex_unlock(&f->m);
+	if (wake)
+		skf_registry_wake(f->r);
 	return NULL;
 }
 
+/* Starts the worker. 1, -2 when as many as may work already do, -1. */
+static int begin(struct work *w, struct skf_err *e)
+{
+	struct fetch *f = w->f;
+	pthread_mutex_lock(&f->m);
+	bool full = f->unpackers >= UNPACKERS;
+	f->unpackers += !full;
+	f->starved |= full;
+	pthread_mutex_unlock(&f->m);
+	if (full)
+		return -2;
+	set_phase(w->j, 1);
+	int r = pthread_create(&w->thread, NULL, worker, w);
+	if (r)
+		return skf_fail_sys(e, -r, "start a worker for layer '%s'", w->j->desc.digest.s);
+	w->started = true;
+	return 1;
+}
+
+/* --- the whole --- */
 static int by_digest(const void *a, const void *b)
 {
 	const struct work *x = a, *y = b;
 	return strcmp(x->j->desc.digest.s, y->j->desc.digest.s);
 }
 
-static int start_one(struct work *w, struct skf_err *e)
+static int lock_ingest(struct work *w, struct skf_err *e)
+{
+	struct pollfd p = { w->f->peer->cancel_fd, POLLIN, 0 };
+	for (int waited = 0;; waited += INGEST_LOOK_MS) {
+		skf_err_clear(e);
+		if (skf_ingest_open(w->f->s, &w->j->desc.digest, INGEST_LOOK_MS, &w->lock, &w->dirfd, e) == 0)
+			return 0;
+		if (e->kind != SKF_ETIMEOUT || waited >= INGEST_WAIT_MS)
+			return -1;
+		if (poll(&p, 1, 0) > 0)
+			return skf_fail(e, SKF_EUNAVAILABLE, "cancelled");
+	}
+}
+
+static int prepare(struct work *w, struct skf_err *e)
 {
 	struct skf_layer_info info;
-	w->q.tail = &w->q.head;
-	if (skf_ingest_open(w->s, &w->j->desc.digest, INGEST_WAIT_MS, &w->lock, &w->dirfd, e) < 0)
+	if (lock_ingest(w, e) < 0)
 		return -1;
-	int has = skf_store_layer_has(w->s, &w->j->diff_id, &info, e); /* somebody else may have finished it while we waited */
+	int has = skf_store_layer_has(w->f->s, &w->j->diff_id, &info, e); /* somebody else may have finished it while we waited */
 	if (has < 0)
 		return -1;
-	if (has == 1) {
-		w->j->present = true;
-		set_phase(w->j, 4);
+	if (has != 1)
 		return 0;
+	w->j->present = true;
+	set_phase(w->j, 4);
+	return release(w, e);
+}
+
+static int by_size(const void *a, const void *b)
+{
+	const struct skf_blob_get *x = a, *y = b;
+	return x->desc.size < y->desc.size ? 1 : -(x->desc.size > y->desc.size);
+}
+
+/* Largest first, so that no large layer is alone at the end. */
+static int receive(struct fetch *f, struct work *w, size_t n, const struct skf_ref *ref, struct skf_err *e)
+{
+	struct skf_blob_get *g = calloc(n ? n : 1, sizeof(*g));
+	size_t k = 0;
+	if (!g)
+		return skf_fail(e, SKF_ENOMEM, "layers");
+	for (size_t i = 0; i < n; i++)
+		if (!w[i].j->present)
+			g[k++] = (struct skf_blob_get){ .desc = w[i].j->desc, .sink = { push, &w[i] } };
+	qsort(g, k, sizeof(*g), by_size);
+	int x = skf_registry_blobs(f->r, ref, g, k, PARALLEL, e);
+	free(g);
+	for (size_t i = 0; x == 0 && i < n; i++)
+		if (!w[i].started && !w[i].j->present)
+			x = skf_fail(e, SKF_ECORRUPT, "layer '%s' has no bytes, which is no archive", w[i].j->desc.digest.s);
+	return x;
+}
+
+static void free_chunks(struct chunk *c)
+{
+	for (struct chunk *next; c; c = next) {
+		next = c->next;
+		free(c);
 	}
-	pthread_mutex_init(&w->q.m, NULL);
-	pthread_cond_init(&w->q.c, NULL);
-	int r = pthread_create(&w->thread, NULL, worker, w);
-	if (r)
-		return skf_fail_sys(e, -r, "start a worker for layer '%s'", w->j->desc.digest.s);
-	w->started = true;
-	return 0;
 }
 
 static void join_all(struct work *w, size_t n, bool broken)
@@ -192,85 +340,81 @@ static void join_all(struct work *w, size_t n, bool broken)
 		if (w[i].started)
 			close_queue(&w[i], broken);
 	for (size_t i = 0; i < n; i++) {
-		if (w[i].started) {
+		if (w[i].started)
 			pthread_join(w[i].thread, NULL);
-			pthread_cond_destroy(&w[i].q.c);
-			pthread_mutex_destroy(&w[i].q.m);
-		}
-		for (struct chunk *c = w[i].q.head, *next; c; c = next) {
-			next = c->next;
-			free(c);
-		}
+		free_chunks(w[i].q.head);
+		free_chunks(w[i].q.spare);
+		pthread_cond_destroy(&w[i].q.c);
+		pthread_mutex_destroy(&w[i].q.m);
 	}
 }
 
-static int receive(struct work *w, size_t n, struct skf_registry *r, const struct skf_ref *ref, struct skf_err *e)
+/* A worker's own error is the cause, whatever the receiver said; those that were only cancelled come last. */
+static int first_error(const struct work *w, size_t n, int x, struct skf_err *e)
 {
-	struct skf_blob_get *g = calloc(n ? n : 1, sizeof(*g));
-	size_t k = 0;
-	if (!g)
-		return skf_fail(e, SKF_ENOMEM, "layers");
-	for (size_t i = 0; i < n; i++)
-		if (w[i].started)
-			g[k++] = (struct skf_blob_get){ .desc = w[i].j->desc, .sink = { push, &w[i] } };
-	int x = skf_registry_blobs(r, ref, g, k, PARALLEL, e);
-	free(g);
+	const struct work *cancelled = NULL;
+	for (size_t i = 0; i < n; i++) {
+		if (w[i].result == 0)
+			continue;
+		if (w[i].err.kind != SKF_EUNAVAILABLE) {
+			*e = w[i].err;
+			return -1;
+		}
+		cancelled = &w[i];
+	}
+	if (x == 0 && cancelled) {
+		*e = cancelled->err;
+		return -1;
+	}
 	return x;
 }
 
-/* Releases the ingests; a blob of a layer is not kept after it was unpacked. */
-static int release(struct work *w, size_t n, struct skf_err *e)
+/* The layers to fetch, each once. Two layers of one digest must be one layer: a config that says otherwise lies about one of them. */
+static int choose(struct fetch *f, struct image_layer_job *j, size_t n, struct work *w, size_t *ret_n, struct skf_err *e)
 {
-	int r = 0;
-	for (size_t i = 0; i < n; i++) {
-		struct skf_err e2 = SKF_ERR_INIT;
-		skf_closep(&w[i].dirfd);
-		if (w[i].lock >= 0 && skf_ingest_done(w[i].s, &w[i].j->desc.digest, false, &e2) < 0 && r == 0) {
-			*e = e2;
-			r = -1;
-		}
-		skf_closep(&w[i].lock);
-	}
-	return r;
-}
-
-int image_layers_fetch(struct skf_store *s, struct skf_registry *r, const struct skf_ref *ref, struct image_layer_job *j, size_t n, struct skf_err *e)
-{
-	struct work *w = calloc(n ? n : 1, sizeof(*w));
 	size_t k = 0;
-	int x = 0;
-	if (!w)
-		return skf_fail(e, SKF_ENOMEM, "layers");
+	*ret_n = 0;
 	for (size_t i = 0; i < n; i++) {
 		bool twice = false;
-		for (size_t m = 0; m < i; m++)
-			twice |= skf_digest_eq(&j[m].diff_id, &j[i].diff_id);
+		for (size_t m = 0; m < i; m++) {
+			bool same_id = skf_digest_eq(&j[m].diff_id, &j[i].diff_id);
+			if (!same_id && skf_digest_eq(&j[m].desc.digest, &j[i].desc.digest))
+				return skf_fail(e, SKF_ECORRUPT, "layer '%s' is in the image twice, and the config says that it unpacks to two different things",
+				                j[i].desc.digest.s);
+			twice |= same_id;
+		}
 		if (j[i].present || twice)
 			continue;
-		w[k++] = (struct work){ .s = s, .r = r, .j = &j[i], .lock = -EBADF, .dirfd = -EBADF };
+		w[k] = (struct work){ .f = f, .j = &j[i], .lock = -EBADF, .dirfd = -EBADF };
+		pthread_mutex_init(&w[k].q.m, NULL);
+		pthread_cond_init(&w[k].q.c, NULL);
+		*ret_n = ++k;
 	}
-	qsort(w, k, sizeof(*w), by_digest);
+	qsort(w, k, sizeof(*w), by_digest); /* before any thread or lock knows an address */
+	return 0;
+}
+
+int image_layers_fetch(const struct image_peer *peer, struct skf_store *s, struct skf_registry *r, const struct skf_ref *ref,
+                       struct image_layer_job *j, size_t n, struct skf_err *e)
+{
+	struct fetch f = { .s = s, .r = r, .peer = peer };
+	struct work *w = calloc(n ? n : 1, sizeof(*w));
+	size_t k = 0;
+	if (!w)
+		return skf_fail(e, SKF_ENOMEM, "layers");
+	pthread_mutex_init(&f.m, NULL);
+	int x = choose(&f, j, n, w, &k, e);
 	for (size_t i = 0; x == 0 && i < k; i++)
-		x = start_one(&w[i], e);
+		x = prepare(&w[i], e);
 	if (x == 0)
-		x = receive(w, k, r, ref, e);
+		x = receive(&f, w, k, ref, e);
 	join_all(w, k, x < 0);
-	for (size_t i = 0; i < k; i++) /* a worker's own error is the cause, whatever the receiver said */
-		if (w[i].result < 0 && w[i].err.kind != SKF_EUNAVAILABLE) {
-			*e = w[i].err;
-			x = -1;
-			break;
-		}
-	for (size_t i = 0; x == 0 && i < k; i++)
-		if (w[i].result < 0) {
-			*e = w[i].err;
-			x = -1;
-		}
-	struct skf_err e2 = SKF_ERR_INIT;
-	if (release(w, k, &e2) < 0 && x == 0) {
-		*e = e2;
-		x = -1;
+	x = first_error(w, k, x, e);
+	for (size_t i = 0; i < k; i++) { /* of those that never began */
+		struct skf_err ignored = SKF_ERR_INIT; /* an empty directory is the collection's */
+		release(&w[i], &ignored);
 	}
+	pthread_mutex_destroy(&f.m);
 	free(w);
 	return x;
 }

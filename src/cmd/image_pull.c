@@ -30,12 +30,12 @@ struct pull {
 	struct skf_image_config *config;
 	struct image_layer_job *jobs;
 	size_t n_jobs;
-	/* progress */
-	pthread_t progress;
+	bool transfers; /* atomic: jobs and n_jobs are set, and move */
+	pthread_t watcher;
 	int stop_fd;
 };
 
-/* --- progress thread: sends PROGRESS, and cancels when the peer has gone --- */
+/* --- the watching thread: sends PROGRESS once there are layers, and cancels when the peer has gone --- */
 static void send_progress(const struct pull *p)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
@@ -50,50 +50,59 @@ static void send_progress(const struct pull *p)
 	image_send(p->peer, &b);
 }
 
-static void *progress_main(void *arg)
+static void raise_event(int fd)
+{
+	uint64_t one = 1;
+	if (write(fd, &one, sizeof(one)) < 0) {
+		/* the counter is full: the descriptor is readable already, which is all that is wanted */
+	}
+}
+
+static void *watch(void *arg)
 {
 	const struct pull *p = arg;
 	for (;;) {
 		struct pollfd f[2] = { { p->stop_fd, POLLIN, 0 }, { p->peer->sock, 0, 0 } };
+		bool transfers = __atomic_load_n(&p->transfers, __ATOMIC_ACQUIRE);
 		int n = poll(f, 2, PROGRESS_MS);
 		if (n > 0 && f[0].revents)
 			return NULL;
 		if (n > 0 && f[1].revents & (POLLHUP | POLLERR)) {
-			uint64_t one = 1;
-			if (write(p->peer->cancel_fd, &one, sizeof(one)) < 0) {
-				/* the counter is full: it is readable already */
-			}
+			raise_event(p->peer->cancel_fd);
 			return NULL;
 		}
-		send_progress(p);
+		if (transfers)
+			send_progress(p);
 	}
 }
 
-static int with_progress(struct pull *p, int (*fn)(struct pull *, struct skf_err *), struct skf_err *e)
+static int watch_start(struct pull *p, struct skf_err *e)
 {
 	p->stop_fd = eventfd(0, EFD_CLOEXEC);
 	if (p->stop_fd < 0)
 		return skf_fail_sys(e, -errno, "eventfd");
-	int r = pthread_create(&p->progress, NULL, progress_main, p);
+	int r = pthread_create(&p->watcher, NULL, watch, p);
 	if (r) {
 		skf_closep(&p->stop_fd);
 		return skf_fail_sys(e, -r, "start the progress thread");
 	}
-	r = fn(p, e);
-	uint64_t one = 1;
-	if (write(p->stop_fd, &one, sizeof(one)) < 0 && r == 0)
-		r = skf_fail_sys(e, -errno, "stop the progress thread");
-	pthread_join(p->progress, NULL);
+	return 0;
+}
+
+static void watch_stop(struct pull *p)
+{
+	if (p->stop_fd < 0)
+		return;
+	raise_event(p->stop_fd);
+	pthread_join(p->watcher, NULL);
 	skf_closep(&p->stop_fd);
-	if (r == 0)
-		send_progress(p);
-	return r;
 }
 
 /* --- steps --- */
 static int step_open(struct pull *p, struct skf_err *e)
 {
 	const struct skf_registry_opts o = {
+		.log = p->peer->log,
 		.docker_config = p->q->docker_config[0] ? p->q->docker_config : NULL,
 		.certs_dir = p->q->certs_dir[0] ? p->q->certs_dir : NULL,
 		.plain_http = p->q->flags & SKF_IMG_PLAIN_HTTP,
@@ -124,8 +133,8 @@ static int fetch_manifest(struct pull *p, const struct skf_ref *ref, struct skf_
                           enum skf_media *kind, struct skf_err *e)
 {
 	int r = 0;
-	if (ref->digest.s[0]) /* already here: a digest never changes its meaning */
-		r = skf_store_blob_has(p->store, &ref->digest, e);
+	if (ref->digest.s[0]) /* maybe already here: a digest never changes its meaning. Looked for once the lease protects it. */
+		r = skf_lease_add(p->lease, &ref->digest, e) < 0 ? -1 : skf_store_blob_has(p->store, &ref->digest, e);
 	if (r < 0)
 		return -1;
 	content_type[0] = 0;
@@ -175,10 +184,12 @@ static int step_config(struct pull *p, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_CONFIG_BLOB_BYTES + 1);
 	const struct skf_desc *d = &p->doc->config;
-	int has = skf_store_blob_has(p->store, &d->digest, e);
 	if (d->media != SKF_MEDIA_CONFIG)
 		return skf_fail(e, SKF_EUNSUPPORTED, "'%s' is no container image: its config has the media type '%s'", p->manifest.s, d->media_type);
-	if (has < 0 || skf_lease_add(p->lease, &d->digest, e) < 0)
+	if (skf_lease_add(p->lease, &d->digest, e) < 0)
+		return -1;
+	int has = skf_store_blob_has(p->store, &d->digest, e);
+	if (has < 0)
 		return -1;
 	if (has ? skf_store_blob_read(p->store, &d->digest, SKF_MAX_CONFIG_BLOB_BYTES, &b, e) < 0
 	        : skf_registry_blob_small(p->reg, &p->ref, d, SKF_MAX_CONFIG_BLOB_BYTES, &b, e) < 0)
@@ -225,11 +236,6 @@ static int step_jobs(struct pull *p, struct skf_err *e)
 	return 0;
 }
 
-static int fetch_layers(struct pull *p, struct skf_err *e)
-{
-	return image_layers_fetch(p->store, p->reg, &p->ref, p->jobs, p->n_jobs, e);
-}
-
 static int step_layers(struct pull *p, struct skf_err *e)
 {
 	size_t missing = 0;
@@ -244,7 +250,8 @@ static int step_layers(struct pull *p, struct skf_err *e)
 	for (size_t i = 0; i < p->n_jobs; i++)
 		if (!p->jobs[i].present)
 			fresh[n++] = p->jobs[i].diff_id;
-	if (with_progress(p, fetch_layers, e) < 0)
+	__atomic_store_n(&p->transfers, true, __ATOMIC_RELEASE);
+	if (image_layers_fetch(p->peer, p->store, p->reg, &p->ref, p->jobs, p->n_jobs, e) < 0)
 		return -1;
 	return skf_unpack_sync(p->store, fresh, n, e);
 }
@@ -260,8 +267,11 @@ static int write_record(struct pull *p, struct skf_err *e)
 		return skf_fail(e, SKF_ENOMEM, "record of '%s'", p->manifest.s);
 	for (size_t i = 0; i < p->n_jobs; i++) {
 		struct skf_layer_info info;
-		if (skf_store_layer_has(p->store, &p->jobs[i].diff_id, &info, e) < 0)
+		int has = skf_store_layer_has(p->store, &p->jobs[i].diff_id, &info, e);
+		if (has < 0)
 			return -1;
+		if (has != 1)
+			return skf_fail(e, SKF_ECORRUPT, "layer '%s' went away during the pull; pull again", p->jobs[i].diff_id.s);
 		l[i] = (struct skf_image_layer){ .digest = p->jobs[i].desc.digest, .diff_id = p->jobs[i].diff_id, .size = p->jobs[i].desc.size };
 		im.size += p->jobs[i].desc.size;
 		im.unpacked += info.size;
@@ -285,12 +295,15 @@ int image_pull_run(const struct image_peer *peer, const struct image_pull *q, st
 	static int (*const steps[])(struct pull *, struct skf_err *) = { step_open, step_manifest, step_config, step_jobs, step_layers, step_commit };
 	struct pull p = { .peer = peer, .q = q, .arena = SKF_ARENA(SKF_MAX_ARENA_DOC), .stop_fd = -EBADF };
 	struct skf_refrec old;
-	int r = 0, had = 0;
+	int r = watch_start(&p, e), had = 0;
 	for (size_t i = 0; r == 0 && i < SKF_ARRAY_LEN(steps); i++) {
 		if (steps[i] == step_commit)
 			had = skf_store_ref_find(p.store, &p.ref, &old, e);
 		r = had < 0 ? -1 : steps[i](&p, e);
 	}
+	watch_stop(&p);
+	if (r == 0 && p.transfers)
+		send_progress(&p);
 	if (r == 0)
 		*ret = (struct image_done){ p.top, p.manifest, p.doc->config.digest,
 			                    had == 1 && skf_digest_eq(&old.top, &p.top) && skf_digest_eq(&old.manifest, &p.manifest) };

@@ -165,7 +165,7 @@ int main(int argc, char **argv)
 		skf_error(&log, "this is skiff's transfer worker; it is started by skiff with a socket as fd %d", SKF_IMG_FD);
 		return 125;
 	}
-	struct image_peer peer = { SKF_IMG_FD, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
+	struct image_peer peer = { SKF_IMG_FD, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), &log };
 	signal(SIGPIPE, SIG_IGN);
 	skf_set_cloexec(SKF_IMG_FD, true);
 	umask(022);

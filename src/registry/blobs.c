@@ -6,7 +6,10 @@
  *    skips what is known. The sink therefore sees each byte once and in order; that the bytes fit together is the digest's business.
  * 2. A transfer never delivers more than desc.size bytes.
  * 3. A sink that answers "not now" pauses its transfer only; skf_registry_wake() from another thread lets all paused ones try again.
- * 4. Redirects are followed as in http.c: Authorization stays with the registry's own origin. */
+ * 4. Redirects are followed as in http.c: Authorization stays with the registry's own origin, and only that may ask for it.
+ * 5. A transfer that has begun keeps its slot until it is done, also while it waits for its back-off. A sink that admits a bounded number of
+ *    blobs can therefore not be blocked by its own: those that it has admitted always go on.
+ * Each transfer has a connection of its own (HTTP/1.1): a paused one then stops its sender by TCP, without a buffer here. */
 #include "base/fd.h"
 #include "registry/registry_int.h"
 #include <poll.h>
@@ -28,11 +31,14 @@ struct xfer {
 	uint64_t skip;               /* of this answer: bytes already known */
 	bool body_ok, paused;        /* body_ok: the status was looked at and is 200 or 206 */
 	int attempt, hops;
-	bool authed;                 /* a token was fetched for this blob already */
+	unsigned restarts;           /* of all attempts */
+	bool begun;                  /* holds a slot */
+	bool authed;                 /* a token was fetched since the last byte: a second 401 in a row is an answer */
 	int64_t not_before_ms;
 };
 
 #define SINK_CHUNK (1u << 20)
+#define MAX_RESTARTS 100 /* of one blob, however far each of them came */
 
 /* Decides once per answer what its body is. */
 static bool body_begins(struct xfer *x)
@@ -42,6 +48,11 @@ static bool body_begins(struct xfer *x)
 	x->resp.status = status;
 	if (status != 200 && status != 206)
 		return false;
+	if (status == 206 && (!x->got || !x->resp.has_range || x->resp.range_start != x->got)) {
+		skf_fail(&x->err, SKF_ECORRUPT, "blob '%s': registry '%s' was asked for byte %llu and sends another range", x->g->desc.digest.s,
+		         x->r->host, (unsigned long long)x->got);
+		return false;
+	}
 	x->skip = status == 200 ? x->got : 0;
 	return true;
 }
@@ -51,8 +62,8 @@ static size_t on_data(char *p, size_t size, size_t n, void *user)
 	struct xfer *x = user;
 	size_t all = size * n, left = all;
 	if (!x->body_ok && !(x->body_ok = body_begins(x))) {
-		skf_buf_put(&x->resp.body, p, all);
-		return x->resp.body.err ? 0 : all;
+		skf_buf_put(&x->resp.body, p, all); /* the words of an error; what does not fit is not missed */
+		return x->err.kind ? 0 : all;
 	}
 	uint64_t skip = x->skip; /* committed only when the whole chunk was taken: curl delivers a paused chunk again */
 	if (skip) {
@@ -95,10 +106,12 @@ static int start(struct xfer *x, struct skf_err *e)
 	skf_buf_done(&x->resp.body);
 	x->resp = (struct skf_http_resp){ .body = SKF_BUF(65536), .retry_after_ms = -1 };
 	x->body_ok = x->paused = false;
+	x->begun = true;
 	x->skip = 0;
+	x->resp.from_origin = skf_http_same_origin(x->url, r->base);
 	x->detail[0] = 0;
 	skf_http_setup(r, x->c, x->url);
-	if (r->auth_header && skf_http_same_origin(x->url, r->base)) {
+	if (r->auth_header && x->resp.from_origin) {
 		x->headers = curl_slist_append(NULL, r->auth_header);
 		if (!x->headers)
 			return skf_fail(e, SKF_ENOMEM, "HTTP request");
@@ -109,6 +122,7 @@ static int start(struct xfer *x, struct skf_err *e)
 			return skf_fail(e, SKF_EBUG, "range of '%s'", x->g->desc.digest.s);
 		curl_easy_setopt(x->c, CURLOPT_RANGE, range);
 	}
+	curl_easy_setopt(x->c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(x->c, CURLOPT_BUFFERSIZE, 262144L);
 	curl_easy_setopt(x->c, CURLOPT_WRITEFUNCTION, on_data);
 	curl_easy_setopt(x->c, CURLOPT_WRITEDATA, x);
@@ -141,11 +155,13 @@ static int origin_url(struct xfer *x, const struct skf_ref *ref, struct skf_err 
 	return 0;
 }
 
-/* Again from the registry itself after a pause; gives up after SKF_HTTP_RETRIES attempts without a new byte. */
+/* Again from the registry itself after a pause; gives up after SKF_HTTP_RETRIES attempts without a new byte, or MAX_RESTARTS in all. */
 static int again(struct xfer *x, const struct skf_ref *ref, uint64_t before, const struct skf_err *why, struct skf_err *e)
 {
 	x->attempt = x->got > before ? 0 : x->attempt + 1;
-	if (x->attempt > SKF_HTTP_RETRIES) {
+	if (x->got > before)
+		x->authed = false;
+	if (x->attempt > SKF_HTTP_RETRIES || ++x->restarts > MAX_RESTARTS) {
 		*e = *why;
 		return -1;
 	}
@@ -159,8 +175,12 @@ static int again(struct xfer *x, const struct skf_ref *ref, uint64_t before, con
 static int follow(struct xfer *x, struct skf_err *e)
 {
 	char next[4096];
-	if (!x->resp.location[0] || ++x->hops > SKF_MAX_REDIRECTS)
-		return skf_fail(e, SKF_EUNAVAILABLE, "blob '%s': registry '%s' redirects without an end", x->g->desc.digest.s, x->r->host);
+	if (!x->resp.location[0])
+		return skf_fail(e, SKF_EUNAVAILABLE, "blob '%s': registry '%s' answered %ld without a usable Location", x->g->desc.digest.s,
+		                x->r->host, x->resp.status);
+	if (++x->hops > SKF_MAX_REDIRECTS)
+		return skf_fail(e, SKF_EUNAVAILABLE, "blob '%s': registry '%s' redirects more than %d times", x->g->desc.digest.s, x->r->host,
+		                SKF_MAX_REDIRECTS);
 	if (skf_http_redirect(x->url, x->resp.location, next, sizeof(next), e) < 0)
 		return -1;
 	memcpy(x->url, next, sizeof(next));
@@ -175,11 +195,10 @@ static int on_status(struct xfer *x, const struct skf_ref *ref, uint64_t before,
 	long s = x->resp.status;
 	if (s >= 300 && s <= 399)
 		return follow(x, e);
-	if (s == 416 && x->got) { /* the server cannot go on there: from the start, skipping is not possible for the sink */
+	if (s == 416 && x->got) /* the whole blob was offered before: a server that neither resumes nor ignores Range is of no use */
 		return skf_fail(e, SKF_EUNAVAILABLE, "blob '%s': registry '%s' refuses to resume at byte %llu", x->g->desc.digest.s, x->r->host,
 		                (unsigned long long)x->got);
-	}
-	if (s == 401 && !x->authed) {
+	if (s == 401 && !x->authed && x->resp.from_origin) {
 		x->authed = true;
 		if (skf_token_get(x->r, ref->repo, &x->resp.challenge, e) < 0)
 			return -1;
@@ -188,7 +207,7 @@ static int on_status(struct xfer *x, const struct skf_ref *ref, uint64_t before,
 		return origin_url(x, ref, e);
 	}
 	skf_http_fail_status(x->r, &x->resp, x->g->desc.digest.s, &why);
-	if (s == 429 || s == 408 || s >= 500)
+	if (skf_http_status_transient(s))
 		return again(x, ref, before, &why, e);
 	*e = why;
 	return -1;
@@ -197,33 +216,32 @@ static int on_status(struct xfer *x, const struct skf_ref *ref, uint64_t before,
 static int finished(struct xfer *x, const struct skf_ref *ref, CURLcode rc, uint64_t before, struct skf_err *e)
 {
 	struct skf_err why = SKF_ERR_INIT;
-	char *url = NULL;
 	curl_easy_getinfo(x->c, CURLINFO_RESPONSE_CODE, &x->resp.status);
-	curl_easy_getinfo(x->c, CURLINFO_EFFECTIVE_URL, &url);
+	stop(x);
 	if (x->err.kind) {
 		*e = x->err;
-		stop(x);
 		return -1;
 	}
-	if (rc != CURLE_OK)
-		skf_http_fail_curl(x->r, rc, x->detail, url ? url : x->url, &why);
-	stop(x);
+	bool body = x->resp.status == 200 || x->resp.status == 206;
+	if (body && x->got == x->g->desc.size && (x->body_ok || rc == CURLE_OK)) { /* whatever went wrong behind the last byte */
+		x->state = DONE;
+		x->g->done = true;
+		return 0;
+	}
+	if (rc != CURLE_OK && x->resp.header_bytes > SKF_MAX_HTTP_HEADER)
+		return skf_http_fail_headers(x->r, x->url, e);
 	if (rc != CURLE_OK) {
-		if (skf_http_transient(rc))
+		skf_http_fail_curl(x->r, rc, x->detail, x->url, &why);
+		if (skf_http_transient(x->r, rc))
 			return again(x, ref, before, &why, e);
 		*e = why;
 		return -1;
 	}
-	if (x->resp.status != 200 && x->resp.status != 206)
+	if (!body)
 		return on_status(x, ref, before, e);
-	if (x->got < x->g->desc.size) {
-		skf_fail(&why, SKF_ECORRUPT, "blob '%s': registry '%s' sent %llu of %llu bytes", x->g->desc.digest.s, x->r->host,
-		         (unsigned long long)x->got, (unsigned long long)x->g->desc.size);
-		return again(x, ref, before, &why, e);
-	}
-	x->state = DONE;
-	x->g->done = true;
-	return 0;
+	skf_fail(&why, SKF_ECORRUPT, "blob '%s': registry '%s' sent %llu of %llu bytes", x->g->desc.digest.s, x->r->host,
+	         (unsigned long long)x->got, (unsigned long long)x->g->desc.size);
+	return again(x, ref, before, &why, e);
 }
 
 struct run {
@@ -235,26 +253,46 @@ struct run {
 	unsigned parallel;
 };
 
-static int start_some(struct run *u, int64_t now, int *ret_wait_ms, struct skf_err *e)
+static unsigned slots_taken(const struct run *u)
 {
-	unsigned running = 0;
+	unsigned n = 0;
 	for (size_t i = 0; i < u->n; i++)
-		running += u->x[i].state == RUNNING;
-	for (size_t i = 0; i < u->n && running < u->parallel; i++) {
+		n += u->x[i].begun && u->x[i].state != DONE;
+	return n;
+}
+
+static int start_some(struct run *u, struct skf_err *e)
+{
+	unsigned slots = slots_taken(u);
+	int64_t now = skf_mono_ms();
+	for (size_t i = 0; i < u->n; i++) {
 		struct xfer *x = &u->x[i];
-		if (x->state != WAITING)
+		if (x->state != WAITING || x->not_before_ms > now || (!x->begun && slots >= u->parallel))
 			continue;
-		if (x->not_before_ms > now) {
-			int64_t ms = x->not_before_ms - now;
-			*ret_wait_ms = ms < *ret_wait_ms ? (int)ms : *ret_wait_ms;
-			continue;
-		}
 		u->before[i] = x->got;
+		slots += !x->begun;
 		if (start(x, e) < 0)
 			return -1;
-		running++;
 	}
 	return 0;
+}
+
+/* How long nothing needs to be started: 0 for something that can start now, -1 when all are done. */
+static int quiet_ms(const struct run *u)
+{
+	unsigned slots = slots_taken(u);
+	int64_t now = skf_mono_ms();
+	int ms = -1;
+	for (size_t i = 0; i < u->n; i++) {
+		const struct xfer *x = &u->x[i];
+		if (x->state == DONE)
+			continue;
+		int64_t left = x->state == WAITING && (x->begun || slots < u->parallel) ? x->not_before_ms - now : 1000;
+		int this = left < 0 ? 0 : left > 1000 ? 1000 : (int)left;
+		if (ms < 0 || this < ms)
+			ms = this;
+	}
+	return ms;
 }
 
 static int reap_finished(struct run *u, struct skf_err *e)
@@ -273,41 +311,43 @@ static int reap_finished(struct run *u, struct skf_err *e)
 	return 0;
 }
 
-static void resume_paused(struct run *u)
+/* curl brings the bytes that it kept from inside curl_easy_pause(); if the sink refuses them there, only the return value says so. */
+static int resume_paused(struct run *u, struct skf_err *e)
 {
 	if (!__atomic_exchange_n(&u->r->woken, false, __ATOMIC_ACQ_REL))
-		return;
-	for (size_t i = 0; i < u->n; i++)
-		if (u->x[i].state == RUNNING && u->x[i].paused) {
-			u->x[i].paused = false;
-			curl_easy_pause(u->x[i].c, CURLPAUSE_CONT);
+		return 0;
+	for (size_t i = 0; i < u->n; i++) {
+		struct xfer *x = &u->x[i];
+		if (x->state != RUNNING || !x->paused)
+			continue;
+		x->paused = false;
+		CURLcode rc = curl_easy_pause(x->c, CURLPAUSE_CONT);
+		if (x->err.kind) {
+			*e = x->err;
+			return -1;
 		}
+		if (rc != CURLE_OK && finished(x, u->ref, rc, u->before[i], e) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static int loop(struct run *u, struct skf_err *e)
 {
 	for (;;) {
-		size_t done = 0;
-		int wait_ms = 1000, active = 0;
+		int active, wait_ms;
 		struct pollfd p = { u->r->cancel_fd, POLLIN, 0 };
 		if (u->r->cancel_fd >= 0 && poll(&p, 1, 0) > 0)
 			return skf_fail(e, SKF_EUNAVAILABLE, "cancelled");
-		if (start_some(u, skf_mono_ms(), &wait_ms, e) < 0)
+		if (start_some(u, e) < 0 || resume_paused(u, e) < 0)
 			return -1;
-		resume_paused(u);
 		if (curl_multi_perform(u->r->multi, &active) != CURLM_OK)
 			return skf_fail(e, SKF_ESYSTEM, "libcurl's transfers failed");
 		if (reap_finished(u, e) < 0)
 			return -1;
-		bool waiting = false;
-		for (size_t i = 0; i < u->n; i++) {
-			done += u->x[i].state == DONE;
-			waiting |= u->x[i].state == WAITING && u->x[i].not_before_ms <= skf_mono_ms();
-		}
-		if (done == u->n)
+		wait_ms = quiet_ms(u);
+		if (wait_ms < 0)
 			return 0;
-		if (waiting && active < (int)u->parallel)
-			continue;
 		struct curl_waitfd w = { u->r->cancel_fd, CURL_WAIT_POLLIN, 0 };
 		if (curl_multi_poll(u->r->multi, &w, u->r->cancel_fd >= 0 ? 1 : 0, wait_ms, NULL) != CURLM_OK)
 			return skf_fail(e, SKF_ESYSTEM, "libcurl cannot wait");

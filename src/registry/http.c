@@ -5,7 +5,8 @@
  *    loses the Authorization header when scheme, host or port change (T51).
  * 2. TLS peer and name are verified unless the user said otherwise for this registry (T53).
  * 3. Plain HTTP is used only for a loopback registry or by explicit choice, and only after HTTPS was tried.
- * 4. No wait is endless: connect and stall time-outs, a bounded number of retries. */
+ * 4. No wait is endless: connect and stall time-outs, a time for the whole of a document, a bounded number of retries.
+ * 5. Only the registry itself may ask for authentication: a 401 from a host that it redirects to gets nothing. */
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/arena.h"
@@ -37,12 +38,13 @@ static bool header_is(struct skf_str line, const char *name, struct skf_str *val
 	return true;
 }
 
+/* A value that does not fit is cut: a cut Content-Type matches no type. */
 static void keep(struct skf_str v, char *dst, size_t size)
 {
-	if (v.n < size) {
-		memcpy(dst, v.p, v.n);
-		dst[v.n] = 0;
-	}
+	size_t n = v.n < size ? v.n : size - 1;
+
+	memcpy(dst, v.p, n);
+	dst[n] = 0;
 }
 
 static int retry_after(struct skf_str v)
@@ -58,13 +60,32 @@ static int retry_after(struct skf_str v)
 	return sec > SKF_MAX_RETRY_AFTER_MS / 1000 ? SKF_MAX_RETRY_AFTER_MS : (int)(sec * 1000);
 }
 
+/* "bytes 100-199/200": only the first number matters, the rest is known from the manifest. */
+static bool content_range(struct skf_str v, uint64_t *ret)
+{
+	static const char unit[] = "bytes ";
+	char digits[24];
+	size_t n = 0;
+
+	if (v.n < sizeof(unit) || strncasecmp(v.p, unit, sizeof(unit) - 1) != 0)
+		return false;
+	for (const char *p = v.p + sizeof(unit) - 1, *end = v.p + v.n; p < end && *p >= '0' && *p <= '9' && n + 1 < sizeof(digits); p++)
+		digits[n++] = *p;
+	digits[n] = 0;
+	return skf_parse_u64(digits, ret) == 0;
+}
+
 size_t skf_http_on_header(char *p, size_t size, size_t n, void *user)
 {
 	struct skf_http_resp *r = user;
 	struct skf_str line = { p, size * n }, v;
+	r->header_bytes += line.n;
+	if (r->header_bytes > SKF_MAX_HTTP_HEADER)
+		return 0;
 	if (line.n > 5 && memcmp(p, "HTTP/", 5) == 0) { /* a new response (100 Continue, proxy): forget the old headers */
 		memset(&r->challenge, 0, sizeof(r->challenge));
 		r->content_type[0] = r->location[0] = 0;
+		r->has_range = false;
 		r->retry_after_ms = -1;
 	} else if (header_is(line, "WWW-Authenticate", &v)) {
 		if (skf_challenge_parse(v.p, v.n, &r->challenge, &r->hdr_err) < 0)
@@ -72,7 +93,10 @@ size_t skf_http_on_header(char *p, size_t size, size_t n, void *user)
 	} else if (header_is(line, "Content-Type", &v)) {
 		keep(v, r->content_type, sizeof(r->content_type));
 	} else if (header_is(line, "Location", &v)) {
-		keep(v, r->location, sizeof(r->location));
+		if (v.n < sizeof(r->location))
+			keep(v, r->location, sizeof(r->location));
+	} else if (header_is(line, "Content-Range", &v)) {
+		r->has_range = content_range(v, &r->range_start);
 	} else if (header_is(line, "Retry-After", &v)) {
 		r->retry_after_ms = retry_after(v);
 	}
@@ -133,31 +157,122 @@ int skf_http_redirect(const char *url, const char *location, char *out, size_t s
 /* --- addresses that a token realm may not name (T52): judged on the address that is connected to --- */
 static bool v4_forbidden(uint32_t a, bool loopback_ok)
 {
+	static const struct {
+		uint32_t net, mask;
+	} never[] = {
+		{ 0xa9fe0000, 0xffff0000 }, /* 169.254.0.0/16: link-local, metadata services */
+		{ 0x00000000, 0xff000000 }, /* 0.0.0.0/8 */
+		{ 0xe0000000, 0xe0000000 }, /* multicast, reserved, broadcast */
+		{ 0x646464c8, 0xffffffff }, /* 100.100.100.200: metadata service */
+	};
 	if (a >> 24 == 127)
 		return !loopback_ok;
-	return a >> 16 == (169u << 8 | 254) || a >> 24 == 0;
+	for (size_t i = 0; i < SKF_ARRAY_LEN(never); i++)
+		if ((a & never[i].mask) == never[i].net)
+			return true;
+	return false;
 }
 
-static bool address_forbidden(const struct sockaddr *sa, bool loopback_ok)
+static bool v6_forbidden(const struct in6_addr *a, bool loopback_ok)
+{
+	static const unsigned char nat64[12] = { 0x00, 0x64, 0xff, 0x9b }, metadata[16] = { 0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, [15] = 0x54 };
+	uint32_t v4;
+	if (IN6_IS_ADDR_LOOPBACK(a))
+		return !loopback_ok;
+	memcpy(&v4, a->s6_addr + 12, 4);
+	if (IN6_IS_ADDR_V4MAPPED(a) || IN6_IS_ADDR_V4COMPAT(a) || memcmp(a->s6_addr, nat64, sizeof(nat64)) == 0)
+		return v4_forbidden(ntohl(v4), loopback_ok);
+	return IN6_IS_ADDR_LINKLOCAL(a) || IN6_IS_ADDR_UNSPECIFIED(a) || IN6_IS_ADDR_MULTICAST(a) || memcmp(a->s6_addr, metadata, 16) == 0;
+}
+
+bool skf_http_address_forbidden(const struct sockaddr *sa, bool loopback_ok)
 {
 	if (sa->sa_family == AF_INET)
 		return v4_forbidden(ntohl(((const struct sockaddr_in *)(const void *)sa)->sin_addr.s_addr), loopback_ok);
-	if (sa->sa_family != AF_INET6)
-		return true;
-	const struct in6_addr *a = &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr;
-	if (IN6_IS_ADDR_V4MAPPED(a)) {
-		uint32_t v4;
-		memcpy(&v4, a->s6_addr + 12, 4);
-		return v4_forbidden(ntohl(v4), loopback_ok);
-	}
-	return IN6_IS_ADDR_LINKLOCAL(a) || IN6_IS_ADDR_UNSPECIFIED(a) || (IN6_IS_ADDR_LOOPBACK(a) && !loopback_ok);
+	if (sa->sa_family == AF_INET6)
+		return v6_forbidden(&((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, loopback_ok);
+	return true;
 }
+
+/* Host part of "host", "host:port", "[v6]" or "[v6]:port" without brackets and port. */
+static int bare_host(const char *s, char *out, size_t size)
+{
+	bool v6 = *s == '[';
+	size_t n = strcspn(s + v6, v6 ? "]" : ":");
+	return skf_fmt(out, size, "%.*s", (int)(n < size ? n : size), s + v6);
+}
+
+static bool host_address(const char *host, struct sockaddr_storage *ret)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)ret;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)ret;
+	memset(ret, 0, sizeof(*ret));
+	if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
+		ret->ss_family = AF_INET;
+		return true;
+	}
+	if (inet_pton(AF_INET6, host, &v6->sin6_addr) == 1) {
+		ret->ss_family = AF_INET6;
+		return true;
+	}
+	return false;
+}
+
+bool skf_http_host_is_loopback(const char *host)
+{
+	char h[SKF_MAX_REPO_BYTES + 1];
+	struct sockaddr_storage a;
+	if (bare_host(host, h, sizeof(h)) < 0)
+		return false;
+	if (!host_address(h, &a))
+		return strcasecmp(h, "localhost") == 0;
+	return !skf_http_address_forbidden((struct sockaddr *)&a, true) && skf_http_address_forbidden((struct sockaddr *)&a, false);
+}
+
+bool skf_http_url_forbidden(const char *url, bool loopback_ok)
+{
+	CURLU *u = curl_url();
+	char *host = u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK ? url_part(u, CURLUPART_HOST) : NULL;
+	char h[SKF_MAX_REPO_BYTES + 1] = "";
+	struct sockaddr_storage a;
+	bool bad = !host || bare_host(host, h, sizeof(h)) < 0;
+	if (!bad && host_address(h, &a))
+		bad = skf_http_address_forbidden((struct sockaddr *)&a, loopback_ok);
+	else if (!bad && (strcasecmp(h, "localhost") == 0 || (strlen(h) > 10 && strcasecmp(h + strlen(h) - 10, ".localhost") == 0)))
+		bad = !loopback_ok;
+	curl_free(host);
+	curl_url_cleanup(u);
+	return bad;
+}
+
+/* curl asks the same variables. A proxy connects in our place, so only the realm as it is written can be judged then; the proxy's own
+ * address may be the loopback. */
+static bool may_use_proxy(const char *url)
+{
+	static const char *const https[] = { "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", NULL };
+	static const char *const http[] = { "http_proxy", "all_proxy", "ALL_PROXY", NULL };
+	for (const char *const *name = skf_startswith(url, "https:") ? https : http; *name; name++) {
+		const char *v = getenv(*name);
+		if (v && *v)
+			return true;
+	}
+	return false;
+}
+
+struct guard {
+	bool loopback_ok;
+	char refused[INET6_ADDRSTRLEN]; /* an address that was not connected to; "" */
+};
 
 static curl_socket_t on_socket(void *user, curlsocktype purpose, struct curl_sockaddr *a)
 {
-	const struct skf_registry *r = user;
-	if (purpose == CURLSOCKTYPE_IPCXN && address_forbidden(&a->addr, r->loopback))
+	struct guard *g = user;
+	const struct sockaddr_in *v4 = (const void *)&a->addr;
+	const struct sockaddr_in6 *v6 = (const void *)&a->addr;
+	if (purpose == CURLSOCKTYPE_IPCXN && skf_http_address_forbidden(&a->addr, g->loopback_ok)) {
+		inet_ntop(a->family, a->family == AF_INET6 ? (const void *)&v6->sin6_addr : &v4->sin_addr, g->refused, sizeof(g->refused));
 		return CURL_SOCKET_BAD;
+	}
 	return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
 }
 
@@ -174,6 +289,7 @@ void skf_http_setup(struct skf_registry *r, CURL *c, const char *url)
 	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(c, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	curl_easy_setopt(c, CURLOPT_USERAGENT, "skiff/" SKF_VERSION);
 	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)SKF_HTTP_CONNECT_MS);
 	curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
@@ -190,16 +306,16 @@ void skf_http_setup(struct skf_registry *r, CURL *c, const char *url)
 		curl_easy_setopt(c, CURLOPT_SSLCERT, r->client_cert);
 		curl_easy_setopt(c, CURLOPT_SSLKEY, r->client_key);
 	}
-	curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
-	curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
-	curl_easy_setopt(c, CURLOPT_XFERINFODATA, r);
+	if (r->share)
+		curl_easy_setopt(c, CURLOPT_SHARE, r->share);
 }
 
 /* --- failures as sentences --- */
-bool skf_http_transient(CURLcode rc)
+bool skf_http_transient(const struct skf_registry *r, CURLcode rc)
 {
 	switch (rc) {
-	case CURLE_COULDNT_CONNECT:
+	case CURLE_COULDNT_CONNECT: /* nobody listens on this host: waiting will not start a registry */
+		return !r->loopback;
 	case CURLE_OPERATION_TIMEDOUT:
 	case CURLE_RECV_ERROR:
 	case CURLE_SEND_ERROR:
@@ -233,6 +349,11 @@ int skf_http_fail_curl(const struct skf_registry *r, CURLcode rc, const char *de
 	default:
 		return skf_fail(e, SKF_EUNAVAILABLE, "registry '%s' cannot be reached (%s): %s", r->host, url, why);
 	}
+}
+
+int skf_http_fail_headers(const struct skf_registry *r, const char *url, struct skf_err *e)
+{
+	return skf_fail(e, SKF_ELIMIT, "registry '%s': the headers of the answer to %s are larger than %d bytes", r->host, url, SKF_MAX_HTTP_HEADER);
 }
 
 struct reg_error {
@@ -340,14 +461,21 @@ static int once(struct skf_registry *r, const struct skf_http_req *q, const char
                 struct skf_err *e)
 {
 	char detail[CURL_ERROR_SIZE] = "";
-	CURL *c = curl_easy_init();
+	struct guard guard = { .loopback_ok = r->loopback || may_use_proxy(url) };
+	if (!r->easy)
+		r->easy = curl_easy_init();
+	CURL *c = r->easy;
 	if (!c)
 		return skf_fail(e, SKF_ENOMEM, "HTTP request");
 	skf_buf_done(&ret->body);
-	*ret = (struct skf_http_resp){ .body = SKF_BUF(q->max_body), .retry_after_ms = -1 };
-	bool auth = q->with_auth && r->auth_header && skf_http_same_origin(url, r->base);
+	*ret = (struct skf_http_resp){ .body = SKF_BUF(q->max_body), .retry_after_ms = -1, .from_origin = skf_http_same_origin(url, r->base) };
+	bool auth = q->with_auth && r->auth_header && ret->from_origin;
 	struct curl_slist *h = headers(r, q, auth);
 	skf_http_setup(r, c, url);
+	curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)SKF_HTTP_DOC_MS);
+	curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
+	curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
+	curl_easy_setopt(c, CURLOPT_XFERINFODATA, r);
 	curl_easy_setopt(c, CURLOPT_HTTPHEADER, h);
 	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(c, CURLOPT_WRITEDATA, ret);
@@ -356,8 +484,8 @@ static int once(struct skf_registry *r, const struct skf_http_req *q, const char
 	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, detail);
 	if (q->foreign) {
 		curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, on_socket);
-		curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, r);
-		curl_easy_setopt(c, CURLOPT_PROXY, ""); /* a proxy would hide the address that is judged */
+		curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, &guard);
+		curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, 1L); /* a connection that is open already was not judged */
 	}
 	if (q->userpwd_user) {
 		curl_easy_setopt(c, CURLOPT_USERNAME, q->userpwd_user);
@@ -371,14 +499,20 @@ static int once(struct skf_registry *r, const struct skf_http_req *q, const char
 	int r2 = 0;
 	if (*rc == CURLE_WRITE_ERROR && ret->body.err)
 		r2 = skf_fail(e, SKF_ELIMIT, "registry '%s': the answer to %s is larger than %zu bytes", r->host, url, q->max_body);
-	else if (*rc != CURLE_OK)
+	else if (*rc != CURLE_OK && ret->header_bytes > SKF_MAX_HTTP_HEADER)
+		r2 = skf_http_fail_headers(r, url, e);
+	else if (*rc != CURLE_OK && guard.refused[0]) {
+		*rc = CURLE_REMOTE_ACCESS_DENIED; /* not worth a retry */
+		r2 = skf_fail(e, SKF_EDENIED, "'%s' is at the address %s, which a token server of registry '%s' may not have: refused", url,
+		              guard.refused, r->host);
+	} else if (*rc != CURLE_OK)
 		r2 = skf_http_fail_curl(r, *rc, detail, url, e);
 	curl_slist_free_all(h);
-	curl_easy_cleanup(c);
+	curl_easy_reset(c); /* its pointers into this frame */
 	return r2;
 }
 
-static bool status_transient(long s)
+bool skf_http_status_transient(long s)
 {
 	return s == 429 || s == 408 || s == 500 || s == 502 || s == 503 || s == 504;
 }
@@ -388,7 +522,7 @@ static int with_retries(struct skf_registry *r, const struct skf_http_req *q, co
 	for (int attempt = 0;; attempt++) {
 		CURLcode rc = CURLE_OK;
 		int x = once(r, q, url, ret, &rc, e);
-		bool again = x < 0 ? skf_http_transient(rc) && r->scheme_known : status_transient(ret->status);
+		bool again = x < 0 ? skf_http_transient(r, rc) && r->scheme_known : skf_http_status_transient(ret->status);
 		if (!again || attempt >= SKF_HTTP_RETRIES)
 			return x;
 		int ms = ret->retry_after_ms >= 0 ? ret->retry_after_ms : skf_http_backoff_ms(attempt);
@@ -418,12 +552,21 @@ int skf_http_do(struct skf_registry *r, const struct skf_http_req *q, struct skf
 }
 
 /* --- scheme and authentication --- */
-static int ping(struct skf_registry *r, const char *scheme, struct skf_err *e)
+static int set_base(struct skf_registry *r, const char *scheme, struct skf_err *e)
 {
 	const char *host = skf_streq(r->host, "docker.io") ? "registry-1.docker.io" : r->host;
+	if (skf_fmt(r->base, sizeof(r->base), "%s://%s", scheme, host) < 0)
+		return skf_fail(e, SKF_EINVALID, "registry '%s': the name is too long", r->host);
+	return 0;
+}
+
+static int ping(struct skf_registry *r, const char *scheme, struct skf_err *e)
+{
 	SKF_AUTO(skf_http_resp_done) struct skf_http_resp p = { 0 };
 	char url[sizeof(r->base) + 8];
-	if (skf_fmt(r->base, sizeof(r->base), "%s://%s", scheme, host) < 0 || skf_fmt(url, sizeof(url), "%s/v2/", r->base) < 0)
+	if (set_base(r, scheme, e) < 0)
+		return -1;
+	if (skf_fmt(url, sizeof(url), "%s/v2/", r->base) < 0)
 		return skf_fail(e, SKF_EINVALID, "registry '%s': the name is too long", r->host);
 	struct skf_http_req q = { .url = url, .max_body = 65536 };
 	return skf_http_do(r, &q, &p, e);
@@ -434,14 +577,15 @@ int skf_http_find_scheme(struct skf_registry *r, struct skf_err *e)
 	if (r->scheme_known)
 		return 0;
 	struct skf_err https = SKF_ERR_INIT;
-	bool http_ok = r->plain_http || r->loopback;
-	r->scheme_known = !http_ok; /* retries only when there is nothing else to try */
+	if (!r->plain_http && !r->loopback) {
+		r->scheme_known = true;
+		return set_base(r, "https", e);
+	}
 	if (ping(r, "https", &https) == 0) {
 		r->scheme_known = true;
 		return 0;
 	}
-	if (!http_ok || https.kind == SKF_EDENIED) {
-		r->scheme_known = false;
+	if (https.kind == SKF_EDENIED) {
 		*e = https;
 		return -1;
 	}
@@ -467,7 +611,7 @@ int skf_http_api(struct skf_registry *r, const char *repo, const char *path, con
 	}
 	if (skf_http_do(r, &q, ret, e) < 0)
 		return -1;
-	if (ret->status != 401)
+	if (ret->status != 401 || !ret->from_origin)
 		return 0;
 	struct skf_challenge c = ret->challenge;
 	if (!c.basic && !c.bearer && ret->hdr_err.kind) {

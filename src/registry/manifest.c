@@ -1,5 +1,5 @@
-/* registry/manifest.c -- opening a registry, manifests and small blobs. Digests of manifests are computed here (libcrypto through curl's own
- * dependency would hide it: OpenSSL's EVP directly), over the raw bytes, before anything is parsed. */
+/* registry/manifest.c -- opening a registry, manifests and small blobs. Their digests are computed here, over the raw bytes, before anything
+ * is parsed. */
 #include "base/fd.h"
 #include "registry/registry_int.h"
 #include <fcntl.h>
@@ -9,11 +9,6 @@
 #define ACCEPT_MANIFEST                                                                                                            \
 	"Accept: application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "                            \
 	"application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json"
-
-static bool host_is_loopback(const char *host)
-{
-	return skf_startswith(host, "127.") || skf_streq(host, "localhost") || skf_startswith(host, "localhost:") || skf_startswith(host, "[::1]");
-}
 
 static int load_credentials(struct skf_registry *r, const char *path, struct skf_err *e)
 {
@@ -46,18 +41,22 @@ int skf_registry_new(const char *host, const struct skf_registry_opts *o, struct
 	r->cancel_fd = o->cancel_fd;
 	r->plain_http = o->plain_http;
 	r->insecure_tls = o->insecure_tls;
-	r->loopback = host_is_loopback(host);
+	r->loopback = skf_http_host_is_loopback(host);
 	int x = 0;
-	if (skf_fmt(r->host, sizeof(r->host), "%s", host) < 0 || strchr(host, '/'))
+	if (skf_fmt(r->host, sizeof(r->host), "%s", host) < 0 || strchr(host, '/') || skf_startswith(host, "."))
 		x = skf_fail(e, SKF_EINVALID, "registry '%.100s': not a host name", host);
 	else if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		x = skf_fail(e, SKF_ESYSTEM, "libcurl does not start");
+	else if (!(r->share = curl_share_init()))
+		x = skf_fail(e, SKF_ENOMEM, "registry '%s'", host);
 	else if ((o->docker_config && load_credentials(r, o->docker_config, e) < 0) || load_certs(r, o->certs_dir, e) < 0)
 		x = -1;
 	if (x < 0) {
 		skf_registry_free(r);
 		return -1;
 	}
+	curl_share_setopt(r->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
+	curl_share_setopt(r->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
 	*ret = r;
 	return 0;
 }
@@ -68,6 +67,9 @@ void skf_registry_free(struct skf_registry *r)
 		return;
 	if (r->multi)
 		curl_multi_cleanup(r->multi);
+	curl_easy_cleanup(r->easy);
+	if (r->share)
+		curl_share_cleanup(r->share);
 	free(r->user);
 	free(r->password);
 	free(r->identity_token);

@@ -1,6 +1,6 @@
 /* registry/token.c -- from a 401 to an Authorization header (distribution: "Token Authentication Specification", OAuth2 for identity tokens).
- * The realm is foreign input: https when the registry is https, never link-local, loopback only for a loopback registry (judged on the connected
- * address), no redirect is followed, service and scope are URL-encoded, and the scope asked for is our own (T52). */
+ * The realm is foreign input: https when the registry is https, never link-local, loopback only for a loopback registry (judged as it is written
+ * and on the address connected to), no redirect is followed, service and scope are URL-encoded, and the scope asked for is our own (T52). */
 #include "base/arena.h"
 #include "base/json.h"
 #include "registry/registry_int.h"
@@ -68,12 +68,16 @@ static int check_realm(const struct skf_registry *r, const char *realm, struct s
 	if (!https && skf_startswith(r->base, "https://"))
 		return skf_fail(e, SKF_EDENIED, "registry '%s': the token realm '%.200s' is not https although the registry is: refused", r->host, realm);
 	CURLU *u = curl_url();
-	char *user = NULL;
-	bool bad = !u || curl_url_set(u, CURLUPART_URL, realm, 0) != CURLUE_OK || curl_url_get(u, CURLUPART_USER, &user, 0) == CURLUE_OK;
-	curl_free(user);
+	char *part = NULL;
+	bool bad = !u || curl_url_set(u, CURLUPART_URL, realm, 0) != CURLUE_OK || curl_url_get(u, CURLUPART_USER, &part, 0) == CURLUE_OK ||
+	           curl_url_get(u, CURLUPART_FRAGMENT, &part, 0) == CURLUE_OK;
+	curl_free(part);
 	curl_url_cleanup(u);
 	if (bad)
 		return skf_fail(e, SKF_EDENIED, "registry '%s': the token realm '%.200s' is not a plain URL", r->host, realm);
+	if (skf_http_url_forbidden(realm, r->loopback))
+		return skf_fail(e, SKF_EDENIED, "registry '%s': the token realm '%.200s' is an address that no token server may have: refused",
+		                r->host, realm);
 	return 0;
 }
 
