@@ -1,0 +1,247 @@
+"""What the interop tests share: podman with storage of its own, a registry on loopback, a terminal, and cleaning up.
+
+RUNTIME_REF names another OCI runtime (/usr/sbin/runc): the same tests must pass with it, which shows that they ask for nothing odd.
+"""
+import contextlib
+import errno
+import fcntl
+import glob
+import json
+import os
+import pty
+import select
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import termios
+import time
+import urllib.request
+
+TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
+BIN = os.path.realpath(os.environ.get("SKIFF_BIN", os.path.join(TOP, "build", "bin")))
+RUNTIME = os.environ.get("RUNTIME_REF") or os.path.join(BIN, "skiff-oci")
+SKIFF = os.path.join(BIN, "skiff")
+CACHE = os.environ.get("SKIFF_DEMO_CACHE", os.path.join(TOP, "build", "demo-cache"))
+BUSYBOX, DEBIAN = "localhost/busybox", "localhost/debian"
+V1 = os.path.isdir("/sys/fs/cgroup/memory")
+
+
+def sh(*argv, check=True, timeout=60, **kw):
+    p = subprocess.run([str(a) for a in argv], capture_output=True, text=True, errors="replace", timeout=timeout, **kw)
+    assert not check or p.returncode == 0, f"{argv}: {p.returncode}\n{p.stdout}{p.stderr}"
+    return p
+
+
+def wait_for(condition, timeout=15, what="condition"):
+    end = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < end, f"{what} did not come within {timeout} s"
+        time.sleep(0.02)
+
+
+def mounts_below(path):
+    with open("/proc/self/mountinfo") as f:
+        return [m for m in (line.split()[4] for line in f) if m == path or m.startswith(path + "/")]
+
+
+def remove_tree(path):
+    for m in sorted(mounts_below(path), reverse=True):
+        subprocess.run(["umount", "-l", m], check=False)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def cgroup_dirs(name):
+    """Directories of this name in every hierarchy, deepest first."""
+    tops = glob.glob(f"/sys/fs/cgroup/*/{name}") + glob.glob(f"/sys/fs/cgroup/{name}")
+    return sorted((d for t in tops for d, _, _ in os.walk(t)), reverse=True)
+
+
+def cgroup_pids(name):
+    pids = set()
+    for d in cgroup_dirs(name):
+        with contextlib.suppress(OSError), open(d + "/cgroup.procs") as f:
+            pids.update(int(p) for p in f.read().split())
+    return pids
+
+
+def remove_cgroups(name):
+    for pid in cgroup_pids(name):
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+    for d in cgroup_dirs(name):
+        for _ in range(50):
+            try:
+                os.rmdir(d)
+            except OSError as e:
+                if e.errno == errno.ENOENT:
+                    break
+                time.sleep(0.02)
+            else:
+                break
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rsplit(") ", 1)[1][0] not in "ZX"
+    except OSError:
+        return False
+
+
+def status(text):
+    """/proc/PID/status as a dictionary."""
+    return {k: v.strip() for k, v in (line.split(":", 1) for line in text.splitlines() if ":" in line)}
+
+
+class Terminal:
+    """A command on a terminal of its own."""
+
+    def __init__(self, argv, rows=24, cols=80, **kw):
+        self.master, slave = pty.openpty()
+        self.resize(rows, cols)
+
+        def lead():
+            os.setsid()
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+        self.p = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave, preexec_fn=lead, **kw)
+        os.close(slave)
+        self.seen = ""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.p.poll() is None:
+            self.p.kill()
+            self.p.wait()
+        os.close(self.master)
+
+    def resize(self, rows, cols):
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
+
+    def write(self, text):
+        os.write(self.master, text.encode())
+
+    def until(self, text, timeout=15):
+        """Reads until `text` comes; answers with all that came since the last call."""
+        end = time.monotonic() + timeout
+        while text not in self.seen:
+            left = end - time.monotonic()
+            assert left > 0 and self._more(left), f"'{text}' did not come: {self.seen!r}"
+        at = self.seen.index(text) + len(text)
+        out, self.seen = self.seen[:at], self.seen[at:]
+        return out
+
+    def _more(self, timeout):
+        if not select.select([self.master], [], [], timeout)[0]:
+            return False
+        try:
+            data = os.read(self.master, 65536)
+        except OSError:
+            return False
+        self.seen += data.decode(errors="replace")
+        return bool(data)
+
+    def finish(self, timeout=15):
+        """Reads to the end; answers with (exit status, what came)."""
+        end = time.monotonic() + timeout
+        while self._more(max(0, end - time.monotonic())):
+            pass
+        return self.p.wait(timeout), self.seen
+
+
+class Podman:
+    def __init__(self, root, runtime=RUNTIME):
+        self.root, self.runtime = root, runtime
+        self.parent = f"skiff-interop-{os.getpid()}"
+        os.makedirs(root)
+        conf = root + "/containers.conf"
+        with open(conf, "w") as f:
+            f.write('[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n'
+                    '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\nlock_type = "file"\n')
+        os.makedirs(root + "/home")
+        self.env = {"CONTAINERS_CONF": conf, "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": root + "/home"}
+        self.base = ["podman", "--root", root + "/root", "--runroot", root + "/run", "--tmpdir", root + "/tmp", "--storage-driver", "overlay",
+                     "--events-backend", "file", "--cgroup-manager", "cgroupfs", "--log-level", "error", "--runtime", runtime]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self("rm", "-af", "-t", "0")
+        remove_cgroups(self.parent)
+        remove_tree(self.root)
+
+    def __call__(self, *args, check=False, timeout=60, **kw):
+        return sh(*self.base, *args, check=check, timeout=timeout, env=self.env, **kw)
+
+    def argv(self, verb, *args, network="none"):
+        """podman run or create, below a cgroup of this session."""
+        return [*self.base, verb, f"--cgroup-parent=/{self.parent}", "--network", network, *args]
+
+    def run(self, *args, network="none", check=True, timeout=60, **kw):
+        return sh(*self.argv("run", *args, network=network), check=check, timeout=timeout, env=self.env, **kw)
+
+    def start(self, *args, image=BUSYBOX, command=("sleep", "1000"), **kw):
+        """A container in the background; answers with its id."""
+        return self.run("-d", *args, image, *command, **kw).stdout.strip()
+
+    def popen(self, *args, network="none", **kw):
+        return subprocess.Popen(self.argv("run", *args, network=network), env=self.env, text=True, **kw)
+
+    def terminal(self, argv, **kw):
+        return Terminal(argv, env=dict(self.env, TERM="xterm"), **kw)
+
+    def inspect(self, name):
+        return json.loads(self("inspect", name, check=True).stdout)[0]
+
+    def pid(self, name):
+        return self.inspect(name)["State"]["Pid"]
+
+    def leftovers(self):
+        """Cgroups, mounts and processes of containers that are still there, a moment after the last one was removed."""
+        def left():
+            dirs = [d for d in cgroup_dirs(self.parent) if "libpod-" in d and "conmon" not in d]
+            mounts = [m for m in mounts_below(self.root) if m.endswith("/merged") or m.endswith("/shm")]
+            return dirs + mounts + sorted(cgroup_pids(self.parent))
+        end = time.monotonic() + 5
+        while left() and time.monotonic() < end:
+            time.sleep(0.05)
+        return left()
+
+
+class Registry:
+    def __init__(self, root):
+        self.root = root
+        os.makedirs(root + "/data")
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.name = "127.0.0.1:%d" % s.getsockname()[1]
+        with open(root + "/config.yml", "w") as f:
+            f.write(f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {root}/data}}, delete: {{enabled: true}}}}\n"
+                    f'http: {{addr: "{self.name}"}}\n')
+
+    def __enter__(self):
+        self.log = open(self.root + "/log", "w")
+        self.p = subprocess.Popen(["docker-registry", "serve", self.root + "/config.yml"], stdout=self.log, stderr=self.log)
+
+        def up():
+            with contextlib.suppress(OSError):
+                return urllib.request.urlopen(f"http://{self.name}/v2/", timeout=5).status == 200
+        try:
+            wait_for(up, what="the registry")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.p.kill()
+        self.p.wait()
+        self.log.close()
