@@ -41,7 +41,7 @@ static int cap_mask(const char *flag, const char *name, uint64_t all, uint64_t *
 
 int skf_caps_gen(const struct skf_strv *add, const struct skf_strv *drop, bool privileged, uint64_t *ret, struct skf_err *e)
 {
-	uint64_t all = add->n || drop->n || privileged ? all_caps() : 0, m, added = 0, dropped = 0;
+	uint64_t all = add->n || drop->n || privileged ? all_caps() : 0, m = 0, added = 0, dropped = 0;
 
 	for (size_t i = 0; i < add->n; i++) {
 		if (cap_mask("CapAdd", add->v[i], all, &m, e) < 0)

@@ -103,7 +103,7 @@ static int layer_paths(struct skf_launch *l, const char ***ret, struct skf_err *
 	return 0;
 }
 
-/* SKIFF_OVERLAY=fd|path|symlink forces a way for tests; see docs/formats.md for what the ways are. */
+/* SKIFF_OVERLAY=fd|path|symlink forces one of the ways of launch/overlay.h for tests. */
 static int mount_root(struct skf_launch *l, struct skf_err *e)
 {
 	char upper[SKF_ID_LEN + 24], work[SKF_ID_LEN + 24], scratch[SKF_ID_LEN + 24];

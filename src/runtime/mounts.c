@@ -17,7 +17,6 @@
 #include "runtime/rootfs_int.h"
 #include "sys/path.h"
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>

@@ -4,7 +4,7 @@
 #include "base/fwd.h"
 
 enum skf_cg_mode { SKF_CG_V1 = 1, SKF_CG_HYBRID, SKF_CG_V2 };
-#define SKF_CG_MAX 16 /* hierarchies */
+#define SKF_CG_MAX 24 /* hierarchies */
 
 struct skf_cg_hier {
 	char controllers[64];  /* "cpu,cpuacct"; "name=systemd"; "" for the v2 hierarchy */

@@ -21,19 +21,18 @@ def area(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def registry(area):
-    """Debian's docker-registry on loopback with busybox:latest and debian:12, pushed by buildah (tools/mkimages)."""
+    """Debian's docker-registry on loopback."""
     with lib.Registry(area + "/registry") as r:
-        lib.sh(lib.TOP + "/tools/mkimages", r.name, lib.CACHE, "busybox", "debian", timeout=600)
         yield r
 
 
 @pytest.fixture(scope="session")
-def session(area, registry):
-    """One podman with its own storage for all tests; the images come from the registry."""
+def session(area):
+    """One podman with its own storage for all tests."""
     with lib.Podman(area + "/podman") as p:
-        for image, name in (("busybox:latest", lib.BUSYBOX), ("debian:12", lib.DEBIAN)):
-            p("pull", "-q", "--tls-verify=false", f"{registry.name}/{image}", check=True, timeout=120)
-            p("tag", f"{registry.name}/{image}", name, check=True)
+        lib.busybox_tree(area + "/busybox")
+        p.import_tree(area + "/busybox", lib.BUSYBOX, "CMD [\"/bin/sh\"]", "ENV PATH=/bin")
+        p.import_tree(lib.debian_tree(), lib.DEBIAN, "CMD [\"/bin/bash\"]")
         yield p
 
 

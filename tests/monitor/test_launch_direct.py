@@ -174,19 +174,19 @@ class Container:
             return [e["action"] for e in map(json.loads, f) if e["id"] == self.id]
 
 
-def mounts():
+def mounts(base):
+    """Host mounts that have to do with our trees; others come and go on a busy machine."""
     with open("/proc/self/mountinfo") as f:
-        return sorted(line.split(" ", 1)[1] for line in f)
+        return [line for line in f if base in line]
 
 
 @pytest.fixture
 def tree(tmp_path):
-    before = mounts()
     t = Tree(str(tmp_path))
     yield t
     for s in t.sessions:
         s.stop()
-    assert mounts() == before, "a mount was left on the host"
+    assert mounts(str(tmp_path)) == [], "a mount was left on the host"
     for cid in os.listdir(os.path.join(t.root, "containers")):
         left = glob.glob(f"/sys/fs/cgroup/**/{cid}", recursive=True)
         for d in sorted(left, key=len, reverse=True):  # of containers whose monitor a test killed: the reap's work
@@ -517,7 +517,7 @@ def test_overlay(tree, way, n):
     script = 'echo $(ls /l 2>/dev/null | wc -l) files, top is $(cat /top 2>/dev/null || echo none); echo w >/written; mkdir /d; rm -f /top; stat -c %a /'
     c = tree.container(["sh", "-c", script], layers=layers)
     s, out, err = c.fg(env={"SKIFF_OVERLAY": way})
-    if s.error and way in ("fd", "path") and s.error[0] == "invalid":
+    if s.error and way in ("fd", "path") and s.error[0] in ("invalid", "unsupported"):
         pytest.skip(f"this kernel does not know the way '{way}': {s.error[2]}")
     assert s.error is None, s.error
     got, bad = read_all(out).decode(), read_all(err)

@@ -159,7 +159,7 @@ class Box:
 
     def has_traces(self):
         """What is left of the container on the host."""
-        left = [str(p) for p in Path("/sys/fs/cgroup").glob("**/" + self.id + "*")]
+        left = [str(Path(d) / n) for d, names, _ in os.walk("/sys/fs/cgroup") for n in names if n.startswith(self.id)]
         state = self.state_root / self.id
         if state.exists():
             left.append(str(state))

@@ -162,19 +162,20 @@ def test_foreground_run_forwards_signals(box):
 @pytest.mark.smoke
 def test_killed_creator_is_cleaned_up_by_the_journal(box):
     """kill -9 of create while a hook blocks it: delete --force finds the cgroup, init dies with its parent."""
-    box.c["hooks"] = {"createRuntime": [{"path": "/bin/sleep", "args": ["sleep", "100"]}]}
+    hook_pid = box.dir / "hook.pid"
+    box.c["hooks"] = {"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", f"echo $$ > {hook_pid}; exec /bin/sleep 100"]}]}
     box.p["args"] = ["sleep", "100"]
     box.write()
     p = subprocess.Popen(box.cmd("create", "-b", str(box.bundle), box.id), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                          stderr=subprocess.DEVNULL)
     journal = box.state_root / box.id / "journal"
     end = time.time() + 5
-    while time.time() < end and not (journal.exists() and "pid " in journal.read_text()):
+    while time.time() < end and not (hook_pid.exists() and hook_pid.read_text().endswith("\n")):
         time.sleep(0.01)
-    time.sleep(0.1)
     init = int([w for w in journal.read_text().splitlines() if w.startswith("pid ")][0].split()[1])
     p.kill()
     p.wait()
+    os.kill(int(hook_pid.read_text()), signal.SIGKILL)
     (box.state_root / box.id / "state.json").unlink(missing_ok=True)
     r = box.rt("delete", "--force", box.id)
     assert r.returncode == 0, r.stderr

@@ -58,7 +58,7 @@ def test_console_socket(box):
     box.p["consoleSize"] = {"height": 33, "width": 101}
     con = Console(box.dir / "con.sock")
     r = box.create("sh", "-c", "tty; stty size; ls -l /dev/console; read x; echo got $x; exit 4",
-                   opts=["--console-socket", con.path], stderr=subprocess.DEVNULL)
+                   opts=["--console-socket", con.path])
     assert r.returncode == 0, r.stderr
     m = con.master()
     assert box.rt("start", box.id).returncode == 0

@@ -1,0 +1,80 @@
+"""pull, images, image inspect, rmi."""
+import json
+import re
+
+
+def test_pull_output(empty):
+    p = empty('pull', empty.image)
+    lines = p.stdout.splitlines()
+    assert lines[0] == 'Using default tag: latest' and lines[1] == 'latest: Pulling from test/busybox'
+    assert sum(bool(re.match(r'^[0-9a-f]{12}: Pull complete$', x)) for x in lines) == 3
+    assert re.match(r'^Digest: sha256:[0-9a-f]{64}$', lines[-3])
+    assert lines[-2] == f'Status: Downloaded newer image for {empty.image}:latest' and lines[-1] == f'{empty.image}:latest'
+    p = empty('pull', empty.image + ':latest')
+    assert f'Status: Image is up to date for {empty.image}:latest' in p.stdout and 'Using default tag' not in p.stdout
+    assert empty.out('pull', '-q', empty.image) == f'{empty.image}:latest\n'
+    empty('rmi', empty.image)
+
+
+def test_pull_errors(empty, registry):
+    assert 'not' in empty('pull', registry.name('no/such'), rc=1).stderr
+    assert 'cannot be reached' in empty('pull', '127.0.0.1:1/x', rc=1).stderr
+    assert 'invalid reference format' in empty('pull', 'a//b', rc=1).stderr
+    assert empty.out('images', '-q') == ''
+
+
+def test_images(skiff, registry):
+    lines = skiff.out('images').splitlines()
+    assert re.split(r'\s{2,}', lines[0]) == ['REPOSITORY', 'TAG', 'IMAGE ID', 'CREATED', 'SIZE']
+    cells = re.split(r'\s{2,}', lines[1])
+    assert cells[:2] == [skiff.image, 'latest'] and re.match(r'^[0-9a-f]{12}$', cells[2]) and cells[3].endswith(' ago') and cells[4].endswith('MB')
+    assert skiff.out('images', '-q').split() == [cells[2]]
+    assert skiff.out('images', '-q', '--no-trunc').startswith('sha256:' + cells[2])
+    assert 'DIGEST' in skiff.out('images', '--digests')
+    assert len(skiff.out('images', skiff.image).splitlines()) == 2 and len(skiff.out('images', 'other').splitlines()) == 1
+    d = json.loads(skiff.out('image', 'inspect', cells[2]))[0]
+    assert d['RepoTags'] == [f'{skiff.image}:latest'] and d['Config']['Env'][1] == 'FOO=bar' and len(d['RootFS']['Layers']) == 3
+    assert d['Os'] == 'linux' and d['Id'].startswith('sha256:' + cells[2]) and d['RepoDigests'][0].startswith(f'{skiff.image}@sha256:')
+
+
+def test_run_by_id_and_digest(skiff):
+    iid = skiff.out('images', '-q').strip()
+    assert skiff.out('run', '--rm', iid, 'echo', 'id') == 'id\n'
+    full = skiff.out('images', '-q', '--no-trunc').strip()
+    assert skiff.out('run', '--rm', full, 'echo', 'full') == 'full\n'
+
+
+def test_rmi(skiff):
+    iid = skiff.out('images', '-q', '--no-trunc').strip()
+    lines = skiff.out('rmi', skiff.image).splitlines()
+    assert lines[0] == f'Untagged: {skiff.image}:latest' and f'Deleted: {iid}' in lines and sum(x.startswith('Deleted:') for x in lines) == 4
+    assert skiff.out('images', '-q') == ''
+    assert not list(skiff.root.glob('layers/*')) and not list(skiff.root.glob('blobs/sha256/*')) and not list(skiff.root.glob('images/*'))
+    assert skiff('rmi', 'nosuch', rc=1).stderr == 'skiff: No such image: nosuch.\n'
+
+
+def test_rmi_of_one_of_two_names(skiff, registry):
+    other = registry.name('other/busybox:two')
+    skiff('pull', other)
+    iid = skiff.out('images', '-q').split()[0]
+    assert 'image is referenced in multiple repositories' in skiff('rmi', iid, rc=1).stderr
+    lines = skiff.out('rmi', other).splitlines()
+    assert lines[0] == f'Untagged: {other}' and not any(x.startswith('Deleted') for x in lines)
+    assert skiff.run('--', 'echo', 'still').stdout == 'still\n'
+    skiff('pull', other)
+    assert len([x for x in skiff.out('rmi', '-f', iid).splitlines() if x.startswith('Untagged')]) >= 2
+    assert skiff.out('images', '-q') == ''
+
+
+def test_rmi_of_a_used_image(skiff):
+    cid = skiff.sleeper()
+    p = skiff('rmi', skiff.image, rc=1)
+    assert f'container {cid[:12]} is using its referenced image' in p.stderr
+    iid = skiff.out('images', '-q').strip()
+    assert 'image is being used by running container' in skiff('rmi', '-f', iid, rc=1).stderr
+    assert skiff.out('rmi', '-f', skiff.image).startswith('Untagged')
+    assert '<none>' in skiff.out('images')
+    assert skiff.out('exec', cid, 'cat', '/hello.txt') == 'hello\n'
+    skiff('rm', '-f', cid)
+    skiff('system', 'check', '--repair', rc=None)
+    assert skiff.out('images', '-q') == '' and not list(skiff.root.glob('layers/*'))
