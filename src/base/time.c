@@ -75,11 +75,16 @@ void skf_time_rfc3339_s(int64_t unix_s, char out[36])
 
 void skf_time_rfc3339(int64_t unix_ns, char out[36])
 {
-	int64_t s = unix_ns / NS - (unix_ns % NS < 0);
-	char *p = put_seconds(out, s);
+	int64_t s = unix_ns / NS, ns = unix_ns % NS;
+	char *p;
 
+	if (ns < 0) { /* round towards the past; s * NS would overflow near INT64_MIN */
+		s--;
+		ns += NS;
+	}
+	p = put_seconds(out, s);
 	*p++ = '.';
-	p = put_digits(p, (uint64_t)(unix_ns - s * NS), 9);
+	p = put_digits(p, (uint64_t)ns, 9);
 	memcpy(p, "Z", 2);
 }
 

@@ -1,4 +1,5 @@
-/* cli/cli_int.h -- what the files of cli/ share: the options' values, the tables, and one context per command line. */
+/* cli/cli_int.h -- what the files of cli/ share: the options' values, the tables, and one context per
+ * command line. */
 #pragma once
 #include "base/arena.h"
 #include "base/buf.h"
@@ -12,23 +13,44 @@
 
 /* Which commands have an option: one bit per command. */
 enum {
-	C_GLOBAL = 1 << 0, C_RUN = 1 << 1, C_PULL = 1 << 2, C_IMAGES = 1 << 3, C_IMGINSPECT = 1 << 4, C_RMI = 1 << 5, C_PS = 1 << 6,
-	C_LOGS = 1 << 7, C_EXEC = 1 << 8, C_STOP = 1 << 9, C_KILL = 1 << 10, C_RM = 1 << 11, C_INSPECT = 1 << 12, C_WAIT = 1 << 13,
-	C_VERSION = 1 << 14, C_INFO = 1 << 15, C_CHECK = 1 << 16, C_REAP = 1 << 17, C_LIST = 1 << 18,
+	C_GLOBAL = 1 << 0,
+	C_RUN = 1 << 1,
+	C_PULL = 1 << 2,
+	C_IMAGES = 1 << 3,
+	C_IMGINSPECT = 1 << 4,
+	C_RMI = 1 << 5,
+	C_PS = 1 << 6,
+	C_LOGS = 1 << 7,
+	C_EXEC = 1 << 8,
+	C_STOP = 1 << 9,
+	C_KILL = 1 << 10,
+	C_RM = 1 << 11,
+	C_INSPECT = 1 << 12,
+	C_WAIT = 1 << 13,
+	C_VERSION = 1 << 14,
+	C_INFO = 1 << 15,
+	C_CHECK = 1 << 16,
+	C_REAP = 1 << 17,
+	C_LIST = 1 << 18,
 	C_ALL = ~0
 };
 
 enum skf_opt_kind {
-	SKF_OPT_BOOL, SKF_OPT_STR, SKF_OPT_LIST, SKF_OPT_INT /* int64_t */, SKF_OPT_SIZE /* int64_t bytes */, SKF_OPT_CPUS /* int64_t 10^-9 */,
+	SKF_OPT_BOOL,
+	SKF_OPT_STR,
+	SKF_OPT_LIST,
+	SKF_OPT_INT /* int64_t */,
+	SKF_OPT_SIZE /* int64_t bytes */,
+	SKF_OPT_CPUS /* int64_t 10^-9 */,
 	SKF_OPT_UNSUPPORTED /* docker's, not ours: refused by name */
 };
 struct skf_opt {
 	uint32_t cmds;
 	const char *name;
-	char chr;              /* 0: none */
-	const char *value;     /* word in the help; NULL for switches */
+	char chr;          /* 0: none */
+	const char *value; /* word in the help; NULL for switches */
 	enum skf_opt_kind kind;
-	size_t off;            /* in struct skf_cli_opts */
+	size_t off; /* in struct skf_cli_opts */
 	const char *help;
 };
 
@@ -38,7 +60,8 @@ struct skf_cli_opts {
 	char *root, *run_root;
 	/* run, exec */
 	bool detach, interactive, tty, rm, read_only, privileged, init, sig_proxy, plain_http, quiet;
-	char *name, *user, *workdir, *entrypoint, *hostname, *network, *platform, *pull, *stop_signal, *cidfile, *detach_keys, *log_driver;
+	char *name, *user, *workdir, *entrypoint, *hostname, *network, *platform, *pull, *stop_signal,
+		*cidfile, *detach_keys, *log_driver;
 	struct skf_strv env, env_file, volume, cap_add, cap_drop, label, security_opt, log_opt;
 	int64_t memory, cpus, pids_limit, stop_timeout;
 	/* pull */
@@ -62,13 +85,13 @@ struct skf_cli_opts {
 
 struct skf_cli;
 struct skf_cmd {
-	const char *group;     /* "container", "image", "system" or NULL: the plain verb */
+	const char *group; /* "container", "image", "system" or NULL: the plain verb */
 	const char *name;
 	uint32_t bit;
-	const char *args;      /* of the usage line: "[OPTIONS] IMAGE [COMMAND] [ARG...]" */
+	const char *args; /* of the usage line: "[OPTIONS] IMAGE [COMMAND] [ARG...]" */
 	const char *about;
 	unsigned min_args, max_args; /* ~0u: any number */
-	bool stop_at_arg;      /* what follows the first argument is the workload's */
+	bool stop_at_arg;            /* what follows the first argument is the workload's */
 	bool hidden;
 	int (*fn)(struct skf_cli *c); /* returns the exit status */
 };
@@ -83,15 +106,16 @@ struct skf_cli {
 	struct skf_strv args;
 	struct skf_arena a;
 	struct skf_log log;
-	struct skf_engine *g;  /* NULL until skf_cli_engine */
+	struct skf_engine *g; /* NULL until skf_cli_engine */
 	struct skf_err e;
 };
 
 /* --- parse.c --- */
-/* Options of argv[0..n) for the commands in `bit` into o; what is not an option goes to args (with stop_at_arg everything from the first
- * argument on). *ret_used: words consumed (for global options the command's name is the first left). INVALID with docker's words, UNSUPPORTED. */
-int skf_cli_parse(uint32_t bit, bool stop_at_arg, int n, char **argv, struct skf_arena *a, struct skf_cli_opts *o, struct skf_strv *args,
-                  int *ret_used, struct skf_err *e);
+/* Options of argv[0..n) for the commands in `bit` into o; what is not an option goes to args (with
+ * stop_at_arg everything from the first argument on). *ret_used: words consumed (for global options the
+ * command's name is the first left). INVALID with docker's words, UNSUPPORTED. */
+int skf_cli_parse(uint32_t bit, bool stop_at_arg, int n, char **argv, struct skf_arena *a,
+		  struct skf_cli_opts *o, struct skf_strv *args, int *ret_used, struct skf_err *e);
 void skf_cli_opts_init(struct skf_cli_opts *o);
 /* "1.5" -> 1500000000. 0 or -EINVAL. */
 int skf_cli_parse_cpus(const char *s, int64_t *ret);
@@ -104,10 +128,11 @@ void skf_cli_list(void);
 void skf_cli_cmd_name(const struct skf_cmd *cmd, char out[64]);
 
 /* --- human.c --- */
-void skf_human_duration(int64_t ns, char *out, size_t size);        /* "About a minute" */
+void skf_human_duration(int64_t ns, char *out, size_t size); /* "About a minute" */
 void skf_human_ago(int64_t then_ns, int64_t now_ns, char *out, size_t size);
-void skf_human_size(uint64_t bytes, char *out, size_t size);        /* "142MB", three digits */
-/* "10m", "2h30m", "2026-11-23T02:17:15Z", "2026-11-23", "1764000000.5" -> Unix ns; now_ns for durations. 0 or -EINVAL. */
+void skf_human_size(uint64_t bytes, char *out, size_t size); /* "142MB", three digits */
+/* "10m", "2h30m", "2026-11-23T02:17:15Z", "2026-11-23", "1764000000.5" -> Unix ns; now_ns for durations. 0
+ * or -EINVAL. */
 int skf_human_parse_time(const char *s, int64_t now_ns, int64_t *ret);
 
 /* --- table.c: columns padded as docker's --- */
@@ -116,7 +141,10 @@ struct skf_table {
 	size_t n, cap;
 	unsigned cols;
 };
-#define SKF_TABLE(columns) { .cols = (columns) }
+#define SKF_TABLE(columns)                                                                                  \
+	{                                                                                                   \
+		.cols = (columns)                                                                           \
+	}
 void skf_table_add(struct skf_table *t, const char *cell); /* cell after cell, row after row */
 void skf_table_print(const struct skf_table *t);
 void skf_table_done(struct skf_table *t);
@@ -134,8 +162,8 @@ struct skf_cli_progress {
 	struct skf_progress p;
 	FILE *out;
 	bool tty, quiet;
-	size_t n_lines;        /* drawn so far */
-	int *phase;            /* last phase told per layer, for plain output */
+	size_t n_lines; /* drawn so far */
+	int *phase;     /* last phase told per layer, for plain output */
 	size_t n;
 };
 void skf_cli_progress_init(struct skf_cli_progress *x, FILE *out, bool quiet);
@@ -146,8 +174,9 @@ struct skf_pump {
 	struct skf_engine *g;
 	struct skf_run_handle *h;
 	bool tty, interactive, sig_proxy;
-	const char *detach_keys;   /* NULL: ctrl-p,ctrl-q */
-	int in, out, err;          /* our ends: stdin of the workload (written), its output (read); -EBADF absent; consumed */
+	const char *detach_keys; /* NULL: ctrl-p,ctrl-q */
+	int in, out, err; /* our ends: stdin of the workload (written), its output (read); -EBADF absent;
+			     consumed */
 };
 enum skf_pump_end { SKF_PUMP_EXITED, SKF_PUMP_DETACHED };
 /* Pipes for a workload's stdio: the ends for the engine in stdio[], ours in p. */

@@ -1,5 +1,5 @@
-/* cli/cmd_containers.c -- ps, logs, stop, kill, rm, wait, inspect: each argument is done by itself, an error of one does not keep the others from
- * being done, and the status is 1 when there was any. */
+/* cli/cmd_containers.c -- ps, logs, stop, kill, rm, wait, inspect: each argument is done by itself, an error
+ * of one does not keep the others from being done, and the status is 1 when there was any. */
 #include "cli/cli_int.h"
 #include "base/proc.h"
 #include <stdlib.h>
@@ -44,7 +44,28 @@ static void status_text(const struct skf_ps_row *r, int64_t now, char *out, size
 	}
 }
 
-/* At most COMMAND_MAX characters, the last one an ellipsis when cut, in quotes. */
+/* Quoted as docker does: quotes and backslashes escaped, control characters by their escapes. */
+static void quote(const char *p, size_t n, const char *tail, char *out, size_t size)
+{
+	static const char from[] = "\"\\\a\b\f\n\r\t\v", to[] = "\"\\abfnrtv";
+	size_t len = 0;
+
+	out[len++] = '"';
+	for (size_t i = 0; i < n && len + 8 < size; i++) {
+		unsigned char c = (unsigned char)p[i];
+		const char *at = strchr(from, c);
+
+		if (at)
+			len += (size_t)snprintf(out + len, size - len, "\\%c", to[at - from]);
+		else if (c < 0x20 || c == 0x7f)
+			len += (size_t)snprintf(out + len, size - len, "\\x%02x", c);
+		else
+			out[len++] = (char)c;
+	}
+	snprintf(out + len, size - len, "%s\"", tail);
+}
+
+/* At most COMMAND_MAX characters, the last one an ellipsis when cut. */
 static void command_text(const char *command, bool whole, char *out, size_t size)
 {
 	size_t chars = 0, cut = 0;
@@ -57,14 +78,14 @@ static void command_text(const char *command, bool whole, char *out, size_t size
 			cut = (size_t)(p - command);
 	}
 	if (whole || chars <= COMMAND_MAX)
-		snprintf(out, size, "\"%s\"", command);
+		quote(command, strlen(command), "", out, size);
 	else
-		snprintf(out, size, "\"%.*s…\"", (int)cut, command);
+		quote(command, cut, "…", out, size);
 }
 
 static int check_filters(struct skf_cli *c)
 {
-	static const char *const known[] = { "name=", "id=", "status=", "ancestor=" };
+	static const char *const known[] = {"name=", "id=", "status=", "ancestor="};
 
 	for (size_t i = 0; i < c->o.filter.n; i++) {
 		bool ok = false;
@@ -72,7 +93,10 @@ static int check_filters(struct skf_cli *c)
 		for (size_t k = 0; k < SKF_ARRAY_LEN(known); k++)
 			ok |= skf_startswith(c->o.filter.v[i], known[k]);
 		if (!ok)
-			return skf_fail(&c->e, SKF_EINVALID, "invalid filter '%s': this version has name=, id=, status= and ancestor=", c->o.filter.v[i]);
+			return skf_fail(
+				&c->e, SKF_EINVALID,
+				"invalid filter '%s': this version has name=, id=, status= and ancestor=",
+				c->o.filter.v[i]);
 	}
 	return 0;
 }
@@ -91,7 +115,8 @@ static bool one_matches(const struct skf_ps_row *r, const char *f)
 	if (skf_startswith(f, "id="))
 		return skf_startswith(r->id, f + 3);
 	if (skf_startswith(f, "status="))
-		return skf_streq(r->state, f + 7) || (skf_streq(f + 7, "dead") && skf_streq(r->state, "stopping-failed"));
+		return skf_streq(r->state, f + 7) ||
+		       (skf_streq(f + 7, "dead") && skf_streq(r->state, "stopping-failed"));
 	return ancestor_matches(r->image, f + 9);
 }
 
@@ -113,7 +138,7 @@ static bool row_matches(const struct skf_cli *c, const struct skf_ps_row *r)
 
 static void ps_row(const struct skf_cli *c, struct skf_table *t, const struct skf_ps_row *r, int64_t now)
 {
-	char id[SKF_ID_LEN + 1], command[600], created[80], status[128];
+	char id[SKF_ID_LEN + 1], command[1200], created[80], status[128];
 
 	snprintf(id, sizeof(id), "%.*s", c->o.no_trunc ? SKF_ID_LEN : SHORT_ID, r->id);
 	if (c->o.quiet) {
@@ -134,7 +159,8 @@ static void ps_row(const struct skf_cli *c, struct skf_table *t, const struct sk
 
 int skf_cmd_ps(struct skf_cli *c)
 {
-	static const char *const head[] = { "CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES" };
+	static const char *const head[] = {"CONTAINER ID", "IMAGE", "COMMAND", "CREATED",
+					   "STATUS",       "PORTS", "NAMES"};
 	SKF_AUTO(skf_table_done) struct skf_table t = SKF_TABLE(SKF_ARRAY_LEN(head));
 	bool by_status = false;
 	const struct skf_ps_row *v;
@@ -145,7 +171,8 @@ int skf_cmd_ps(struct skf_cli *c)
 		c->o.last = 1;
 	for (size_t i = 0; i < c->o.filter.n; i++)
 		by_status |= skf_startswith(c->o.filter.v[i], "status=");
-	if (check_filters(c) < 0 || skf_cli_engine(c) < 0 || skf_engine_ps(c->g, c->o.all || by_status || c->o.last >= 0, &c->a, &rows, &c->e) < 0)
+	if (check_filters(c) < 0 || skf_cli_engine(c) < 0 ||
+	    skf_engine_ps(c->g, c->o.all || by_status || c->o.last >= 0, &c->a, &rows, &c->e) < 0)
 		return skf_cli_fail(c, 1);
 	v = rows.v;
 	left = c->o.last >= 0 ? c->o.last : INT64_MAX;
@@ -189,12 +216,19 @@ int skf_cmd_logs(struct skf_cli *c)
 	q.tail = -1;
 	q.line = print_line;
 	q.arg = c;
-	if (c->o.tail && !skf_streq(c->o.tail, "all") && (skf_parse_i64(c->o.tail, &q.tail) < 0 || q.tail < -1))
+	if (c->o.tail && !skf_streq(c->o.tail, "all") &&
+	    (skf_parse_i64(c->o.tail, &q.tail) < 0 || q.tail < -1))
 		skf_fail(&c->e, SKF_EINVALID, "invalid --tail '%s': expected a number or all", c->o.tail);
 	else if (c->o.since && skf_human_parse_time(c->o.since, now, &q.since_ns) < 0)
-		skf_fail(&c->e, SKF_EINVALID, "invalid --since '%s': expected a time like 2026-11-23T02:17:15Z or a duration like 10m", c->o.since);
+		skf_fail(&c->e, SKF_EINVALID,
+			 "invalid --since '%s': expected a time like 2026-11-23T02:17:15Z or a duration "
+			 "like 10m",
+			 c->o.since);
 	else if (c->o.until && skf_human_parse_time(c->o.until, now, &q.until_ns) < 0)
-		skf_fail(&c->e, SKF_EINVALID, "invalid --until '%s': expected a time like 2026-11-23T02:17:15Z or a duration like 10m", c->o.until);
+		skf_fail(&c->e, SKF_EINVALID,
+			 "invalid --until '%s': expected a time like 2026-11-23T02:17:15Z or a duration "
+			 "like 10m",
+			 c->o.until);
 	else if (skf_cli_engine(c) == 0 && skf_engine_logs(c->g, &q, &c->e) == 0)
 		return 0;
 	return skf_cli_fail(c, 1);
@@ -276,12 +310,14 @@ int skf_cmd_wait(struct skf_cli *c)
 
 /* --- inspect --- */
 
-/* The document of one object into b; what it may be is said by --type, else containers come first, as in docker. */
+/* The document of one object into b; what it may be is said by --type, else containers come first, as in
+ * docker. */
 static int inspect_one(struct skf_cli *c, const char *name, struct skf_buf *b)
 {
-	struct skf_jw w = { .b = b, .indent = 4 };
+	struct skf_jw w = {.b = b, .indent = 4};
 	const char *type = c->o.type ? c->o.type : "";
-	bool only_container = skf_streq(type, "container") || (c->cmd->group && skf_streq(c->cmd->group, "container"));
+	bool only_container =
+		skf_streq(type, "container") || (c->cmd->group && skf_streq(c->cmd->group, "container"));
 
 	if (!skf_streq(type, "image")) {
 		if (skf_engine_inspect(c->g, name, &w, &c->e) == 0)
@@ -290,7 +326,7 @@ static int inspect_one(struct skf_cli *c, const char *name, struct skf_buf *b)
 			return -1;
 		skf_err_clear(&c->e);
 		skf_buf_clear(b);
-		w = (struct skf_jw){ .b = b, .indent = 4 };
+		w = (struct skf_jw){.b = b, .indent = 4};
 	}
 	if (skf_engine_image_inspect(c->g, name, &w, &c->e) == 0)
 		return 0;
@@ -351,7 +387,7 @@ int skf_cmd_inspect(struct skf_cli *c)
 
 static int inspect_image(struct skf_cli *c, const char *name, struct skf_buf *b)
 {
-	struct skf_jw w = { .b = b, .indent = 4 };
+	struct skf_jw w = {.b = b, .indent = 4};
 
 	return skf_engine_image_inspect(c->g, name, &w, &c->e);
 }

@@ -41,14 +41,16 @@ int skf_cmd_pull(struct skf_cli *c)
 		char name[SKF_MAX_REF_BYTES + 1];
 
 		skf_ref_familiar_name(&ret.ref, name);
-		printf("Digest: %s\nStatus: %s for %s%s%s\n", ret.top.s, ret.up_to_date ? "Image is up to date" : "Downloaded newer image", name,
+		printf("Digest: %s\nStatus: %s for %s%s%s\n", ret.top.s,
+		       ret.up_to_date ? "Image is up to date" : "Downloaded newer image", name,
 		       ret.ref.tag[0] ? ":" : "@", ret.ref.tag[0] ? ret.ref.tag : ret.ref.digest.s);
 	}
 	printf("%s\n", full);
 	return 0;
 }
 
-static void image_row(const struct skf_cli *c, struct skf_table *t, const struct skf_image_row *r, int64_t now)
+static void image_row(const struct skf_cli *c, struct skf_table *t, const struct skf_image_row *r,
+		      int64_t now)
 {
 	const char *hex = strchr(r->id, ':');
 	char id[SKF_DIGEST_MAX], created[80], size[32];
@@ -74,13 +76,14 @@ static void image_row(const struct skf_cli *c, struct skf_table *t, const struct
 
 int skf_cmd_images(struct skf_cli *c)
 {
-	static const char *const head[] = { "REPOSITORY", "TAG", "DIGEST", "IMAGE ID", "CREATED", "SIZE" };
+	static const char *const head[] = {"REPOSITORY", "TAG", "DIGEST", "IMAGE ID", "CREATED", "SIZE"};
 	SKF_AUTO(skf_table_done) struct skf_table t = SKF_TABLE(c->o.digests ? 6 : 5);
 	const struct skf_image_row *v;
 	struct skf_jarr rows;
 	int64_t now = skf_now_ns();
 
-	if (skf_cli_engine(c) < 0 || skf_engine_images(c->g, c->args.n ? c->args.v[0] : NULL, &c->a, &rows, &c->e) < 0)
+	if (skf_cli_engine(c) < 0 ||
+	    skf_engine_images(c->g, c->args.n ? c->args.v[0] : NULL, &c->a, &rows, &c->e) < 0)
 		return skf_cli_fail(c, 1);
 	v = rows.v;
 	for (size_t i = 0; !c->o.quiet && i < SKF_ARRAY_LEN(head); i++)
@@ -100,7 +103,7 @@ int skf_cmd_rmi(struct skf_cli *c)
 		return skf_cli_fail(c, 1);
 	for (size_t i = 0; i < c->args.n; i++) {
 		struct skf_rmi_req q = SKF_REQ(struct skf_rmi_req);
-		struct skf_strv untagged = { 0 }, deleted = { 0 };
+		struct skf_strv untagged = {0}, deleted = {0};
 		int r;
 
 		q.name = c->args.v[i];

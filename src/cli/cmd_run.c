@@ -24,7 +24,8 @@ const char *skf_cli_docker_config(struct skf_cli *c)
 static int add_env(struct skf_cli *c, struct skf_strv *v, const char *word, struct skf_err *e)
 {
 	const char *value = strchr(word, '=') ? NULL : getenv(word);
-	const char *full = value ? skf_arena_fmt(&c->a, "%s=%s", word, value) : word; /* unknown here: the engine takes it away */
+	const char *full = value ? skf_arena_fmt(&c->a, "%s=%s", word, value)
+				 : word; /* unknown here: the engine takes it away */
 
 	if (word[0] == '=' || !*word)
 		return skf_fail(e, SKF_EINVALID, "invalid environment variable: %s", word);
@@ -52,7 +53,8 @@ static int read_env_file(struct skf_cli *c, const char *path, struct skf_strv *v
 			if (!word)
 				return skf_fail(e, SKF_ENOMEM, "memory for the environment");
 			if (strcspn(word, " \t") < strcspn(word, "="))
-				return skf_fail(e, SKF_EINVALID, "'%s' line %u: the variable's name has a space", path, line);
+				return skf_fail(e, SKF_EINVALID,
+						"'%s' line %u: the variable's name has a space", path, line);
 			if (add_env(c, v, word, e) < 0)
 				return skf_ctx(e, "'%s' line %u", path, line);
 		}
@@ -93,7 +95,8 @@ static int set_security(struct skf_cli *c, struct skf_create_req *q)
 	for (size_t i = 0; i < c->o.security_opt.n; i++) {
 		const char *s = c->o.security_opt.v[i];
 
-		if (skf_streq(s, "no-new-privileges") || skf_streq(s, "no-new-privileges:true") || skf_streq(s, "no-new-privileges=true"))
+		if (skf_streq(s, "no-new-privileges") || skf_streq(s, "no-new-privileges:true") ||
+		    skf_streq(s, "no-new-privileges=true"))
 			q->no_new_privs = true;
 		else if (skf_streq(s, "no-new-privileges:false") || skf_streq(s, "no-new-privileges=false"))
 			q->no_new_privs = false;
@@ -101,7 +104,9 @@ static int set_security(struct skf_cli *c, struct skf_create_req *q)
 			q->seccomp_unconfined = true;
 		else
 			return skf_fail(&c->e, SKF_EUNSUPPORTED,
-			                "--security-opt %s is not supported by this version: it has no-new-privileges and seccomp=unconfined", s);
+					"--security-opt %s is not supported by this version: it has "
+					"no-new-privileges and seccomp=unconfined",
+					s);
 	}
 	return 0;
 }
@@ -111,16 +116,21 @@ static int set_log(struct skf_cli *c, struct skf_create_req *q)
 	int64_t n;
 
 	if (c->o.log_driver && !skf_streq(c->o.log_driver, "json-file"))
-		return skf_fail(&c->e, SKF_EUNSUPPORTED, "--log-driver %s is not supported by this version: it has json-file", c->o.log_driver);
+		return skf_fail(&c->e, SKF_EUNSUPPORTED,
+				"--log-driver %s is not supported by this version: it has json-file",
+				c->o.log_driver);
 	for (size_t i = 0; i < c->o.log_opt.n; i++) {
 		const char *s = c->o.log_opt.v[i];
 
 		if (skf_startswith(s, "max-size=") && skf_parse_size(s + 9, &n) == 0 && n > 0)
 			q->log_max_size = (uint64_t)n;
-		else if (skf_startswith(s, "max-file=") && skf_parse_u32(s + 9, &q->log_max_file) == 0 && q->log_max_file > 0)
+		else if (skf_startswith(s, "max-file=") && skf_parse_u32(s + 9, &q->log_max_file) == 0 &&
+			 q->log_max_file > 0)
 			continue;
 		else
-			return skf_fail(&c->e, SKF_EINVALID, "invalid --log-opt '%s': expected max-size=BYTES or max-file=NUMBER", s);
+			return skf_fail(&c->e, SKF_EINVALID,
+					"invalid --log-opt '%s': expected max-size=BYTES or max-file=NUMBER",
+					s);
 	}
 	return 0;
 }
@@ -136,7 +146,9 @@ static int set_pull(struct skf_cli *c, struct skf_create_req *q)
 	else if (skf_streq(p, "never"))
 		q->pull = SKF_PULL_NEVER;
 	else
-		return skf_fail(&c->e, SKF_EINVALID, "invalid pull option: '%s': must be one of \"always\", \"missing\" or \"never\"", p);
+		return skf_fail(
+			&c->e, SKF_EINVALID,
+			"invalid pull option: '%s': must be one of \"always\", \"missing\" or \"never\"", p);
 	q->docker_config = q->pull == SKF_PULL_NEVER ? NULL : skf_cli_docker_config(c);
 	q->plain_http = c->o.plain_http;
 	return 0;
@@ -149,7 +161,7 @@ static int set_words(struct skf_cli *c, struct skf_create_req *q)
 	if (o->stop_timeout < -1 || o->stop_timeout > INT32_MAX)
 		return skf_fail(&c->e, SKF_EINVALID, "invalid --stop-timeout: expected a number of seconds");
 	q->image = c->args.v[0];
-	q->command = (struct skf_strv){ c->args.v + 1, c->args.n - 1 };
+	q->command = (struct skf_strv){c->args.v + 1, c->args.n - 1};
 	q->name = o->name;
 	q->hostname = o->hostname;
 	q->user = o->user;
@@ -183,18 +195,22 @@ static int set_words(struct skf_cli *c, struct skf_create_req *q)
 static int check_tty(struct skf_cli *c)
 {
 	if (c->o.tty && c->o.interactive && !c->o.detach && isatty(STDIN_FILENO) != 1)
-		return skf_fail(&c->e, SKF_EINVALID, "the input device is not a TTY; leave out -t, or give a terminal on standard input");
+		return skf_fail(
+			&c->e, SKF_EINVALID,
+			"the input device is not a TTY; leave out -t, or give a terminal on standard input");
 	return 0;
 }
 
 static int make_request(struct skf_cli *c, struct skf_create_req *q)
 {
-	if (check_tty(c) < 0 || set_words(c, q) < 0 || set_volumes(c, q) < 0 || set_security(c, q) < 0 || set_log(c, q) < 0 ||
-	    set_pull(c, q) < 0 || skf_cli_env(c, &q->env, &c->e) < 0)
+	if (check_tty(c) < 0 || set_words(c, q) < 0 || set_volumes(c, q) < 0 || set_security(c, q) < 0 ||
+	    set_log(c, q) < 0 || set_pull(c, q) < 0 || skf_cli_env(c, &q->env, &c->e) < 0)
 		return -1;
 	if (c->o.cidfile && access(c->o.cidfile, F_OK) == 0)
-		return skf_fail(&c->e, SKF_ECONFLICT, "container ID file found, make sure the other container isn't running or delete %s",
-		                c->o.cidfile);
+		return skf_fail(
+			&c->e, SKF_ECONFLICT,
+			"container ID file found, make sure the other container isn't running or delete %s",
+			c->o.cidfile);
 	return 0;
 }
 
@@ -207,14 +223,17 @@ static int write_cidfile(struct skf_cli *c, const char *id)
 		return 0;
 	fd = skf_openat(AT_FDCWD, c->o.cidfile, O_WRONLY | O_CREAT | O_EXCL, 0666);
 	r = fd < 0 ? fd : skf_write_full(fd, id, strlen(id));
-	return r < 0 ? skf_fail_sys(&c->e, r, "write the container's id to '%s'; the container runs", c->o.cidfile) : 0;
+	return r < 0 ? skf_fail_sys(&c->e, r, "write the container's id to '%s'; the container runs",
+				    c->o.cidfile)
+		     : 0;
 }
 
 /* What the workload's end means for our status. */
 static int exit_status(struct skf_cli *c, const struct skf_run_handle *h, const struct skf_exit *x)
 {
 	if (x->lost) {
-		skf_fail(&c->e, SKF_EUNAVAILABLE, "the monitor of container %.12s is gone; its process was killed", h->id);
+		skf_fail(&c->e, SKF_EUNAVAILABLE,
+			 "the monitor of container %.12s is gone; its process was killed", h->id);
 		skf_cli_error(&c->e);
 	}
 	return (int)(x->code & 0xff);
@@ -245,9 +264,16 @@ static int foreground(struct skf_cli *c, struct skf_pump *p, bool is_run)
 int skf_cmd_run(struct skf_cli *c)
 {
 	struct skf_create_req q = SKF_REQ(struct skf_create_req);
-	struct skf_run_handle h = { .sock = -EBADF };
-	SKF_AUTO(skf_pump_done) struct skf_pump p = { .h = &h, .tty = c->o.tty, .interactive = c->o.interactive, .sig_proxy = c->o.sig_proxy,
-		                                      .detach_keys = c->o.detach_keys, .in = -EBADF, .out = -EBADF, .err = -EBADF };
+	struct skf_run_handle h = {.sock = -EBADF};
+	SKF_AUTO(skf_pump_done)
+	struct skf_pump p = {.h = &h,
+			     .tty = c->o.tty,
+			     .interactive = c->o.interactive,
+			     .sig_proxy = c->o.sig_proxy,
+			     .detach_keys = c->o.detach_keys,
+			     .in = -EBADF,
+			     .out = -EBADF,
+			     .err = -EBADF};
 	struct skf_cli_progress progress;
 	int r;
 
@@ -276,12 +302,19 @@ int skf_cmd_run(struct skf_cli *c)
 int skf_cmd_exec(struct skf_cli *c)
 {
 	struct skf_exec_req q = SKF_REQ(struct skf_exec_req);
-	struct skf_run_handle h = { .sock = -EBADF };
-	SKF_AUTO(skf_pump_done) struct skf_pump p = { .h = &h, .tty = c->o.tty, .interactive = c->o.interactive, .sig_proxy = true,
-		                                      .detach_keys = c->o.detach_keys, .in = -EBADF, .out = -EBADF, .err = -EBADF };
+	struct skf_run_handle h = {.sock = -EBADF};
+	SKF_AUTO(skf_pump_done)
+	struct skf_pump p = {.h = &h,
+			     .tty = c->o.tty,
+			     .interactive = c->o.interactive,
+			     .sig_proxy = true,
+			     .detach_keys = c->o.detach_keys,
+			     .in = -EBADF,
+			     .out = -EBADF,
+			     .err = -EBADF};
 
 	q.container = c->args.v[0];
-	q.command = (struct skf_strv){ c->args.v + 1, c->args.n - 1 };
+	q.command = (struct skf_strv){c->args.v + 1, c->args.n - 1};
 	q.user = c->o.user;
 	q.workdir = c->o.workdir;
 	q.tty = c->o.tty;

@@ -1,4 +1,5 @@
-/* cli/cmd_system.c -- version, info, system check, system reap, and the hidden list for completion and tests. */
+/* cli/cmd_system.c -- version, info, system check, system reap, and the hidden list for completion and
+ * tests. */
 #include "cli/cli_int.h"
 #include <stdio.h>
 #include <sys/utsname.h>
@@ -6,7 +7,7 @@
 
 int skf_cmd_version(struct skf_cli *c)
 {
-	struct utsname u = { 0 };
+	struct utsname u = {0};
 
 	(void)c;
 	if (uname(&u) < 0)
@@ -28,7 +29,7 @@ static size_t count_state(const struct skf_jarr *rows, const char *state)
 int skf_cmd_info(struct skf_cli *c)
 {
 	struct skf_jarr rows, images;
-	struct utsname u = { 0 };
+	struct utsname u = {0};
 	size_t running, paused;
 	const char *root, *run_root;
 
@@ -40,11 +41,14 @@ int skf_cmd_info(struct skf_cli *c)
 	running = count_state(&rows, "running");
 	paused = count_state(&rows, "paused");
 	skf_engine_roots(c->g, &root, &run_root);
-	printf("Containers: %zu\n Running: %zu\n Paused: %zu\n Stopped: %zu\nImages: %zu\n", rows.n, running, paused, rows.n - running - paused, images.n);
-	printf("Server Version: %s\nStorage Driver: overlay\nLogging Driver: json-file\nCgroup Driver: cgroupfs\nCgroup Version: %d\n", SKF_VERSION,
-	       access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0 ? 2 : 1);
-	printf("Network: none, host\nKernel Version: %s\nArchitecture: %s\nCPUs: %ld\nRoot Dir: %s\nRun Dir: %s\n", u.release, u.machine,
-	       sysconf(_SC_NPROCESSORS_ONLN), root, run_root);
+	printf("Containers: %zu\n Running: %zu\n Paused: %zu\n Stopped: %zu\nImages: %zu\n", rows.n, running,
+	       paused, rows.n - running - paused, images.n);
+	printf("Server Version: %s\nStorage Driver: overlay\nLogging Driver: json-file\nCgroup Driver: "
+	       "cgroupfs\nCgroup Version: %d\n",
+	       SKF_VERSION, access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0 ? 2 : 1);
+	printf("Network: none, host\nKernel Version: %s\nArchitecture: %s\nCPUs: %ld\nRoot Dir: %s\nRun "
+	       "Dir: %s\n",
+	       u.release, u.machine, sysconf(_SC_NPROCESSORS_ONLN), root, run_root);
 	return 0;
 }
 
@@ -58,8 +62,10 @@ int skf_cmd_check(struct skf_cli *c)
 		return skf_cli_fail(c, 1);
 	v = rows.v;
 	for (size_t i = 0; i < rows.n; i++) {
-		printf("%s %s: %s%s%s\n", v[i].kind, v[i].object, v[i].problem, v[i].done[0] ? "; " : "", v[i].done);
-		left += !v[i].done[0] || skf_startswith(v[i].done, "repair failed") || skf_startswith(v[i].done, "kept");
+		printf("%s %s: %s%s%s\n", v[i].kind, v[i].object, v[i].problem, v[i].done[0] ? "; " : "",
+		       v[i].done);
+		left += !v[i].done[0] || skf_startswith(v[i].done, "repair failed") ||
+			skf_startswith(v[i].done, "kept");
 	}
 	if (rows.n == 0)
 		printf("Everything is in order.\n");

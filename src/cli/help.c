@@ -16,7 +16,8 @@ static void print_option(const struct skf_opt *o)
 
 	if (o->chr)
 		snprintf(brief, sizeof(brief), "-%c, ", o->chr);
-	snprintf(left, sizeof(left), "  %s--%s%s%s", brief, o->name, o->value ? " " : "", o->value ? o->value : "");
+	snprintf(left, sizeof(left), "  %s--%s%s%s", brief, o->name, o->value ? " " : "",
+		 o->value ? o->value : "");
 	if (strlen(left) >= OPTION_COLUMN)
 		printf("%s\n%*s%s\n", left, OPTION_COLUMN, "", o->help);
 	else
@@ -36,8 +37,8 @@ static void print_commands(const char *title, const char *group)
 	printf("\n%s:\n", title);
 	for (size_t i = 0; i < skf_n_cmds; i++)
 		if (!skf_cmds[i].hidden && skf_streq(skf_cmds[i].group, group))
-			printf("  %s%s%-*s%s\n", group ? group : "", group ? " " : "", group ? 20 - (int)strlen(group) : 21, skf_cmds[i].name,
-			       skf_cmds[i].about);
+			printf("  %s%s%-*s%s\n", group ? group : "", group ? " " : "",
+			       group ? 20 - (int)strlen(group) : 21, skf_cmds[i].name, skf_cmds[i].about);
 }
 
 void skf_cli_help(const struct skf_cmd *cmd)
@@ -68,7 +69,10 @@ void skf_cli_list(void)
 		printf("command\t%s\t%s\n", name, skf_cmds[i].hidden ? "hidden" : skf_cmds[i].about);
 		for (size_t k = 0; k < skf_n_opts; k++)
 			if (skf_opts[k].cmds & skf_cmds[i].bit)
-				printf("option\t%s\t--%s\t%c\t%s\t%s\n", name, skf_opts[k].name, skf_opts[k].chr ? skf_opts[k].chr : '-',
-				       skf_opts[k].value ? skf_opts[k].value : "", skf_opts[k].kind == SKF_OPT_UNSUPPORTED ? "unsupported" : "supported");
+				printf("option\t%s\t--%s\t%c\t%s\t%s\n", name, skf_opts[k].name,
+				       skf_opts[k].chr ? skf_opts[k].chr : '-',
+				       skf_opts[k].value ? skf_opts[k].value : "",
+				       skf_opts[k].kind == SKF_OPT_UNSUPPORTED ? "unsupported"
+									       : "supported");
 	}
 }

@@ -11,8 +11,11 @@ struct step {
 	const char *word;
 };
 static const struct step steps[] = {
-	{ 48, 1, "hours" }, { 24 * 7 * 2, 24, "days" }, { 24 * 30 * 2, 24 * 7, "weeks" }, { 24 * 365 * 2, 24 * 30, "months" },
-	{ INT64_MAX, 24 * 365, "years" },
+	{48, 1, "hours"},
+	{24 * 7 * 2, 24, "days"},
+	{24 * 30 * 2, 24 * 7, "weeks"},
+	{24 * 365 * 2, 24 * 30, "months"},
+	{INT64_MAX, 24 * 365, "years"},
 };
 
 void skf_human_duration(int64_t ns, char *out, size_t size)
@@ -53,7 +56,7 @@ void skf_human_ago(int64_t then_ns, int64_t now_ns, char *out, size_t size)
 
 void skf_human_size(uint64_t bytes, char *out, size_t size)
 {
-	static const char *const units[] = { "B", "kB", "MB", "GB", "TB", "PB", "EB" };
+	static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
 	double v = (double)bytes;
 	size_t i = 0;
 
@@ -67,7 +70,7 @@ struct unit {
 	int64_t ns;
 };
 static const struct unit units[] = {
-	{ "ms", 1000000 }, { "us", 1000 }, { "ns", 1 }, { "s", NS_S }, { "m", 60 * NS_S }, { "h", 3600 * NS_S },
+	{"ms", 1000000}, {"us", 1000}, {"ns", 1}, {"s", NS_S}, {"m", 60 * NS_S}, {"h", 3600 * NS_S},
 };
 
 /* "1h30m", "10s" */
@@ -124,7 +127,7 @@ static int parse_unix(const char *s, int64_t *ret)
 int skf_human_parse_time(const char *s, int64_t now_ns, int64_t *ret)
 {
 	/* What may be left out of a time, as docker allows: zone, seconds, the time of day. */
-	static const char *const rest[] = { "", "Z", ":00Z", ":00:00Z", "T00:00:00Z" };
+	static const char *const rest[] = {"", "Z", ":00Z", ":00:00Z", "T00:00:00Z"};
 	char full[64];
 	int64_t d;
 
@@ -135,7 +138,8 @@ int skf_human_parse_time(const char *s, int64_t now_ns, int64_t *ret)
 		return 0;
 	}
 	for (size_t i = 0; i < SKF_ARRAY_LEN(rest); i++)
-		if (skf_fmt(full, sizeof(full), "%s%s", s, rest[i]) == 0 && skf_parse_rfc3339(full, ret) == 0)
+		if (skf_fmt(full, sizeof(full), "%s%s", s, rest[i]) == 0 &&
+		    skf_parse_rfc3339(full, ret) == 0)
 			return 0;
 	return -EINVAL;
 }

@@ -1,5 +1,5 @@
-/* cli/main.c -- one command line: global options, the command, its options, its function. The only place that turns an error of the engine into text
- * and a status. */
+/* cli/main.c -- one command line: global options, the command, its options, its function. The only place
+ * that turns an error of the engine into text and a status. */
 #include "cli/cli_int.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 
 int skf_cli_engine(struct skf_cli *c)
 {
-	const struct skf_engine_opts o = { .root = c->o.root, .run_root = c->o.run_root, .log = &c->log };
+	const struct skf_engine_opts o = {.root = c->o.root, .run_root = c->o.run_root, .log = &c->log};
 
 	return c->g ? 0 : skf_engine_open(&o, &c->g, &c->e);
 }
@@ -64,8 +64,10 @@ static int find_command(struct skf_cli *c, int n, char **argv)
 	if ((c->cmd = find(NULL, argv[0])))
 		return 1;
 	if (is_group(argv[0]))
-		skf_fail(&c->e, SKF_EINVALID, n > 1 ? "skiff: 'skiff %s %s' is not a skiff command." : "skiff: 'skiff %s' needs a command.", argv[0],
-		         n > 1 ? argv[1] : "");
+		skf_fail(&c->e, SKF_EINVALID,
+			 n > 1 ? "skiff: 'skiff %s %s' is not a skiff command."
+			       : "skiff: 'skiff %s' needs a command.",
+			 argv[0], n > 1 ? argv[1] : "");
 	else
 		skf_fail(&c->e, SKF_EINVALID, "skiff: '%s' is not a skiff command.", argv[0]);
 	return 0;
@@ -82,9 +84,11 @@ static int check_count(struct skf_cli *c)
 	if (k->min_args == k->max_args && k->min_args == 0)
 		return skf_fail(&c->e, SKF_EINVALID, "\"%s\" accepts no arguments.", name);
 	return skf_fail(&c->e, SKF_EINVALID, "\"%s\" requires %s %u argument%s.", name,
-	                k->min_args == k->max_args ? "exactly" : c->args.n < k->min_args ? "at least" : "at most",
-	                c->args.n < k->min_args ? k->min_args : k->max_args,
-	                (c->args.n < k->min_args ? k->min_args : k->max_args) == 1 ? "" : "s");
+			k->min_args == k->max_args ? "exactly"
+			: c->args.n < k->min_args  ? "at least"
+						   : "at most",
+			c->args.n < k->min_args ? k->min_args : k->max_args,
+			(c->args.n < k->min_args ? k->min_args : k->max_args) == 1 ? "" : "s");
 }
 
 static int run(struct skf_cli *c, int argc, char **argv)
@@ -108,7 +112,8 @@ static int run(struct skf_cli *c, int argc, char **argv)
 	name = find_command(c, argc, argv);
 	if (!name)
 		return usage_error(c);
-	if (skf_cli_parse(c->cmd->bit, c->cmd->stop_at_arg, argc - name, argv + name, &c->a, &c->o, &c->args, NULL, &c->e) < 0)
+	if (skf_cli_parse(c->cmd->bit, c->cmd->stop_at_arg, argc - name, argv + name, &c->a, &c->o, &c->args,
+			  NULL, &c->e) < 0)
 		return usage_error(c);
 	if (c->o.help) {
 		skf_cli_help(c->cmd);
@@ -119,7 +124,8 @@ static int run(struct skf_cli *c, int argc, char **argv)
 
 int skf_cli_main(int argc, char **argv)
 {
-	struct skf_cli c = { .a = SKF_ARENA(SKF_MAX_ARENA_DOC), .log = { .fd = STDERR_FILENO, .max = SKF_LOG_WARN, .prog = "skiff" } };
+	struct skf_cli c = {.a = SKF_ARENA(SKF_MAX_ARENA_DOC),
+			    .log = {.fd = STDERR_FILENO, .max = SKF_LOG_WARN, .prog = "skiff"}};
 	int r;
 
 	skf_cli_opts_init(&c.o);

@@ -1,4 +1,5 @@
-/* cli/parse.c -- the option parser: GNU long and short options over the one table, with the words of docker's errors. Pure. */
+/* cli/parse.c -- the option parser: GNU long and short options over the one table, with the words of
+ * docker's errors. Pure. */
 #include "cli/cli_int.h"
 #include <string.h>
 
@@ -21,7 +22,8 @@ void skf_cli_opts_init(struct skf_cli_opts *o)
 static const struct skf_opt *find_long(uint32_t bit, const char *p, size_t n)
 {
 	for (size_t i = 0; i < skf_n_opts; i++)
-		if (skf_opts[i].cmds & bit && strlen(skf_opts[i].name) == n && !memcmp(skf_opts[i].name, p, n))
+		if (skf_opts[i].cmds & bit && strlen(skf_opts[i].name) == n &&
+		    !memcmp(skf_opts[i].name, p, n))
 			return &skf_opts[i];
 	return NULL;
 }
@@ -57,7 +59,10 @@ int skf_cli_parse_cpus(const char *s, int64_t *ret)
 
 static int bool_value(const char *v, bool *ret)
 {
-	static const char *const yes[] = { "true", "1", "t", "T", "TRUE", "True" }, *const no[] = { "false", "0", "f", "F", "FALSE", "False" };
+	static const char *const yes[] = {"true", "1", "t", "T", "TRUE", "True"}, *const no[] = {
+											  "false", "0",
+											  "f",     "F",
+											  "FALSE", "False"};
 
 	for (size_t i = 0; i < SKF_ARRAY_LEN(yes); i++) {
 		if (skf_streq(v, yes[i]) || skf_streq(v, no[i])) {
@@ -96,16 +101,18 @@ static int store(struct parse *p, const struct skf_opt *opt, const char *v)
 		r = skf_cli_parse_cpus(v, (int64_t *)(void *)at);
 		break;
 	case SKF_OPT_UNSUPPORTED:
-		return skf_fail(p->e, SKF_EUNSUPPORTED, "flag --%s is not supported by this version", opt->name);
+		return skf_fail(p->e, SKF_EUNSUPPORTED, "flag --%s is not supported by this version",
+				opt->name);
 	}
 	if (r == -ENOMEM)
 		return skf_fail(p->e, SKF_ENOMEM, "memory for the options");
 	if (r < 0 && opt->chr)
-		return skf_fail(p->e, SKF_EINVALID, "invalid argument \"%s\" for \"-%c, --%s\" flag: expected %s", v, opt->chr, opt->name,
-		                opt->kind == SKF_OPT_BOOL ? "true or false" : opt->value);
+		return skf_fail(p->e, SKF_EINVALID,
+				"invalid argument \"%s\" for \"-%c, --%s\" flag: expected %s", v, opt->chr,
+				opt->name, opt->kind == SKF_OPT_BOOL ? "true or false" : opt->value);
 	if (r < 0)
-		return skf_fail(p->e, SKF_EINVALID, "invalid argument \"%s\" for \"--%s\" flag: expected %s", v, opt->name,
-		                opt->kind == SKF_OPT_BOOL ? "true or false" : opt->value);
+		return skf_fail(p->e, SKF_EINVALID, "invalid argument \"%s\" for \"--%s\" flag: expected %s",
+				v, opt->name, opt->kind == SKF_OPT_BOOL ? "true or false" : opt->value);
 	return 0;
 }
 
@@ -136,7 +143,8 @@ static int short_options(struct parse *p, int left, char **argv)
 		const struct skf_opt *opt = find_short(p->bit, *s);
 
 		if (!opt)
-			return skf_fail(p->e, SKF_EINVALID, "unknown shorthand flag: '%c' in %s", *s, argv[0]);
+			return skf_fail(p->e, SKF_EINVALID, "unknown shorthand flag: '%c' in %s", *s,
+					argv[0]);
 		if (opt->kind == SKF_OPT_UNSUPPORTED)
 			return store(p, opt, "");
 		if (opt->kind == SKF_OPT_BOOL && s[1] != '=') {
@@ -147,16 +155,17 @@ static int short_options(struct parse *p, int left, char **argv)
 		if (s[1])
 			return store(p, opt, s[1] == '=' ? s + 2 : s + 1) < 0 ? -1 : 1;
 		if (left < 2)
-			return skf_fail(p->e, SKF_EINVALID, "flag needs an argument: '%c' in %s", *s, argv[0]);
+			return skf_fail(p->e, SKF_EINVALID, "flag needs an argument: '%c' in %s", *s,
+					argv[0]);
 		return store(p, opt, argv[1]) < 0 ? -1 : 2;
 	}
 	return 1;
 }
 
-int skf_cli_parse(uint32_t bit, bool stop_at_arg, int n, char **argv, struct skf_arena *a, struct skf_cli_opts *o, struct skf_strv *args,
-                  int *ret_used, struct skf_err *e)
+int skf_cli_parse(uint32_t bit, bool stop_at_arg, int n, char **argv, struct skf_arena *a,
+		  struct skf_cli_opts *o, struct skf_strv *args, int *ret_used, struct skf_err *e)
 {
-	struct parse p = { bit, a, o, e };
+	struct parse p = {bit, a, o, e};
 	bool only_args = false;
 	int i = 0, used;
 
@@ -175,7 +184,8 @@ int skf_cli_parse(uint32_t bit, bool stop_at_arg, int n, char **argv, struct skf
 			i++;
 			continue;
 		}
-		used = argv[i][1] == '-' ? long_option(&p, n - i, argv + i) : short_options(&p, n - i, argv + i);
+		used = argv[i][1] == '-' ? long_option(&p, n - i, argv + i)
+					 : short_options(&p, n - i, argv + i);
 		if (used < 0)
 			return -1;
 		i += used;

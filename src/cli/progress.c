@@ -1,4 +1,5 @@
-/* cli/progress.c -- a pull for people: on a terminal one line per layer with a bar, drawn over again; elsewhere one line per layer when it is done. */
+/* cli/progress.c -- a pull for people: on a terminal one line per layer with a bar, drawn over again;
+ * elsewhere one line per layer when it is done. */
 #include "cli/cli_int.h"
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +60,8 @@ static bool fits(const struct skf_cli_progress *x, size_t n)
 {
 	struct winsize w;
 
-	return ioctl(fileno(x->out), TIOCGWINSZ, &w) == 0 && w.ws_row > n + 1 && w.ws_col >= SHORT_ID + BAR + 40;
+	return ioctl(fileno(x->out), TIOCGWINSZ, &w) == 0 && w.ws_row > n + 1 &&
+	       w.ws_col >= SHORT_ID + BAR + 40;
 }
 
 static void draw_plain(struct skf_cli_progress *x, const struct skf_progress_layer *l, size_t n)
@@ -67,7 +69,8 @@ static void draw_plain(struct skf_cli_progress *x, const struct skf_progress_lay
 	char id[SHORT_ID + 1];
 
 	for (size_t i = 0; i < n; i++) {
-		if (x->phase[i] == l[i].phase || (l[i].phase != SKF_PHASE_DONE && l[i].phase != SKF_PHASE_EXISTS))
+		if (x->phase[i] == l[i].phase ||
+		    (l[i].phase != SKF_PHASE_DONE && l[i].phase != SKF_PHASE_EXISTS))
 			continue;
 		x->phase[i] = l[i].phase;
 		short_id(&l[i].digest, id);
@@ -116,7 +119,7 @@ static void message(void *arg, const char *text)
 void skf_cli_progress_init(struct skf_cli_progress *x, FILE *out, bool quiet)
 {
 	memset(x, 0, sizeof(*x));
-	x->p = (struct skf_progress){ .layers = layers, .message = message, .arg = x };
+	x->p = (struct skf_progress){.layers = layers, .message = message, .arg = x};
 	x->out = out;
 	x->quiet = quiet;
 	x->tty = isatty(fileno(out)) == 1;

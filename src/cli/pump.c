@@ -1,12 +1,14 @@
-/* cli/pump.c -- the foreground of run and exec: one poll loop between our standard streams, the pipes to the monitor, the socket that tells of the end, and
- * signals.
+/* cli/pump.c -- the foreground of run and exec: one poll loop between our standard streams, the pipes to the
+ * monitor, the socket that tells of the end, and signals.
  *
  * Invariants:
- *  1. The terminal is put back on every way out: the loop's only exits lead through restore(), and every signal that would end us comes by signalfd.
- *  2. Input that cannot be delivered yet is kept (one buffer) and nothing more is read: back pressure reaches whoever types.
+ *  1. The terminal is put back on every way out: the loop's only exits lead through restore(), and every
+ * signal that would end us comes by signalfd.
+ *  2. Input that cannot be delivered yet is kept (one buffer) and nothing more is read: back pressure
+ * reaches whoever types.
  *  3. The end of our input closes the pipe (half-close); the workload's output goes on.
- *  4. The exit record comes after all output is in the pipes, so that reading them to their end afterwards loses nothing.
- * Blocks until the workload ends, the user detaches, or our own output cannot be written. */
+ *  4. The exit record comes after all output is in the pipes, so that reading them to their end afterwards
+ * loses nothing. Blocks until the workload ends, the user detaches, or our own output cannot be written. */
 #include "cli/cli_int.h"
 #include <fcntl.h>
 #include <poll.h>
@@ -30,8 +32,8 @@ struct loop {
 	bool raw, masked;
 	struct termios saved;
 	unsigned char keys[MAX_KEYS];
-	size_t n_keys, matched;   /* of the detach sequence */
-	char *in_buf;             /* bytes that wait for the workload */
+	size_t n_keys, matched; /* of the detach sequence */
+	char *in_buf;           /* bytes that wait for the workload */
 	size_t in_off, in_len;
 	bool in_eof, detached;
 	char *out_buf;
@@ -39,7 +41,7 @@ struct loop {
 
 void skf_pump_size(unsigned *rows, unsigned *cols)
 {
-	static const int fds[] = { STDOUT_FILENO, STDIN_FILENO };
+	static const int fds[] = {STDOUT_FILENO, STDIN_FILENO};
 	struct winsize w;
 
 	*rows = *cols = 0;
@@ -63,7 +65,8 @@ int skf_pump_parse_keys(const char *s, unsigned char *out, size_t max)
 
 		if (len == 1) {
 			c = (unsigned char)s[0];
-		} else if (len == 6 && !memcmp(s, "ctrl-", 5) && ((s[5] >= 'a' && s[5] <= 'z') || (s[5] >= '@' && s[5] <= '_'))) {
+		} else if (len == 6 && !memcmp(s, "ctrl-", 5) &&
+			   ((s[5] >= 'a' && s[5] <= 'z') || (s[5] >= '@' && s[5] <= '_'))) {
 			c = (unsigned char)(s[5] & 0x1f);
 		} else {
 			return -EINVAL;
@@ -109,7 +112,7 @@ void skf_pump_done(struct skf_pump *p)
 
 static void forwarded_signals(sigset_t *set, bool proxy, bool resize)
 {
-	static const int plain[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM };
+	static const int plain[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM};
 
 	sigemptyset(set);
 	for (size_t i = 0; proxy && i < SKF_ARRAY_LEN(plain); i++)
@@ -140,7 +143,8 @@ static int set_up(struct loop *l, struct skf_err *e)
 	int n = skf_pump_parse_keys(l->p->detach_keys, l->keys, MAX_KEYS);
 
 	if (n < 0)
-		return skf_fail(e, SKF_EINVALID, "invalid --detach-keys '%s': expected e.g. ctrl-p,ctrl-q", l->p->detach_keys);
+		return skf_fail(e, SKF_EINVALID, "invalid --detach-keys '%s': expected e.g. ctrl-p,ctrl-q",
+				l->p->detach_keys);
 	l->n_keys = l->p->tty && l->p->interactive ? (size_t)n : 0;
 	l->out_buf = malloc(CHUNK);
 	l->in_buf = malloc(CHUNK + MAX_KEYS);
@@ -161,15 +165,18 @@ static int set_up(struct loop *l, struct skf_err *e)
 static void restore(struct loop *l)
 {
 	if (l->raw)
-		(void)tcsetattr(STDIN_FILENO, TCSANOW, &l->saved); /* the terminal may have gone with its window */
+		(void)tcsetattr(STDIN_FILENO, TCSANOW,
+				&l->saved); /* the terminal may have gone with its window */
 	if (l->masked)
-		(void)sigprocmask(SIG_SETMASK, &l->old_mask, NULL); /* cannot fail with a mask that was in force */
+		(void)sigprocmask(SIG_SETMASK, &l->old_mask,
+				  NULL); /* cannot fail with a mask that was in force */
 	skf_closep(&l->sig);
 	free(l->in_buf);
 	free(l->out_buf);
 }
 
-/* Takes the detach sequence out of the n bytes at p; true when it is complete. A beginning that turns out to be something else is given on. */
+/* Takes the detach sequence out of the n bytes at p; true when it is complete. A beginning that turns out to
+ * be something else is given on. */
 static bool filter_keys(struct loop *l, const char *p, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -222,7 +229,8 @@ static void write_in(struct loop *l)
 		skf_closep(&l->p->in);
 }
 
-/* One chunk from a pipe to our own stream; false at its end. Who has closed our output ends the reading, as a pipe would. */
+/* One chunk from a pipe to our own stream; false at its end. Who has closed our output ends the reading, as
+ * a pipe would. */
 static bool copy_out(struct loop *l, int *from, int to)
 {
 	ssize_t n = read(*from, l->out_buf, CHUNK);
@@ -246,7 +254,9 @@ static void take_signal(struct loop *l)
 
 			skf_pump_size(&rows, &cols);
 			if (rows && cols)
-				(void)skf_engine_run_resize(l->p->h, rows, cols, &ignored); /* a monitor that is gone is seen on its socket */
+				(void)skf_engine_run_resize(
+					l->p->h, rows, cols,
+					&ignored); /* a monitor that is gone is seen on its socket */
 			continue;
 		}
 		(void)skf_engine_run_signal(l->p->h, (int)si.ssi_signo, &ignored);
@@ -257,12 +267,13 @@ static void fill(const struct loop *l, struct pollfd f[P_N])
 {
 	bool pending = l->in_off < l->in_len;
 
-	f[P_SOCK] = (struct pollfd){ .fd = l->p->h->sock, .events = POLLIN };
-	f[P_SIG] = (struct pollfd){ .fd = l->sig, .events = POLLIN };
-	f[P_OUT] = (struct pollfd){ .fd = l->p->out, .events = POLLIN };
-	f[P_ERR] = (struct pollfd){ .fd = l->p->err, .events = POLLIN };
-	f[P_STDIN] = (struct pollfd){ .fd = l->p->in >= 0 && !pending && !l->in_eof ? STDIN_FILENO : -1, .events = POLLIN };
-	f[P_IN] = (struct pollfd){ .fd = l->p->in, .events = pending ? POLLOUT : 0 };
+	f[P_SOCK] = (struct pollfd){.fd = l->p->h->sock, .events = POLLIN};
+	f[P_SIG] = (struct pollfd){.fd = l->sig, .events = POLLIN};
+	f[P_OUT] = (struct pollfd){.fd = l->p->out, .events = POLLIN};
+	f[P_ERR] = (struct pollfd){.fd = l->p->err, .events = POLLIN};
+	f[P_STDIN] = (struct pollfd){.fd = l->p->in >= 0 && !pending && !l->in_eof ? STDIN_FILENO : -1,
+				     .events = POLLIN};
+	f[P_IN] = (struct pollfd){.fd = l->p->in, .events = pending ? POLLOUT : 0};
 }
 
 /* 1 ended, 0 go on, -1 */
@@ -300,8 +311,8 @@ static int step(struct loop *l, struct skf_exit *x, struct skf_err *e)
 
 int skf_pump_run(struct skf_pump *p, enum skf_pump_end *ret, struct skf_exit *ret_exit, struct skf_err *e)
 {
-	struct loop l = { .p = p, .sig = -EBADF };
-	struct skf_exit x = { 0 };
+	struct loop l = {.p = p, .sig = -EBADF};
+	struct skf_exit x = {0};
 	int r = set_up(&l, e);
 
 	if (r == 0 && p->tty)

@@ -1,4 +1,5 @@
-/* cli/table.c -- columns for people: each as wide as its widest cell and three spaces, at least ten; the last one unpadded, as docker prints. */
+/* cli/table.c -- columns for people: each as wide as its widest cell and three spaces, at least ten; the
+ * last one unpadded, as docker prints. */
 #include "cli/cli_int.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +8,8 @@
 #define MIN_WIDTH 10
 #define PADDING   3
 
-/* Characters, not bytes; control characters of a hostile name are shown as '?', so that they cannot drive the terminal. */
+/* Characters, not bytes; control characters of a hostile name are shown as '?', so that they cannot drive
+ * the terminal. */
 static size_t width(const char *s)
 {
 	size_t n = 0;
@@ -40,7 +42,7 @@ void skf_table_add(struct skf_table *t, const char *cell)
 
 void skf_table_print(const struct skf_table *t)
 {
-	size_t w[16] = { 0 };
+	size_t w[16] = {0};
 
 	for (size_t i = 0; i < t->n; i++) {
 		size_t c = i % t->cols, n = t->cell[i] ? width(t->cell[i]) + PADDING : 0;

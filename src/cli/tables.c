@@ -1,49 +1,73 @@
 /* cli/tables.c -- commands and options as constant tables. */
 #include "cli/cli_int.h"
 
-#define OPT(cmds_, name_, chr_, value_, kind_, field_, help_) \
-	{ (uint32_t)(cmds_), name_, chr_, value_, SKF_OPT_##kind_, offsetof(struct skf_cli_opts, field_), help_ },
-#define NOOPT(cmds_, name_, chr_) { (uint32_t)(cmds_), name_, chr_, NULL, SKF_OPT_UNSUPPORTED, 0, NULL },
+#define OPT(cmds_, name_, chr_, value_, kind_, field_, help_)                                               \
+	{(uint32_t)(cmds_),                                                                                 \
+	 name_,                                                                                             \
+	 chr_,                                                                                              \
+	 value_,                                                                                            \
+	 SKF_OPT_##kind_,                                                                                   \
+	 offsetof(struct skf_cli_opts, field_),                                                             \
+	 help_},
+#define NOOPT(cmds_, name_, chr_) {(uint32_t)(cmds_), name_, chr_, NULL, SKF_OPT_UNSUPPORTED, 0, NULL},
 const struct skf_opt skf_opts[] = {
 #include "cli/options.def"
 };
 const size_t skf_n_opts = SKF_ARRAY_LEN(skf_opts);
 
-#define ANY (~0u)
-#define RUN_ARGS "[OPTIONS] IMAGE [COMMAND] [ARG...]"
+#define ANY       (~0u)
+#define RUN_ARGS  "[OPTIONS] IMAGE [COMMAND] [ARG...]"
 #define EXEC_ARGS "[OPTIONS] CONTAINER COMMAND [ARG...]"
-#define CTRS "[OPTIONS] CONTAINER [CONTAINER...]"
+#define CTRS      "[OPTIONS] CONTAINER [CONTAINER...]"
 /* Container verbs stand in both forms: `skiff VERB` and `skiff container VERB`. */
-#define BOTH(name, bit, args, about, min, max, stop, fn) \
-	{ NULL, name, bit, args, about, min, max, stop, false, fn }, { "container", name, bit, args, about, min, max, stop, false, fn }
+#define BOTH(name, bit, args, about, min, max, stop, fn)                                                    \
+	{NULL, name, bit, args, about, min, max, stop, false, fn},                                          \
+	{                                                                                                   \
+		"container", name, bit, args, about, min, max, stop, false, fn                              \
+	}
 const struct skf_cmd skf_cmds[] = {
 	BOTH("run", C_RUN, RUN_ARGS, "Make a container of an image and run it", 1, ANY, true, skf_cmd_run),
 	BOTH("exec", C_EXEC, EXEC_ARGS, "Run a command in a running container", 2, ANY, true, skf_cmd_exec),
 	BOTH("ps", C_PS, "[OPTIONS]", "List containers", 0, 0, false, skf_cmd_ps),
-	{ "container", "ls", C_PS, "[OPTIONS]", "List containers", 0, 0, false, false, skf_cmd_ps },
-	{ "container", "list", C_PS, "[OPTIONS]", "List containers", 0, 0, false, true, skf_cmd_ps },
-	BOTH("logs", C_LOGS, "[OPTIONS] CONTAINER", "Show the output of a container", 1, 1, false, skf_cmd_logs),
+	{"container", "ls", C_PS, "[OPTIONS]", "List containers", 0, 0, false, false, skf_cmd_ps},
+	{"container", "list", C_PS, "[OPTIONS]", "List containers", 0, 0, false, true, skf_cmd_ps},
+	BOTH("logs", C_LOGS, "[OPTIONS] CONTAINER", "Show the output of a container", 1, 1, false,
+	     skf_cmd_logs),
 	BOTH("stop", C_STOP, CTRS, "Stop containers", 1, ANY, false, skf_cmd_stop),
 	BOTH("kill", C_KILL, CTRS, "Send a signal to containers", 1, ANY, false, skf_cmd_kill),
 	BOTH("rm", C_RM, CTRS, "Remove containers", 1, ANY, false, skf_cmd_rm),
-	BOTH("wait", C_WAIT, CTRS, "Wait for containers to end and print their exit codes", 1, ANY, false, skf_cmd_wait),
-	{ NULL, "inspect", C_INSPECT, "[OPTIONS] NAME|ID [NAME|ID...]", "Show all about containers or images as JSON", 1, ANY, false, false,
-	  skf_cmd_inspect },
-	{ "container", "inspect", C_INSPECT, "[OPTIONS] CONTAINER [CONTAINER...]", "Show all about containers as JSON", 1, ANY, false, false,
-	  skf_cmd_inspect },
-	{ NULL, "pull", C_PULL, "[OPTIONS] NAME[:TAG|@DIGEST]", "Get an image from a registry", 1, 1, false, false, skf_cmd_pull },
-	{ "image", "pull", C_PULL, "[OPTIONS] NAME[:TAG|@DIGEST]", "Get an image from a registry", 1, 1, false, false, skf_cmd_pull },
-	{ NULL, "images", C_IMAGES, "[OPTIONS] [REPOSITORY[:TAG]]", "List images", 0, 1, false, false, skf_cmd_images },
-	{ "image", "ls", C_IMAGES, "[OPTIONS] [REPOSITORY[:TAG]]", "List images", 0, 1, false, false, skf_cmd_images },
-	{ "image", "list", C_IMAGES, "[OPTIONS] [REPOSITORY[:TAG]]", "List images", 0, 1, false, true, skf_cmd_images },
-	{ "image", "inspect", C_IMGINSPECT, "IMAGE [IMAGE...]", "Show all about images as JSON", 1, ANY, false, false, skf_cmd_image_inspect },
-	{ NULL, "rmi", C_RMI, "[OPTIONS] IMAGE [IMAGE...]", "Remove images", 1, ANY, false, false, skf_cmd_rmi },
-	{ "image", "rm", C_RMI, "[OPTIONS] IMAGE [IMAGE...]", "Remove images", 1, ANY, false, false, skf_cmd_rmi },
-	{ NULL, "version", C_VERSION, "", "Show the version", 0, 0, false, false, skf_cmd_version },
-	{ NULL, "info", C_INFO, "", "Show what is here: containers, images, host", 0, 0, false, false, skf_cmd_info },
-	{ "system", "info", C_INFO, "", "Show what is here: containers, images, host", 0, 0, false, false, skf_cmd_info },
-	{ "system", "check", C_CHECK, "[OPTIONS]", "Look for anything that does not belong there, and repair it", 0, 0, false, false, skf_cmd_check },
-	{ "system", "reap", C_REAP, "ID", "Undo what was made for a container that ended", 1, 1, false, true, skf_cmd_reap },
-	{ NULL, "__complete-list", C_LIST, "", "Print all commands and options", 0, 0, false, true, skf_cmd_list },
+	BOTH("wait", C_WAIT, CTRS, "Wait for containers to end and print their exit codes", 1, ANY, false,
+	     skf_cmd_wait),
+	{NULL, "inspect", C_INSPECT, "[OPTIONS] NAME|ID [NAME|ID...]",
+	 "Show all about containers or images as JSON", 1, ANY, false, false, skf_cmd_inspect},
+	{"container", "inspect", C_INSPECT, "[OPTIONS] CONTAINER [CONTAINER...]",
+	 "Show all about containers as JSON", 1, ANY, false, false, skf_cmd_inspect},
+	{NULL, "pull", C_PULL, "[OPTIONS] NAME[:TAG|@DIGEST]", "Get an image from a registry", 1, 1, false,
+	 false, skf_cmd_pull},
+	{"image", "pull", C_PULL, "[OPTIONS] NAME[:TAG|@DIGEST]", "Get an image from a registry", 1, 1,
+	 false, false, skf_cmd_pull},
+	{NULL, "images", C_IMAGES, "[OPTIONS] [REPOSITORY[:TAG]]", "List images", 0, 1, false, false,
+	 skf_cmd_images},
+	{"image", "ls", C_IMAGES, "[OPTIONS] [REPOSITORY[:TAG]]", "List images", 0, 1, false, false,
+	 skf_cmd_images},
+	{"image", "list", C_IMAGES, "[OPTIONS] [REPOSITORY[:TAG]]", "List images", 0, 1, false, true,
+	 skf_cmd_images},
+	{"image", "inspect", C_IMGINSPECT, "IMAGE [IMAGE...]", "Show all about images as JSON", 1, ANY,
+	 false, false, skf_cmd_image_inspect},
+	{NULL, "rmi", C_RMI, "[OPTIONS] IMAGE [IMAGE...]", "Remove images", 1, ANY, false, false,
+	 skf_cmd_rmi},
+	{"image", "rm", C_RMI, "[OPTIONS] IMAGE [IMAGE...]", "Remove images", 1, ANY, false, false,
+	 skf_cmd_rmi},
+	{NULL, "version", C_VERSION, "", "Show the version", 0, 0, false, false, skf_cmd_version},
+	{NULL, "info", C_INFO, "", "Show what is here: containers, images, host", 0, 0, false, false,
+	 skf_cmd_info},
+	{"system", "info", C_INFO, "", "Show what is here: containers, images, host", 0, 0, false, false,
+	 skf_cmd_info},
+	{"system", "check", C_CHECK, "[OPTIONS]",
+	 "Look for anything that does not belong there, and repair it", 0, 0, false, false, skf_cmd_check},
+	{"system", "reap", C_REAP, "ID", "Undo what was made for a container that ended", 1, 1, false, true,
+	 skf_cmd_reap},
+	{NULL, "__complete-list", C_LIST, "", "Print all commands and options", 0, 0, false, true,
+	 skf_cmd_list},
 };
 const size_t skf_n_cmds = SKF_ARRAY_LEN(skf_cmds);

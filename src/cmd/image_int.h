@@ -16,6 +16,8 @@ struct image_peer {
 };
 /* Sends one record; a peer that has gone is no error (the worker is about to be cancelled). */
 void image_send(const struct image_peer *p, const struct skf_buf *b);
+/* From any thread: every wait and transfer of this process ends with UNAVAILABLE "cancelled". For good: a process serves one request. */
+void image_cancel(const struct image_peer *p);
 
 struct image_pull {
 	const char *root, *reference, *platform, *docker_config, *certs_dir;

@@ -3,7 +3,8 @@
  * Between the two stands a queue of at most QUEUE_BYTES per layer, handed over in whole chunks; a full queue pauses that transfer only, and the worker
  * wakes the receiver when it has made room. A worker begins with the first byte of its layer, and at most UNPACKERS of them work at a time: a layer
  * beyond that is paused before its first byte. Memory is so bounded by UNPACKERS * (QUEUE_BYTES + the unpacker's own), whatever the image.
- * Invariants: 1. workers touch only their own job and the queue; 2. a failure anywhere closes all queues, and the first error is the one reported;
+ * Invariants: 1. workers touch only their own job and the queue; 2. a failure anywhere cancels the whole at once, also transfers whose server is
+ * silent, closes all queues, and the cause is what is reported;
  * 3. locks/ingest-<hex> of every layer that is fetched is held from before its first byte until its seal, taken in ascending order of digest; 4. the
  * same layer in an image twice is fetched once. */
 #include "base/fd.h"
@@ -233,12 +234,13 @@ static void *worker(void *arg)
 		w->err = e;
 		w->q.broken = true;
 		pthread_mutex_unlock(&w->q.m);
+		image_cancel(f->peer);
 	} else {
 		set_phase(w->j, 3);
 	}
 	pthread_mutex_lock(&f->m);
 	f->unpackers--;
-	bool wake = f->starved || r < 0 || r2 < 0; /* a paused transfer must come back to see that its queue is broken */
+	bool wake = f->starved;
 	f->starved = false;
 	pthread_mutex_unlock(&f->m);
 	if (wake)
@@ -386,11 +388,14 @@ static int choose(struct fetch *f, struct image_layer_job *j, size_t n, struct w
 		if (j[i].present || twice)
 			continue;
 		w[k] = (struct work){ .f = f, .j = &j[i], .lock = -EBADF, .dirfd = -EBADF };
-		pthread_mutex_init(&w[k].q.m, NULL);
-		pthread_cond_init(&w[k].q.c, NULL);
-		*ret_n = ++k;
+		k++;
 	}
 	qsort(w, k, sizeof(*w), by_digest); /* before any thread or lock knows an address */
+	for (size_t i = 0; i < k; i++) {
+		pthread_mutex_init(&w[i].q.m, NULL);
+		pthread_cond_init(&w[i].q.c, NULL);
+	}
+	*ret_n = k;
 	return 0;
 }
 

@@ -50,14 +50,6 @@ static void send_progress(const struct pull *p)
 	image_send(p->peer, &b);
 }
 
-static void raise_event(int fd)
-{
-	uint64_t one = 1;
-	if (write(fd, &one, sizeof(one)) < 0) {
-		/* the counter is full: the descriptor is readable already, which is all that is wanted */
-	}
-}
-
 static void *watch(void *arg)
 {
 	const struct pull *p = arg;
@@ -68,7 +60,7 @@ static void *watch(void *arg)
 		if (n > 0 && f[0].revents)
 			return NULL;
 		if (n > 0 && f[1].revents & (POLLHUP | POLLERR)) {
-			raise_event(p->peer->cancel_fd);
+			image_cancel(p->peer);
 			return NULL;
 		}
 		if (transfers)
@@ -93,7 +85,10 @@ static void watch_stop(struct pull *p)
 {
 	if (p->stop_fd < 0)
 		return;
-	raise_event(p->stop_fd);
+	uint64_t one = 1;
+	if (write(p->stop_fd, &one, sizeof(one)) < 0) {
+		/* cannot fail: the counter is written once; the thread's own time-out would not end it */
+	}
 	pthread_join(p->watcher, NULL);
 	skf_closep(&p->stop_fd);
 }

@@ -1,5 +1,5 @@
 /* cmd/oci_create.c -- create, run and start. Blocks for hooks and for the container in the foreground. */
-#include "oci_int.h"
+#include "cmd/oci_int.h"
 
 #include "oci/spec.h"
 
@@ -15,7 +15,8 @@ static unsigned listen_fds(void)
 	const char *pid = getenv("LISTEN_PID"), *n = getenv("LISTEN_FDS");
 	uint32_t want, count;
 
-	if (!pid || !n || skf_parse_u32(pid, &want) < 0 || want != (uint32_t)getpid() || skf_parse_u32(n, &count) < 0)
+	if (!pid || !n || skf_parse_u32(pid, &want) < 0 || want != (uint32_t)getpid() ||
+	    skf_parse_u32(n, &count) < 0)
 		return 0;
 	return count;
 }
@@ -25,11 +26,13 @@ int oci_preserved_fds(struct oci *o, struct skf_strv *env, unsigned *ret, struct
 	unsigned n = o->a.preserve_fds, activated = listen_fds();
 
 	if (n > SKF_MAX_PRESERVE_FDS || activated > SKF_MAX_PRESERVE_FDS)
-		return skf_fail(e, SKF_ELIMIT, "option --preserve-fds: at most %d descriptors can be passed", SKF_MAX_PRESERVE_FDS);
+		return skf_fail(e, SKF_ELIMIT, "option --preserve-fds: at most %d descriptors can be passed",
+				SKF_MAX_PRESERVE_FDS);
 	if (activated > 0) {
 		char *line = skf_arena_fmt(&o->arena, "LISTEN_FDS=%u", activated);
 
-		if (!line || skf_strv_add(&o->arena, env, line) < 0 || skf_strv_add(&o->arena, env, "LISTEN_PID=1") < 0)
+		if (!line || skf_strv_add(&o->arena, env, line) < 0 ||
+		    skf_strv_add(&o->arena, env, "LISTEN_PID=1") < 0)
 			return skf_fail(e, SKF_ENOMEM, "environment of the container's process");
 	}
 	n += activated;
@@ -37,7 +40,8 @@ int oci_preserved_fds(struct oci *o, struct skf_strv *env, unsigned *ret, struct
 		int flags = fcntl((int)(3 + i), F_GETFD);
 
 		if (flags < 0 || (flags & FD_CLOEXEC)) /* not open, or one of our own */
-			return skf_fail(e, SKF_EINVALID, "option --preserve-fds: descriptor %u is not open", 3 + i);
+			return skf_fail(e, SKF_EINVALID, "option --preserve-fds: descriptor %u is not open",
+					3 + i);
 	}
 	*ret = n;
 	return 0;
@@ -51,8 +55,9 @@ struct bundle {
 
 static int open_bundle(struct oci *o, struct bundle *b, struct skf_err *e)
 {
-	const char *dir = o->a.bundle && *o->a.bundle ? o->a.bundle : ".", *file = o->a.config ? o->a.config : "config.json";
-	struct skf_spec_opts so = { .log = &o->log, .name = "config.json" };
+	const char *dir = o->a.bundle && *o->a.bundle ? o->a.bundle : ".",
+		   *file = o->a.config ? o->a.config : "config.json";
+	struct skf_spec_opts so = {.log = &o->log, .name = "config.json"};
 
 	if (!realpath(dir, b->path))
 		return skf_fail_sys(e, -errno, "bundle '%s'", dir);
@@ -69,20 +74,29 @@ static int check_terminal(const struct oci *o, const struct skf_spec *s, bool de
 	bool tty = s->process && s->process->terminal;
 
 	if (detach && tty && !o->a.console_socket)
-		return skf_fail(e, SKF_EINVALID, "cannot allocate tty if skiff-oci will detach without setting console socket");
+		return skf_fail(
+			e, SKF_EINVALID,
+			"cannot allocate tty if skiff-oci will detach without setting console socket");
 	if (o->a.console_socket && (!detach || !tty))
-		return skf_fail(e, SKF_EINVALID, "cannot use console socket if skiff-oci will not detach or allocate tty");
+		return skf_fail(e, SKF_EINVALID,
+				"cannot use console socket if skiff-oci will not detach or allocate tty");
 	return 0;
 }
 
-static int fill_request(struct oci *o, struct bundle *b, bool detach, struct skf_rt_create *q, struct skf_err *e)
+static int fill_request(struct oci *o, struct bundle *b, bool detach, struct skf_rt_create *q,
+			struct skf_err *e)
 {
 	const struct oci_args *a = &o->a;
-	struct skf_strv none = { 0 };
+	struct skf_strv none = {0};
 
 	*q = (struct skf_rt_create){
-		.id = a->rest.v[0], .root_mount_fd = -1, .stdio = { -1, -1, -1 }, .console_socket = a->console_socket, .no_pivot = a->no_pivot,
-		.no_new_keyring = a->no_new_keyring, .pid_file = a->pid_file,
+		.id = a->rest.v[0],
+		.root_mount_fd = -1,
+		.stdio = {-1, -1, -1},
+		.console_socket = a->console_socket,
+		.no_pivot = a->no_pivot,
+		.no_new_keyring = a->no_new_keyring,
+		.pid_file = a->pid_file,
 	};
 	if (open_bundle(o, b, e) < 0 || check_terminal(o, b->spec, detach, e) < 0)
 		return -1;
@@ -98,7 +112,7 @@ static int fill_request(struct oci *o, struct bundle *b, bool detach, struct skf
 int oci_create(struct oci *o, struct skf_err *e)
 {
 	SKF_AUTO(oci_container_freep) struct skf_rt_container *c = NULL;
-	struct bundle b = { .fd = -EBADF };
+	struct bundle b = {.fd = -EBADF};
 	struct skf_rt_create q;
 	int r = fill_request(o, &b, true, &q, e);
 
@@ -109,7 +123,8 @@ int oci_create(struct oci *o, struct skf_err *e)
 	return r;
 }
 
-static int run_foreground(struct oci *o, struct oci_foreground *f, struct skf_rt_container *c, struct skf_err *e)
+static int run_foreground(struct oci *o, struct oci_foreground *f, struct skf_rt_container *c,
+			  struct skf_err *e)
 {
 	int code = 0, r = oci_foreground_run(f, c, &code, e);
 
@@ -126,7 +141,7 @@ int oci_run(struct oci *o, struct skf_err *e)
 {
 	SKF_AUTO(oci_container_freep) struct skf_rt_container *c = NULL;
 	SKF_AUTO(oci_foreground_endp) struct oci_foreground *f = NULL;
-	struct bundle b = { .fd = -EBADF };
+	struct bundle b = {.fd = -EBADF};
 	struct skf_rt_create q;
 	int r = fill_request(o, &b, o->a.detach, &q, e);
 

@@ -1,6 +1,7 @@
-/* cmd/oci_exec.c -- exec: the process is the container's own, changed by options, or a whole document of --process.
- * Exit status 255 when nothing could be executed, as runc has it. Blocks for the process in the foreground. */
-#include "oci_int.h"
+/* cmd/oci_exec.c -- exec: the process is the container's own, changed by options, or a whole document of
+ * --process. Exit status 255 when nothing could be executed, as runc has it. Blocks for the process in the
+ * foreground. */
+#include "cmd/oci_int.h"
 
 #include "oci/spec.h"
 #include "sys/process.h"
@@ -15,7 +16,8 @@ static int parse_ids(const char *text, struct skf_spec_user *u, struct skf_err *
 
 	if (skf_fmt(uid, sizeof(uid), "%.*s", (int)n, text) < 0 || skf_parse_u32(uid, &u->uid) < 0 ||
 	    (colon && skf_parse_u32(colon + 1, &u->gid) < 0))
-		return skf_fail(e, SKF_EINVALID, "option --user is UID or UID:GID in numbers, not '%s'", text);
+		return skf_fail(e, SKF_EINVALID, "option --user is UID or UID:GID in numbers, not '%s'",
+				text);
 	return 0;
 }
 
@@ -23,7 +25,7 @@ static int parse_ids(const char *text, struct skf_spec_user *u, struct skf_err *
 static int set_env(struct oci *o, struct skf_strv *env, const char *line, struct skf_err *e)
 {
 	const char *eq = strchr(line, '=');
-	struct skf_strv out = { 0 };
+	struct skf_strv out = {0};
 
 	if (!eq || eq == line)
 		return skf_fail(e, SKF_EINVALID, "option --env is NAME=VALUE, not '%s'", line);
@@ -53,7 +55,8 @@ static int add_gids(struct oci *o, struct skf_spec_user *u, struct skf_err *e)
 		memcpy(g, u->gids, u->n_gids * sizeof(*g));
 	for (size_t i = 0; i < n; i++)
 		if (skf_parse_u32(o->a.gids.v[i], &g[u->n_gids + i]) < 0)
-			return skf_fail(e, SKF_EINVALID, "option --additional-gids needs numbers, not '%s'", o->a.gids.v[i]);
+			return skf_fail(e, SKF_EINVALID, "option --additional-gids needs numbers, not '%s'",
+					o->a.gids.v[i]);
 	u->gids = g;
 	u->n_gids += n;
 	return 0;
@@ -65,7 +68,8 @@ static int add_caps(const struct oci *o, struct skf_spec_process *p, struct skf_
 		int c = skf_cap_parse(o->a.caps.v[i]);
 
 		if (c < 0)
-			return skf_fail(e, SKF_EINVALID, "option --cap: unknown capability '%s'", o->a.caps.v[i]);
+			return skf_fail(e, SKF_EINVALID, "option --cap: unknown capability '%s'",
+					o->a.caps.v[i]);
 		p->has_caps = true;
 		p->caps.bounding |= 1ULL << c;
 		p->caps.effective |= 1ULL << c;
@@ -84,8 +88,10 @@ static int from_options(struct oci *o, struct skf_spec_process *p, struct skf_er
 	const struct oci_args *a = &o->a;
 
 	if (a->rest.n < 2)
-		return skf_fail(e, SKF_EINVALID, "exec: a command (or --process) is missing; usage: skiff-oci exec [options] ID COMMAND [ARG...]");
-	p->args = (struct skf_strv){ a->rest.v + 1, a->rest.n - 1 };
+		return skf_fail(e, SKF_EINVALID,
+				"exec: a command (or --process) is missing; usage: skiff-oci exec [options] "
+				"ID COMMAND [ARG...]");
+	p->args = (struct skf_strv){a->rest.v + 1, a->rest.n - 1};
 	p->terminal = a->tty;
 	p->has_console_size = false;
 	if (a->cwd)
@@ -106,7 +112,7 @@ static int from_options(struct oci *o, struct skf_spec_process *p, struct skf_er
 
 static int from_file(struct oci *o, struct skf_spec_process **ret, struct skf_err *e)
 {
-	struct skf_spec_opts so = { .log = &o->log, .name = "process.json" };
+	struct skf_spec_opts so = {.log = &o->log, .name = "process.json"};
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_SPEC_BYTES);
 	int r = skf_read_file_at(AT_FDCWD, o->a.process, SKF_MAX_SPEC_BYTES, &b);
 
@@ -128,7 +134,8 @@ static int make_process(struct oci *o, struct skf_spec_process **ret, struct skf
 	if (skf_rt_state_load(&o->rt, o->a.rest.v[0], &o->arena, &s, e) < 0)
 		return -1;
 	if (!s->process)
-		return skf_fail(e, SKF_ECORRUPT, "the state of container '%s' has no process; use --process", s->id);
+		return skf_fail(e, SKF_ECORRUPT, "the state of container '%s' has no process; use --process",
+				s->id);
 	*ret = s->process;
 	return from_options(o, s->process, e);
 }
@@ -136,9 +143,12 @@ static int make_process(struct oci *o, struct skf_spec_process **ret, struct skf
 static int check_console(const struct oci *o, const struct skf_spec_process *p, struct skf_err *e)
 {
 	if (o->a.detach && p->terminal && !o->a.console_socket)
-		return skf_fail(e, SKF_EINVALID, "cannot allocate tty if skiff-oci will detach without setting console socket");
+		return skf_fail(
+			e, SKF_EINVALID,
+			"cannot allocate tty if skiff-oci will detach without setting console socket");
 	if (o->a.console_socket && (!o->a.detach || !p->terminal))
-		return skf_fail(e, SKF_EINVALID, "cannot use console socket if skiff-oci will not detach or allocate tty");
+		return skf_fail(e, SKF_EINVALID,
+				"cannot use console socket if skiff-oci will not detach or allocate tty");
 	return 0;
 }
 
@@ -149,11 +159,17 @@ static int execute(struct oci *o, int *ret_code, struct skf_err *e)
 	const struct oci_args *a = &o->a;
 	struct skf_spec_process *p;
 	struct skf_rt_exec q = {
-		.id = a->rest.v[0], .stdio = { -1, -1, -1 }, .console_socket = a->console_socket, .want_console_fd = !a->detach,
-		.pid_file = a->pid_file, .ignore_paused = a->ignore_paused, .sub_cgroup = a->cgroup,
+		.id = a->rest.v[0],
+		.stdio = {-1, -1, -1},
+		.console_socket = a->console_socket,
+		.want_console_fd = !a->detach,
+		.pid_file = a->pid_file,
+		.ignore_paused = a->ignore_paused,
+		.sub_cgroup = a->cgroup,
 	};
 
-	if (make_process(o, &p, e) < 0 || check_console(o, p, e) < 0 || oci_preserved_fds(o, &p->env, &q.preserve_fds, e) < 0)
+	if (make_process(o, &p, e) < 0 || check_console(o, p, e) < 0 ||
+	    oci_preserved_fds(o, &p->env, &q.preserve_fds, e) < 0)
 		return -1;
 	q.process = p;
 	if (!a->detach && oci_foreground_begin(&f, e) < 0)

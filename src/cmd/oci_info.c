@@ -1,5 +1,5 @@
 /* cmd/oci_info.c -- spec and features. */
-#include "oci_int.h"
+#include "cmd/oci_int.h"
 
 #include "base/json.h"
 #include "base/limits.h"
@@ -11,7 +11,7 @@ int oci_spec(struct oci *o, struct skf_err *e)
 {
 	const char *dir = o->a.bundle ? o->a.bundle : ".";
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_SPEC_BYTES);
-	struct skf_jw w = { .b = &b, .indent = 4 };
+	struct skf_jw w = {.b = &b, .indent = 4};
 	SKF_AUTO_FD int fd = skf_openat(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY, 0);
 	int r = fd;
 
@@ -28,7 +28,7 @@ int oci_spec(struct oci *o, struct skf_err *e)
 int oci_features(struct oci *o, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_SPEC_BYTES);
-	struct skf_jw w = { .b = &b, .indent = 2 };
+	struct skf_jw w = {.b = &b, .indent = 2};
 
 	(void)o;
 	skf_spec_write_features(&w);

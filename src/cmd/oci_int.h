@@ -1,5 +1,6 @@
-/* cmd/oci_int.h -- what the files of skiff-oci share: the option table and the verbs. One table (oci_opts.c) drives parsing, help, completion of the
- * command line's errors, and the tests that compare it with runc's. */
+/* cmd/oci_int.h -- what the files of skiff-oci share: the option table and the verbs. One table (oci_opts.c)
+ * drives parsing, help, completion of the command line's errors, and the tests that compare it with runc's.
+ */
 #pragma once
 #include "base/arena.h"
 #include "base/buf.h"
@@ -31,10 +32,12 @@ struct oci_args {
 	char *root, *log_path, *log_format, *log_level, *cgroup_manager, *rootless;
 	bool debug, systemd_cgroup, help, version;
 	/* verbs */
-	char *bundle, *config, *pid_file, *console_socket, *process, *cwd, *user, *process_label, *apparmor, *cgroup, *format;
+	char *bundle, *config, *pid_file, *console_socket, *process, *cwd, *user, *process_label, *apparmor,
+		*cgroup, *format;
 	uint32_t preserve_fds;
 	struct skf_strv env, caps, gids;
-	bool no_pivot, no_new_keyring, detach, keep, no_subreaper, tty, no_new_privs, ignore_paused, all, force, quiet, spec_rootless;
+	bool no_pivot, no_new_keyring, detach, keep, no_subreaper, tty, no_new_privs, ignore_paused, all,
+		force, quiet, spec_rootless;
 	/* operands */
 	struct skf_strv rest;
 };
@@ -42,18 +45,18 @@ struct oci_args {
 struct oci {
 	struct oci_args a;
 	struct skf_arena arena;
-	struct skf_log log;      /* warnings and, with --log, errors */
+	struct skf_log log; /* warnings and, with --log, errors */
 	struct skf_rt rt;
-	char **argv;             /* of the whole program */
+	char **argv; /* of the whole program */
 	const struct oci_verb_desc *verb;
-	int failure_status;      /* exit status of an error; 0: 1 */
+	int failure_status; /* exit status of an error; 0: 1 */
 };
 
 struct oci_verb_desc {
 	const char *name;
 	enum oci_verb bit;
 	const char *operands, *summary;
-	int min, max;            /* operands; max < 0: any number, the first non-option ends the options when `cmd` */
+	int min, max; /* operands; max < 0: any number, the first non-option ends the options when `cmd` */
 	bool cmd, seal, root;
 	/* Exit status of the program when >= 0; -1 with the error set. */
 	int (*run)(struct oci *o, struct skf_err *e);
@@ -77,8 +80,10 @@ int oci_exec(struct oci *o, struct skf_err *e);
 struct oci_foreground;
 /* Blocks the signals that are to be forwarded from now on. */
 int oci_foreground_begin(struct oci_foreground **ret, struct skf_err *e);
-/* Forwards signals and the terminal (when there is one) until the container's process ended; its exit status. */
-int oci_foreground_run(struct oci_foreground *f, struct skf_rt_container *c, int *ret_code, struct skf_err *e);
+/* Forwards signals and the terminal (when there is one) until the container's process ended; its exit
+ * status. */
+int oci_foreground_run(struct oci_foreground *f, struct skf_rt_container *c, int *ret_code,
+		       struct skf_err *e);
 void oci_foreground_end(struct oci_foreground *f);
 static inline void oci_foreground_endp(struct oci_foreground **f)
 {

@@ -1,5 +1,5 @@
 /* cmd/oci_state.c -- state, list, kill and delete: output formats and words of runc. */
-#include "oci_int.h"
+#include "cmd/oci_int.h"
 
 #include "base/json.h"
 #include "base/limits.h"
@@ -11,7 +11,7 @@
 int oci_state(struct oci *o, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_STATE_BYTES);
-	struct skf_jw w = { .b = &b, .indent = 2 };
+	struct skf_jw w = {.b = &b, .indent = 2};
 	struct skf_rt_state *s;
 
 	if (skf_rt_state_load(&o->rt, o->a.rest.v[0], &o->arena, &s, e) < 0)
@@ -24,7 +24,7 @@ int oci_state(struct oci *o, struct skf_err *e)
 /* runc's tabwriter: columns at least 12 wide, 3 apart, the last one as it is. */
 static void table(const struct skf_rt_state *const *s, size_t n, struct skf_buf *b)
 {
-	static const char *const head[6] = { "ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER" };
+	static const char *const head[6] = {"ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"};
 	size_t width[6];
 	char pid[16];
 
@@ -40,7 +40,10 @@ static void table(const struct skf_rt_state *const *s, size_t n, struct skf_buf 
 
 			if (skf_fmt(pid, sizeof(pid), "%d", (int)x->pid) < 0)
 				pid[0] = '\0';
-			memcpy(cell, (const char *[6]){ x->id, pid, skf_rt_status_name(x->status), x->bundle, x->created, x->owner }, sizeof(cell));
+			memcpy(cell,
+			       (const char *[6]){x->id, pid, skf_rt_status_name(x->status), x->bundle,
+						 x->created, x->owner},
+			       sizeof(cell));
 		}
 		for (unsigned c = 0; c < 6; c++) {
 			size_t len = strlen(cell[c]);
@@ -77,7 +80,7 @@ static void json_list(const struct skf_rt_state *const *s, size_t n, struct skf_
 int oci_list(struct oci *o, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(64u << 20);
-	struct skf_strv ids = { 0 };
+	struct skf_strv ids = {0};
 	const struct skf_rt_state **s;
 	size_t n = 0;
 

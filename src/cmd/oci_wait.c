@@ -1,12 +1,13 @@
-/* cmd/oci_wait.c -- run and exec in the foreground: forwards signals to the container's process, copies the terminal, reaps what a child subreaper
- * inherits, until the process ended.
+/* cmd/oci_wait.c -- run and exec in the foreground: forwards signals to the container's process, copies the
+ * terminal, reaps what a child subreaper inherits, until the process ended.
  *
  * Invariants:
- *  1. Signals are blocked before the container exists and read from a signalfd, so that none is lost and none ends us before the container.
+ *  1. Signals are blocked before the container exists and read from a signalfd, so that none is lost and
+ * none ends us before the container.
  *  2. The host's terminal is put back as it was on every way out.
- *  3. Only our own end of the pty is non-blocking: the host's descriptors are shared with the caller's shell.
- * Blocks until the process ended. */
-#include "oci_int.h"
+ *  3. Only our own end of the pty is non-blocking: the host's descriptors are shared with the caller's
+ * shell. Blocks until the process ended. */
+#include "cmd/oci_int.h"
 
 #include "base/limits.h"
 #include "sys/process.h"
@@ -35,7 +36,8 @@ struct oci_foreground {
 };
 
 /* What stops or breaks a process stays with its usual meaning; everything else belongs to the container. */
-static const int kept[] = { SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS };
+static const int kept[] = {SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGSEGV,
+			   SIGBUS,  SIGFPE,  SIGILL,  SIGABRT, SIGTRAP, SIGSYS};
 
 int oci_foreground_begin(struct oci_foreground **ret, struct skf_err *e)
 {
@@ -64,7 +66,8 @@ void oci_foreground_end(struct oci_foreground *f)
 	if (!f)
 		return;
 	if (f->raw)
-		(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &f->saved); /* the terminal is gone: nothing to restore */
+		(void)tcsetattr(STDIN_FILENO, TCSADRAIN,
+				&f->saved); /* the terminal is gone: nothing to restore */
 	skf_closep(&f->sigfd);
 	sigprocmask(SIG_SETMASK, &f->old, NULL);
 	free(f);
@@ -75,7 +78,8 @@ static void copy_size(int master)
 	unsigned rows, cols;
 
 	if (master >= 0 && skf_tty_get_size(STDIN_FILENO, &rows, &cols) == 0)
-		(void)skf_tty_set_size(master, rows, cols); /* the container's side is gone: nobody to tell */
+		(void)skf_tty_set_size(master, rows,
+				       cols); /* the container's side is gone: nobody to tell */
 }
 
 static int begin_terminal(struct oci_foreground *f, int master, struct skf_err *e)
@@ -85,8 +89,8 @@ static int begin_terminal(struct oci_foreground *f, int master, struct skf_err *
 
 	if (r < 0)
 		return skf_fail_sys(e, r, "prepare the container's terminal");
-	f->in = (struct stream){ .from = STDIN_FILENO, .to = master };
-	f->out = (struct stream){ .from = master, .to = STDOUT_FILENO };
+	f->in = (struct stream){.from = STDIN_FILENO, .to = master};
+	f->out = (struct stream){.from = master, .to = STDOUT_FILENO};
 	if (tcgetattr(STDIN_FILENO, &t) < 0)
 		return 0; /* not a terminal: bytes are copied all the same */
 	f->saved = t;
@@ -102,9 +106,10 @@ static int begin_terminal(struct oci_foreground *f, int master, struct skf_err *
 static void reap_others(pid_t own)
 {
 	for (;;) {
-		siginfo_t si = { 0 };
+		siginfo_t si = {0};
 
-		if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) < 0 || si.si_pid == 0 || si.si_pid == own)
+		if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) < 0 || si.si_pid == 0 ||
+		    si.si_pid == own)
 			return;
 		(void)waitpid(si.si_pid, NULL, WNOHANG);
 	}
@@ -122,7 +127,7 @@ static void take_signals(struct oci_foreground *f, pid_t pid, int pidfd, int mas
 		else if (sig == SIGWINCH && master >= 0)
 			copy_size(master);
 		else if (sig != SIGPIPE && sig != SIGURG) /* of our own writes */
-			(void)skf_pidfd_kill(pidfd, sig);     /* it ended meanwhile: the loop sees it */
+			(void)skf_pidfd_kill(pidfd, sig); /* it ended meanwhile: the loop sees it */
 	}
 }
 
@@ -182,10 +187,12 @@ static void drain(struct stream *s)
 	}
 }
 
-int oci_foreground_run(struct oci_foreground *f, struct skf_rt_container *c, int *ret_code, struct skf_err *e)
+int oci_foreground_run(struct oci_foreground *f, struct skf_rt_container *c, int *ret_code,
+		       struct skf_err *e)
 {
 	SKF_AUTO_FD int master = skf_rt_take_console(c), pidfd = skf_pidfd_open(skf_rt_pid(c));
-	struct pollfd p[4] = { { .fd = f->sigfd, .events = POLLIN }, { .fd = pidfd, .events = POLLIN }, { .fd = -1 }, { .fd = -1 } };
+	struct pollfd p[4] = {
+		{.fd = f->sigfd, .events = POLLIN}, {.fd = pidfd, .events = POLLIN}, {.fd = -1}, {.fd = -1}};
 
 	if (pidfd < 0)
 		return skf_fail_sys(e, pidfd, "open the container's process");

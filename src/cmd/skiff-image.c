@@ -14,12 +14,21 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 void image_send(const struct image_peer *p, const struct skf_buf *b)
 {
 	int r = skf_record_send(p->sock, b, NULL, 0);
 	if (r < 0) {
 		/* the peer has gone: its POLLHUP ends the work, and nobody is left to be told */
+	}
+}
+
+void image_cancel(const struct image_peer *p)
+{
+	uint64_t one = 1;
+	if (write(p->cancel_fd, &one, sizeof(one)) < 0) {
+		/* the counter is full: the descriptor is readable already, which is all that is wanted */
 	}
 }
 

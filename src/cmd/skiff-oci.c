@@ -1,8 +1,9 @@
 /* cmd/skiff-oci.c -- the OCI runtime as a program: runc's command line over the runtime library.
  *
- * A failure is one line on stderr and, with --log, one record in that file, which is what podman, containerd and docker read. Exit status: 1 for
- * any error of ours, the container's own status for run and exec in the foreground. */
-#include "oci_int.h"
+ * A failure is one line on stderr and, with --log, one record in that file, which is what podman, containerd
+ * and docker read. Exit status: 1 for any error of ours, the container's own status for run and exec in the
+ * foreground. */
+#include "cmd/oci_int.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,17 +14,22 @@
 #define SPEC_VERSION "1.3.0"
 
 const struct oci_verb_desc oci_verbs[] = {
-	{ "create", OCI_CREATE, "ID", "create a container", 1, 1, false, true, true, oci_create },
-	{ "start", OCI_START, "ID", "execute the process of a created container", 1, 1, false, false, true, oci_start },
-	{ "run", OCI_RUN, "ID", "create and start a container", 1, 1, false, true, true, oci_run },
-	{ "exec", OCI_EXEC, "ID [COMMAND ARG...]", "execute a process in a running container", 1, -1, true, true, true, oci_exec },
-	{ "state", OCI_STATE, "ID", "print the state of a container as JSON", 1, 1, false, false, true, oci_state },
-	{ "list", OCI_LIST, "", "list containers", 0, 0, false, false, true, oci_list },
-	{ "kill", OCI_KILL, "ID [SIGNAL]", "send a signal (default SIGTERM) to a container's init", 1, 2, false, false, true, oci_kill },
-	{ "delete", OCI_DELETE, "ID", "delete a stopped container", 1, 1, false, false, true, oci_delete },
-	{ "spec", OCI_SPEC, "", "write a default config.json", 0, 0, false, false, false, oci_spec },
-	{ "features", OCI_FEATURES, "", "print what this runtime can do as JSON", 0, 0, false, false, false, oci_features },
-	{ NULL },
+	{"create", OCI_CREATE, "ID", "create a container", 1, 1, false, true, true, oci_create},
+	{"start", OCI_START, "ID", "execute the process of a created container", 1, 1, false, false, true,
+	 oci_start},
+	{"run", OCI_RUN, "ID", "create and start a container", 1, 1, false, true, true, oci_run},
+	{"exec", OCI_EXEC, "ID [COMMAND ARG...]", "execute a process in a running container", 1, -1, true,
+	 true, true, oci_exec},
+	{"state", OCI_STATE, "ID", "print the state of a container as JSON", 1, 1, false, false, true,
+	 oci_state},
+	{"list", OCI_LIST, "", "list containers", 0, 0, false, false, true, oci_list},
+	{"kill", OCI_KILL, "ID [SIGNAL]", "send a signal (default SIGTERM) to a container's init", 1, 2,
+	 false, false, true, oci_kill},
+	{"delete", OCI_DELETE, "ID", "delete a stopped container", 1, 1, false, false, true, oci_delete},
+	{"spec", OCI_SPEC, "", "write a default config.json", 0, 0, false, false, false, oci_spec},
+	{"features", OCI_FEATURES, "", "print what this runtime can do as JSON", 0, 0, false, false, false,
+	 oci_features},
+	{NULL},
 };
 
 int oci_print(const struct skf_buf *b, struct skf_err *e)
@@ -39,7 +45,7 @@ static void ensure_stdio(void)
 	int fd;
 
 	do
-		fd = open("/dev/null", O_RDWR | O_NOCTTY | O_CLOEXEC);
+		fd = skf_openat(AT_FDCWD, "/dev/null", O_RDWR, 0);
 	while (fd >= 0 && fd <= 2);
 	if (fd > 2)
 		close(fd);
@@ -53,8 +59,9 @@ static int log_level(const struct oci_args *a, struct skf_err *e)
 		const char *name;
 		int level;
 	} levels[] = {
-		{ "error", SKF_LOG_ERROR }, { "fatal", SKF_LOG_ERROR },  { "panic", SKF_LOG_ERROR }, { "warning", SKF_LOG_WARN },
-		{ "warn", SKF_LOG_WARN },   { "info", SKF_LOG_INFO },    { "debug", SKF_LOG_DEBUG }, { "trace", SKF_LOG_DEBUG },
+		{"error", SKF_LOG_ERROR},  {"fatal", SKF_LOG_ERROR}, {"panic", SKF_LOG_ERROR},
+		{"warning", SKF_LOG_WARN}, {"warn", SKF_LOG_WARN},   {"info", SKF_LOG_INFO},
+		{"debug", SKF_LOG_DEBUG},  {"trace", SKF_LOG_DEBUG},
 	};
 
 	if (a->debug)
@@ -63,7 +70,9 @@ static int log_level(const struct oci_args *a, struct skf_err *e)
 		if (skf_streq(levels[i].name, a->log_level))
 			return levels[i].level;
 	if (a->log_level)
-		return skf_fail(e, SKF_EINVALID, "option --log-level is error, warning, info or debug, not '%s'", a->log_level);
+		return skf_fail(e, SKF_EINVALID,
+				"option --log-level is error, warning, info or debug, not '%s'",
+				a->log_level);
 	return SKF_LOG_WARN;
 }
 
@@ -76,7 +85,8 @@ static int setup_log(struct oci *o, struct skf_err *e)
 		return -1;
 	o->log.max = level;
 	if (a->log_format && !skf_streq(a->log_format, "text") && !skf_streq(a->log_format, "json"))
-		return skf_fail(e, SKF_EINVALID, "option --log-format is text or json, not '%s'", a->log_format);
+		return skf_fail(e, SKF_EINVALID, "option --log-format is text or json, not '%s'",
+				a->log_format);
 	if (a->log_path && *a->log_path && !skf_streq(a->log_path, "/dev/stderr")) {
 		/* crun's name of this backend */
 		const char *path = skf_startswith(a->log_path, "file:") ? a->log_path + 5 : a->log_path;
@@ -105,7 +115,8 @@ static int setup_runtime(struct oci *o, struct skf_err *e)
 	else if (skf_streq(m, "disabled"))
 		o->rt.cgroup_manager = SKF_RT_CG_DISABLED;
 	else if (m && !skf_streq(m, "cgroupfs"))
-		return skf_fail(e, SKF_EINVALID, "option --cgroup-manager is cgroupfs, systemd or disabled, not '%s'", m);
+		return skf_fail(e, SKF_EINVALID,
+				"option --cgroup-manager is cgroupfs, systemd or disabled, not '%s'", m);
 	if (o->rt.root[0] != '/') {
 		SKF_AUTO_FREE char *cwd = getcwd(NULL, 0);
 
@@ -145,8 +156,8 @@ int main(int argc, char **argv)
 {
 	struct oci o = {
 		.arena = SKF_ARENA(64 << 20),
-		.log = { .fd = STDERR_FILENO, .max = SKF_LOG_WARN, .prog = "skiff-oci" },
-		.rt = { .rootfd = -EBADF },
+		.log = {.fd = STDERR_FILENO, .max = SKF_LOG_WARN, .prog = "skiff-oci"},
+		.rt = {.rootfd = -EBADF},
 		.argv = argv,
 	};
 	struct skf_err e = SKF_ERR_INIT;
@@ -156,7 +167,8 @@ int main(int argc, char **argv)
 	(void)prctl(PR_SET_NAME, "skiff-oci"); /* executing a handle left a number there; only for ps */
 	r = run(&o, argc, &e);
 	if (r < 0) {
-		const struct skf_log human = { .fd = STDERR_FILENO, .max = SKF_LOG_ERROR, .prog = "skiff-oci" };
+		const struct skf_log human = {
+			.fd = STDERR_FILENO, .max = SKF_LOG_ERROR, .prog = "skiff-oci"};
 
 		skf_log_err(&human, &e);
 		if (o.log.fd != STDERR_FILENO)

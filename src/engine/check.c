@@ -1,19 +1,25 @@
-/* engine/check.c -- `skiff system check [--repair]`: every object of both trees, every cgroup and every supervised process is looked at once.
+/* engine/check.c -- `skiff system check [--repair]`: every object of both trees, every cgroup and every
+ * supervised process is looked at once.
  *
- * A table of passes, each over one kind of object; a pass reports a row per finding and, with repair, undoes it by the same functions as rm and
- * reap do. Invariants:
- *  1. Only what belongs to this root is touched. Two skiff roots share the cgroup tree skiff/c: a cgroup is ours when its id has a run directory or
- *     a container here; of all others only those are removed that have no process and are older than any start may take, and never a process
- *     is killed.
- *  2. A container whose start is under way holds its lock; every repair of a container takes that lock and looks again.
- *  3. Repairs can be repeated, and a finding that cannot be repaired says why and does not stop the others. */
+ * A table of passes, each over one kind of object; a pass reports a row per finding and, with repair, undoes
+ * it by the same functions as rm and reap do. Invariants:
+ *  1. Only what belongs to this root is touched. Two skiff roots share the cgroup tree skiff/c: a cgroup is
+ * ours when its id has a run directory or a container here; of all others only those are removed that have
+ * no process and are older than any start may take, and never a process is killed.
+ *  2. A container whose start is under way holds its lock; every repair of a container takes that lock and
+ * looks again.
+ *  3. Repairs can be repeated, and a finding that cannot be repaired says why and does not stop the others.
+ */
 #include "engine/engine_int.h"
 #include "base/proc.h"
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define BUSY_STEP_MS 5
 
 struct check {
 	struct skf_engine *g;
@@ -25,7 +31,8 @@ struct check {
 
 typedef int (*entry_fn)(struct check *c, const char *name, struct skf_err *e);
 
-static int report(struct check *c, const char *kind, const char *object, const char *problem, const char *done, struct skf_err *e)
+static int report(struct check *c, const char *kind, const char *object, const char *problem,
+		  const char *done, struct skf_err *e)
 {
 	struct skf_check_row *r;
 
@@ -54,8 +61,9 @@ nomem:
 }
 
 /* Reports and, with repair, runs fn(id); its failure becomes the row's text. */
-static int finding(struct check *c, const char *kind, const char *object, const char *problem, int (*fix)(struct check *, const char *, struct skf_err *),
-                   const char *done, struct skf_err *e)
+static int finding(struct check *c, const char *kind, const char *object, const char *problem,
+		   int (*fix)(struct check *, const char *, struct skf_err *), const char *done,
+		   struct skf_err *e)
 {
 	struct skf_err x = SKF_ERR_INIT;
 	char text[600];
@@ -78,7 +86,8 @@ static int each(struct check *c, int dirfd, const char *path, entry_fn fn, struc
 		return fd == -ENOENT ? 0 : skf_fail_sys(e, fd < 0 ? fd : -errno, "list '%s'", path);
 	(void)SKF_TAKE_FD(fd); /* d closes it */
 	while ((de = readdir(d)))
-		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0 && fn(c, de->d_name, e) < 0)
+		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0 &&
+		    fn(c, de->d_name, e) < 0)
 			return -1;
 	return 0;
 }
@@ -89,15 +98,26 @@ static bool has_config(struct skf_engine *g, const char *id)
 {
 	char path[SKF_ID_LEN + 16];
 
-	return skf_fmt(path, sizeof(path), "%s/config.json", id) == 0 && faccessat(g->ctr_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	return skf_fmt(path, sizeof(path), "%s/config.json", id) == 0 &&
+	       faccessat(g->ctr_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* Somebody holds the lock: the container is being made, changed or removed right now. */
+/* Somebody holds the lock: the container is being made, changed or removed right now. A reap takes
+ * milliseconds and is waited for, so that a finding is not missed; a start may take long, and what it makes
+ * is its own. */
 static bool is_busy(struct skf_engine *g, const char *id)
 {
+	int64_t end = skf_mono_ms() + SKF_HELLO_MS;
 	char name[SKF_ID_LEN + 16];
 
-	return skf_fmt(name, sizeof(name), "container-%s", id) == 0 && skf_lock_held_at(g->locks_fd, name) == 1;
+	if (skf_fmt(name, sizeof(name), "container-%s", id) < 0)
+		return false;
+	while (skf_lock_held_at(g->locks_fd, name) == 1) {
+		if (skf_mono_ms() >= end)
+			return true;
+		poll(NULL, 0, BUSY_STEP_MS);
+	}
+	return false;
 }
 
 static int fix_reap(struct check *c, const char *id, struct skf_err *e)
@@ -131,7 +151,8 @@ static int fix_summary(struct check *c, const char *id, struct skf_err *e)
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	struct skf_ctrconf *conf;
 
-	return skf_ctr_load(c->g, id, &a, &conf, e) < 0 ? -1 : skf_ctr_summary_rebuild(c->g, id, conf, false, e);
+	return skf_ctr_load(c->g, id, &a, &conf, e) < 0 ? -1
+							: skf_ctr_summary_rebuild(c->g, id, conf, false, e);
 }
 
 static int check_name_of(struct check *c, const char *id, const struct skf_ctrconf *conf, struct skf_err *e)
@@ -142,8 +163,9 @@ static int check_name_of(struct check *c, const char *id, const struct skf_ctrco
 
 	if (r == 1 && skf_streq(holder, id))
 		return 0;
-	return finding(c, "container", id, r == 1 ? "its name belongs to another container" : "its name is not registered",
-	               r == 1 ? NULL : fix_name, "registered", e);
+	return finding(c, "container", id,
+		       r == 1 ? "its name belongs to another container" : "its name is not registered",
+		       r == 1 ? NULL : fix_name, "registered", e);
 }
 
 static int check_container(struct check *c, const char *id, struct skf_err *e)
@@ -165,12 +187,15 @@ static int check_container(struct check *c, const char *id, struct skf_err *e)
 		return finding(c, "container", id, x.msg, NULL, "", e);
 	if (check_name_of(c, id, conf, e) < 0)
 		return -1;
-	if (!l.has_summary && finding(c, "summary", id, "it is missing or damaged", fix_summary, "rebuilt", e) < 0)
+	if (!l.has_summary &&
+	    finding(c, "summary", id, "it is missing or damaged", fix_summary, "rebuilt", e) < 0)
 		return -1;
 	if (l.lost && l.has_summary)
-		return finding(c, "container", id, "its monitor is gone", fix_reap, conf->remove ? "removed" : "recorded as exited (137)", e);
+		return finding(c, "container", id, "its monitor is gone", fix_reap,
+			       conf->remove ? "removed" : "recorded as exited (137)", e);
 	if (conf->remove && l.state != SKF_CTR_RUNNING && l.state != SKF_CTR_PAUSED)
-		return finding(c, "container", id, "it has ended and is to be removed (--rm)", fix_reap, "removed", e);
+		return finding(c, "container", id, "it has ended and is to be removed (--rm)", fix_reap,
+			       "removed", e);
 	return 0;
 }
 
@@ -183,7 +208,9 @@ static int pass_containers(struct check *c, struct skf_err *e)
 
 static int fix_drop_name(struct check *c, const char *name, struct skf_err *e)
 {
-	return unlinkat(c->g->names_fd, name, 0) < 0 && errno != ENOENT ? skf_fail_sys(e, -errno, "remove the name '%s'", name) : 0;
+	return unlinkat(c->g->names_fd, name, 0) < 0 && errno != ENOENT
+		       ? skf_fail_sys(e, -errno, "remove the name '%s'", name)
+		       : 0;
 }
 
 static int check_name(struct check *c, const char *name, struct skf_err *e)
@@ -217,7 +244,8 @@ static int fix_drop_summary_tmp(struct check *c, const char *name, struct skf_er
 {
 	char path[512];
 
-	if (skf_fmt(path, sizeof(path), "summary/%s", name) < 0 || (unlinkat(c->g->run_fd, path, 0) < 0 && errno != ENOENT))
+	if (skf_fmt(path, sizeof(path), "summary/%s", name) < 0 ||
+	    (unlinkat(c->g->run_fd, path, 0) < 0 && errno != ENOENT))
 		return skf_fail_sys(e, -errno, "remove '%s/summary/%s'", c->g->run_root, name);
 	return 0;
 }
@@ -225,7 +253,8 @@ static int fix_drop_summary_tmp(struct check *c, const char *name, struct skf_er
 static int check_summary(struct check *c, const char *id, struct skf_err *e)
 {
 	if (!skf_ctr_id_valid(id))
-		return finding(c, "summary", id, "left over from an interrupted change", fix_drop_summary_tmp, "removed", e);
+		return finding(c, "summary", id, "left over from an interrupted change",
+			       fix_drop_summary_tmp, "removed", e);
 	if (has_config(c->g, id) || is_busy(c->g, id))
 		return 0;
 	return finding(c, "summary", id, "it belongs to no container", fix_drop_summary, "removed", e);
@@ -247,9 +276,11 @@ static int check_run_dir(struct check *c, const char *id, struct skf_err *e)
 		return 0; /* the runtime's own caches */
 	if (is_busy(c->g, id))
 		return 0;
-	if (has_config(c->g, id) && skf_ctr_live(c->g, id, &l, &x) == 0 && (l.state == SKF_CTR_RUNNING || l.state == SKF_CTR_PAUSED))
+	if (has_config(c->g, id) && skf_ctr_live(c->g, id, &l, &x) == 0 &&
+	    (l.state == SKF_CTR_RUNNING || l.state == SKF_CTR_PAUSED))
 		return 0;
-	return finding(c, "run directory", id, "its container does not run", fix_reap, "removed, with all that its journal names", e);
+	return finding(c, "run directory", id, "its container does not run", fix_reap,
+		       "removed, with all that its journal names", e);
 }
 
 static int pass_run_dirs(struct check *c, struct skf_err *e)
@@ -261,7 +292,8 @@ static int pass_run_dirs(struct check *c, struct skf_err *e)
 
 static bool is_ours(struct skf_engine *g, const char *id)
 {
-	return faccessat(g->ctr_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || faccessat(g->run_ctr_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	return faccessat(g->ctr_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
+	       faccessat(g->run_ctr_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 /* Older than a start may take, so that nobody is about to put a process into it. */
@@ -271,7 +303,8 @@ static bool is_old(const struct skf_cg_dirs *cg)
 		SKF_AUTO_FD int fd = skf_cg_open(cg, i);
 		struct stat st;
 
-		if (fd >= 0 && (fstat(fd, &st) < 0 || skf_now_ns() / 1000000 - st.st_ctim.tv_sec * 1000LL < SKF_START_MS))
+		if (fd >= 0 && (fstat(fd, &st) < 0 ||
+				skf_now_ns() / 1000000 - st.st_ctim.tv_sec * 1000LL < SKF_START_MS))
 			return false;
 	}
 	return true;
@@ -310,7 +343,8 @@ static int check_cgroup(struct check *c, const char *id, struct skf_err *e)
 
 	if (!skf_ctr_id_valid(id) || is_reported(c, "cgroup", id) || is_busy(c->g, id))
 		return 0;
-	if (has_config(c->g, id) && skf_ctr_live(c->g, id, &l, &x) == 0 && (l.state == SKF_CTR_RUNNING || l.state == SKF_CTR_PAUSED))
+	if (has_config(c->g, id) && skf_ctr_live(c->g, id, &l, &x) == 0 &&
+	    (l.state == SKF_CTR_RUNNING || l.state == SKF_CTR_PAUSED))
 		return 0;
 	if (skf_ctr_cgroup(id, &cg) < 0)
 		return 0; /* gone with its mount */
@@ -318,10 +352,12 @@ static int check_cgroup(struct check *c, const char *id, struct skf_err *e)
 	if (!is_ours(c->g, id)) {
 		if (n != 0 || !is_old(&cg))
 			return 0; /* another root's: in use, or perhaps just being made */
-		return finding(c, "cgroup", id, "it is empty and of no container here", fix_cgroup, "removed", e);
+		return finding(c, "cgroup", id, "it is empty and of no container here", fix_cgroup,
+			       "removed", e);
 	}
-	return finding(c, "cgroup", id, n > 0 ? "processes run in it without a monitor" : "its container does not run", fix_cgroup,
-	               n > 0 ? "processes killed, removed" : "removed", e);
+	return finding(c, "cgroup", id,
+		       n > 0 ? "processes run in it without a monitor" : "its container does not run",
+		       fix_cgroup, n > 0 ? "processes killed, removed" : "removed", e);
 }
 
 static int pass_cgroups(struct check *c, struct skf_err *e)
@@ -336,7 +372,8 @@ static int pass_cgroups(struct check *c, struct skf_err *e)
 	for (unsigned i = 0; i < layout.n; i++) {
 		char path[sizeof(layout.h[0].mountpoint) + 16];
 
-		if (skf_fmt(path, sizeof(path), "%s" SKF_CGROUP_PARENT, layout.h[i].mountpoint) == 0 && each(c, AT_FDCWD, path, check_cgroup, e) < 0)
+		if (skf_fmt(path, sizeof(path), "%s" SKF_CGROUP_PARENT, layout.h[i].mountpoint) == 0 &&
+		    each(c, AT_FDCWD, path, check_cgroup, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -364,7 +401,8 @@ static int check_lock(struct check *c, const char *name, struct skf_err *e)
 	static const char prefix[] = "container-";
 	const char *id = name + sizeof(prefix) - 1;
 
-	if (!skf_startswith(name, prefix) || !skf_ctr_id_valid(id) || has_config(c->g, id) || is_busy(c->g, id))
+	if (!skf_startswith(name, prefix) || !skf_ctr_id_valid(id) || has_config(c->g, id) ||
+	    is_busy(c->g, id))
 		return 0;
 	return finding(c, "lock file", name, "it belongs to no container", fix_drop_lock, "removed", e);
 }
@@ -381,7 +419,8 @@ static void damaged(void *arg, const char *diff_id, const char *why)
 	struct check *c = arg;
 	struct skf_err ignored = SKF_ERR_INIT;
 
-	(void)report(c, "layer", diff_id, why, c->repair ? "kept: pull its image again" : "", &ignored); /* no memory: the row is missing */
+	(void)report(c, "layer", diff_id, why, c->repair ? "kept: pull its image again" : "",
+		     &ignored); /* no memory: the row is missing */
 }
 
 static int check_layer(struct check *c, const char *name, struct skf_err *e)
@@ -392,15 +431,19 @@ static int check_layer(struct check *c, const char *name, struct skf_err *e)
 	char text[SKF_DIGEST_MAX];
 	size_t before = c->n;
 
-	if (!skf_is_hex(name, 64) || skf_fmt(text, sizeof(text), "sha256:%s", name) < 0 || skf_digest_parse(text, &d, &x) < 0)
+	if (!skf_is_hex(name, 64) || skf_fmt(text, sizeof(text), "sha256:%s", name) < 0 ||
+	    skf_digest_parse(text, &d, &x) < 0)
 		return 0; /* being unpacked; the collection knows by its lock */
 	if (skf_store_layer_has(c->g->store, &d, &info, &x) != 2)
 		return 0;
 	if (!c->repair)
 		return report(c, "layer", text, "it was not synced to the disk before the last boot", "", e);
 	if (skf_image_verify(c->g, text, damaged, c, &x) < 0)
-		return report(c, "layer", text, "it was not synced to the disk before the last boot", x.msg, e);
-	return c->n == before ? report(c, "layer", text, "it was not synced to the disk before the last boot", "verified", e) : 0;
+		return report(c, "layer", text, "it was not synced to the disk before the last boot", x.msg,
+			      e);
+	return c->n == before ? report(c, "layer", text,
+				       "it was not synced to the disk before the last boot", "verified", e)
+			      : 0;
 }
 
 static int pass_layers(struct check *c, struct skf_err *e)
@@ -410,27 +453,33 @@ static int pass_layers(struct check *c, struct skf_err *e)
 
 static int pass_store(struct check *c, struct skf_err *e)
 {
-	struct skf_gc_result r = { 0 };
+	struct skf_gc_result r = {0};
 	char what[160];
 
 	if (skf_store_gc(c->g->store, !c->repair, &r, e) < 0)
 		return skf_ctx(e, "look for unused parts of the store");
 	if (r.n_blobs + r.n_layers + r.n_images + r.n_ingests + r.n_leases == 0)
 		return 0;
-	snprintf(what, sizeof(what), "unused: %llu blobs, %llu layers, %llu image records, %llu downloads, %llu leases; %llu bytes",
-	         (unsigned long long)r.n_blobs, (unsigned long long)r.n_layers, (unsigned long long)r.n_images,
-	         (unsigned long long)r.n_ingests, (unsigned long long)r.n_leases, (unsigned long long)r.bytes);
+	snprintf(what, sizeof(what),
+		 "unused: %llu blobs, %llu layers, %llu image records, %llu downloads, %llu leases; %llu "
+		 "bytes",
+		 (unsigned long long)r.n_blobs, (unsigned long long)r.n_layers,
+		 (unsigned long long)r.n_images, (unsigned long long)r.n_ingests,
+		 (unsigned long long)r.n_leases, (unsigned long long)r.bytes);
 	return report(c, "store", c->g->root, what, c->repair ? "collected" : "", e);
 }
 
-/* Containers first: what they refer to is then known, and the passes after them find only what no container explains. */
+/* Containers first: what they refer to is then known, and the passes after them find only what no container
+ * explains. */
 static int (*const passes[])(struct check *, struct skf_err *) = {
-	pass_containers, pass_run_dirs, pass_cgroups, pass_names, pass_summaries, pass_layers, pass_store, pass_locks,
+	pass_containers, pass_run_dirs, pass_cgroups, pass_names,
+	pass_summaries,  pass_layers,   pass_store,   pass_locks,
 };
 
-int skf_engine_check(struct skf_engine *g, bool repair, struct skf_arena *a, struct skf_jarr *ret, struct skf_err *e)
+int skf_engine_check(struct skf_engine *g, bool repair, struct skf_arena *a, struct skf_jarr *ret,
+		     struct skf_err *e)
 {
-	struct check c = { .g = g, .repair = repair, .a = a };
+	struct check c = {.g = g, .repair = repair, .a = a};
 
 	for (size_t i = 0; i < SKF_ARRAY_LEN(passes); i++)
 		if (passes[i](&c, e) < 0)

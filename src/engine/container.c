@@ -1,19 +1,20 @@
-/* engine/container.c -- one container as found on disk and in /run: what a user's word means, its own data, what is true now.
+/* engine/container.c -- one container as found on disk and in /run: what a user's word means, its own data,
+ * what is true now.
  *
- * The summary says what was true when it was written; a row that claims to run is believed only while its process (pid, start time)
- * lives or its monitor answers. Blocks on the disk, on the container's lock (SKF_LOCK_MS) and on a monitor (SKF_HELLO_MS). */
+ * The summary says what was true when it was written. It says "running" only after launch listens on the
+ * control socket, and the monitor writes the end before it stops listening: so whoever claims to run and has
+ * no listener is lost. ps, which looks at many rows, is content with a living process. Blocks on the disk,
+ * on the container's lock (SKF_LOCK_MS) and on a monitor (SKF_HELLO_MS). */
 #include "engine/engine_int.h"
 #include "base/proc.h"
 #include <fcntl.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define LOST_CODE 137
-#define CONNECT_STEP_MS 2
 
-static const char *const state_names[] = { "created", "running", "paused", "exited", "stopping-failed" };
+static const char *const state_names[] = {"created", "running", "paused", "exited", "stopping-failed"};
 
 const char *skf_ctr_state_name(enum skf_ctr_state s)
 {
@@ -50,7 +51,8 @@ int skf_ctr_load_text(struct skf_engine *g, const char *id, struct skf_buf *ret,
 	return r < 0 ? skf_fail_sys(e, r, "read '%s/containers/%s/config.json'", g->root, id) : 0;
 }
 
-int skf_ctr_load(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_ctrconf **ret, struct skf_err *e)
+int skf_ctr_load(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_ctrconf **ret,
+		 struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_SPEC_BYTES);
 
@@ -63,16 +65,21 @@ int skf_ctr_load(struct skf_engine *g, const char *id, struct skf_arena *a, stru
 
 #define XF(member, key, fn) SKF_J(struct skf_ctr_exit, member, key, fn, NULL, SKF_J_NULL_OK)
 static const struct skf_jfield exit_f[] = {
-	XF(code, "exitCode", skf_j_i32),         XF(signal, "signal", skf_j_i32),
-	XF(oom, "oomKilled", skf_j_bool),        XF(started_ns, "startedAt", skf_j_i64),
-	XF(finished_ns, "finishedAt", skf_j_i64), XF(reason, "reason", skf_j_str),
-	XF(error, "error", skf_j_str),           SKF_J_END,
+	XF(code, "exitCode", skf_j_i32),
+	XF(signal, "signal", skf_j_i32),
+	XF(oom, "oomKilled", skf_j_bool),
+	XF(started_ns, "startedAt", skf_j_i64),
+	XF(finished_ns, "finishedAt", skf_j_i64),
+	XF(reason, "reason", skf_j_str),
+	XF(error, "error", skf_j_str),
+	SKF_J_END,
 };
-static const struct skf_jtable exit_table = { sizeof(struct skf_ctr_exit), exit_f, false, NULL };
+static const struct skf_jtable exit_table = {sizeof(struct skf_ctr_exit), exit_f, false, NULL};
 
-int skf_ctr_exit_read(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_ctr_exit *ret, struct skf_err *e)
+int skf_ctr_exit_read(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_ctr_exit *ret,
+		      struct skf_err *e)
 {
-	const struct skf_jdoc d = { .name = "exit.json", .max_bytes = SKF_MAX_OBJECT_BYTES };
+	const struct skf_jdoc d = {.name = "exit.json", .max_bytes = SKF_MAX_OBJECT_BYTES};
 	SKF_AUTO_FD int dir = -EBADF;
 	void *v;
 
@@ -89,8 +96,7 @@ int skf_ctr_exit_read(struct skf_engine *g, const char *id, struct skf_arena *a,
 	return 1;
 }
 
-/* Does somebody supervise the container? Only asked when its process is gone, so that a row in the moment between exit and record is
- * not called lost. */
+/* Does somebody supervise the container? */
 static bool monitor_answers(struct skf_engine *g, const char *id)
 {
 	SKF_AUTO_FD int dir = skf_openat(g->run_ctr_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
@@ -115,7 +121,13 @@ static bool claims_to_run(enum skf_ctr_state s)
 	return s == SKF_CTR_RUNNING || s == SKF_CTR_PAUSED;
 }
 
-void skf_ctr_live_of(struct skf_engine *g, const char *id, const struct skf_summary *s, struct skf_ctr_live *ret)
+static bool is_lost(struct skf_engine *g, const char *id, const struct skf_summary *s, bool cheap)
+{
+	return !(cheap && skf_proc_alive((pid_t)s->pid, s->start_time) == 1) && !monitor_answers(g, id);
+}
+
+static void live_of(struct skf_engine *g, const char *id, const struct skf_summary *s, bool cheap,
+		    struct skf_ctr_live *ret)
 {
 	struct skf_summary again;
 
@@ -123,9 +135,10 @@ void skf_ctr_live_of(struct skf_engine *g, const char *id, const struct skf_summ
 	ret->has_summary = true;
 	ret->sum = *s;
 	ret->state = state_of_word(s->state);
-	if (claims_to_run(ret->state) && skf_proc_alive((pid_t)s->pid, s->start_time) != 1 && !monitor_answers(g, id)) {
+	if (claims_to_run(ret->state) && is_lost(g, id, s, cheap)) {
 		/* Its end may have been written between our two looks. */
-		if (skf_summary_read(g->run_fd, id, &again) == 0 && !claims_to_run(state_of_word(again.state))) {
+		if (skf_summary_read(g->run_fd, id, &again) == 0 &&
+		    !claims_to_run(state_of_word(again.state))) {
 			ret->sum = again;
 			ret->state = state_of_word(again.state);
 		} else {
@@ -139,19 +152,26 @@ void skf_ctr_live_of(struct skf_engine *g, const char *id, const struct skf_summ
 	ret->finished_ns = (int64_t)ret->sum.finished_ns;
 }
 
+void skf_ctr_live_of(struct skf_engine *g, const char *id, const struct skf_summary *s,
+		     struct skf_ctr_live *ret)
+{
+	live_of(g, id, s, true, ret);
+}
+
 /* After a reboot /run is empty: the disk says whether it ended, ran, or was never started. */
 static int live_from_disk(struct skf_engine *g, const char *id, struct skf_ctr_live *ret, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_OBJECT_BYTES * 4);
 	SKF_AUTO_FD int dir = -EBADF;
-	struct skf_ctr_exit x = { 0 };
+	struct skf_ctr_exit x = {0};
 	char path[SKF_ID_LEN + 32];
 	int r = skf_ctr_exit_read(g, id, &a, &x, e);
 
 	if (r < 0)
 		return -1;
 	if (r == 1) {
-		ret->state = x.reason && skf_streq(x.reason, "start-failed") ? SKF_CTR_CREATED : SKF_CTR_EXITED;
+		ret->state =
+			x.reason && skf_streq(x.reason, "start-failed") ? SKF_CTR_CREATED : SKF_CTR_EXITED;
 		ret->exit_code = x.code;
 		return 0;
 	}
@@ -173,7 +193,7 @@ static void add_exit_record(struct skf_engine *g, const char *id, struct skf_ctr
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_OBJECT_BYTES * 4);
 	struct skf_err ignored = SKF_ERR_INIT;
-	struct skf_ctr_exit x = { 0 };
+	struct skf_ctr_exit x = {0};
 
 	if (claims_to_run(l->state) || skf_ctr_exit_read(g, id, &a, &x, &ignored) != 1)
 		return; /* without it the summary's own fields stand */
@@ -195,7 +215,7 @@ int skf_ctr_live(struct skf_engine *g, const char *id, struct skf_ctr_live *ret,
 
 	memset(ret, 0, sizeof(*ret));
 	if (r == 0)
-		skf_ctr_live_of(g, id, &s, ret);
+		live_of(g, id, &s, false, ret);
 	else if (r != -ENOENT && r != -EBADMSG)
 		return skf_fail_sys(e, r, "read '%s/summary/%s'", g->run_root, id);
 	else if (live_from_disk(g, id, ret, e) < 0)
@@ -207,23 +227,15 @@ int skf_ctr_live(struct skf_engine *g, const char *id, struct skf_ctr_live *ret,
 int skf_ctr_monitor(struct skf_engine *g, const char *id, int *ret_sock, struct skf_err *e)
 {
 	SKF_AUTO_FD int dir = skf_openat(g->run_ctr_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-	int64_t end = skf_mono_ms() + SKF_HELLO_MS;
-	struct skf_summary s;
-	int fd = dir;
+	int fd = dir < 0 ? dir : skf_mon_connect(dir);
 
-	while (dir >= 0) {
-		fd = skf_mon_connect(dir);
-		if (fd >= 0) {
-			*ret_sock = fd;
-			return 0;
-		}
-		if (skf_summary_read(g->run_fd, id, &s) < 0 || skf_proc_alive((pid_t)s.pid, s.start_time) != 1 ||
-		    skf_mono_ms() > end)
-			break;
-		poll(NULL, 0, CONNECT_STEP_MS);
-	}
-	return skf_fail(e, SKF_EUNAVAILABLE, "container %.12s has no monitor: %s; `skiff system check --repair` cleans up after it", id,
-	                strerror(-fd));
+	if (fd < 0)
+		return skf_fail(e, SKF_EUNAVAILABLE,
+				"container %.12s has no monitor: %s; `skiff system check --repair` cleans "
+				"up after it",
+				id, strerror(-fd));
+	*ret_sock = fd;
+	return 0;
 }
 
 int skf_ctr_lock(struct skf_engine *g, const char *id, int *ret_fd, struct skf_err *e)
@@ -234,8 +246,10 @@ int skf_ctr_lock(struct skf_engine *g, const char *id, int *ret_fd, struct skf_e
 	if (fd == 0)
 		fd = skf_lock_at(g->locks_fd, name, true, SKF_LOCK_MS);
 	if (fd == -ETIMEDOUT || fd == -EAGAIN)
-		return skf_fail(e, SKF_ETIMEOUT, "container %.12s is being changed by another skiff for more than %d s; try again", id,
-		                SKF_LOCK_MS / 1000);
+		return skf_fail(
+			e, SKF_ETIMEOUT,
+			"container %.12s is being changed by another skiff for more than %d s; try again",
+			id, SKF_LOCK_MS / 1000);
 	if (fd < 0)
 		return skf_fail_sys(e, fd, "lock '%s/locks/%s'", g->root, name);
 	*ret_fd = fd;
@@ -277,8 +291,10 @@ void skf_ctr_summary_init(const struct skf_ctrconf *c, const char *shown_image, 
 	int64_t created = 0;
 
 	memset(s, 0, sizeof(*s));
-	/* Name and reference have the sizes of the summary's fields by the rules that they were checked against. */
-	if (skf_fmt(s->name, sizeof(s->name), "%s", c->name) < 0 || skf_fmt(s->image, sizeof(s->image), "%s", shown_image) < 0)
+	/* Name and reference have the sizes of the summary's fields by the rules that they were checked
+	 * against. */
+	if (skf_fmt(s->name, sizeof(s->name), "%s", c->name) < 0 ||
+	    skf_fmt(s->image, sizeof(s->image), "%s", shown_image) < 0)
 		s->image[sizeof(s->image) - 1] = '\0';
 	memcpy(s->state, "created", sizeof("created"));
 	if (skf_parse_rfc3339(c->created, &created) == 0)
@@ -286,12 +302,13 @@ void skf_ctr_summary_init(const struct skf_ctrconf *c, const char *shown_image, 
 	join_command(&c->command, s->command, sizeof(s->command));
 }
 
-int skf_ctr_summary_rebuild(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, bool lost, struct skf_err *e)
+int skf_ctr_summary_rebuild(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, bool lost,
+			    struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	struct skf_ctr_request *q;
-	struct skf_ctr_live l = { 0 };
-	struct skf_ctr_exit x = { 0 };
+	struct skf_ctr_live l = {0};
+	struct skf_ctr_exit x = {0};
 	struct skf_summary s;
 	int r;
 
@@ -302,7 +319,7 @@ int skf_ctr_summary_rebuild(struct skf_engine *g, const char *id, const struct s
 	if (r < 0 || live_from_disk(g, id, &l, e) < 0)
 		return -1;
 	if (lost)
-		l = (struct skf_ctr_live){ .state = SKF_CTR_EXITED, .lost = true, .exit_code = LOST_CODE };
+		l = (struct skf_ctr_live){.state = SKF_CTR_EXITED, .lost = true, .exit_code = LOST_CODE};
 	r = skf_fmt(s.state, sizeof(s.state), "%s", skf_ctr_state_name(l.state));
 	s.exit_code = l.exit_code;
 	s.started_ns = (uint64_t)x.started_ns;
@@ -312,7 +329,8 @@ int skf_ctr_summary_rebuild(struct skf_engine *g, const char *id, const struct s
 	return r < 0 ? skf_fail_sys(e, r, "write '%s/summary/%s'", g->run_root, id) : 0;
 }
 
-static int resolve_prefix(struct skf_engine *g, const char *word, char ret[SKF_ID_LEN + 1], struct skf_err *e)
+static int resolve_prefix(struct skf_engine *g, const char *word, char ret[SKF_ID_LEN + 1],
+			  struct skf_err *e)
 {
 	SKF_AUTO_FD int fd = skf_openat(g->ctr_fd, ".", O_RDONLY | O_DIRECTORY, 0);
 	SKF_AUTO_DIR DIR *d = fd < 0 ? NULL : fdopendir(fd);

@@ -1,5 +1,6 @@
-/* engine/create.c -- a container comes into being: plan, name, directory, config.json, summary. The directory's config.json is written last;
- * a failure at any step takes back what the steps before it made, and what a crash leaves is found by `skiff system check`. */
+/* engine/create.c -- a container comes into being: plan, name, directory, config.json, summary. The
+ * directory's config.json is written last; a failure at any step takes back what the steps before it made,
+ * and what a crash leaves is found by `skiff system check`. */
 #include "engine/create_int.h"
 #include "monitor/event.h"
 #include <fcntl.h>
@@ -14,19 +15,23 @@ static int check_early(const struct skf_create_req *q, struct skf_err *e)
 	if (!q->image || !*q->image)
 		return skf_fail(e, SKF_EINVALID, "no image is given");
 	if (q->name && !skf_name_valid(q->name))
-		return skf_fail(e, SKF_EINVALID, "Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", q->name);
+		return skf_fail(e, SKF_EINVALID,
+				"Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
+				q->name);
 	return 0;
 }
 
-/* The root directory of the container is the upper directory: it takes over mode and owner of the image's. */
+/* The root directory of the container is the upper directory: it takes over mode and owner of the image's.
+ */
 static int make_upper(struct skf_plan *p, int dir, struct skf_err *e)
 {
-	struct stat st = { .st_mode = 0755 };
+	struct stat st = {.st_mode = 0755};
 	int r = mkdirat(dir, "rw", 0700) < 0 ? -errno : 0;
 
 	if (r == 0 && p->layers.n && fstat(p->layers.fd[0], &st) < 0)
 		r = -errno;
-	if (r == 0 && (st.st_uid || st.st_gid) && fchownat(dir, "rw", st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) < 0)
+	if (r == 0 && (st.st_uid || st.st_gid) &&
+	    fchownat(dir, "rw", st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) < 0)
 		r = -errno;
 	if (r == 0 && fchmodat(dir, "rw", st.st_mode & 07777, 0) < 0)
 		r = -errno;
@@ -35,7 +40,7 @@ static int make_upper(struct skf_plan *p, int dir, struct skf_err *e)
 
 static int make_dirs(struct skf_plan *p, int *ret_dir, struct skf_err *e)
 {
-	static const char *const sub[] = { "work", "rootfs", "log" };
+	static const char *const sub[] = {"work", "rootfs", "log"};
 	SKF_AUTO_FD int dir = -EBADF;
 
 	if (mkdirat(p->g->ctr_fd, p->id, 0700) < 0)
@@ -54,7 +59,9 @@ static int make_dirs(struct skf_plan *p, int *ret_dir, struct skf_err *e)
 
 static int write_config(struct skf_plan *p, int dir, struct skf_err *e)
 {
-	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_SPEC_BYTES), req = SKF_BUF(SKF_MAX_SPEC_BYTES);
+	SKF_AUTO(skf_buf_done)
+	struct skf_buf b = SKF_BUF(SKF_MAX_SPEC_BYTES),
+		       req = SKF_BUF(SKF_MAX_SPEC_BYTES);
 	struct skf_jw w = SKF_JW(&req);
 	int r;
 
@@ -81,14 +88,16 @@ static int make_summary(struct skf_plan *p, struct skf_err *e)
 	return r < 0 ? skf_fail_sys(e, r, "write '%s/summary/%s'", p->g->run_root, p->id) : 0;
 }
 
-/* Takes back in reverse; each failure is only a warning, because the error that brought us here is the one to tell. */
+/* Takes back in reverse; each failure is only a warning, because the error that brought us here is the one
+ * to tell. */
 static void undo(struct skf_plan *p)
 {
 	struct skf_err x = SKF_ERR_INIT;
 	int r = skf_summary_remove(p->g->run_fd, p->id);
 
 	if (r < 0 && r != -ENOENT)
-		skf_warn(&p->g->log, "remove the summary of container %.12s: %s; ignoring", p->id, strerror(-r));
+		skf_warn(&p->g->log, "remove the summary of container %.12s: %s; ignoring", p->id,
+			 strerror(-r));
 	r = skf_rmtree_at(p->g->ctr_fd, p->id);
 	if (r < 0)
 		skf_warn(&p->g->log, "remove '%s': %s; ignoring", p->dir, strerror(-r));
@@ -104,13 +113,15 @@ static int claim(struct skf_plan *p, struct skf_err *e)
 	return skf_name_claim(p->g, p->name, p->id, e);
 }
 
-/* Nobody knows the id of a container that did not come into being, so that its lock file can go without the store's exclusive lock. */
+/* Nobody knows the id of a container that did not come into being, so that its lock file can go without the
+ * store's exclusive lock. */
 static void drop_lock(struct skf_plan *p)
 {
 	char name[SKF_ID_LEN + 16];
 
 	if (skf_fmt(name, sizeof(name), "container-%s", p->id) == 0)
-		(void)unlinkat(p->g->locks_fd, name, 0); /* an empty file: left behind it is found by the check */
+		(void)unlinkat(p->g->locks_fd, name,
+			       0); /* an empty file: left behind it is found by the check */
 	skf_closep(&p->lock);
 }
 
@@ -135,8 +146,8 @@ static int make_container(void *arg, struct skf_err *e)
 	return 0;
 }
 
-int skf_ctr_create(struct skf_engine *g, struct skf_create_req *q, const struct skf_progress *progress, struct skf_created *ret,
-                   struct skf_err *e)
+int skf_ctr_create(struct skf_engine *g, struct skf_create_req *q, const struct skf_progress *progress,
+		   struct skf_created *ret, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	SKF_AUTO_FREE struct skf_plan *p = calloc(1, sizeof(*p));
@@ -161,7 +172,8 @@ int skf_ctr_create(struct skf_engine *g, struct skf_create_req *q, const struct 
 	}
 	r = skf_event_emit(g->run_fd, "container", "create", p->id, p->name, p->conf.image, 0);
 	if (r < 0)
-		skf_warn(&g->log, "write the event 'create' of container %.12s: %s; ignoring", p->id, strerror(-r));
+		skf_warn(&g->log, "write the event 'create' of container %.12s: %s; ignoring", p->id,
+			 strerror(-r));
 	memcpy(ret->id, p->id, sizeof(ret->id));
 	memcpy(ret->name, p->name, sizeof(ret->name));
 	ret->remove = q->remove;

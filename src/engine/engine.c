@@ -1,4 +1,5 @@
-/* engine/engine.c -- opening both trees. The fast path is five openat calls; whatever is missing is made and tried again. */
+/* engine/engine.c -- opening both trees. The fast path is five openat calls; whatever is missing is made and
+ * tried again. */
 #include "engine/engine_int.h"
 #include "base/proc.h"
 #include <fcntl.h>
@@ -27,7 +28,8 @@ static int absolute(const char *path, char **ret, struct skf_err *e)
 		SKF_AUTO_FREE char *cwd = getcwd(NULL, 0);
 
 		if (!cwd)
-			return skf_fail_sys(e, -errno, "find the working directory, below which '%s' lies", path);
+			return skf_fail_sys(e, -errno, "find the working directory, below which '%s' lies",
+					    path);
 		skf_buf_str(&b, cwd);
 		skf_buf_chr(&b, '/');
 	}
@@ -61,8 +63,8 @@ static int make_tree(const char *root, const struct subdir *d, size_t n, int *re
 	return 0;
 }
 
-static const struct subdir root_dirs[] = { { "containers", 0700 }, { "names", 0700 }, { "locks", 0700 } };
-static const struct subdir run_dirs[] = { { "containers", 0700 }, { "summary", 0700 }, { "events", 0700 } };
+static const struct subdir root_dirs[] = {{"containers", 0700}, {"names", 0700}, {"locks", 0700}};
+static const struct subdir run_dirs[] = {{"containers", 0700}, {"summary", 0700}, {"events", 0700}};
 
 static int check_format(int fd, const char *root, struct skf_err *e)
 {
@@ -72,8 +74,10 @@ static int check_format(int fd, const char *root, struct skf_err *e)
 	if (r == -ENOENT)
 		r = skf_write_atomic_at(fd, "format", FORMAT_TEXT, strlen(FORMAT_TEXT), 0644, 0);
 	else if (r >= 0 && strcmp(skf_buf_cstr(&b), FORMAT_TEXT) != 0)
-		return skf_fail(e, SKF_EINVALID, "'%s' was written by a newer skiff (format %.20s); this version reads format 1",
-		                root, skf_buf_cstr(&b));
+		return skf_fail(
+			e, SKF_EINVALID,
+			"'%s' was written by a newer skiff (format %.20s); this version reads format 1",
+			root, skf_buf_cstr(&b));
 	return r < 0 ? skf_fail_sys(e, r, "read '%s/format'", root) : 0;
 }
 
@@ -94,7 +98,8 @@ static int rebuild_summaries(struct skf_engine *g, struct skf_err *e)
 
 		if (!skf_ctr_id_valid(de->d_name))
 			continue;
-		if (skf_ctr_load(g, de->d_name, &a, &c, &x) < 0 || skf_ctr_summary_rebuild(g, de->d_name, c, false, &x) < 0)
+		if (skf_ctr_load(g, de->d_name, &a, &c, &x) < 0 ||
+		    skf_ctr_summary_rebuild(g, de->d_name, c, false, &x) < 0)
 			skf_warn(&g->log, "%s; `skiff system check` says more; ignoring", x.msg);
 	}
 	return 0;
@@ -102,7 +107,7 @@ static int rebuild_summaries(struct skf_engine *g, struct skf_err *e)
 
 static int open_run(struct skf_engine *g, struct skf_err *e)
 {
-	int fd;
+	int fd = -EBADF;
 
 	g->run_fd = skf_openat(AT_FDCWD, g->run_root, O_RDONLY | O_DIRECTORY, 0);
 	if (g->run_fd >= 0)
@@ -173,7 +178,7 @@ int skf_engine_open(const struct skf_engine_opts *o, struct skf_engine **ret, st
 	if (!g)
 		return skf_fail(e, SKF_ENOMEM, "memory for the engine");
 	g->root_fd = g->ctr_fd = g->names_fd = g->locks_fd = g->run_fd = g->run_ctr_fd = -EBADF;
-	g->log = o->log ? *o->log : (struct skf_log){ .fd = -1 };
+	g->log = o->log ? *o->log : (struct skf_log){.fd = -1};
 	if (absolute(pick(o->root, "SKIFF_ROOT", DEFAULT_ROOT), &g->root, e) < 0 ||
 	    absolute(pick(o->run_root, "SKIFF_RUN_ROOT", DEFAULT_RUN_ROOT), &g->run_root, e) < 0 ||
 	    find_self(o->self, &g->self, e) < 0)

@@ -1,8 +1,11 @@
-/* engine/engine.h -- the engine as an interface (DESIGN 5a): one function per verb, skf_engine_<verb>(engine, request, progress, err).
+/* engine/engine.h -- the engine as an interface (DESIGN 5a): one function per verb,
+ * skf_engine_<verb>(engine, request, progress, err).
  *
- * Requests and answers are plain structs with size and version first (SKF_REQ); blocking, thread-safe for different struct skf_engine, no globals, cancelled
- * by an eventfd in the request. Answers live in the arena that the caller passes. Front ends parse, call, format; they print nothing here
- * and the engine prints nothing. Error kinds: NOTFOUND "No such container: x" / "No such image: x", CONFLICT, INVALID, ECMD_* ... (base/err.h). */
+ * Requests and answers are plain structs with size and version first (SKF_REQ); blocking, thread-safe for
+ * different struct skf_engine, no globals, cancelled by an eventfd in the request. Answers live in the arena
+ * that the caller passes. Front ends parse, call, format; they print nothing here and the engine prints
+ * nothing. Error kinds: NOTFOUND "No such container: x" / "No such image: x", CONFLICT, INVALID, ECMD_* ...
+ * (base/err.h). */
 #pragma once
 #include "base/json.h"
 #include "base/limits.h"
@@ -14,13 +17,16 @@ struct skf_reqhdr {
 	uint32_t size, version; /* sizeof the request struct, SKF_ENGINE_API */
 	int cancel_fd;          /* eventfd or -1 */
 };
-#define SKF_REQ(type) { .h = { sizeof(type), SKF_ENGINE_API, -1 } }
+#define SKF_REQ(type)                                                                                       \
+	{                                                                                                   \
+		.h = { sizeof(type), SKF_ENGINE_API, -1 }                                                   \
+	}
 
 struct skf_engine;
 struct skf_engine_opts {
-	const char *root, *run_root;  /* NULL: defaults, or SKIFF_ROOT / SKIFF_RUN_ROOT */
+	const char *root, *run_root; /* NULL: defaults, or SKIFF_ROOT / SKIFF_RUN_ROOT */
 	const struct skf_log *log;
-	const char *self;             /* absolute path of `skiff` for the monitor's reap; NULL: /proc/self/exe */
+	const char *self; /* absolute path of `skiff` for the monitor's reap; NULL: /proc/self/exe */
 };
 /* Opens both trees; makes them when missing. Does not scan. */
 int skf_engine_open(const struct skf_engine_opts *o, struct skf_engine **ret, struct skf_err *e);
@@ -34,7 +40,11 @@ SKF_UNUSED static inline void skf_engine_freep(struct skf_engine **g)
 
 /* Progress of long verbs: called from the calling thread. */
 enum skf_progress_phase { /* numbers of PROGRESS in registry/wire.h */
-	SKF_PHASE_WAITING = 0, SKF_PHASE_DOWNLOADING = 1, SKF_PHASE_EXTRACTING = 2, SKF_PHASE_DONE = 3, SKF_PHASE_EXISTS = 4
+			  SKF_PHASE_WAITING = 0,
+			  SKF_PHASE_DOWNLOADING = 1,
+			  SKF_PHASE_EXTRACTING = 2,
+			  SKF_PHASE_DONE = 3,
+			  SKF_PHASE_EXISTS = 4
 };
 struct skf_progress_layer {
 	struct skf_digest digest;
@@ -59,15 +69,18 @@ struct skf_pull_ret {
 	struct skf_digest top, manifest, config;
 	bool up_to_date;
 };
-int skf_engine_pull(struct skf_engine *g, const struct skf_pull_req *q, const struct skf_progress *p, struct skf_pull_ret *ret, struct skf_err *e);
+int skf_engine_pull(struct skf_engine *g, const struct skf_pull_req *q, const struct skf_progress *p,
+		    struct skf_pull_ret *ret, struct skf_err *e);
 
-/* digest: of the top document, as pulled. Rows of images without a name have "<none>" for both. Newest first. */
+/* digest: of the top document, as pulled. Rows of images without a name have "<none>" for both. Newest
+ * first. */
 struct skf_image_row {
 	char *repository, *tag, *digest, *id; /* repository in docker's familiar form; "<none>" */
 	int64_t created_ns;
-	uint64_t size;                        /* unpacked bytes */
+	uint64_t size; /* unpacked bytes */
 };
-int skf_engine_images(struct skf_engine *g, const char *filter_ref, struct skf_arena *a, struct skf_jarr *ret /* skf_image_row */, struct skf_err *e);
+int skf_engine_images(struct skf_engine *g, const char *filter_ref, struct skf_arena *a,
+		      struct skf_jarr *ret /* skf_image_row */, struct skf_err *e);
 /* docker's image inspect document of one image, as JSON text into w. */
 int skf_engine_image_inspect(struct skf_engine *g, const char *name, struct skf_jw *w, struct skf_err *e);
 struct skf_rmi_req {
@@ -76,64 +89,69 @@ struct skf_rmi_req {
 	bool force, no_prune;
 };
 /* untagged: references removed; deleted: digests collected; in docker's order. */
-int skf_engine_rmi(struct skf_engine *g, const struct skf_rmi_req *q, struct skf_arena *a, struct skf_strv *untagged, struct skf_strv *deleted,
-                   struct skf_err *e);
+int skf_engine_rmi(struct skf_engine *g, const struct skf_rmi_req *q, struct skf_arena *a,
+		   struct skf_strv *untagged, struct skf_strv *deleted, struct skf_err *e);
 
 /* --- containers --- */
 struct skf_mount_req { /* -v */
 	char *source, *target;
 	bool readonly;
-	char *propagation;  /* NULL: rprivate */
-	bool relabel;       /* z, Z: refused on a host with SELinux, meaningless on others */
+	char *propagation; /* NULL: rprivate */
+	bool relabel;      /* z, Z: refused on a host with SELinux, meaningless on others */
 };
-/* One word of -v, "HOST:CTR[:options]", in docker's grammar; arena memory. INVALID in docker's words; UNSUPPORTED for named and
- * anonymous volumes. Does not look at the host. */
-int skf_engine_parse_volume(const char *spec, struct skf_arena *a, struct skf_mount_req *ret, struct skf_err *e);
+/* One word of -v, "HOST:CTR[:options]", in docker's grammar; arena memory. INVALID in docker's words;
+ * UNSUPPORTED for named and anonymous volumes. Does not look at the host. */
+int skf_engine_parse_volume(const char *spec, struct skf_arena *a, struct skf_mount_req *ret,
+			    struct skf_err *e);
 enum skf_pull_policy { SKF_PULL_MISSING, SKF_PULL_ALWAYS, SKF_PULL_NEVER };
 struct skf_create_req {
 	struct skf_reqhdr h;
 	const char *image;
-	const char *name;              /* NULL: two words made up */
+	const char *name; /* NULL: two words made up */
 	const char *hostname, *user, *workdir, *network, *platform, *stop_signal;
-	struct skf_strv command;       /* after the image */
+	struct skf_strv command; /* after the image */
 	bool has_entrypoint;
-	struct skf_strv entrypoint;    /* --entrypoint: one word, or none to reset */
-	struct skf_strv env;           /* KEY=VALUE, or KEY from the caller's environment (resolved by the front end) */
+	struct skf_strv entrypoint; /* --entrypoint: one word, or none to reset */
+	struct skf_strv
+		env; /* KEY=VALUE, or KEY from the caller's environment (resolved by the front end) */
 	struct skf_strv cap_add, cap_drop;
-	struct skf_strv labels;        /* K=V */
-	struct skf_jarr mounts;        /* struct skf_mount_req */
+	struct skf_strv labels; /* K=V */
+	struct skf_jarr mounts; /* struct skf_mount_req */
 	bool tty, interactive, attach, detach, remove, readonly, privileged, init;
 	bool no_new_privs, seccomp_unconfined; /* --security-opt */
-	int64_t memory;                /* bytes; 0: none */
-	int64_t nano_cpus;             /* 10^-9 CPUs; 0: none */
-	int64_t pids_limit;            /* 0: none, -1 unlimited */
-	int32_t stop_timeout;          /* -1: default */
+	int64_t memory;                        /* bytes; 0: none */
+	int64_t nano_cpus;                     /* 10^-9 CPUs; 0: none */
+	int64_t pids_limit;                    /* 0: none, -1 unlimited */
+	int32_t stop_timeout;                  /* -1: default */
 	uint64_t log_max_size;
 	uint32_t log_max_file;
 	enum skf_pull_policy pull;
-	const char *docker_config;     /* for an implied pull */
+	const char *docker_config; /* for an implied pull */
 	bool plain_http;
 	/* start */
-	int stdio[3];                  /* pipe ends for the monitor: stdin source, stdout and stderr targets; -1 not attached; consumed */
+	int stdio[3]; /* pipe ends for the monitor: stdin source, stdout and stderr targets; -1 not attached;
+			 consumed */
 	unsigned rows, cols;
 };
 struct skf_run_handle {
 	char id[SKF_ID_LEN + 1];
-	int sock;                      /* launch/wire.h socket when attached (SKF_LAUNCH_KEEP), else -1; the caller's */
+	int sock; /* launch/wire.h socket when attached (SKF_LAUNCH_KEEP), else -1; the caller's */
 	uint32_t pid;
-	bool remove;                   /* --rm: skf_engine_run_end removes the container */
+	bool remove; /* --rm: skf_engine_run_end removes the container */
 };
 struct skf_exit {
 	uint32_t code, signal;
-	bool oom, lost;                /* lost: the monitor died */
+	bool oom, lost; /* lost: the monitor died */
 };
-/* create + start. On failure nothing is left (ECMD_* too, as `docker run` leaves a created container: we follow docker only without --rm: the container stays
- * in state created with the error in its record). */
-int skf_engine_run(struct skf_engine *g, struct skf_create_req *q, const struct skf_progress *p, struct skf_run_handle *ret, struct skf_err *e);
+/* create + start. On failure nothing is left (ECMD_* too, as `docker run` leaves a created container: we
+ * follow docker only without --rm: the container stays in state created with the error in its record). */
+int skf_engine_run(struct skf_engine *g, struct skf_create_req *q, const struct skf_progress *p,
+		   struct skf_run_handle *ret, struct skf_err *e);
 /* Waits on a handle's socket until EXITED; forwards nothing. -1 ETIMEDOUT kinds as usual. */
-int skf_engine_run_wait(struct skf_engine *g, struct skf_run_handle *h, int timeout_ms, struct skf_exit *ret, struct skf_err *e);
-/* Last step of an attached run whose socket reported the exit (or broke): reaps in this process and, when the container was made with `remove`,
- * removes it. Closes h->sock. */
+int skf_engine_run_wait(struct skf_engine *g, struct skf_run_handle *h, int timeout_ms, struct skf_exit *ret,
+			struct skf_err *e);
+/* Last step of an attached run whose socket reported the exit (or broke): reaps in this process and, when
+ * the container was made with `remove`, removes it. Closes h->sock. */
 int skf_engine_run_end(struct skf_engine *g, struct skf_run_handle *h, struct skf_err *e);
 int skf_engine_run_signal(struct skf_run_handle *h, int sig, struct skf_err *e);
 int skf_engine_run_resize(struct skf_run_handle *h, unsigned rows, unsigned cols, struct skf_err *e);
@@ -145,7 +163,8 @@ struct skf_ps_row {
 	int exit_code;
 	uint32_t pid;
 };
-int skf_engine_ps(struct skf_engine *g, bool all, struct skf_arena *a, struct skf_jarr *ret /* skf_ps_row, newest first */, struct skf_err *e);
+int skf_engine_ps(struct skf_engine *g, bool all, struct skf_arena *a,
+		  struct skf_jarr *ret /* skf_ps_row, newest first */, struct skf_err *e);
 
 /* name, id or unique id prefix -> id. NOTFOUND "No such container: x"; CONFLICT for an ambiguous prefix. */
 int skf_engine_resolve(struct skf_engine *g, const char *word, char ret[SKF_ID_LEN + 1], struct skf_err *e);
@@ -159,7 +178,8 @@ struct skf_exec_req {
 	int stdio[3]; /* as in create */
 	unsigned rows, cols;
 };
-int skf_engine_exec(struct skf_engine *g, struct skf_exec_req *q, struct skf_run_handle *ret, struct skf_err *e);
+int skf_engine_exec(struct skf_engine *g, struct skf_exec_req *q, struct skf_run_handle *ret,
+		    struct skf_err *e);
 
 struct skf_stop_req {
 	struct skf_reqhdr h;
@@ -167,31 +187,35 @@ struct skf_stop_req {
 	int timeout_s; /* -1: the container's own */
 	int signal;    /* 0: the container's own */
 };
-/* Stop = signal, wait, cgroup kill, wait, then state stopping-failed with the stuck tasks named. A stopped container is success. */
+/* Stop = signal, wait, cgroup kill, wait, then state stopping-failed with the stuck tasks named. A stopped
+ * container is success. */
 int skf_engine_stop(struct skf_engine *g, const struct skf_stop_req *q, struct skf_err *e);
 int skf_engine_kill(struct skf_engine *g, const char *container, int sig, struct skf_err *e);
 int skf_engine_rm(struct skf_engine *g, const char *container, bool force, bool volumes, struct skf_err *e);
 /* Blocks until the container is not running. */
-int skf_engine_wait(struct skf_engine *g, const char *container, int cancel_fd, struct skf_exit *ret, struct skf_err *e);
+int skf_engine_wait(struct skf_engine *g, const char *container, int cancel_fd, struct skf_exit *ret,
+		    struct skf_err *e);
 int skf_engine_inspect(struct skf_engine *g, const char *container, struct skf_jw *w, struct skf_err *e);
 
 struct skf_logs_req {
 	struct skf_reqhdr h;
 	const char *container;
 	bool follow, timestamps, out, err_;
-	int64_t tail;             /* -1: all */
+	int64_t tail;               /* -1: all */
 	int64_t since_ns, until_ns; /* 0: none */
-	int (*line)(void *arg, int stream /* 1, 2 */, int64_t time_ns, const char *p, size_t n, struct skf_err *e);
+	int (*line)(void *arg, int stream /* 1, 2 */, int64_t time_ns, const char *p, size_t n,
+		    struct skf_err *e);
 	void *arg;
 };
 int skf_engine_logs(struct skf_engine *g, const struct skf_logs_req *q, struct skf_err *e);
 
 /* --- cleaning up (DESIGN 3) --- */
-/* Undoes what the engine made for a container that ended; with "remove" removes the container. Each step can be repeated; two reapers meet at the container's
- * lock. */
+/* Undoes what the engine made for a container that ended; with "remove" removes the container. Each step can
+ * be repeated; two reapers meet at the container's lock. */
 int skf_engine_reap(struct skf_engine *g, const char *id, struct skf_err *e);
 struct skf_check_row {
 	char *kind, *object, *problem, *done; /* done: "" or what repair did */
 };
 /* Looks at every object of both trees, cgroups and processes; repairs when asked. ret: skf_check_row. */
-int skf_engine_check(struct skf_engine *g, bool repair, struct skf_arena *a, struct skf_jarr *ret, struct skf_err *e);
+int skf_engine_check(struct skf_engine *g, bool repair, struct skf_arena *a, struct skf_jarr *ret,
+		     struct skf_err *e);

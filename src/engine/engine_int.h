@@ -1,10 +1,14 @@
 /* engine/engine_int.h -- what the files of engine/ share. Who may write what: docs/formats.md.
  *
  * Invariants:
- *  1. A container exists when containers/<id>/config.json exists; names/<name> is claimed before and given back after it.
- *  2. Whoever changes a container (start, stop's last step, rm, reap) holds locks/container-<id>; readers take no lock.
- *  3. Ids are random and never used twice: a lock file, a summary or a run directory without a container is garbage.
- *  4. The engine never mounts, unshares or clones; it spawns skiff-launch and skiff-image and talks to them. */
+ *  1. A container exists when containers/<id>/config.json exists; names/<name> is claimed before and given
+ * back after it.
+ *  2. Whoever changes a container (start, stop's last step, rm, reap) holds locks/container-<id>; readers
+ * take no lock.
+ *  3. Ids are random and never used twice: a lock file, a summary or a run directory without a container is
+ * garbage.
+ *  4. The engine never mounts, unshares or clones; it spawns skiff-launch and skiff-image and talks to them.
+ */
 #pragma once
 #include "base/arena.h"
 #include "base/buf.h"
@@ -24,18 +28,19 @@
 #include "sys/cgroup.h"
 
 #define SKF_CGROUP_PARENT "/skiff/c" /* DESIGN 3b */
-#define SKF_SHORT_ID 12
+#define SKF_SHORT_ID      12
 
 struct skf_engine {
 	struct skf_log log;
-	char *root, *run_root, *self;    /* absolute */
+	char *root, *run_root, *self; /* absolute */
 	struct skf_store *store;
-	int root_fd;                     /* borrowed from the store */
-	int ctr_fd, names_fd, locks_fd;  /* <root>/containers, names, locks */
-	int run_fd, run_ctr_fd;          /* <run_root>, <run_root>/containers */
+	int root_fd;                    /* borrowed from the store */
+	int ctr_fd, names_fd, locks_fd; /* <root>/containers, names, locks */
+	int run_fd, run_ctr_fd;         /* <run_root>, <run_root>/containers */
 };
 
-/* --- request.c: member "request" of config.json.skiff: what the user asked for and what the image added, for inspect and exec --- */
+/* --- request.c: member "request" of config.json.skiff: what the user asked for and what the image added,
+ * for inspect and exec --- */
 struct skf_ctr_request {
 	char *image, *hostname, *user, *workdir, *stop_signal;
 	struct skf_strv entrypoint, cmd, env, cap_add, cap_drop, binds, security_opt;
@@ -44,10 +49,17 @@ struct skf_ctr_request {
 	int64_t memory, nano_cpus, pids_limit;
 };
 void skf_ctr_request_write(struct skf_jw *w, const struct skf_ctr_request *r);
-int skf_ctr_request_parse(const char *json, struct skf_arena *a, struct skf_ctr_request **ret, struct skf_err *e);
+int skf_ctr_request_parse(const char *json, struct skf_arena *a, struct skf_ctr_request **ret,
+			  struct skf_err *e);
 
 /* --- container.c: one container as found on disk and in /run --- */
-enum skf_ctr_state { SKF_CTR_CREATED, SKF_CTR_RUNNING, SKF_CTR_PAUSED, SKF_CTR_EXITED, SKF_CTR_STOPPING_FAILED };
+enum skf_ctr_state {
+	SKF_CTR_CREATED,
+	SKF_CTR_RUNNING,
+	SKF_CTR_PAUSED,
+	SKF_CTR_EXITED,
+	SKF_CTR_STOPPING_FAILED
+};
 const char *skf_ctr_state_name(enum skf_ctr_state s);
 struct skf_ctr_exit { /* exit.json */
 	int32_t code, signal;
@@ -58,7 +70,7 @@ struct skf_ctr_exit { /* exit.json */
 struct skf_ctr_live {
 	enum skf_ctr_state state;
 	bool has_summary;
-	bool lost;                       /* claimed to run, nobody supervises it */
+	bool lost; /* claimed to run, nobody supervises it */
 	struct skf_summary sum;
 	int32_t exit_code;
 	bool oom;
@@ -68,21 +80,25 @@ struct skf_ctr_live {
 /* <root>/containers/<id> as O_DIRECTORY fd; NOTFOUND "No such container: x". */
 int skf_ctr_open_dir(struct skf_engine *g, const char *id, int *ret_fd, struct skf_err *e);
 /* Whole text of config.json and the decoded members. */
-int skf_ctr_load(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_ctrconf **ret, struct skf_err *e);
+int skf_ctr_load(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_ctrconf **ret,
+		 struct skf_err *e);
 int skf_ctr_load_text(struct skf_engine *g, const char *id, struct skf_buf *ret, struct skf_err *e);
 /* 1 there, 0 not there (never started, or not ended), -1. */
-int skf_ctr_exit_read(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_ctr_exit *ret, struct skf_err *e);
-/* What is true now: summary, checked against the process when it claims to run. Fails only on I/O errors. */
+int skf_ctr_exit_read(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_ctr_exit *ret,
+		      struct skf_err *e);
+/* What is true now: the summary, checked against its monitor when it claims to run. Fails only on I/O
+ * errors. */
 int skf_ctr_live(struct skf_engine *g, const char *id, struct skf_ctr_live *ret, struct skf_err *e);
-/* The same for a caller that read the summary already (ps). */
-void skf_ctr_live_of(struct skf_engine *g, const char *id, const struct skf_summary *s, struct skf_ctr_live *ret);
-/* Socket of the container's monitor: retried while its init is alive, because the socket is bound a moment after the start was
- * reported. UNAVAILABLE when there is no monitor. */
+/* The same for ps, which read the summary already: a living process is proof enough there. */
+void skf_ctr_live_of(struct skf_engine *g, const char *id, const struct skf_summary *s,
+		     struct skf_ctr_live *ret);
+/* Socket of the container's monitor. UNAVAILABLE when there is none. */
 int skf_ctr_monitor(struct skf_engine *g, const char *id, int *ret_sock, struct skf_err *e);
 /* Exclusive lock of the container (SKF_LOCK_MS). */
 int skf_ctr_lock(struct skf_engine *g, const char *id, int *ret_fd, struct skf_err *e);
 /* Rebuilds summary/<id> from config.json and exit.json. */
-int skf_ctr_summary_rebuild(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, bool lost, struct skf_err *e);
+int skf_ctr_summary_rebuild(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, bool lost,
+			    struct skf_err *e);
 /* A summary of state "created". shown_image: as the user typed it. */
 void skf_ctr_summary_init(const struct skf_ctrconf *c, const char *shown_image, struct skf_summary *s);
 /* Cgroup of a container in every hierarchy of this host. -errno. */
@@ -96,7 +112,8 @@ int skf_name_random(unsigned salt, char out[SKF_MAX_NAME_BYTES + 1]);
 /* Claims names/<name> for id. CONFLICT in docker's words. */
 int skf_name_claim(struct skf_engine *g, const char *name, const char *id, struct skf_err *e);
 /* A made-up name, claimed. */
-int skf_name_claim_random(struct skf_engine *g, const char *id, char out[SKF_MAX_NAME_BYTES + 1], struct skf_err *e);
+int skf_name_claim_random(struct skf_engine *g, const char *id, char out[SKF_MAX_NAME_BYTES + 1],
+			  struct skf_err *e);
 /* Gives it back when it still means id. */
 int skf_name_release(struct skf_engine *g, const char *name, const char *id, struct skf_err *e);
 /* 1 found, 0 not, -1. */
@@ -109,14 +126,17 @@ struct skf_layered {
 };
 void skf_layered_done(struct skf_layered *l);
 /* rw_fd: upper directory of a container (borrowed, duplicated) or -1. layers lowest first. */
-int skf_layered_open(struct skf_engine *g, int rw_fd, const struct skf_strv *diff_ids, struct skf_layered *ret, struct skf_err *e);
-/* A regular file of the merged view, opened for reading without blocking. -ENOENT when absent, whited out or not a regular file. */
+int skf_layered_open(struct skf_engine *g, int rw_fd, const struct skf_strv *diff_ids,
+		     struct skf_layered *ret, struct skf_err *e);
+/* A regular file of the merged view, opened for reading without blocking. -ENOENT when absent, whited out or
+ * not a regular file. */
 int skf_layered_open_file(const struct skf_layered *l, const char *path);
 /* User string against /etc/passwd and /etc/group of the merged view. */
-int skf_layered_user(const struct skf_layered *l, const char *user, struct skf_arena *a, struct skf_userdb_result *ret,
-                     struct skf_err *e);
+int skf_layered_user(const struct skf_layered *l, const char *user, struct skf_arena *a,
+		     struct skf_userdb_result *ret, struct skf_err *e);
 
-/* --- spec_gen.c, process_gen.c: the OCI document of a container; pure but for /dev and /sys look-ups of privileged and masks --- */
+/* --- spec_gen.c, process_gen.c: the OCI document of a container; pure but for /dev and /sys look-ups of
+ * privileged and masks --- */
 struct skf_gen_mount {
 	const char *source, *target;
 	bool readonly;
@@ -128,7 +148,8 @@ struct skf_gen_process {
 	uint32_t uid, gid;
 	const uint32_t *gids;
 	size_t n_gids;
-	uint64_t caps;           /* bounding; effective and permitted for uid 0 only, inheritable and ambient always empty (T11) */
+	uint64_t caps; /* bounding; effective and permitted for uid 0 only, inheritable and ambient always
+			  empty (T11) */
 	bool tty, no_new_privs;
 	unsigned rows, cols;
 };
@@ -138,7 +159,7 @@ struct skf_gen {
 	struct skf_gen_process process;
 	const struct skf_gen_mount *mounts; /* in this order, after the defaults */
 	size_t n_mounts;
-	const char *hosts_dir;   /* directory that holds hosts, hostname, resolv.conf; absolute */
+	const char *hosts_dir; /* directory that holds hosts, hostname, resolv.conf; absolute */
 	bool host_network, privileged, readonly, seccomp_unconfined;
 	int64_t memory, nano_cpus, pids_limit;
 	bool swap_accounting;
@@ -148,9 +169,12 @@ struct skf_gen {
 int skf_spec_gen(const struct skf_gen *g, struct skf_buf *ret, struct skf_err *e);
 /* A process object of the runtime-spec, as member `key` or, with NULL, as a value. */
 void skf_process_gen(struct skf_jw *w, const char *key, const struct skf_gen_process *p);
-/* Capability set of a container: docker's default, changed by --cap-add/--cap-drop (ALL allowed). INVALID for an unknown name. */
-int skf_caps_gen(const struct skf_strv *add, const struct skf_strv *drop, bool privileged, uint64_t *ret, struct skf_err *e);
-/* env: PATH default, HOSTNAME, TERM, image's, user's, HOME; later entries replace earlier ones of the same name. */
+/* Capability set of a container: docker's default, changed by --cap-add/--cap-drop (ALL allowed). INVALID
+ * for an unknown name. */
+int skf_caps_gen(const struct skf_strv *add, const struct skf_strv *drop, bool privileged, uint64_t *ret,
+		 struct skf_err *e);
+/* env: PATH default, HOSTNAME, TERM, image's, user's, HOME; later entries replace earlier ones of the same
+ * name. */
 struct skf_env_gen {
 	const char *hostname, *home; /* hostname NULL: not set */
 	bool tty;
@@ -163,24 +187,30 @@ struct skf_created {
 	char id[SKF_ID_LEN + 1];
 	char name[SKF_MAX_NAME_BYTES + 1];
 	bool remove;
-	int lock;       /* the container's lock, held since before it existed: the check leaves what is being made alone */
+	int lock; /* the container's lock, held since before it existed: the check leaves what is being made
+		     alone */
 };
-int skf_ctr_create(struct skf_engine *g, struct skf_create_req *q, const struct skf_progress *p, struct skf_created *ret, struct skf_err *e);
+int skf_ctr_create(struct skf_engine *g, struct skf_create_req *q, const struct skf_progress *p,
+		   struct skf_created *ret, struct skf_err *e);
 /* Files hosts, hostname, resolv.conf in the container's directory. */
 int skf_ctr_hostfiles(int dirfd, const char *hostname, bool host_network, struct skf_err *e);
-/* Sends one record to a fresh skiff-launch; on success *ret_sock is its socket. stdio (-1 absent) is borrowed. */
-int skf_launch(struct skf_engine *g, const char *verb, const struct skf_buf *request, const int stdio[3], int *ret_sock,
-               uint32_t *ret_pid, struct skf_err *e);
+/* Sends one record to a fresh skiff-launch; on success *ret_sock is its socket. stdio (-1 absent) is
+ * borrowed. */
+int skf_launch(struct skf_engine *g, const char *verb, const struct skf_buf *request, const int stdio[3],
+	       int *ret_sock, uint32_t *ret_pid, struct skf_err *e);
 unsigned skf_launch_stdio_flags(const int stdio[3]);
 /* What `--rm` and the reap need to be undone; the container's lock is held. */
 int skf_ctr_undo_runtime(struct skf_engine *g, const char *id, struct skf_err *e);
-int skf_ctr_remove_locked(struct skf_engine *g, const char *id, const char *name, const char *image, int *lock_own, struct skf_err *e);
+int skf_ctr_remove_locked(struct skf_engine *g, const char *id, const char *name, const char *image,
+			  int *lock_own, struct skf_err *e);
 /* A container without a name, a config or both: everything that is there goes; the lock is held. */
 int skf_ctr_kill_hard(struct skf_engine *g, const char *id, struct skf_err *e);
 
 /* --- pull.c --- */
-int skf_image_find_or_pull(struct skf_engine *g, const struct skf_create_req *q, const struct skf_progress *p, struct skf_arena *a,
-                           struct skf_image **ret, struct skf_refrec *ret_ref, struct skf_err *e);
+int skf_image_find_or_pull(struct skf_engine *g, const struct skf_create_req *q,
+			   const struct skf_progress *p, struct skf_arena *a, struct skf_image **ret,
+			   struct skf_refrec *ret_ref, struct skf_err *e);
 /* Verifies one layer ("" all) by skiff-image; damaged(arg, diff id, error) per layer that differs. */
-int skf_image_verify(struct skf_engine *g, const char *diff_id, void (*damaged)(void *arg, const char *diff_id, const char *why), void *arg,
-                     struct skf_err *e);
+int skf_image_verify(struct skf_engine *g, const char *diff_id,
+		     void (*damaged)(void *arg, const char *diff_id, const char *why), void *arg,
+		     struct skf_err *e);

@@ -1,4 +1,5 @@
-/* engine/exec.c -- a process in a running container: the engine writes the whole process object, a skiff-launch of its own joins the container. */
+/* engine/exec.c -- a process in a running container: the engine writes the whole process object, a
+ * skiff-launch of its own joins the container. */
 #include "engine/engine_int.h"
 #include "base/record.h"
 #include "launch/wire.h"
@@ -21,9 +22,10 @@ struct exec_plan {
 static int load(struct exec_plan *x, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_SPEC_BYTES);
-	const struct skf_spec_opts o = { .log = &x->g->log, .name = "config.json" };
+	const struct skf_spec_opts o = {.log = &x->g->log, .name = "config.json"};
 
-	if (skf_ctr_load_text(x->g, x->id, &b, e) < 0 || skf_ctrconf_parse(skf_buf_cstr(&b), b.len, x->a, &x->conf, e) < 0 ||
+	if (skf_ctr_load_text(x->g, x->id, &b, e) < 0 ||
+	    skf_ctrconf_parse(skf_buf_cstr(&b), b.len, x->a, &x->conf, e) < 0 ||
 	    skf_ctr_request_parse(x->conf->request, x->a, &x->req, e) < 0 ||
 	    skf_spec_parse(skf_buf_cstr(&b), b.len, &o, x->a, &x->spec, e) < 0)
 		return skf_ctx(e, "container '%.12s'", x->id);
@@ -37,7 +39,7 @@ static int resolve_user(struct exec_plan *x, const char **ret_home, struct skf_e
 	SKF_AUTO_FD int dir = -EBADF, rw = -EBADF;
 	struct skf_layered *l = skf_arena_alloc(x->a, sizeof(*l));
 	const char *user = x->q->user && *x->q->user ? x->q->user : x->req->user;
-	struct skf_userdb_result u = { 0 };
+	struct skf_userdb_result u = {0};
 	int r;
 
 	if (!l)
@@ -63,15 +65,18 @@ static int resolve_user(struct exec_plan *x, const char **ret_home, struct skf_e
 
 static int plan(struct exec_plan *x, struct skf_err *e)
 {
-	struct skf_env_gen env = { .tty = x->q->tty, .image = &x->req->env, .user = &x->q->env, .hostname = x->req->hostname };
-	const struct skf_strv none = { 0 };
+	struct skf_env_gen env = {
+		.tty = x->q->tty, .image = &x->req->env, .user = &x->q->env, .hostname = x->req->hostname};
+	const struct skf_strv none = {0};
 
 	if (resolve_user(x, &env.home, e) < 0 || skf_env_gen(&env, x->a, &x->p.env, e) < 0)
 		return -1;
 	x->p.args = x->q->command;
 	x->p.cwd = x->q->workdir && *x->q->workdir ? x->q->workdir : x->spec->process->cwd;
 	if (x->p.cwd[0] != '/')
-		return skf_fail(e, SKF_EINVALID, "the working directory '%s' is invalid, it needs to be an absolute path", x->p.cwd);
+		return skf_fail(e, SKF_EINVALID,
+				"the working directory '%s' is invalid, it needs to be an absolute path",
+				x->p.cwd);
 	x->p.caps = x->spec->process->caps.bounding;
 	if (x->q->privileged && skf_caps_gen(&none, &none, true, &x->p.caps, e) < 0)
 		return -1;
@@ -93,7 +98,8 @@ static int request(struct exec_plan *x, struct skf_buf *b, struct skf_err *e)
 		return skf_fail_sys(e, n, "make up an exec id");
 	skf_process_gen(&w, NULL, &x->p);
 	skf_rec_begin(&r, b, SKF_LAUNCH_EXEC, SKF_LAUNCH_VERSION);
-	skf_rec_u32(&r, skf_launch_stdio_flags(x->q->stdio) | (x->q->detach ? 0u : SKF_LAUNCH_KEEP) | (x->q->tty ? SKF_LAUNCH_TTY : 0u));
+	skf_rec_u32(&r, skf_launch_stdio_flags(x->q->stdio) | (x->q->detach ? 0u : SKF_LAUNCH_KEEP) |
+				(x->q->tty ? SKF_LAUNCH_TTY : 0u));
 	skf_rec_str(&r, x->id);
 	skf_rec_str(&r, x->g->root);
 	skf_rec_str(&r, x->g->run_root);
@@ -104,7 +110,9 @@ static int request(struct exec_plan *x, struct skf_buf *b, struct skf_err *e)
 	skf_rec_u32(&r, x->q->detach);
 	skf_rec_end(&r);
 	if (process.err < 0 || b->err < 0)
-		return skf_fail(e, SKF_ELIMIT, "command and environment of the exec are longer than %u bytes", SKF_MAX_RECORD);
+		return skf_fail(e, SKF_ELIMIT,
+				"command and environment of the exec are longer than %u bytes",
+				SKF_MAX_RECORD);
 	return 0;
 }
 
@@ -112,7 +120,7 @@ static int run(struct exec_plan *x, struct skf_run_handle *ret, struct skf_err *
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
 	SKF_AUTO_FD int sock = -EBADF;
-	struct skf_run_handle h = { .sock = -EBADF };
+	struct skf_run_handle h = {.sock = -EBADF};
 	struct skf_ctr_live l;
 
 	if (x->q->command.n == 0)
@@ -120,7 +128,9 @@ static int run(struct exec_plan *x, struct skf_run_handle *ret, struct skf_err *
 	if (skf_engine_resolve(x->g, x->q->container, x->id, e) < 0 || skf_ctr_live(x->g, x->id, &l, e) < 0)
 		return -1;
 	if (l.state == SKF_CTR_PAUSED)
-		return skf_fail(e, SKF_ECONFLICT, "container %s is paused, unpause the container before exec", x->q->container);
+		return skf_fail(e, SKF_ECONFLICT,
+				"container %s is paused, unpause the container before exec",
+				x->q->container);
 	if (l.state != SKF_CTR_RUNNING)
 		return skf_fail(e, SKF_ECONFLICT, "container %s is not running", x->id);
 	if (load(x, e) < 0 || plan(x, e) < 0 || request(x, &b, e) < 0 ||
@@ -132,10 +142,11 @@ static int run(struct exec_plan *x, struct skf_run_handle *ret, struct skf_err *
 	return 0;
 }
 
-int skf_engine_exec(struct skf_engine *g, struct skf_exec_req *q, struct skf_run_handle *ret, struct skf_err *e)
+int skf_engine_exec(struct skf_engine *g, struct skf_exec_req *q, struct skf_run_handle *ret,
+		    struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
-	struct exec_plan x = { .g = g, .q = q, .a = &a };
+	struct exec_plan x = {.g = g, .q = q, .a = &a};
 	int r = run(&x, ret, e);
 
 	for (int i = 0; i < 3; i++)

@@ -1,5 +1,7 @@
-/* engine/hostfiles.c -- hosts, hostname and resolv.conf of a container: files in its own directory, bound over /etc/... With
- * --network host they are copies of the host's; without a network the names are those of the loopback, and no server is asked. */
+/* engine/hostfiles.c -- hosts, hostname and resolv.conf of a container: files in its own directory, bound
+ * over /etc/... With
+ * --network host they are copies of the host's; without a network the names are those of the loopback, and
+ * no server is asked. */
 #include "engine/engine_int.h"
 #include <fcntl.h>
 #include <string.h>
@@ -42,7 +44,9 @@ int skf_ctr_hostfiles(int dirfd, const char *hostname, bool host_network, struct
 	if (put(dirfd, "hostname", line, strlen(line), e) < 0)
 		return -1;
 	if (host_network)
-		return copy(dirfd, "hosts", "/etc/hosts", e) < 0 ? -1 : copy(dirfd, "resolv.conf", "/etc/resolv.conf", e);
+		return copy(dirfd, "hosts", "/etc/hosts", e) < 0
+			       ? -1
+			       : copy(dirfd, "resolv.conf", "/etc/resolv.conf", e);
 	if (put(dirfd, "hosts", hosts_text, sizeof(hosts_text) - 1, e) < 0)
 		return -1;
 	return put(dirfd, "resolv.conf", "", 0, e);

@@ -1,4 +1,5 @@
-/* engine/images.c -- the list of images and docker's image document. Reads every reference; blocks on the disk. */
+/* engine/images.c -- the list of images and docker's image document. Reads every reference; blocks on the
+ * disk. */
 #include "engine/engine_int.h"
 #include <fcntl.h>
 #include <fnmatch.h>
@@ -41,11 +42,12 @@ static bool matches(const char *filter, const char *repository, const char *tag)
 		return true;
 	if (fnmatch(filter, repository, FNM_PATHNAME) == 0)
 		return true;
-	return skf_fmt(both, sizeof(both), "%s:%s", repository, tag) == 0 && fnmatch(filter, both, FNM_PATHNAME) == 0;
+	return skf_fmt(both, sizeof(both), "%s:%s", repository, tag) == 0 &&
+	       fnmatch(filter, both, FNM_PATHNAME) == 0;
 }
 
-static int add_image(struct list *l, const struct skf_image *i, const char *repository, const char *tag, const struct skf_digest *top,
-                     struct skf_err *e)
+static int add_image(struct list *l, const struct skf_image *i, const char *repository, const char *tag,
+		     const struct skf_digest *top, struct skf_err *e)
 {
 	struct skf_image_row *row;
 
@@ -70,8 +72,8 @@ nomem:
 static bool has_tagged(const struct skf_refrec *v, size_t n, const struct skf_refrec *r)
 {
 	for (size_t i = 0; i < n; i++)
-		if (v[i].ref.tag[0] && skf_digest_eq(&v[i].manifest, &r->manifest) && skf_streq(v[i].ref.repo, r->ref.repo) &&
-		    skf_streq(v[i].ref.registry, r->ref.registry))
+		if (v[i].ref.tag[0] && skf_digest_eq(&v[i].manifest, &r->manifest) &&
+		    skf_streq(v[i].ref.repo, r->ref.repo) && skf_streq(v[i].ref.registry, r->ref.registry))
 			return true;
 	return false;
 }
@@ -117,14 +119,16 @@ static int add_nameless(struct list *l, const struct skf_jarr *refs, struct skf_
 	struct dirent *de;
 
 	if (!d)
-		return fd == -ENOENT ? 0 : skf_fail_sys(e, fd < 0 ? fd : -errno, "list '%s/images'", l->g->root);
+		return fd == -ENOENT ? 0
+				     : skf_fail_sys(e, fd < 0 ? fd : -errno, "list '%s/images'", l->g->root);
 	(void)SKF_TAKE_FD(fd); /* d closes it */
 	while ((de = readdir(d))) {
 		struct skf_digest m;
 		struct skf_image *i;
 		char text[SKF_DIGEST_MAX];
 
-		if (!skf_is_hex(de->d_name, 64) || skf_fmt(text, sizeof(text), "sha256:%s", de->d_name) < 0 ||
+		if (!skf_is_hex(de->d_name, 64) ||
+		    skf_fmt(text, sizeof(text), "sha256:%s", de->d_name) < 0 ||
 		    skf_digest_parse(text, &m, e) < 0)
 			continue; /* a file that is being written */
 		if (is_referenced(refs, &m))
@@ -147,15 +151,18 @@ static int newest_first(const void *x, const void *y)
 
 	if (a->created_ns != b->created_ns)
 		return a->created_ns < b->created_ns ? 1 : -1;
-	return strcmp(a->repository, b->repository) ? strcmp(a->repository, b->repository) : strcmp(a->tag, b->tag);
+	return strcmp(a->repository, b->repository) ? strcmp(a->repository, b->repository)
+						    : strcmp(a->tag, b->tag);
 }
 
-int skf_engine_images(struct skf_engine *g, const char *filter_ref, struct skf_arena *a, struct skf_jarr *ret, struct skf_err *e)
+int skf_engine_images(struct skf_engine *g, const char *filter_ref, struct skf_arena *a,
+		      struct skf_jarr *ret, struct skf_err *e)
 {
-	struct list l = { .g = g, .a = a, .filter = filter_ref };
-	struct skf_jarr refs = { 0 };
+	struct list l = {.g = g, .a = a, .filter = filter_ref};
+	struct skf_jarr refs = {0};
 
-	if (skf_store_ref_list(g->store, a, &refs, e) < 0 || add_refs(&l, &refs, e) < 0 || add_nameless(&l, &refs, e) < 0)
+	if (skf_store_ref_list(g->store, a, &refs, e) < 0 || add_refs(&l, &refs, e) < 0 ||
+	    add_nameless(&l, &refs, e) < 0)
 		return -1;
 	if (l.n)
 		qsort(l.v, l.n, sizeof(*l.v), newest_first);
@@ -181,7 +188,8 @@ static void write_names(struct skf_jw *w, const struct skf_jarr *refs, const str
 	for (size_t k = 0; k < refs->n; k++) {
 		skf_ref_familiar_name(&v[k].ref, name);
 		if (skf_digest_eq(&v[k].manifest, &i->manifest) && v[k].top.s[0] &&
-		    (!v[k].ref.tag[0] || !refs->n || !has_tagged(v, k, &v[k])) && !(!v[k].ref.tag[0] && has_tagged(v, refs->n, &v[k])) &&
+		    (!v[k].ref.tag[0] || !refs->n || !has_tagged(v, k, &v[k])) &&
+		    !(!v[k].ref.tag[0] && has_tagged(v, refs->n, &v[k])) &&
 		    skf_fmt(full, sizeof(full), "%s@%s", name, v[k].top.s) == 0)
 			skf_jw_str(w, full);
 	}
@@ -209,7 +217,8 @@ static void write_driver(struct skf_jw *w, const struct skf_engine *g, const str
 	skf_jw_kobj(w, "GraphDriver");
 	skf_jw_kstr(w, "Name", "overlay");
 	skf_jw_kobj(w, "Data");
-	if (i->layers.n && skf_fmt(path, sizeof(path), "%s/layers/%s/tree", g->root, skf_digest_hex(&l[i->layers.n - 1].diff_id)) == 0)
+	if (i->layers.n && skf_fmt(path, sizeof(path), "%s/layers/%s/tree", g->root,
+				   skf_digest_hex(&l[i->layers.n - 1].diff_id)) == 0)
 		skf_jw_kstr(w, "TopDir", path);
 	skf_jw_end(w);
 	skf_jw_end(w);
@@ -225,7 +234,8 @@ int skf_engine_image_inspect(struct skf_engine *g, const char *name, struct skf_
 	struct skf_image *i;
 	char when[36];
 
-	if (skf_store_resolve(g->store, name, &a, &i, &ref, e) < 0 || skf_store_ref_list(g->store, &a, &refs, e) < 0 ||
+	if (skf_store_resolve(g->store, name, &a, &i, &ref, e) < 0 ||
+	    skf_store_ref_list(g->store, &a, &refs, e) < 0 ||
 	    skf_store_blob_read(g->store, &i->config, SKF_MAX_CONFIG_BLOB_BYTES, &b, e) < 0 ||
 	    skf_image_config_parse(skf_buf_cstr(&b), b.len, &a, &c, e) < 0)
 		return -1;

@@ -1,4 +1,5 @@
-/* engine/inspect.c -- docker's document of a container, the members that tools read: from config.json, its request, the summary and exit.json. */
+/* engine/inspect.c -- docker's document of a container, the members that tools read: from config.json, its
+ * request, the summary and exit.json. */
 #include "engine/engine_int.h"
 #include "base/proc.h"
 #include <stdio.h>
@@ -30,7 +31,8 @@ static void write_state(struct doc *d)
 	bool running = d->l.state == SKF_CTR_RUNNING || d->l.state == SKF_CTR_PAUSED;
 
 	skf_jw_kobj(w, "State");
-	skf_jw_kstr(w, "Status", d->l.state == SKF_CTR_STOPPING_FAILED ? "dead" : skf_ctr_state_name(d->l.state));
+	skf_jw_kstr(w, "Status",
+		    d->l.state == SKF_CTR_STOPPING_FAILED ? "dead" : skf_ctr_state_name(d->l.state));
 	skf_jw_kbool(w, "Running", running);
 	skf_jw_kbool(w, "Paused", d->l.state == SKF_CTR_PAUSED);
 	skf_jw_kbool(w, "Restarting", false);
@@ -178,7 +180,8 @@ static void write_driver(struct doc *d)
 
 	for (size_t i = d->c->layers.n; i-- > 0;)
 		if (skf_digest_parse(d->c->layers.v[i], &id, &ignored) == 0)
-			skf_buf_fmt(&lower, "%s%s/layers/%s/tree", lower.len ? ":" : "", d->g->root, skf_digest_hex(&id));
+			skf_buf_fmt(&lower, "%s%s/layers/%s/tree", lower.len ? ":" : "", d->g->root,
+				    skf_digest_hex(&id));
 	skf_jw_kobj(d->w, "GraphDriver");
 	skf_jw_kstr(d->w, "Name", "overlay");
 	skf_jw_kobj(d->w, "Data");
@@ -193,7 +196,8 @@ static int write_all(struct doc *d, struct skf_arena *a, struct skf_err *e)
 {
 	char log[SKF_ID_LEN + 32], name[SKF_MAX_NAME_BYTES + 2];
 
-	if (skf_fmt(log, sizeof(log), "log/%s-json.log", d->id) < 0 || skf_fmt(name, sizeof(name), "/%s", d->c->name) < 0)
+	if (skf_fmt(log, sizeof(log), "log/%s-json.log", d->id) < 0 ||
+	    skf_fmt(name, sizeof(name), "/%s", d->c->name) < 0)
 		return skf_fail(e, SKF_ECORRUPT, "the name of container '%.12s' is too long", d->id);
 	skf_jw_obj(d->w);
 	skf_jw_kstr(d->w, "Id", d->id);
@@ -216,14 +220,16 @@ static int write_all(struct doc *d, struct skf_arena *a, struct skf_err *e)
 	write_config(d);
 	write_network(d);
 	skf_jw_end(d->w);
-	return d->w->b->err < 0 ? skf_fail_sys(e, d->w->b->err, "write the document of container '%.12s'", d->id) : 0;
+	return d->w->b->err < 0
+		       ? skf_fail_sys(e, d->w->b->err, "write the document of container '%.12s'", d->id)
+		       : 0;
 }
 
 int skf_engine_inspect(struct skf_engine *g, const char *container, struct skf_jw *w, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	char id[SKF_ID_LEN + 1];
-	struct doc d = { .g = g, .id = id, .w = w };
+	struct doc d = {.g = g, .id = id, .w = w};
 
 	if (skf_engine_resolve(g, container, id, e) < 0 || skf_ctr_load(g, id, &a, &d.c, e) < 0 ||
 	    skf_ctr_request_parse(d.c->request, &a, &d.q, e) < 0 || skf_ctr_live(g, id, &d.l, e) < 0)

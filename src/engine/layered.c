@@ -1,9 +1,11 @@
-/* engine/layered.c -- reads single files of an image (or of a container's upper directory over it) without mounting anything.
+/* engine/layered.c -- reads single files of an image (or of a container's upper directory over it) without
+ * mounting anything.
  *
- * A path is walked component by component in the merged view, with overlayfs's rules: the highest entry of a name wins, a
- * character device 0:0 is a whiteout, a directory merges with the directories below it until one is opaque
- * (trusted.overlay.opaque = y). Every component is opened without following links (T14); links are spliced by us, relative to the
- * image's own root, at most SKF_MAX_SYMLINK_DEPTH of them. Never blocks: only regular files are opened for reading. */
+ * A path is walked component by component in the merged view, with overlayfs's rules: the highest entry of a
+ * name wins, a character device 0:0 is a whiteout, a directory merges with the directories below it until
+ * one is opaque (trusted.overlay.opaque = y). Every component is opened without following links (T14); links
+ * are spliced by us, relative to the image's own root, at most SKF_MAX_SYMLINK_DEPTH of them. Never blocks:
+ * only regular files are opened for reading. */
 #include "engine/engine_int.h"
 #include "sys/path.h"
 #include <fcntl.h>
@@ -23,13 +25,15 @@ void skf_layered_done(struct skf_layered *l)
 	l->n = 0;
 }
 
-int skf_layered_open(struct skf_engine *g, int rw_fd, const struct skf_strv *diff_ids, struct skf_layered *ret, struct skf_err *e)
+int skf_layered_open(struct skf_engine *g, int rw_fd, const struct skf_strv *diff_ids,
+		     struct skf_layered *ret, struct skf_err *e)
 {
 	struct skf_digest d;
 
 	ret->n = 0;
 	if (diff_ids->n > SKF_MAX_LAYERS)
-		return skf_fail(e, SKF_ELIMIT, "the image has %zu layers; the kernel's limit is %d", diff_ids->n, SKF_MAX_LAYERS);
+		return skf_fail(e, SKF_ELIMIT, "the image has %zu layers; the kernel's limit is %d",
+				diff_ids->n, SKF_MAX_LAYERS);
 	if (rw_fd >= 0) {
 		ret->fd[0] = skf_dup_cloexec(rw_fd);
 		if (ret->fd[0] < 0)
@@ -37,7 +41,8 @@ int skf_layered_open(struct skf_engine *g, int rw_fd, const struct skf_strv *dif
 		ret->n = 1;
 	}
 	for (size_t i = diff_ids->n; i-- > 0;) {
-		if (skf_digest_parse(diff_ids->v[i], &d, e) < 0 || skf_store_layer_open(g->store, &d, &ret->fd[ret->n], e) < 0) {
+		if (skf_digest_parse(diff_ids->v[i], &d, e) < 0 ||
+		    skf_store_layer_open(g->store, &d, &ret->fd[ret->n], e) < 0) {
 			skf_layered_done(ret);
 			return skf_ctx(e, "layer %zu of the image", i);
 		}
@@ -64,7 +69,7 @@ static void view_done(struct view *v)
 
 static int view_of_layers(const struct skf_layered *l, struct view *ret)
 {
-	struct view v = { .fd = calloc(l->n ? l->n : 1, sizeof(int)) };
+	struct view v = {.fd = calloc(l->n ? l->n : 1, sizeof(int))};
 
 	if (!v.fd)
 		return -ENOMEM;
@@ -92,7 +97,7 @@ static bool is_opaque(int fd)
 
 static int child_view(const struct view *dir, const char *name, struct view *ret)
 {
-	struct view v = { .fd = calloc(dir->n ? dir->n : 1, sizeof(int)) };
+	struct view v = {.fd = calloc(dir->n ? dir->n : 1, sizeof(int))};
 	struct stat st;
 	int fd, r = v.fd ? 0 : -ENOMEM;
 
@@ -131,12 +136,12 @@ static int child_view(const struct view *dir, const char *name, struct view *ret
 /* From the root to `resolved`, which holds no links. */
 static int view_at(const struct skf_layered *l, const char *resolved, struct view *ret)
 {
-	SKF_AUTO(view_done) struct view cur = { 0 };
+	SKF_AUTO(view_done) struct view cur = {0};
 	char part[256];
 	int r = view_of_layers(l, &cur);
 
 	while (r == 0 && *resolved) {
-		struct view next = { 0 };
+		struct view next = {0};
 		size_t n = strcspn(resolved, "/");
 
 		if (n >= sizeof(part))
@@ -206,7 +211,7 @@ static int walk(const struct skf_layered *l, const char *path, struct view *ret)
 	int r = skf_fmt(rest, sizeof(rest), "%s", path);
 
 	while (r >= 0) {
-		struct view v = { 0 };
+		struct view v = {0};
 		size_t len = strlen(resolved);
 
 		r = next_part(rest, part, sizeof(part));
@@ -232,7 +237,7 @@ static int walk(const struct skf_layered *l, const char *path, struct view *ret)
 
 int skf_layered_open_file(const struct skf_layered *l, const char *path)
 {
-	SKF_AUTO(view_done) struct view v = { 0 };
+	SKF_AUTO(view_done) struct view v = {0};
 	char self[32];
 	int r = walk(l, path, &v);
 
@@ -240,18 +245,21 @@ int skf_layered_open_file(const struct skf_layered *l, const char *path)
 		return r;
 	if (!v.leaf || !S_ISREG(v.st.st_mode))
 		return -ENOENT;
-	/* The O_PATH fd pins the regular file that was looked at; opening it again by its fd cannot reach another. */
+	/* The O_PATH fd pins the regular file that was looked at; opening it again by its fd cannot reach
+	 * another. */
 	skf_path_of_fd(v.fd[0], self);
 	return skf_openat(AT_FDCWD, self, O_RDONLY | O_NONBLOCK, 0);
 }
 
-int skf_layered_user(const struct skf_layered *l, const char *user, struct skf_arena *a, struct skf_userdb_result *ret,
-                     struct skf_err *e)
+int skf_layered_user(const struct skf_layered *l, const char *user, struct skf_arena *a,
+		     struct skf_userdb_result *ret, struct skf_err *e)
 {
 	SKF_AUTO_FD int passwd = skf_layered_open_file(l, "/etc/passwd");
 	SKF_AUTO_FD int group = skf_layered_open_file(l, "/etc/group");
-	const struct skf_strv none = { 0 };
+	const struct skf_strv none = {0};
 
-	/* Files that cannot be opened count as absent, as in docker: numbers still work, names then fail with a sentence. */
-	return skf_userdb_resolve(user ? user : "", passwd < 0 ? -1 : passwd, group < 0 ? -1 : group, &none, a, ret, e);
+	/* Files that cannot be opened count as absent, as in docker: numbers still work, names then fail
+	 * with a sentence. */
+	return skf_userdb_resolve(user ? user : "", passwd < 0 ? -1 : passwd, group < 0 ? -1 : group, &none,
+				  a, ret, e);
 }

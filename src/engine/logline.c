@@ -1,5 +1,6 @@
-/* engine/logline.c -- a decoder of exactly what a json-file log holds: one flat object of strings per line. Not the table decoder of
- * base/json.h, because a log's text may hold NUL bytes and is read a million lines at a time. */
+/* engine/logline.c -- a decoder of exactly what a json-file log holds: one flat object of strings per line.
+ * Not the table decoder of base/json.h, because a log's text may hold NUL bytes and is read a million lines
+ * at a time. */
 #include "engine/logline.h"
 #include "base/buf.h"
 #include <string.h>
@@ -157,7 +158,8 @@ static int skip_value(struct scan *s)
 	return -EBADMSG;
 }
 
-static int member(struct scan *s, struct skf_logline *ret, struct skf_buf *text, struct skf_buf *key, struct skf_buf *value)
+static int member(struct scan *s, struct skf_logline *ret, struct skf_buf *text, struct skf_buf *key,
+		  struct skf_buf *value)
 {
 	skf_buf_clear(key);
 	skf_buf_clear(value);
@@ -171,7 +173,8 @@ static int member(struct scan *s, struct skf_logline *ret, struct skf_buf *text,
 		return -EBADMSG;
 	if (skf_streq(skf_buf_cstr(key), "stream"))
 		ret->stream = skf_streq(skf_buf_cstr(value), "stderr") ? 2 : 1;
-	else if (skf_streq(skf_buf_cstr(key), "time") && skf_parse_rfc3339(skf_buf_cstr(value), &ret->time_ns) < 0)
+	else if (skf_streq(skf_buf_cstr(key), "time") &&
+		 skf_parse_rfc3339(skf_buf_cstr(value), &ret->time_ns) < 0)
 		return -EBADMSG;
 	return text->err < 0 ? text->err : 0;
 }
@@ -179,10 +182,10 @@ static int member(struct scan *s, struct skf_logline *ret, struct skf_buf *text,
 int skf_logline_parse(const char *p, size_t n, struct skf_logline *ret, struct skf_buf *text)
 {
 	char kmem[64], vmem[4096];
-	struct skf_buf key = { .p = kmem, .cap = sizeof(kmem), .max = sizeof(kmem) - 1 };
-	struct skf_buf value = { .p = vmem, .cap = sizeof(vmem), .max = sizeof(vmem) - 1 };
-	struct skf_logline x = { .stream = 1 };
-	struct scan s = { p, p + n };
+	struct skf_buf key = {.p = kmem, .cap = sizeof(kmem), .max = sizeof(kmem) - 1};
+	struct skf_buf value = {.p = vmem, .cap = sizeof(vmem), .max = sizeof(vmem) - 1};
+	struct skf_logline x = {.stream = 1};
+	struct scan s = {p, p + n};
 
 	if (!take(&s, '{'))
 		return -EBADMSG;

@@ -3,9 +3,9 @@
 #include "base/fwd.h"
 
 struct skf_logline {
-	int stream;       /* 1 stdout, 2 stderr */
-	int64_t time_ns;  /* 0 when absent */
+	int stream;      /* 1 stdout, 2 stderr */
+	int64_t time_ns; /* 0 when absent */
 };
-/* p[0..n) is one line without its newline, {"log":"...","stream":"stdout","time":"..."}. The unescaped text is appended to `text` (NUL bytes
- * included). 0, or -EBADMSG. Unknown members are skipped. */
+/* p[0..n) is one line without its newline, {"log":"...","stream":"stdout","time":"..."}. The unescaped text
+ * is appended to `text` (NUL bytes included). 0, or -EBADMSG. Unknown members are skipped. */
 int skf_logline_parse(const char *p, size_t n, struct skf_logline *ret, struct skf_buf *text);

@@ -1,8 +1,10 @@
-/* engine/logs.c -- reading docker's json-file log: the rotated files oldest first, then the current one, then, with follow, what comes.
+/* engine/logs.c -- reading docker's json-file log: the rotated files oldest first, then the current one,
+ * then, with follow, what comes.
  *
- * Follow waits on two things, never on a timer: inotify of the log directory and the monitor's socket, which tells of the end. A rotation is noticed by
- * the name meaning another file than the one that is open; the old one is read to its end first. A line that is still being written (no newline yet) is
- * kept until it is whole. */
+ * Follow waits on two things, never on a timer: inotify of the log directory and the monitor's socket, which
+ * tells of the end. A rotation is noticed by the name meaning another file than the one that is open; the
+ * old one is read to its end first. A line that is still being written (no newline yet) is kept until it is
+ * whole. */
 #include "engine/engine_int.h"
 #include "engine/logline.h"
 #include <fcntl.h>
@@ -13,24 +15,26 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CHUNK    (64u << 10)
-#define MAX_LINE (8u * SKF_LOG_LINE) /* 16 KiB of text, each byte escaped to six, and the rest of the object */
+#define CHUNK (64u << 10)
+#define MAX_LINE                                                                                            \
+	(8u * SKF_LOG_LINE) /* 16 KiB of text, each byte escaped to six, and the rest of the object */
 #define MAX_FILES 1000
 
 struct reader {
 	const struct skf_logs_req *q;
-	int dir;                /* containers/<id>/log */
+	int dir; /* containers/<id>/log */
 	char base[SKF_ID_LEN + 16];
-	int fd;                 /* file being read; -EBADF */
+	int fd; /* file being read; -EBADF */
 	off_t off;
 	struct skf_buf pending; /* an unfinished line */
 	struct skf_buf text;
-	bool stop;              /* until_ns was passed */
+	bool stop; /* until_ns was passed */
 };
 
 static int file_name(const struct reader *r, unsigned i, char out[SKF_ID_LEN + 32])
 {
-	return i ? skf_fmt(out, SKF_ID_LEN + 32, "%s.%u", r->base, i) : skf_fmt(out, SKF_ID_LEN + 32, "%s", r->base);
+	return i ? skf_fmt(out, SKF_ID_LEN + 32, "%s.%u", r->base, i)
+		 : skf_fmt(out, SKF_ID_LEN + 32, "%s", r->base);
 }
 
 static int open_file(struct reader *r, unsigned i)
@@ -78,7 +82,10 @@ static int give_lines(struct reader *r, const char *p, size_t n, struct skf_err 
 		p = nl + 1;
 	}
 	if (p < end && !r->stop)
-		skf_buf_put(&r->pending, p, (size_t)(end - p)); /* too long: the error stays and the line is dropped when it ends */
+		skf_buf_put(
+			&r->pending, p,
+			(size_t)(end -
+				 p)); /* too long: the error stays and the line is dropped when it ends */
 	return 0;
 }
 
@@ -208,8 +215,8 @@ static int follow_rotation(struct reader *r, struct skf_err *e)
 	struct stat a, b;
 	int fd;
 
-	if (r->fd >= 0 && fstat(r->fd, &a) == 0 && fstatat(r->dir, r->base, &b, AT_SYMLINK_NOFOLLOW) == 0 && a.st_ino == b.st_ino &&
-	    a.st_dev == b.st_dev)
+	if (r->fd >= 0 && fstat(r->fd, &a) == 0 && fstatat(r->dir, r->base, &b, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    a.st_ino == b.st_ino && a.st_dev == b.st_dev)
 		return 0;
 	fd = open_file(r, 0);
 	if (fd < 0)
@@ -239,7 +246,8 @@ static int follow(struct skf_engine *g, struct reader *r, const char *id, struct
 	bool ended = false;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", r->dir);
-	if (ino < 0 || inotify_add_watch(ino, path, IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF) < 0)
+	if (ino < 0 ||
+	    inotify_add_watch(ino, path, IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF) < 0)
 		return skf_fail_sys(e, -errno, "watch the log '%s'", r->base);
 	if (skf_ctr_live(g, id, &l, e) < 0)
 		return -1;
@@ -251,7 +259,9 @@ static int follow(struct skf_engine *g, struct reader *r, const char *id, struct
 		skf_err_clear(e);
 	}
 	while (!r->stop) {
-		struct pollfd p[3] = { { .fd = ino, .events = POLLIN }, { .fd = sock, .events = POLLIN }, { .fd = r->q->h.cancel_fd, .events = POLLIN } };
+		struct pollfd p[3] = {{.fd = ino, .events = POLLIN},
+				      {.fd = sock, .events = POLLIN},
+				      {.fd = r->q->h.cancel_fd, .events = POLLIN}};
 
 		if (read_to_end(r, e) < 0 || follow_rotation(r, e) < 0)
 			return -1;
@@ -271,7 +281,7 @@ int skf_engine_logs(struct skf_engine *g, const struct skf_logs_req *q, struct s
 {
 	char id[SKF_ID_LEN + 1];
 	SKF_AUTO_FD int dir = -EBADF, log = -EBADF;
-	struct reader r = { .q = q, .fd = -EBADF, .pending = SKF_BUF(MAX_LINE), .text = SKF_BUF(MAX_LINE) };
+	struct reader r = {.q = q, .fd = -EBADF, .pending = SKF_BUF(MAX_LINE), .text = SKF_BUF(MAX_LINE)};
 	int x;
 
 	if (skf_engine_resolve(g, q->container, id, e) < 0 || skf_ctr_open_dir(g, id, &dir, e) < 0)

@@ -1,5 +1,5 @@
-/* engine/plan.c -- from a request and an image to a complete plan of a container. Each step fills one part; the table at the end is
- * the order. Reads the image's config and passwd files; makes missing -v sources. */
+/* engine/plan.c -- from a request and an image to a complete plan of a container. Each step fills one part;
+ * the table at the end is the order. Reads the image's config and passwd files; makes missing -v sources. */
 #include "engine/create_int.h"
 #include "base/proc.h"
 #include "oci/default_seccomp.h"
@@ -9,9 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MIN_MEMORY    (6 << 20)   /* docker's */
+#define MIN_MEMORY    (6 << 20) /* docker's */
 #define MIN_NANO_CPUS 10000000
-#define MAX_HOSTNAME  64          /* the kernel's __NEW_UTS_LEN */
+#define MAX_HOSTNAME  64 /* the kernel's __NEW_UTS_LEN */
 #define DEFAULT_STOP  15
 
 static int no_memory(struct skf_err *e)
@@ -24,18 +24,23 @@ static int plan_limits(struct skf_plan *p, struct skf_err *e)
 	const struct skf_create_req *q = p->q;
 
 	if (q->init)
-		return skf_fail(e, SKF_EUNSUPPORTED, "--init is not supported by this version: it has no skiff-init");
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"--init is not supported by this version: it has no skiff-init");
 	if (q->memory < 0 || (q->memory && q->memory < MIN_MEMORY))
 		return skf_fail(e, SKF_EINVALID, "Minimum memory limit allowed is 6MB");
 	if (q->nano_cpus) {
 		long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
 		if (q->nano_cpus < MIN_NANO_CPUS || (cpus > 0 && q->nano_cpus > cpus * 1000000000LL))
-			return skf_fail(e, SKF_EINVALID,
-			                "range of CPUs is from 0.01 to %ld.00, as there are only %ld CPUs available", cpus, cpus);
+			return skf_fail(
+				e, SKF_EINVALID,
+				"range of CPUs is from 0.01 to %ld.00, as there are only %ld CPUs available",
+				cpus, cpus);
 	}
 	if (q->pids_limit < -1)
-		return skf_fail(e, SKF_EINVALID, "invalid --pids-limit %lld: expected a number, or -1 for no limit", (long long)q->pids_limit);
+		return skf_fail(e, SKF_EINVALID,
+				"invalid --pids-limit %lld: expected a number, or -1 for no limit",
+				(long long)q->pids_limit);
 	p->gen.memory = p->req.memory = q->memory;
 	p->gen.nano_cpus = p->req.nano_cpus = q->nano_cpus;
 	p->gen.pids_limit = p->req.pids_limit = q->pids_limit;
@@ -46,8 +51,10 @@ static int plan_limits(struct skf_plan *p, struct skf_err *e)
 static bool swap_is_counted(void)
 {
 	static const char *const places[] = {
-		"/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes", "/sys/fs/cgroup/skiff/memory.swap.max",
-		"/sys/fs/cgroup/system.slice/memory.swap.max", "/sys/fs/cgroup/user.slice/memory.swap.max",
+		"/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes",
+		"/sys/fs/cgroup/skiff/memory.swap.max",
+		"/sys/fs/cgroup/system.slice/memory.swap.max",
+		"/sys/fs/cgroup/user.slice/memory.swap.max",
 	};
 
 	for (size_t i = 0; i < SKF_ARRAY_LEN(places); i++)
@@ -87,8 +94,11 @@ static int plan_network(struct skf_plan *p, struct skf_err *e)
 	const char *n = p->q->network && *p->q->network ? p->q->network : "none";
 
 	if (!skf_streq(n, "none") && !skf_streq(n, "host"))
-		return skf_fail(e, SKF_EUNSUPPORTED, "the network '%s' is not supported by this version: give --network none (the default) or "
-		                "--network host", n);
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"the network '%s' is not supported by this version: give --network none "
+				"(the default) or "
+				"--network host",
+				n);
 	p->gen.host_network = skf_streq(n, "host");
 	p->conf.network = skf_arena_strdup(p->a, n);
 	return p->conf.network ? 0 : no_memory(e);
@@ -123,8 +133,10 @@ static int plan_hostname(struct skf_plan *p, struct skf_err *e)
 
 	if (h) {
 		if (strlen(h) > MAX_HOSTNAME || strpbrk(h, " \t\n/"))
-			return skf_fail(e, SKF_EINVALID, "invalid hostname '%.80s': expected at most %d characters without spaces and slashes", h,
-			                MAX_HOSTNAME);
+			return skf_fail(e, SKF_EINVALID,
+					"invalid hostname '%.80s': expected at most %d characters without "
+					"spaces and slashes",
+					h, MAX_HOSTNAME);
 		memcpy(p->hostname, h, strlen(h) + 1);
 	} else if (p->gen.host_network) {
 		if (gethostname(p->hostname, sizeof(p->hostname) - 1) < 0)
@@ -171,7 +183,7 @@ static int append(struct skf_arena *a, struct skf_strv *to, const struct skf_str
 static int plan_command(struct skf_plan *p, struct skf_err *e)
 {
 	const struct skf_create_req *q = p->q;
-	struct skf_strv entry = { 0 }, cmd = { 0 };
+	struct skf_strv entry = {0}, cmd = {0};
 
 	if (q->has_entrypoint)
 		entry = q->entrypoint;
@@ -182,11 +194,14 @@ static int plan_command(struct skf_plan *p, struct skf_err *e)
 	else if (!q->has_entrypoint)
 		cmd = p->ic->cmd; /* docker: another entrypoint makes the image's arguments meaningless */
 	if (entry.n + cmd.n == 0 || (entry.n == 0 && !*cmd.v[0]))
-		return skf_fail(e, SKF_EINVALID, "no command specified: the image '%s' names none, give one after the image", q->image);
+		return skf_fail(e, SKF_EINVALID,
+				"no command specified: the image '%s' names none, give one after the image",
+				q->image);
 	if (append(p->a, &p->conf.command, &entry) < 0 || append(p->a, &p->conf.command, &cmd) < 0)
 		return no_memory(e);
 	if (p->conf.command.n > SKF_MAX_ARGS)
-		return skf_fail(e, SKF_ELIMIT, "the command has %zu words; the limit is %d", p->conf.command.n, SKF_MAX_ARGS);
+		return skf_fail(e, SKF_ELIMIT, "the command has %zu words; the limit is %d",
+				p->conf.command.n, SKF_MAX_ARGS);
 	p->req.entrypoint = entry;
 	p->req.cmd = cmd;
 	p->gen.process.args = p->conf.command;
@@ -196,8 +211,9 @@ static int plan_command(struct skf_plan *p, struct skf_err *e)
 static int plan_user(struct skf_plan *p, struct skf_err *e)
 {
 	const char *user = p->q->user && *p->q->user ? p->q->user : p->ic->user;
-	struct skf_userdb_result u = { 0 };
-	struct skf_env_gen env = { .hostname = p->hostname, .tty = p->q->tty, .image = &p->ic->env, .user = &p->q->env };
+	struct skf_userdb_result u = {0};
+	struct skf_env_gen env = {
+		.hostname = p->hostname, .tty = p->q->tty, .image = &p->ic->env, .user = &p->q->env};
 
 	if (skf_layered_user(&p->layers, user, p->a, &u, e) < 0)
 		return -1;
@@ -224,7 +240,8 @@ static int plan_workdir(struct skf_plan *p, struct skf_err *e)
 	if (!w || !*w)
 		w = "/";
 	if (w[0] != '/')
-		return skf_fail(e, SKF_EINVALID, "the working directory '%s' is invalid, it needs to be an absolute path", w);
+		return skf_fail(e, SKF_EINVALID,
+				"the working directory '%s' is invalid, it needs to be an absolute path", w);
 	p->gen.process.cwd = w;
 	p->req.workdir = skf_arena_strdup(p->a, w);
 	return p->req.workdir ? 0 : no_memory(e);
@@ -274,7 +291,8 @@ static int plan_labels(struct skf_plan *p, struct skf_err *e)
 	if (!p->req.labels.v)
 		return no_memory(e);
 	for (size_t i = 0; r == 0 && i < p->ic->labels.n; i++)
-		r = label_put(p, max, p->ic->labels.v[i].k, strlen(p->ic->labels.v[i].k), p->ic->labels.v[i].v);
+		r = label_put(p, max, p->ic->labels.v[i].k, strlen(p->ic->labels.v[i].k),
+			      p->ic->labels.v[i].v);
 	for (size_t i = 0; r == 0 && i < p->q->labels.n; i++) {
 		const char *l = p->q->labels.v[i], *eq = strchr(l, '=');
 
@@ -323,26 +341,33 @@ static int plan_mounts(struct skf_plan *p, struct skf_err *e)
 	if (n == 0)
 		return 0;
 	if (n > SKF_MAX_MOUNTS)
-		return skf_fail(e, SKF_ELIMIT, "%zu volumes are asked for; the limit is %d", n, SKF_MAX_MOUNTS);
+		return skf_fail(e, SKF_ELIMIT, "%zu volumes are asked for; the limit is %d", n,
+				SKF_MAX_MOUNTS);
 	p->mounts = skf_arena_array(p->a, n, sizeof(*p->mounts));
 	if (!p->mounts)
 		return no_memory(e);
 	for (size_t i = 0; i < n; i++) {
-		char *bind = skf_arena_fmt(p->a, "%s:%s%s%s%s%s", m[i].source, m[i].target, m[i].readonly || m[i].propagation ? ":" : "",
-		                           m[i].readonly ? "ro" : "", m[i].readonly && m[i].propagation ? "," : "",
-		                           m[i].propagation ? m[i].propagation : "");
+		char *bind = skf_arena_fmt(p->a, "%s:%s%s%s%s%s", m[i].source, m[i].target,
+					   m[i].readonly || m[i].propagation ? ":" : "",
+					   m[i].readonly ? "ro" : "",
+					   m[i].readonly && m[i].propagation ? "," : "",
+					   m[i].propagation ? m[i].propagation : "");
 
 		if (!bind || skf_strv_add(p->a, &p->req.binds, bind) < 0)
 			return no_memory(e);
 		if (m[i].relabel && faccessat(AT_FDCWD, "/sys/fs/selinux/enforce", F_OK, 0) == 0)
-			return skf_fail(e, SKF_EUNSUPPORTED, "the volume '%s' asks for an SELinux label, which this version cannot set; leave out "
-			                "z and Z", m[i].source);
+			return skf_fail(e, SKF_EUNSUPPORTED,
+					"the volume '%s' asks for an SELinux label, which this version "
+					"cannot set; leave out "
+					"z and Z",
+					m[i].source);
 		for (size_t j = 0; j < i; j++)
 			if (skf_streq(m[i].target, m[j].target))
 				return skf_fail(e, SKF_EINVALID, "Duplicate mount point: %s", m[i].target);
 		if (make_source(m[i].source, e) < 0)
 			return -1;
-		p->mounts[i] = (struct skf_gen_mount){ m[i].source, m[i].target, m[i].readonly, m[i].propagation };
+		p->mounts[i] =
+			(struct skf_gen_mount){m[i].source, m[i].target, m[i].readonly, m[i].propagation};
 	}
 	/* A mount below another one must come after it. */
 	qsort(p->mounts, n, sizeof(*p->mounts), by_depth);
@@ -352,8 +377,10 @@ static int plan_mounts(struct skf_plan *p, struct skf_err *e)
 }
 
 typedef int (*plan_step)(struct skf_plan *, struct skf_err *);
-static const plan_step before_image[] = { plan_limits, plan_switches, plan_network, plan_log, plan_ids, plan_hostname };
-static const plan_step with_image[] = { plan_image, plan_command, plan_user, plan_workdir, plan_stop, plan_labels, plan_mounts };
+static const plan_step before_image[] = {plan_limits, plan_switches, plan_network,
+					 plan_log,    plan_ids,      plan_hostname};
+static const plan_step with_image[] = {plan_image, plan_command, plan_user,  plan_workdir,
+				       plan_stop,  plan_labels,  plan_mounts};
 
 static int run_steps(struct skf_plan *p, const plan_step *s, size_t n, struct skf_err *e)
 {

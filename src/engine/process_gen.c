@@ -1,5 +1,5 @@
-/* engine/process_gen.c -- the process of a container: capability set, environment, and the runtime-spec's process object, used for
- * create (inside config.json) and for exec. Pure. */
+/* engine/process_gen.c -- the process of a container: capability set, environment, and the runtime-spec's
+ * process object, used for create (inside config.json) and for exec. Pure. */
 #include "engine/engine_int.h"
 #include "oci/default_seccomp.h"
 #include "sys/process.h"
@@ -14,7 +14,8 @@ static uint64_t all_caps(void)
 	uint64_t m = 0;
 	int last = skf_cap_last();
 
-	/* Names that we do not know cannot be written into the document, so that they are left out here already. */
+	/* Names that we do not know cannot be written into the document, so that they are left out here
+	 * already. */
 	for (int i = 0; i <= last && i < ALL_CAPS_MAX; i++)
 		if (skf_cap_name((unsigned)i))
 			m |= 1ull << i;
@@ -34,12 +35,14 @@ static int cap_mask(const char *flag, const char *name, uint64_t all, uint64_t *
 		return skf_fail(e, SKF_EINVALID, "invalid %s: unknown capability: \"%s\"", flag, name);
 	/* A known capability that this kernel lacks: docker refuses it in the same words. */
 	if (!(all & 1ull << c))
-		return skf_fail(e, SKF_EINVALID, "invalid %s: capability not supported by your kernel: \"%s\"", flag, name);
+		return skf_fail(e, SKF_EINVALID,
+				"invalid %s: capability not supported by your kernel: \"%s\"", flag, name);
 	*ret = 1ull << c;
 	return 0;
 }
 
-int skf_caps_gen(const struct skf_strv *add, const struct skf_strv *drop, bool privileged, uint64_t *ret, struct skf_err *e)
+int skf_caps_gen(const struct skf_strv *add, const struct skf_strv *drop, bool privileged, uint64_t *ret,
+		 struct skf_err *e)
 {
 	uint64_t all = add->n || drop->n || privileged ? all_caps() : 0, m = 0, added = 0, dropped = 0;
 
@@ -57,7 +60,8 @@ int skf_caps_gen(const struct skf_strv *add, const struct skf_strv *drop, bool p
 		*ret = all;
 		return 0;
 	}
-	/* docker's rule: "--cap-drop ALL --cap-add X" is X alone, "--cap-add ALL --cap-drop X" is all but X, a name in both is there. */
+	/* docker's rule: "--cap-drop ALL --cap-add X" is X alone, "--cap-add ALL --cap-drop X" is all but X,
+	 * a name in both is there. */
 	if (dropped == all && all)
 		*ret = added;
 	else if (added == all && all)
@@ -113,7 +117,7 @@ static int env_put_all(struct skf_arena *a, struct skf_strv *v, const struct skf
 
 int skf_env_gen(const struct skf_env_gen *q, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e)
 {
-	struct skf_strv v = { 0 };
+	struct skf_strv v = {0};
 	const char *host = q->hostname ? skf_arena_fmt(a, "HOSTNAME=%s", q->hostname) : NULL;
 	int r = env_put(a, &v, DEFAULT_PATH);
 
@@ -133,7 +137,9 @@ int skf_env_gen(const struct skf_env_gen *q, struct skf_arena *a, struct skf_str
 	if (r < 0)
 		return skf_fail(e, SKF_ENOMEM, "memory for the environment of the container");
 	if (v.n > SKF_MAX_ENV)
-		return skf_fail(e, SKF_ELIMIT, "the container would have %zu environment variables; the limit is %d", v.n, SKF_MAX_ENV);
+		return skf_fail(e, SKF_ELIMIT,
+				"the container would have %zu environment variables; the limit is %d", v.n,
+				SKF_MAX_ENV);
 	*ret = v;
 	return 0;
 }

@@ -1,4 +1,5 @@
-/* engine/ps.c -- the list of containers: one readlink per container (DESIGN 7.7). Only rows that claim to run are checked against their process. */
+/* engine/ps.c -- the list of containers: one readlink per container (DESIGN 7.7). Only rows that claim to
+ * run are checked against their process. */
 #include "engine/engine_int.h"
 #include "base/proc.h"
 #include <fcntl.h>
@@ -36,7 +37,8 @@ static int grow(struct rows *r, struct skf_arena *a)
 	return 0;
 }
 
-static int add_row(struct skf_engine *g, const char *id, bool all, struct skf_arena *a, struct rows *rows, struct skf_err *e)
+static int add_row(struct skf_engine *g, const char *id, bool all, struct skf_arena *a, struct rows *rows,
+		   struct skf_err *e)
 {
 	struct skf_ctr_live l;
 	struct skf_summary s;
@@ -46,7 +48,10 @@ static int add_row(struct skf_engine *g, const char *id, bool all, struct skf_ar
 	if (r == -ENOENT)
 		return 0; /* removed while we read the directory */
 	if (r == -EBADMSG) {
-		skf_warn(&g->log, "the summary of container %.12s is damaged, `skiff system check --repair` rebuilds it; ignoring", id);
+		skf_warn(&g->log,
+			 "the summary of container %.12s is damaged, `skiff system check --repair` rebuilds "
+			 "it; ignoring",
+			 id);
 		return 0;
 	}
 	if (r < 0)
@@ -74,11 +79,12 @@ static int add_row(struct skf_engine *g, const char *id, bool all, struct skf_ar
 	return 0;
 }
 
-int skf_engine_ps(struct skf_engine *g, bool all, struct skf_arena *a, struct skf_jarr *ret, struct skf_err *e)
+int skf_engine_ps(struct skf_engine *g, bool all, struct skf_arena *a, struct skf_jarr *ret,
+		  struct skf_err *e)
 {
 	SKF_AUTO_FD int fd = skf_openat(g->run_fd, "summary", O_RDONLY | O_DIRECTORY, 0);
 	SKF_AUTO_DIR DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	struct rows rows = { 0 };
+	struct rows rows = {0};
 	struct dirent *de;
 
 	if (!d)

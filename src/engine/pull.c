@@ -1,5 +1,6 @@
-/* engine/pull.c -- images through skiff-image: the engine sends one request over a socketpair, shows the progress that comes back and ends when the worker says
- * DONE or FAILED. Closing the socket ends the worker. Blocks as long as the transfer takes; cancelled by the request's eventfd. */
+/* engine/pull.c -- images through skiff-image: the engine sends one request over a socketpair, shows the
+ * progress that comes back and ends when the worker says DONE or FAILED. Closing the socket ends the worker.
+ * Blocks as long as the transfer takes; cancelled by the request's eventfd. */
 #include "engine/engine_int.h"
 #include "base/proc.h"
 #include "base/record.h"
@@ -19,10 +20,15 @@ static int worker_start(struct skf_engine *g, struct worker *w, struct skf_err *
 {
 	char path[4096];
 	char prog[] = "skiff-image", verb[] = "serve";
-	char *argv[] = { prog, verb, NULL };
+	char *argv[] = {prog, verb, NULL};
 	int pair[2], r = skf_sibling_program("skiff-image", path, sizeof(path));
 	SKF_AUTO_FD int ours = -EBADF, theirs = -EBADF;
-	struct skf_spawn s = { .path = path, .argv = argv, .stdio = { -1, -1, -1 }, .fds = &theirs, .n_fds = 1, .pdeathsig = SIGKILL };
+	struct skf_spawn s = {.path = path,
+			      .argv = argv,
+			      .stdio = {-1, -1, -1},
+			      .fds = &theirs,
+			      .n_fds = 1,
+			      .pdeathsig = SIGKILL};
 
 	if (r < 0)
 		return skf_fail_sys(e, r, "find skiff-image beside this program");
@@ -39,7 +45,8 @@ static int worker_start(struct skf_engine *g, struct worker *w, struct skf_err *
 	return 0;
 }
 
-/* The worker ends when its peer closes the socket; one that hangs is killed, because what it was doing can be repeated. */
+/* The worker ends when its peer closes the socket; one that hangs is killed, because what it was doing can
+ * be repeated. */
 static void worker_end(struct worker *w)
 {
 	int status;
@@ -49,7 +56,8 @@ static void worker_end(struct worker *w)
 		return;
 	if (skf_wait_pid(w->pid, w->pidfd, SKF_HELLO_MS, &status) == -ETIMEDOUT) {
 		kill(w->pid, SIGKILL);
-		skf_wait_pid(w->pid, w->pidfd, SKF_HELLO_MS, &status); /* stuck in the kernel: init reaps it later */
+		skf_wait_pid(w->pid, w->pidfd, SKF_HELLO_MS,
+			     &status); /* stuck in the kernel: init reaps it later */
 	}
 	skf_closep(&w->pidfd);
 }
@@ -61,9 +69,10 @@ static int worker_send(struct worker *w, const struct skf_buf *b, struct skf_err
 	return r < 0 ? skf_fail_sys(e, r, "send the request to skiff-image") : 0;
 }
 
-static int worker_recv(struct worker *w, int cancel_fd, struct skf_buf *b, struct skf_recr *r, struct skf_err *e)
+static int worker_recv(struct worker *w, int cancel_fd, struct skf_buf *b, struct skf_recr *r,
+		       struct skf_err *e)
 {
-	struct pollfd p[2] = { { .fd = w->sock, .events = POLLIN }, { .fd = cancel_fd, .events = POLLIN } };
+	struct pollfd p[2] = {{.fd = w->sock, .events = POLLIN}, {.fd = cancel_fd, .events = POLLIN}};
 	int n;
 
 	while (poll(p, 2, -1) < 0)
@@ -74,7 +83,10 @@ static int worker_recv(struct worker *w, int cancel_fd, struct skf_buf *b, struc
 	n = skf_record_recv(w->sock, b, r, NULL, 0);
 	if (n < 0)
 		return skf_fail_sys(e, n, "read the answer of skiff-image");
-	return n ? 0 : skf_fail(e, SKF_EUNAVAILABLE, "skiff-image ended without an answer; run the pull again, it goes on where it stopped");
+	return n ? 0
+		 : skf_fail(e, SKF_EUNAVAILABLE,
+			    "skiff-image ended without an answer; run the pull again, it goes on where it "
+			    "stopped");
 }
 
 struct transfer {
@@ -87,7 +99,8 @@ static int take_layers(struct skf_recr *r, struct transfer *t, struct skf_err *e
 	uint32_t n = skf_recr_u32(r);
 
 	if (n > SKF_MAX_LAYERS || t->v)
-		return skf_fail(e, SKF_ECORRUPT, "skiff-image reported %u layers; the limit is %d", n, SKF_MAX_LAYERS);
+		return skf_fail(e, SKF_ECORRUPT, "skiff-image reported %u layers; the limit is %d", n,
+				SKF_MAX_LAYERS);
 	t->v = calloc(n ? n : 1, sizeof(*t->v));
 	if (!t->v)
 		return skf_fail(e, SKF_ENOMEM, "memory for the progress of %u layers", n);
@@ -113,7 +126,8 @@ static void take_progress(struct skf_recr *r, struct transfer *t)
 
 static int take_done(struct skf_recr *r, struct skf_pull_ret *ret, struct skf_err *e)
 {
-	if (skf_digest_parse(skf_recr_str(r), &ret->top, e) < 0 || skf_digest_parse(skf_recr_str(r), &ret->manifest, e) < 0 ||
+	if (skf_digest_parse(skf_recr_str(r), &ret->top, e) < 0 ||
+	    skf_digest_parse(skf_recr_str(r), &ret->manifest, e) < 0 ||
 	    skf_digest_parse(skf_recr_str(r), &ret->config, e) < 0)
 		return skf_ctx(e, "answer of skiff-image");
 	ret->up_to_date = skf_recr_u32(r) != 0;
@@ -126,8 +140,8 @@ static int take_failure(struct skf_recr *r, struct skf_err *e)
 	return e->kind == SKF_OK ? skf_fail(e, SKF_ECORRUPT, "skiff-image failed without saying why") : -1;
 }
 
-static int pull_loop(struct worker *w, int cancel_fd, const struct skf_progress *p, struct transfer *t, struct skf_pull_ret *ret,
-                     struct skf_err *e)
+static int pull_loop(struct worker *w, int cancel_fd, const struct skf_progress *p, struct transfer *t,
+		     struct skf_pull_ret *ret, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
 	struct skf_recr r;
@@ -166,21 +180,22 @@ static void say(const struct skf_progress *p, const char *text)
 		p->message(p->arg, text);
 }
 
-int skf_engine_pull(struct skf_engine *g, const struct skf_pull_req *q, const struct skf_progress *p, struct skf_pull_ret *ret,
-                    struct skf_err *e)
+int skf_engine_pull(struct skf_engine *g, const struct skf_pull_req *q, const struct skf_progress *p,
+		    struct skf_pull_ret *ret, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
-	SKF_AUTO(worker_end) struct worker w = { .sock = -EBADF, .pidfd = -EBADF };
-	struct transfer t = { 0 };
+	SKF_AUTO(worker_end) struct worker w = {.sock = -EBADF, .pidfd = -EBADF};
+	struct transfer t = {0};
 	char full[SKF_MAX_REF_BYTES + 1], text[SKF_MAX_REF_BYTES * 2];
-	struct skf_pull_ret x = { 0 };
+	struct skf_pull_ret x = {0};
 	struct skf_rec r;
 	int n;
 
 	if (skf_ref_parse(q->reference, &x.ref, e) < 0)
 		return -1;
 	skf_ref_full(&x.ref, full);
-	if (skf_fmt(text, sizeof(text), "%s%sPulling from %s", x.ref.digest.s[0] ? x.ref.digest.s : x.ref.tag, ": ", x.ref.repo) == 0)
+	if (skf_fmt(text, sizeof(text), "%s%sPulling from %s",
+		    x.ref.digest.s[0] ? x.ref.digest.s : x.ref.tag, ": ", x.ref.repo) == 0)
 		say(p, text);
 	skf_rec_begin(&r, &b, SKF_IMG_PULL, SKF_IMG_VERSION);
 	skf_rec_str(&r, g->root);
@@ -188,7 +203,8 @@ int skf_engine_pull(struct skf_engine *g, const struct skf_pull_req *q, const st
 	skf_rec_str(&r, q->platform);
 	skf_rec_str(&r, q->docker_config);
 	skf_rec_str(&r, q->certs_dir);
-	skf_rec_u32(&r, (q->plain_http ? SKF_IMG_PLAIN_HTTP : 0u) | (q->insecure_tls ? SKF_IMG_INSECURE_TLS : 0u));
+	skf_rec_u32(&r, (q->plain_http ? SKF_IMG_PLAIN_HTTP : 0u) |
+				(q->insecure_tls ? SKF_IMG_INSECURE_TLS : 0u));
 	skf_rec_end(&r);
 	if (worker_start(g, &w, e) < 0 || worker_send(&w, &b, e) < 0)
 		return -1;
@@ -203,8 +219,8 @@ int skf_engine_pull(struct skf_engine *g, const struct skf_pull_req *q, const st
 	return 0;
 }
 
-static int find_local(struct skf_engine *g, const char *word, struct skf_arena *a, struct skf_image **ret, struct skf_refrec *ref,
-                      struct skf_err *e)
+static int find_local(struct skf_engine *g, const char *word, struct skf_arena *a, struct skf_image **ret,
+		      struct skf_refrec *ref, struct skf_err *e)
 {
 	if (skf_store_resolve(g->store, word, a, ret, ref, e) == 0)
 		return 1;
@@ -225,8 +241,9 @@ static int check_platform(const struct skf_create_req *q, const struct skf_image
 	return skf_platform_score(&want, &have) >= 0;
 }
 
-int skf_image_find_or_pull(struct skf_engine *g, const struct skf_create_req *q, const struct skf_progress *p, struct skf_arena *a,
-                           struct skf_image **ret, struct skf_refrec *ret_ref, struct skf_err *e)
+int skf_image_find_or_pull(struct skf_engine *g, const struct skf_create_req *q,
+			   const struct skf_progress *p, struct skf_arena *a, struct skf_image **ret,
+			   struct skf_refrec *ret_ref, struct skf_err *e)
 {
 	struct skf_pull_req pull = SKF_REQ(struct skf_pull_req);
 	struct skf_pull_ret done;
@@ -242,9 +259,11 @@ int skf_image_find_or_pull(struct skf_engine *g, const struct skf_create_req *q,
 		return -1;
 	skf_ref_familiar_name(&ref, familiar);
 	if (q->pull == SKF_PULL_NEVER)
-		return skf_fail(e, SKF_ENOTFOUND, "No such image: %s:%s", familiar, ref.tag[0] ? ref.tag : ref.digest.s);
-	if (q->pull != SKF_PULL_ALWAYS && skf_fmt(text, sizeof(text), "Unable to find image '%s%s%s' locally", familiar,
-	                                          ref.tag[0] ? ":" : "@", ref.tag[0] ? ref.tag : ref.digest.s) == 0)
+		return skf_fail(e, SKF_ENOTFOUND, "No such image: %s:%s", familiar,
+				ref.tag[0] ? ref.tag : ref.digest.s);
+	if (q->pull != SKF_PULL_ALWAYS &&
+	    skf_fmt(text, sizeof(text), "Unable to find image '%s%s%s' locally", familiar,
+		    ref.tag[0] ? ":" : "@", ref.tag[0] ? ref.tag : ref.digest.s) == 0)
 		say(p, text);
 	pull.h.cancel_fd = q->h.cancel_fd;
 	pull.reference = q->image;
@@ -256,11 +275,12 @@ int skf_image_find_or_pull(struct skf_engine *g, const struct skf_create_req *q,
 	return skf_store_resolve(g->store, q->image, a, ret, ret_ref, e);
 }
 
-int skf_image_verify(struct skf_engine *g, const char *diff_id, void (*damaged)(void *arg, const char *diff_id, const char *why), void *arg,
-                     struct skf_err *e)
+int skf_image_verify(struct skf_engine *g, const char *diff_id,
+		     void (*damaged)(void *arg, const char *diff_id, const char *why), void *arg,
+		     struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
-	SKF_AUTO(worker_end) struct worker w = { .sock = -EBADF, .pidfd = -EBADF };
+	SKF_AUTO(worker_end) struct worker w = {.sock = -EBADF, .pidfd = -EBADF};
 	struct skf_rec req;
 	struct skf_recr r;
 

@@ -1,8 +1,9 @@
 /* engine/reap.c -- undoing what the engine made for a container that ended (DESIGN 3).
  *
- * Every step can be repeated, in this order: the init that the journal names, cgroup (what still runs in it is killed), run directory with its journal, and with `remove` the
- * container itself: its directory goes to trash/ in one rename, then name, summary, trash, lock file. Two reapers meet at the container's lock; the second one
- * finds nothing to do. A container that runs again is left alone. */
+ * Every step can be repeated, in this order: the init that the journal names, cgroup (what still runs in it
+ * is killed), run directory with its journal, and with `remove` the container itself: its directory goes to
+ * trash/ in one rename, then name, summary, trash, lock file. Two reapers meet at the container's lock; the
+ * second one finds nothing to do. A container that runs again is left alone. */
 #include "engine/engine_int.h"
 #include "base/proc.h"
 #include "monitor/event.h"
@@ -25,17 +26,19 @@ static int undo_cgroup(struct skf_engine *g, const char *id, struct skf_err *e)
 	if (r == 0)
 		r = skf_cg_remove(&cg, SKF_CGROUP_RM_MS);
 	if (r < 0) {
-		pid_t stuck[4] = { 0 };
+		pid_t stuck[4] = {0};
 		int n = skf_cg_pids(&cg, stuck, SKF_ARRAY_LEN(stuck));
 
 		(void)g;
-		return skf_fail_sys(e, r, "remove the cgroup '%s' of container %.12s (%d processes in it, first %d)", cg.path, id,
-		                    n < 0 ? 0 : n, (int)stuck[0]);
+		return skf_fail_sys(
+			e, r, "remove the cgroup '%s' of container %.12s (%d processes in it, first %d)",
+			cg.path, id, n < 0 ? 0 : n, (int)stuck[0]);
 	}
 	return 0;
 }
 
-/* An init that left its cgroup and outlived its monitor is known by the journal only: "pid <pid> <start time> <boot id>". */
+/* An init that left its cgroup and outlived its monitor is known by the journal only: "pid <pid> <start
+ * time> <boot id>". */
 static int undo_journal(struct skf_engine *g, const char *id, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_OBJECT_BYTES);
@@ -51,13 +54,16 @@ static int undo_journal(struct skf_engine *g, const char *id, struct skf_err *e)
 		r = skf_boot_id(here);
 	if (r < 0)
 		return skf_fail_sys(e, r, "read '%s/containers/%s/journal'", g->run_root, id);
-	for (const char *line = skf_buf_cstr(&b); line && *line; line = strchr(line, '\n'), line = line ? line + 1 : NULL) {
+	for (const char *line = skf_buf_cstr(&b); line && *line;
+	     line = strchr(line, '\n'), line = line ? line + 1 : NULL) {
 		SKF_AUTO_FD int pidfd = -EBADF;
 
-		if (sscanf(line, "pid %d %llu %36s", &pid, &start, boot) != 3 || pid <= 1 || !skf_streq(boot, here))
+		if (sscanf(line, "pid %d %llu %36s", &pid, &start, boot) != 3 || pid <= 1 ||
+		    !skf_streq(boot, here))
 			continue;
 		pidfd = skf_pidfd_open(pid);
-		/* The fd first, then the look at the start time: the number cannot be given to another process in between. */
+		/* The fd first, then the look at the start time: the number cannot be given to another
+		 * process in between. */
 		if (pidfd >= 0 && skf_proc_alive(pid, start) == 1)
 			(void)skf_pidfd_kill(pidfd, SIGKILL); /* ESRCH: it ended by itself */
 	}
@@ -76,8 +82,9 @@ int skf_ctr_undo_runtime(struct skf_engine *g, const char *id, struct skf_err *e
 	return undo_journal(g, id, e) < 0 || undo_cgroup(g, id, e) < 0 ? -1 : undo_run_dir(g, id, e);
 }
 
-/* The file is taken away only while nobody can be adding references, and by the holder of its lock: who waits for it opens the name anew and then finds
- * no container. When the store is busy it stays for `skiff system check`. */
+/* The file is taken away only while nobody can be adding references, and by the holder of its lock: who
+ * waits for it opens the name anew and then finds no container. When the store is busy it stays for `skiff
+ * system check`. */
 static void drop_lock_file(struct skf_engine *g, const char *id, int *lock_own)
 {
 	SKF_AUTO_FD int lock = SKF_TAKE_FD(*lock_own);
@@ -85,7 +92,8 @@ static void drop_lock_file(struct skf_engine *g, const char *id, int *lock_own)
 	char name[SKF_ID_LEN + 16];
 
 	if (store >= 0 && skf_fmt(name, sizeof(name), "container-%s", id) == 0)
-		(void)unlinkat(g->locks_fd, name, 0); /* an empty file: left behind it is found by the check */
+		(void)unlinkat(g->locks_fd, name,
+			       0); /* an empty file: left behind it is found by the check */
 }
 
 static void tell_destroyed(struct skf_engine *g, const char *id, const char *name, const char *image)
@@ -93,10 +101,12 @@ static void tell_destroyed(struct skf_engine *g, const char *id, const char *nam
 	int r = skf_event_emit(g->run_fd, "container", "destroy", id, name, image, 0);
 
 	if (r < 0)
-		skf_warn(&g->log, "write the event 'destroy' of container %.12s: %s; ignoring", id, strerror(-r));
+		skf_warn(&g->log, "write the event 'destroy' of container %.12s: %s; ignoring", id,
+			 strerror(-r));
 }
 
-int skf_ctr_remove_locked(struct skf_engine *g, const char *id, const char *name, const char *image, int *lock_own, struct skf_err *e)
+int skf_ctr_remove_locked(struct skf_engine *g, const char *id, const char *name, const char *image,
+			  int *lock_own, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	struct skf_err ignored = SKF_ERR_INIT;
@@ -104,7 +114,8 @@ int skf_ctr_remove_locked(struct skf_engine *g, const char *id, const char *name
 	int r;
 
 	if ((!name || !image) && skf_ctr_load(g, id, &a, &c, &ignored) == 0) {
-		name = c->name; /* a damaged config.json must not stop the removal; the check finds its name */
+		name = c->name; /* a damaged config.json must not stop the removal; the check finds its name
+				 */
 		image = c->image;
 	}
 	r = faccessat(g->ctr_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? 1 : 0;
@@ -117,7 +128,8 @@ int skf_ctr_remove_locked(struct skf_engine *g, const char *id, const char *name
 	r = skf_summary_remove(g->run_fd, id);
 	if (r < 0 && r != -ENOENT)
 		return skf_fail_sys(e, r, "remove '%s/summary/%s'", g->run_root, id);
-	/* The container is gone from here on: what stays in the trash is unlinked by the next one who empties it. */
+	/* The container is gone from here on: what stays in the trash is unlinked by the next one who
+	 * empties it. */
 	if (skf_store_empty_trash(g->store, &ignored) < 0)
 		skf_warn(&g->log, "%s; ignoring", ignored.msg);
 	drop_lock_file(g, id, lock_own);
@@ -155,14 +167,16 @@ int skf_engine_reap(struct skf_engine *g, const char *id, struct skf_err *e)
 	SKF_AUTO_FD int lock = -EBADF;
 
 	if (!skf_ctr_id_valid(id))
-		return skf_fail(e, SKF_EINVALID, "'%s' is not a container id: expected %d hexadecimal digits", id, SKF_ID_LEN);
+		return skf_fail(e, SKF_EINVALID,
+				"'%s' is not a container id: expected %d hexadecimal digits", id,
+				SKF_ID_LEN);
 	if (skf_ctr_lock(g, id, &lock, e) < 0)
 		return -1;
 	return reap_locked(g, id, &lock, e);
 }
 
-/* The fast way, without a look at the cgroups: the monitor removed the container's before it reported the exit. A summary that says otherwise, or is not
- * there, leads to the full reap. */
+/* The fast way, without a look at the cgroups: the monitor removed the container's before it reported the
+ * exit. A summary that says otherwise, or is not there, leads to the full reap. */
 int skf_engine_run_end(struct skf_engine *g, struct skf_run_handle *h, struct skf_err *e)
 {
 	SKF_AUTO_FD int lock = -EBADF;

@@ -1,4 +1,5 @@
-/* engine/request.c -- the member "request" of a container's own data: written once at create, read by inspect and exec. */
+/* engine/request.c -- the member "request" of a container's own data: written once at create, read by
+ * inspect and exec. */
 #include "engine/engine_int.h"
 #include <string.h>
 
@@ -26,7 +27,7 @@ static const struct skf_jfield request_f[] = {
 	RF(pids_limit, "pidsLimit", skf_j_i64),
 	SKF_J_END,
 };
-static const struct skf_jtable request_table = { sizeof(struct skf_ctr_request), request_f, false, NULL };
+static const struct skf_jtable request_table = {sizeof(struct skf_ctr_request), request_f, false, NULL};
 
 void skf_ctr_request_write(struct skf_jw *w, const struct skf_ctr_request *r)
 {
@@ -54,9 +55,10 @@ void skf_ctr_request_write(struct skf_jw *w, const struct skf_ctr_request *r)
 	skf_jw_end(w);
 }
 
-int skf_ctr_request_parse(const char *json, struct skf_arena *a, struct skf_ctr_request **ret, struct skf_err *e)
+int skf_ctr_request_parse(const char *json, struct skf_arena *a, struct skf_ctr_request **ret,
+			  struct skf_err *e)
 {
-	const struct skf_jdoc d = { .name = "config.json: /skiff/request", .max_bytes = SKF_MAX_SPEC_BYTES };
+	const struct skf_jdoc d = {.name = "config.json: /skiff/request", .max_bytes = SKF_MAX_SPEC_BYTES};
 	void *v;
 
 	if (!json)

@@ -13,7 +13,8 @@ int skf_engine_rm(struct skf_engine *g, const char *container, bool force, bool 
 	if (skf_ctr_lock(g, id, &lock, e) < 0)
 		return -1;
 	if (skf_ctr_live(g, id, &l, e) < 0) {
-		if (e->kind == SKF_ENOTFOUND) { /* removed by somebody else while we waited; say it with the user's word */
+		if (e->kind == SKF_ENOTFOUND) { /* removed by somebody else while we waited; say it with the
+						   user's word */
 			skf_err_clear(e);
 			return skf_fail(e, SKF_ENOTFOUND, "No such container: %s", container);
 		}
@@ -23,12 +24,14 @@ int skf_engine_rm(struct skf_engine *g, const char *container, bool force, bool 
 	} else if (l.state == SKF_CTR_RUNNING || l.state == SKF_CTR_PAUSED) {
 		if (!force)
 			return skf_fail(e, SKF_ECONFLICT,
-			                "cannot remove container \"/%s\": container is %s: stop the container before removing or force remove",
-			                l.sum.name[0] ? l.sum.name : container, skf_ctr_state_name(l.state));
+					"cannot remove container \"/%s\": container is %s: stop the "
+					"container before removing or force remove",
+					l.sum.name[0] ? l.sum.name : container, skf_ctr_state_name(l.state));
 		if (skf_ctr_kill_hard(g, id, e) < 0)
 			return -1;
 	}
 	if (skf_ctr_undo_runtime(g, id, e) < 0)
 		return -1;
-	return skf_ctr_remove_locked(g, id, l.has_summary && l.sum.name[0] ? l.sum.name : NULL, NULL, &lock, e);
+	return skf_ctr_remove_locked(g, id, l.has_summary && l.sum.name[0] ? l.sum.name : NULL, NULL, &lock,
+				     e);
 }

@@ -1,5 +1,6 @@
-/* engine/rmi.c -- removing images in docker's steps: a name is untagged; with the last name the image goes, unless a container uses it; an id
- * stands for all of its names. What nobody refers to any more is then collected. */
+/* engine/rmi.c -- removing images in docker's steps: a name is untagged; with the last name the image goes,
+ * unless a container uses it; an id stands for all of its names. What nobody refers to any more is then
+ * collected. */
 #include "engine/engine_int.h"
 #include "monitor/event.h"
 #include <fcntl.h>
@@ -11,9 +12,9 @@ struct rmi {
 	struct skf_arena *a;
 	struct skf_strv *untagged, *deleted;
 	struct skf_image *image;
-	struct skf_refrec ref;  /* what the word meant; repo "" when found by id */
-	struct skf_jarr refs;   /* all references */
-	size_t n_tags;          /* of this image */
+	struct skf_refrec ref;     /* what the word meant; repo "" when found by id */
+	struct skf_jarr refs;      /* all references */
+	size_t n_tags;             /* of this image */
 	char user[SKF_ID_LEN + 1]; /* a container that uses it, "" none */
 	bool user_runs;
 };
@@ -73,7 +74,8 @@ static int untag(struct rmi *x, const struct skf_refrec *r, struct skf_err *e)
 
 	skf_ref_familiar_name(&r->ref, name);
 	skf_ref_full(&r->ref, full);
-	n = skf_fmt(shown, sizeof(shown), "%s%s%s", name, r->ref.tag[0] ? ":" : "@", r->ref.tag[0] ? r->ref.tag : r->ref.digest.s);
+	n = skf_fmt(shown, sizeof(shown), "%s%s%s", name, r->ref.tag[0] ? ":" : "@",
+		    r->ref.tag[0] ? r->ref.tag : r->ref.digest.s);
 	if (skf_store_ref_remove(x->g->store, &r->ref, e) < 0) {
 		if (e->kind != SKF_ENOTFOUND)
 			return -1;
@@ -125,9 +127,10 @@ static int by_name(struct rmi *x, size_t in_repo, struct skf_err *e)
 
 	if (last && x->user[0] && !x->q->force)
 		return skf_fail(e, SKF_ECONFLICT,
-		                "conflict: unable to remove repository reference \"%s\" (must force) - container %.12s is using its referenced "
-		                "image %.12s",
-		                x->q->name, x->user, skf_digest_hex(&x->image->config));
+				"conflict: unable to remove repository reference \"%s\" (must force) - "
+				"container %.12s is using its referenced "
+				"image %.12s",
+				x->q->name, x->user, skf_digest_hex(&x->image->config));
 	if (untag(x, &x->ref, e) < 0)
 		return -1;
 	/* With its last tag in a repository the digest reference there goes as well. */
@@ -139,13 +142,20 @@ static int by_id(struct rmi *x, size_t repos, struct skf_err *e)
 	const char *id = skf_digest_hex(&x->image->config);
 
 	if (x->user[0] && x->user_runs)
-		return skf_fail(e, SKF_ECONFLICT, "conflict: unable to delete %.12s (cannot be forced) - image is being used by running container %.12s",
-		                id, x->user);
+		return skf_fail(e, SKF_ECONFLICT,
+				"conflict: unable to delete %.12s (cannot be forced) - image is being used "
+				"by running container %.12s",
+				id, x->user);
 	if (!x->q->force && repos > 1)
-		return skf_fail(e, SKF_ECONFLICT, "conflict: unable to delete %.12s (must be forced) - image is referenced in multiple repositories", id);
+		return skf_fail(e, SKF_ECONFLICT,
+				"conflict: unable to delete %.12s (must be forced) - image is referenced in "
+				"multiple repositories",
+				id);
 	if (!x->q->force && x->user[0])
-		return skf_fail(e, SKF_ECONFLICT, "conflict: unable to delete %.12s (must be forced) - image is being used by stopped container %.12s", id,
-		                x->user);
+		return skf_fail(e, SKF_ECONFLICT,
+				"conflict: unable to delete %.12s (must be forced) - image is being used by "
+				"stopped container %.12s",
+				id, x->user);
 	return untag_all(x, NULL, false, e);
 }
 
@@ -180,18 +190,19 @@ static int list_deleted(struct rmi *x, struct skf_err *e)
 	return 0;
 }
 
-int skf_engine_rmi(struct skf_engine *g, const struct skf_rmi_req *q, struct skf_arena *a, struct skf_strv *untagged,
-                   struct skf_strv *deleted, struct skf_err *e)
+int skf_engine_rmi(struct skf_engine *g, const struct skf_rmi_req *q, struct skf_arena *a,
+		   struct skf_strv *untagged, struct skf_strv *deleted, struct skf_err *e)
 {
-	struct rmi x = { .g = g, .q = q, .a = a, .untagged = untagged, .deleted = deleted };
+	struct rmi x = {.g = g, .q = q, .a = a, .untagged = untagged, .deleted = deleted};
 	struct skf_gc_result res;
 	size_t repos, in_repo;
 
-	if (skf_store_resolve(g->store, q->name, a, &x.image, &x.ref, e) < 0 || skf_store_ref_list(g->store, a, &x.refs, e) < 0 ||
-	    find_user(&x, e) < 0)
+	if (skf_store_resolve(g->store, q->name, a, &x.image, &x.ref, e) < 0 ||
+	    skf_store_ref_list(g->store, a, &x.refs, e) < 0 || find_user(&x, e) < 0)
 		return -1;
 	count_tags(&x, &repos, &in_repo);
-	if ((x.ref.ref.repo[0] && (x.ref.ref.tag[0] || x.ref.ref.digest.s[0]) ? by_name(&x, in_repo, e) : by_id(&x, repos, e)) < 0)
+	if ((x.ref.ref.repo[0] && (x.ref.ref.tag[0] || x.ref.ref.digest.s[0]) ? by_name(&x, in_repo, e)
+									      : by_id(&x, repos, e)) < 0)
 		return -1;
 	if (q->no_prune)
 		return 0; /* the next collection takes what is unused */

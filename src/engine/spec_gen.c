@@ -1,8 +1,11 @@
 /* engine/spec_gen.c -- the OCI config.json of a container, with docker's defaults written out as tables.
  *
- * Pure but for two looks at the host: which CPUs have a thermal_throttle directory to mask, and which device nodes exist when
- * --privileged asks for all of them. Invariants: (1) inheritable and ambient capabilities are never written (T11); (2) only
- * --privileged drops several protections at once (DESIGN 8.4); (3) the document is accepted by any OCI runtime. */
+ * Pure but for two looks at the host: which CPUs have a thermal_throttle directory to mask, and which device
+ * nodes exist when
+ * --privileged asks for all of them. Invariants: (1) inheritable and ambient capabilities are never written
+ * (T11); (2) only
+ * --privileged drops several protections at once (DESIGN 8.4); (3) the document is accepted by any OCI
+ * runtime. */
 #include "engine/engine_int.h"
 #include "oci/default_seccomp.h"
 #include <fcntl.h>
@@ -12,30 +15,41 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#define OCI_VERSION  "1.0.2"
-#define SHM_SIZE     "size=67108864"
-#define CPU_PERIOD   100000
-#define MAX_CPUS     8192
-#define DEV_DEPTH    8
+#define OCI_VERSION "1.0.2"
+#define SHM_SIZE    "size=67108864"
+#define CPU_PERIOD  100000
+#define MAX_CPUS    8192
+#define DEV_DEPTH   8
 
 struct mount_row {
 	const char *target, *type, *source;
 	const char *options; /* comma-joined */
 };
 static const struct mount_row default_mounts[] = {
-	{ "/proc", "proc", "proc", "nosuid,noexec,nodev" },
-	{ "/dev", "tmpfs", "tmpfs", "nosuid,strictatime,mode=755,size=65536k" },
-	{ "/dev/pts", "devpts", "devpts", "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5" },
-	{ "/sys", "sysfs", "sysfs", "nosuid,noexec,nodev,ro" },
-	{ "/sys/fs/cgroup", "cgroup", "cgroup", "ro,nosuid,noexec,nodev" },
-	{ "/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev" },
-	{ "/dev/shm", "tmpfs", "shm", "nosuid,noexec,nodev,mode=1777," SHM_SIZE },
+	{"/proc", "proc", "proc", "nosuid,noexec,nodev"},
+	{"/dev", "tmpfs", "tmpfs", "nosuid,strictatime,mode=755,size=65536k"},
+	{"/dev/pts", "devpts", "devpts", "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5"},
+	{"/sys", "sysfs", "sysfs", "nosuid,noexec,nodev,ro"},
+	{"/sys/fs/cgroup", "cgroup", "cgroup", "ro,nosuid,noexec,nodev"},
+	{"/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev"},
+	{"/dev/shm", "tmpfs", "shm", "nosuid,noexec,nodev,mode=1777," SHM_SIZE},
 };
 static const char *const masked[] = {
-	"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug",
-	"/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware",
+	"/proc/acpi",
+	"/proc/asound",
+	"/proc/interrupts",
+	"/proc/kcore",
+	"/proc/keys",
+	"/proc/latency_stats",
+	"/proc/sched_debug",
+	"/proc/scsi",
+	"/proc/timer_list",
+	"/proc/timer_stats",
+	"/sys/devices/virtual/powercap",
+	"/sys/firmware",
 };
-static const char *const readonly_paths[] = { "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger" };
+static const char *const readonly_paths[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
+					     "/proc/sysrq-trigger"};
 
 struct device_rule {
 	char type;
@@ -44,9 +58,9 @@ struct device_rule {
 };
 /* What a container may open and make: docker's list and the runtime's own default devices. */
 static const struct device_rule device_rules[] = {
-	{ 'c', -1, -1, "m" },   { 'b', -1, -1, "m" },   { 'c', 1, 3, "rwm" },   { 'c', 1, 5, "rwm" },  { 'c', 1, 7, "rwm" },
-	{ 'c', 1, 8, "rwm" },   { 'c', 1, 9, "rwm" },   { 'c', 5, 0, "rwm" },   { 'c', 5, 1, "rwm" },  { 'c', 5, 2, "rwm" },
-	{ 'c', 136, -1, "rwm" },
+	{'c', -1, -1, "m"}, {'b', -1, -1, "m"}, {'c', 1, 3, "rwm"},    {'c', 1, 5, "rwm"},
+	{'c', 1, 7, "rwm"}, {'c', 1, 8, "rwm"}, {'c', 1, 9, "rwm"},    {'c', 5, 0, "rwm"},
+	{'c', 5, 1, "rwm"}, {'c', 5, 2, "rwm"}, {'c', 136, -1, "rwm"},
 };
 
 static void write_options(struct skf_jw *w, const char *list, bool writable)
@@ -92,15 +106,16 @@ static bool has_target(const struct skf_gen *g, const char *target)
 
 static int write_hostfiles(struct skf_jw *w, const struct skf_gen *g, struct skf_err *e)
 {
-	static const char *const files[] = { "resolv.conf", "hostname", "hosts" };
+	static const char *const files[] = {"resolv.conf", "hostname", "hosts"};
 	char source[4096], target[64];
 
 	for (size_t i = 0; g->hosts_dir && i < SKF_ARRAY_LEN(files); i++) {
-		struct skf_gen_mount m = { .source = source, .target = target };
+		struct skf_gen_mount m = {.source = source, .target = target};
 
 		if (skf_fmt(target, sizeof(target), "/etc/%s", files[i]) < 0 ||
 		    skf_fmt(source, sizeof(source), "%s/%s", g->hosts_dir, files[i]) < 0)
-			return skf_fail(e, SKF_ELIMIT, "the path '%s/%s' is too long", g->hosts_dir, files[i]);
+			return skf_fail(e, SKF_ELIMIT, "the path '%s/%s' is too long", g->hosts_dir,
+					files[i]);
 		if (!has_target(g, target)) /* the user's own mount wins */
 			write_bind(w, &m);
 	}
@@ -139,7 +154,7 @@ static void write_device_rules(struct skf_jw *w, bool privileged)
 	skf_jw_end(w);
 	for (size_t i = 0; !privileged && i < SKF_ARRAY_LEN(device_rules); i++) {
 		const struct device_rule *r = &device_rules[i];
-		const char type[2] = { r->type, '\0' };
+		const char type[2] = {r->type, '\0'};
 
 		skf_jw_obj(w);
 		skf_jw_kbool(w, "allow", true);
@@ -181,7 +196,7 @@ static void write_resources(struct skf_jw *w, const struct skf_gen *g)
 
 static void write_namespaces(struct skf_jw *w, bool host_network)
 {
-	static const char *const types[] = { "pid", "mount", "ipc", "uts", "cgroup", "network" };
+	static const char *const types[] = {"pid", "mount", "ipc", "uts", "cgroup", "network"};
 
 	skf_jw_karr(w, "namespaces");
 	for (size_t i = 0; i < SKF_ARRAY_LEN(types) - host_network; i++) {
@@ -234,8 +249,9 @@ static void write_device(struct skf_jw *w, const char *path, const struct stat *
 static bool dev_skipped(const char *path)
 {
 	static const char *const own[] = {
-		"/dev/pts", "/dev/shm", "/dev/fd", "/dev/mqueue", "/dev/.lxc", "/dev/.lxd-mounts", "/dev/.udev", "/dev/console",
-		"/dev/ptmx", "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty",
+		"/dev/pts",         "/dev/shm",   "/dev/fd",      "/dev/mqueue",  "/dev/.lxc",
+		"/dev/.lxd-mounts", "/dev/.udev", "/dev/console", "/dev/ptmx",    "/dev/null",
+		"/dev/zero",        "/dev/full",  "/dev/random",  "/dev/urandom", "/dev/tty",
 	};
 
 	for (size_t i = 0; i < SKF_ARRAY_LEN(own); i++)
@@ -268,7 +284,8 @@ static int write_host_devices(struct skf_jw *w, const char *dir, unsigned depth,
 				return -1;
 		} else if ((S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)) && st.st_rdev != makedev(0, 0)) {
 			if (++n > SKF_MAX_DEVICES)
-				return skf_fail(e, SKF_ELIMIT, "'%s' has more than %d devices", dir, SKF_MAX_DEVICES);
+				return skf_fail(e, SKF_ELIMIT, "'%s' has more than %d devices", dir,
+						SKF_MAX_DEVICES);
 			write_device(w, path, &st);
 		}
 	}
@@ -300,8 +317,9 @@ static int write_linux(struct skf_jw *w, const struct skf_gen *g, struct skf_err
 		write_paths(w);
 		if (!g->seccomp_unconfined && skf_default_seccomp_write(w, g->process.caps) < 0)
 			return skf_fail(e, SKF_EUNSUPPORTED,
-			                "this machine's architecture has no default seccomp profile; --security-opt seccomp=unconfined "
-			                "runs without one");
+					"this machine's architecture has no default seccomp profile; "
+					"--security-opt seccomp=unconfined "
+					"runs without one");
 	}
 	skf_jw_end(w);
 	return 0;
@@ -326,7 +344,8 @@ int skf_spec_gen(const struct skf_gen *g, struct skf_buf *ret, struct skf_err *e
 	skf_ctrconf_write(&w, g->conf);
 	skf_jw_end(&w);
 	if (ret->err < 0)
-		return skf_fail_sys(e, ret->err, "write the config.json of container '%.12s' (at most %d bytes)", g->id,
-		                    (int)SKF_MAX_SPEC_BYTES);
+		return skf_fail_sys(e, ret->err,
+				    "write the config.json of container '%.12s' (at most %d bytes)", g->id,
+				    (int)SKF_MAX_SPEC_BYTES);
 	return 0;
 }

@@ -1,7 +1,9 @@
-/* engine/start.c -- a container starts: one skiff-launch is spawned, told everything in one record, and answers once. On success it has become the
- * monitor, and with SKF_LAUNCH_KEEP its socket stays ours until the process has ended.
+/* engine/start.c -- a container starts: one skiff-launch is spawned, told everything in one record, and
+ * answers once. On success it has become the monitor, and with SKF_LAUNCH_KEEP its socket stays ours until
+ * the process has ended.
  *
- * Blocks until launch answers (SKF_START_MS) and, in run_wait, until the process ends or the time-out of the caller. */
+ * Blocks until launch answers (SKF_START_MS) and, in run_wait, until the process ends or the time-out of the
+ * caller. */
 #include "engine/engine_int.h"
 #include "base/proc.h"
 #include "base/record.h"
@@ -28,7 +30,8 @@ static int send_request(int sock, const struct skf_buf *request, const int stdio
 		if (stdio[i] >= 0)
 			fds[n++] = stdio[i];
 	if (request->err < 0)
-		return skf_fail_sys(e, request->err, "write the request for skiff-launch (at most %u bytes)", MAX_REQUEST);
+		return skf_fail_sys(e, request->err, "write the request for skiff-launch (at most %u bytes)",
+				    MAX_REQUEST);
 	r = skf_record_send(sock, request, fds, n);
 	return r < 0 ? skf_fail_sys(e, r, "send the request to skiff-launch") : 0;
 }
@@ -36,16 +39,19 @@ static int send_request(int sock, const struct skf_buf *request, const int stdio
 static int take_answer(int sock, uint32_t *ret_pid, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
-	SKF_AUTO(skf_fds_done) struct skf_fds fds = { .n = 0 };
+	SKF_AUTO(skf_fds_done) struct skf_fds fds = {.n = 0};
 	struct skf_recr r;
 	int n = skf_record_recv(sock, &b, &r, &fds, SKF_START_MS);
 
 	if (n == -ETIMEDOUT)
-		return skf_fail(e, SKF_ETIMEOUT, "the container did not start within %d s", SKF_START_MS / 1000);
+		return skf_fail(e, SKF_ETIMEOUT, "the container did not start within %d s",
+				SKF_START_MS / 1000);
 	if (n < 0)
 		return skf_fail_sys(e, n, "read the answer of skiff-launch");
 	if (n == 0)
-		return skf_fail(e, SKF_EUNAVAILABLE, "skiff-launch ended without an answer; `skiff system check --repair` cleans up after it");
+		return skf_fail(e, SKF_EUNAVAILABLE,
+				"skiff-launch ended without an answer; `skiff system check --repair` cleans "
+				"up after it");
 	if (r.type == SKF_LAUNCH_STARTED) {
 		*ret_pid = skf_recr_u32(&r);
 		return r.bad ? skf_fail(e, SKF_ECORRUPT, "the answer of skiff-launch is cut short") : 0;
@@ -56,15 +62,20 @@ static int take_answer(int sock, uint32_t *ret_pid, struct skf_err *e)
 	return e->kind == SKF_OK ? skf_fail(e, SKF_ECORRUPT, "skiff-launch failed without saying why") : -1;
 }
 
-int skf_launch(struct skf_engine *g, const char *verb, const struct skf_buf *request, const int stdio[3], int *ret_sock,
-               uint32_t *ret_pid, struct skf_err *e)
+int skf_launch(struct skf_engine *g, const char *verb, const struct skf_buf *request, const int stdio[3],
+	       int *ret_sock, uint32_t *ret_pid, struct skf_err *e)
 {
 	char path[4096];
 	char prog[] = "skiff-launch";
-	char *argv[] = { prog, (char *)(uintptr_t)verb, NULL };
+	char *argv[] = {prog, (char *)(uintptr_t)verb, NULL};
 	int pair[2], r = skf_sibling_program("skiff-launch", path, sizeof(path));
 	SKF_AUTO_FD int ours = -EBADF, theirs = -EBADF, pidfd = -EBADF;
-	struct skf_spawn s = { .path = path, .argv = argv, .stdio = { -1, -1, -1 }, .fds = &theirs, .n_fds = 1, .new_session = true };
+	struct skf_spawn s = {.path = path,
+			      .argv = argv,
+			      .stdio = {-1, -1, -1},
+			      .fds = &theirs,
+			      .n_fds = 1,
+			      .new_session = true};
 	pid_t pid;
 
 	if (r < 0)
@@ -82,10 +93,12 @@ int skf_launch(struct skf_engine *g, const char *verb, const struct skf_buf *req
 	if (send_request(ours, request, stdio, e) < 0 || take_answer(ours, ret_pid, e) < 0) {
 		int status;
 
-		/* It ends by itself after FAILED; what hangs is ended, so that a failed start leaves no process. */
+		/* It ends by itself after FAILED; what hangs is ended, so that a failed start leaves no
+		 * process. */
 		if (skf_wait_pid(pid, pidfd, SKF_HELLO_MS, &status) == -ETIMEDOUT) {
 			kill(pid, SIGKILL);
-			skf_wait_pid(pid, pidfd, SKF_HELLO_MS, &status); /* a task stuck in the kernel is reaped by init later */
+			skf_wait_pid(pid, pidfd, SKF_HELLO_MS,
+				     &status); /* a task stuck in the kernel is reaped by init later */
 		}
 		return -1;
 	}
@@ -93,7 +106,8 @@ int skf_launch(struct skf_engine *g, const char *verb, const struct skf_buf *req
 	return 0;
 }
 
-static int start_request(struct skf_engine *g, const char *id, const struct skf_create_req *q, struct skf_buf *b, struct skf_err *e)
+static int start_request(struct skf_engine *g, const char *id, const struct skf_create_req *q,
+			 struct skf_buf *b, struct skf_err *e)
 {
 	struct skf_rec r;
 	unsigned flags = skf_launch_stdio_flags(q->stdio) | (q->detach ? 0u : SKF_LAUNCH_KEEP);
@@ -143,17 +157,20 @@ static int record_failure(struct skf_engine *g, const char *id, const struct skf
 }
 
 /* What a failed start leaves: with --rm nothing, else the container in state created, as docker does. */
-static void after_failure(struct skf_engine *g, struct skf_created *c, bool remove, const struct skf_err *why)
+static void after_failure(struct skf_engine *g, struct skf_created *c, bool remove,
+			  const struct skf_err *why)
 {
 	struct skf_err x = SKF_ERR_INIT;
 
 	if (skf_ctr_undo_runtime(g, c->id, &x) < 0 ||
-	    (remove ? skf_ctr_remove_locked(g, c->id, c->name, NULL, &c->lock, &x) : record_failure(g, c->id, why, &x)) < 0)
-		skf_warn(&g->log, "clean up after the failed start of container %.12s: %s; ignoring", c->id, x.msg);
+	    (remove ? skf_ctr_remove_locked(g, c->id, c->name, NULL, &c->lock, &x)
+		    : record_failure(g, c->id, why, &x)) < 0)
+		skf_warn(&g->log, "clean up after the failed start of container %.12s: %s; ignoring", c->id,
+			 x.msg);
 }
 
-static int start_created(struct skf_engine *g, const struct skf_created *c, struct skf_create_req *q, struct skf_run_handle *h,
-                         struct skf_err *e)
+static int start_created(struct skf_engine *g, const struct skf_created *c, struct skf_create_req *q,
+			 struct skf_run_handle *h, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_REQUEST);
 	SKF_AUTO_FD int sock = -EBADF;
@@ -168,11 +185,11 @@ static int start_created(struct skf_engine *g, const struct skf_created *c, stru
 	return 0;
 }
 
-int skf_engine_run(struct skf_engine *g, struct skf_create_req *q, const struct skf_progress *p, struct skf_run_handle *ret,
-                   struct skf_err *e)
+int skf_engine_run(struct skf_engine *g, struct skf_create_req *q, const struct skf_progress *p,
+		   struct skf_run_handle *ret, struct skf_err *e)
 {
 	struct skf_created c;
-	struct skf_run_handle h = { .sock = -EBADF };
+	struct skf_run_handle h = {.sock = -EBADF};
 	int r = skf_ctr_create(g, q, p, &c, e);
 
 	if (r == 0) {
@@ -188,11 +205,12 @@ int skf_engine_run(struct skf_engine *g, struct skf_create_req *q, const struct 
 	return 0;
 }
 
-int skf_engine_run_wait(struct skf_engine *g, struct skf_run_handle *h, int timeout_ms, struct skf_exit *ret, struct skf_err *e)
+int skf_engine_run_wait(struct skf_engine *g, struct skf_run_handle *h, int timeout_ms, struct skf_exit *ret,
+			struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
-	SKF_AUTO(skf_fds_done) struct skf_fds fds = { .n = 0 };
-	struct skf_exit x = { 0 };
+	SKF_AUTO(skf_fds_done) struct skf_fds fds = {.n = 0};
+	struct skf_exit x = {0};
 	struct skf_recr r;
 	int n = skf_record_recv(h->sock, &b, &r, &fds, timeout_ms);
 
@@ -202,11 +220,12 @@ int skf_engine_run_wait(struct skf_engine *g, struct skf_run_handle *h, int time
 	if (n < 0 && n != -ECONNRESET)
 		return skf_fail_sys(e, n, "wait for container %.12s", h->id);
 	if (n <= 0) {
-		*ret = (struct skf_exit){ .code = 137, .signal = SIGKILL, .lost = true };
+		*ret = (struct skf_exit){.code = 137, .signal = SIGKILL, .lost = true};
 		return 0;
 	}
 	if (r.type != SKF_LAUNCH_EXITED)
-		return skf_fail(e, SKF_ECORRUPT, "the monitor of container %.12s sent the unknown record %u", h->id, r.type);
+		return skf_fail(e, SKF_ECORRUPT, "the monitor of container %.12s sent the unknown record %u",
+				h->id, r.type);
 	x.code = skf_recr_u32(&r);
 	x.signal = skf_recr_u32(&r);
 	x.oom = skf_recr_u32(&r) != 0;

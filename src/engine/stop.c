@@ -1,5 +1,6 @@
-/* engine/stop.c -- stop and kill. Stop is a list of ever harder means, each with its own wait; the last one leaves the state
- * stopping-failed and the names of the tasks that are stuck in the kernel, never an endless wait (DESIGN 3b). */
+/* engine/stop.c -- stop and kill. Stop is a list of ever harder means, each with its own wait; the last one
+ * leaves the state stopping-failed and the names of the tasks that are stuck in the kernel, never an endless
+ * wait (DESIGN 3b). */
 #include "engine/engine_int.h"
 #include <fcntl.h>
 #include <signal.h>
@@ -13,7 +14,8 @@ static bool runs(const struct skf_ctr_live *l)
 	return l->state == SKF_CTR_RUNNING || l->state == SKF_CTR_PAUSED;
 }
 
-/* 1 ended, 0 not within the time. A monitor that is gone means that its container ended, or that it is for the reap to say. */
+/* 1 ended, 0 not within the time. A monitor that is gone means that its container ended, or that it is for
+ * the reap to say. */
 static int wait_end(int sock, const char *id, int timeout_ms, struct skf_err *e)
 {
 	struct skf_mon_exit x;
@@ -42,7 +44,8 @@ static void task_name(pid_t pid, char *out, size_t size)
 	snprintf(out, size, "%d (%.*s)", (int)pid, (int)strcspn(skf_buf_cstr(&b), "\n"), skf_buf_cstr(&b));
 }
 
-static int stopping_failed(struct skf_engine *g, const char *id, const struct skf_cg_dirs *cg, struct skf_err *e)
+static int stopping_failed(struct skf_engine *g, const char *id, const struct skf_cg_dirs *cg,
+			   struct skf_err *e)
 {
 	char names[256] = "", one[64];
 	pid_t pids[MAX_STUCK];
@@ -53,15 +56,20 @@ static int stopping_failed(struct skf_engine *g, const char *id, const struct sk
 		size_t len = strlen(names);
 
 		task_name(pids[i], one, sizeof(one));
-		snprintf(names + len, sizeof(names) - len, "%s%s", len ? ", " : "", one); /* cut is fine: it is for people */
+		snprintf(names + len, sizeof(names) - len, "%s%s", len ? ", " : "",
+			 one); /* cut is fine: it is for people */
 	}
-	if (skf_summary_read(g->run_fd, id, &s) == 0 && skf_fmt(s.state, sizeof(s.state), "stopping-failed") == 0) {
+	if (skf_summary_read(g->run_fd, id, &s) == 0 &&
+	    skf_fmt(s.state, sizeof(s.state), "stopping-failed") == 0) {
 		int r = skf_summary_write(g->run_fd, id, &s);
 
 		if (r < 0)
-			skf_warn(&g->log, "write the summary of container %.12s: %s; ignoring", id, strerror(-r));
+			skf_warn(&g->log, "write the summary of container %.12s: %s; ignoring", id,
+				 strerror(-r));
 	}
-	return skf_fail(e, SKF_ETIMEOUT, "container %.12s could not be stopped: tasks that ignore SIGKILL: %s", id, *names ? names : "none left");
+	return skf_fail(e, SKF_ETIMEOUT,
+			"container %.12s could not be stopped: tasks that ignore SIGKILL: %s", id,
+			*names ? names : "none left");
 }
 
 /* SIGKILL through the monitor, then to the whole cgroup. */
@@ -129,7 +137,8 @@ int skf_engine_stop(struct skf_engine *g, const struct skf_stop_req *q, struct s
 	seconds = q->timeout_s >= 0 ? q->timeout_s : c->stop_timeout;
 	if (stop_running(g, id, q->signal ? q->signal : c->stop_signal, seconds * 1000, e) < 0)
 		return -1;
-	/* Without a monitor nobody wrote down the end. A container that was removed meanwhile (--rm) has stopped, too. */
+	/* Without a monitor nobody wrote down the end. A container that was removed meanwhile (--rm) has
+	 * stopped, too. */
 	if (skf_ctr_live(g, id, &l, e) < 0) {
 		if (e->kind != SKF_ENOTFOUND)
 			return -1;
@@ -148,7 +157,8 @@ int skf_engine_kill(struct skf_engine *g, const char *container, int sig, struct
 	if (skf_engine_resolve(g, container, id, e) < 0 || skf_ctr_live(g, id, &l, e) < 0)
 		return -1;
 	if (!runs(&l))
-		return skf_fail(e, SKF_ECONFLICT, "cannot kill container: %s: container %s is not running", container, id);
+		return skf_fail(e, SKF_ECONFLICT, "cannot kill container: %s: container %s is not running",
+				container, id);
 	if (skf_ctr_monitor(g, id, &sock, e) < 0)
 		return -1;
 	return skf_mon_kill(sock, id, sig, false, e);

@@ -5,11 +5,12 @@
 /* 1 ended (ret filled), 0 the monitor is gone, -1 */
 static int wait_monitor(int sock, const char *id, int cancel_fd, struct skf_exit *ret, struct skf_err *e)
 {
-	struct pollfd p[2] = { { .fd = sock, .events = POLLIN }, { .fd = cancel_fd, .events = POLLIN } };
+	struct pollfd p[2] = {{.fd = sock, .events = POLLIN}, {.fd = cancel_fd, .events = POLLIN}};
 	struct skf_mon_exit x;
 	int r = skf_mon_wait(sock, id, cancel_fd >= 0 ? 0 : -1, &x, e);
 
-	while (r < 0 && e->kind == SKF_ETIMEOUT) { /* registered; the answer or the cancellation comes first */
+	while (r < 0 &&
+	       e->kind == SKF_ETIMEOUT) { /* registered; the answer or the cancellation comes first */
 		skf_err_clear(e);
 		if (poll(p, 2, -1) < 0 && errno != EINTR)
 			return skf_fail_sys(e, -errno, "wait for container %.12s", id);
@@ -26,11 +27,12 @@ static int wait_monitor(int sock, const char *id, int cancel_fd, struct skf_exit
 		skf_err_clear(e);
 		return 0;
 	}
-	*ret = (struct skf_exit){ .code = x.code, .signal = x.signal, .oom = x.oom_killed != 0 };
+	*ret = (struct skf_exit){.code = x.code, .signal = x.signal, .oom = x.oom_killed != 0};
 	return 1;
 }
 
-int skf_engine_wait(struct skf_engine *g, const char *container, int cancel_fd, struct skf_exit *ret, struct skf_err *e)
+int skf_engine_wait(struct skf_engine *g, const char *container, int cancel_fd, struct skf_exit *ret,
+		    struct skf_err *e)
 {
 	char id[SKF_ID_LEN + 1];
 	struct skf_ctr_live l;
@@ -55,6 +57,6 @@ int skf_engine_wait(struct skf_engine *g, const char *container, int cancel_fd, 
 		if (r != 0)
 			return r < 0 ? -1 : 0;
 	}
-	*ret = (struct skf_exit){ .code = (uint32_t)l.exit_code, .oom = l.oom, .lost = l.lost };
+	*ret = (struct skf_exit){.code = (uint32_t)l.exit_code, .oom = l.oom, .lost = l.lost};
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "launch/wire.h"
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -93,6 +94,15 @@ static void send_failed(const struct skf_log *log, const struct skf_err *e)
 		skf_log_err(log, e);
 }
 
+/* A descriptor of ours below 3 would be taken for stdio by the monitor. */
+static int fill_stdio(void)
+{
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && skf_openat(AT_FDCWD, "/dev/null", O_RDWR, 0) != fd)
+			return -EBADF;
+	return 0;
+}
+
 int skf_launch_main(const char *verb, const struct skf_log *log)
 {
 	struct skf_err e = SKF_ERR_INIT;
@@ -100,7 +110,9 @@ int skf_launch_main(const char *verb, const struct skf_log *log)
 
 	init(&l, log);
 	umask(022);
-	if (read_request(&l, verb, &e) == 0) {
+	if (fill_stdio() < 0) {
+		skf_fail(&e, SKF_ESYSTEM, "open '/dev/null' for skiff-launch's missing stdio");
+	} else if (read_request(&l, verb, &e) == 0) {
 		(void)setsid(); /* EPERM: we lead a session already */
 		skf_launch_enter_cgroup(log);
 		(void)walk(&l, l.q.type == SKF_LAUNCH_START ? skf_launch_start_steps : skf_launch_exec_steps,

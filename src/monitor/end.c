@@ -90,11 +90,47 @@ static void write_summary(const struct skf_monitor *m, struct skf_summary *s, bo
 			     "ignoring");
 }
 
+/* Who does not die, by name: what an administrator needs to know of a state stopping-failed. */
+static void warn_stuck(const struct skf_monitor *m, int r)
+{
+	char text[320], name[32], path[40];
+	struct skf_buf b = {.p = text, .cap = sizeof(text), .max = sizeof(text) - 1};
+	pid_t pids[8];
+	int n = skf_cg_pids(&m->h.cg, pids, SKF_ARRAY_LEN(pids));
+
+	skf_buf_str(&b, "remove the container's cgroup; stuck:");
+	for (int i = 0; i < n && i < (int)SKF_ARRAY_LEN(pids); i++) {
+		struct skf_buf comm = {.p = name, .cap = sizeof(name), .max = sizeof(name) - 1};
+
+		snprintf(path, sizeof(path), "/proc/%d/comm", pids[i]);
+		if (skf_read_file_at(AT_FDCWD, path, sizeof(name) - 1, &comm) < 0)
+			continue;
+		skf_buf_fmt(&b, " %d (%.*s)", pids[i], (int)strcspn(name, "\n"), name);
+	}
+	skf_buf_str(&b,
+		    n > 0 ? "; the reap tries again; ignoring" : " none; the reap tries again; ignoring");
+	skf_mon_warn(m, r, text);
+}
+
+static int remove_cgroup(const struct skf_monitor *m)
+{
+	int r;
+
+	if (!m->h.cg.used)
+		return 0;
+	r = skf_cg_kill_all(&m->h.cg, SKF_KILL_WAIT_MS);
+	if (r == 0)
+		r = skf_cg_remove(&m->h.cg, SKF_CGROUP_RM_MS);
+	if (r < 0)
+		warn_stuck(m, r);
+	return r;
+}
+
 void skf_mon_record_exit(struct skf_monitor *m)
 {
 	struct skf_summary s;
-	int r = skf_summary_read(m->h.run_root_fd, m->h.id, &s), rm = 0;
-	bool known = r == 0;
+	bool known = skf_summary_read(m->h.run_root_fd, m->h.id, &s) == 0;
+	int r;
 
 	if (!known) /* derived data; events are then without a name */
 		memset(&s, 0, sizeof(s));
@@ -104,15 +140,9 @@ void skf_mon_record_exit(struct skf_monitor *m)
 	}
 	m->x.oom_killed = m->h.cg.used && skf_cg_oom_kills(&m->h.cg) > 0;
 	write_exit(m);
-	if (m->h.cg.used) {
-		rm = skf_cg_kill_all(&m->h.cg, SKF_KILL_WAIT_MS);
-		if (rm == 0)
-			rm = skf_cg_remove(&m->h.cg, SKF_CGROUP_RM_MS);
-		if (rm < 0)
-			skf_mon_warn(m, rm, "remove the container's cgroup: the reap tries again; ignoring");
-	}
+	r = remove_cgroup(m);
 	if (known)
-		write_summary(m, &s, rm < 0);
+		write_summary(m, &s, r < 0);
 	if (m->x.oom_killed)
 		emit(m, &s, "oom", -1);
 	emit(m, &s, "die", (int)m->x.code);

@@ -34,6 +34,7 @@ struct xfer {
 	unsigned restarts;           /* of all attempts */
 	bool begun;                  /* holds a slot */
 	bool authed;                 /* a token was fetched since the last byte: a second 401 in a row is an answer */
+	unsigned auth_serial;        /* of the header that was sent */
 	int64_t not_before_ms;
 };
 
@@ -110,6 +111,7 @@ static int start(struct xfer *x, struct skf_err *e)
 	x->skip = 0;
 	x->resp.from_origin = skf_http_same_origin(x->url, r->base);
 	x->detail[0] = 0;
+	x->auth_serial = r->auth_serial;
 	skf_http_setup(r, x->c, x->url);
 	if (r->auth_header && x->resp.from_origin) {
 		x->headers = curl_slist_append(NULL, r->auth_header);
@@ -198,9 +200,10 @@ static int on_status(struct xfer *x, const struct skf_ref *ref, uint64_t before,
 	if (s == 416 && x->got) /* the whole blob was offered before: a server that neither resumes nor ignores Range is of no use */
 		return skf_fail(e, SKF_EUNAVAILABLE, "blob '%s': registry '%s' refuses to resume at byte %llu", x->g->desc.digest.s, x->r->host,
 		                (unsigned long long)x->got);
-	if (s == 401 && !x->authed && x->resp.from_origin) {
-		x->authed = true;
-		if (skf_token_get(x->r, ref->repo, &x->resp.challenge, e) < 0)
+	bool newer = x->auth_serial != x->r->auth_serial; /* another transfer has fetched a token meanwhile */
+	if (s == 401 && x->resp.from_origin && (newer || !x->authed)) {
+		x->authed |= !newer;
+		if (!newer && skf_token_get(x->r, ref->repo, &x->resp.challenge, e) < 0)
 			return -1;
 		x->state = WAITING;
 		x->not_before_ms = 0;

@@ -1,10 +1,11 @@
 /* registry/certs.c -- docker's certs.d: in <dir>/<host:port> each NAME.crt is a CA trusted for this registry beside the system's, NAME.cert and NAME.key
- * are a client certificate. The CAs go to curl as one PEM blob, so that other transfers of the process do not see them. */
+ * are a client certificate; of several the first by name is shown, as curl knows one. The CAs go to curl as one PEM blob, so that other transfers of the process do not see them. */
 #include "base/fd.h"
 #include "registry/registry_int.h"
 #include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MAX_PEM_BYTES (8u << 20)
 
@@ -19,13 +20,23 @@ static int add_pem(int dirfd, const char *name, const char *shown, struct skf_bu
 	return 0;
 }
 
-static int set_path(char **dst, const char *dir, const char *name, struct skf_err *e)
+/* NAME.cert with NAME.key; half of a pair is an error, because the registry would refuse us without saying why. */
+static int add_client(struct skf_registry *r, int dirfd, const char *shown, const char *name, struct skf_err *e)
 {
-	free(*dst);
-	if (asprintf(dst, "%s/%s", dir, name) < 0) {
-		*dst = NULL;
+	bool is_key = skf_endswith(name, ".key");
+	size_t n = strlen(name) - strlen(is_key ? ".key" : ".cert");
+	SKF_AUTO_FREE char *cert = NULL, *key = NULL;
+	if (asprintf(&cert, "%s/%.*s.cert", shown, (int)n, name) < 0 || asprintf(&key, "%s/%.*s.key", shown, (int)n, name) < 0)
 		return skf_fail(e, SKF_ENOMEM, "path of a client certificate");
-	}
+	const char *other = is_key ? cert : key;
+	if (faccessat(dirfd, other + strlen(shown) + 1, R_OK, 0) < 0)
+		return skf_fail(e, SKF_EINVALID, "client certificate '%s/%s': '%s' must be there too and readable", shown, name, other);
+	if (r->client_cert && strcmp(r->client_cert, cert) <= 0)
+		return 0;
+	free(r->client_cert);
+	free(r->client_key);
+	r->client_cert = SKF_TAKE(cert);
+	r->client_key = SKF_TAKE(key);
 	return 0;
 }
 
@@ -50,13 +61,9 @@ int skf_certs_load(struct skf_registry *r, const char *dir, struct skf_err *e)
 	while ((de = readdir(d))) {
 		if (skf_endswith(de->d_name, ".crt") && add_pem(fd, de->d_name, path, &pem, e) < 0)
 			return -1;
-		if (skf_endswith(de->d_name, ".cert") && set_path(&r->client_cert, path, de->d_name, e) < 0)
-			return -1;
-		if (skf_endswith(de->d_name, ".key") && set_path(&r->client_key, path, de->d_name, e) < 0)
+		if ((skf_endswith(de->d_name, ".cert") || skf_endswith(de->d_name, ".key")) && add_client(r, fd, path, de->d_name, e) < 0)
 			return -1;
 	}
-	if (!!r->client_cert != !!r->client_key)
-		return skf_fail(e, SKF_EINVALID, "'%s': a client certificate needs both NAME.cert and NAME.key", path);
 	if (!pem.len)
 		return pem.err ? skf_fail_sys(e, pem.err, "certificates '%s'", path) : 0;
 	for (size_t i = 0; i < SKF_ARRAY_LEN(system_bundles); i++)

@@ -31,8 +31,8 @@ static void host_of_key(const char *key, char *out, size_t size)
 	const char *p = strstr(key, "://");
 	p = p ? p + 3 : key;
 	size_t n = strcspn(p, "/");
-	if (n >= size)
-		n = size - 1;
+	if (n >= size) /* longer than any host: cut, it might be another's */
+		n = 0;
 	memcpy(out, p, n);
 	out[n] = 0;
 	if (skf_streq(out, "index.docker.io") || skf_streq(out, "registry-1.docker.io"))

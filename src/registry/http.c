@@ -87,6 +87,7 @@ size_t skf_http_on_header(char *p, size_t size, size_t n, void *user)
 		r->content_type[0] = r->location[0] = 0;
 		r->has_range = false;
 		r->retry_after_ms = -1;
+		skf_err_clear(&r->hdr_err);
 	} else if (header_is(line, "WWW-Authenticate", &v)) {
 		if (skf_challenge_parse(v.p, v.n, &r->challenge, &r->hdr_err) < 0)
 			memset(&r->challenge, 0, sizeof(r->challenge));
@@ -440,7 +441,7 @@ static int pause_ms(const struct skf_registry *r, int ms, struct skf_err *e)
 }
 
 /* --- one transfer --- */
-static struct curl_slist *headers(struct skf_registry *r, const struct skf_http_req *q, bool auth)
+static int headers(struct skf_registry *r, const struct skf_http_req *q, bool auth, struct curl_slist **ret, struct skf_err *e)
 {
 	struct curl_slist *h = NULL, *n;
 	const char *const lines[] = { q->accept, auth ? r->auth_header : NULL };
@@ -450,11 +451,12 @@ static struct curl_slist *headers(struct skf_registry *r, const struct skf_http_
 		n = curl_slist_append(h, lines[i]);
 		if (!n) {
 			curl_slist_free_all(h);
-			return NULL;
+			return skf_fail(e, SKF_ENOMEM, "HTTP request");
 		}
 		h = n;
 	}
-	return h;
+	*ret = h;
+	return 0;
 }
 
 static int once(struct skf_registry *r, const struct skf_http_req *q, const char *url, struct skf_http_resp *ret, CURLcode *rc,
@@ -470,7 +472,9 @@ static int once(struct skf_registry *r, const struct skf_http_req *q, const char
 	skf_buf_done(&ret->body);
 	*ret = (struct skf_http_resp){ .body = SKF_BUF(q->max_body), .retry_after_ms = -1, .from_origin = skf_http_same_origin(url, r->base) };
 	bool auth = q->with_auth && r->auth_header && ret->from_origin;
-	struct curl_slist *h = headers(r, q, auth);
+	struct curl_slist *h = NULL;
+	if (headers(r, q, auth, &h, e) < 0)
+		return -1;
 	skf_http_setup(r, c, url);
 	curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)SKF_HTTP_DOC_MS);
 	curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);

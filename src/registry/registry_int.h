@@ -22,6 +22,7 @@ struct skf_registry {
 	char *user, *password;        /* from docker's config.json; NULL */
 	char *identity_token;
 	char *auth_header;            /* "Authorization: Bearer ..." in force; NULL */
+	unsigned auth_serial;         /* counts the headers that were in force */
 	char auth_repo[SKF_MAX_REPO_BYTES + 1]; /* the repository that a bearer token is for */
 	char *ca_pem;                 /* system CAs + certs.d; NULL: curl's default */
 	size_t ca_pem_n;

@@ -38,6 +38,7 @@ static int set_header(struct skf_registry *r, const char *repo, const char *kind
 		return skf_fail(e, SKF_ENOMEM, "Authorization header");
 	free(r->auth_header);
 	r->auth_header = h;
+	r->auth_serial++;
 	return skf_fmt(r->auth_repo, sizeof(r->auth_repo), "%s", repo) < 0 ? skf_fail(e, SKF_EBUG, "repository name '%s'", repo) : 0;
 }
 
@@ -70,7 +71,7 @@ static int check_realm(const struct skf_registry *r, const char *realm, struct s
 	CURLU *u = curl_url();
 	char *part = NULL;
 	bool bad = !u || curl_url_set(u, CURLUPART_URL, realm, 0) != CURLUE_OK || curl_url_get(u, CURLUPART_USER, &part, 0) == CURLUE_OK ||
-	           curl_url_get(u, CURLUPART_FRAGMENT, &part, 0) == CURLUE_OK;
+	           curl_url_get(u, CURLUPART_PASSWORD, &part, 0) == CURLUE_OK || curl_url_get(u, CURLUPART_FRAGMENT, &part, 0) == CURLUE_OK;
 	curl_free(part);
 	curl_url_cleanup(u);
 	if (bad)

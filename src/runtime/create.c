@@ -1,13 +1,15 @@
-/* runtime/create.c -- a container from nothing to "created": the parent's side of a start, as a list of steps.
+/* runtime/create.c -- a container from nothing to "created": the parent's side of a start, as a list of
+ * steps.
  *
  * Invariants:
- *  1. A step that fails, or a later one, is followed by the undo of all steps done so far, last first; the caller finds the host as it was.
- *  2. The state directory is locked from its making until the container is created, so that a deleter waits instead of racing. The child
- *     never keeps the lock's descriptor beyond its setup.
- *  3. What the kernel does not clean up is in the journal before it is made; if this process is killed, the child dies by its death signal
- *     and `delete --force` finds the rest in the journal.
- *  4. state.json is written while the child mounts (two processors are used), but counts only once the lock is let go.
- * Blocks: SKF_START_MS for the child, plus the time-outs of hooks. */
+ *  1. A step that fails, or a later one, is followed by the undo of all steps done so far, last first; the
+ * caller finds the host as it was.
+ *  2. The state directory is locked from its making until the container is created, so that a deleter waits
+ * instead of racing. The child never keeps the lock's descriptor beyond its setup.
+ *  3. What the kernel does not clean up is in the journal before it is made; if this process is killed, the
+ * child dies by its death signal and `delete --force` finds the rest in the journal.
+ *  4. state.json is written while the child mounts (two processors are used), but counts only once the lock
+ * is let go. Blocks: SKF_START_MS for the child, plus the time-outs of hooks. */
 #include "runtime/runtime_int.h"
 
 #include "base/limits.h"
@@ -37,16 +39,21 @@ static int check_request(struct creation *x, struct skf_err *e)
 	if (skf_state_check_id(q->id, e) < 0)
 		return -1;
 	if (x->s.rt->cgroup_manager == SKF_RT_SYSTEMD)
-		return skf_fail(e, SKF_EUNSUPPORTED, "the systemd cgroup manager is not available in this version: leave out --systemd-cgroup "
-						     "(or choose --cgroup-manager cgroupfs) to use cgroupfs");
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"the systemd cgroup manager is not available in this version: leave out "
+				"--systemd-cgroup "
+				"(or choose --cgroup-manager cgroupfs) to use cgroupfs");
 	if (!sp->process)
-		return skf_fail(e, SKF_EINVALID, "config.json: /process is missing: there is nothing to start");
+		return skf_fail(e, SKF_EINVALID,
+				"config.json: /process is missing: there is nothing to start");
 	if (sp->process->args.n == 0)
 		return skf_fail(e, SKF_EINVALID, "config.json: /process/args must not be empty");
 	if (q->root_mount_fd < 0 && !sp->root_path)
 		return skf_fail(e, SKF_EINVALID, "config.json: /root/path is missing");
 	if (sp->process->terminal && !q->console_socket && !q->want_console_fd)
-		return skf_fail(e, SKF_EINVALID, "config.json: /process/terminal is set, but there is no console socket that takes the terminal");
+		return skf_fail(e, SKF_EINVALID,
+				"config.json: /process/terminal is set, but there is no console socket that "
+				"takes the terminal");
 	x->s.process = sp->process;
 	return skf_lsm_check(sp->process, e);
 }
@@ -57,7 +64,8 @@ static int make_state_dir(struct creation *x, struct skf_err *e)
 
 	if (mkdirat(x->s.rt->rootfd, id, 0700) < 0) {
 		if (errno == EEXIST)
-			return skf_fail(e, SKF_ECONFLICT, "container with given ID already exists: '%s'", id);
+			return skf_fail(e, SKF_ECONFLICT, "container with given ID already exists: '%s'",
+					id);
 		return skf_fail_sys(e, -errno, "make the state directory '%s/%s'", x->s.rt->root, id);
 	}
 	x->dir_made = true;
@@ -74,7 +82,8 @@ static void undo_state_dir(struct creation *x)
 	int r = x->dir_made ? skf_rmtree_at(x->s.rt->rootfd, x->s.req->id) : 0;
 
 	if (r < 0 && r != -ENOENT)
-		skf_warn(x->s.rt->log, "remove the state directory '%s/%s': %s, ignoring", x->s.rt->root, x->s.req->id, strerror(-r));
+		skf_warn(x->s.rt->log, "remove the state directory '%s/%s': %s, ignoring", x->s.rt->root,
+			 x->s.req->id, strerror(-r));
 }
 
 static int open_fifo(int dir, const char *name, struct skf_err *e)
@@ -151,26 +160,30 @@ static int clone_init(struct creation *x, struct skf_err *e)
 
 static void undo_init(struct creation *x)
 {
-	(void)skf_rt_kill_and_reap(x->c); /* what cannot be killed is found by the cgroup's undo, which says so */
+	(void)skf_rt_kill_and_reap(
+		x->c); /* what cannot be killed is found by the cgroup's undo, which says so */
 }
 
 /* idmaps, cgroup, limits; then the child may go on */
 static int configure_init(struct creation *x, struct skf_err *e)
 {
 	const struct skf_spec_linux *l = &x->s.spec->linux_;
-	struct skf_state_in in = { .s = &x->s, .id = x->s.req->id, .pid = x->c->pid };
+	struct skf_state_in in = {.s = &x->s, .id = x->s.req->id, .pid = x->c->pid};
 	char created[36], boot[37];
 	int r = skf_proc_start_time(x->c->pid, &in.pid_start);
 
 	if (r == 0)
 		r = skf_boot_id(boot);
 	if (r == 0)
-		r = skf_journal_add(x->s.state_fd, "pid %d %llu %s", (int)x->c->pid, (unsigned long long)in.pid_start, boot);
+		r = skf_journal_add(x->s.state_fd, "pid %d %llu %s", (int)x->c->pid,
+				    (unsigned long long)in.pid_start, boot);
 	if (r < 0)
 		return skf_fail_sys(e, r, "write the journal of container '%s'", x->s.req->id);
-	if ((x->s.ns_new & CLONE_NEWUSER) && skf_idmap_write(x->c->pid, &l->uid_mappings, &l->gid_mappings, e) < 0)
+	if ((x->s.ns_new & CLONE_NEWUSER) &&
+	    skf_idmap_write(x->c->pid, &l->uid_mappings, &l->gid_mappings, e) < 0)
 		return -1;
-	if (skf_cgroups_attach(&x->s, x->c->pid, e) < 0 || skf_rlimits_raise(x->c->pid, x->s.process, e) < 0 ||
+	if (skf_cgroups_attach(&x->s, x->c->pid, e) < 0 ||
+	    skf_rlimits_raise(x->c->pid, x->s.process, e) < 0 ||
 	    skf_oom_score_apply(x->c->pid, x->s.process, e) < 0)
 		return -1;
 	r = skf_sync_send(x->s.sync[0], SKF_STEP_SETUP, -1);
@@ -198,7 +211,9 @@ static int run_runtime_hooks(struct creation *x, struct skf_err *e)
 	    skf_hooks_run(&h->create_runtime, "createRuntime", doc, x->s.rt->log, e) < 0)
 		return -1;
 	r = skf_sync_send(x->s.sync[0], SKF_STEP_HOOKED, -1);
-	return r < 0 && r != -EPIPE ? skf_fail_sys(e, r, "tell the container's init to go on after the hooks") : 0;
+	return r < 0 && r != -EPIPE
+		       ? skf_fail_sys(e, r, "tell the container's init to go on after the hooks")
+		       : 0;
 }
 
 static int take_console(struct creation *x, struct skf_err *e)
@@ -250,18 +265,18 @@ static const struct create_step {
 	int (*run)(struct creation *x, struct skf_err *e);
 	void (*undo)(struct creation *x);
 } steps[] = {
-	{ "check", check_request, NULL },
-	{ "state directory", make_state_dir, undo_state_dir },
-	{ "channels", open_channels, NULL },
-	{ "namespaces", plan_namespaces, NULL },
-	{ "seccomp", prepare_seccomp, NULL },
-	{ "cgroup", make_cgroup, undo_cgroup },
-	{ "root file system", prepare_rootfs, NULL },
-	{ "clone", clone_init, undo_init },
-	{ "setup", configure_init, NULL },
-	{ "console", take_console, NULL },
-	{ "hooks", run_runtime_hooks, NULL },
-	{ "ready", await_ready, NULL },
+	{"check", check_request, NULL},
+	{"state directory", make_state_dir, undo_state_dir},
+	{"channels", open_channels, NULL},
+	{"namespaces", plan_namespaces, NULL},
+	{"seccomp", prepare_seccomp, NULL},
+	{"cgroup", make_cgroup, undo_cgroup},
+	{"root file system", prepare_rootfs, NULL},
+	{"clone", clone_init, undo_init},
+	{"setup", configure_init, NULL},
+	{"console", take_console, NULL},
+	{"hooks", run_runtime_hooks, NULL},
+	{"ready", await_ready, NULL},
 };
 
 static void close_fds(struct creation *x)
@@ -346,13 +361,23 @@ struct skf_rt_container *skf_rt_container_new(const char *id)
 	return c;
 }
 
-int skf_rt_create(const struct skf_rt *rt, const struct skf_rt_create *q, struct skf_rt_container **ret, struct skf_err *e)
+int skf_rt_create(const struct skf_rt *rt, const struct skf_rt_create *q, struct skf_rt_container **ret,
+		  struct skf_err *e)
 {
 	struct creation x = {
 		.arena = SKF_ARENA(SKF_MAX_ARENA_DOC),
 		.console_sock = -EBADF,
-		.s = { .rt = rt, .req = q, .spec = q->spec, .state_fd = -EBADF, .cg_fd = -EBADF, .root_fd = -EBADF, .proc_fd = -EBADF,
-		       .own_pidns = -EBADF, .sync = { -EBADF, -EBADF }, .go_fifo = -EBADF, .err_fifo = -EBADF },
+		.s = {.rt = rt,
+		      .req = q,
+		      .spec = q->spec,
+		      .state_fd = -EBADF,
+		      .cg_fd = -EBADF,
+		      .root_fd = -EBADF,
+		      .proc_fd = -EBADF,
+		      .own_pidns = -EBADF,
+		      .sync = {-EBADF, -EBADF},
+		      .go_fifo = -EBADF,
+		      .err_fifo = -EBADF},
 	};
 	int r;
 

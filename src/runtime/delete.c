@@ -1,11 +1,14 @@
-/* runtime/delete.c -- removes what is left of a container: processes, cgroup, state directory; then the poststop hooks.
+/* runtime/delete.c -- removes what is left of a container: processes, cgroup, state directory; then the
+ * poststop hooks.
  *
  * Invariants:
  *  1. The journal is enough: state.json may be missing (create was killed) or unreadable.
- *  2. Two deleters meet at the lock; the second one finds the directory gone, which is success with force and NOTFOUND without.
+ *  2. Two deleters meet at the lock; the second one finds the directory gone, which is success with force
+ * and NOTFOUND without.
  *  3. The state directory goes last, so that a delete that failed half-way can be repeated.
- *  4. A pid is killed only when its start time and boot are those of the journal; a cgroup path only as the journal has it.
- * Blocks: SKF_LOCK_MS, SKF_KILL_WAIT_MS, SKF_CGROUP_RM_MS and the time-outs of the poststop hooks. */
+ *  4. A pid is killed only when its start time and boot are those of the journal; a cgroup path only as the
+ * journal has it. Blocks: SKF_LOCK_MS, SKF_KILL_WAIT_MS, SKF_CGROUP_RM_MS and the time-outs of the poststop
+ * hooks. */
 #include "runtime/runtime_int.h"
 
 #include "base/json.h"
@@ -25,7 +28,7 @@ struct removal {
 	bool force;
 	struct skf_arena arena;
 	struct skf_journal journal;
-	struct skf_rt_state *state;   /* NULL: the journal only */
+	struct skf_rt_state *state; /* NULL: the journal only */
 	struct skf_state_hooks hooks;
 	struct skf_cg_dirs cg;
 };
@@ -44,7 +47,10 @@ static int load(struct removal *x, struct skf_err *e)
 			return skf_ctx(e, "use --force to delete it by its journal");
 		}
 		if (!x->force) /* create never came to an end */
-			return skf_fail(e, SKF_ECONFLICT, "container '%s' was never completely created: use --force to delete it", x->id);
+			return skf_fail(
+				e, SKF_ECONFLICT,
+				"container '%s' was never completely created: use --force to delete it",
+				x->id);
 		skf_debug(x->rt->log, "%s: deleting by the journal", se.msg);
 	}
 	if (x->state) {
@@ -62,7 +68,8 @@ static int check_status(const struct removal *x, struct skf_err *e)
 
 	if (x->force || st == SKF_RT_STOPPED || st == SKF_RT_CREATED)
 		return 0;
-	return skf_fail(e, SKF_ECONFLICT, "cannot delete container '%s' that is not stopped: %s", x->id, skf_rt_status_name(st));
+	return skf_fail(e, SKF_ECONFLICT, "cannot delete container '%s' that is not stopped: %s", x->id,
+			skf_rt_status_name(st));
 }
 
 /* init by its pidfd: fast, and right without a cgroup too. */
@@ -70,7 +77,7 @@ static int kill_init(const struct removal *x, struct skf_err *e)
 {
 	const struct skf_journal *j = &x->journal;
 	char boot[37];
-	struct pollfd p = { .events = POLLIN };
+	struct pollfd p = {.events = POLLIN};
 	int r;
 
 	if (j->pid <= 0 || skf_boot_id(boot) < 0 || !skf_streq(boot, j->boot_id))
@@ -82,11 +89,13 @@ static int kill_init(const struct removal *x, struct skf_err *e)
 	if (r < 0 && r != -ESRCH)
 		return skf_fail_sys(e, r, "kill the init of container '%s'", x->id);
 	if (x->cg.used && x->state && x->state->status == SKF_RT_PAUSED)
-		(void)skf_cg_freeze(&x->cg, false, 1000); /* on v1 the frozen die only when thawed; the wait below tells */
+		(void)skf_cg_freeze(&x->cg, false,
+				    1000); /* on v1 the frozen die only when thawed; the wait below tells */
 	p.fd = pidfd;
 	if (poll(&p, 1, SKF_KILL_WAIT_MS) == 0)
-		return skf_fail(e, SKF_ETIMEOUT, "the init of container '%s' (pid %d) did not die within %d s of SIGKILL", x->id, (int)j->pid,
-				SKF_KILL_WAIT_MS / 1000);
+		return skf_fail(e, SKF_ETIMEOUT,
+				"the init of container '%s' (pid %d) did not die within %d s of SIGKILL",
+				x->id, (int)j->pid, SKF_KILL_WAIT_MS / 1000);
 	return 0;
 }
 
@@ -112,7 +121,7 @@ static void run_poststop(const struct removal *x)
 	SKF_AUTO_FREE char *doc = stopped_doc(x->state);
 	for (size_t i = 0; doc && i < x->hooks.poststop.n; i++) {
 		struct skf_spec_hook one = h[i];
-		struct skf_jarr arr = { &one, 1 };
+		struct skf_jarr arr = {&one, 1};
 		struct skf_err e = SKF_ERR_INIT;
 
 		if (skf_hooks_run(&arr, "poststop", doc, x->rt->log, &e) < 0)
@@ -137,7 +146,7 @@ static int remove_all(struct removal *x, struct skf_err *e)
 
 int skf_rt_delete(const struct skf_rt *rt, const char *id, bool force, struct skf_err *e)
 {
-	struct removal x = { .rt = rt, .id = id, .force = force, .arena = SKF_ARENA(SKF_MAX_ARENA_DOC) };
+	struct removal x = {.rt = rt, .id = id, .force = force, .arena = SKF_ARENA(SKF_MAX_ARENA_DOC)};
 	int r;
 
 	if (skf_state_check_id(id, e) < 0)

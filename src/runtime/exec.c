@@ -1,10 +1,13 @@
 /* runtime/exec.c -- one more process in a running container.
  *
  * Invariants:
- *  1. All namespaces are entered through init's pidfd in one setns, so they are those of one moment and one process.
- *  2. The process is born in (v2) or moved to (v1) the cgroup that init is in now, before it enters the container.
- *  3. From before it can be seen in the container's pid namespace until its execve it is not dumpable, and so are we: nobody inside may trace it or
- *     look through its descriptors (CVE-2016-9962). Our program file is a read-only handle (seal.c).
+ *  1. All namespaces are entered through init's pidfd in one setns, so they are those of one moment and one
+ * process.
+ *  2. The process is born in (v2) or moved to (v1) the cgroup that init is in now, before it enters the
+ * container.
+ *  3. From before it can be seen in the container's pid namespace until its execve it is not dumpable, and
+ * so are we: nobody inside may trace it or look through its descriptors (CVE-2016-9962). Our program file is
+ * a read-only handle (seal.c).
  *  4. A container in status "created" is refused: its init still runs our program.
  * Blocks for SKF_START_MS. */
 #include "runtime/runtime_int.h"
@@ -36,9 +39,12 @@ static int check_state(struct execution *x, struct skf_err *e)
 	enum skf_rt_status st = x->state->status;
 
 	if (st == SKF_RT_PAUSED && !x->req->ignore_paused)
-		return skf_fail(e, SKF_ECONFLICT, "cannot exec in a paused container (use --ignore-paused to override): '%s'", x->req->id);
+		return skf_fail(e, SKF_ECONFLICT,
+				"cannot exec in a paused container (use --ignore-paused to override): '%s'",
+				x->req->id);
 	if (st != SKF_RT_RUNNING && st != SKF_RT_PAUSED)
-		return skf_fail(e, SKF_ECONFLICT, "cannot exec in container '%s' that is not running: it is %s", x->req->id,
+		return skf_fail(e, SKF_ECONFLICT,
+				"cannot exec in container '%s' that is not running: it is %s", x->req->id,
 				skf_rt_status_name(st));
 	return skf_lsm_check(x->req->process, e);
 }
@@ -101,7 +107,8 @@ static int join_container(const struct execution *x, struct skf_err *e)
 static int exec_terminal(const struct execution *x, struct skf_err *e)
 {
 	const struct skf_spec_process *p = x->req->process;
-	SKF_AUTO_FD int pts = skf_openat(AT_FDCWD, "/dev/pts", O_PATH | O_DIRECTORY | O_NOFOLLOW, 0), master = -EBADF, peer = -EBADF;
+	SKF_AUTO_FD int pts = skf_openat(AT_FDCWD, "/dev/pts", O_PATH | O_DIRECTORY | O_NOFOLLOW, 0),
+			master = -EBADF, peer = -EBADF;
 	int r = pts;
 
 	if (r >= 0)
@@ -141,16 +148,17 @@ SKF_NORETURN static void run_child(struct execution *x)
 	struct skf_err e = SKF_ERR_INIT;
 	char ring[SKF_MAX_RING_NAME];
 	struct skf_init_tail t = {
-		.setup = {
-			.p = x->req->process,
-			.seccomp = &x->seccomp,
-			.userns = x->userns,
-			.new_keyring = skf_fmt(ring, sizeof(ring), "_ses.%s", x->req->id) == 0,
-			.keyring_name = ring,
-			.pdeathsig = x->req->pdeathsig,
-			.preserve_fds = x->req->preserve_fds,
-			.log = x->rt->log,
-		},
+		.setup =
+			{
+				.p = x->req->process,
+				.seccomp = &x->seccomp,
+				.userns = x->userns,
+				.new_keyring = skf_fmt(ring, sizeof(ring), "_ses.%s", x->req->id) == 0,
+				.keyring_name = ring,
+				.pdeathsig = x->req->pdeathsig,
+				.preserve_fds = x->req->preserve_fds,
+				.log = x->rt->log,
+			},
 		.sync = x->sync[1],
 		.go_fifo = -EBADF,
 		.err_fifo = -EBADF,
@@ -174,7 +182,7 @@ SKF_NORETURN static void run_child(struct execution *x)
 /* --- parent --- */
 static int clone_process(struct execution *x, struct skf_err *e)
 {
-	struct skf_clone k = { .exit_signal = SIGCHLD, .cgroup_fd = x->cg_fd >= 0 ? x->cg_fd : -1 };
+	struct skf_clone k = {.exit_signal = SIGCHLD, .cgroup_fd = x->cg_fd >= 0 ? x->cg_fd : -1};
 	bool pidns = x->state->ns_flags & CLONE_NEWPID;
 	int r = 0;
 
@@ -191,7 +199,8 @@ static int clone_process(struct execution *x, struct skf_err *e)
 	if (pidns) {
 		r = skf_setns(x->own_pidns, CLONE_NEWPID);
 		if (r < 0)
-			skf_warn(x->rt->log, "return to the caller's pid namespace: %s, ignoring", strerror(-r));
+			skf_warn(x->rt->log, "return to the caller's pid namespace: %s, ignoring",
+				 strerror(-r));
 	}
 	if (x->c->pid < 0)
 		return skf_fail_sys(e, x->c->pid, "clone a process for container '%s'", x->req->id);
@@ -207,7 +216,8 @@ static int configure_process(struct execution *x, struct skf_err *e)
 		r = skf_cg_attach(&x->c->cg, x->c->pid);
 	if (r < 0)
 		return skf_fail_sys(e, r, "move the new process to the cgroup of container '%s'", q->id);
-	if (skf_rlimits_raise(x->c->pid, q->process, e) < 0 || skf_oom_score_apply(x->c->pid, q->process, e) < 0)
+	if (skf_rlimits_raise(x->c->pid, q->process, e) < 0 ||
+	    skf_oom_score_apply(x->c->pid, q->process, e) < 0)
 		return -1;
 	r = skf_sync_send(x->sync[0], SKF_STEP_SETUP, -1);
 	if (r < 0 && r != -EPIPE) /* a dead child is asked for its reason in the next step */
@@ -229,7 +239,8 @@ static int finish_process(struct execution *x, struct skf_err *e)
 			skf_closep(&x->c->console);
 		}
 	}
-	if (skf_sync_expect(x->sync[0], SKF_STEP_READY, SKF_START_MS, NULL, e) < 0 || skf_pid_file(q->pid_file, x->c->pid, e) < 0)
+	if (skf_sync_expect(x->sync[0], SKF_STEP_READY, SKF_START_MS, NULL, e) < 0 ||
+	    skf_pid_file(q->pid_file, x->c->pid, e) < 0)
 		return -1;
 	r = skf_sync_send(x->sync[0], SKF_STEP_GO, -1);
 	if (r < 0 && r != -EPIPE)
@@ -242,7 +253,9 @@ static int run_exec(struct execution *x, struct skf_err *e)
 	if (x->req->process->args.n == 0)
 		return skf_fail(e, SKF_EINVALID, "process args cannot be empty");
 	if (x->req->process->terminal && !x->req->console_socket && !x->req->want_console_fd)
-		return skf_fail(e, SKF_EINVALID, "the process asks for a terminal, but there is no console socket that takes it");
+		return skf_fail(
+			e, SKF_EINVALID,
+			"the process asks for a terminal, but there is no console socket that takes it");
 	if (find_container(x, e) < 0 || open_channels(x, e) < 0)
 		return -1;
 	x->was_dumpable = prctl(PR_GET_DUMPABLE, 0L, 0L, 0L, 0L);
@@ -251,15 +264,24 @@ static int run_exec(struct execution *x, struct skf_err *e)
 		return -1;
 	if (configure_process(x, e) == 0 && finish_process(x, e) == 0)
 		return 0;
-	(void)skf_rt_kill_and_reap(x->c); /* in the container's cgroup: it ends with the container at the latest */
+	(void)skf_rt_kill_and_reap(
+		x->c); /* in the container's cgroup: it ends with the container at the latest */
 	return -1;
 }
 
-int skf_rt_exec(const struct skf_rt *rt, const struct skf_rt_exec *q, struct skf_rt_container **ret, struct skf_err *e)
+int skf_rt_exec(const struct skf_rt *rt, const struct skf_rt_exec *q, struct skf_rt_container **ret,
+		struct skf_err *e)
 {
 	struct execution x = {
-		.rt = rt, .req = q, .arena = SKF_ARENA(SKF_MAX_ARENA_DOC), .sync = { -EBADF, -EBADF }, .init_pidfd = -EBADF,
-		.own_pidns = -EBADF, .cg_fd = -EBADF, .console_sock = -EBADF, .was_dumpable = -1,
+		.rt = rt,
+		.req = q,
+		.arena = SKF_ARENA(SKF_MAX_ARENA_DOC),
+		.sync = {-EBADF, -EBADF},
+		.init_pidfd = -EBADF,
+		.own_pidns = -EBADF,
+		.cg_fd = -EBADF,
+		.console_sock = -EBADF,
+		.was_dumpable = -1,
 	};
 	int r;
 

@@ -1,9 +1,10 @@
 /* runtime/exec_lookup.c -- from args[0] to the file that execve gets, and why an execve failed.
  *
- * Runs inside the container, with its root, working directory and credentials, before the container counts as created: so a missing
- * program fails `create`, in the words that podman, containerd and docker recognise ("executable file not found in $PATH",
- * "no such file or directory", "permission denied": exit status 127, 127, 126). Relative entries of PATH are skipped: what they name
- * depends on the working directory, which the image's author may not control. Blocks on the container's file system only. */
+ * Runs inside the container, with its root, working directory and credentials, before the container counts
+ * as created: so a missing program fails `create`, in the words that podman, containerd and docker recognise
+ * ("executable file not found in $PATH", "no such file or directory", "permission denied": exit status 127,
+ * 127, 126). Relative entries of PATH are skipped: what they name depends on the working directory, which
+ * the image's author may not control. Blocks on the container's file system only. */
 #include "runtime/runtime_int.h"
 
 #include "oci/spec.h"
@@ -44,9 +45,11 @@ static int exec_error(const char *arg0, int err, struct skf_err *e)
 	switch (err) {
 	case ENOENT:
 	case ENOTDIR:
-		return skf_fail(e, SKF_ECMD_NOTFOUND, "exec: \"%s\": stat %s: no such file or directory", arg0, arg0);
+		return skf_fail(e, SKF_ECMD_NOTFOUND, "exec: \"%s\": stat %s: no such file or directory",
+				arg0, arg0);
 	case EISDIR:
-		return skf_fail(e, SKF_ECMD_NOTEXEC, "exec: \"%s\": is a directory: permission denied", arg0);
+		return skf_fail(e, SKF_ECMD_NOTEXEC, "exec: \"%s\": is a directory: permission denied",
+				arg0);
 	case EACCES:
 	case EPERM:
 		return skf_fail(e, SKF_ECMD_NOTEXEC, "exec: \"%s\": permission denied", arg0);
@@ -74,7 +77,8 @@ static int search(const struct skf_spec_process *p, char *out, size_t size, stru
 	}
 	if (denied)
 		return exec_error(arg0, EACCES, e);
-	return skf_fail(e, SKF_ECMD_NOTFOUND, "exec: \"%s\": executable file not found in $PATH: No such file or directory", arg0);
+	return skf_fail(e, SKF_ECMD_NOTFOUND,
+			"exec: \"%s\": executable file not found in $PATH: No such file or directory", arg0);
 }
 
 int skf_exec_lookup(const struct skf_spec_process *p, char *out, size_t size, struct skf_err *e)
@@ -86,7 +90,8 @@ int skf_exec_lookup(const struct skf_spec_process *p, char *out, size_t size, st
 		return skf_fail(e, SKF_EINVALID, "config.json: /process/args must not be empty");
 	arg0 = p->args.v[0];
 	if (*arg0 == '\0')
-		return skf_fail(e, SKF_ECMD_NOTFOUND, "exec: \"\": executable file not found in $PATH: No such file or directory");
+		return skf_fail(e, SKF_ECMD_NOTFOUND,
+				"exec: \"\": executable file not found in $PATH: No such file or directory");
 	if (!strchr(arg0, '/'))
 		return search(p, out, size, e);
 	if (skf_fmt(out, size, "%s", arg0) < 0)
@@ -156,8 +161,9 @@ int skf_exec_failed(const char *arg0, const char *path, int err, struct skf_err 
 	if (n > 0 && (script_interpreter(head, (size_t)n, interp, sizeof(interp)) ||
 		      elf_interpreter(fd, head, (size_t)n, interp, sizeof(interp)))) {
 		if (err == ENOENT)
-			return skf_fail(e, SKF_ECMD_NOTFOUND, "exec: \"%s\": its interpreter '%s': no such file or directory", arg0,
-					interp);
+			return skf_fail(e, SKF_ECMD_NOTFOUND,
+					"exec: \"%s\": its interpreter '%s': no such file or directory",
+					arg0, interp);
 		return skf_fail(e, SKF_ECMD_NOTEXEC, "exec: \"%s\": its interpreter '%s': %s", arg0, interp,
 				err == EACCES ? "permission denied" : strerror(err));
 	}

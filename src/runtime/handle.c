@@ -1,7 +1,9 @@
-/* runtime/handle.c -- what a process does with a container that it made: go, wait, abort, and taking descriptors out of the handle.
+/* runtime/handle.c -- what a process does with a container that it made: go, wait, abort, and taking
+ * descriptors out of the handle.
  *
- * The container's init is our child, so its pid cannot be reused before we reaped it. Blocks: skf_rt_go for the hooks and SKF_START_MS,
- * skf_rt_wait until the container ends (its caller's purpose), skf_rt_abort for SKF_KILL_WAIT_MS. */
+ * The container's init is our child, so its pid cannot be reused before we reaped it. Blocks: skf_rt_go for
+ * the hooks and SKF_START_MS, skf_rt_wait until the container ends (its caller's purpose), skf_rt_abort for
+ * SKF_KILL_WAIT_MS. */
 #include "runtime/runtime_int.h"
 
 #include "base/limits.h"
@@ -84,7 +86,8 @@ int skf_rt_go(struct skf_rt_container *c, struct skf_err *e)
 	if (r < 0 && r != -EPIPE) /* a dead init is what the next wait finds */
 		skf_fail_sys(e, r, "start container '%s'", c->id);
 	else if (skf_sync_wait_exec(c->sync, SKF_START_MS + c->hooks_ms, e) == 0 &&
-		 (!c->spec || skf_hooks_run(&c->spec->hooks.poststart, "poststart", c->state_json, c->rt.log, e) == 0)) {
+		 (!c->spec ||
+		  skf_hooks_run(&c->spec->hooks.poststart, "poststart", c->state_json, c->rt.log, e) == 0)) {
 		skf_closep(&c->sync);
 		return 0;
 	}

@@ -1,8 +1,9 @@
 /* runtime/hooks.c -- runs the hooks of one stage, in order, with the container's state document on stdin.
  *
- * The document is a sealed-off memory file, so a hook that does not read cannot block us; stdout and stderr go to one pipe that is drained
- * while the hook runs and whose beginning is quoted when it fails. Environment and arguments are exactly those of the configuration.
- * Blocks up to each hook's time-out (SKF_HOOK_DEFAULT_MS without one). Clause: runtime-spec config.md "POSIX-platform Hooks". */
+ * The document is a sealed-off memory file, so a hook that does not read cannot block us; stdout and stderr
+ * go to one pipe that is drained while the hook runs and whose beginning is quoted when it fails.
+ * Environment and arguments are exactly those of the configuration. Blocks up to each hook's time-out
+ * (SKF_HOOK_DEFAULT_MS without one). Clause: runtime-spec config.md "POSIX-platform Hooks". */
 #include "runtime/runtime_int.h"
 
 #include "base/limits.h"
@@ -58,7 +59,7 @@ int skf_hooks_timeout(const struct skf_jarr *hooks)
 
 static int start_hook(struct hook_run *r, const char *state_json, struct skf_err *e)
 {
-	char *own_argv[2] = { r->h->path, NULL }, *no_env[1] = { NULL };
+	char *own_argv[2] = {r->h->path, NULL}, *no_env[1] = {NULL};
 	SKF_AUTO_FD int in = state_file(state_json);
 	int p[2], rc;
 
@@ -71,7 +72,7 @@ static int start_hook(struct hook_run *r, const char *state_json, struct skf_err
 		.path = r->h->path,
 		.argv = r->h->args.n ? r->h->args.v : own_argv,
 		.envp = r->h->env.n ? r->h->env.v : no_env,
-		.stdio = { in, p[1], p[1] },
+		.stdio = {in, p[1], p[1]},
 	};
 	rc = skf_spawn(&sp, &r->pid, &r->pidfd);
 	close(p[1]);
@@ -102,7 +103,7 @@ static bool drain(struct hook_run *r)
 /* 0 when the hook ended (grandchildren may keep its pipe), -ETIMEDOUT. */
 static int watch_hook(struct hook_run *r, int timeout_ms)
 {
-	struct pollfd p[2] = { { .fd = r->pidfd, .events = POLLIN }, { .fd = r->out, .events = POLLIN } };
+	struct pollfd p[2] = {{.fd = r->pidfd, .events = POLLIN}, {.fd = r->out, .events = POLLIN}};
 	int64_t end = skf_mono_ms() + timeout_ms;
 
 	for (;;) {
@@ -122,7 +123,7 @@ static int watch_hook(struct hook_run *r, int timeout_ms)
 
 static int run_hook(const struct skf_spec_hook *h, const char *state_json, struct skf_err *e)
 {
-	struct hook_run r = { .h = h, .out = -EBADF, .pidfd = -EBADF };
+	struct hook_run r = {.h = h, .out = -EBADF, .pidfd = -EBADF};
 	int rc, status = 0, code;
 
 	if (start_hook(&r, state_json, e) < 0)
@@ -134,7 +135,8 @@ static int run_hook(const struct skf_spec_hook *h, const char *state_json, struc
 	skf_closep(&r.pidfd);
 	skf_closep(&r.out);
 	if (rc == -ETIMEDOUT)
-		return skf_fail(e, SKF_ETIMEOUT, "hook '%s' did not end within %d s", h->path, hook_ms(h) / 1000);
+		return skf_fail(e, SKF_ETIMEOUT, "hook '%s' did not end within %d s", h->path,
+				hook_ms(h) / 1000);
 	if (rc < 0 || code < 0)
 		return skf_fail_sys(e, rc < 0 ? rc : code, "wait for hook '%s'", h->path);
 	if (status == 0)
@@ -142,11 +144,12 @@ static int run_hook(const struct skf_spec_hook *h, const char *state_json, struc
 	while (r.n_said > 0 && (r.said[r.n_said - 1] == '\n' || r.said[r.n_said - 1] == ' '))
 		r.n_said--;
 	r.said[r.n_said] = '\0';
-	return skf_fail(e, SKF_ESYSTEM, "hook '%s' failed with status %d%s%s", h->path, skf_wait_code(status), r.n_said ? ": " : "",
-			r.said);
+	return skf_fail(e, SKF_ESYSTEM, "hook '%s' failed with status %d%s%s", h->path,
+			skf_wait_code(status), r.n_said ? ": " : "", r.said);
 }
 
-int skf_hooks_run(const struct skf_jarr *hooks, const char *name, const char *state_json, const struct skf_log *log, struct skf_err *e)
+int skf_hooks_run(const struct skf_jarr *hooks, const char *name, const char *state_json,
+		  const struct skf_log *log, struct skf_err *e)
 {
 	const struct skf_spec_hook *h = hooks->v;
 

@@ -1,8 +1,8 @@
 /* runtime/idmap.c -- the maps of a new user namespace, written by the parent.
  *
- * A privileged parent writes /proc/<pid>/{uid,gid}_map itself. A plain user may map only itself and only after it gave up
- * setgroups in the namespace; more than that is the business of newuidmap and newgidmap, which check /etc/subuid.
- * man 7 user_namespaces. Blocks for the set-id helpers at most SKF_START_MS. */
+ * A privileged parent writes /proc/<pid>/{uid,gid}_map itself. A plain user may map only itself and only
+ * after it gave up setgroups in the namespace; more than that is the business of newuidmap and newgidmap,
+ * which check /etc/subuid. man 7 user_namespaces. Blocks for the set-id helpers at most SKF_START_MS. */
 #include "runtime/runtime_int.h"
 
 #include "base/buf.h"
@@ -34,7 +34,7 @@ static int run_helper(const char *helper, pid_t pid, const struct skf_jarr *maps
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(256 << 10);
 	const struct skf_idmap *m = maps->v;
-	struct skf_strv argv = { 0 };
+	struct skf_strv argv = {0};
 	int status, r = skf_strv_add(&a, &argv, helper);
 	pid_t child;
 	int pidfd;
@@ -42,7 +42,7 @@ static int run_helper(const char *helper, pid_t pid, const struct skf_jarr *maps
 	if (r == 0)
 		r = skf_strv_add(&a, &argv, skf_arena_fmt(&a, "%d", (int)pid));
 	for (size_t i = 0; r == 0 && i < maps->n; i++) {
-		uint32_t v[3] = { m[i].container_id, m[i].host_id, m[i].size };
+		uint32_t v[3] = {m[i].container_id, m[i].host_id, m[i].size};
 
 		for (unsigned k = 0; r == 0 && k < 3; k++)
 			r = skf_strv_add(&a, &argv, skf_arena_fmt(&a, "%u", v[k]));
@@ -50,7 +50,7 @@ static int run_helper(const char *helper, pid_t pid, const struct skf_jarr *maps
 	if (r < 0)
 		return skf_fail_sys(e, r, "arguments of '%s'", helper);
 
-	struct skf_spawn sp = { .path = helper, .argv = argv.v, .stdio = { -1, -1, STDERR_FILENO } };
+	struct skf_spawn sp = {.path = helper, .argv = argv.v, .stdio = {-1, -1, STDERR_FILENO}};
 	r = skf_spawn(&sp, &child, &pidfd);
 	if (r < 0)
 		return skf_fail_sys(e, r, "run '%s', which maps the sub-ids of a plain user", helper);
@@ -59,12 +59,15 @@ static int run_helper(const char *helper, pid_t pid, const struct skf_jarr *maps
 	if (r < 0)
 		return skf_fail_sys(e, r, "waiting for '%s'", helper);
 	if (status != 0)
-		return skf_fail(e, SKF_EDENIED, "'%s' refused the id mappings (status %d): check /etc/subuid and /etc/subgid", helper,
-				skf_wait_code(status));
+		return skf_fail(
+			e, SKF_EDENIED,
+			"'%s' refused the id mappings (status %d): check /etc/subuid and /etc/subgid",
+			helper, skf_wait_code(status));
 	return 0;
 }
 
-static int one_map(int procfd, pid_t pid, const char *file, const char *helper, const struct skf_jarr *maps, struct skf_err *e)
+static int one_map(int procfd, pid_t pid, const char *file, const char *helper, const struct skf_jarr *maps,
+		   struct skf_err *e)
 {
 	int r;
 
@@ -74,7 +77,8 @@ static int one_map(int procfd, pid_t pid, const char *file, const char *helper, 
 	if (r == -EPERM && geteuid() != 0)
 		return run_helper(helper, pid, maps, e);
 	if (r < 0)
-		return skf_fail_sys(e, r, "write %s of the container's user namespace (%zu ranges)", file, maps->n);
+		return skf_fail_sys(e, r, "write %s of the container's user namespace (%zu ranges)", file,
+				    maps->n);
 	return 0;
 }
 

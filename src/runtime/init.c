@@ -1,13 +1,16 @@
-/* runtime/init.c -- the container's init from its birth to the workload's execve. Runs in a copy of the parent's memory (clone3 without
- * CLONE_VM); whatever fails is sent to the parent as a sentence and ends the process.
+/* runtime/init.c -- the container's init from its birth to the workload's execve. Runs in a copy of the
+ * parent's memory (clone3 without CLONE_VM); whatever fails is sent to the parent as a sentence and ends the
+ * process.
  *
  * Invariants:
- *  1. The first thing is to tie our life to the parent's; the last change of credentials is followed by tying it again (or by letting go).
- *  2. No descriptor of the host but stdio, the preserved ones, the sync socket, the two fifos and the log is open once the container's own
- *     files decide anything (cwd, look-up of the program): a path through /proc/self/fd finds no directory of the host (CVE-2024-21626).
+ *  1. The first thing is to tie our life to the parent's; the last change of credentials is followed by
+ * tying it again (or by letting go).
+ *  2. No descriptor of the host but stdio, the preserved ones, the sync socket, the two fifos and the log is
+ * open once the container's own files decide anything (cwd, look-up of the program): a path through
+ * /proc/self/fd finds no directory of the host (CVE-2024-21626).
  *  3. Everything else is CLOEXEC.
- *  4. Our own program file is not reachable for writing through /proc/self/exe, because the caller runs from a read-only handle (seal.c).
- * Waits for the parent, for the starter (exec.fifo) and for hooks. */
+ *  4. Our own program file is not reachable for writing through /proc/self/exe, because the caller runs from
+ * a read-only handle (seal.c). Waits for the parent, for the starter (exec.fifo) and for hooks. */
 #include "runtime/runtime_int.h"
 
 #include "oci/spec.h"
@@ -21,7 +24,7 @@
 
 void skf_init_reset_signals(void)
 {
-	struct sigaction dfl = { .sa_handler = SIG_DFL };
+	struct sigaction dfl = {.sa_handler = SIG_DFL};
 	sigset_t none;
 
 	sigemptyset(&none);
@@ -65,7 +68,8 @@ static int wait_for_go(const struct skf_init_tail *t, struct skf_err *e)
 		n = read(t->go_fifo, &c, 1);
 	while (n < 0 && errno == EINTR);
 	if (n != 1)
-		return skf_fail_sys(e, n < 0 ? -errno : -EPIPE, "wait on exec.fifo for the start of the container");
+		return skf_fail_sys(e, n < 0 ? -errno : -EPIPE,
+				    "wait on exec.fifo for the start of the container");
 	return 0;
 }
 
@@ -73,7 +77,7 @@ static int wait_for_go(const struct skf_init_tail *t, struct skf_err *e)
 static int fill_home(struct skf_spec_process *p, struct skf_arena *a, struct skf_err *e)
 {
 	SKF_AUTO_FD int root = -EBADF, passwd = -EBADF;
-	struct skf_strv env = { 0 };
+	struct skf_strv env = {0};
 	char *home, *line;
 
 	for (size_t i = 0; i < p->env.n; i++)
@@ -95,7 +99,7 @@ static int fill_home(struct skf_spec_process *p, struct skf_arena *a, struct skf
 
 static void workload_exec(const struct skf_init_tail *t, const char *path, struct skf_err *e)
 {
-	char *no_env[1] = { NULL };
+	char *no_env[1] = {NULL};
 	const struct skf_spec_process *p = t->setup.p;
 
 	execve(path, p->args.v, p->env.n ? p->env.v : no_env);
@@ -105,7 +109,7 @@ static void workload_exec(const struct skf_init_tail *t, const char *path, struc
 int skf_init_tail(struct skf_init_tail *t, struct skf_err *e)
 {
 	struct skf_spec_process p = *t->setup.p;
-	int keep[] = { t->sync, t->go_fifo, t->err_fifo, t->setup.log ? t->setup.log->fd : -1 };
+	int keep[] = {t->sync, t->go_fifo, t->err_fifo, t->setup.log ? t->setup.log->fd : -1};
 	int r;
 	char path[PATH_MAX];
 
@@ -140,7 +144,9 @@ static int setup_terminal(struct skf_start *s, struct skf_err *e)
 	int r;
 
 	if (pts < 0)
-		return skf_fail_sys(e, pts, "the container asks for a terminal but has no /dev/pts (add a devpts mount)");
+		return skf_fail_sys(
+			e, pts,
+			"the container asks for a terminal but has no /dev/pts (add a devpts mount)");
 	r = skf_pty_open(pts, &master, &peer);
 	if (r < 0)
 		return skf_fail_sys(e, r, "open a terminal in the container's /dev/pts");
@@ -215,17 +221,18 @@ void skf_init_run(struct skf_start *s)
 	struct skf_err e = SKF_ERR_INIT;
 	char ring[SKF_MAX_RING_NAME];
 	struct skf_init_tail t = {
-		.setup = {
-			.p = s->process,
-			.seccomp = &s->seccomp,
-			.userns = s->userns,
-			.new_keyring = !s->req->no_new_keyring,
-			.keyring_name = ring,
-			.make_cwd = true,
-			.pdeathsig = s->req->pdeathsig,
-			.preserve_fds = s->req->preserve_fds,
-			.log = s->rt->log,
-		},
+		.setup =
+			{
+				.p = s->process,
+				.seccomp = &s->seccomp,
+				.userns = s->userns,
+				.new_keyring = !s->req->no_new_keyring,
+				.keyring_name = ring,
+				.make_cwd = true,
+				.pdeathsig = s->req->pdeathsig,
+				.preserve_fds = s->req->preserve_fds,
+				.log = s->rt->log,
+			},
 		.sync = s->sync[1],
 		.go_fifo = s->go_fifo,
 		.err_fifo = s->err_fifo,

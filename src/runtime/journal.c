@@ -1,7 +1,8 @@
 /* runtime/journal.c -- what the kernel does not clean up, one line per resource, in <root>/<id>/journal.
  *
  * Invariants:
- *  1. A line is one O_APPEND write made before (cgroup) or right after (pid) the resource exists; lines are never rewritten.
+ *  1. A line is one O_APPEND write made before (cgroup) or right after (pid) the resource exists; lines are
+ * never rewritten.
  *  2. A reader believes complete lines only: what a crash cut off named a resource that was not made yet.
  *  3. Unknown lines are ignored, so that an older program can delete what a newer one began.
  * Blocks on the state directory's file system. */
@@ -27,7 +28,8 @@ int skf_journal_add(int state_fd, const char *fmt, ...)
 		return -ENAMETOOLONG;
 	line[n++] = '\n';
 
-	SKF_AUTO_FD int fd = skf_openat(state_fd, "journal", O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0600);
+	SKF_AUTO_FD int fd =
+		skf_openat(state_fd, "journal", O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return fd;
 	return skf_write_full(fd, line, (size_t)n);

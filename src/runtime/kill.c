@@ -1,7 +1,8 @@
 /* runtime/kill.c -- a signal to a container's init, or to everything in its cgroup.
  *
- * The pid is bound by a pidfd first and compared with the recorded start time after that, so that a reused pid never gets a signal. A frozen
- * container that gets SIGKILL is thawed: on cgroup v1 a frozen task does not even die. Does not block. */
+ * The pid is bound by a pidfd first and compared with the recorded start time after that, so that a reused
+ * pid never gets a signal. A frozen container that gets SIGKILL is thawed: on cgroup v1 a frozen task does
+ * not even die. Does not block. */
 #include "runtime/runtime_int.h"
 
 #include "base/limits.h"
@@ -44,7 +45,8 @@ int skf_rt_kill(const struct skf_rt *rt, const char *id, int sig, bool all, stru
 	if (s->status == SKF_RT_STOPPED && !(all && s->cg.used && !(s->ns_flags & CLONE_NEWPID)))
 		return not_running(id, e);
 	if (all && s->cg.used) {
-		r = sig == SIGKILL ? skf_cg_kill_all(&s->cg, SKF_KILL_WAIT_MS) : skf_cg_signal_all(&s->cg, sig);
+		r = sig == SIGKILL ? skf_cg_kill_all(&s->cg, SKF_KILL_WAIT_MS)
+				   : skf_cg_signal_all(&s->cg, sig);
 		if (r < 0)
 			return skf_fail_sys(e, r, "signal %d to all processes of container '%s'", sig, id);
 		return 0;

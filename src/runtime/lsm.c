@@ -1,8 +1,9 @@
 /* runtime/lsm.c -- labels that a security module gives to the container's process at its execve.
  *
- * A label that the host cannot enforce is an error, never ignored: whoever asked for it relies on it. The attribute file is opened
- * through a handle that is proven to be procfs, below our own pid, without following links, so that nothing mounted over /proc can
- * swallow the label (CVE-2019-16884). man 5 proc (attr/exec). */
+ * A label that the host cannot enforce is an error, never ignored: whoever asked for it relies on it. The
+ * attribute file is opened through a handle that is proven to be procfs, below our own pid, without
+ * following links, so that nothing mounted over /proc can swallow the label (CVE-2019-16884). man 5 proc
+ * (attr/exec). */
 #include "runtime/runtime_int.h"
 
 #include "oci/spec.h"
@@ -23,7 +24,8 @@ static bool apparmor_enabled(void)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(16);
 
-	return skf_read_file_at(AT_FDCWD, "/sys/module/apparmor/parameters/enabled", 15, &b) >= 0 && skf_buf_cstr(&b)[0] == 'Y';
+	return skf_read_file_at(AT_FDCWD, "/sys/module/apparmor/parameters/enabled", 15, &b) >= 0 &&
+	       skf_buf_cstr(&b)[0] == 'Y';
 }
 
 static bool selinux_enabled(void)
@@ -36,10 +38,12 @@ static bool selinux_enabled(void)
 int skf_lsm_check(const struct skf_spec_process *p, struct skf_err *e)
 {
 	if (wants(p->apparmor_profile) && !apparmor_enabled())
-		return skf_fail(e, SKF_EUNSUPPORTED, "apparmor profile '%s' is given, but apparmor is not enabled on this host",
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"apparmor profile '%s' is given, but apparmor is not enabled on this host",
 				p->apparmor_profile);
 	if (wants(p->selinux_label) && !selinux_enabled())
-		return skf_fail(e, SKF_EUNSUPPORTED, "selinux label '%s' is given, but selinux is not enabled on this host",
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"selinux label '%s' is given, but selinux is not enabled on this host",
 				p->selinux_label);
 	return 0;
 }
@@ -66,12 +70,15 @@ int skf_lsm_apply(const struct skf_spec_process *p, struct skf_err *e)
 		char value[512];
 
 		if (skf_fmt(value, sizeof(value), "exec %s", p->apparmor_profile) < 0)
-			return skf_fail(e, SKF_EINVALID, "apparmor profile '%.64s...' has a name that is too long", p->apparmor_profile);
+			return skf_fail(e, SKF_EINVALID,
+					"apparmor profile '%.64s...' has a name that is too long",
+					p->apparmor_profile);
 		r = write_attr(procfd, "apparmor/exec", value);
 		if (r == -ENOENT)
 			r = write_attr(procfd, "exec", value); /* before Linux 5.8 */
 		if (r < 0)
-			return skf_fail_sys(e, r, "set apparmor profile '%s' (is it loaded?)", p->apparmor_profile);
+			return skf_fail_sys(e, r, "set apparmor profile '%s' (is it loaded?)",
+					    p->apparmor_profile);
 	}
 	if (wants(p->selinux_label)) {
 		r = write_attr(procfd, "exec", p->selinux_label);

@@ -1,15 +1,18 @@
 /* runtime/ns.c -- which namespaces a container gets, and in which order they can be had.
  *
  * Invariants:
- *  1. All new namespaces but one come from the one clone3. The cgroup namespace is unshared later, by the child: its root is the cgroup
- *     that the process is in at that moment, and the parent moves the child only after the clone.
- *  2. A pid namespace is entered by birth only: the parent points its own children into it, clones, and points them back.
- *  3. A joined user namespace is entered after those other namespaces that we may enter without it (they may belong to an outer one), and
- *     before those that only its owner may enter.
- *  4. New namespaces belong to the user namespace of whoever clones. So when a user namespace is joined and others are new, or a user
- *     namespace is new and others are joined, an intermediate process joins first and then makes init with CLONE_PARENT: init is a child of
- *     our caller either way, with the right owner and the right membership.
- * Nothing blocks but the wait for the intermediate, which ends with its death. man 7 namespaces, user_namespaces. */
+ *  1. All new namespaces but one come from the one clone3. The cgroup namespace is unshared later, by the
+ * child: its root is the cgroup that the process is in at that moment, and the parent moves the child only
+ * after the clone.
+ *  2. A pid namespace is entered by birth only: the parent points its own children into it, clones, and
+ * points them back.
+ *  3. A joined user namespace is entered after those other namespaces that we may enter without it (they may
+ * belong to an outer one), and before those that only its owner may enter.
+ *  4. New namespaces belong to the user namespace of whoever clones. So when a user namespace is joined and
+ * others are new, or a user namespace is new and others are joined, an intermediate process joins first and
+ * then makes init with CLONE_PARENT: init is a child of our caller either way, with the right owner and the
+ * right membership. Nothing blocks but the wait for the intermediate, which ends with its death. man 7
+ * namespaces, user_namespaces. */
 #include "runtime/runtime_int.h"
 
 #include "oci/spec.h"
@@ -23,9 +26,10 @@
 
 enum { NS_USER = 0, NS_PID = 4 }; /* rows of the table */
 const struct skf_ns_type skf_ns_types[SKF_NS_COUNT] = {
-	{ CLONE_NEWUSER, "user", "user" }, { CLONE_NEWIPC, "ipc", "ipc" },    { CLONE_NEWUTS, "uts", "uts" },
-	{ CLONE_NEWNET, "network", "net" }, { CLONE_NEWPID, "pid", "pid" },   { CLONE_NEWNS, "mount", "mnt" },
-	{ CLONE_NEWTIME, "time", "time" }, { CLONE_NEWCGROUP, "cgroup", "cgroup" },
+	{CLONE_NEWUSER, "user", "user"}, {CLONE_NEWIPC, "ipc", "ipc"},
+	{CLONE_NEWUTS, "uts", "uts"},    {CLONE_NEWNET, "network", "net"},
+	{CLONE_NEWPID, "pid", "pid"},    {CLONE_NEWNS, "mount", "mnt"},
+	{CLONE_NEWTIME, "time", "time"}, {CLONE_NEWCGROUP, "cgroup", "cgroup"},
 };
 
 static int type_index(int flag)
@@ -50,7 +54,9 @@ static int open_join(struct skf_start *s, int i, const char *path, struct skf_er
 	if (fd < 0)
 		return skf_fail_sys(e, fd, "open %s namespace '%s'", skf_ns_types[i].oci, path);
 	if (ioctl(fd, NS_GET_NSTYPE) != (int)skf_ns_types[i].flag)
-		return skf_fail(e, SKF_EINVALID, "config.json: /linux/namespaces: '%s' is not a %s namespace", path, skf_ns_types[i].oci);
+		return skf_fail(e, SKF_EINVALID,
+				"config.json: /linux/namespaces: '%s' is not a %s namespace", path,
+				skf_ns_types[i].oci);
 	/* the kernel refuses to enter the user namespace that one is in already */
 	if (skf_ns_types[i].flag == CLONE_NEWUSER && same_file(fd, "/proc/self/ns/user"))
 		return 0;
@@ -67,7 +73,8 @@ int skf_ns_plan(struct skf_start *s, struct skf_err *e)
 		int i = type_index(ns[k].type);
 
 		if (i < 0)
-			return skf_fail(e, SKF_EUNSUPPORTED, "config.json: /linux/namespaces/%zu: unknown type", k);
+			return skf_fail(e, SKF_EUNSUPPORTED,
+					"config.json: /linux/namespaces/%zu: unknown type", k);
 		if (!ns[k].path)
 			s->ns_new |= skf_ns_types[i].flag;
 		else if (open_join(s, i, ns[k].path, e) < 0)
@@ -133,7 +140,8 @@ static int enter_pidns(const struct skf_start *s, int fd, struct skf_err *e)
 /* In the intermediate: joins, makes init as its sister, reports the pid. Returns in init only. */
 static void stage(struct skf_start *s, uint64_t flags, int out)
 {
-	struct skf_clone c = { .flags = flags | CLONE_PARENT, .cgroup_fd = -1 }; /* the intermediate's cgroup is init's */
+	struct skf_clone c = {.flags = flags | CLONE_PARENT,
+			      .cgroup_fd = -1}; /* the intermediate's cgroup is init's */
 	struct skf_err e = SKF_ERR_INIT;
 	pid_t pid = -1;
 	int r;
@@ -141,7 +149,8 @@ static void stage(struct skf_start *s, uint64_t flags, int out)
 	if (skf_ns_join(s, &e) == 0 && (s->ns_join & CLONE_NEWPID))
 		(void)enter_pidns(s, s->ns_fd[NS_PID], &e); /* its failure is in e */
 	if (e.kind == SKF_OK && (s->ns_join & CLONE_NEWUSER)) {
-		/* new namespaces are owned by the joined user namespace; its root must exist to own their files */
+		/* new namespaces are owned by the joined user namespace; its root must exist to own their
+		 * files */
 		r = skf_setresgid(0);
 		if (r == 0)
 			r = skf_setresuid(0);
@@ -168,7 +177,7 @@ static void stage(struct skf_start *s, uint64_t flags, int out)
 static pid_t clone_staged(struct skf_start *s, uint64_t flags, int *ret_pidfd, struct skf_err *e)
 {
 	/* into the cgroup already here: the joined user namespace has no right to enter it */
-	struct skf_clone c = { .exit_signal = SIGCHLD, .cgroup_fd = s->cg_fd >= 0 ? s->cg_fd : -1 };
+	struct skf_clone c = {.exit_signal = SIGCHLD, .cgroup_fd = s->cg_fd >= 0 ? s->cg_fd : -1};
 	SKF_AUTO_FD int mid_fd = -EBADF;
 	pid_t mid, pid = 0;
 	int p[2], r;
@@ -190,7 +199,9 @@ static pid_t clone_staged(struct skf_start *s, uint64_t flags, int *ret_pidfd, s
 	while (waitpid(mid, NULL, 0) < 0 && errno == EINTR)
 		;
 	if (r < 0) /* it said why */
-		return skf_sync_expect(s->sync[0], SKF_STEP_READY, 0, NULL, e) < 0 ? -1 : skf_fail(e, SKF_EBUG, "no pid of init");
+		return skf_sync_expect(s->sync[0], SKF_STEP_READY, 0, NULL, e) < 0
+			       ? -1
+			       : skf_fail(e, SKF_EBUG, "no pid of init");
 	r = skf_pidfd_open(pid);
 	if (r < 0)
 		return skf_fail_sys(e, r, "open the container's init (pid %d)", (int)pid);
@@ -201,7 +212,8 @@ static pid_t clone_staged(struct skf_start *s, uint64_t flags, int *ret_pidfd, s
 pid_t skf_ns_clone(struct skf_start *s, int *ret_pidfd, struct skf_err *e)
 {
 	uint64_t flags = s->ns_new & ~(uint64_t)CLONE_NEWCGROUP;
-	struct skf_clone c = { .flags = flags, .exit_signal = SIGCHLD, .cgroup_fd = s->cg_fd >= 0 ? s->cg_fd : -1 };
+	struct skf_clone c = {
+		.flags = flags, .exit_signal = SIGCHLD, .cgroup_fd = s->cg_fd >= 0 ? s->cg_fd : -1};
 	struct skf_err back = SKF_ERR_INIT;
 	pid_t pid;
 
@@ -223,13 +235,15 @@ static int become_root(struct skf_err *e)
 {
 	int r = skf_setgroups(NULL, 0);
 
-	if (r < 0 && r != -EPERM) /* EPERM: setgroups is denied in this namespace, and the groups are those of the caller */
+	if (r < 0 && r != -EPERM) /* EPERM: setgroups is denied in this namespace, and the groups are those
+				     of the caller */
 		return skf_fail_sys(e, r, "drop the caller's groups");
 	r = skf_setresgid(0);
 	if (r == 0)
 		r = skf_setresuid(0);
 	if (r == -EINVAL)
-		return skf_fail(e, SKF_EINVALID, "config.json: /linux/uidMappings and gidMappings must map container id 0");
+		return skf_fail(e, SKF_EINVALID,
+				"config.json: /linux/uidMappings and gidMappings must map container id 0");
 	return r < 0 ? skf_fail_sys(e, r, "become root of the container's user namespace") : 0;
 }
 

@@ -1,16 +1,21 @@
-/* runtime/process.c -- from a process inside the container's root to the credentials and the confinement of the workload.
+/* runtime/process.c -- from a process inside the container's root to the credentials and the confinement of
+ * the workload.
  *
  * Invariants:
- *  1. Order: keyring and labels (need nothing, must precede execve), bounding set (needs CAP_SETPCAP), groups, gid, uid (each needs what the next
- *     takes away), then, as the workload's user, working directory and program, then limits (low ones would break all before), capabilities last.
- *  2. The seccomp filter is loaded as late as the kernel lets us: right before execve when no_new_privs is set or CAP_SYS_ADMIN is kept,
- *     else right before the drop of capabilities. What runs after it is kept to capset, capget, prctl, read, write and execve.
- *  3. The working directory is resolved without magic links below the root, as the workload's user, and then asked for by getcwd: a directory
- *     outside of the root, reached through whatever descriptor, ends the start (CVE-2024-21626).
- *  4. A capability that this caller cannot give is warned about and left out (runtime-spec: MUST warn, SHOULD NOT fail).
+ *  1. Order: keyring and labels (need nothing, must precede execve), bounding set (needs CAP_SETPCAP),
+ * groups, gid, uid (each needs what the next takes away), then, as the workload's user, working directory
+ * and program, then limits (low ones would break all before), capabilities last.
+ *  2. The seccomp filter is loaded as late as the kernel lets us: right before execve when no_new_privs is
+ * set or CAP_SYS_ADMIN is kept, else right before the drop of capabilities. What runs after it is kept to
+ * capset, capget, prctl, read, write and execve.
+ *  3. The working directory is resolved without magic links below the root, as the workload's user, and then
+ * asked for by getcwd: a directory outside of the root, reached through whatever descriptor, ends the start
+ * (CVE-2024-21626).
+ *  4. A capability that this caller cannot give is warned about and left out (runtime-spec: MUST warn,
+ * SHOULD NOT fail).
  *  5. The death signal is set after the last change of credentials, which resets it.
- *  6. Set-id bits and file capabilities of the workload are the kernel's business; nothing here depends on them.
- * Blocks on the container's file system only. man 7 capabilities, credentials(7). */
+ *  6. Set-id bits and file capabilities of the workload are the kernel's business; nothing here depends on
+ * them. Blocks on the container's file system only. man 7 capabilities, credentials(7). */
 #include "runtime/runtime_int.h"
 
 #include "oci/spec.h"
@@ -32,7 +37,8 @@ static int join_keyring(const struct skf_proc_setup *x, struct skf_err *e)
 	if (!x->new_keyring)
 		return 0;
 	r = skf_new_session_keyring(x->keyring_name);
-	if (r == -ENOSYS || r == -EPERM) { /* a kernel without keys, or an outer seccomp filter (containers in containers) */
+	if (r == -ENOSYS ||
+	    r == -EPERM) { /* a kernel without keys, or an outer seccomp filter (containers in containers) */
 		skf_debug(x->log, "session keyring '%s': %s, ignoring", x->keyring_name, strerror(-r));
 		return 0;
 	}
@@ -56,7 +62,7 @@ static uint64_t grantable(const struct skf_proc_setup *x, uint64_t want, uint64_
 /* The five sets as they can be had here. */
 static struct skf_spec_caps effective_caps(const struct skf_proc_setup *x, uint64_t have)
 {
-	struct skf_spec_caps c = { 0 };
+	struct skf_spec_caps c = {0};
 
 	if (!x->p->has_caps)
 		return c;
@@ -64,7 +70,8 @@ static struct skf_spec_caps effective_caps(const struct skf_proc_setup *x, uint6
 	c.permitted = grantable(x, x->p->caps.permitted, have);
 	c.effective = x->p->caps.effective & c.permitted;
 	c.inheritable = x->p->caps.inheritable & have;
-	/* ambient needs permitted and inheritable; that generators of configurations list more is usual and no cause for a warning */
+	/* ambient needs permitted and inheritable; that generators of configurations list more is usual and
+	 * no cause for a warning */
 	c.ambient = x->p->caps.ambient & c.permitted & c.inheritable;
 	return c;
 }
@@ -92,14 +99,18 @@ static int set_ids(const struct skf_proc_setup *x, struct skf_err *e)
 		if (r < 0)
 			return skf_fail_sys(e, r, "set %zu additional groups", u->n_gids);
 	} else if (u->n_gids > 0) {
-		return skf_fail(e, SKF_EINVALID, "config.json: /process/user/additionalGids: the user namespace forbids setgroups");
+		return skf_fail(
+			e, SKF_EINVALID,
+			"config.json: /process/user/additionalGids: the user namespace forbids setgroups");
 	}
 	r = skf_setresgid(u->gid);
 	if (r < 0)
-		return skf_fail_sys(e, r, "become gid %u%s", u->gid, r == -EINVAL ? " (not mapped in the user namespace)" : "");
+		return skf_fail_sys(e, r, "become gid %u%s", u->gid,
+				    r == -EINVAL ? " (not mapped in the user namespace)" : "");
 	r = skf_setresuid(u->uid);
 	if (r < 0)
-		return skf_fail_sys(e, r, "become uid %u%s", u->uid, r == -EINVAL ? " (not mapped in the user namespace)" : "");
+		return skf_fail_sys(e, r, "become uid %u%s", u->uid,
+				    r == -EINVAL ? " (not mapped in the user namespace)" : "");
 	return 0;
 }
 
@@ -137,17 +148,20 @@ static int check_cwd(const char *cwd, struct skf_err *e)
 	int r = enter_cwd(cwd);
 
 	if (r < 0)
-		return skf_fail_sys(e, r, "change to the working directory '%s' as the container's user", cwd);
+		return skf_fail_sys(e, r, "change to the working directory '%s' as the container's user",
+				    cwd);
 	/* the kernel's own answer, not the C library's, which may search */
 	if (syscall(SYS_getcwd, path, sizeof(path)) < 0)
 		return skf_fail_sys(e, -errno, "working directory '%s'", cwd);
 	if (path[0] != '/')
-		return skf_fail(e, SKF_EDENIED, "working directory '%s' is outside of the container's root", cwd);
+		return skf_fail(e, SKF_EDENIED, "working directory '%s' is outside of the container's root",
+				cwd);
 	return 0;
 }
 
 /* The change of ids, with all capabilities kept for what is still to do. */
-static int change_user(const struct skf_proc_setup *x, struct skf_spec_caps *c, uint64_t *have, struct skf_err *e)
+static int change_user(const struct skf_proc_setup *x, struct skf_spec_caps *c, uint64_t *have,
+		       struct skf_err *e)
 {
 	uint64_t eff, inh;
 	int r = skf_cap_get(&eff, have, &inh);
@@ -156,7 +170,8 @@ static int change_user(const struct skf_proc_setup *x, struct skf_spec_caps *c, 
 		return skf_fail_sys(e, r, "read own capabilities");
 	*c = effective_caps(x, *have);
 	r = skf_cap_drop_bounding(c->bounding);
-	if (r < 0 && !(r == -EPERM && *have == 0)) /* nothing to drop it with, and nothing that it would bound */
+	if (r < 0 &&
+	    !(r == -EPERM && *have == 0)) /* nothing to drop it with, and nothing that it would bound */
 		return skf_fail_sys(e, r, "drop capabilities from the bounding set");
 	r = skf_keep_caps(true);
 	if (r < 0)
@@ -165,7 +180,8 @@ static int change_user(const struct skf_proc_setup *x, struct skf_spec_caps *c, 
 }
 
 /* Invariant 2. */
-static int drop_capabilities(const struct skf_proc_setup *x, const struct skf_spec_caps *c, uint64_t have, struct skf_err *e)
+static int drop_capabilities(const struct skf_proc_setup *x, const struct skf_spec_caps *c, uint64_t have,
+			     struct skf_err *e)
 {
 	int r;
 
@@ -189,7 +205,7 @@ int skf_process_apply(const struct skf_proc_setup *x, char *path, size_t path_si
 {
 	const struct skf_spec_process *p = x->p;
 	const char *cwd = p->cwd && *p->cwd ? p->cwd : "/";
-	struct skf_spec_caps caps = { 0 };
+	struct skf_spec_caps caps = {0};
 	uint64_t have;
 	int r;
 
@@ -199,8 +215,8 @@ int skf_process_apply(const struct skf_proc_setup *x, char *path, size_t path_si
 	if (x->make_cwd && make_cwd(cwd, e) < 0)
 		return -1;
 	skf_stdio_chown(p->user.uid, x->log);
-	if (change_user(x, &caps, &have, e) < 0 || check_cwd(cwd, e) < 0 || skf_exec_lookup(p, path, path_size, e) < 0 ||
-	    skf_rlimits_apply(p, e) < 0)
+	if (change_user(x, &caps, &have, e) < 0 || check_cwd(cwd, e) < 0 ||
+	    skf_exec_lookup(p, path, path_size, e) < 0 || skf_rlimits_apply(p, e) < 0)
 		return -1;
 	if (p->no_new_privs) {
 		r = skf_no_new_privs();

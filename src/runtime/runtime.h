@@ -2,7 +2,7 @@
  * skiff-launch: no globals, no exit, errors as values. Every function blocks on the kernel at most for the named time-outs of
  * base/limits.h. The caller has no threads. Clauses: runtime-spec runtime.md "Lifecycle", config.md, config-linux.md.
  *
- * State of a container: <root>/<id>/{state.json,journal,exec.fifo}, directory mode 0700. <id>/ is made first, the journal is written before each
+ * State of a container: <root>/<id>/{state.json,journal,exec.fifo,exec.err,seccomp.bpf}, directory mode 0700. <id>/ is made first, the journal is written before each
  * resource that the kernel does not clean up (docs/formats.md), state.json last; so delete --force works from the journal alone. */
 #pragma once
 #include "base/fwd.h"

@@ -1,16 +1,22 @@
-/* runtime/seal.c -- makes the running program's file unreachable for writing, whatever a container does with /proc/<pid>/exe (CVE-2019-5736).
+/* runtime/seal.c -- makes the running program's file unreachable for writing, whatever a container does with
+ * /proc/<pid>/exe (CVE-2019-5736).
  *
- * The attack: for a moment our program, as container init or as an exec'd process, is the file that /proc/<pid>/exe leads to, across root and
- * mount namespaces: seen by other processes of a shared pid namespace, or by the workload itself when its program, its "#!" interpreter or a
- * binfmt handler is "/proc/self/exe" (then the kernel runs *our* file with the container's loader). It is opened read-only, kept, and opened again
- * for writing by /proc/self/fd/N when the last process that executes it has gone and ETXTBSY with it.
+ * The attack: for a moment our program, as container init or as an exec'd process, is the file that
+ * /proc/<pid>/exe leads to, across root and mount namespaces: seen by other processes of a shared pid
+ * namespace, or by the workload itself when its program, its "#!" interpreter or a binfmt handler is
+ * "/proc/self/exe" (then the kernel runs *our* file with the container's loader). It is opened read-only,
+ * kept, and opened again for writing by /proc/self/fd/N when the last process that executes it has gone and
+ * ETXTBSY with it.
  *
- * Comparing files before execve is not enough, because what is compared can be exchanged before it is executed. PR_SET_DUMPABLE does not stop
- * a process from following its own link. So the program executes itself once more through a handle that cannot be opened for writing:
- *  1. a detached clone of its mount, read-only (open_tree, mount_setattr, execveat). No copy, no memory, 0.1 ms plus an execve; a second open of the link
- *     is answered EROFS. Nobody can make it writable: the handle is closed by the execve, and a mount that is in no namespace can be changed by nobody.
- *  2. without the right to do so (a plain user): a sealed copy in memory (memfd, F_SEAL_WRITE), given back at the workload's execve.
- * A program on a read-only mount is sealed already, and so is one that was executed in this way, so that this happens once.
+ * Comparing files before execve is not enough, because what is compared can be exchanged before it is
+ * executed. PR_SET_DUMPABLE does not stop a process from following its own link. So the program executes
+ * itself once more through a handle that cannot be opened for writing:
+ *  1. a detached clone of its mount, read-only (open_tree, mount_setattr, execveat). No copy, no memory, 0.1
+ * ms plus an execve; a second open of the link is answered EROFS. Nobody can make it writable: the handle is
+ * closed by the execve, and a mount that is in no namespace can be changed by nobody.
+ *  2. without the right to do so (a plain user): a sealed copy in memory (memfd, F_SEAL_WRITE), given back
+ * at the workload's execve. A program on a read-only mount is sealed already, and so is one that was
+ * executed in this way, so that this happens once.
  *
  * To be called before anything is opened or allocated: nothing survives. Does not block. */
 #include "runtime/runtime_int.h"
@@ -39,7 +45,7 @@ static bool is_sealed(int exe)
 
 static int read_only_clone(void)
 {
-	struct mount_attr ro = { .attr_set = MOUNT_ATTR_RDONLY };
+	struct mount_attr ro = {.attr_set = MOUNT_ATTR_RDONLY};
 	int fd = skf_open_tree(AT_FDCWD, "/proc/self/exe", OPEN_TREE_CLONE);
 	int r;
 

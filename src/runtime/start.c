@@ -1,8 +1,10 @@
-/* runtime/start.c -- starts a container that another process created: a byte to exec.fifo, the answer on exec.err.
+/* runtime/start.c -- starts a container that another process created: a byte to exec.fifo, the answer on
+ * exec.err.
  *
- * Both fifos are held open by the container's init only, and it holds them CLOEXEC: end of file on exec.err is the successful execve, a record
- * is the reason of a failure. Two starters meet at the container's lock; the fifos are removed by the one that started it, and without them
- * the container is not "created" any more. Blocks for the lock, the hooks and SKF_START_MS. */
+ * Both fifos are held open by the container's init only, and it holds them CLOEXEC: end of file on exec.err
+ * is the successful execve, a record is the reason of a failure. Two starters meet at the container's lock;
+ * the fifos are removed by the one that started it, and without them the container is not "created" any
+ * more. Blocks for the lock, the hooks and SKF_START_MS. */
 #include "runtime/runtime_int.h"
 
 #include "base/json.h"
@@ -17,7 +19,8 @@ static int not_created(const char *id, enum skf_rt_status st, struct skf_err *e)
 {
 	if (st == SKF_RT_STOPPED)
 		return skf_fail(e, SKF_ECONFLICT, "cannot start container '%s': it has stopped", id);
-	return skf_fail(e, SKF_ECONFLICT, "cannot start container '%s': it is already %s", id, skf_rt_status_name(st));
+	return skf_fail(e, SKF_ECONFLICT, "cannot start container '%s': it is already %s", id,
+			skf_rt_status_name(st));
 }
 
 /* The conversation over the fifos. */
@@ -51,7 +54,8 @@ static char *running_doc(const struct skf_rt_state *s)
 	return skf_buf_take(&b);
 }
 
-static int run_poststart(const struct skf_rt *rt, const struct skf_rt_state *s, const struct skf_jarr *hooks, struct skf_err *e)
+static int run_poststart(const struct skf_rt *rt, const struct skf_rt_state *s, const struct skf_jarr *hooks,
+			 struct skf_err *e)
 {
 	if (hooks->n == 0)
 		return 0;
@@ -73,7 +77,7 @@ static void stop_init(const struct skf_rt_state *s)
 int skf_rt_start(const struct skf_rt *rt, const char *id, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
-	struct skf_state_hooks hooks = { 0 };
+	struct skf_state_hooks hooks = {0};
 	struct skf_rt_state *s;
 
 	if (skf_state_check_id(id, e) < 0)

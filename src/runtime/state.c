@@ -1,10 +1,11 @@
 /* runtime/state.c -- finds a container again: its lock, its state.json, its status.
  *
  * Invariants:
- *  1. The lock is flock on the container's own directory. Nothing is left over, it dies with its process, and a deleter that waited for it sees by the
- *     link count that the directory is gone. (A lock file in the directory could be made again while the directory is being removed.)
- *  2. The status is what the kernel says now: process (pid, start time, boot), freezer, presence of exec.fifo.
- * Blocks for the lock at most as long as asked, else on the state directory only. */
+ *  1. The lock is flock on the container's own directory. Nothing is left over, it dies with its process,
+ * and a deleter that waited for it sees by the link count that the directory is gone. (A lock file in the
+ * directory could be made again while the directory is being removed.)
+ *  2. The status is what the kernel says now: process (pid, start time, boot), freezer, presence of
+ * exec.fifo. Blocks for the lock at most as long as asked, else on the state directory only. */
 #include "runtime/runtime_int.h"
 
 #include "base/json.h"
@@ -21,7 +22,7 @@
 
 const char *skf_rt_status_name(enum skf_rt_status s)
 {
-	static const char *const names[] = { "creating", "created", "running", "paused", "stopped" };
+	static const char *const names[] = {"creating", "created", "running", "paused", "stopped"};
 
 	return (unsigned)s < SKF_ARRAY_LEN(names) ? names[s] : "unknown";
 }
@@ -37,11 +38,16 @@ int skf_state_check_id(const char *id, struct skf_err *e)
 	for (size_t i = 0; i < n; i++) {
 		char c = id[i];
 
-		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("_+-.", c)))
-			return skf_fail(e, SKF_EINVALID, "invalid container id format: '%.64s': letters, digits and _ + - . are allowed", id);
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		      strchr("_+-.", c)))
+			return skf_fail(e, SKF_EINVALID,
+					"invalid container id format: '%.64s': letters, digits and _ + - . "
+					"are allowed",
+					id);
 	}
-	if (skf_streq(id, ".") || skf_streq(id, ".."))
-		return skf_fail(e, SKF_EINVALID, "invalid container id format: '%s'", id);
+	if (id[0] == '.') /* "." and "..", and names that the state root keeps for itself */
+		return skf_fail(e, SKF_EINVALID,
+				"invalid container id format: '%s': it must not begin with a dot", id);
 	return 0;
 }
 
@@ -51,7 +57,8 @@ int skf_rt_open(struct skf_rt *rt, struct skf_err *e)
 	int fd;
 
 	if (!rt->root || rt->root[0] != '/')
-		return skf_fail(e, SKF_EINVALID, "state root '%s' must be an absolute path", rt->root ? rt->root : "");
+		return skf_fail(e, SKF_EINVALID, "state root '%s' must be an absolute path",
+				rt->root ? rt->root : "");
 	fd = skf_openat(AT_FDCWD, rt->root, O_RDONLY | O_DIRECTORY, 0);
 	if (fd == -ENOENT)
 		fd = skf_mkdirs_at(AT_FDCWD, rt->root, 0700);
@@ -59,7 +66,8 @@ int skf_rt_open(struct skf_rt *rt, struct skf_err *e)
 		return skf_fail_sys(e, fd, "open state root '%s'", rt->root);
 	if (fstat(fd, &st) == 0 && (st.st_mode & 0002) && !(st.st_mode & S_ISVTX)) {
 		close(fd);
-		return skf_fail(e, SKF_EDENIED, "state root '%s' can be written by everybody; use another --root", rt->root);
+		return skf_fail(e, SKF_EDENIED,
+				"state root '%s' can be written by everybody; use another --root", rt->root);
 	}
 	rt->rootfd = fd;
 	return 0;
@@ -74,7 +82,7 @@ int skf_state_lock(const struct skf_rt *rt, const char *id, int timeout_ms)
 	if (fd < 0)
 		return fd == -ENOTDIR || fd == -ELOOP ? -ENOENT : fd;
 	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		struct timespec ts = { .tv_nsec = 2000000 };
+		struct timespec ts = {.tv_nsec = 2000000};
 
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return -errno;
@@ -116,15 +124,15 @@ static const struct skf_jfield hook_f[] = {
 	SKF_JP(struct skf_spec_hook, timeout, has_timeout, "timeout", skf_j_i32, NULL, 0),
 	SKF_J_END,
 };
-static const struct skf_jtable hook_t = { sizeof(struct skf_spec_hook), hook_f, false, NULL };
-static const struct skf_jarr_arg hooks_arg = { &hook_t, 1024 };
+static const struct skf_jtable hook_t = {sizeof(struct skf_spec_hook), hook_f, false, NULL};
+static const struct skf_jarr_arg hooks_arg = {&hook_t, 1024};
 static const struct skf_jfield hooks_f[] = {
 	SKF_J(struct skf_state_hooks, start_container, "startContainer", skf_j_arr, &hooks_arg, 0),
 	SKF_J(struct skf_state_hooks, poststart, "poststart", skf_j_arr, &hooks_arg, 0),
 	SKF_J(struct skf_state_hooks, poststop, "poststop", skf_j_arr, &hooks_arg, 0),
 	SKF_J_END,
 };
-static const struct skf_jtable hooks_t = { sizeof(struct skf_state_hooks), hooks_f, false, NULL };
+static const struct skf_jtable hooks_t = {sizeof(struct skf_state_hooks), hooks_f, false, NULL};
 
 static const struct skf_jfield hier_f[] = {
 	SKF_J(struct state_hier, controllers, "controllers", skf_j_str, NULL, SKF_J_REQUIRED),
@@ -132,15 +140,15 @@ static const struct skf_jfield hier_f[] = {
 	SKF_J(struct state_hier, v2, "v2", skf_j_bool, NULL, SKF_J_REQUIRED),
 	SKF_J_END,
 };
-static const struct skf_jtable hier_t = { sizeof(struct state_hier), hier_f, false, NULL };
-static const struct skf_jarr_arg hiers_arg = { &hier_t, SKF_CG_MAX };
+static const struct skf_jtable hier_t = {sizeof(struct state_hier), hier_f, false, NULL};
+static const struct skf_jarr_arg hiers_arg = {&hier_t, SKF_CG_MAX};
 static const struct skf_jfield cgroup_f[] = {
 	SKF_J(struct state_cgroup, path, "path", skf_j_abspath, NULL, SKF_J_REQUIRED),
 	SKF_J(struct state_cgroup, mode, "mode", skf_j_u32, NULL, SKF_J_REQUIRED),
 	SKF_J(struct state_cgroup, hiers, "hierarchies", skf_j_arr, &hiers_arg, SKF_J_REQUIRED),
 	SKF_J_END,
 };
-static const struct skf_jtable cgroup_t = { sizeof(struct state_cgroup), cgroup_f, false, NULL };
+static const struct skf_jtable cgroup_t = {sizeof(struct state_cgroup), cgroup_f, false, NULL};
 
 static const struct skf_jfield state_f[] = {
 	SKF_J(struct state_file, v, "v", skf_j_u32, NULL, SKF_J_REQUIRED),
@@ -161,7 +169,7 @@ static const struct skf_jfield state_f[] = {
 	SKF_J(struct state_file, hooks, "hooks", skf_j_obj, &hooks_t, 0),
 	SKF_J_END,
 };
-static const struct skf_jtable state_t = { sizeof(struct state_file), state_f, false, NULL };
+static const struct skf_jtable state_t = {sizeof(struct state_file), state_f, false, NULL};
 
 static int load_cgroup(const struct state_cgroup *c, struct skf_cg_dirs *d, struct skf_err *e)
 {
@@ -174,18 +182,23 @@ static int load_cgroup(const struct state_cgroup *c, struct skf_cg_dirs *d, stru
 	d->used = (1u << d->layout.n) - 1;
 	for (unsigned i = 0; i < d->layout.n; i++) {
 		d->layout.h[i].v2 = h[i].v2;
-		if (skf_fmt(d->layout.h[i].controllers, sizeof(d->layout.h[i].controllers), "%s", h[i].controllers) < 0 ||
-		    skf_fmt(d->layout.h[i].mountpoint, sizeof(d->layout.h[i].mountpoint), "%s", h[i].mountpoint) < 0)
-			return skf_fail(e, SKF_ECORRUPT, "state.json: /cgroup/hierarchies/%u is too long", i);
+		if (skf_fmt(d->layout.h[i].controllers, sizeof(d->layout.h[i].controllers), "%s",
+			    h[i].controllers) < 0 ||
+		    skf_fmt(d->layout.h[i].mountpoint, sizeof(d->layout.h[i].mountpoint), "%s",
+			    h[i].mountpoint) < 0)
+			return skf_fail(e, SKF_ECORRUPT, "state.json: /cgroup/hierarchies/%u is too long",
+					i);
 	}
 	return 0;
 }
 
-static enum skf_rt_status find_status(int dir, bool locked, const struct state_file *f, const struct skf_rt_state *s)
+static enum skf_rt_status find_status(int dir, bool locked, const struct state_file *f,
+				      const struct skf_rt_state *s)
 {
 	char boot[37];
 
-	if (f->pid <= 0 || skf_boot_id(boot) < 0 || !skf_streq(boot, f->boot_id) || skf_proc_alive(f->pid, f->pid_start) != 1)
+	if (f->pid <= 0 || skf_boot_id(boot) < 0 || !skf_streq(boot, f->boot_id) ||
+	    skf_proc_alive(f->pid, f->pid_start) != 1)
 		return SKF_RT_STOPPED;
 	if (s->cg.used && skf_cg_is_frozen(&s->cg) == 1)
 		return SKF_RT_PAUSED;
@@ -213,7 +226,8 @@ static char *owner_name(uint32_t uid, struct skf_arena *a)
 	return u.name;
 }
 
-static int fill_state(int dir, bool locked, const struct state_file *f, struct skf_arena *a, struct skf_rt_state *s, struct skf_err *e)
+static int fill_state(int dir, bool locked, const struct state_file *f, struct skf_arena *a,
+		      struct skf_rt_state *s, struct skf_err *e)
 {
 	struct stat st;
 
@@ -239,11 +253,12 @@ static int fill_state(int dir, bool locked, const struct state_file *f, struct s
 	return 0;
 }
 
-int skf_state_load_full(const struct skf_rt *rt, int state_fd, bool locked, const char *id, struct skf_arena *a,
-			struct skf_rt_state **ret, struct skf_state_hooks *hooks, struct skf_err *e)
+int skf_state_load_full(const struct skf_rt *rt, int state_fd, bool locked, const char *id,
+			struct skf_arena *a, struct skf_rt_state **ret, struct skf_state_hooks *hooks,
+			struct skf_err *e)
 {
-	struct skf_jdoc doc = { .name = "state.json", .max_bytes = SKF_MAX_STATE_BYTES };
-	struct skf_spec_opts opts = { .log = rt->log, .name = "state.json: /process" };
+	struct skf_jdoc doc = {.name = "state.json", .max_bytes = SKF_MAX_STATE_BYTES};
+	struct skf_spec_opts opts = {.log = rt->log, .name = "state.json: /process"};
 	struct skf_rt_state *s;
 	void *decoded;
 	struct state_file *f;
@@ -252,13 +267,16 @@ int skf_state_load_full(const struct skf_rt *rt, int state_fd, bool locked, cons
 		return skf_ctx(e, "container '%s'", id);
 	f = decoded;
 	if (f->min > 1)
-		return skf_fail(e, SKF_EUNSUPPORTED, "container '%s' was made by a newer version (format %u); use that one", id, f->v);
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"container '%s' was made by a newer version (format %u); use that one", id,
+				f->v);
 	s = skf_arena_alloc(a, sizeof(*s));
 	if (!s)
 		return skf_fail(e, SKF_ENOMEM, "state of container '%s'", id);
 	if (fill_state(state_fd, locked, f, a, s, e) < 0)
 		return -1;
-	if (f->process && skf_spec_parse_process(f->process, strlen(f->process), &opts, a, &s->process, e) < 0)
+	if (f->process &&
+	    skf_spec_parse_process(f->process, strlen(f->process), &opts, a, &s->process, e) < 0)
 		return skf_ctx(e, "container '%s'", id);
 	if (s->process) {
 		s->apparmor_profile = s->process->apparmor_profile;
@@ -270,12 +288,14 @@ int skf_state_load_full(const struct skf_rt *rt, int state_fd, bool locked, cons
 	return 0;
 }
 
-int skf_rt_state_load(const struct skf_rt *rt, const char *id, struct skf_arena *a, struct skf_rt_state **ret, struct skf_err *e)
+int skf_rt_state_load(const struct skf_rt *rt, const char *id, struct skf_arena *a,
+		      struct skf_rt_state **ret, struct skf_err *e)
 {
 	if (skf_state_check_id(id, e) < 0)
 		return -1;
 	SKF_AUTO_FD int dir = skf_openat(rt->rootfd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-	if (dir == -ENOENT || (dir >= 0 && faccessat(dir, "state.json", F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT))
+	if (dir == -ENOENT ||
+	    (dir >= 0 && faccessat(dir, "state.json", F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT))
 		return skf_fail(e, SKF_ENOTFOUND, "container '%s' does not exist", id);
 	if (dir < 0)
 		return skf_fail_sys(e, dir, "open the state of container '%s'", id);
@@ -308,7 +328,7 @@ int skf_rt_list(const struct skf_rt *rt, struct skf_arena *a, struct skf_strv *r
 	struct skf_err ignored = SKF_ERR_INIT;
 	int fd = skf_openat(rt->rootfd, ".", O_RDONLY | O_DIRECTORY, 0);
 	SKF_AUTO_DIR DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	struct skf_strv ids = { 0 };
+	struct skf_strv ids = {0};
 	struct dirent *de;
 
 	if (!d) {
@@ -322,7 +342,8 @@ int skf_rt_list(const struct skf_rt *rt, struct skf_arena *a, struct skf_strv *r
 
 		if (skf_state_check_id(de->d_name, &ignored) < 0)
 			continue;
-		if (skf_fmt(path, sizeof(path), "%s/state.json", de->d_name) < 0 || faccessat(fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		if (skf_fmt(path, sizeof(path), "%s/state.json", de->d_name) < 0 ||
+		    faccessat(fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 			continue; /* the seccomp cache, or a container that is just being made or removed */
 		if (skf_strv_add(a, &ids, de->d_name) < 0)
 			return skf_fail(e, SKF_ENOMEM, "list of containers");

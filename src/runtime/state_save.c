@@ -1,8 +1,10 @@
-/* runtime/state_save.c -- writes what later commands need to know: state.json, seccomp.bpf, and the state document for hooks.
+/* runtime/state_save.c -- writes what later commands need to know: state.json, seccomp.bpf, and the state
+ * document for hooks.
  *
- * state.json is written once, by rename, and never rewritten: the status is looked up, not stored. What exec and delete need of
- * config.json (process, hooks of later stages) is copied into it, so that they neither parse the bundle again nor depend on it being
- * there still or unchanged. Format: docs/formats.md. Blocks on the state directory. */
+ * state.json is written once, by rename, and never rewritten: the status is looked up, not stored. What exec
+ * and delete need of config.json (process, hooks of later stages) is copied into it, so that they neither
+ * parse the bundle again nor depend on it being there still or unchanged. Format: docs/formats.md. Blocks on
+ * the state directory. */
 #include "runtime/runtime_int.h"
 
 #include "base/json.h"
@@ -71,17 +73,21 @@ static void write_user(struct skf_jw *w, const struct skf_spec_user *u)
 
 /* The names that spec decoding accepts, by number. */
 static const char *const rlimit_types[] = {
-	[RLIMIT_CPU] = "RLIMIT_CPU",           [RLIMIT_FSIZE] = "RLIMIT_FSIZE",   [RLIMIT_DATA] = "RLIMIT_DATA",
-	[RLIMIT_STACK] = "RLIMIT_STACK",       [RLIMIT_CORE] = "RLIMIT_CORE",     [RLIMIT_RSS] = "RLIMIT_RSS",
-	[RLIMIT_NPROC] = "RLIMIT_NPROC",       [RLIMIT_NOFILE] = "RLIMIT_NOFILE", [RLIMIT_MEMLOCK] = "RLIMIT_MEMLOCK",
-	[RLIMIT_AS] = "RLIMIT_AS",             [RLIMIT_LOCKS] = "RLIMIT_LOCKS",   [RLIMIT_SIGPENDING] = "RLIMIT_SIGPENDING",
-	[RLIMIT_MSGQUEUE] = "RLIMIT_MSGQUEUE", [RLIMIT_NICE] = "RLIMIT_NICE",     [RLIMIT_RTPRIO] = "RLIMIT_RTPRIO",
-	[RLIMIT_RTTIME] = "RLIMIT_RTTIME",
+	[RLIMIT_CPU] = "RLIMIT_CPU",           [RLIMIT_FSIZE] = "RLIMIT_FSIZE",
+	[RLIMIT_DATA] = "RLIMIT_DATA",         [RLIMIT_STACK] = "RLIMIT_STACK",
+	[RLIMIT_CORE] = "RLIMIT_CORE",         [RLIMIT_RSS] = "RLIMIT_RSS",
+	[RLIMIT_NPROC] = "RLIMIT_NPROC",       [RLIMIT_NOFILE] = "RLIMIT_NOFILE",
+	[RLIMIT_MEMLOCK] = "RLIMIT_MEMLOCK",   [RLIMIT_AS] = "RLIMIT_AS",
+	[RLIMIT_LOCKS] = "RLIMIT_LOCKS",       [RLIMIT_SIGPENDING] = "RLIMIT_SIGPENDING",
+	[RLIMIT_MSGQUEUE] = "RLIMIT_MSGQUEUE", [RLIMIT_NICE] = "RLIMIT_NICE",
+	[RLIMIT_RTPRIO] = "RLIMIT_RTPRIO",     [RLIMIT_RTTIME] = "RLIMIT_RTTIME",
 };
 
 const char *skf_rlimit_name(int type)
 {
-	return type >= 0 && (size_t)type < SKF_ARRAY_LEN(rlimit_types) && rlimit_types[type] ? rlimit_types[type] : "rlimit";
+	return type >= 0 && (size_t)type < SKF_ARRAY_LEN(rlimit_types) && rlimit_types[type]
+		       ? rlimit_types[type]
+		       : "rlimit";
 }
 
 static void write_rlimits(struct skf_jw *w, const struct skf_jarr *rlimits)
@@ -211,12 +217,13 @@ struct bpf_head {
 	char magic[8]; /* "skfbpf1\n" */
 	uint32_t n, flags, notify, insn_size;
 };
-static const char bpf_magic[8] = { 's', 'k', 'f', 'b', 'p', 'f', '1', '\n' };
+static const char bpf_magic[8] = {'s', 'k', 'f', 'b', 'p', 'f', '1', '\n'};
 
 int skf_state_save_bpf(int state_fd, const struct skf_bpf_prog *p, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(1 << 20);
-	struct bpf_head h = { .n = p->n, .flags = p->flags, .notify = p->notify, .insn_size = sizeof(struct sock_filter) };
+	struct bpf_head h = {
+		.n = p->n, .flags = p->flags, .notify = p->notify, .insn_size = sizeof(struct sock_filter)};
 	int r;
 
 	if (p->n == 0)
@@ -242,13 +249,17 @@ int skf_state_load_bpf(int state_fd, struct skf_arena *a, struct skf_bpf_prog *r
 		return skf_fail_sys(e, r, "read the seccomp program of the container");
 	if (b.len >= sizeof(h))
 		memcpy(&h, b.p, sizeof(h));
-	if (b.len < sizeof(h) || memcmp(h.magic, bpf_magic, sizeof(h.magic)) != 0 || h.insn_size != sizeof(*insn) || h.n == 0 ||
-	    h.n > UINT16_MAX || b.len != sizeof(h) + (size_t)h.n * sizeof(*insn))
-		return skf_fail(e, SKF_ECORRUPT, "the container's seccomp.bpf is malformed; nothing is executed without its filter");
+	if (b.len < sizeof(h) || memcmp(h.magic, bpf_magic, sizeof(h.magic)) != 0 ||
+	    h.insn_size != sizeof(*insn) || h.n == 0 || h.n > UINT16_MAX ||
+	    b.len != sizeof(h) + (size_t)h.n * sizeof(*insn))
+		return skf_fail(
+			e, SKF_ECORRUPT,
+			"the container's seccomp.bpf is malformed; nothing is executed without its filter");
 	insn = skf_arena_array(a, h.n, sizeof(*insn));
 	if (!insn)
 		return skf_fail(e, SKF_ENOMEM, "seccomp program of %u instructions", h.n);
 	memcpy(insn, b.p + sizeof(h), (size_t)h.n * sizeof(*insn));
-	*ret = (struct skf_bpf_prog){ .insn = insn, .n = (uint16_t)h.n, .flags = h.flags, .notify = h.notify != 0 };
+	*ret = (struct skf_bpf_prog){
+		.insn = insn, .n = (uint16_t)h.n, .flags = h.flags, .notify = h.notify != 0};
 	return 0;
 }

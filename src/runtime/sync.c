@@ -1,11 +1,14 @@
 /* runtime/sync.c -- the conversation between the parent of a start and the container's init.
  *
  * Invariants:
- *  1. One record has one size; anything shorter, longer or with another magic is an error, so is a step out of order.
- *  2. A failure travels as the whole struct skf_err, so that the caller gets the sentence that was written where it happened.
- *  3. The child uses read(2) and write(2) only once its seccomp filter may be loaded: profiles allow those two.
- *  4. The parent never waits without a time-out; the child waits for its parent only, whose death ends the wait.
- * Both ends are the same build of the same program, so the record is a plain struct. */
+ *  1. One record has one size; anything shorter, longer or with another magic is an error, so is a step out
+ * of order.
+ *  2. A failure travels as the whole struct skf_err, so that the caller gets the sentence that was written
+ * where it happened.
+ *  3. The child uses read(2) and write(2) only once its seccomp filter may be loaded: profiles allow those
+ * two.
+ *  4. The parent never waits without a time-out; the child waits for its parent only, whose death ends the
+ * wait. Both ends are the same build of the same program, so the record is a plain struct. */
 #include "runtime/runtime_int.h"
 
 #include <poll.h>
@@ -23,8 +26,12 @@ struct sync_msg {
 const char *skf_step_name(enum skf_step s)
 {
 	static const char *const names[] = {
-		[SKF_STEP_SETUP] = "setup",   [SKF_STEP_CONSOLE] = "console", [SKF_STEP_BUILT] = "root file system",
-		[SKF_STEP_HOOKED] = "hooks",  [SKF_STEP_READY] = "ready",     [SKF_STEP_GO] = "go",
+		[SKF_STEP_SETUP] = "setup",
+		[SKF_STEP_CONSOLE] = "console",
+		[SKF_STEP_BUILT] = "root file system",
+		[SKF_STEP_HOOKED] = "hooks",
+		[SKF_STEP_READY] = "ready",
+		[SKF_STEP_GO] = "go",
 		[SKF_STEP_FAILED] = "failed",
 	};
 
@@ -49,8 +56,9 @@ static int send_with_fd(int sock, struct sync_msg *m, int fd)
 		struct cmsghdr h;
 		char space[CMSG_SPACE(sizeof(int))];
 	} u;
-	struct iovec iov = { .iov_base = m, .iov_len = sizeof(*m) };
-	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = u.space, .msg_controllen = sizeof(u.space) };
+	struct iovec iov = {.iov_base = m, .iov_len = sizeof(*m)};
+	struct msghdr mh = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = u.space, .msg_controllen = sizeof(u.space)};
 	ssize_t n;
 
 	memset(&u, 0, sizeof(u));
@@ -81,7 +89,7 @@ int skf_sync_send(int sock, enum skf_step step, int fd)
 
 void skf_sync_fail(int sock, const struct skf_err *e)
 {
-	struct sync_msg m = { .magic = SYNC_MAGIC, .step = SKF_STEP_FAILED, .err = *e };
+	struct sync_msg m = {.magic = SYNC_MAGIC, .step = SKF_STEP_FAILED, .err = *e};
 
 	(void)write_msg(sock, &m); /* nobody listens any more: nothing left to tell */
 }
@@ -93,8 +101,9 @@ static int recv_msg(int sock, struct sync_msg *m, int *ret_fd)
 		struct cmsghdr h;
 		char space[CMSG_SPACE(sizeof(int))];
 	} u;
-	struct iovec iov = { .iov_base = m, .iov_len = sizeof(*m) };
-	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = u.space, .msg_controllen = sizeof(u.space) };
+	struct iovec iov = {.iov_base = m, .iov_len = sizeof(*m)};
+	struct msghdr mh = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = u.space, .msg_controllen = sizeof(u.space)};
 	struct cmsghdr *c;
 	SKF_AUTO_FD int fd = -EBADF;
 	ssize_t n;
@@ -105,7 +114,8 @@ static int recv_msg(int sock, struct sync_msg *m, int *ret_fd)
 	if (n <= 0)
 		return n < 0 && errno != ECONNRESET ? -errno : 0;
 	c = CMSG_FIRSTHDR(&mh);
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+	    c->cmsg_len == CMSG_LEN(sizeof(int)))
 		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
 	if (n != (ssize_t)sizeof(*m) || m->magic != SYNC_MAGIC || (mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
 		return -EBADMSG;
@@ -116,7 +126,7 @@ static int recv_msg(int sock, struct sync_msg *m, int *ret_fd)
 
 static int wait_readable(int fd, int timeout_ms)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct pollfd p = {.fd = fd, .events = POLLIN};
 	int64_t end = skf_mono_ms() + timeout_ms;
 
 	for (;;) {
@@ -149,19 +159,20 @@ int skf_sync_expect(int sock, enum skf_step want, int timeout_ms, int *ret_fd, s
 	int r = wait_readable(sock, timeout_ms);
 
 	if (r == -ETIMEDOUT)
-		return skf_fail(e, SKF_ETIMEOUT, "container init did not reach step '%s' within %d s", skf_step_name(want),
-				timeout_ms / 1000);
+		return skf_fail(e, SKF_ETIMEOUT, "container init did not reach step '%s' within %d s",
+				skf_step_name(want), timeout_ms / 1000);
 	if (r == 0)
 		r = recv_msg(sock, &m, &fd);
 	if (r < 0)
-		return skf_fail_sys(e, r, "waiting for container init to reach step '%s'", skf_step_name(want));
+		return skf_fail_sys(e, r, "waiting for container init to reach step '%s'",
+				    skf_step_name(want));
 	if (r == 0)
 		return skf_fail(e, SKF_ESYSTEM, "container init died before step '%s'", skf_step_name(want));
 	if (m.step == SKF_STEP_FAILED)
 		return peer_failure(&m, e);
 	if (m.step != (uint32_t)want)
-		return skf_fail(e, SKF_EBUG, "container init sent step '%s' instead of '%s'", skf_step_name(m.step),
-				skf_step_name(want));
+		return skf_fail(e, SKF_EBUG, "container init sent step '%s' instead of '%s'",
+				skf_step_name(m.step), skf_step_name(want));
 	if (ret_fd)
 		*ret_fd = SKF_TAKE_FD(fd);
 	return 0;
@@ -174,7 +185,8 @@ int skf_sync_wait_exec(int fd, int timeout_ms, struct skf_err *e)
 	ssize_t n;
 
 	if (r == -ETIMEDOUT)
-		return skf_fail(e, SKF_ETIMEOUT, "the container's process was not executed within %d s", timeout_ms / 1000);
+		return skf_fail(e, SKF_ETIMEOUT, "the container's process was not executed within %d s",
+				timeout_ms / 1000);
 	if (r < 0)
 		return skf_fail_sys(e, r, "waiting for the container's process to be executed");
 	do
@@ -185,7 +197,8 @@ int skf_sync_wait_exec(int fd, int timeout_ms, struct skf_err *e)
 	if (n < 0)
 		return skf_fail_sys(e, -errno, "waiting for the container's process to be executed");
 	if (n != (ssize_t)sizeof(m) || m.magic != SYNC_MAGIC || m.step != SKF_STEP_FAILED)
-		return skf_fail(e, SKF_EBUG, "container init sent a malformed record instead of executing its process");
+		return skf_fail(e, SKF_EBUG,
+				"container init sent a malformed record instead of executing its process");
 	return peer_failure(&m, e);
 }
 
@@ -208,7 +221,7 @@ int skf_sync_await(int sock, enum skf_step want)
 
 bool skf_sync_peer_gone(int sock)
 {
-	struct pollfd p = { .fd = sock, .events = POLLIN };
+	struct pollfd p = {.fd = sock, .events = POLLIN};
 
 	return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR));
 }

@@ -1,7 +1,8 @@
 /* runtime/terminal.c -- stdio of the container's process, and handing a pty master to whoever asked for it.
  *
- * The console socket protocol is runc's (docs/terminals.md there): one message, the master as SCM_RIGHTS, a name as data. The
- * socket is connected before anything is made, so that a wrong path costs nothing to undo. Nothing blocks but a send of a few bytes. */
+ * The console socket protocol is runc's (docs/terminals.md there): one message, the master as SCM_RIGHTS, a
+ * name as data. The socket is connected before anything is made, so that a wrong path costs nothing to undo.
+ * Nothing blocks but a send of a few bytes. */
 #include "runtime/runtime_int.h"
 
 #include "sys/process.h"
@@ -60,8 +61,9 @@ int skf_console_send(int sock, int master, struct skf_err *e)
 		struct cmsghdr h;
 		char space[CMSG_SPACE(sizeof(int))];
 	} u;
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)name, .iov_len = sizeof(name) - 1 };
-	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = u.space, .msg_controllen = sizeof(u.space) };
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)name, .iov_len = sizeof(name) - 1};
+	struct msghdr mh = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = u.space, .msg_controllen = sizeof(u.space)};
 
 	memset(&u, 0, sizeof(u));
 	u.h.cmsg_level = SOL_SOCKET;
@@ -75,7 +77,7 @@ int skf_console_send(int sock, int master, struct skf_err *e)
 
 int skf_terminal_adopt(int peer, struct skf_err *e)
 {
-	int stdio[3] = { peer, peer, peer };
+	int stdio[3] = {peer, peer, peer};
 	int r = skf_tty_make_controlling(peer);
 
 	if (r < 0)
@@ -91,14 +93,17 @@ int skf_stdio_apply(const int stdio[3], struct skf_err *e)
 	for (int i = 0; i < 3; i++) {
 		high[i] = stdio[i] < 0 || stdio[i] == i ? -1 : skf_dup_cloexec(stdio[i]);
 		if (high[i] < 0 && !(stdio[i] < 0 || stdio[i] == i))
-			return skf_fail_sys(e, high[i], "duplicate descriptor %d for the container's stdio", stdio[i]);
+			return skf_fail_sys(e, high[i], "duplicate descriptor %d for the container's stdio",
+					    stdio[i]);
 	}
 	for (int i = 0; i < 3; i++) {
 		if (high[i] >= 0 && dup2(high[i], i) < 0)
-			return skf_fail_sys(e, -errno, "make descriptor %d the container's stdio %d", stdio[i], i);
+			return skf_fail_sys(e, -errno, "make descriptor %d the container's stdio %d",
+					    stdio[i], i);
 		skf_closep(&high[i]);
 		if (stdio[i] == i)
-			(void)skf_set_cloexec(i, false); /* only fails when it is not open, which the workload then sees */
+			(void)skf_set_cloexec(
+				i, false); /* only fails when it is not open, which the workload then sees */
 	}
 	return 0;
 }

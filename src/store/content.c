@@ -1,9 +1,10 @@
 /* store/content.c -- the tree of the store: opening it, blobs, locks, trash.
  *
  * Invariants:
- *  1. A name below blobs/, layers/ or images/ that does not begin with '.' is a whole object: it was renamed there.
- *  2. Whoever puts an object or a temporary file of one into the tree holds locks/store shared meanwhile, so that under the exclusive
- *     lock every dot-file of those directories is garbage.
+ *  1. A name below blobs/, layers/ or images/ that does not begin with '.' is a whole object: it was renamed
+ *     there.
+ *  2. Whoever puts an object or a temporary file of one into the tree holds locks/store shared meanwhile, so
+ *     that under the exclusive lock every dot-file of those directories is garbage.
  *  3. A digest is checked before it becomes a path (T49).
  *
  * Blocks on the disk, and on locks/store for at most SKF_STORE_LOCK_MS. */
@@ -20,8 +21,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const layout[] = { "blobs", "blobs/sha256", "blobs/sha512", "layers", "images", "refs",
-	                              "ingest", "leases", "trash", "locks" };
+static const char *const layout[] = { "blobs", "blobs/sha256", "blobs/sha512", "layers", "images",
+	                              "refs",  "ingest",       "leases",       "trash",  "locks" };
 
 static int check_format(struct skf_store *s, bool create, struct skf_err *e)
 {
@@ -42,11 +43,14 @@ static int check_format(struct skf_store *s, bool create, struct skf_err *e)
 	if (b.len > 0 && b.p[b.len - 1] == '\n')
 		b.p[--b.len] = 0;
 	if (skf_parse_u32(skf_buf_cstr(&b), &v) < 0 || v == 0)
-		return skf_fail(e, SKF_ECORRUPT, "store '%s': expected a version number in the file 'format', found '%.32s'", s->root,
-		                skf_buf_cstr(&b));
+		return skf_fail(e, SKF_ECORRUPT,
+		                "store '%s': expected a version number in the file 'format', found '%.32s'",
+		                s->root, skf_buf_cstr(&b));
 	if (v > SKF_STORE_FORMAT)
-		return skf_fail(e, SKF_EINVALID, "store '%s' has layout version %u, this skiff knows up to %d: use a newer skiff",
-		                s->root, v, SKF_STORE_FORMAT);
+		return skf_fail(
+			e, SKF_EINVALID,
+			"store '%s' has layout version %u, this skiff knows up to %d: use a newer skiff",
+			s->root, v, SKF_STORE_FORMAT);
 	return 0;
 }
 
@@ -71,7 +75,8 @@ int skf_store_open(const char *root, bool create, struct skf_store **ret, struct
 	s->root = strdup(root);
 	if (!s->root)
 		return skf_fail(e, SKF_ENOMEM, "no memory to open the store '%s'", root);
-	s->fd = create ? skf_mkdirs_at(AT_FDCWD, root, 0711) : skf_openat(AT_FDCWD, root, O_RDONLY | O_DIRECTORY, 0);
+	s->fd = create ? skf_mkdirs_at(AT_FDCWD, root, 0711)
+	               : skf_openat(AT_FDCWD, root, O_RDONLY | O_DIRECTORY, 0);
 	if (s->fd < 0)
 		return skf_fail_sys(e, s->fd, "open the store '%s'", root);
 	if (check_format(s, create, e) < 0 || (create && make_layout(s, e) < 0))
@@ -136,8 +141,9 @@ static int take_lock(struct skf_store *s, const char *name, bool exclusive, int 
 		return -1;
 	fd = skf_lock_at(dir, name, exclusive, SKF_STORE_LOCK_MS);
 	if (fd == -ETIMEDOUT || fd == -EAGAIN)
-		return skf_fail(e, SKF_ETIMEOUT, "lock '%s' of the store '%s' was held for %d s by somebody else; try again", name, s->root,
-		                SKF_STORE_LOCK_MS / 1000);
+		return skf_fail(e, SKF_ETIMEOUT,
+		                "lock '%s' of the store '%s' was held for %d s by somebody else; try again",
+		                name, s->root, SKF_STORE_LOCK_MS / 1000);
 	if (fd < 0)
 		return skf_fail_sys(e, fd, "lock '%s' of the store '%s'", name, s->root);
 	*ret_lock = fd;
@@ -149,7 +155,8 @@ int skf_store_lock(struct skf_store *s, bool exclusive, int *ret_lock, struct sk
 	return take_lock(s, "store", exclusive, ret_lock, e);
 }
 
-int skf_store_lock_layer(struct skf_store *s, const struct skf_digest *diff_id, int *ret_lock, struct skf_err *e)
+int skf_store_lock_layer(struct skf_store *s, const struct skf_digest *diff_id, int *ret_lock,
+                         struct skf_err *e)
 {
 	char name[SKF_DIGEST_MAX + 8];
 	int r;
@@ -162,7 +169,8 @@ int skf_store_lock_layer(struct skf_store *s, const struct skf_digest *diff_id, 
 	return take_lock(s, name, true, ret_lock, e);
 }
 
-int skf_store_each(int dirfd, const char *path, int (*fn)(void *arg, int dirfd, const char *name, struct skf_err *e), void *arg,
+int skf_store_each(int dirfd, const char *path,
+                   int (*fn)(void *arg, int dirfd, const char *name, struct skf_err *e), void *arg,
                    struct skf_err *e)
 {
 	SKF_AUTO_FD int fd = skf_openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
@@ -201,10 +209,13 @@ int skf_store_blob_has(struct skf_store *s, const struct skf_digest *d, struct s
 			return 0;
 		return skf_fail_sys(e, -errno, "look for the blob '%s'", d->s);
 	}
-	return S_ISREG(st.st_mode) ? 1 : skf_fail(e, SKF_ECORRUPT, "blob '%s' is not a regular file; remove it", d->s);
+	return S_ISREG(st.st_mode)
+	               ? 1
+	               : skf_fail(e, SKF_ECORRUPT, "blob '%s' is not a regular file; remove it", d->s);
 }
 
-int skf_store_blob_open(struct skf_store *s, const struct skf_digest *d, int *ret_fd, uint64_t *ret_size, struct skf_err *e)
+int skf_store_blob_open(struct skf_store *s, const struct skf_digest *d, int *ret_fd, uint64_t *ret_size,
+                        struct skf_err *e)
 {
 	SKF_AUTO_FD int dir = -EBADF;
 	SKF_AUTO_FD int fd = -EBADF;
@@ -227,7 +238,8 @@ int skf_store_blob_open(struct skf_store *s, const struct skf_digest *d, int *re
 	return 0;
 }
 
-int skf_store_blob_read(struct skf_store *s, const struct skf_digest *d, size_t max, struct skf_buf *ret, struct skf_err *e)
+int skf_store_blob_read(struct skf_store *s, const struct skf_digest *d, size_t max, struct skf_buf *ret,
+                        struct skf_err *e)
 {
 	SKF_AUTO_FD int fd = -EBADF;
 	uint64_t size;
@@ -236,12 +248,14 @@ int skf_store_blob_read(struct skf_store *s, const struct skf_digest *d, size_t 
 	if (skf_store_blob_open(s, d, &fd, &size, e) < 0)
 		return -1;
 	if (size > max)
-		return skf_fail(e, SKF_ELIMIT, "blob '%s' has %llu bytes, at most %zu are allowed", d->s, (unsigned long long)size, max);
+		return skf_fail(e, SKF_ELIMIT, "blob '%s' has %llu bytes, at most %zu are allowed", d->s,
+		                (unsigned long long)size, max);
 	r = skf_read_fd(fd, max, ret);
 	return r < 0 ? skf_fail_sys(e, r, "read the blob '%s'", d->s) : 0;
 }
 
-int skf_store_blob_put(struct skf_store *s, const struct skf_digest *d, const void *p, size_t n, struct skf_err *e)
+int skf_store_blob_put(struct skf_store *s, const struct skf_digest *d, const void *p, size_t n,
+                       struct skf_err *e)
 {
 	SKF_AUTO_FD int dir = -EBADF;
 	SKF_AUTO_FD int lock = -EBADF;

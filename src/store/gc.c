@@ -1,10 +1,13 @@
 /* store/gc.c -- collection: mark from references, containers and live leases, sweep what is unmarked.
  *
  * Invariants:
- *  1. Marking and renaming to trash/ happen under locks/store exclusive; unlinking happens after it is released.
- *  2. Fails closed: a reference, container or lease that cannot be read ends the collection before anything is moved.
- *  3. What is being made is known by a lock, never by its age: ingest/<hex> by locks/ingest-<hex>, layers/.tmp-* by the file `lock` in it,
- *     leases by themselves. Other dot-files of the object directories are garbage under the exclusive lock (content.c 2).
+ *  1. Marking and renaming to trash/ happen under locks/store exclusive; unlinking happens after it is
+ *     released.
+ *  2. Fails closed: a reference, container or lease that cannot be read ends the collection before anything
+ *     is moved.
+ *  3. What is being made is known by a lock, never by its age: ingest/<hex> by locks/ingest-<hex>,
+ *     layers/.tmp-* by the file `lock` in it, leases by themselves. Other dot-files of the object
+ *     directories are garbage under the exclusive lock (content.c 2).
  *
  * Blocks on the disk, on locks/store, and for as long as unlinking takes. */
 #include "base/arena.h"
@@ -29,7 +32,8 @@ struct gc {
 	size_t n, cap;
 };
 
-/* --- the set of marked digests, by their hex digits: 64 or 128 of them, so that the algorithms cannot be confused --- */
+/* --- the set of marked digests, by their hex digits: 64 or 128 of them, so that the algorithms cannot be
+ * confused --- */
 
 static size_t slot(const struct gc *g, const char *hex)
 {
@@ -99,7 +103,8 @@ static int mark_image(struct gc *g, const struct skf_digest *manifest, struct sk
 	if (skf_store_image_get(g->s, manifest, &scratch, &i, e) < 0) {
 		if (e->kind != SKF_ENOTFOUND)
 			return -1;
-		skf_err_clear(e); /* a blob or layer that is no image, or a reference to what 'check' will report */
+		/* A blob or layer that is no image, or a reference to what 'check' will report. */
+		skf_err_clear(e);
 		return 0;
 	}
 	if (mark(g, &i->config, e) < 0)
@@ -173,7 +178,8 @@ static int mark_container(void *arg, int dirfd, const char *name, struct skf_err
 	if (skf_json_decode_at(&doc, dirfd, path, &bundle_table, &scratch, &v, e) < 0) {
 		if (e->kind != SKF_ENOTFOUND)
 			return skf_ctx(e, "container '%s'", name);
-		skf_err_clear(e); /* being made or removed: config.json is what makes it a user of an image */
+		/* Being made or removed: config.json is what makes it a user of an image. */
+		skf_err_clear(e);
 		return 0;
 	}
 	u = ((struct bundle *)v)->user;
@@ -221,7 +227,8 @@ static int mark_lease(struct gc *g, int dirfd, const char *name, struct skf_err 
 
 /* --- sweep --- */
 
-static int drop(struct gc *g, int dirfd, const char *name, uint64_t *count, uint64_t bytes, struct skf_err *e)
+static int drop(struct gc *g, int dirfd, const char *name, uint64_t *count, uint64_t bytes,
+                struct skf_err *e)
 {
 	if (count)
 		(*count)++;
@@ -233,7 +240,8 @@ static uint64_t file_size(int dirfd, const char *name)
 {
 	struct stat st;
 
-	return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0 ? (uint64_t)st.st_size : 0;
+	return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0 ? (uint64_t)st.st_size
+	                                                                             : 0;
 }
 
 static int sweep_lease(void *arg, int dirfd, const char *name, struct skf_err *e)
@@ -316,8 +324,8 @@ static int sweep_ingest(void *arg, int dirfd, const char *name, struct skf_err *
 	return drop(g, dirfd, name, &g->res->n_ingests, file_size(dirfd, data), e);
 }
 
-/* A lock file may go when nobody holds it: whoever opened it meanwhile sees, once it has the lock, that the name is gone, and opens it
- * anew (base/lock.c). Those of containers that exist stay. */
+/* A lock file may go when nobody holds it: whoever opened it meanwhile sees, once it has the lock, that the
+ * name is gone, and opens it anew (base/lock.c). Those of containers that exist stay. */
 static int sweep_lock(void *arg, int dirfd, const char *name, struct skf_err *e)
 {
 	struct gc *g = arg;
@@ -328,7 +336,8 @@ static int sweep_lock(void *arg, int dirfd, const char *name, struct skf_err *e)
 	if (g->dry || skf_streq(name, "store"))
 		return 0;
 	if (skf_startswith(name, "container-")) {
-		if (skf_fmt(ctr, sizeof(ctr), "containers/%s", name + 10) < 0 || faccessat(g->s->fd, ctr, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		if (skf_fmt(ctr, sizeof(ctr), "containers/%s", name + 10) < 0 ||
+		    faccessat(g->s->fd, ctr, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 			return 0;
 	} else if (!skf_startswith(name, "ingest-") && !skf_startswith(name, "layer-")) {
 		return 0;
@@ -339,7 +348,8 @@ static int sweep_lock(void *arg, int dirfd, const char *name, struct skf_err *e)
 	return 0;
 }
 
-/* Empty directories of refs/, deepest first, and temporary files; under the exclusive lock nobody is making one. */
+/* Empty directories of refs/, deepest first, and temporary files; under the exclusive lock nobody is making
+ * one. */
 static int prune_refs(void *arg, int dirfd, const char *name, struct skf_err *e)
 {
 	SKF_AUTO_FD int fd = -EBADF;
@@ -388,7 +398,8 @@ static int mark_and_sweep(struct skf_store *s, bool dry, struct skf_gc_result *r
 	SKF_AUTO(gc_done) struct gc g = { .s = s, .a = &a, .dry = dry, .res = res, .locks = -EBADF };
 	SKF_AUTO_FD int lock = -EBADF;
 
-	if (skf_store_dir(s, "locks", &g.locks, e) < 0 || skf_store_lock(s, true, &lock, e) < 0 || mark_refs(&g, e) < 0)
+	if (skf_store_dir(s, "locks", &g.locks, e) < 0 || skf_store_lock(s, true, &lock, e) < 0 ||
+	    mark_refs(&g, e) < 0)
 		return -1;
 	for (size_t i = 0; i < SKF_ARRAY_LEN(steps); i++)
 		if (skf_store_each(s->fd, steps[i].path, steps[i].fn, &g, e) < 0)

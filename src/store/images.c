@@ -1,5 +1,6 @@
-/* store/images.c -- image records (images/<manifest hex>), what an image is made of and whether it is complete.
- * A rewritten record keeps the members that this version does not know (a trust verdict, for instance). Blocks on the disk. */
+/* store/images.c -- image records (images/<manifest hex>), what an image is made of and whether it is
+ * complete. A rewritten record keeps the members that this version does not know (a trust verdict, for
+ * instance). Blocks on the disk. */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
@@ -29,8 +30,10 @@ int skf_store_j_digest(struct skf_jctx *c, struct json_object *v, void *dst, con
 int skf_store_check_ver(struct skf_jctx *c, const struct skf_store_ver *v)
 {
 	if (v->min > SKF_STORE_FORMAT)
-		return skf_j_fail(c, SKF_EUNSUPPORTED, "needs a reader of version %u, this skiff is one of version %d: use a newer skiff",
-		                  v->min, SKF_STORE_FORMAT);
+		return skf_j_fail(
+			c, SKF_EUNSUPPORTED,
+			"needs a reader of version %u, this skiff is one of version %d: use a newer skiff",
+			v->min, SKF_STORE_FORMAT);
 	return 0;
 }
 
@@ -40,7 +43,8 @@ struct unknown {
 	int err;
 };
 
-/* Only members of the top object; a key with '/' or '~' would be escaped in the path and none of ours has one. */
+/* Only members of the top object; a key with '/' or '~' would be escaped in the path and none of ours has
+ * one. */
 static void note_unknown(const char *path, void *user)
 {
 	struct unknown *u = user;
@@ -50,8 +54,8 @@ static void note_unknown(const char *path, void *user)
 	u->err = skf_strv_add(u->a, &u->keys, path + 1);
 }
 
-int skf_store_unknown(const char *name, const char *text, size_t n, const struct skf_jtable *known, struct skf_arena *a,
-                      struct skf_kvs *ret, struct skf_err *e)
+int skf_store_unknown(const char *name, const char *text, size_t n, const struct skf_jtable *known,
+                      struct skf_arena *a, struct skf_kvs *ret, struct skf_err *e)
 {
 	struct unknown u = { .a = a };
 	struct skf_jdoc doc = { name, SKF_MAX_OBJECT_BYTES, note_unknown, &u };
@@ -153,7 +157,8 @@ static void write_record(struct skf_jw *w, const struct skf_image *i, const stru
 }
 
 /* An unreadable old record is replaced: what it said can be had again from the registry. */
-static int kept_members(int dir, const char *name, struct skf_arena *a, struct skf_kvs *ret, struct skf_err *e)
+static int kept_members(int dir, const char *name, struct skf_arena *a, struct skf_kvs *ret,
+                        struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_OBJECT_BYTES);
 	int r = skf_read_file_at(dir, name, SKF_MAX_OBJECT_BYTES, &b);
@@ -185,7 +190,8 @@ int skf_store_image_put(struct skf_store *s, const struct skf_image *i, struct s
 	if (skf_store_check_digest(&i->manifest, e) < 0 || skf_store_check_digest(&i->config, e) < 0)
 		return skf_ctx(e, "image record");
 	if (i->layers.n > SKF_MAX_LAYERS)
-		return skf_fail(e, SKF_ELIMIT, "image '%s' has %zu layers, at most %d are allowed", i->manifest.s, i->layers.n, SKF_MAX_LAYERS);
+		return skf_fail(e, SKF_ELIMIT, "image '%s' has %zu layers, at most %d are allowed",
+		                i->manifest.s, i->layers.n, SKF_MAX_LAYERS);
 	if (skf_store_dir(s, "images", &dir, e) < 0 || skf_store_lock(s, false, &lock, e) < 0 ||
 	    kept_members(dir, skf_digest_hex(&i->manifest), &a, &kept, e) < 0)
 		return -1;
@@ -196,8 +202,8 @@ int skf_store_image_put(struct skf_store *s, const struct skf_image *i, struct s
 	return r < 0 ? skf_fail_sys(e, r, "write the record of the image '%s'", i->manifest.s) : 0;
 }
 
-int skf_store_image_get(struct skf_store *s, const struct skf_digest *manifest, struct skf_arena *a, struct skf_image **ret,
-                        struct skf_err *e)
+int skf_store_image_get(struct skf_store *s, const struct skf_digest *manifest, struct skf_arena *a,
+                        struct skf_image **ret, struct skf_err *e)
 {
 	const struct skf_jdoc doc = { .name = "image record", .max_bytes = SKF_MAX_OBJECT_BYTES };
 	SKF_AUTO_FD int dir = -EBADF;
@@ -208,12 +214,15 @@ int skf_store_image_get(struct skf_store *s, const struct skf_digest *manifest, 
 		return -1;
 	if (skf_json_decode_at(&doc, dir, skf_digest_hex(manifest), &record_table, a, &v, e) < 0) {
 		if (e->kind == SKF_ENOTFOUND)
-			return skf_fail(e, SKF_ENOTFOUND, "the store '%s' has no image with the manifest '%s'", s->root, manifest->s);
+			return skf_fail(e, SKF_ENOTFOUND,
+			                "the store '%s' has no image with the manifest '%s'", s->root,
+			                manifest->s);
 		return skf_ctx(e, "image '%s'", manifest->s);
 	}
 	rec = v;
 	if (!skf_digest_eq(&rec->i.manifest, manifest))
-		return skf_fail(e, SKF_ECORRUPT, "image record '%s' is of '%s'; run 'skiff system check'", manifest->s, rec->i.manifest.s);
+		return skf_fail(e, SKF_ECORRUPT, "image record '%s' is of '%s'; run 'skiff system check'",
+		                manifest->s, rec->i.manifest.s);
 	*ret = &rec->i;
 	return 0;
 }
@@ -232,14 +241,16 @@ int skf_store_image_check(struct skf_store *s, const struct skf_image *i, struct
 		if (r < 0)
 			return skf_ctx(e, "image '%s'", i->manifest.s);
 		if (r != 1)
-			return skf_fail(e, SKF_ENOTFOUND, "layer '%s' of the image '%s' is %s; pull the image again", l[n].diff_id.s,
-			                i->manifest.s, r == 0 ? "not in the store" : "not known to be whole on the disk");
+			return skf_fail(e, SKF_ENOTFOUND,
+			                "layer '%s' of the image '%s' is %s; pull the image again",
+			                l[n].diff_id.s, i->manifest.s,
+			                r == 0 ? "not in the store" : "not known to be whole on the disk");
 	}
 	return 0;
 }
 
-int skf_store_with_image(struct skf_store *s, const struct skf_image *i, int (*fn)(void *arg, struct skf_err *e), void *arg,
-                         struct skf_err *e)
+int skf_store_with_image(struct skf_store *s, const struct skf_image *i,
+                         int (*fn)(void *arg, struct skf_err *e), void *arg, struct skf_err *e)
 {
 	SKF_AUTO_FD int lock = -EBADF;
 

@@ -1,6 +1,7 @@
 /* store/layers.c -- unpacked layers: when one is usable, and its seal (docs/formats.md).
- * A layer is usable when its seal exists and says that the files reached the disk ("yes") or were written since the machine
- * started (its boot id): page cache and disk can only disagree after a crash of the machine. Blocks on the disk. */
+ * A layer is usable when its seal exists and says that the files reached the disk ("yes") or were written
+ * since the machine started (its boot id): page cache and disk can only disagree after a crash of the
+ * machine. Blocks on the disk. */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
@@ -42,7 +43,8 @@ int skf_store_seal_read(int layer_fd, struct skf_arena *a, struct skf_seal **ret
 	return 0;
 }
 
-static int open_layer_dir(struct skf_store *s, const struct skf_digest *diff_id, int *ret_fd, struct skf_err *e)
+static int open_layer_dir(struct skf_store *s, const struct skf_digest *diff_id, int *ret_fd,
+                          struct skf_err *e)
 {
 	SKF_AUTO_FD int layers = -EBADF;
 	int fd;
@@ -59,7 +61,8 @@ static int open_layer_dir(struct skf_store *s, const struct skf_digest *diff_id,
 }
 
 /* 1 usable, 2 sealed in an earlier boot and not synced (or with a seal that cannot be read), 0 absent. */
-static int layer_state(int layer_fd, const struct skf_digest *diff_id, struct skf_layer_info *ret, struct skf_err *e)
+static int layer_state(int layer_fd, const struct skf_digest *diff_id, struct skf_layer_info *ret,
+                       struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_OBJECT_BYTES * 4);
 	struct skf_err why = SKF_ERR_INIT;
@@ -81,7 +84,8 @@ static int layer_state(int layer_fd, const struct skf_digest *diff_id, struct sk
 		return 2;
 	}
 	if (!skf_digest_eq(&seal->diff_id, diff_id))
-		return skf_fail(e, SKF_ECORRUPT, "layer '%s': its seal is of '%s'; run 'skiff system check'", diff_id->s, seal->diff_id.s);
+		return skf_fail(e, SKF_ECORRUPT, "layer '%s': its seal is of '%s'; run 'skiff system check'",
+		                diff_id->s, seal->diff_id.s);
 	info.size = seal->size;
 	info.inodes = seal->inodes;
 	info.synced = skf_streq(seal->synced, "yes");
@@ -96,7 +100,8 @@ static int layer_state(int layer_fd, const struct skf_digest *diff_id, struct sk
 	return info.synced ? 1 : 2;
 }
 
-int skf_store_layer_has(struct skf_store *s, const struct skf_digest *diff_id, struct skf_layer_info *ret, struct skf_err *e)
+int skf_store_layer_has(struct skf_store *s, const struct skf_digest *diff_id, struct skf_layer_info *ret,
+                        struct skf_err *e)
 {
 	SKF_AUTO_FD int fd = -EBADF;
 	int r = open_layer_dir(s, diff_id, &fd, e);
@@ -104,7 +109,8 @@ int skf_store_layer_has(struct skf_store *s, const struct skf_digest *diff_id, s
 	return r <= 0 ? r : layer_state(fd, diff_id, ret, e);
 }
 
-int skf_store_layer_open(struct skf_store *s, const struct skf_digest *diff_id, int *ret_fd, struct skf_err *e)
+int skf_store_layer_open(struct skf_store *s, const struct skf_digest *diff_id, int *ret_fd,
+                         struct skf_err *e)
 {
 	SKF_AUTO_FD int fd = -EBADF;
 	int r = open_layer_dir(s, diff_id, &fd, e), tree;
@@ -114,10 +120,13 @@ int skf_store_layer_open(struct skf_store *s, const struct skf_digest *diff_id, 
 	if (r < 0)
 		return -1;
 	if (r == 0)
-		return skf_fail(e, SKF_ENOTFOUND, "the store '%s' has no layer '%s'; pull the image again", s->root, diff_id->s);
+		return skf_fail(e, SKF_ENOTFOUND, "the store '%s' has no layer '%s'; pull the image again",
+		                s->root, diff_id->s);
 	if (r == 2)
-		return skf_fail(e, SKF_ENOTFOUND, "layer '%s' was not safely on the disk when the machine last stopped; pull the image again",
-		                diff_id->s);
+		return skf_fail(
+			e, SKF_ENOTFOUND,
+			"layer '%s' was not safely on the disk when the machine last stopped; pull the image again",
+			diff_id->s);
 	tree = skf_openat(fd, "tree", O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
 	if (tree < 0)
 		return skf_fail_sys(e, tree, "open the files of the layer '%s'", diff_id->s);

@@ -1,11 +1,14 @@
 /* store/leases.c -- leases/<random>: what a running pull uses or is about to make, one JSON line per digest.
  *
  * Invariants:
- *  1. A lease file is locked (OFD) from the moment it is made until its process ends or frees it; one that nobody holds locked is garbage.
- *  2. Making a lease and each line of it happen under locks/store shared, and an object is looked for only after its line is written. So
- *     collection either sees the line, or has already renamed the object away when it is looked for.
+ *  1. A lease file is locked (OFD) from the moment it is made until its process ends or frees it; one that
+ *     nobody holds locked is garbage.
+ *  2. Making a lease and each line of it happen under locks/store shared, and an object is looked for only
+ *     after its line is written. So collection either sees the line, or has already renamed the object away
+ *     when it is looked for.
  *
- * Nothing is synced: a lease means nothing after its process. Blocks on locks/store for as long as a collection marks. */
+ * Nothing is synced: a lease means nothing after its process. Blocks on locks/store for as long as a
+ * collection marks. */
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/fd.h"

@@ -1,9 +1,11 @@
-/* store/refs.c -- references: refs/<registry>/<repo>/_tags/<tag> and _digests/<hex>, one small JSON file each.
+/* store/refs.c -- references: refs/<registry>/<repo>/_tags/<tag> and _digests/<hex>, one small JSON file
+ * each.
  *
  * Invariants:
- *  1. A reference is written under locks/store shared, after its image was seen whole; so collection, which marks under the exclusive
- *     lock, never takes an image away from a new reference.
- *  2. No part of a repository begins with '_' or '.', so that the two directories and temporary files cannot be mistaken for one.
+ *  1. A reference is written under locks/store shared, after its image was seen whole; so collection, which
+ *     marks under the exclusive lock, never takes an image away from a new reference.
+ *  2. No part of a repository begins with '_' or '.', so that the two directories and temporary files cannot
+ *     be mistaken for one.
  *  3. Empty directories are removed by collection only, under the exclusive lock.
  *
  * Blocks on the disk and on locks/store. */
@@ -15,6 +17,7 @@
 #include "store/store_int.h"
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -47,29 +50,31 @@ static bool parts_are_names(const char *s)
 	while (*s) {
 		size_t n = strcspn(s, "/");
 
-		if (n == 0 || n > 200 || *s == '.' || *s == '_')
+		if (n == 0 || n > NAME_MAX || *s == '.' || *s == '_')
 			return false;
 		s += n + (s[n] == '/');
 	}
 	return true;
 }
 
-/* Directory below the root and file name of a reference. The grammar (oci/ref.h) allows nothing that could leave refs/; a struct that
- * somebody filled by hand is checked here once more. */
-static int ref_place(const struct skf_ref *r, char dir[REF_PATH_MAX], char name[SKF_DIGEST_MAX + SKF_MAX_TAG_BYTES],
-                     struct skf_err *e)
+/* Directory below the root and file name of a reference. The grammar (oci/ref.h) allows nothing that could
+ * leave refs/; a struct that somebody filled by hand is checked here once more. */
+static int ref_place(const struct skf_ref *r, char dir[REF_PATH_MAX],
+                     char name[SKF_DIGEST_MAX + SKF_MAX_TAG_BYTES], struct skf_err *e)
 {
 	char full[SKF_MAX_REF_BYTES + 1];
 	bool by_digest = !*r->tag;
 
 	skf_ref_full(r, full);
-	if (!*r->registry || !*r->repo || strchr(r->registry, '/') || !parts_are_names(r->registry) || !parts_are_names(r->repo) ||
-	    strchr(r->tag, '/') || *r->tag == '.')
+	if (!*r->registry || !*r->repo || strchr(r->registry, '/') || !parts_are_names(r->registry) ||
+	    !parts_are_names(r->repo) || strchr(r->tag, '/') || *r->tag == '.')
 		return skf_fail(e, SKF_EINVALID, "'%s' cannot be the name of a reference", full);
 	if (by_digest && skf_store_check_digest(&r->digest, e) < 0)
 		return skf_ctx(e, "reference '%s' has neither tag nor digest", full);
-	if (skf_fmt(dir, REF_PATH_MAX, "refs/%s/%s/%s", r->registry, r->repo, by_digest ? "_digests" : "_tags") < 0 ||
-	    skf_fmt(name, SKF_DIGEST_MAX + SKF_MAX_TAG_BYTES, "%s", by_digest ? skf_digest_hex(&r->digest) : r->tag) < 0)
+	if (skf_fmt(dir, REF_PATH_MAX, "refs/%s/%s/%s", r->registry, r->repo,
+	            by_digest ? "_digests" : "_tags") < 0 ||
+	    skf_fmt(name, SKF_DIGEST_MAX + SKF_MAX_TAG_BYTES, "%s",
+	            by_digest ? skf_digest_hex(&r->digest) : r->tag) < 0)
 		return skf_fail(e, SKF_ELIMIT, "reference '%s' is too long", full);
 	return 0;
 }
@@ -97,8 +102,8 @@ static void encode_ref(struct skf_buf *b, const struct skf_digest *top, const st
 	skf_buf_chr(b, '\n');
 }
 
-int skf_store_ref_set(struct skf_store *s, const struct skf_ref *ref, const struct skf_digest *top, const struct skf_digest *manifest,
-                      struct skf_err *e)
+int skf_store_ref_set(struct skf_store *s, const struct skf_ref *ref, const struct skf_digest *top,
+                      const struct skf_digest *manifest, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_OBJECT_BYTES * 8);
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(4096);
@@ -107,8 +112,9 @@ int skf_store_ref_set(struct skf_store *s, const struct skf_ref *ref, const stru
 	struct skf_image *image;
 	int r;
 
-	if (ref_place(ref, dir, name, e) < 0 || skf_store_check_digest(top, e) < 0 || skf_store_lock(s, false, &lock, e) < 0 ||
-	    skf_store_image_get(s, manifest, &a, &image, e) < 0 || skf_store_image_check(s, image, e) < 0)
+	if (ref_place(ref, dir, name, e) < 0 || skf_store_check_digest(top, e) < 0 ||
+	    skf_store_lock(s, false, &lock, e) < 0 || skf_store_image_get(s, manifest, &a, &image, e) < 0 ||
+	    skf_store_image_check(s, image, e) < 0)
 		return -1;
 	encode_ref(&b, top, manifest);
 	if (b.err)
@@ -133,7 +139,8 @@ static int read_ref(int dirfd, const char *path, struct skf_refrec *ret, struct 
 	return 0;
 }
 
-int skf_store_ref_find(struct skf_store *s, const struct skf_ref *ref, struct skf_refrec *ret, struct skf_err *e)
+int skf_store_ref_find(struct skf_store *s, const struct skf_ref *ref, struct skf_refrec *ret,
+                       struct skf_err *e)
 {
 	char dir[REF_PATH_MAX], name[SKF_DIGEST_MAX + SKF_MAX_TAG_BYTES], path[sizeof(dir) + sizeof(name)];
 	struct skf_err why = SKF_ERR_INIT;
@@ -152,7 +159,8 @@ int skf_store_ref_find(struct skf_store *s, const struct skf_ref *ref, struct sk
 		return skf_ctx(e, "'%s'", path);
 	}
 	/* name:tag@digest means this digest only, whatever the tag has become. */
-	if (*ref->tag && *ref->digest.s && !skf_digest_eq(&ref->digest, &rec.top) && !skf_digest_eq(&ref->digest, &rec.manifest))
+	if (*ref->tag && *ref->digest.s && !skf_digest_eq(&ref->digest, &rec.top) &&
+	    !skf_digest_eq(&ref->digest, &rec.manifest))
 		return 0;
 	*ret = rec;
 	return 1;
@@ -182,7 +190,7 @@ struct listing {
 	size_t n, cap;
 	char path[REF_PATH_MAX]; /* "registry/repo" of the directory being read */
 	size_t len;
-	const char *sep;         /* ":" in _tags, "@" in _digests, NULL elsewhere */
+	const char *sep; /* ":" in _tags, "@" in _digests, NULL elsewhere */
 	unsigned depth;
 };
 
@@ -205,8 +213,10 @@ static int add_ref(struct listing *l, int dirfd, const char *name, struct skf_er
 	}
 	r = &l->v[l->n];
 	*r = (struct skf_refrec){ 0 };
-	if (skf_fmt(full, sizeof(full), "%s%s%s%s", l->path, l->sep, algo, name) < 0 || skf_ref_parse(full, &r->ref, e) < 0)
-		return skf_fail(e, SKF_ECORRUPT, "'refs/%s' holds '%s', which is no reference; remove it", l->path, name);
+	if (skf_fmt(full, sizeof(full), "%s%s%s%s", l->path, l->sep, algo, name) < 0 ||
+	    skf_ref_parse(full, &r->ref, e) < 0)
+		return skf_fail(e, SKF_ECORRUPT, "'refs/%s' holds '%s', which is no reference; remove it",
+		                l->path, name);
 	if (*l->sep == '@')
 		r->ref.tag[0] = 0;
 	if (read_ref(dirfd, name, r, e) < 0) {
@@ -235,7 +245,9 @@ static int list_entry(void *arg, int dirfd, const char *name, struct skf_err *e)
 		l->sep = skf_streq(name, "_tags") ? ":" : "@";
 	} else {
 		if (skf_fmt(l->path + len, sizeof(l->path) - len, "%s%s", len ? "/" : "", name) < 0)
-			return skf_fail(e, SKF_ECORRUPT, "'refs/%s/%s' is too long for a reference; remove it", l->path, name);
+			return skf_fail(e, SKF_ECORRUPT,
+			                "'refs/%s/%s' is too long for a reference; remove it", l->path,
+			                name);
 		l->len += strlen(l->path + len);
 	}
 	l->depth++;

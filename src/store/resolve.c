@@ -1,5 +1,5 @@
-/* store/resolve.c -- what a user's word means, in docker's order: a whole id or digest, a reference, the beginning of an id.
- * Only the last one reads every image record (DESIGN 7.5). Blocks on the disk. */
+/* store/resolve.c -- what a user's word means, in docker's order: a whole id or digest, a reference, the
+ * beginning of an id. Only the last one reads every image record (DESIGN 7.5). Blocks on the disk. */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
@@ -10,8 +10,8 @@
 struct search {
 	struct skf_store *s;
 	struct skf_arena *a;
-	const char *hex;       /* what the id begins with */
-	bool manifests_too;    /* a whole digest may also be a manifest's */
+	const char *hex;    /* what the id begins with */
+	bool manifests_too; /* a whole digest may also be a manifest's */
 	struct skf_image *hit;
 	bool ambiguous;
 };
@@ -34,8 +34,10 @@ static int look(void *arg, int dirfd, const char *name, struct skf_err *e)
 	(void)dirfd;
 	if (*name == '.')
 		return 0;
-	if (skf_fmt(text, sizeof(text), "sha%s:%s", strlen(name) == 64 ? "256" : "512", name) < 0 || skf_digest_parse(text, &d, e) < 0)
-		return skf_fail(e, SKF_ECORRUPT, "'images/%s' is not the name of an image record; remove it", name);
+	if (skf_fmt(text, sizeof(text), "sha%s:%s", strlen(name) == 64 ? "256" : "512", name) < 0 ||
+	    skf_digest_parse(text, &d, e) < 0)
+		return skf_fail(e, SKF_ECORRUPT, "'images/%s' is not the name of an image record; remove it",
+		                name);
 	if (skf_store_image_get(q->s, &d, &scratch, &i, e) < 0) {
 		if (e->kind != SKF_ENOTFOUND)
 			return -1;
@@ -53,21 +55,24 @@ static int look(void *arg, int dirfd, const char *name, struct skf_err *e)
 }
 
 /* 1 found, 0 none, -1. */
-static int by_id(struct skf_store *s, const char *hex, struct skf_arena *a, struct skf_image **ret, struct skf_err *e)
+static int by_id(struct skf_store *s, const char *hex, struct skf_arena *a, struct skf_image **ret,
+                 struct skf_err *e)
 {
 	struct search q = { .s = s, .a = a, .hex = hex, .manifests_too = strlen(hex) == 64 };
 
 	if (skf_store_each(s->fd, "images", look, &q, e) < 0)
 		return -1;
 	if (q.ambiguous)
-		return skf_fail(e, SKF_ECONFLICT, "image id '%s' is ambiguous: several images begin with it; give more digits", hex);
+		return skf_fail(e, SKF_ECONFLICT,
+		                "image id '%s' is ambiguous: several images begin with it; give more digits",
+		                hex);
 	*ret = q.hit;
 	return q.hit != NULL;
 }
 
 /* 1 found, 0 none or not a reference, -1. */
-static int by_reference(struct skf_store *s, const char *word, struct skf_arena *a, struct skf_image **ret, struct skf_refrec *ret_ref,
-                        struct skf_err *e)
+static int by_reference(struct skf_store *s, const char *word, struct skf_arena *a, struct skf_image **ret,
+                        struct skf_refrec *ret_ref, struct skf_err *e)
 {
 	struct skf_refrec rec;
 	struct skf_ref ref;
@@ -84,8 +89,8 @@ static int by_reference(struct skf_store *s, const char *word, struct skf_arena 
 	return 1;
 }
 
-int skf_store_resolve(struct skf_store *s, const char *word, struct skf_arena *a, struct skf_image **ret, struct skf_refrec *ret_ref,
-                      struct skf_err *e)
+int skf_store_resolve(struct skf_store *s, const char *word, struct skf_arena *a, struct skf_image **ret,
+                      struct skf_refrec *ret_ref, struct skf_err *e)
 {
 	const char *hex = skf_startswith(word, "sha256:") ? word + 7 : word;
 	bool is_id = hex_prefix(hex), whole = hex != word || strlen(hex) == 64;

@@ -1,9 +1,11 @@
-/* store/store.h -- the image store: blobs, layers, image records, references, leases, collection (DESIGN 4, docs/formats.md).
+/* store/store.h -- the image store: blobs, layers, image records, references, leases, collection (DESIGN 4,
+ * docs/formats.md).
  *
- * No database; each object is a file or directory, written beside, (synced,) renamed. Lock order: ingest, layer, store. Adding a reference
- * takes locks/store shared for the moment of "check that it exists, write the reference"; collection takes it exclusive only to mark
- * and to rename garbage to trash/. A lease that nobody holds locked is garbage. This library links neither OpenSSL nor
- * libarchive: unpacking and hashing live in store/unpack.h, which only skiff-image links. */
+ * No database; each object is a file or directory, written beside, (synced,) renamed. Lock order: ingest,
+ * layer, store. Adding a reference takes locks/store shared for the moment of "check that it exists, write
+ * the reference"; collection takes it exclusive only to mark and to rename garbage to trash/. A lease that
+ * nobody holds locked is garbage. This library links neither OpenSSL nor libarchive: unpacking and hashing
+ * live in store/unpack.h, which only skiff-image links. */
 #pragma once
 #include "base/fwd.h"
 #include "base/json.h"
@@ -11,7 +13,8 @@
 #include "oci/ref.h"
 
 struct skf_store;
-/* Opens (makes with create) the tree below root. INVALID when `format` is newer than ours, DENIED, SYSTEM. */
+/* Opens (makes with create) the tree below root. INVALID when `format` is newer than ours, DENIED, SYSTEM.
+ * */
 int skf_store_open(const char *root, bool create, struct skf_store **ret, struct skf_err *e);
 void skf_store_free(struct skf_store *s); /* NULL is fine */
 SKF_UNUSED static inline void skf_store_freep(struct skf_store **s)
@@ -25,7 +28,8 @@ const char *skf_store_root(const struct skf_store *s);
 /* 1 present, 0 absent, -1. */
 int skf_store_blob_has(struct skf_store *s, const struct skf_digest *d, struct skf_err *e);
 int skf_store_blob_open(struct skf_store *s, const struct skf_digest *d, int *ret_fd, uint64_t *ret_size, struct skf_err *e);
-/* Whole small blob (manifest, config), at most max bytes. Not re-hashed: the store's own files are trusted after they were sealed. */
+/* Whole small blob (manifest, config), at most max bytes. Not re-hashed: the store's own files are trusted
+ * after they were sealed. */
 int skf_store_blob_read(struct skf_store *s, const struct skf_digest *d, size_t max, struct skf_buf *ret, struct skf_err *e);
 /* Small blob whose digest the caller has verified. Written beside and renamed; idempotent. */
 int skf_store_blob_put(struct skf_store *s, const struct skf_digest *d, const void *p, size_t n, struct skf_err *e);
@@ -36,7 +40,8 @@ struct skf_layer_info {
 	uint64_t size, inodes;
 	bool synced;       /* "yes", or the running boot */
 };
-/* 1 usable (seal there, synced yes or this boot), 2 sealed in an earlier boot and not synced: verify or pull again, 0 absent. */
+/* 1 usable (seal there, synced yes or this boot), 2 sealed in an earlier boot and not synced: verify or pull
+ * again, 0 absent. */
 int skf_store_layer_has(struct skf_store *s, const struct skf_digest *diff_id, struct skf_layer_info *ret, struct skf_err *e);
 /* O_PATH directory fd of layers/<hex>/tree. NOTFOUND when not usable. */
 int skf_store_layer_open(struct skf_store *s, const struct skf_digest *diff_id, int *ret_fd, struct skf_err *e);
@@ -69,13 +74,15 @@ int skf_store_ref_find(struct skf_store *s, const struct skf_ref *ref, struct sk
 int skf_store_ref_remove(struct skf_store *s, const struct skf_ref *ref, struct skf_err *e); /* NOTFOUND */
 /* All references, sorted by name; arena memory. ret: array of struct skf_refrec. */
 int skf_store_ref_list(struct skf_store *s, struct skf_arena *a, struct skf_jarr *ret, struct skf_err *e);
-/* What a user's word means: reference, "sha256:...", or a unique prefix (>= 1 hex digit) of an image id (config digest). NOTFOUND "No such image: X",
- * CONFLICT when a prefix is ambiguous. ret_ref->tag may be empty when found by id. */
+/* What a user's word means: reference, "sha256:...", or a unique prefix (>= 1 hex digit) of an image id
+ * (config digest). NOTFOUND "No such image: X", CONFLICT when a prefix is ambiguous. ret_ref->tag may be
+ * empty when found by id. */
 int skf_store_resolve(struct skf_store *s, const char *word, struct skf_arena *a, struct skf_image **ret, struct skf_refrec *ret_ref,
                       struct skf_err *e);
 
 /* --- containers as users of images (written by the engine) --- */
-/* Runs fn under locks/store shared after checking that image and layers exist: the reference (containers/<id>/config.json) is made inside fn. */
+/* Runs fn under locks/store shared after checking that image and layers exist: the reference
+ * (containers/<id>/config.json) is made inside fn. */
 int skf_store_with_image(struct skf_store *s, const struct skf_image *i, int (*fn)(void *arg, struct skf_err *e), void *arg,
                          struct skf_err *e);
 
@@ -84,7 +91,8 @@ struct skf_lease;
 int skf_lease_new(struct skf_store *s, struct skf_lease **ret, struct skf_err *e);
 int skf_lease_add(struct skf_lease *l, const struct skf_digest *d, struct skf_err *e); /* appended before the object is used or made */
 void skf_lease_free(struct skf_lease *l); /* removes the file, releases the lock */
-/* Ingest: takes locks/ingest-<hex> (waits up to timeout_ms, an ingest lock may be held over network I/O) and opens ingest/<hex>/. */
+/* Ingest: takes locks/ingest-<hex> (waits up to timeout_ms, an ingest lock may be held over network I/O) and
+ * opens ingest/<hex>/. */
 int skf_ingest_open(struct skf_store *s, const struct skf_digest *d, int timeout_ms, int *ret_lock, int *ret_dirfd, struct skf_err *e);
 /* Renames ingest/<hex>/data to blobs, or drops the directory. */
 int skf_ingest_done(struct skf_store *s, const struct skf_digest *d, bool keep_blob, struct skf_err *e);
@@ -95,6 +103,7 @@ struct skf_gc_result {
 };
 /* Mark from refs, containers and live leases; sweep. `dry` only counts. Also empties trash/. */
 int skf_store_gc(struct skf_store *s, bool dry, struct skf_gc_result *ret, struct skf_err *e);
-/* rename into trash/ (same file system), then unlinked by gc or by skf_store_empty_trash. name: single component below dirfd. */
+/* rename into trash/ (same file system), then unlinked by gc or by skf_store_empty_trash. name: single
+ * component below dirfd. */
 int skf_store_to_trash(struct skf_store *s, int dirfd, const char *name, struct skf_err *e);
 int skf_store_empty_trash(struct skf_store *s, struct skf_err *e);

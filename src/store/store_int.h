@@ -3,9 +3,10 @@
 #include "base/cleanup.h"
 #include "store/store.h"
 
-#define SKF_STORE_FORMAT 1       /* the layout of docs/formats.md */
-#define SKF_STORE_LOCK_MS 30000  /* locks/store and locks/layer-*: nobody holds them over more than a few renames */
-#define SKF_STORE_TMP ".tmp-"    /* begins the name of whatever is not yet an object */
+#define SKF_STORE_FORMAT 1 /* the layout of docs/formats.md */
+/* locks/store and locks/layer-*: nobody holds them over more than a few renames. */
+#define SKF_STORE_LOCK_MS 30000
+#define SKF_STORE_TMP ".tmp-" /* begins the name of whatever is not yet an object */
 
 struct skf_store {
 	char *root; /* as given, for messages */
@@ -18,11 +19,14 @@ int skf_store_check_digest(const struct skf_digest *d, struct skf_err *e);
 int skf_store_dir(struct skf_store *s, const char *path, int *ret_fd, struct skf_err *e);
 /* Directory of blobs of d's algorithm. */
 int skf_store_blob_dir(struct skf_store *s, const struct skf_digest *d, int *ret_fd, struct skf_err *e);
-/* locks/store, shared for adding a reference, exclusive for marking. Waits up to SKF_STORE_LOCK_MS. TIMEOUT. */
+/* locks/store, shared for adding a reference, exclusive for marking. Waits up to SKF_STORE_LOCK_MS. TIMEOUT.
+ * */
 int skf_store_lock(struct skf_store *s, bool exclusive, int *ret_lock, struct skf_err *e);
 /* locks/layer-<hex>, exclusive: replacing the directory of a layer. Order: before locks/store. */
-int skf_store_lock_layer(struct skf_store *s, const struct skf_digest *diff_id, int *ret_lock, struct skf_err *e);
-/* Image record and all of its layers are there and usable; NOTFOUND names what is not. The caller holds locks/store. */
+int skf_store_lock_layer(struct skf_store *s, const struct skf_digest *diff_id, int *ret_lock,
+                         struct skf_err *e);
+/* Image record and all of its layers are there and usable; NOTFOUND names what is not. The caller holds
+ * locks/store. */
 int skf_store_image_check(struct skf_store *s, const struct skf_image *i, struct skf_err *e);
 /* Decoder of a digest string for tables: dst [struct skf_digest]. */
 int skf_store_j_digest(struct skf_jctx *c, struct json_object *v, void *dst, const void *arg);
@@ -39,10 +43,12 @@ struct skf_seal {
 	char *synced;
 };
 int skf_store_seal_read(int layer_fd, struct skf_arena *a, struct skf_seal **ret, struct skf_err *e);
-/* Members that a newer version wrote into an object of ours and that `known` does not have, as "key": raw JSON pairs; kept when the
- * object is rewritten (docs/formats.md). */
-int skf_store_unknown(const char *name, const char *text, size_t n, const struct skf_jtable *known, struct skf_arena *a,
-                      struct skf_kvs *ret, struct skf_err *e);
-/* Calls fn for each name of a directory but "." and ".."; stops at the first failure. A missing directory has no names. */
-int skf_store_each(int dirfd, const char *path, int (*fn)(void *arg, int dirfd, const char *name, struct skf_err *e), void *arg,
+/* Members that a newer version wrote into an object of ours and that `known` does not have, as "key": raw
+ * JSON pairs; kept when the object is rewritten (docs/formats.md). */
+int skf_store_unknown(const char *name, const char *text, size_t n, const struct skf_jtable *known,
+                      struct skf_arena *a, struct skf_kvs *ret, struct skf_err *e);
+/* Calls fn for each name of a directory but "." and ".."; stops at the first failure. A missing directory
+ * has no names. */
+int skf_store_each(int dirfd, const char *path,
+                   int (*fn)(void *arg, int dirfd, const char *name, struct skf_err *e), void *arg,
                    struct skf_err *e);

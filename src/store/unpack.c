@@ -1,8 +1,9 @@
 /* store/unpack.c -- one layer from compressed bytes to layers/<hex> (unpack_int.h has the theory).
  *
  * Invariants:
- *  1. layers/<hex> appears by one rename, after digest, size and diff-id matched, the tar was read to its end, and listing and seal were
- *     written. Until then everything is in layers/.tmp-<random>/, whose file `lock` is held: collection removes it when it is not.
+ *  1. layers/<hex> appears by one rename, after digest, size and diff-id matched, the tar was read to its
+ *     end, and listing and seal were written. Until then everything is in layers/.tmp-<random>/, whose file
+ *     `lock` is held: collection removes it when it is not.
  *  2. The seal says `synced` = this boot until skf_unpack_sync, after one syncfs, says "yes".
  *  3. After the first failure nothing more is written; _free removes the rest.
  * Blocks on the disk and on its own tar thread. Locks: layer, then store, for the rename only. */
@@ -68,7 +69,8 @@ static int make_tmp(struct skf_unpack *u, struct skf_err *e)
 	return skf_tree_init(&u->tree, &tree, &skf_unpack_default_limits, e);
 }
 
-int skf_unpack_new(struct skf_store *s, const struct skf_unpack_opts *o, struct skf_unpack **ret, struct skf_err *e)
+int skf_unpack_new(struct skf_store *s, const struct skf_unpack_opts *o, struct skf_unpack **ret,
+                   struct skf_err *e)
 {
 	struct skf_unpack *u = calloc(1, sizeof(*u));
 
@@ -79,8 +81,9 @@ int skf_unpack_new(struct skf_store *s, const struct skf_unpack_opts *o, struct 
 	u->layers = u->dir = u->lock = u->tree.root = u->tree.parent = -EBADF;
 	u->job = (struct skf_tar_job){ .ring = &u->ring, .tree = &u->tree };
 	if (skf_store_check_digest(&o->digest, e) < 0 || skf_store_check_digest(&o->diff_id, e) < 0 ||
-	    skf_hash_init(&u->hash_in, &o->digest, e) < 0 || skf_hash_init(&u->hash_tar, &o->diff_id, e) < 0 ||
-	    skf_ring_init(&u->ring, e) < 0 || make_tmp(u, e) < 0) {
+	    skf_hash_init(&u->hash_in, &o->digest, e) < 0 ||
+	    skf_hash_init(&u->hash_tar, &o->diff_id, e) < 0 || skf_ring_init(&u->ring, e) < 0 ||
+	    make_tmp(u, e) < 0) {
 		skf_unpack_free(u);
 		return -1;
 	}
@@ -104,7 +107,8 @@ void skf_unpack_free(struct skf_unpack *u)
 	stop_thread(u, true);
 	skf_tree_done(&u->tree);
 	if (u->tmp[0])
-		(void)!skf_rmtree_at(u->layers, u->tmp); /* what stays is unlocked below, so collection removes it */
+		(void)!skf_rmtree_at(u->layers,
+		                     u->tmp); /* what stays is unlocked below, so collection removes it */
 	skf_inflate_free(u->inf);
 	skf_ring_done(&u->ring);
 	skf_hash_done(&u->hash_in);
@@ -135,10 +139,10 @@ static int start_thread(struct skf_unpack *u, struct skf_err *e)
 
 static enum skf_compression wanted(enum skf_media m)
 {
-	return m == SKF_MEDIA_LAYER_TAR  ? SKF_COMP_NONE :
-	       m == SKF_MEDIA_LAYER_GZIP ? SKF_COMP_GZIP :
-	       m == SKF_MEDIA_LAYER_ZSTD ? SKF_COMP_ZSTD :
-	                                   SKF_COMP_UNKNOWN;
+	return m == SKF_MEDIA_LAYER_TAR    ? SKF_COMP_NONE
+	       : m == SKF_MEDIA_LAYER_GZIP ? SKF_COMP_GZIP
+	       : m == SKF_MEDIA_LAYER_ZSTD ? SKF_COMP_ZSTD
+	                                   : SKF_COMP_UNKNOWN;
 }
 
 static int begin(struct skf_unpack *u, const uint8_t *p, size_t n, struct skf_err *e)
@@ -146,8 +150,9 @@ static int begin(struct skf_unpack *u, const uint8_t *p, size_t n, struct skf_er
 	enum skf_compression want = wanted(u->o.media), got = skf_compression_of(p, n);
 
 	if (want != SKF_COMP_UNKNOWN && want != got)
-		return skf_fail(e, SKF_ECORRUPT, "layer '%s': its media type says %s, but its bytes begin as %s", u->o.digest.s,
-		                skf_compression_name(want), skf_compression_name(got));
+		return skf_fail(e, SKF_ECORRUPT,
+		                "layer '%s': its media type says %s, but its bytes begin as %s",
+		                u->o.digest.s, skf_compression_name(want), skf_compression_name(got));
 	if (skf_inflate_new(got, &u->inf, e) < 0)
 		return skf_ctx(e, "layer '%s'", u->o.digest.s);
 	return start_thread(u, e);
@@ -166,11 +171,12 @@ static int check_size(struct skf_unpack *u, struct skf_err *e)
 	const struct skf_unpack_limits *l = &u->tree.lim;
 
 	if (u->n_tar > l->bytes)
-		return skf_fail(e, SKF_ELIMIT, "layer '%s' unpacks to more than the %llu bytes allowed", u->o.digest.s,
-		                (unsigned long long)l->bytes);
+		return skf_fail(e, SKF_ELIMIT, "layer '%s' unpacks to more than the %llu bytes allowed",
+		                u->o.digest.s, (unsigned long long)l->bytes);
 	if (u->n_tar > l->ratio_from && u->n_tar / l->ratio > u->n_in)
-		return skf_fail(e, SKF_ELIMIT, "layer '%s' unpacks to more than %llu times its size: a decompression bomb", u->o.digest.s,
-		                (unsigned long long)l->ratio);
+		return skf_fail(e, SKF_ELIMIT,
+		                "layer '%s' unpacks to more than %llu times its size: a decompression bomb",
+		                u->o.digest.s, (unsigned long long)l->ratio);
 	return 0;
 }
 
@@ -194,7 +200,8 @@ static int feed(struct skf_unpack *u, const uint8_t *p, size_t n, struct skf_err
 			u->block = skf_ring_room(&u->ring);
 		if (!u->block)
 			return thread_error(u, e);
-		if (skf_inflate_step(u->inf, p, n, &used, u->block + u->fill, SKF_UNPACK_BLOCK - u->fill, &made, e) < 0)
+		if (skf_inflate_step(u->inf, p, n, &used, u->block + u->fill, SKF_UNPACK_BLOCK - u->fill,
+		                     &made, e) < 0)
 			return skf_ctx(e, "layer '%s'", u->o.digest.s);
 		p += used;
 		n -= used;
@@ -232,7 +239,8 @@ int skf_unpack_write(struct skf_unpack *u, const void *p, size_t n, struct skf_e
 		return 0;
 	u->failed = true;
 	if (n > u->o.size - u->n_in)
-		return skf_fail(e, SKF_ECORRUPT, "layer '%s' is longer than the %llu bytes of its descriptor", u->o.digest.s,
+		return skf_fail(e, SKF_ECORRUPT,
+		                "layer '%s' is longer than the %llu bytes of its descriptor", u->o.digest.s,
 		                (unsigned long long)u->o.size);
 	if (skf_hash_add(&u->hash_in, p, n, e) < 0)
 		return -1;
@@ -252,12 +260,14 @@ static int check_input(struct skf_unpack *u, struct skf_err *e)
 	struct skf_digest got;
 
 	if (u->n_in != u->o.size)
-		return skf_fail(e, SKF_ECORRUPT, "layer '%s' ended after %llu of %llu bytes", u->o.digest.s, (unsigned long long)u->n_in,
-		                (unsigned long long)u->o.size);
+		return skf_fail(e, SKF_ECORRUPT, "layer '%s' ended after %llu of %llu bytes", u->o.digest.s,
+		                (unsigned long long)u->n_in, (unsigned long long)u->o.size);
 	if (skf_hash_end(&u->hash_in, &got, e) < 0)
 		return -1;
 	if (!skf_digest_eq(&got, &u->o.digest))
-		return skf_fail(e, SKF_ECORRUPT, "layer data are not what was asked for: expected %s, got %s", u->o.digest.s, got.s);
+		return skf_fail(e, SKF_ECORRUPT,
+		                "layer data are not what was asked for: expected %s, got %s", u->o.digest.s,
+		                got.s);
 	return 0;
 }
 
@@ -278,8 +288,10 @@ static int end_stream(struct skf_unpack *u, struct skf_err *e)
 	if (skf_hash_end(&u->hash_tar, &got, e) < 0)
 		return -1;
 	if (!skf_digest_eq(&got, &u->o.diff_id))
-		return skf_fail(e, SKF_ECORRUPT, "layer '%s': unpacked data are not what the image's config says: expected %s, got %s",
-		                u->o.digest.s, u->o.diff_id.s, got.s);
+		return skf_fail(
+			e, SKF_ECORRUPT,
+			"layer '%s': unpacked data are not what the image's config says: expected %s, got %s",
+			u->o.digest.s, u->o.diff_id.s, got.s);
 	return 0;
 }
 
@@ -325,14 +337,16 @@ static int commit(struct skf_unpack *u, struct skf_err *e)
 	SKF_AUTO_FD int layer_lock = -EBADF;
 	SKF_AUTO_FD int lock = -EBADF;
 
-	if (skf_store_lock_layer(u->s, &u->o.diff_id, &layer_lock, e) < 0 || skf_store_lock(u->s, false, &lock, e) < 0)
+	if (skf_store_lock_layer(u->s, &u->o.diff_id, &layer_lock, e) < 0 ||
+	    skf_store_lock(u->s, false, &lock, e) < 0)
 		return -1;
 	for (int i = 0; i < 2; i++) {
 		int has;
 
 		if (renameat2(u->layers, u->tmp, u->layers, hex, RENAME_NOREPLACE) == 0) {
 			u->tmp[0] = 0;
-			unlinkat(u->dir, "lock", 0); /* an empty file that stays beside the seal is harmless */
+			unlinkat(u->dir, "lock",
+			         0); /* an empty file that stays beside the seal is harmless */
 			return 0;
 		}
 		if (errno != EEXIST)
@@ -346,7 +360,8 @@ static int commit(struct skf_unpack *u, struct skf_err *e)
 		if (skf_store_to_trash(u->s, u->layers, hex, e) < 0)
 			return -1;
 	}
-	return skf_fail(e, SKF_ECONFLICT, "layer '%s' keeps coming back while it is replaced; try again", u->o.diff_id.s);
+	return skf_fail(e, SKF_ECONFLICT, "layer '%s' keeps coming back while it is replaced; try again",
+	                u->o.diff_id.s);
 }
 
 int skf_unpack_finish(struct skf_unpack *u, struct skf_unpack_result *ret, struct skf_err *e)
@@ -366,7 +381,8 @@ int skf_unpack_finish(struct skf_unpack *u, struct skf_unpack_result *ret, struc
 
 /* --- syncing --- */
 
-/* The value of "synced" is replaced in the text, so that members of a newer version stay. A seal holds no foreign strings. */
+/* The value of "synced" is replaced in the text, so that members of a newer version stay. A seal holds no
+ * foreign strings. */
 static int seal_synced(struct skf_store *s, const struct skf_digest *d, struct skf_err *e)
 {
 	static const char key[] = "\"synced\":\"";
@@ -386,7 +402,10 @@ static int seal_synced(struct skf_store *s, const struct skf_digest *d, struct s
 	at = strstr(skf_buf_cstr(&in), key);
 	end = at ? strchr(at + strlen(key), '"') : NULL;
 	if (!end)
-		return skf_fail(e, SKF_ECORRUPT, "the seal of the layer '%s' does not say whether it is synced; pull the image again", d->s);
+		return skf_fail(
+			e, SKF_ECORRUPT,
+			"the seal of the layer '%s' does not say whether it is synced; pull the image again",
+			d->s);
 	skf_buf_put(&out, in.p, (size_t)(at - in.p) + strlen(key));
 	skf_buf_str(&out, "yes");
 	skf_buf_str(&out, end);

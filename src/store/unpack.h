@@ -1,6 +1,7 @@
-/* store/unpack.h -- one layer from compressed bytes to a sealed directory: hash, inflate, hash, tar, write, in one pass over each byte
- * (DESIGN 7.4). Linked by skiff-image only (libarchive, ISA-L or zlib, libzstd, OpenSSL). Thread-safe: one struct per layer,
- * each used by one thread at a time. T38-T47 are its enemies. */
+/* store/unpack.h -- one layer from compressed bytes to a sealed directory: hash, inflate, hash, tar, write,
+ * in one pass over each byte (DESIGN 7.4). Linked by skiff-image only (libarchive, ISA-L or zlib, libzstd,
+ * OpenSSL). Thread-safe: one struct per layer, each used by one thread at a time. T38-T47 are its enemies.
+ * */
 #pragma once
 #include "base/fwd.h"
 #include "oci/image.h"
@@ -21,10 +22,11 @@ struct skf_unpack_result {
 };
 /* Makes layers/.tmp-<random>/tree beside the final name. */
 int skf_unpack_new(struct skf_store *s, const struct skf_unpack_opts *o, struct skf_unpack **ret, struct skf_err *e);
-/* Consumes n compressed bytes. Fails: CORRUPT (format, more than size), INVALID (entry that climbs out, unknown type), LIMIT (bomb, disk full). */
+/* Consumes n compressed bytes. Fails: CORRUPT (format, more than size), INVALID (entry that climbs out,
+ * unknown type), LIMIT (bomb, disk full). */
 int skf_unpack_write(struct skf_unpack *u, const void *p, size_t n, struct skf_err *e);
-/* End of input: digest, size and diff-id must match (CORRUPT "expected sha256:.., got ..."); writes the seal (synced = this boot) and renames to
- * layers/<hex>. An existing layer of that diff-id wins. */
+/* End of input: digest, size and diff-id must match (CORRUPT "expected sha256:.., got ..."); writes the seal
+ * (synced = this boot) and renames to layers/<hex>. An existing layer of that diff-id wins. */
 int skf_unpack_finish(struct skf_unpack *u, struct skf_unpack_result *ret, struct skf_err *e);
 void skf_unpack_free(struct skf_unpack *u); /* removes what is unfinished */
 /* One syncfs of the store, then synced=yes in the seals of these layers. */

@@ -1,5 +1,6 @@
-/* store/unpack_data.c -- the data of regular files: straight from the ring's blocks to the file, hashed on the way, holes kept.
- * A file with holes is hashed from the file afterwards, by data only, so that a hole of any size costs nothing. Blocks on the disk. */
+/* store/unpack_data.c -- the data of regular files: straight from the ring's blocks to the file, hashed on
+ * the way, holes kept. A file with holes is hashed from the file afterwards, by data only, so that a hole of
+ * any size costs nothing. Blocks on the disk. */
 #include "base/buf.h"
 #include "base/fd.h"
 #include "store/unpack_int.h"
@@ -9,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PAGE 4096u
+#define PAGE  4096u
 #define CHUNK (256u << 10)
 
 static int write_at(int fd, const void *buf, size_t n, off_t at)
@@ -30,7 +31,8 @@ static int write_at(int fd, const void *buf, size_t n, off_t at)
 	return 0;
 }
 
-int skf_tree_write_data(struct skf_tree *t, struct archive *ar, int fd, const char *path, bool *ret_sparse, struct skf_err *e)
+int skf_tree_write_data(struct skf_tree *t, struct archive *ar, int fd, const char *path, bool *ret_sparse,
+                        struct skf_err *e)
 {
 	int64_t at = 0, off = 0;
 	const void *p;
@@ -39,7 +41,8 @@ int skf_tree_write_data(struct skf_tree *t, struct archive *ar, int fd, const ch
 
 	while ((r = archive_read_data_block(ar, &p, &n, &off)) == ARCHIVE_OK) {
 		if (off < at)
-			return skf_fail(e, SKF_ECORRUPT, "the sparse map of the entry '%.200s' goes backwards", path);
+			return skf_fail(e, SKF_ECORRUPT,
+			                "the sparse map of the entry '%.200s' goes backwards", path);
 		*ret_sparse |= off > at;
 		w = write_at(fd, p, n, off);
 		if (w < 0)
@@ -49,7 +52,8 @@ int skf_tree_write_data(struct skf_tree *t, struct archive *ar, int fd, const ch
 		at = off + (int64_t)n;
 	}
 	if (r != ARCHIVE_EOF) /* the caller knows whether the tar ended early or the transfer was given up */
-		return skf_fail(e, SKF_ECORRUPT, "data of the entry '%.200s': %s", path, archive_error_string(ar) ? archive_error_string(ar) : "damaged");
+		return skf_fail(e, SKF_ECORRUPT, "data of the entry '%.200s': %s", path,
+		                archive_error_string(ar) ? archive_error_string(ar) : "damaged");
 	if (off > at) {
 		*ret_sparse = true;
 		if (ftruncate(fd, off) < 0)

@@ -1,16 +1,21 @@
 /* store/unpack_entry.c -- where entries land. T38-T47 are its enemies.
  *
  * Invariants:
- *  1. A parent directory is only ever reached by openat2(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS) below tree/: a link may lead anywhere
- *     inside of it and nowhere else. The last component is a single checked name (unpack_name.c 1) and never followed.
- *  2. What is made is made new (O_EXCL, mkdirat, symlinkat, linkat, mknodat); what has the name already is unlinked first, so that no data,
- *     mode or owner ever reaches an older inode through a link (T41). The one exception is a directory over a directory.
- *  3. Directories are 0700 and owned by us until the walk at the end: nothing is inherited from them, nobody else gets in.
- *  4. A whiteout hides what lower layers have and never what this layer brings, in whatever order they come (image-spec layer.md).
+ *  1. A parent directory is only ever reached by openat2(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS) below
+ *     tree/: a link may lead anywhere inside of it and nowhere else. The last component is a single checked
+ *     name (unpack_name.c 1) and never followed.
+ *  2. What is made is made new (O_EXCL, mkdirat, symlinkat, linkat, mknodat); what has the name already is
+ *     unlinked first, so that no data, mode or owner ever reaches an older inode through a link (T41). The
+ *     one exception is a directory over a directory.
+ *  3. Directories are 0700 and owned by us until the walk at the end: nothing is inherited from them, nobody
+ *     else gets in.
+ *  4. A whiteout hides what lower layers have and never what this layer brings, in whatever order they come
+ *     (image-spec layer.md).
  *  5. The tree is below layers/, mode 0700.
  *
- * A character device 0/0 of an archive is overlay's own whiteout and is taken as that. Sockets are skipped. A hard link brings no metadata
- * of its own: it is the other name of an inode that has its own entry. Blocks on the disk. */
+ * A character device 0/0 of an archive is overlay's own whiteout and is taken as that. Sockets are skipped.
+ * A hard link brings no metadata of its own: it is the other name of an inode that has its own entry. Blocks
+ * on the disk. */
 #include "base/buf.h"
 #include "base/fd.h"
 #include "store/unpack_int.h"
@@ -22,7 +27,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#define PLACE_TRIES 3 /* nobody else works in this tree: one removal is enough unless something is badly wrong */
+/* Nobody else works in this tree: one removal is enough unless something is badly wrong. */
+#define PLACE_TRIES 3
 
 int skf_tree_init(struct skf_tree *t, int *root_own, const struct skf_unpack_limits *lim, struct skf_err *e)
 {
@@ -66,7 +72,8 @@ static bool is_whiteout(const struct stat *st)
 /* --- directories --- */
 
 /* Remembers a directory that was just made; a number that an unlinked inode had before starts anew. */
-static int new_dir(struct skf_tree *t, int parent, const char *name, bool opaque, const char *path, int *ret_fd, struct skf_err *e)
+static int new_dir(struct skf_tree *t, int parent, const char *name, bool opaque, const char *path,
+                   int *ret_fd, struct skf_err *e)
 {
 	SKF_AUTO_FD int fd = -EBADF;
 	struct skf_inode *i;
@@ -99,7 +106,8 @@ static int remove_existing(int parent, const char *name, const char *path, struc
 }
 
 /* The directory `name`, made when it is missing or (replace) something else; an open fd of it. */
-static int get_dir(struct skf_tree *t, int parent, const char *name, bool replace, const char *path, int *ret_fd, struct skf_err *e)
+static int get_dir(struct skf_tree *t, int parent, const char *name, bool replace, const char *path,
+                   int *ret_fd, struct skf_err *e)
 {
 	bool opaque = false;
 	struct stat st;
@@ -119,18 +127,22 @@ static int get_dir(struct skf_tree *t, int parent, const char *name, bool replac
 			*ret_fd = fd;
 			return 0;
 		}
-		/* A directory over this layer's own whiteout hides what lower layers have below that name. */
+		/* A directory over this layer's own whiteout hides what lower layers have below that name.
+		 * */
 		opaque |= is_whiteout(&st);
 		if (!replace && !opaque)
-			return skf_fail(e, SKF_EINVALID, "entry '%.200s': '%.80s' in its path is %s", path, name,
-			                S_ISLNK(st.st_mode) ? "a symbolic link that leads to no directory" : "not a directory");
+			return skf_fail(e, SKF_EINVALID, "entry '%.200s': '%.80s' in its path is %s", path,
+			                name,
+			                S_ISLNK(st.st_mode) ? "a symbolic link that leads to no directory"
+			                                    : "not a directory");
 		if (remove_existing(parent, name, path, e) < 0)
 			return -1;
 	}
 	return skf_fail(e, SKF_ECONFLICT, "entry '%.200s' keeps being replaced while it is unpacked", path);
 }
 
-static int make_parents(struct skf_tree *t, const char *parent, const char *path, int *ret_fd, struct skf_err *e)
+static int make_parents(struct skf_tree *t, const char *parent, const char *path, int *ret_fd,
+                        struct skf_err *e)
 {
 	SKF_AUTO_FD int dir = skf_path_open(t->root, ".", O_PATH | O_DIRECTORY, 0);
 	char work[SKF_MAX_TAR_PATH];
@@ -148,7 +160,8 @@ static int make_parents(struct skf_tree *t, const char *parent, const char *path
 		work[at + len] = 0;
 		fd = skf_path_open(t->root, work, O_PATH | O_DIRECTORY, 0);
 		if (fd == -ENOENT || fd == -ENOTDIR) {
-			if (count_entry(t, path, e) < 0 || get_dir(t, dir, work + at, false, path, &fd, e) < 0)
+			if (count_entry(t, path, e) < 0 ||
+			    get_dir(t, dir, work + at, false, path, &fd, e) < 0)
 				return -1;
 		} else if (fd < 0) {
 			return skf_tree_fail(e, fd, "open a parent of", path);
@@ -186,7 +199,8 @@ static int parent_of(struct skf_tree *t, const struct skf_entry_name *n, int *re
 }
 
 /* What the entry says of a directory is kept for the walk; attributes but default ACLs are set at once. */
-static int dir_entry(struct skf_tree *t, int fd, struct archive_entry *ae, const char *path, struct skf_err *e)
+static int dir_entry(struct skf_tree *t, int fd, struct archive_entry *ae, const char *path,
+                     struct skf_err *e)
 {
 	struct skf_inode *i;
 	struct skf_meta m;
@@ -211,12 +225,15 @@ static int dir_entry(struct skf_tree *t, int fd, struct archive_entry *ae, const
 static int place_root(struct skf_tree *t, struct archive_entry *ae, struct skf_err *e)
 {
 	if (archive_entry_filetype(ae) != AE_IFDIR || archive_entry_hardlink(ae))
-		return skf_fail(e, SKF_EINVALID, "entry '%.60s' is the root of the layer but not a directory; the image is hostile or broken",
-		                archive_entry_pathname(ae));
+		return skf_fail(
+			e, SKF_EINVALID,
+			"entry '%.60s' is the root of the layer but not a directory; the image is hostile or broken",
+			archive_entry_pathname(ae));
 	return dir_entry(t, t->root, ae, "/", e);
 }
 
-static int place_dir(struct skf_tree *t, int parent, const struct skf_entry_name *n, struct archive_entry *ae, struct skf_err *e)
+static int place_dir(struct skf_tree *t, int parent, const struct skf_entry_name *n,
+                     struct archive_entry *ae, struct skf_err *e)
 {
 	SKF_AUTO_FD int fd = -EBADF;
 
@@ -227,7 +244,8 @@ static int place_dir(struct skf_tree *t, int parent, const struct skf_entry_name
 
 /* --- everything else --- */
 
-static int open_new(int parent, const char *name, mode_t mode, const char *path, int *ret_fd, struct skf_err *e)
+static int open_new(int parent, const char *name, mode_t mode, const char *path, int *ret_fd,
+                    struct skf_err *e)
 {
 	for (int i = 0; i < PLACE_TRIES; i++) {
 		int fd = skf_path_open_nolinks(parent, name, O_RDWR | O_CREAT | O_EXCL, mode & 0777);
@@ -244,13 +262,15 @@ static int open_new(int parent, const char *name, mode_t mode, const char *path,
 	return skf_fail(e, SKF_ECONFLICT, "entry '%.200s' keeps being replaced while it is unpacked", path);
 }
 
-static int file_digest(struct skf_tree *t, int fd, bool sparse, int64_t size, uint8_t out[32], struct skf_err *e)
+static int file_digest(struct skf_tree *t, int fd, bool sparse, int64_t size, uint8_t out[32],
+                       struct skf_err *e)
 {
-	return sparse ? skf_sparse_digest(fd, (uint64_t)size, &t->hash, out, e) : skf_hash_end_raw(&t->hash, out, e);
+	return sparse ? skf_sparse_digest(fd, (uint64_t)size, &t->hash, out, e)
+	              : skf_hash_end_raw(&t->hash, out, e);
 }
 
-static int place_file(struct skf_tree *t, int parent, const struct skf_entry_name *n, struct archive *ar, struct archive_entry *ae,
-                      struct skf_err *e)
+static int place_file(struct skf_tree *t, int parent, const struct skf_entry_name *n, struct archive *ar,
+                      struct archive_entry *ae, struct skf_err *e)
 {
 	int64_t size = archive_entry_size(ae);
 	bool sparse = false, has_xattr = false;
@@ -261,14 +281,17 @@ static int place_file(struct skf_tree *t, int parent, const struct skf_entry_nam
 	uint8_t sha[32];
 
 	if (size < 0 || (uint64_t)size > t->lim.bytes - t->bytes)
-		return skf_fail(e, SKF_ELIMIT, "entry '%.200s' of %lld bytes makes the layer larger than the %llu bytes allowed", n->path,
-		                (long long)size, (unsigned long long)t->lim.bytes);
+		return skf_fail(
+			e, SKF_ELIMIT,
+			"entry '%.200s' of %lld bytes makes the layer larger than the %llu bytes allowed",
+			n->path, (long long)size, (unsigned long long)t->lim.bytes);
 	t->bytes += (uint64_t)size;
 	if (skf_meta_of(ae, n->path, &m, e) < 0 || open_new(parent, n->base, m.mode, n->path, &fd, e) < 0)
 		return -1;
 	if (fstat(fd, &st) < 0)
 		return skf_tree_fail(e, -errno, "look at", n->path);
-	if (skf_tree_write_data(t, ar, fd, n->path, &sparse, e) < 0 || file_digest(t, fd, sparse, size, sha, e) < 0 ||
+	if (skf_tree_write_data(t, ar, fd, n->path, &sparse, e) < 0 ||
+	    file_digest(t, fd, sparse, size, sha, e) < 0 ||
 	    skf_tree_file_meta(t, fd, &st, &m, ae, n->path, &has_xattr, e) < 0)
 		return -1;
 	i = skf_inodes_get(&t->inodes, st.st_ino);
@@ -280,16 +303,19 @@ static int place_file(struct skf_tree *t, int parent, const struct skf_entry_nam
 	return 0;
 }
 
-static int place_symlink(int parent, const struct skf_entry_name *n, struct archive_entry *ae, struct skf_err *e)
+static int place_symlink(int parent, const struct skf_entry_name *n, struct archive_entry *ae,
+                         struct skf_err *e)
 {
 	const char *target = archive_entry_symlink(ae);
 	struct skf_meta m;
 
 	if (!target || !*target)
-		return skf_fail(e, SKF_EINVALID, "entry '%.200s' is a symbolic link without a target", n->path);
+		return skf_fail(e, SKF_EINVALID, "entry '%.200s' is a symbolic link without a target",
+		                n->path);
 	if (strlen(target) >= SKF_MAX_TAR_PATH)
-		return skf_fail(e, SKF_ELIMIT, "entry '%.200s' is a symbolic link with a target of more than %d bytes", n->path,
-		                SKF_MAX_TAR_PATH - 1);
+		return skf_fail(e, SKF_ELIMIT,
+		                "entry '%.200s' is a symbolic link with a target of more than %d bytes",
+		                n->path, SKF_MAX_TAR_PATH - 1);
 	if (skf_meta_of(ae, n->path, &m, e) < 0)
 		return -1;
 	for (int i = 0; i < PLACE_TRIES; i++) {
@@ -300,11 +326,12 @@ static int place_symlink(int parent, const struct skf_entry_name *n, struct arch
 		if (remove_existing(parent, n->base, n->path, e) < 0)
 			return -1;
 	}
-	return skf_fail(e, SKF_ECONFLICT, "entry '%.200s' keeps being replaced while it is unpacked", n->path);
+	return skf_fail(e, SKF_ECONFLICT, "entry '%.200s' keeps being replaced while it is unpacked",
+	                n->path);
 }
 
-static int link_target(struct skf_tree *t, const struct skf_entry_name *n, const char *raw, char base[SKF_MAX_TAR_PATH], int *ret_dir,
-                       struct stat *st, struct skf_err *e)
+static int link_target(struct skf_tree *t, const struct skf_entry_name *n, const char *raw,
+                       char base[SKF_MAX_TAR_PATH], int *ret_dir, struct stat *st, struct skf_err *e)
 {
 	struct skf_entry_name target;
 	SKF_AUTO_FD int dir = -EBADF;
@@ -314,15 +341,19 @@ static int link_target(struct skf_tree *t, const struct skf_entry_name *n, const
 	if (target.kind == SKF_ENTRY_PLAIN)
 		dir = skf_path_open(t->root, target.parent, O_PATH | O_DIRECTORY, 0);
 	if (dir < 0 || fstatat(dir, target.base, st, AT_SYMLINK_NOFOLLOW) < 0 || is_whiteout(st))
-		return skf_fail(e, SKF_EINVALID, "hard link '%.120s' leads to '%.120s', which is not in this layer", n->path, raw);
+		return skf_fail(e, SKF_EINVALID,
+		                "hard link '%.120s' leads to '%.120s', which is not in this layer", n->path,
+		                raw);
 	if (S_ISDIR(st->st_mode))
-		return skf_fail(e, SKF_EINVALID, "hard link '%.120s' leads to '%.120s', which is a directory", n->path, raw);
+		return skf_fail(e, SKF_EINVALID,
+		                "hard link '%.120s' leads to '%.120s', which is a directory", n->path, raw);
 	memcpy(base, target.base, strlen(target.base) + 1);
 	*ret_dir = SKF_TAKE_FD(dir);
 	return 0;
 }
 
-static int place_hardlink(struct skf_tree *t, int parent, const struct skf_entry_name *n, const char *raw, struct skf_err *e)
+static int place_hardlink(struct skf_tree *t, int parent, const struct skf_entry_name *n, const char *raw,
+                          struct skf_err *e)
 {
 	char base[SKF_MAX_TAR_PATH];
 	SKF_AUTO_FD int dir = -EBADF;
@@ -334,20 +365,25 @@ static int place_hardlink(struct skf_tree *t, int parent, const struct skf_entry
 		if (linkat(dir, base, parent, n->base, 0) == 0)
 			return 0;
 		if (errno == ENOENT)
-			return skf_fail(e, SKF_EINVALID, "hard link '%.120s' leads to '%.120s', which it replaces itself", n->path, raw);
+			return skf_fail(e, SKF_EINVALID,
+			                "hard link '%.120s' leads to '%.120s', which it replaces itself",
+			                n->path, raw);
 		if (errno != EEXIST)
 			return skf_tree_fail(e, -errno, "make the hard link", n->path);
-		if (fstatat(parent, n->base, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == target.st_ino && st.st_dev == target.st_dev)
+		if (fstatat(parent, n->base, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == target.st_ino &&
+		    st.st_dev == target.st_dev)
 			return 0;
 		if (remove_existing(parent, n->base, n->path, e) < 0)
 			return -1;
 	}
-	return skf_fail(e, SKF_ECONFLICT, "entry '%.200s' keeps being replaced while it is unpacked", n->path);
+	return skf_fail(e, SKF_ECONFLICT, "entry '%.200s' keeps being replaced while it is unpacked",
+	                n->path);
 }
 
-/* EPERM: a user namespace makes no device nodes but 0/0; the node is left out, as by docker's rootless mode. */
-static int place_node(struct skf_tree *t, int parent, const struct skf_entry_name *n, mode_t type, struct archive_entry *ae,
-                      struct skf_err *e)
+/* EPERM: a user namespace makes no device nodes but 0/0; the node is left out, as by docker's rootless mode.
+ * */
+static int place_node(struct skf_tree *t, int parent, const struct skf_entry_name *n, mode_t type,
+                      struct archive_entry *ae, struct skf_err *e)
 {
 	dev_t dev = type == S_IFIFO ? 0 : makedev(archive_entry_rdevmajor(ae), archive_entry_rdevminor(ae));
 	struct skf_meta m;
@@ -358,7 +394,9 @@ static int place_node(struct skf_tree *t, int parent, const struct skf_entry_nam
 		if (mknodat(parent, n->base, type | (m.mode & 0777), dev) == 0) {
 			if (skf_tree_link_meta(parent, n->base, &m, n->path, e) < 0)
 				return -1;
-			return fchmodat(parent, n->base, m.mode, 0) < 0 ? skf_tree_fail(e, -errno, "set the mode of", n->path) : 0;
+			return fchmodat(parent, n->base, m.mode, 0) < 0
+			               ? skf_tree_fail(e, -errno, "set the mode of", n->path)
+			               : 0;
 		}
 		if (errno == EPERM && type != S_IFIFO) {
 			t->n_skipped_devices++;
@@ -369,7 +407,8 @@ static int place_node(struct skf_tree *t, int parent, const struct skf_entry_nam
 		if (remove_existing(parent, n->base, n->path, e) < 0)
 			return -1;
 	}
-	return skf_fail(e, SKF_ECONFLICT, "entry '%.200s' keeps being replaced while it is unpacked", n->path);
+	return skf_fail(e, SKF_ECONFLICT, "entry '%.200s' keeps being replaced while it is unpacked",
+	                n->path);
 }
 
 /* --- whiteouts --- */
@@ -403,12 +442,13 @@ static int place_whiteout(struct skf_tree *t, int parent, const struct skf_entry
 		return skf_tree_fail(e, -errno, "make the whiteout of", n->path);
 	if (fstatat(parent, n->base, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return skf_tree_fail(e, -errno, "look at", n->path);
-	/* This layer's own file hides the lower one already; its own directory must not show the lower one's content. */
+	/* This layer's own file hides the lower one already; its own directory must not show the lower one's
+	 * content. */
 	return S_ISDIR(st.st_mode) ? mark_opaque(t, parent, n->base, n->path, e) : 0;
 }
 
-static int place_plain(struct skf_tree *t, int parent, const struct skf_entry_name *n, struct archive *ar, struct archive_entry *ae,
-                       struct skf_err *e)
+static int place_plain(struct skf_tree *t, int parent, const struct skf_entry_name *n, struct archive *ar,
+                       struct archive_entry *ae, struct skf_err *e)
 {
 	const char *hardlink = archive_entry_hardlink(ae);
 
@@ -430,7 +470,8 @@ static int place_plain(struct skf_tree *t, int parent, const struct skf_entry_na
 	case AE_IFSOCK:
 		return 0;
 	default:
-		return skf_fail(e, SKF_EINVALID, "entry '%.200s' is of a type that a layer cannot have", n->path);
+		return skf_fail(e, SKF_EINVALID, "entry '%.200s' is of a type that a layer cannot have",
+		                n->path);
 	}
 }
 
@@ -441,7 +482,8 @@ int skf_tree_place(struct skf_tree *t, struct archive *ar, struct archive_entry 
 	int parent = -EBADF;
 
 	if (!raw || !*raw)
-		return skf_fail(e, SKF_EINVALID, "entry %llu of the layer has no name", (unsigned long long)t->entries + 1);
+		return skf_fail(e, SKF_EINVALID, "entry %llu of the layer has no name",
+		                (unsigned long long)t->entries + 1);
 	if (count_entry(t, raw, e) < 0 || skf_entry_name_parse(raw, t->lim.depth, &n, e) < 0)
 		return -1;
 	if (n.kind == SKF_ENTRY_ROOT)

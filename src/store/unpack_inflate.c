@@ -1,8 +1,10 @@
-/* store/unpack_inflate.c -- gzip (ISA-L, or zlib where ISA-L is absent), zstd and plain bytes behind one streaming door. No I/O.
+/* store/unpack_inflate.c -- gzip (ISA-L, or zlib where ISA-L is absent), zstd and plain bytes behind one
+ * streaming door. No I/O.
  *
- * gzip: RFC 1952, any number of members; CRC and size of each member are checked by the library. Whatever follows the last member must be
- * another member: trailing bytes are an error, not ignored, since nothing vouches for them. zstd: RFC 8878, any number of frames and
- * skippable frames (zstd:chunked), windows up to 128 MiB. */
+ * gzip: RFC 1952, any number of members; CRC and size of each member are checked by the library. Whatever
+ * follows the last member must be another member: trailing bytes are an error, not ignored, since nothing
+ * vouches for them. zstd: RFC 8878, any number of frames and skippable frames (zstd:chunked), windows up to
+ * 128 MiB. */
 #include "store/unpack_int.h"
 #include <stdlib.h>
 #include <string.h>
@@ -60,13 +62,14 @@ static int gzip_new(struct skf_inflate *i)
 
 static const char *isal_why(int r)
 {
-	return r == ISAL_INCORRECT_CHECKSUM ? "wrong checksum" :
-	       r == ISAL_INVALID_WRAPPER    ? "no gzip header where one was expected (bytes after the end of the stream?)" :
-	                                      "damaged data";
+	return r == ISAL_INCORRECT_CHECKSUM ? "wrong checksum"
+	       : r == ISAL_INVALID_WRAPPER
+	               ? "no gzip header where one was expected (bytes after the end of the stream?)"
+	               : "damaged data";
 }
 
-static int gzip_step(struct skf_inflate *i, const uint8_t *in, size_t n_in, size_t *used, uint8_t *out, size_t n_out, size_t *made,
-                     struct skf_err *e)
+static int gzip_step(struct skf_inflate *i, const uint8_t *in, size_t n_in, size_t *used, uint8_t *out,
+                     size_t n_out, size_t *made, struct skf_err *e)
 {
 	struct inflate_state *z = i->isal;
 	int r;
@@ -107,8 +110,8 @@ static int gzip_new(struct skf_inflate *i)
 	return 0;
 }
 
-static int gzip_step(struct skf_inflate *i, const uint8_t *in, size_t n_in, size_t *used, uint8_t *out, size_t n_out, size_t *made,
-                     struct skf_err *e)
+static int gzip_step(struct skf_inflate *i, const uint8_t *in, size_t n_in, size_t *used, uint8_t *out,
+                     size_t n_out, size_t *made, struct skf_err *e)
 {
 	int r = Z_OK;
 
@@ -150,16 +153,19 @@ static int zstd_new(struct skf_inflate *i)
 	i->zstd = ZSTD_createDCtx();
 	if (!i->zstd)
 		return -ENOMEM;
-	return ZSTD_isError(ZSTD_DCtx_setParameter(i->zstd, ZSTD_d_windowLogMax, SKF_UNPACK_ZSTD_WINDOW_LOG)) ? -EINVAL : 0;
+	return ZSTD_isError(ZSTD_DCtx_setParameter(i->zstd, ZSTD_d_windowLogMax, SKF_UNPACK_ZSTD_WINDOW_LOG))
+	               ? -EINVAL
+	               : 0;
 }
 
-static int zstd_step(struct skf_inflate *i, const uint8_t *in, size_t n_in, size_t *used, uint8_t *out, size_t n_out, size_t *made,
-                     struct skf_err *e)
+static int zstd_step(struct skf_inflate *i, const uint8_t *in, size_t n_in, size_t *used, uint8_t *out,
+                     size_t n_out, size_t *made, struct skf_err *e)
 {
 	ZSTD_inBuffer src = { in, n_in, 0 };
 	ZSTD_outBuffer dst = { out, n_out, 0 };
 
-	/* Without input only what a frame still holds back may be asked for: after its end the call would announce the next one. */
+	/* Without input only what a frame still holds back may be asked for: after its end the call would
+	 * announce the next one. */
 	while (dst.pos < dst.size && (src.pos < src.size || (i->pending && i->inside))) {
 		size_t r = ZSTD_decompressStream(i->zstd, &dst, &src);
 
@@ -207,17 +213,17 @@ void skf_inflate_free(struct skf_inflate *i)
 	free(i);
 }
 
-int skf_inflate_step(struct skf_inflate *i, const uint8_t *in, size_t n_in, size_t *ret_used, uint8_t *out, size_t n_out,
-                     size_t *ret_made, struct skf_err *e)
+int skf_inflate_step(struct skf_inflate *i, const uint8_t *in, size_t n_in, size_t *ret_used, uint8_t *out,
+                     size_t n_out, size_t *ret_made, struct skf_err *e)
 {
 	int r;
 
 	if (n_in > STEP_MAX)
 		n_in = STEP_MAX;
 	i->any |= n_in > 0;
-	r = i->c == SKF_COMP_GZIP ? gzip_step(i, in, n_in, ret_used, out, n_out, ret_made, e) :
-	    i->c == SKF_COMP_ZSTD ? zstd_step(i, in, n_in, ret_used, out, n_out, ret_made, e) :
-	                            plain_step(in, n_in, ret_used, out, n_out, ret_made);
+	r = i->c == SKF_COMP_GZIP   ? gzip_step(i, in, n_in, ret_used, out, n_out, ret_made, e)
+	    : i->c == SKF_COMP_ZSTD ? zstd_step(i, in, n_in, ret_used, out, n_out, ret_made, e)
+	                            : plain_step(in, n_in, ret_used, out, n_out, ret_made);
 	if (r < 0)
 		return -1;
 	i->pending = *ret_made == n_out && i->c != SKF_COMP_NONE;

@@ -1,5 +1,6 @@
-/* store/unpack_inode.c -- table of inodes by number: open addressing, never deletes (a number that comes back is reset by whoever made the
- * new inode). 56 bytes per inode, so that SKF_MAX_LAYER_ENTRIES bounds it. Nothing blocks. */
+/* store/unpack_inode.c -- table of inodes by number: open addressing, never deletes (a number that comes
+ * back is reset by whoever made the new inode). 56 bytes per inode, so that SKF_MAX_LAYER_ENTRIES bounds it.
+ * Nothing blocks. */
 #include "store/unpack_int.h"
 #include <stdlib.h>
 

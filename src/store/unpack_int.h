@@ -1,10 +1,12 @@
 /* store/unpack_int.h -- the inside of the unpacker.
  *
  * Theory of operation. Two threads per layer, each byte touched in order:
- *   caller's thread (unpack.c):  sha256 of the compressed bytes -> inflate into a block -> sha256 of the block -> ring
- *   tar thread (unpack_tar.c):   ring -> libarchive (format only, no copy: blocks are multiples of 512) -> files (unpack_entry.c)
- * When the stream has ended well the tree is walked once (unpack_list.c): directories get their owner, mode and times, and the listing
- * is written. Nothing under layers/<hex> exists before that. */
+ *   caller's thread (unpack.c):  sha256 of the compressed bytes -> inflate into a block -> sha256 of the
+ *                                block -> ring
+ *   tar thread (unpack_tar.c):   ring -> libarchive (format only, no copy: blocks are multiples of 512)
+ *                                -> files (unpack_entry.c)
+ * When the stream has ended well the tree is walked once (unpack_list.c): directories get their owner, mode
+ * and times, and the listing is written. Nothing under layers/<hex> exists before that. */
 #pragma once
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -16,11 +18,13 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#define SKF_UNPACK_BLOCK (256u << 10)      /* bytes of one block of the ring: fits the second-level cache, multiple of 512 */
-#define SKF_UNPACK_BLOCKS 16               /* 4 MiB between the two threads */
-#define SKF_UNPACK_MAX_HEADER (2u << 20)   /* tar bytes before one entry's data: pax records, sparse map (T45) */
-#define SKF_UNPACK_MAX_ACL_BYTES (16u << 20) /* default ACLs of directories, kept until the end */
-#define SKF_UNPACK_ZSTD_WINDOW_LOG 27      /* 128 MiB: what every zstd decoder must accept */
+/* Bytes of one block of the ring: fits the second-level cache, multiple of 512. */
+#define SKF_UNPACK_BLOCK (256u << 10)
+#define SKF_UNPACK_BLOCKS 16 /* 4 MiB between the two threads */
+/* Tar bytes before one entry's data: pax records, sparse map (T45). */
+#define SKF_UNPACK_MAX_HEADER (2u << 20)
+#define SKF_UNPACK_MAX_ACL_BYTES   (16u << 20) /* default ACLs of directories, kept until the end */
+#define SKF_UNPACK_ZSTD_WINDOW_LOG 27          /* 128 MiB: what every zstd decoder must accept */
 
 /* Limits in force; tests lower them. */
 struct skf_unpack_limits {
@@ -28,7 +32,8 @@ struct skf_unpack_limits {
 	uint32_t header, depth, xattrs, xattr_bytes;
 };
 
-/* --- unpack_hash.c: digests; one context is used again and again (fetching an algorithm costs more than hashing a small file) --- */
+/* --- unpack_hash.c: digests; one context is used again and again (fetching an algorithm costs more than
+ * hashing a small file) --- */
 struct skf_hash {
 	EVP_MD *md;
 	EVP_MD_CTX *ctx;
@@ -39,8 +44,9 @@ int skf_hash_init(struct skf_hash *h, const struct skf_digest *d, struct skf_err
 void skf_hash_done(struct skf_hash *h);
 int skf_hash_reset(struct skf_hash *h, struct skf_err *e);
 int skf_hash_add(struct skf_hash *h, const void *p, size_t n, struct skf_err *e);
-int skf_hash_end(struct skf_hash *h, struct skf_digest *ret, struct skf_err *e); /* then reset for the next */
-int skf_hash_end_raw(struct skf_hash *h, uint8_t out[32], struct skf_err *e);    /* SHA-256 only */
+int skf_hash_end(struct skf_hash *h, struct skf_digest *ret,
+                 struct skf_err *e);                                          /* then reset for the next */
+int skf_hash_end_raw(struct skf_hash *h, uint8_t out[32], struct skf_err *e); /* SHA-256 only */
 void skf_hash_hex(const uint8_t raw[32], char out[65]);
 
 /* --- unpack_inflate.c: decompressors behind one door, no I/O --- */
@@ -52,8 +58,8 @@ const char *skf_compression_name(enum skf_compression c);
 int skf_inflate_new(enum skf_compression c, struct skf_inflate **ret, struct skf_err *e);
 void skf_inflate_free(struct skf_inflate *i);
 /* Takes from in, gives to out; returns when in is used up or out is full. CORRUPT. */
-int skf_inflate_step(struct skf_inflate *i, const uint8_t *in, size_t n_in, size_t *ret_used, uint8_t *out, size_t n_out,
-                     size_t *ret_made, struct skf_err *e);
+int skf_inflate_step(struct skf_inflate *i, const uint8_t *in, size_t n_in, size_t *ret_used, uint8_t *out,
+                     size_t n_out, size_t *ret_made, struct skf_err *e);
 /* True when the stream may end here: after a whole member or frame, not within one. */
 bool skf_inflate_complete(const struct skf_inflate *i);
 /* Bytes may still come out without further input. */
@@ -65,31 +71,46 @@ struct skf_ring {
 	pthread_cond_t changed;
 	uint8_t *mem;
 	size_t len[SKF_UNPACK_BLOCKS];
-	uint64_t put, got; /* blocks handed over, blocks given back */
+	uint64_t put, got;            /* blocks handed over, blocks given back */
 	bool ended, aborted, stopped; /* no more blocks; producer gave up; consumer gave up */
 };
 int skf_ring_init(struct skf_ring *r, struct skf_err *e);
 void skf_ring_done(struct skf_ring *r);
-uint8_t *skf_ring_room(struct skf_ring *r);              /* waits for a free block; NULL when the consumer gave up */
-void skf_ring_put(struct skf_ring *r, size_t n);         /* the block of _room has n bytes */
+uint8_t *skf_ring_room(struct skf_ring *r);      /* waits for a free block; NULL when the consumer gave up */
+void skf_ring_put(struct skf_ring *r, size_t n); /* the block of _room has n bytes */
 void skf_ring_end(struct skf_ring *r, bool abort);
 /* Waits for the next block; gives the previous one back. 1 a block, 0 end, -1 aborted. */
 int skf_ring_get(struct skf_ring *r, const uint8_t **ret, size_t *n);
 void skf_ring_stop(struct skf_ring *r);
 
 /* --- unpack_name.c: pure --- */
-enum skf_entry_kind { SKF_ENTRY_ROOT, SKF_ENTRY_PLAIN, SKF_ENTRY_WHITEOUT, SKF_ENTRY_OPAQUE, SKF_ENTRY_SKIP };
+enum skf_entry_kind {
+	SKF_ENTRY_ROOT,
+	SKF_ENTRY_PLAIN,
+	SKF_ENTRY_WHITEOUT,
+	SKF_ENTRY_OPAQUE,
+	SKF_ENTRY_SKIP
+};
 struct skf_entry_name {
 	enum skf_entry_kind kind;
-	char path[SKF_MAX_TAR_PATH];    /* cleaned: no leading '/', no empty, "." or ".." component; "" for the root */
-	char *base;                     /* last component inside path; for a whiteout the name that it hides; "" for the root */
-	char parent[SKF_MAX_TAR_PATH];  /* "" for the root */
+	/* Cleaned: no leading '/', no empty, "." or ".." component; "" for the root. */
+	char path[SKF_MAX_TAR_PATH];
+	char *base; /* last component inside path; for a whiteout the name that it hides; "" for the root */
+	char parent[SKF_MAX_TAR_PATH]; /* "" for the root */
 };
 /* INVALID (climbs out, reserved name), LIMIT (length, depth). */
 int skf_entry_name_parse(const char *raw, uint32_t max_depth, struct skf_entry_name *ret, struct skf_err *e);
 
-/* --- unpack_inode.c: what must be remembered of an inode until the walk; every inode of a layer is on one file system --- */
-enum { SKF_INO_FILE = 1, SKF_INO_DIR = 2, SKF_INO_XATTR = 4, SKF_INO_SPARSE = 8, SKF_INO_SEEN = 16, SKF_INO_META = 32 };
+/* --- unpack_inode.c: what must be remembered of an inode until the walk; every inode of a layer is on one
+ * file system --- */
+enum {
+	SKF_INO_FILE = 1,
+	SKF_INO_DIR = 2,
+	SKF_INO_XATTR = 4,
+	SKF_INO_SPARSE = 8,
+	SKF_INO_SEEN = 16,
+	SKF_INO_META = 32
+};
 struct skf_inode {
 	uint64_t ino; /* 0: free slot */
 	union {
@@ -113,7 +134,8 @@ struct skf_inodes {
 	size_t n_acl, cap_acl, acl_bytes;
 };
 void skf_inodes_done(struct skf_inodes *t);
-/* Finds or makes (zeroed). An inode number that came back after an unlink is the caller's to reset. NULL: no memory. */
+/* Finds or makes (zeroed). An inode number that came back after an unlink is the caller's to reset. NULL: no
+ * memory. */
 struct skf_inode *skf_inodes_get(struct skf_inodes *t, uint64_t ino);
 struct skf_inode *skf_inodes_find(const struct skf_inodes *t, uint64_t ino);
 
@@ -122,20 +144,23 @@ struct skf_meta {
 	uint32_t uid, gid, mode;
 	struct timespec mtime;
 };
-/* Whether an extended attribute of an image is kept: security.capability, user.* but not user.overlay.*, POSIX ACLs. */
+/* Whether an extended attribute of an image is kept: security.capability, user.* but not user.overlay.*,
+ * POSIX ACLs. */
 bool skf_xattr_kept(const char *name);
-/* Digest over the kept attributes that fd has (sorted names and values), plus trusted.overlay.opaque; 0 none, 1 some, -1. */
+/* Digest over the kept attributes that fd has (sorted names and values), plus trusted.overlay.opaque; 0
+ * none, 1 some, -1. */
 int skf_xattr_digest(int fd, struct skf_hash *h, uint8_t out[32], struct skf_err *e);
-/* Overlay's mark of an opaque directory: trusted.*, or user.* where this process may not set trusted ones. -errno. */
+/* Overlay's mark of an opaque directory: trusted.*, or user.* where this process may not set trusted ones.
+ * -errno. */
 int skf_set_opaque(int fd);
 
 /* --- the layer being made --- */
 struct skf_tree {
-	int root;               /* tree/ */
-	int parent;             /* directory of the entry placed last, O_PATH */
+	int root;   /* tree/ */
+	int parent; /* directory of the entry placed last, O_PATH */
 	char parent_path[SKF_MAX_TAR_PATH];
 	struct skf_inodes inodes;
-	struct skf_hash hash;   /* of one file */
+	struct skf_hash hash; /* of one file */
 	struct skf_unpack_limits lim;
 	uint64_t entries, bytes;
 	uint64_t n_skipped_devices, n_skipped_xattrs;
@@ -147,18 +172,24 @@ void skf_tree_done(struct skf_tree *t);
 /* Places one entry; file data are read from ar. INVALID, LIMIT, CORRUPT, SYSTEM. */
 int skf_tree_place(struct skf_tree *t, struct archive *ar, struct archive_entry *ae, struct skf_err *e);
 /* One xattr of an entry on an open file (unpack_meta.c). 1 set, 0 left out, -1. */
-int skf_tree_set_xattr(struct skf_tree *t, int fd, const char *path, const char *name, const void *v, size_t n, struct skf_err *e);
-int skf_tree_file_meta(struct skf_tree *t, int fd, const struct stat *st, const struct skf_meta *m, struct archive_entry *ae,
-                       const char *path, bool *ret_has_xattr, struct skf_err *e);
-int skf_tree_dir_xattrs(struct skf_tree *t, int fd, struct archive_entry *ae, const char *path, bool *ret_any, struct skf_err *e);
-int skf_tree_dir_finish(struct skf_tree *t, int fd, const struct skf_inode *i, const char *path, struct skf_err *e);
-int skf_tree_link_meta(int parent, const char *name, const struct skf_meta *m, const char *path, struct skf_err *e);
+int skf_tree_set_xattr(struct skf_tree *t, int fd, const char *path, const char *name, const void *v,
+                       size_t n, struct skf_err *e);
+int skf_tree_file_meta(struct skf_tree *t, int fd, const struct stat *st, const struct skf_meta *m,
+                       struct archive_entry *ae, const char *path, bool *ret_has_xattr, struct skf_err *e);
+int skf_tree_dir_xattrs(struct skf_tree *t, int fd, struct archive_entry *ae, const char *path,
+                        bool *ret_any, struct skf_err *e);
+int skf_tree_dir_finish(struct skf_tree *t, int fd, const struct skf_inode *i, const char *path,
+                        struct skf_err *e);
+int skf_tree_link_meta(int parent, const char *name, const struct skf_meta *m, const char *path,
+                       struct skf_err *e);
 int skf_meta_of(struct archive_entry *ae, const char *path, struct skf_meta *ret, struct skf_err *e);
 /* Error of placing 'path': full disks and quotas become one clear sentence. Always -1. */
 int skf_tree_fail(struct skf_err *e, int r, const char *what, const char *path);
 /* unpack_data.c: the data of a regular file. */
-int skf_tree_write_data(struct skf_tree *t, struct archive *ar, int fd, const char *path, bool *ret_sparse, struct skf_err *e);
-/* Digest of a file with holes: over the pages that are not all zero, each preceded by its offset. Reads data only. */
+int skf_tree_write_data(struct skf_tree *t, struct archive *ar, int fd, const char *path, bool *ret_sparse,
+                        struct skf_err *e);
+/* Digest of a file with holes: over the pages that are not all zero, each preceded by its offset. Reads data
+ * only. */
 int skf_sparse_digest(int fd, uint64_t size, struct skf_hash *h, uint8_t out[32], struct skf_err *e);
 
 /* --- unpack_list.c --- */

@@ -1,14 +1,17 @@
 /* store/unpack_list.c -- the listing of a layer: one walk over tree/ in a fixed order, one line per entry.
  *
  *     <path> <type> <mode> <uid> <gid> <size> <digest> <target> <xattrs>
- * path begins with '/', bytes outside of 0x21..0x7e and '\' are written \xHH; type is one of d f l c b p; mode is four octal digits; size is
- * of files only; digest is "sha256:<hex>" of the content, or "sparse:<hex>" for a file with holes: sha256 over its 4 KiB pages that are not
- * all zero, each after its offset as 8 little-endian bytes; target is a link's target or a device's major:minor; xattrs is the sha256 over
- * the kept attributes sorted by name (name, NUL, length as 8 little-endian bytes, value). What does not apply is '-'. A directory stands
- * before its content; the names in a directory are in byte order. The sha256 of the listing is the layer's tree digest.
+ * path begins with '/', bytes outside of 0x21..0x7e and '\' are written \xHH; type is one of d f l c b p;
+ * mode is four octal digits; size is of files only; digest is "sha256:<hex>" of the content, or
+ * "sparse:<hex>" for a file with holes: sha256 over its 4 KiB pages that are not all zero, each after its
+ * offset as 8 little-endian bytes; target is a link's target or a device's major:minor; xattrs is the sha256
+ * over the kept attributes sorted by name (name, NUL, length as 8 little-endian bytes, value). What does not
+ * apply is '-'. A directory stands before its content; the names in a directory are in byte order. The
+ * sha256 of the listing is the layer's tree digest.
  *
- * Sealing and verifying are the same walk: sealing takes the digests that were computed while writing and finishes directories on its way
- * (parents first: the times of a directory change only when entries come or go); verifying reads every file. Blocks on the disk. */
+ * Sealing and verifying are the same walk: sealing takes the digests that were computed while writing and
+ * finishes directories on its way (parents first: the times of a directory change only when entries come or
+ * go); verifying reads every file. Blocks on the disk. */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/fd.h"
@@ -21,20 +24,20 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#define FLUSH_AT (64u << 10)
+#define FLUSH_AT       (64u << 10)
 #define LINE_MAX_BYTES (2u << 20) /* SKF_MAX_TAR_DEPTH names of 255 bytes, each written as 4, and a target */
 
 struct walk {
-	struct skf_tree *t;      /* sealing; NULL: verifying */
-	struct skf_hash *hash;   /* of one file or attribute set */
-	struct skf_hash sum;     /* of the listing */
+	struct skf_tree *t;    /* sealing; NULL: verifying */
+	struct skf_hash *hash; /* of one file or attribute set */
+	struct skf_hash sum;   /* of the listing */
 	struct skf_buf path, line, out;
 	int out_fd;
-	FILE *want;              /* verifying: the stored listing */
+	FILE *want; /* verifying: the stored listing */
 	char *want_line;
 	size_t want_cap;
 	bool want_sparse;
-	const char *what;        /* layer, for messages */
+	const char *what; /* layer, for messages */
 	uint64_t size, inodes;
 };
 
@@ -66,7 +69,8 @@ static const char *shown(const struct walk *w)
 
 static int damaged(struct walk *w, const char *why, struct skf_err *e)
 {
-	return skf_fail(e, SKF_ECORRUPT, "layer '%s': '%.200s' %s; pull the image again", w->what, shown(w), why);
+	return skf_fail(e, SKF_ECORRUPT, "layer '%s': '%.200s' %s; pull the image again", w->what, shown(w),
+	                why);
 }
 
 static int flush(struct walk *w, struct skf_err *e)
@@ -102,7 +106,8 @@ static int emit(struct walk *w, struct skf_err *e)
 {
 	if (w->line.err)
 		return skf_tree_fail(e, w->line.err, "list", shown(w));
-	if (w->want && (strlen(w->want_line) != w->line.len || memcmp(w->want_line, w->line.p, w->line.len) != 0)) {
+	if (w->want &&
+	    (strlen(w->want_line) != w->line.len || memcmp(w->want_line, w->line.p, w->line.len) != 0)) {
 		size_t n = strlen(shown(w));
 
 		/* A missing entry shows as another path in its place. */
@@ -192,7 +197,8 @@ static int list_file(struct walk *w, int dir, const char *name, const struct sta
 	char hex[65];
 
 	if (w->t && (!i || !(i->flags & SKF_INO_FILE)))
-		return skf_fail(e, SKF_EBUG, "'%.200s' is in the layer but was not made from its tar", shown(w));
+		return skf_fail(e, SKF_EBUG, "'%.200s' is in the layer but was not made from its tar",
+		                shown(w));
 	if ((!i || i->flags & SKF_INO_XATTR) && open_file(w, dir, name, &fd, e) < 0)
 		return -1;
 	if (i) {
@@ -210,10 +216,14 @@ static int list_file(struct walk *w, int dir, const char *name, const struct sta
 
 static int list_other(struct walk *w, int dir, const char *name, const struct stat *st, struct skf_err *e)
 {
-	char type = S_ISLNK(st->st_mode) ? 'l' : S_ISCHR(st->st_mode) ? 'c' : S_ISBLK(st->st_mode) ? 'b' : 'p';
+	char type = S_ISLNK(st->st_mode)   ? 'l'
+	            : S_ISCHR(st->st_mode) ? 'c'
+	            : S_ISBLK(st->st_mode) ? 'b'
+	                                   : 'p';
 	char target[SKF_MAX_TAR_PATH + 1];
 
-	if (!S_ISLNK(st->st_mode) && !S_ISCHR(st->st_mode) && !S_ISBLK(st->st_mode) && !S_ISFIFO(st->st_mode))
+	if (!S_ISLNK(st->st_mode) && !S_ISCHR(st->st_mode) && !S_ISBLK(st->st_mode) &&
+	    !S_ISFIFO(st->st_mode))
 		return damaged(w, "is of a type that a layer cannot have", e);
 	if (w->t)
 		w->inodes++; /* hard links to these are rare and counted once each: the figure is for people */
@@ -257,7 +267,9 @@ static int add_name(void *arg, int dirfd, const char *name, struct skf_err *e)
 	struct names *n = arg;
 
 	(void)dirfd;
-	return skf_strv_add(&n->a, &n->v, name) < 0 ? skf_fail(e, SKF_ENOMEM, "no memory for the names of a directory") : 0;
+	return skf_strv_add(&n->a, &n->v, name) < 0
+	               ? skf_fail(e, SKF_ENOMEM, "no memory for the names of a directory")
+	               : 0;
 }
 
 static int walk_dir(struct walk *w, int fd, unsigned depth, struct skf_err *e);
@@ -290,7 +302,9 @@ static int list_dir(struct walk *w, int fd, struct skf_err *e)
 	if (w->t) {
 		i = skf_inodes_find(&w->t->inodes, st.st_ino);
 		if (!i || !(i->flags & SKF_INO_DIR))
-			return skf_fail(e, SKF_EBUG, "directory '%.200s' is in the layer but was not made from its tar", shown(w));
+			return skf_fail(e, SKF_EBUG,
+			                "directory '%.200s' is in the layer but was not made from its tar",
+			                shown(w));
 		if (skf_tree_dir_finish(w->t, fd, i, shown(w), e) < 0)
 			return -1;
 		if (fstat(fd, &st) < 0)
@@ -306,12 +320,14 @@ static int list_dir(struct walk *w, int fd, struct skf_err *e)
 
 static int walk_dir(struct walk *w, int fd, unsigned depth, struct skf_err *e)
 {
-	SKF_AUTO(names_done) struct names n = { .a = SKF_ARENA(SIZE_MAX / 2) }; /* bounded by SKF_MAX_LAYER_ENTRIES */
+	SKF_AUTO(names_done)
+	struct names n = { .a = SKF_ARENA(SIZE_MAX / 2) }; /* bounded by SKF_MAX_LAYER_ENTRIES */
 	size_t len = w->path.len;
 
 	/* Links make deeper trees than any one name may be. */
 	if (depth > SKF_MAX_TAR_DEPTH)
-		return skf_fail(e, SKF_ELIMIT, "'%.200s' lies more than %d directories deep", shown(w), SKF_MAX_TAR_DEPTH);
+		return skf_fail(e, SKF_ELIMIT, "'%.200s' lies more than %d directories deep", shown(w),
+		                SKF_MAX_TAR_DEPTH);
 	if (list_dir(w, fd, e) < 0 || skf_store_each(fd, ".", add_name, &n, e) < 0)
 		return -1;
 	if (n.v.n > 1)
@@ -341,8 +357,8 @@ int skf_tree_seal(struct skf_tree *t, int out_fd, struct skf_listing_result *ret
 	SKF_AUTO(walk_done) struct walk w = { .t = t, .hash = &t->hash, .out_fd = out_fd, .what = "new" };
 	struct skf_digest tree;
 
-	if (walk_init(&w, e) < 0 || skf_hash_reset(&t->hash, e) < 0 || walk_dir(&w, t->root, 0, e) < 0 || flush(&w, e) < 0 ||
-	    skf_hash_end(&w.sum, &tree, e) < 0)
+	if (walk_init(&w, e) < 0 || skf_hash_reset(&t->hash, e) < 0 || walk_dir(&w, t->root, 0, e) < 0 ||
+	    flush(&w, e) < 0 || skf_hash_end(&w.sum, &tree, e) < 0)
 		return -1;
 	*ret = (struct skf_listing_result){ tree, w.size, w.inodes };
 	return 0;
@@ -374,13 +390,16 @@ static int compare(struct walk *w, int tree, const struct skf_seal *seal, struct
 		return -1;
 	if (getline(&w->want_line, &w->want_cap, w->want) >= 0) {
 		w->want_line[strcspn(w->want_line, " \n")] = 0;
-		return skf_fail(e, SKF_ECORRUPT, "layer '%s': '%.200s' is missing; pull the image again", w->what, w->want_line);
+		return skf_fail(e, SKF_ECORRUPT, "layer '%s': '%.200s' is missing; pull the image again",
+		                w->what, w->want_line);
 	}
 	if (flush(w, e) < 0 || skf_hash_end(&w->sum, &got, e) < 0)
 		return -1;
 	if (!skf_digest_eq(&got, &seal->tree))
-		return skf_fail(e, SKF_ECORRUPT, "layer '%s': its listing was changed: expected %s, got %s; pull the image again", w->what,
-		                seal->tree.s, got.s);
+		return skf_fail(
+			e, SKF_ECORRUPT,
+			"layer '%s': its listing was changed: expected %s, got %s; pull the image again",
+			w->what, seal->tree.s, got.s);
 	return 0;
 }
 
@@ -403,9 +422,11 @@ int skf_unpack_verify(struct skf_store *s, const struct skf_digest *diff_id, str
 	if (tree < 0)
 		return skf_fail_sys(e, tree, "open the files of the layer '%s'", diff_id->s);
 	if (skf_store_seal_read(layer, &a, &seal, e) < 0)
-		return skf_fail(e, SKF_ECORRUPT, "layer '%s' has no readable seal; pull the image again", diff_id->s);
+		return skf_fail(e, SKF_ECORRUPT, "layer '%s' has no readable seal; pull the image again",
+		                diff_id->s);
 	if (!skf_digest_eq(&seal->diff_id, diff_id))
-		return skf_fail(e, SKF_ECORRUPT, "layer '%s' has the seal of '%s'; pull the image again", diff_id->s, seal->diff_id.s);
+		return skf_fail(e, SKF_ECORRUPT, "layer '%s' has the seal of '%s'; pull the image again",
+		                diff_id->s, seal->diff_id.s);
 	if (walk_init(&w, e) < 0 || skf_hash_init(&h, NULL, e) < 0 || open_listing(&w, layer, e) < 0)
 		return -1;
 	return compare(&w, tree, seal, e);

@@ -1,11 +1,15 @@
-/* store/unpack_meta.c -- owner, mode, extended attributes and times of what was unpacked, by file descriptor.
+/* store/unpack_meta.c -- owner, mode, extended attributes and times of what was unpacked, by file
+ * descriptor.
  *
- * Order (each later step would be undone by an earlier one): data, owner (clears set-id bits and capabilities), mode, attributes, times.
+ * Order (each later step would be undone by an earlier one): data, owner (clears set-id bits and
+ * capabilities), mode, attributes, times.
  *
- * Attributes: security.capability, user.* (never user.overlay.*) and POSIX ACLs are kept; everything else of a foreign archive (trusted.*,
- * security.selinux, ...) is dropped, as it is policy of the machine and not content. What the file system cannot hold (ENOTSUP), and what
- * this user may not set (EPERM, rootless), is left out and counted, as docker and containerd do; every other failure is an error.
- * A default ACL waits until the tree is complete, because it would be inherited by the files still to come. Nothing blocks but the disk. */
+ * Attributes: security.capability, user.* (never user.overlay.*) and POSIX ACLs are kept; everything else of
+ * a foreign archive (trusted.*, security.selinux, ...) is dropped, as it is policy of the machine and not
+ * content. What the file system cannot hold (ENOTSUP), and what this user may not set (EPERM, rootless), is
+ * left out and counted, as docker and containerd do; every other failure is an error. A default ACL waits
+ * until the tree is complete, because it would be inherited by the files still to come. Nothing blocks but
+ * the disk. */
 #include "base/buf.h"
 #include "base/fd.h"
 #include "store/unpack_int.h"
@@ -17,16 +21,19 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#define ACL_ACCESS "system.posix_acl_access"
-#define ACL_DEFAULT "system.posix_acl_default"
+#define ACL_ACCESS     "system.posix_acl_access"
+#define ACL_DEFAULT    "system.posix_acl_default"
 #define OPAQUE_TRUSTED "trusted.overlay.opaque"
-#define OPAQUE_USER "user.overlay.opaque"
+#define OPAQUE_USER    "user.overlay.opaque"
 
 int skf_tree_fail(struct skf_err *e, int r, const char *what, const char *path)
 {
 	if (r == -ENOSPC || r == -EDQUOT)
-		return skf_fail(e, SKF_ELIMIT, "no space left on the disk (or in the quota) of the store at entry '%.200s'; free some, or run "
-		                               "'skiff system prune'", path);
+		return skf_fail(
+			e, SKF_ELIMIT,
+			"no space left on the disk (or in the quota) of the store at entry '%.200s'; free some, or run "
+			"'skiff system prune'",
+			path);
 	return skf_fail_sys(e, r, "%s '%.200s'", what, path);
 }
 
@@ -36,8 +43,10 @@ int skf_meta_of(struct archive_entry *ae, const char *path, struct skf_meta *ret
 	long ns = archive_entry_mtime_nsec(ae);
 
 	if (uid < 0 || gid < 0 || uid > UINT32_MAX - 1 || gid > UINT32_MAX - 1)
-		return skf_fail(e, SKF_EINVALID, "entry '%.200s' has the owner %lld:%lld, expected numbers from 0 to 4294967294", path,
-		                (long long)uid, (long long)gid);
+		return skf_fail(
+			e, SKF_EINVALID,
+			"entry '%.200s' has the owner %lld:%lld, expected numbers from 0 to 4294967294",
+			path, (long long)uid, (long long)gid);
 	ret->uid = (uint32_t)uid;
 	ret->gid = (uint32_t)gid;
 	ret->mode = archive_entry_mode(ae) & 07777;
@@ -52,10 +61,12 @@ bool skf_xattr_kept(const char *name)
 {
 	if (skf_startswith(name, "user."))
 		return !skf_startswith(name, "user.overlay.") && name[5] != 0;
-	return skf_streq(name, "security.capability") || skf_streq(name, ACL_ACCESS) || skf_streq(name, ACL_DEFAULT);
+	return skf_streq(name, "security.capability") || skf_streq(name, ACL_ACCESS) ||
+	       skf_streq(name, ACL_DEFAULT);
 }
 
-static int defer_acl(struct skf_tree *t, int fd, const char *path, const void *v, size_t n, struct skf_err *e)
+static int defer_acl(struct skf_tree *t, int fd, const char *path, const void *v, size_t n,
+                     struct skf_err *e)
 {
 	struct skf_inodes *x = &t->inodes;
 	struct skf_inode *i;
@@ -67,8 +78,9 @@ static int defer_acl(struct skf_tree *t, int fd, const char *path, const void *v
 	if (!S_ISDIR(st.st_mode))
 		return 0; /* only directories have one */
 	if (n > SKF_UNPACK_MAX_ACL_BYTES - x->acl_bytes)
-		return skf_fail(e, SKF_ELIMIT, "entry '%.200s': the default ACLs of this layer have more than %u bytes", path,
-		                SKF_UNPACK_MAX_ACL_BYTES);
+		return skf_fail(e, SKF_ELIMIT,
+		                "entry '%.200s': the default ACLs of this layer have more than %u bytes",
+		                path, SKF_UNPACK_MAX_ACL_BYTES);
 	if (x->n_acl == x->cap_acl) {
 		size_t cap = x->cap_acl ? x->cap_acl * 2 : 16;
 		struct skf_acl *p = reallocarray(x->acl, cap, sizeof(*p));
@@ -92,7 +104,8 @@ static int defer_acl(struct skf_tree *t, int fd, const char *path, const void *v
 	return 1;
 }
 
-int skf_tree_set_xattr(struct skf_tree *t, int fd, const char *path, const char *name, const void *v, size_t n, struct skf_err *e)
+int skf_tree_set_xattr(struct skf_tree *t, int fd, const char *path, const char *name, const void *v,
+                       size_t n, struct skf_err *e)
 {
 	if (!skf_xattr_kept(name))
 		return 0;
@@ -107,7 +120,8 @@ int skf_tree_set_xattr(struct skf_tree *t, int fd, const char *path, const char 
 	return skf_fail_sys(e, -errno, "set the extended attribute '%.80s' of '%.200s'", name, path);
 }
 
-static int set_xattrs(struct skf_tree *t, int fd, struct archive_entry *ae, const char *path, bool *ret_any, struct skf_err *e)
+static int set_xattrs(struct skf_tree *t, int fd, struct archive_entry *ae, const char *path, bool *ret_any,
+                      struct skf_err *e)
 {
 	size_t n, total = 0;
 	uint32_t count = 0;
@@ -121,10 +135,13 @@ static int set_xattrs(struct skf_tree *t, int fd, struct archive_entry *ae, cons
 		int r;
 
 		if (++count > t->lim.xattrs)
-			return skf_fail(e, SKF_ELIMIT, "entry '%.200s' has more than %u extended attributes", path, t->lim.xattrs);
+			return skf_fail(e, SKF_ELIMIT, "entry '%.200s' has more than %u extended attributes",
+			                path, t->lim.xattrs);
 		total += n;
 		if (n > t->lim.xattr_bytes || total > (size_t)t->lim.xattr_bytes * 4)
-			return skf_fail(e, SKF_ELIMIT, "entry '%.200s' has extended attributes of more than %u bytes", path, t->lim.xattr_bytes);
+			return skf_fail(e, SKF_ELIMIT,
+			                "entry '%.200s' has extended attributes of more than %u bytes", path,
+			                t->lim.xattr_bytes);
 		r = name ? skf_tree_set_xattr(t, fd, path, name, v, n, e) : 0;
 		if (r < 0)
 			return -1;
@@ -143,7 +160,8 @@ static bool in_digest(const char *name)
 	return skf_xattr_kept(name) || skf_streq(name, OPAQUE_TRUSTED) || skf_streq(name, OPAQUE_USER);
 }
 
-static int hash_xattr(int fd, const char *name, char *value, size_t size, struct skf_hash *h, struct skf_err *e)
+static int hash_xattr(int fd, const char *name, char *value, size_t size, struct skf_hash *h,
+                      struct skf_err *e)
 {
 	ssize_t n = fgetxattr(fd, name, value, size);
 	uint8_t len[8];
@@ -201,16 +219,20 @@ int skf_set_opaque(int fd)
 static int owner_fail(struct skf_err *e, int r, const struct skf_meta *m, const char *path)
 {
 	if (r == -EINVAL)
-		return skf_fail(e, SKF_EINVALID, "entry '%.200s' belongs to %u:%u, which this user namespace does not map; add subordinate ids",
-		                path, m->uid, m->gid);
+		return skf_fail(
+			e, SKF_EINVALID,
+			"entry '%.200s' belongs to %u:%u, which this user namespace does not map; add subordinate ids",
+			path, m->uid, m->gid);
 	if (r == -EPERM)
-		return skf_fail(e, SKF_EDENIED, "entry '%.200s' belongs to %u:%u; unpacking needs the right to change owners", path, m->uid,
-		                m->gid);
+		return skf_fail(
+			e, SKF_EDENIED,
+			"entry '%.200s' belongs to %u:%u; unpacking needs the right to change owners", path,
+			m->uid, m->gid);
 	return skf_tree_fail(e, r, "set the owner of", path);
 }
 
-int skf_tree_file_meta(struct skf_tree *t, int fd, const struct stat *st, const struct skf_meta *m, struct archive_entry *ae,
-                       const char *path, bool *ret_has_xattr, struct skf_err *e)
+int skf_tree_file_meta(struct skf_tree *t, int fd, const struct stat *st, const struct skf_meta *m,
+                       struct archive_entry *ae, const char *path, bool *ret_has_xattr, struct skf_err *e)
 {
 	const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, m->mtime };
 	bool chowned = st->st_uid != m->uid || st->st_gid != m->gid;
@@ -226,13 +248,16 @@ int skf_tree_file_meta(struct skf_tree *t, int fd, const struct stat *st, const 
 	return 0;
 }
 
-int skf_tree_dir_xattrs(struct skf_tree *t, int fd, struct archive_entry *ae, const char *path, bool *ret_any, struct skf_err *e)
+int skf_tree_dir_xattrs(struct skf_tree *t, int fd, struct archive_entry *ae, const char *path,
+                        bool *ret_any, struct skf_err *e)
 {
 	return set_xattrs(t, fd, ae, path, ret_any, e);
 }
 
-/* Symbolic links and device nodes, which cannot be opened for this: by single name below the parent, never followed. */
-int skf_tree_link_meta(int parent, const char *name, const struct skf_meta *m, const char *path, struct skf_err *e)
+/* Symbolic links and device nodes, which cannot be opened for this: by single name below the parent, never
+ * followed. */
+int skf_tree_link_meta(int parent, const char *name, const struct skf_meta *m, const char *path,
+                       struct skf_err *e)
 {
 	const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, m->mtime };
 
@@ -243,7 +268,8 @@ int skf_tree_link_meta(int parent, const char *name, const struct skf_meta *m, c
 	return 0;
 }
 
-static int finish_acl(struct skf_tree *t, int fd, const struct skf_acl *acl, const char *path, struct skf_err *e)
+static int finish_acl(struct skf_tree *t, int fd, const struct skf_acl *acl, const char *path,
+                      struct skf_err *e)
 {
 	if (fsetxattr(fd, ACL_DEFAULT, acl->p, acl->n, 0) == 0)
 		return 0;
@@ -255,9 +281,12 @@ static int finish_acl(struct skf_tree *t, int fd, const struct skf_acl *acl, con
 }
 
 /* A directory once nothing more will be made in it. */
-int skf_tree_dir_finish(struct skf_tree *t, int fd, const struct skf_inode *i, const char *path, struct skf_err *e)
+int skf_tree_dir_finish(struct skf_tree *t, int fd, const struct skf_inode *i, const char *path,
+                        struct skf_err *e)
 {
-	const struct skf_meta m = { .uid = i->dir.uid, .gid = i->dir.gid, .mode = i->dir.mode, .mtime = i->dir.mtime };
+	const struct skf_meta m = {
+		.uid = i->dir.uid, .gid = i->dir.gid, .mode = i->dir.mode, .mtime = i->dir.mtime
+	};
 	const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, m.mtime };
 
 	if (fchown(fd, m.uid, m.gid) < 0)

@@ -1,14 +1,15 @@
-/* store/unpack_name.c -- names of tar entries: cleaned lexically, as docker does, and sorted into what they mean (image-spec layer.md,
- * "Whiteouts"). Pure.
+/* store/unpack_name.c -- names of tar entries: cleaned lexically, as docker does, and sorted into what they
+ * mean (image-spec layer.md, "Whiteouts"). Pure.
  *
- * Invariants of a parsed name: (1) every component is non-empty, not "." and not ".."; (2) it is relative; (3) no component but the last of
- * a whiteout began with ".wh.". So a component may be handed to *at() calls, and a path to openat2 below the root. */
+ * Invariants of a parsed name: (1) every component is non-empty, not "." and not ".."; (2) it is relative;
+ * (3) no component but the last of a whiteout began with ".wh.". So a component may be handed to *at()
+ *     calls, and a path to openat2 below the root. */
 #include "base/buf.h"
 #include "store/unpack_int.h"
 #include <string.h>
 
-#define WH ".wh."
-#define WH_META ".wh..wh."
+#define WH        ".wh."
+#define WH_META   ".wh..wh."
 #define WH_OPAQUE ".wh..wh..opq"
 
 struct cut {
@@ -17,7 +18,8 @@ struct cut {
 };
 
 /* Appends one component or takes one away. */
-static int step(const char *raw, const char *comp, size_t len, uint32_t max_depth, struct cut *c, char *path, struct skf_err *e)
+static int step(const char *raw, const char *comp, size_t len, uint32_t max_depth, struct cut *c, char *path,
+                struct skf_err *e)
 {
 	size_t at = c->n ? c->end[c->n - 1] : 0;
 
@@ -25,12 +27,16 @@ static int step(const char *raw, const char *comp, size_t len, uint32_t max_dept
 		return 0;
 	if (len == 2 && comp[0] == '.' && comp[1] == '.') {
 		if (c->n == 0)
-			return skf_fail(e, SKF_EINVALID, "entry '%.200s' climbs out of the root of the layer; the image is hostile or broken", raw);
+			return skf_fail(
+				e, SKF_EINVALID,
+				"entry '%.200s' climbs out of the root of the layer; the image is hostile or broken",
+				raw);
 		c->n--;
 		return 0;
 	}
 	if (c->n >= max_depth)
-		return skf_fail(e, SKF_ELIMIT, "entry '%.200s' is more than %u directories deep", raw, max_depth);
+		return skf_fail(e, SKF_ELIMIT, "entry '%.200s' is more than %u directories deep", raw,
+		                max_depth);
 	if (at > 0)
 		path[at++] = '/';
 	memcpy(path + at, comp, len);
@@ -43,7 +49,9 @@ static int clean(const char *raw, uint32_t max_depth, struct cut *c, char *path,
 	size_t n = strlen(raw);
 
 	if (n >= SKF_MAX_TAR_PATH)
-		return skf_fail(e, SKF_ELIMIT, "entry '%.60s...' has a name of %zu bytes, at most %d are allowed", raw, n, SKF_MAX_TAR_PATH - 1);
+		return skf_fail(e, SKF_ELIMIT,
+		                "entry '%.60s...' has a name of %zu bytes, at most %d are allowed", raw, n,
+		                SKF_MAX_TAR_PATH - 1);
 	if (max_depth > SKF_MAX_TAR_DEPTH)
 		max_depth = SKF_MAX_TAR_DEPTH;
 	for (const char *p = raw; *p;) {
@@ -57,7 +65,8 @@ static int clean(const char *raw, uint32_t max_depth, struct cut *c, char *path,
 	return 0;
 }
 
-/* Any component but the last: aufs' own bookkeeping is skipped with what lies in it, other reserved names are refused. */
+/* Any component but the last: aufs' own bookkeeping is skipped with what lies in it, other reserved names
+ * are refused. */
 static int check_parents(const struct cut *c, const char *path, bool *ret_skip, struct skf_err *e)
 {
 	for (uint32_t i = 0; i + 1 < c->n; i++) {
@@ -68,7 +77,10 @@ static int check_parents(const struct cut *c, const char *path, bool *ret_skip, 
 			return 0;
 		}
 		if (strncmp(comp, WH, strlen(WH)) == 0)
-			return skf_fail(e, SKF_EINVALID, "entry '%.200s' lies below a whiteout; names that begin with '" WH "' are reserved", path);
+			return skf_fail(e, SKF_EINVALID,
+			                "entry '%.200s' lies below a whiteout; names that begin with '" WH
+			                "' are reserved",
+			                path);
 	}
 	return 0;
 }
@@ -91,7 +103,8 @@ static int classify(struct skf_entry_name *n, struct skf_err *e)
 	}
 	hidden = n->base + strlen(WH);
 	if (!*hidden || strcmp(hidden, ".") == 0 || strcmp(hidden, "..") == 0)
-		return skf_fail(e, SKF_EINVALID, "entry '%.200s' is a whiteout of '%s', which is no name", n->path, hidden);
+		return skf_fail(e, SKF_EINVALID, "entry '%.200s' is a whiteout of '%s', which is no name",
+		                n->path, hidden);
 	n->kind = SKF_ENTRY_WHITEOUT;
 	memmove(n->base, hidden, strlen(hidden) + 1);
 	return 0;

@@ -1,9 +1,10 @@
-/* store/unpack_ring.c -- a bounded queue of blocks between two threads, without copies: the producer fills a block in place, the consumer
- * reads it in place and gives it back by asking for the next.
+/* store/unpack_ring.c -- a bounded queue of blocks between two threads, without copies: the producer fills a
+ * block in place, the consumer reads it in place and gives it back by asking for the next.
  *
- * Invariants: (1) got <= put <= got + SKF_UNPACK_BLOCKS; (2) the block with number n lives in slot n % SKF_UNPACK_BLOCKS and belongs to the
- * producer when n >= put, else to the consumer when n >= got; (3) whoever gives up wakes the other, so that no wait outlives both.
- * Both sides block on each other: that is the purpose. */
+ * Invariants: (1) got <= put <= got + SKF_UNPACK_BLOCKS; (2) the block with number n lives in slot n %
+ * SKF_UNPACK_BLOCKS and belongs to the producer when n >= put, else to the consumer when n >= got; (3)
+ * whoever gives up wakes the other, so that no wait outlives both. Both sides block on each other: that is
+ * the purpose. */
 #include "store/unpack_int.h"
 #include <stdlib.h>
 #include <sys/mman.h>

@@ -1,9 +1,11 @@
-/* store/unpack_tar.c -- the tar thread: libarchive reads the format from the ring, unpack_entry.c places the entries.
+/* store/unpack_tar.c -- the tar thread: libarchive reads the format from the ring, unpack_entry.c places the
+ * entries.
  *
- * libarchive is used without filters, other formats and locale. The thread runs in the "C" locale, whatever the program chose: there
- * libarchive fails to convert any name of a pax header that is not ASCII, says so in a warning and hands the bytes over as they are, which is
- * what a layer needs (a UTF-8 locale would normalise them). That warning is expected; every other one is an error.
- * Blocks on the ring and the disk. */
+ * libarchive is used without filters, other formats and locale. The thread runs in the "C" locale, whatever
+ * the program chose: there libarchive fails to convert any name of a pax header that is not ASCII, says so
+ * in a warning and hands the bytes over as they are, which is what a layer needs (a UTF-8 locale would
+ * normalise them). That warning is expected; every other one is an error. Blocks on the ring and the disk.
+ * */
 #include "store/unpack_int.h"
 #include <archive.h>
 #include <archive_entry.h>
@@ -43,7 +45,8 @@ static ssize_t next_block(struct archive *ar, void *arg, const void **ret)
 	return (ssize_t)r->n;
 }
 
-/* See the top: names that are not ASCII, of files, links, users and groups; and ACLs in text form, which are not used. */
+/* See the top: names that are not ASCII, of files, links, users and groups; and ACLs in text form, which are
+ * not used. */
 static bool expected_warning(struct archive *ar)
 {
 	const char *s = archive_error_string(ar);
@@ -59,8 +62,8 @@ static int tar_fail(struct archive *ar, struct skf_tar_job *j)
 		return -1;
 	if (archive_errno(ar) == ENOMEM)
 		return skf_fail(&j->err, SKF_ENOMEM, "no memory to read the tar of the layer");
-	return skf_fail(&j->err, SKF_ECORRUPT, "tar of the layer, after %llu entries: %s", (unsigned long long)j->tree->entries,
-	                s ? s : "damaged");
+	return skf_fail(&j->err, SKF_ECORRUPT, "tar of the layer, after %llu entries: %s",
+	                (unsigned long long)j->tree->entries, s ? s : "damaged");
 }
 
 static int one_entry(struct archive *ar, struct archive_entry *ae, struct skf_tar_job *j)
@@ -77,7 +80,8 @@ static int one_entry(struct archive *ar, struct archive_entry *ae, struct skf_ta
 		return tar_fail(ar, j);
 	if (skf_tree_place(j->tree, ar, ae, &j->err) < 0)
 		return -1;
-	/* Data that nobody asked for (of a hard link, a skipped name): not part of the next header's limit. */
+	/* Data that nobody asked for (of a hard link, a skipped name): not part of the next header's limit.
+	 * */
 	if (archive_read_data_skip(ar) != ARCHIVE_OK)
 		return tar_fail(ar, j);
 	return 1;
@@ -97,7 +101,8 @@ static int read_all(struct archive *ar, struct archive_entry *ae, struct reader 
 	while (more > 0);
 	if (more < 0)
 		return -1;
-	/* What follows the end of the archive is hashed by the other thread and means nothing here, as with docker. */
+	/* What follows the end of the archive is hashed by the other thread and means nothing here, as with
+	 * docker. */
 	while ((more = skf_ring_get(j->ring, &r->block, &r->n)) > 0)
 		;
 	r->gone = more < 0;

@@ -1,7 +1,8 @@
-/* sys/process.c -- clone3, pidfd, namespaces, credentials, limits and keyrings. One kernel call per function.
+/* sys/process.c -- clone3, pidfd, namespaces, credentials, limits and keyrings. One kernel call per
+ * function.
  *
- * Credentials are changed by raw system calls: the C library's wrappers broadcast to all threads by signals, which takes
- * locks that a clone3 child may have inherited held. Nothing here blocks. */
+ * Credentials are changed by raw system calls: the C library's wrappers broadcast to all threads by signals,
+ * which takes locks that a clone3 child may have inherited held. Nothing here blocks. */
 #include "sys/process.h"
 
 #include <linux/keyctl.h>
@@ -117,7 +118,7 @@ int skf_set_subreaper(void)
 
 int skf_setrlimit(pid_t pid, int resource, uint64_t soft, uint64_t hard)
 {
-	struct rlimit64 l = { .rlim_cur = soft, .rlim_max = hard };
+	struct rlimit64 l = {.rlim_cur = soft, .rlim_max = hard};
 
 	return result(syscall(SYS_prlimit64, pid, resource, &l, NULL));
 }

@@ -1,8 +1,8 @@
 /* sys/pty.c -- pseudo terminals of a given devpts instance, window sizes, controlling terminal.
  *
- * The directory comes from a container, so nothing in it is believed: ptmx must be a character device 5:2 on a devpts
- * file system, no link is followed, and the peer is got from the master itself (TIOCGPTPEER), never by its name.
- * Nothing blocks. man 7 pty, ioctl_tty(2). */
+ * The directory comes from a container, so nothing in it is believed: ptmx must be a character device 5:2 on
+ * a devpts file system, no link is followed, and the peer is got from the master itself (TIOCGPTPEER), never
+ * by its name. Nothing blocks. man 7 pty, ioctl_tty(2). */
 #include "sys/process.h"
 
 #include <fcntl.h>
@@ -70,7 +70,7 @@ int skf_pty_open(int ptsdir, int *ret_master, int *ret_peer)
 
 int skf_tty_set_size(int fd, unsigned rows, unsigned cols)
 {
-	struct winsize w = { .ws_row = (unsigned short)rows, .ws_col = (unsigned short)cols };
+	struct winsize w = {.ws_row = (unsigned short)rows, .ws_col = (unsigned short)cols};
 
 	return ioctl(fd, TIOCSWINSZ, &w) < 0 ? -errno : 0;
 }

@@ -154,9 +154,8 @@ class Skiff:
         for line in Path('/proc/self/mountinfo').read_text().splitlines():
             if str(self.root) in line or str(self.run_root) in line or any(i in line for i in ids):
                 found.append('mount ' + line)
-        for d in Path('/sys/fs/cgroup').glob('**/skiff/c/*') if ids else []:
-            if d.name in ids:
-                found.append(f'cgroup {d}')
+        for top in [Path('/sys/fs/cgroup'), *Path('/sys/fs/cgroup').iterdir()]:
+            found += [f'cgroup {top}/skiff/c/{i}' for i in ids if (top / 'skiff/c' / i).exists()]
         for p in Path('/proc').glob('[0-9]*'):
             try:
                 text = (p / 'cmdline').read_bytes().replace(b'\0', b' ').decode(errors='replace') + (p / 'cgroup').read_text()

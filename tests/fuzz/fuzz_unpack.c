@@ -1,6 +1,7 @@
-/* tests/fuzz/fuzz_unpack.c -- whole tar entry handling into a temporary store: any bytes, whatever compression they begin as (T38-T47).
- * The digests are computed from the input, so that what can be unpacked also reaches the walk, the seal and verification. A canary beside
- * the store must stay as it was, and nothing unfinished may stay in layers/. Runs in a user namespace and a tmpfs of its own where it can. */
+/* tests/fuzz/fuzz_unpack.c -- whole tar entry handling into a temporary store: any bytes, whatever
+ * compression they begin as (T38-T47). The digests are computed from the input, so that what can be unpacked
+ * also reaches the walk, the seal and verification. A canary beside the store must stay as it was, and
+ * nothing unfinished may stay in layers/. Runs in a user namespace and a tmpfs of its own where it can. */
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/fd.h"
@@ -19,6 +20,9 @@
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
+size_t LLVMFuzzerCustomMutator(uint8_t *p, size_t n, size_t max, unsigned seed);
+size_t LLVMFuzzerMutate(uint8_t *p, size_t n, size_t max)
+	__attribute__((weak)); /* absent where inputs are only replayed */
 
 #define INPUT_MAX (1u << 20)
 
@@ -40,21 +44,25 @@ static void die(const char *what, const struct skf_err *e)
 	abort();
 }
 
-/* Device nodes and foreign owners must not come into being on the machine that fuzzes; without namespaces it works all the same. */
-static void hide(const char *dir)
+/* Device nodes and foreign owners must not come into being on the machine that fuzzes; without namespaces it
+ * works all the same. True when dir is a tmpfs of our own. */
+static bool hide(const char *dir)
 {
-	uid_t uid = geteuid();
+	uid_t uid = geteuid(); /* both are unmapped once the namespace is new */
+	gid_t gid = getegid();
 	char map[32];
 
 	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
-		return;
+		return false;
 	snprintf(map, sizeof(map), "0 %u 1", uid);
 	(void)!skf_write_existing_at(AT_FDCWD, "/proc/self/setgroups", "deny");
 	(void)!skf_write_existing_at(AT_FDCWD, "/proc/self/uid_map", map);
-	snprintf(map, sizeof(map), "0 %u 1", getegid());
+	snprintf(map, sizeof(map), "0 %u 1", gid);
 	(void)!skf_write_existing_at(AT_FDCWD, "/proc/self/gid_map", map);
-	if (mount("fuzz", dir, "tmpfs", MS_NODEV | MS_NOSUID, "size=256m,nr_inodes=100000") < 0)
-		perror("fuzz_unpack: no tmpfs, using the directory as it is");
+	if (mount("fuzz", dir, "tmpfs", MS_NODEV | MS_NOSUID, "size=256m,nr_inodes=100000") == 0)
+		return true;
+	perror("fuzz_unpack: no tmpfs, using the directory as it is");
+	return false;
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -63,19 +71,23 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	struct bench *b = get_bench();
 	struct skf_err e = SKF_ERR_INIT;
 	char root[64];
+	bool hidden;
 
 	(void)argc;
 	(void)argv;
 	signal(SIGXFSZ, SIG_IGN);
 	if (!mkdtemp(dir))
 		die("temporary directory", NULL);
-	hide(dir);
+	hidden = hide(dir);
 	b->dir = skf_openat(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY, 0);
 	if (b->dir < 0 || skf_write_atomic_at(b->dir, "canary", "safe", 4, 0640, 0) < 0)
 		die("canary", NULL);
 	snprintf(root, sizeof(root), "%s/store", dir);
 	if (skf_store_open(root, true, &b->s, &e) < 0)
 		die("store", &e);
+	/* Everything is reached by file descriptors from here: the tmpfs lives on without a name. */
+	if (hidden && (umount2(dir, MNT_DETACH) < 0 || rmdir(dir) < 0))
+		perror("fuzz_unpack: the temporary directory stays");
 	return 0;
 }
 
@@ -85,14 +97,21 @@ static void check_canary(struct bench *b)
 	struct stat st;
 
 	if (skf_read_file_at(b->dir, "canary", 15, &t) < 0 || strcmp(skf_buf_cstr(&t), "safe") != 0 ||
-	    fstatat(b->dir, "canary", &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_mode != (S_IFREG | 0640) || st.st_nlink != 1)
+	    fstatat(b->dir, "canary", &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_mode != (S_IFREG | 0640) ||
+	    st.st_nlink != 1)
 		die("the canary was touched", NULL);
 	skf_buf_done(&t);
 }
 
 /* Bound what one input may cost; the limits themselves are fuzzed with it. */
-static const struct skf_unpack_limits lim = { .entries = 2000, .bytes = 1u << 26, .ratio = 2000, .ratio_from = 1u << 22,
-	.header = SKF_UNPACK_MAX_HEADER, .depth = SKF_MAX_TAR_DEPTH, .xattrs = 16, .xattr_bytes = 4096 };
+static const struct skf_unpack_limits lim = { .entries = 2000,
+	                                      .bytes = 1u << 26,
+	                                      .ratio = 2000,
+	                                      .ratio_from = 1u << 22,
+	                                      .header = SKF_UNPACK_MAX_HEADER,
+	                                      .depth = SKF_MAX_TAR_DEPTH,
+	                                      .xattrs = 16,
+	                                      .xattr_bytes = 4096 };
 
 /* Digest of what the input inflates to, as far as it does; "" when it does not. */
 static int tar_digest(const uint8_t *p, size_t n, struct skf_digest *ret)
@@ -163,12 +182,37 @@ static void empty_layers(struct bench *b)
 	closedir(d);
 }
 
+/* A header whose checksum is wrong ends the archive: after a mutation the checksums are made right again,
+ * mostly. */
+size_t LLVMFuzzerCustomMutator(uint8_t *p, size_t n, size_t max, unsigned seed)
+{
+	if (!LLVMFuzzerMutate)
+		return n;
+	n = LLVMFuzzerMutate(p, n, max);
+	for (size_t at = 0; seed % 8 && at + 512 <= n; at += 512) {
+		uint8_t *h = p + at;
+		unsigned sum = 8 * ' ';
+		char text[8];
+
+		if (memcmp(h + 257, "ustar", 5) != 0)
+			continue;
+		for (size_t i = 0; i < 512; i++)
+			sum += i >= 148 && i < 156 ? 0 : h[i];
+		snprintf(text, sizeof(text), "%06o", sum);
+		memcpy(h + 148, text, 7);
+		h[155] = ' ';
+	}
+	return n;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
 	struct bench *b = get_bench();
 	struct skf_unpack_opts o = { .size = n };
 	struct skf_err e = SKF_ERR_INIT;
 
+	if (!b->s)
+		LLVMFuzzerInitialize(NULL, NULL); /* a replaying main does not call it */
 	if (n > INPUT_MAX)
 		return 0;
 	if (skf_unpack_sha256(p, n, &o.digest, &e) < 0)

@@ -1,5 +1,4 @@
 """skiff-launch and the monitor that it becomes, driven as the engine drives them: trees and config.json made by hand, records over a socketpair."""
-import contextlib
 import glob
 import hashlib
 import json
@@ -180,6 +179,16 @@ def mounts(base):
         return [line for line in f if base in line]
 
 
+def remove_cgroups(cid):
+    """Of containers whose monitor a test killed: the reap's work. EBUSY until the kernel has buried the last process."""
+    for d in sorted(glob.glob(f"/sys/fs/cgroup/**/{cid}", recursive=True), key=len, reverse=True):
+        try:
+            os.rmdir(d)
+        except OSError:
+            return False
+    return True
+
+
 @pytest.fixture
 def tree(tmp_path):
     t = Tree(str(tmp_path))
@@ -188,10 +197,7 @@ def tree(tmp_path):
         s.stop()
     assert mounts(str(tmp_path)) == [], "a mount was left on the host"
     for cid in os.listdir(os.path.join(t.root, "containers")):
-        left = glob.glob(f"/sys/fs/cgroup/**/{cid}", recursive=True)
-        for d in sorted(left, key=len, reverse=True):  # of containers whose monitor a test killed: the reap's work
-            with contextlib.suppress(OSError):
-                os.rmdir(d)
+        wait_for(lambda: remove_cgroups(cid), what="the last process of a container to go")
 
 
 def test_run_in_the_foreground(tree):

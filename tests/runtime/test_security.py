@@ -198,4 +198,4 @@ def test_closed_stdio(box):
 
     r = subprocess.run(["bash", "-c", "exec 0<&- 1>&- 2>&-; exec " + shlex.join(box.cmd("run", "-b", str(box.bundle), box.id))])
     assert r.returncode == 0
-    assert (box.rootfs / "work" / "fds").read_text().split() == ["0", "1", "2"]
+    assert {"0", "1", "2"} <= set((box.rootfs / "work" / "fds").read_text().split())

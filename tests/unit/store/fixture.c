@@ -42,8 +42,8 @@ bool fix_privileged(void)
 	if (!mkdtemp(dir))
 		return false;
 	fd = skf_openat(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY, 0);
-	ok = mknodat(fd, "null", S_IFCHR | 0600, makedev(1, 3)) == 0 && fsetxattr(fd, "trusted.skf-test", "y", 1, 0) == 0 &&
-	     fchownat(fd, "null", 12, 34, 0) == 0;
+	ok = mknodat(fd, "null", S_IFCHR | 0600, makedev(1, 3)) == 0 &&
+	     fsetxattr(fd, "trusted.skf-test", "y", 1, 0) == 0 && fchownat(fd, "null", 12, 34, 0) == 0;
 	unlinkat(fd, "null", 0);
 	skf_closep(&fd);
 	rmdir(dir);
@@ -60,7 +60,8 @@ int fix_setup(void **state)
 	if (!f)
 		return -1;
 	become_root();
-	snprintf(f->base, sizeof(f->base), "%s/skf-store-XXXXXX", access("/var/tmp", W_OK) == 0 ? "/var/tmp" : "/tmp");
+	snprintf(f->base, sizeof(f->base), "%s/skf-store-XXXXXX",
+	         access("/var/tmp", W_OK) == 0 ? "/var/tmp" : "/tmp");
 	if (!mkdtemp(f->base))
 		return -1;
 	f->base_fd = skf_openat(AT_FDCWD, f->base, O_RDONLY | O_DIRECTORY, 0);
@@ -97,8 +98,8 @@ void fix_fails(int r, enum skf_kind k, struct fix *f, const char *file, int line
 {
 	if (r < 0 && f->e.kind == k && f->e.msg[0])
 		return;
-	fprintf(stderr, "%s:%d: expected a failure of kind %s, got %d, kind %s, '%s'\n", file, line, skf_kind_name(k), r,
-	        skf_kind_name(f->e.kind), f->e.msg);
+	fprintf(stderr, "%s:%d: expected a failure of kind %s, got %d, kind %s, '%s'\n", file, line,
+	        skf_kind_name(k), r, skf_kind_name(f->e.kind), f->e.msg);
 	_fail(file, line);
 }
 

@@ -69,7 +69,9 @@ bool obj_there(struct fix *f, const struct obj *o)
 	struct skf_err e = SKF_ERR_INIT;
 	struct skf_image *i;
 
-	return skf_store_image_get(f->s, &o->manifest, &a, &i, &e) == 0 && skf_store_blob_has(f->s, &o->manifest, &e) == 1 &&
-	       skf_store_blob_has(f->s, &o->config, &e) == 1 && skf_store_layer_has(f->s, &o->diff_id[0], NULL, &e) == 1 &&
+	return skf_store_image_get(f->s, &o->manifest, &a, &i, &e) == 0 &&
+	       skf_store_blob_has(f->s, &o->manifest, &e) == 1 &&
+	       skf_store_blob_has(f->s, &o->config, &e) == 1 &&
+	       skf_store_layer_has(f->s, &o->diff_id[0], NULL, &e) == 1 &&
 	       skf_store_layer_has(f->s, &o->diff_id[1], NULL, &e) == 1;
 }

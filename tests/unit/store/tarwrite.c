@@ -33,7 +33,8 @@ static void put_num(char *p, size_t n, uint64_t v)
 	p[0] = (char)0x80;
 }
 
-void tar_header(struct tar *t, const char *name, char type, uint64_t size, const char *link, unsigned major, unsigned minor)
+void tar_header(struct tar *t, const char *name, char type, uint64_t size, const char *link, unsigned major,
+                unsigned minor)
 {
 	char h[512] = { 0 };
 	unsigned sum = 0, mode = t->mode ? t->mode : type == '5' ? 0755 : 0644;

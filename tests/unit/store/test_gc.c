@@ -57,10 +57,11 @@ static void containers(void **state)
 	assert_int_equal(mkdirat(skf_store_fd(f->s), "containers/abc", 0700), 0);
 	assert_int_equal(mkdirat(skf_store_fd(f->s), "containers/beingmade", 0700), 0);
 	dir = skf_openat(skf_store_fd(f->s), "containers/abc", O_RDONLY | O_DIRECTORY, 0);
-	snprintf(text, sizeof(text),
-	         "{\"v\":1,\"min\":1,\"ociVersion\":\"1.0.2\",\"process\":{\"args\":[\"x\"]},\"skiff\":{\"name\":\"web\",\"imageId\":\"%s\","
-	         "\"manifest\":\"%s\",\"layers\":[\"%s\",\"%s\"],\"request\":{\"a\":[1]}}}",
-	         o.config.s, o.manifest.s, o.diff_id[0].s, o.diff_id[1].s);
+	snprintf(
+		text, sizeof(text),
+		"{\"v\":1,\"min\":1,\"ociVersion\":\"1.0.2\",\"process\":{\"args\":[\"x\"]},\"skiff\":{\"name\":\"web\",\"imageId\":\"%s\","
+		"\"manifest\":\"%s\",\"layers\":[\"%s\",\"%s\"],\"request\":{\"a\":[1]}}}",
+		o.config.s, o.manifest.s, o.diff_id[0].s, o.diff_id[1].s);
 	assert_int_equal(skf_write_atomic_at(dir, "config.json", text, strlen(text), 0600, 0), 0);
 	r = gc(f, false);
 	assert_int_equal(r.n_images + r.n_blobs + r.n_layers, 0);
@@ -114,8 +115,10 @@ static void after_a_crash(void **state)
 		struct skf_unpack *u;
 		struct skf_unpack_opts o = { .size = 1 << 20, .digest = a, .diff_id = a };
 		int lock, dir;
-		bool ok = skf_lease_new(f->s, &l, &e) == 0 && skf_lease_add(l, &a, &e) == 0 && skf_unpack_new(f->s, &o, &u, &e) == 0 &&
-		          skf_ingest_open(f->s, &a, 1000, &lock, &dir, &e) == 0 && skf_write_atomic_at(dir, "data", "part", 4, 0600, 0) == 0;
+		bool ok = skf_lease_new(f->s, &l, &e) == 0 && skf_lease_add(l, &a, &e) == 0 &&
+		          skf_unpack_new(f->s, &o, &u, &e) == 0 &&
+		          skf_ingest_open(f->s, &a, 1000, &lock, &dir, &e) == 0 &&
+		          skf_write_atomic_at(dir, "data", "part", 4, 0600, 0) == 0;
 
 		_exit(ok ? 0 : 1); /* as SIGKILL would: nothing is cleaned up */
 	}
@@ -130,11 +133,13 @@ static void after_a_crash(void **state)
 	assert_int_equal(r.n_ingests, 1);
 	assert_int_equal(r.bytes, 4 + 1 + 1); /* the half-made links have a size of one byte */
 	for (size_t i = 0; i < 8; i++) {
-		static const char *const dirs[] = { "leases", "layers", "ingest", "blobs/sha256", "images", "refs", "trash", "locks" };
+		static const char *const dirs[] = { "leases", "layers", "ingest", "blobs/sha256",
+			                            "images", "refs",   "trash",  "locks" };
 		struct stat st;
 
 		assert_int_equal(fstatat(skf_store_fd(f->s), dirs[i], &st, 0), 0);
-		if (i < 7 && rmdir((snprintf(path, sizeof(path), "%s/%s", skf_store_root(f->s), dirs[i]), path)) < 0)
+		if (i < 7 &&
+		    rmdir((snprintf(path, sizeof(path), "%s/%s", skf_store_root(f->s), dirs[i]), path)) < 0)
 			fail_msg("'%s' is not empty after collection", dirs[i]);
 	}
 }
@@ -209,7 +214,7 @@ static void *collector(void *arg)
 			fprintf(stderr, "%s\n", e.msg);
 			return (void *)1;
 		}
-		r->collected += res.n_blobs > 0;
+		__atomic_fetch_add(&r->collected, res.n_blobs > 0, __ATOMIC_RELAXED);
 		usleep(500); /* the exclusive lock is no ticket lock: leave the others their turn */
 	}
 	return NULL;
@@ -223,7 +228,8 @@ static void race_with_lease(void **state)
 	void *res;
 
 	assert_int_equal(pthread_create(&t, NULL, collector, &r), 0);
-	for (int i = 0; i < 40; i++) {
+	/* at least forty rounds, and until something was collected under them */
+	for (int i = 0; i < 40 || (i < 4000 && !__atomic_load_n(&r.collected, __ATOMIC_RELAXED)); i++) {
 		char text[32];
 		struct skf_digest d;
 		struct skf_lease *l;
@@ -273,7 +279,8 @@ static void trash_of_big_trees(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(marks), T(containers), T(live_lease), T(after_a_crash), T(being_made), T(ingests), T(race_with_lease), T(trash_of_big_trees),
+		T(marks),      T(containers), T(live_lease),      T(after_a_crash),
+		T(being_made), T(ingests),    T(race_with_lease), T(trash_of_big_trees),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,7 +50,8 @@ static void root(void **state)
 
 static void climbs(void **state)
 {
-	static const char *const names[] = { "..", "../a", "/..", "a/../..", "a/../../b", "./../a", "a/b/../../../c" };
+	static const char *const names[] = { "..",        "../a",   "/..",           "a/../..",
+		                             "a/../../b", "./../a", "a/b/../../../c" };
 
 	(void)state;
 	for (size_t i = 0; i < SKF_ARRAY_LEN(names); i++)

