@@ -48,6 +48,15 @@ static int drop_privileges(struct skf_err *e)
 	return r < 0 ? skf_fail_sys(e, r, "drop privileges") : 0;
 }
 
+/* Messages quote names of entries, headers and words of registries. Whoever prints them writes to a terminal and wants one line: control bytes
+ * (C1 in UTF-8 too) become '?'. */
+static void make_printable(struct skf_err *e)
+{
+	for (unsigned char *p = (unsigned char *)e->msg; *p; p++)
+		if (*p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f))
+			*p = '?';
+}
+
 static int verify_one(const struct image_peer *peer, struct skf_store *s, const struct skf_digest *d, struct skf_err *e)
 {
 	struct skf_err bad = SKF_ERR_INIT;
@@ -59,6 +68,7 @@ static int verify_one(const struct image_peer *peer, struct skf_store *s, const 
 		return -1;
 	if (skf_unpack_verify(s, d, &bad) == 0)
 		return has == 2 ? skf_unpack_sync(s, d, 1, e) : 0;
+	make_printable(&bad);
 	skf_rec_begin(&r, &b, SKF_IMG_BAD, SKF_IMG_VERSION);
 	skf_rec_str(&r, d->s);
 	skf_rec_err(&r, &bad);
@@ -153,6 +163,7 @@ static int serve(const struct image_peer *peer, struct skf_err *e)
 		}
 	if (x < 0) {
 		skf_buf_clear(&out);
+		make_printable(e);
 		skf_rec_begin(&r, &out, SKF_IMG_FAILED, SKF_IMG_VERSION);
 		skf_rec_err(&r, e);
 		skf_rec_end(&r);

@@ -6,20 +6,17 @@
  *  1. Only what belongs to this root is touched. Two skiff roots share the cgroup tree skiff/c: a cgroup is
  * ours when its id has a run directory or a container here; of all others only those are removed that have
  * no process and are older than any start may take, and never a process is killed.
- *  2. A container whose start is under way holds its lock; every repair of a container takes that lock and
- * looks again.
+ *  2. Whoever makes, starts or removes a container holds its lock; a look at a container and its repair
+ * happen under that lock, and what is locked for long is left alone.
  *  3. Repairs can be repeated, and a finding that cannot be repaired says why and does not stop the others.
  */
 #include "engine/engine_int.h"
 #include "base/proc.h"
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define BUSY_STEP_MS 5
 
 struct check {
 	struct skf_engine *g;
@@ -27,6 +24,7 @@ struct check {
 	struct skf_arena *a;
 	struct skf_check_row *v;
 	size_t n, cap;
+	int lock; /* of the container that is being looked at; see locked() */
 };
 
 typedef int (*entry_fn)(struct check *c, const char *name, struct skf_err *e);
@@ -102,40 +100,47 @@ static bool has_config(struct skf_engine *g, const char *id)
 	       faccessat(g->ctr_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* Somebody holds the lock: the container is being made, changed or removed right now. A reap takes
- * milliseconds and is waited for, so that a finding is not missed; a start may take long, and what it makes
- * is its own. */
-static bool is_busy(struct skf_engine *g, const char *id)
+/* Runs fn(arg) with the container's lock held, so that what it sees is not about to change. A reap takes
+ * milliseconds and is waited for; a start may take long, and what it makes is its own: then nothing is
+ * looked at. A lock file that only we made goes again. */
+static int locked(struct check *c, const char *id, entry_fn fn, const char *arg, struct skf_err *e)
 {
-	int64_t end = skf_mono_ms() + SKF_HELLO_MS;
 	char name[SKF_ID_LEN + 16];
+	int r = skf_fmt(name, sizeof(name), "container-%s", id);
 
-	if (skf_fmt(name, sizeof(name), "container-%s", id) < 0)
-		return false;
-	while (skf_lock_held_at(g->locks_fd, name) == 1) {
-		if (skf_mono_ms() >= end)
-			return true;
-		poll(NULL, 0, BUSY_STEP_MS);
-	}
-	return false;
+	c->lock = r < 0 ? r : skf_lock_at(c->g->locks_fd, name, true, SKF_HELLO_MS);
+	if (c->lock == -ETIMEDOUT || c->lock == -EAGAIN)
+		return 0;
+	if (c->lock < 0)
+		return skf_fail_sys(e, c->lock, "lock '%s/locks/%s'", c->g->root, name);
+	r = fn(c, arg, e);
+	if (c->lock >= 0 && faccessat(c->g->ctr_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		skf_ctr_drop_lock(c->g, id, &c->lock);
+	skf_closep(&c->lock);
+	return r;
+}
+
+static bool runs(const struct skf_ctr_live *l)
+{
+	return l->state == SKF_CTR_RUNNING || l->state == SKF_CTR_PAUSED;
+}
+
+/* Ended a moment ago: who ran it is about to clean up. A repair need not wait for that. */
+static bool is_fresh(const struct check *c, const struct skf_ctr_live *l)
+{
+	return !c->repair && !l->lost && skf_now_ns() - l->finished_ns < SKF_HELLO_MS * 1000000LL;
 }
 
 static int fix_reap(struct check *c, const char *id, struct skf_err *e)
 {
-	return skf_engine_reap(c->g, id, e);
+	return skf_ctr_reap_locked(c->g, id, &c->lock, e);
 }
 
 static int fix_remove_dir(struct check *c, const char *id, struct skf_err *e)
 {
-	SKF_AUTO_FD int lock = -EBADF;
-
-	if (skf_ctr_lock(c->g, id, &lock, e) < 0)
-		return -1;
-	if (has_config(c->g, id))
-		return 0; /* it was being made, and is complete now */
 	if (skf_ctr_undo_runtime(c->g, id, e) < 0)
 		return -1;
-	return skf_ctr_remove_locked(c->g, id, NULL, "", &lock, e);
+	return skf_ctr_remove_locked(c->g, id, NULL, "", &c->lock, e);
 }
 
 static int fix_name(struct check *c, const char *id, struct skf_err *e)
@@ -168,22 +173,18 @@ static int check_name_of(struct check *c, const char *id, const struct skf_ctrco
 		       r == 1 ? NULL : fix_name, "registered", e);
 }
 
-static int check_container(struct check *c, const char *id, struct skf_err *e)
+static int look_container(struct check *c, const char *id, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	struct skf_err x = SKF_ERR_INIT;
 	struct skf_ctrconf *conf;
 	struct skf_ctr_live l;
 
-	if (!skf_ctr_id_valid(id))
-		return finding(c, "container", id, "not the directory of a container", NULL, "", e);
-	if (is_busy(c->g, id))
-		return 0;
+	if (faccessat(c->g->ctr_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0; /* removed since the directory was read */
 	if (!has_config(c->g, id))
 		return finding(c, "container", id, "it was never complete", fix_remove_dir, "removed", e);
-	if (skf_ctr_load(c->g, id, &a, &conf, &x) < 0)
-		return x.kind == SKF_ENOTFOUND ? 0 : finding(c, "container", id, x.msg, NULL, "", e);
-	if (skf_ctr_live(c->g, id, &l, &x) < 0)
+	if (skf_ctr_load(c->g, id, &a, &conf, &x) < 0 || skf_ctr_live(c->g, id, &l, &x) < 0)
 		return finding(c, "container", id, x.msg, NULL, "", e);
 	if (check_name_of(c, id, conf, e) < 0)
 		return -1;
@@ -193,10 +194,17 @@ static int check_container(struct check *c, const char *id, struct skf_err *e)
 	if (l.lost && l.has_summary)
 		return finding(c, "container", id, "its monitor is gone", fix_reap,
 			       conf->remove ? "removed" : "recorded as exited (137)", e);
-	if (conf->remove && l.state != SKF_CTR_RUNNING && l.state != SKF_CTR_PAUSED)
+	if (conf->remove && !runs(&l) && !is_fresh(c, &l))
 		return finding(c, "container", id, "it has ended and is to be removed (--rm)", fix_reap,
 			       "removed", e);
 	return 0;
+}
+
+static int check_container(struct check *c, const char *id, struct skf_err *e)
+{
+	if (!skf_ctr_id_valid(id))
+		return finding(c, "container", id, "not the directory of a container", NULL, "", e);
+	return locked(c, id, look_container, id, e);
 }
 
 static int pass_containers(struct check *c, struct skf_err *e)
@@ -213,17 +221,35 @@ static int fix_drop_name(struct check *c, const char *name, struct skf_err *e)
 		       : 0;
 }
 
+/* The id that a name means; "" when it is none, -ENOENT when the name has gone. */
+static int id_of_name(struct check *c, const char *name, char out[SKF_ID_LEN + 2])
+{
+	ssize_t n = readlinkat(c->g->names_fd, name, out, SKF_ID_LEN + 1);
+
+	if (n < 0 && errno == ENOENT)
+		return -ENOENT;
+	out[n < 0 ? 0 : n] = '\0';
+	if (!skf_ctr_id_valid(out))
+		out[0] = '\0';
+	return 0;
+}
+
+static int look_name(struct check *c, const char *name, struct skf_err *e)
+{
+	char id[SKF_ID_LEN + 2];
+
+	if (id_of_name(c, name, id) < 0 || (id[0] && has_config(c->g, id)))
+		return 0;
+	return finding(c, "name", name, "it belongs to no container", fix_drop_name, "removed", e);
+}
+
 static int check_name(struct check *c, const char *name, struct skf_err *e)
 {
 	char id[SKF_ID_LEN + 2];
-	ssize_t n = readlinkat(c->g->names_fd, name, id, sizeof(id) - 1);
 
-	if (n < 0 && errno == ENOENT)
+	if (id_of_name(c, name, id) < 0)
 		return 0;
-	id[n < 0 ? 0 : n] = '\0';
-	if (skf_ctr_id_valid(id) && (has_config(c->g, id) || is_busy(c->g, id)))
-		return 0;
-	return finding(c, "name", name, "it belongs to no container", fix_drop_name, "removed", e);
+	return id[0] ? locked(c, id, look_name, name, e) : look_name(c, name, e);
 }
 
 static int pass_names(struct check *c, struct skf_err *e)
@@ -250,14 +276,32 @@ static int fix_drop_summary_tmp(struct check *c, const char *name, struct skf_er
 	return 0;
 }
 
-static int check_summary(struct check *c, const char *id, struct skf_err *e)
+static int look_summary(struct check *c, const char *id, struct skf_err *e)
 {
-	if (!skf_ctr_id_valid(id))
-		return finding(c, "summary", id, "left over from an interrupted change",
-			       fix_drop_summary_tmp, "removed", e);
-	if (has_config(c->g, id) || is_busy(c->g, id))
+	struct skf_summary s;
+
+	if (has_config(c->g, id) || skf_summary_read(c->g->run_fd, id, &s) == -ENOENT)
 		return 0;
 	return finding(c, "summary", id, "it belongs to no container", fix_drop_summary, "removed", e);
+}
+
+/* Written beside and renamed within microseconds: one that is seconds old has lost its writer. */
+static int check_summary_tmp(struct check *c, const char *name, struct skf_err *e)
+{
+	char path[512];
+	struct stat st;
+
+	if (skf_fmt(path, sizeof(path), "summary/%s", name) < 0 ||
+	    fstatat(c->g->run_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    skf_now_ns() / 1000000 - st.st_ctim.tv_sec * 1000LL < SKF_HELLO_MS)
+		return 0;
+	return finding(c, "summary", name, "left over from an interrupted change", fix_drop_summary_tmp,
+		       "removed", e);
+}
+
+static int check_summary(struct check *c, const char *id, struct skf_err *e)
+{
+	return skf_ctr_id_valid(id) ? locked(c, id, look_summary, id, e) : check_summary_tmp(c, id, e);
 }
 
 static int pass_summaries(struct check *c, struct skf_err *e)
@@ -267,20 +311,23 @@ static int pass_summaries(struct check *c, struct skf_err *e)
 
 /* --- run directories --- */
 
-static int check_run_dir(struct check *c, const char *id, struct skf_err *e)
+static int look_run_dir(struct check *c, const char *id, struct skf_err *e)
 {
-	struct skf_ctr_live l;
 	struct skf_err x = SKF_ERR_INIT;
+	struct skf_ctr_live l;
 
-	if (!skf_ctr_id_valid(id))
-		return 0; /* the runtime's own caches */
-	if (is_busy(c->g, id))
-		return 0;
-	if (has_config(c->g, id) && skf_ctr_live(c->g, id, &l, &x) == 0 &&
-	    (l.state == SKF_CTR_RUNNING || l.state == SKF_CTR_PAUSED))
+	if (faccessat(c->g->run_ctr_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0; /* reaped since the directory was read */
+	if (has_config(c->g, id) && skf_ctr_live(c->g, id, &l, &x) == 0 && (runs(&l) || is_fresh(c, &l)))
 		return 0;
 	return finding(c, "run directory", id, "its container does not run", fix_reap,
 		       "removed, with all that its journal names", e);
+}
+
+static int check_run_dir(struct check *c, const char *id, struct skf_err *e)
+{
+	/* What has another name is a cache of the runtime's. */
+	return skf_ctr_id_valid(id) ? locked(c, id, look_run_dir, id, e) : 0;
 }
 
 static int pass_run_dirs(struct check *c, struct skf_err *e)
@@ -312,16 +359,31 @@ static bool is_old(const struct skf_cg_dirs *cg)
 
 static int fix_cgroup(struct check *c, const char *id, struct skf_err *e)
 {
-	SKF_AUTO_FD int lock = -EBADF;
-	struct skf_cg_dirs cg;
-	int r;
+	return skf_ctr_undo_runtime(c->g, id, e);
+}
 
-	if (is_ours(c->g, id))
-		return skf_ctr_lock(c->g, id, &lock, e) < 0 ? -1 : skf_ctr_undo_runtime(c->g, id, e);
-	r = skf_ctr_cgroup(id, &cg);
+static int fix_foreign_cgroup(struct check *c, const char *id, struct skf_err *e)
+{
+	struct skf_cg_dirs cg;
+	int r = skf_ctr_cgroup(id, &cg);
+
+	(void)c;
 	if (r == 0)
 		r = skf_cg_remove(&cg, 0);
 	return r < 0 ? skf_fail_sys(e, r, "remove the empty cgroup '%s/%s'", SKF_CGROUP_PARENT, id) : 0;
+}
+
+/* Number of hierarchies that have a directory of this cgroup. */
+static unsigned count_dirs(const struct skf_cg_dirs *cg)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < cg->layout.n; i++) {
+		SKF_AUTO_FD int fd = skf_cg_open(cg, i);
+
+		n += fd >= 0;
+	}
+	return n;
 }
 
 /* A cgroup has a directory in each hierarchy; one row is enough. */
@@ -333,7 +395,7 @@ static bool is_reported(const struct check *c, const char *kind, const char *obj
 	return false;
 }
 
-static int check_cgroup(struct check *c, const char *id, struct skf_err *e)
+static int look_cgroup(struct check *c, const char *id, struct skf_err *e)
 {
 	struct skf_err x = SKF_ERR_INIT;
 	struct skf_ctr_live l;
@@ -341,23 +403,34 @@ static int check_cgroup(struct check *c, const char *id, struct skf_err *e)
 	pid_t first;
 	int n;
 
-	if (!skf_ctr_id_valid(id) || is_reported(c, "cgroup", id) || is_busy(c->g, id))
+	if (has_config(c->g, id) && skf_ctr_live(c->g, id, &l, &x) == 0 && (runs(&l) || is_fresh(c, &l)))
 		return 0;
-	if (has_config(c->g, id) && skf_ctr_live(c->g, id, &l, &x) == 0 &&
-	    (l.state == SKF_CTR_RUNNING || l.state == SKF_CTR_PAUSED))
-		return 0;
-	if (skf_ctr_cgroup(id, &cg) < 0)
-		return 0; /* gone with its mount */
+	if (skf_ctr_cgroup(id, &cg) < 0 || count_dirs(&cg) == 0)
+		return 0; /* gone since the directory was read */
 	n = skf_cg_pids(&cg, &first, 1);
-	if (!is_ours(c->g, id)) {
-		if (n != 0 || !is_old(&cg))
-			return 0; /* another root's: in use, or perhaps just being made */
-		return finding(c, "cgroup", id, "it is empty and of no container here", fix_cgroup,
-			       "removed", e);
-	}
 	return finding(c, "cgroup", id,
 		       n > 0 ? "processes run in it without a monitor" : "its container does not run",
 		       fix_cgroup, n > 0 ? "processes killed, removed" : "removed", e);
+}
+
+/* Another root's, or nobody's: see invariant 1. */
+static int look_foreign_cgroup(struct check *c, const char *id, struct skf_err *e)
+{
+	struct skf_cg_dirs cg;
+	pid_t first;
+
+	if (skf_ctr_cgroup(id, &cg) < 0 || count_dirs(&cg) == 0 || skf_cg_pids(&cg, &first, 1) != 0 ||
+	    !is_old(&cg))
+		return 0;
+	return finding(c, "cgroup", id, "it is empty and of no container here", fix_foreign_cgroup,
+		       "removed", e);
+}
+
+static int check_cgroup(struct check *c, const char *id, struct skf_err *e)
+{
+	if (!skf_ctr_id_valid(id) || is_reported(c, "cgroup", id))
+		return 0;
+	return is_ours(c->g, id) ? locked(c, id, look_cgroup, id, e) : look_foreign_cgroup(c, id, e);
 }
 
 static int pass_cgroups(struct check *c, struct skf_err *e)
@@ -401,8 +474,9 @@ static int check_lock(struct check *c, const char *name, struct skf_err *e)
 	static const char prefix[] = "container-";
 	const char *id = name + sizeof(prefix) - 1;
 
-	if (!skf_startswith(name, prefix) || !skf_ctr_id_valid(id) || has_config(c->g, id) ||
-	    is_busy(c->g, id))
+	if (!skf_startswith(name, prefix) || !skf_ctr_id_valid(id) ||
+	    faccessat(c->g->ctr_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
+	    skf_lock_held_at(c->g->locks_fd, name) != 0)
 		return 0;
 	return finding(c, "lock file", name, "it belongs to no container", fix_drop_lock, "removed", e);
 }
@@ -479,7 +553,7 @@ static int (*const passes[])(struct check *, struct skf_err *) = {
 int skf_engine_check(struct skf_engine *g, bool repair, struct skf_arena *a, struct skf_jarr *ret,
 		     struct skf_err *e)
 {
-	struct check c = {.g = g, .repair = repair, .a = a};
+	struct check c = {.g = g, .repair = repair, .a = a, .lock = -EBADF};
 
 	for (size_t i = 0; i < SKF_ARRAY_LEN(passes); i++)
 		if (passes[i](&c, e) < 0)

@@ -96,16 +96,21 @@ int skf_ctr_exit_read(struct skf_engine *g, const char *id, struct skf_arena *a,
 	return 1;
 }
 
-/* Does somebody supervise the container? */
+/* Does somebody supervise the container? A dying monitor's socket may still take a connection, so that only
+ * an answer counts; one that is stopped or slow is not dead. */
 static bool monitor_answers(struct skf_engine *g, const char *id)
 {
 	SKF_AUTO_FD int dir = skf_openat(g->run_ctr_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	SKF_AUTO_FD int sock = -EBADF;
+	struct skf_err e = SKF_ERR_INIT;
+	char version[64];
 
 	if (dir < 0)
 		return false;
 	sock = skf_mon_connect(dir);
-	return sock >= 0;
+	if (sock < 0)
+		return false;
+	return skf_mon_hello(sock, id, version, sizeof(version), &e) == 0 || e.kind != SKF_EUNAVAILABLE;
 }
 
 static enum skf_ctr_state state_of_word(const char *s)

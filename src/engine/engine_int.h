@@ -203,7 +203,11 @@ unsigned skf_launch_stdio_flags(const int stdio[3]);
 int skf_ctr_undo_runtime(struct skf_engine *g, const char *id, struct skf_err *e);
 int skf_ctr_remove_locked(struct skf_engine *g, const char *id, const char *name, const char *image,
 			  int *lock_own, struct skf_err *e);
-/* A container without a name, a config or both: everything that is there goes; the lock is held. */
+/* skf_engine_reap for who holds the lock. */
+int skf_ctr_reap_locked(struct skf_engine *g, const char *id, int *lock_own, struct skf_err *e);
+/* Closes the lock and takes its file away: only when the container does not exist (any more). */
+void skf_ctr_drop_lock(struct skf_engine *g, const char *id, int *lock_own);
+/* SIGKILL by every means there is, until nobody is left (SKF_KILL_WAIT_MS each). */
 int skf_ctr_kill_hard(struct skf_engine *g, const char *id, struct skf_err *e);
 
 /* --- pull.c --- */

@@ -149,6 +149,43 @@ static int plan_hostname(struct skf_plan *p, struct skf_err *e)
 	return 0;
 }
 
+struct damage {
+	char diff_id[SKF_DIGEST_MAX];
+	char why[256];
+};
+
+static void note_damage(void *arg, const char *diff_id, const char *why)
+{
+	struct damage *d = arg;
+
+	if (skf_fmt(d->diff_id, sizeof(d->diff_id), "%s", diff_id) < 0 ||
+	    skf_fmt(d->why, sizeof(d->why), "%s", why) < 0)
+		memcpy(d->diff_id, "?", 2); /* too long to be shown; that there is damage counts */
+}
+
+/* 1 at least one layer waited for this and is good, 0 none did (e still says what is missing), -1. */
+static int verify_layers(struct skf_plan *p, struct skf_err *e)
+{
+	const struct skf_image_layer *l = p->image->layers.v;
+	struct skf_err x = SKF_ERR_INIT;
+	struct damage bad = {"", ""};
+	struct skf_layer_info info;
+	int found = 0;
+
+	for (size_t i = 0; i < p->image->layers.n; i++) {
+		if (skf_store_layer_has(p->g->store, &l[i].diff_id, &info, &x) != 2)
+			continue;
+		if (skf_image_verify(p->g, l[i].diff_id.s, note_damage, &bad, e) < 0)
+			return skf_ctx(e, "verify a layer of '%s'", p->q->image);
+		if (bad.diff_id[0])
+			return skf_fail(e, SKF_ECORRUPT,
+					"layer '%s' of image '%s' is damaged: %s; pull it again",
+					bad.diff_id, p->q->image, bad.why);
+		found = 1;
+	}
+	return found;
+}
+
 static int plan_image(struct skf_plan *p, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_CONFIG_BLOB_BYTES);
@@ -169,6 +206,12 @@ static int plan_image(struct skf_plan *p, struct skf_err *e)
 	for (size_t i = 0; i < p->image->layers.n; i++)
 		if (skf_strv_add(p->a, &p->conf.layers, l[i].diff_id.s) < 0)
 			return no_memory(e);
+	if (skf_layered_open(p->g, -1, &p->conf.layers, &p->layers, e) == 0)
+		return 0;
+	/* After a reboot a layer that was not yet on the disk counts as absent until it is verified. */
+	if (e->kind != SKF_ENOTFOUND || verify_layers(p, e) != 1)
+		return -1;
+	skf_err_clear(e);
 	return skf_layered_open(p->g, -1, &p->conf.layers, &p->layers, e);
 }
 

@@ -85,15 +85,15 @@ int skf_ctr_undo_runtime(struct skf_engine *g, const char *id, struct skf_err *e
 /* The file is taken away only while nobody can be adding references, and by the holder of its lock: who
  * waits for it opens the name anew and then finds no container. When the store is busy it stays for `skiff
  * system check`. */
-static void drop_lock_file(struct skf_engine *g, const char *id, int *lock_own)
+void skf_ctr_drop_lock(struct skf_engine *g, const char *id, int *lock_own)
 {
-	SKF_AUTO_FD int lock = SKF_TAKE_FD(*lock_own);
 	SKF_AUTO_FD int store = skf_lock_at(g->locks_fd, "store", true, 0);
 	char name[SKF_ID_LEN + 16];
 
 	if (store >= 0 && skf_fmt(name, sizeof(name), "container-%s", id) == 0)
 		(void)unlinkat(g->locks_fd, name,
 			       0); /* an empty file: left behind it is found by the check */
+	skf_closep(lock_own);
 }
 
 static void tell_destroyed(struct skf_engine *g, const char *id, const char *name, const char *image)
@@ -132,11 +132,11 @@ int skf_ctr_remove_locked(struct skf_engine *g, const char *id, const char *name
 	 * empties it. */
 	if (skf_store_empty_trash(g->store, &ignored) < 0)
 		skf_warn(&g->log, "%s; ignoring", ignored.msg);
-	drop_lock_file(g, id, lock_own);
+	skf_ctr_drop_lock(g, id, lock_own);
 	return 0;
 }
 
-static int reap_locked(struct skf_engine *g, const char *id, int *lock_own, struct skf_err *e)
+int skf_ctr_reap_locked(struct skf_engine *g, const char *id, int *lock_own, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	struct skf_ctrconf *c = NULL;
@@ -172,7 +172,7 @@ int skf_engine_reap(struct skf_engine *g, const char *id, struct skf_err *e)
 				SKF_ID_LEN);
 	if (skf_ctr_lock(g, id, &lock, e) < 0)
 		return -1;
-	return reap_locked(g, id, &lock, e);
+	return skf_ctr_reap_locked(g, id, &lock, e);
 }
 
 /* The fast way, without a look at the cgroups: the monitor removed the container's before it reported the

@@ -2,12 +2,22 @@
  * leaves the state stopping-failed and the names of the tasks that are stuck in the kernel, never an endless
  * wait (DESIGN 3b). */
 #include "engine/engine_int.h"
+#include "monitor/event.h"
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #define MAX_STUCK 8
+
+static void tell(struct skf_engine *g, const char *action, const char *id, const struct skf_ctr_live *l)
+{
+	int r = skf_event_emit(g->run_fd, "container", action, id, l->sum.name, l->sum.image, 0);
+
+	if (r < 0)
+		skf_warn(&g->log, "write the event '%s' of container %.12s: %s; ignoring", action, id,
+			 strerror(-r));
+}
 
 static bool runs(const struct skf_ctr_live *l)
 {
@@ -137,6 +147,7 @@ int skf_engine_stop(struct skf_engine *g, const struct skf_stop_req *q, struct s
 	seconds = q->timeout_s >= 0 ? q->timeout_s : c->stop_timeout;
 	if (stop_running(g, id, q->signal ? q->signal : c->stop_signal, seconds * 1000, e) < 0)
 		return -1;
+	tell(g, "stop", id, &l);
 	/* Without a monitor nobody wrote down the end. A container that was removed meanwhile (--rm) has
 	 * stopped, too. */
 	if (skf_ctr_live(g, id, &l, e) < 0) {
@@ -161,5 +172,8 @@ int skf_engine_kill(struct skf_engine *g, const char *container, int sig, struct
 				container, id);
 	if (skf_ctr_monitor(g, id, &sock, e) < 0)
 		return -1;
-	return skf_mon_kill(sock, id, sig, false, e);
+	if (skf_mon_kill(sock, id, sig, false, e) < 0)
+		return -1;
+	tell(g, "kill", id, &l);
+	return 0;
 }

@@ -26,7 +26,8 @@ struct skf_launch {
 	struct skf_launch_request q;
 	struct skf_fds fds; /* of the client, in the order of the request */
 	struct skf_arena arena;
-	char monitor[512], rt_root[600];
+	const char *monitor; /* absolute path of skiff-monitor */
+	char rt_root[600];
 	/* directories: lib, run, lib/containers/<id>, run/containers/<id>[/exec/<n>] */
 	int root_fd, run_root_fd, disk_dir, run_dir;
 	int listen_fd, log_fd, root_mount;

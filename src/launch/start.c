@@ -28,11 +28,7 @@ static int open_dir_at(int *ret, int dirfd, const char *path, const char *shown,
 int skf_launch_open_trees(struct skf_launch *l, struct skf_err *e)
 {
 	char path[SKF_ID_LEN + 16];
-	int r = skf_sibling_program("skiff-monitor", l->monitor, sizeof(l->monitor));
 
-	if (r < 0)
-		return skf_fail_sys(e, r,
-				    "find skiff-monitor beside skiff-launch; is the installation complete?");
 	snprintf(path, sizeof(path), "containers/%s", l->q.id);
 	if (open_dir_at(&l->root_fd, AT_FDCWD, l->q.root, "", e) < 0 ||
 	    open_dir_at(&l->run_root_fd, AT_FDCWD, l->q.run_root, "", e) < 0 ||

@@ -94,6 +94,11 @@ static void send_failed(const struct skf_log *log, const struct skf_err *e)
 		skf_log_err(log, e);
 }
 
+void skf_launch_refuse(const struct skf_err *e, const struct skf_log *log)
+{
+	send_failed(log, e);
+}
+
 /* A descriptor of ours below 3 would be taken for stdio by the monitor. */
 static int fill_stdio(void)
 {
@@ -103,12 +108,13 @@ static int fill_stdio(void)
 	return 0;
 }
 
-int skf_launch_main(const char *verb, const struct skf_log *log)
+int skf_launch_main(const char *verb, const char *monitor, const struct skf_log *log)
 {
 	struct skf_err e = SKF_ERR_INIT;
 	struct skf_launch l;
 
 	init(&l, log);
+	l.monitor = monitor;
 	umask(022);
 	if (fill_stdio() < 0) {
 		skf_fail(&e, SKF_ESYSTEM, "open '/dev/null' for skiff-launch's missing stdio");

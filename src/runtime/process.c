@@ -142,10 +142,11 @@ static int make_cwd(const char *cwd, struct skf_err *e)
 	return fd < 0 ? skf_fail_sys(e, fd, "make the working directory '%s'", cwd) : 0;
 }
 
-static int check_cwd(const char *cwd, struct skf_err *e)
+/* entered: the directory was entered before the change of ids already. */
+static int check_cwd(const char *cwd, bool entered, struct skf_err *e)
 {
 	char path[PATH_MAX];
-	int r = enter_cwd(cwd);
+	int r = entered ? 0 : enter_cwd(cwd);
 
 	if (r < 0)
 		return skf_fail_sys(e, r, "change to the working directory '%s' as the container's user",
@@ -207,6 +208,7 @@ int skf_process_apply(const struct skf_proc_setup *x, char *path, size_t path_si
 	const char *cwd = p->cwd && *p->cwd ? p->cwd : "/";
 	struct skf_spec_caps caps = {0};
 	uint64_t have;
+	bool entered;
 	int r;
 
 	if (join_keyring(x, e) < 0 || skf_lsm_apply(p, e) < 0)
@@ -215,7 +217,10 @@ int skf_process_apply(const struct skf_proc_setup *x, char *path, size_t path_si
 	if (x->make_cwd && make_cwd(cwd, e) < 0)
 		return -1;
 	skf_stdio_chown(p->user.uid, x->log);
-	if (change_user(x, &caps, &have, e) < 0 || check_cwd(cwd, e) < 0 ||
+	/* as runc: first with the runtime's rights, for a directory that the container's user may be in but not
+	 * search the way to; what root may not enter (a network file system) is tried again as the user */
+	entered = enter_cwd(cwd) == 0;
+	if (change_user(x, &caps, &have, e) < 0 || check_cwd(cwd, entered, e) < 0 ||
 	    skf_exec_lookup(p, path, path_size, e) < 0 || skf_rlimits_apply(p, e) < 0)
 		return -1;
 	if (p->no_new_privs) {

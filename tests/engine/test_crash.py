@@ -1,4 +1,5 @@
 """kill -9 of every process of ours, and crashes at every stage: `system check --repair` (or the reap before it) leaves nothing."""
+import json
 import os
 import random
 import shutil
@@ -243,3 +244,42 @@ def test_newer_format_is_refused(skiff):
     p = skiff('ps', rc=1)
     assert 'format' in p.stderr and p.stderr.count('\n') == 1
     (skiff.root / 'format').write_text('1\n')
+
+
+def age_layers(skiff):
+    """As after a power cut: the layers were not on the disk when the machine went down."""
+    for seal in skiff.root.glob('layers/*/seal'):
+        doc = json.loads(seal.read_text())
+        doc['synced'] = '00000000-0000-0000-0000-000000000000'
+        seal.write_text(json.dumps(doc, separators=(',', ':')))
+
+
+def test_unsynced_layers_are_verified_by_run(skiff):
+    age_layers(skiff)
+    assert skiff.run('--', 'echo', 'verified').stdout == 'verified\n'
+    assert all(json.loads(x.read_text())['synced'] == 'yes' for x in skiff.root.glob('layers/*/seal'))
+
+
+def test_unsynced_layers_are_verified_by_check(skiff):
+    age_layers(skiff)
+    assert skiff('system', 'check', rc=1).stdout.count('it was not synced to the disk before the last boot') == 3
+    assert repair(skiff).count('; verified') == 3
+    skiff.run('--pull', 'never', '--', 'true')
+
+
+def test_damaged_layer_is_refused(skiff):
+    age_layers(skiff)
+    next(skiff.root.glob('layers/*/tree/hello.txt')).write_text('HELLO\n')
+    p = skiff.run('--pull', 'never', '--', 'true', rc=125)
+    assert 'is damaged' in p.stderr and p.stderr.count('\n') == 1
+    assert skiff.out('ps', '-aq') == ''
+    assert "kept: pull its image again" in repair(skiff)
+    skiff('pull', skiff.image)
+    assert skiff.run('--pull', 'never', '--', 'cat', '/hello.txt').stdout == 'hello\n'
+
+
+def test_events(skiff):
+    skiff('run', '--name', 'ev', skiff.image, 'true')
+    skiff('rm', 'ev')
+    lines = [json.loads(x) for x in (skiff.run_root / 'events' / 'log.0').read_text().splitlines()]
+    assert [x['action'] for x in lines if x['type'] == 'container' and x['name'] == 'ev'] == ['create', 'start', 'die', 'destroy']

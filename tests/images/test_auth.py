@@ -200,7 +200,8 @@ def test_challenges_that_lead_nowhere(fake, store, challenge, word):
 
 
 @pytest.mark.parametrize("body,word", [(b"{}", "no token"), (b"[]", ""), (b"", ""), (b'{"token":""}', "no token"), (b'{"token":"a b"}', "control"),
-                                       (b'{"token":"a\\r\\nX-Evil: 1"}', "control"), (b'{"token":5}', ""), (b'{"token":"' + b"x" * 300000 + b'"}', "larger")])
+                                       (b'{"token":"a\\r\\nX-Evil: 1"}', "control"), (b'{"token":5}', ""), (b'{"token":"' + b"x" * 300000 + b'"}', "larger")],
+                         ids=["object", "array", "empty", "empty-token", "space", "header", "number", "huge"])
 def test_answers_of_token_servers(fake, site, store, body, word):
     reg, auth = fake(), site(lambda h, p: h.reply(200, body))
     ref = reg.add("a", "1", one())
@@ -378,7 +379,7 @@ def test_urls_of_foreign_layers_are_not_asked(fake, site, store):
 
 # --- docker's config.json ---
 @pytest.mark.parametrize("text", ["{", "[]", '{"auths": 5}', '{"auths": {"HOST": {"auth": "!!!"}}}', '{"auths": {"HOST": {"auth": "bm9jb2xvbg=="}}}',
-                                  '{"auths": {"HOST": {"auth": 5}}}', "x" * (2 << 20)])
+                                  '{"auths": {"HOST": {"auth": 5}}}', "x" * (2 << 20)], ids=["cut", "array", "number", "base64", "no-colon", "auth", "huge"])
 def test_broken_docker_config(fake, store, tmp_path, text):
     reg = fake()
     ref = reg.add("a", "1", one())

@@ -3,11 +3,13 @@ import json
 import os
 import threading
 import time
+from types import SimpleNamespace
 
 import fakereg
 import imagegen as ig
 import pytest
 import worker
+from conftest import Store
 from fakereg import flapping
 from imagegen import file
 
@@ -20,6 +22,45 @@ def one(reg, la=None, repo="a/b", **kw):
     la = la or ig.layer([file("f", os.urandom(1000))])
     im = ig.image([la], **kw)
     return im, la, reg.add(repo, "1", im)
+
+
+# --- tests that mostly wait: they begin together with the first test of this file, and stand where they are waited for ---
+WAITING = {}
+
+
+def waiting(fn):
+    WAITING[fn.__name__] = fn
+
+    def test(begun):
+        begun[fn.__name__].thread.join()
+        if begun[fn.__name__].failed:
+            raise begun[fn.__name__].failed
+    test.__name__, test.__doc__ = fn.__name__, fn.__doc__
+    return test
+
+
+@pytest.fixture(scope="module", autouse=True)
+def begun(request, tmp_path_factory):
+    jobs, made = {}, []
+
+    def make(**kw):
+        made.append(fakereg.FakeRegistry(**kw))
+        return made[-1]
+
+    def run(job, fn, store):
+        try:
+            fn(make, store)
+        except BaseException as x:  # noqa: BLE001 - raised again where it is waited for
+            job.failed = x
+    for item in request.session.items:
+        if item.fspath == request.fspath and item.originalname in WAITING:
+            job = jobs[item.originalname] = SimpleNamespace(failed=None)
+            store = Store(tmp_path_factory.mktemp("waiting") / "lib")
+            job.thread = threading.Thread(target=run, args=(job, WAITING[item.originalname], store), daemon=True)
+            job.thread.start()
+    yield jobs
+    for r in made:
+        r.close()
 
 
 # --- bytes that are not what was asked for ---
@@ -96,6 +137,7 @@ def test_layer_size_differs_from_the_manifest(fake, store, delta):
     assert store.layers() == []
 
 
+@waiting
 def test_body_shorter_than_announced_with_200(fake, store):
     """A proxy that cuts: the length is right for what it sends."""
     reg = fake()
@@ -216,6 +258,7 @@ def test_connection_that_breaks_behind_the_last_byte(fake, store):
     assert len(reg.seen(la.digest)) == 1
 
 
+@waiting
 def test_resets_without_progress_end(fake, store):
     reg = fake()
     im, la, ref = one(reg)
@@ -229,6 +272,7 @@ def test_resets_without_progress_end(fake, store):
     assert time.monotonic() - t < 20
 
 
+@waiting
 def test_retries_are_bounded_even_with_progress(fake, store):
     """A server that gives a few bytes per connection for ever."""
     reg = fake()
@@ -264,6 +308,7 @@ def test_flapping_status_is_retried(fake, store, status):
     assert len(reg.seen("/manifests/")) == 3 and len(reg.seen(la.digest)) == 3
 
 
+@waiting
 def test_retry_after_is_honoured(fake, store):
     reg = fake()
     im, la, ref = one(reg)
@@ -274,6 +319,7 @@ def test_retry_after_is_honoured(fake, store):
     assert 3 <= time.monotonic() - t < 8
 
 
+@waiting
 def test_too_many_requests_for_ever(fake, store):
     reg = fake()
     im, la, ref = one(reg)
@@ -291,7 +337,8 @@ def test_registry_that_is_not_there(store, fake):
     assert time.monotonic() - t < 3
 
 
-def test_unknown_host(store):
+@waiting
+def test_unknown_host(fake, store):
     store.fails("unavailable", "no-such-host.invalid/a:1", "no-such-host.invalid")
 
 
@@ -337,26 +384,6 @@ def test_cancel_while_a_server_is_silent(fake, store):
     store.no_leftovers()
     reg.rules.clear()
     store.pull(ref)
-
-
-@pytest.mark.slow
-def test_server_that_stalls_in_the_middle(fake, store):
-    """No byte for SKF_HTTP_STALL_MS: the transfer is broken off and goes on elsewhere."""
-    reg = fake()
-    im, la, ref = one(reg, big())
-    gate = threading.Event()
-
-    @reg.rule(la.digest, times=1)
-    def stall(h, n):
-        h.reply(200, la.blob[:1 << 20], length=len(la.blob))
-        h.wfile.flush()
-        gate.wait(60)
-        h.close_connection = True
-    t = time.monotonic()
-    store.pull(ref, timeout=90)
-    gate.set()
-    assert 25 < time.monotonic() - t < 50
-    assert [s.headers.get("Range") for s in reg.seen(la.digest)][1].startswith("bytes=")
 
 
 # --- documents that may not pass ---
@@ -497,3 +524,25 @@ def test_empty_archive_is_a_layer(fake, store):
     im, la, ref = one(reg, ig.layer([]))
     store.pull(ref)
     assert os.listdir(store.tree(la.hex)) == []
+
+
+# --- last: it takes longest ---
+@pytest.mark.slow
+@waiting
+def test_server_that_stalls_in_the_middle(fake, store):
+    """No byte for SKF_HTTP_STALL_MS: the transfer is broken off and goes on elsewhere."""
+    reg = fake()
+    im, la, ref = one(reg, big())
+    gate = threading.Event()
+
+    @reg.rule(la.digest, times=1)
+    def stall(h, n):
+        h.reply(200, la.blob[:1 << 20], length=len(la.blob))
+        h.wfile.flush()
+        gate.wait(60)
+        h.close_connection = True
+    t = time.monotonic()
+    store.pull(ref, timeout=90)
+    gate.set()
+    assert 25 < time.monotonic() - t < 50
+    assert [s.headers.get("Range") for s in reg.seen(la.digest)][1].startswith("bytes=")

@@ -78,11 +78,12 @@ class Worker:
         actions = [(os.POSIX_SPAWN_DUP2, theirs.fileno(), 3)]
         if stderr:
             actions.append((os.POSIX_SPAWN_OPEN, 2, str(stderr), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
-        clean = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
+        clean = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy") and not k.startswith("PYTEST")}
         self.pid = os.posix_spawn(WORKER, ["skiff-image", "serve"], {**clean, **(env or {})}, file_actions=actions)
         theirs.close()
         self.started = time.monotonic()
         self.status = None
+        self.maxrss = 0  # kilobytes, once it has ended
 
     def send(self, *rec):
         self.sock.send(record(*rec))
@@ -122,9 +123,9 @@ class Worker:
     def wait(self, timeout=20):
         end = time.monotonic() + timeout
         while self.status is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            pid, status, usage = os.wait4(self.pid, os.WNOHANG)
             if pid:
-                self.status = status
+                self.status, self.maxrss = status, usage.ru_maxrss
             elif time.monotonic() > end:
                 raise TimeoutError("skiff-image does not end")
             else:

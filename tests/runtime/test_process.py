@@ -141,3 +141,12 @@ def test_strict_filter_needs_little(box):
     box.p["noNewPrivileges"] = False
     r = box.run("echo", "hello")
     assert r.stdout == "hello\n", (r.returncode, r.stderr)
+
+
+def test_cwd_that_only_root_may_enter(box):
+    """As runc: the directory is entered with the runtime's rights first, so a workload can be started in one that its user could not reach."""
+    root = box.own_rootfs()
+    (root / "private").mkdir(mode=0o700)
+    box.p["user"] = {"uid": 1000, "gid": 1000}
+    box.p["cwd"] = "/private"
+    assert box.sh("pwd; id -u").stdout.split() == ["/private", "1000"]
