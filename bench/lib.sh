@@ -5,6 +5,8 @@ set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 BIN=$top/build/bin
 W=$(mktemp -d "${TMPDIR:-/var/tmp}/skiff-bench.XXXXXX")
+# run-time state lies in memory, as /run does on an ordinary system
+M=$(mktemp -d /dev/shm/skiff-bench.XXXXXX)
 pids=()
 undo=()
 # shellcheck disable=SC2317  # run by the trap
@@ -17,8 +19,8 @@ bench_cleanup() {
 		wait "${pids[i]}" 2>/dev/null || :
 	done
 	for i in 1 2 3; do
-		awk -v w="$W/" 'index($5, w) == 1 {print $5}' /proc/self/mountinfo | sort -r | xargs -r -n 1 umount -l 2>/dev/null || :
-		rm -rf "$W" 2>/dev/null && break
+		awk -v w="$W/" -v m="$M/" 'index($5, w) == 1 || index($5, m) == 1 {print $5}' /proc/self/mountinfo | sort -r | xargs -r -n 1 umount -l 2>/dev/null || :
+		rm -rf "$W" "$M" 2>/dev/null && break
 		sleep 1
 	done
 }
@@ -47,7 +49,7 @@ bench_bundle() { # dir
 	rm -f "$1/c"
 }
 bench_podman() { # "$@" = podman arguments
-	CONTAINERS_CONF="$W/containers.conf" CONTAINERS_REGISTRIES_CONF="$W/registries.conf" podman --root "$W/podman/root" --runroot "$W/podman/run" \
+	CONTAINERS_CONF="$W/containers.conf" CONTAINERS_REGISTRIES_CONF="$W/registries.conf" podman --root "$W/podman/root" --runroot "$M/podman" \
 		--tmpdir "$W/podman/tmp" --storage-driver "${PODMAN_DRIVER:-overlay}" --cgroup-manager cgroupfs --events-backend file "$@"
 }
 bench_podman_setup() {
@@ -55,7 +57,7 @@ bench_podman_setup() {
 	mkdir -p "$W/podman"
 	cat >"$W/containers.conf" <<C
 [containers]
-default_ulimits = ["nofile=$(ulimit -Sn):$(ulimit -Hn)", "nproc=$(ulimit -Su):$(ulimit -Hu)"]
+default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
@@ -71,7 +73,7 @@ bench_containerd() {
 	cat >"$W/ctd/config.toml" <<C
 version = 2
 root = "$W/ctd/root"
-state = "$W/ctd/state"
+state = "$M/ctd"
 disabled_plugins = ["io.containerd.grpc.v1.cri"]
 [grpc]
   address = "$W/ctd/sock"
@@ -85,14 +87,14 @@ bench_docker() {
 	bench_containerd_started=${bench_containerd_started:-}
 	[ -S "$W/ctd/sock" ] || bench_containerd
 	mkdir -p "$W/docker"
-	dockerd --host "unix://$W/docker/sock" --data-root "$W/docker/root" --exec-root "$W/docker/run" --pidfile "$W/docker/pid" \
+	dockerd --host "unix://$W/docker/sock" --data-root "$W/docker/root" --exec-root "$M/docker" --pidfile "$W/docker/pid" \
 		--containerd "$W/ctd/sock" --bridge none --iptables=false --ip6tables=false --storage-driver overlay2 \
 		--exec-opt native.cgroupdriver=cgroupfs ${REGISTRY:+--insecure-registry "$REGISTRY"} >"$W/docker/log" 2>&1 &
 	pids+=($!)
 	bench_wait_socket "$W/docker/sock" "$W/docker/log"
 }
 docker_() { DOCKER_CONFIG="$W/docker/cfg" docker -H "unix://$W/docker/sock" "$@"; }
-skiff_() { "$BIN/skiff" --root "$W/skiff/lib" --run-root "$W/skiff/run" "$@"; }
+skiff_() { "$BIN/skiff" --root "$W/skiff/lib" --run-root "$M/skiff" "$@"; }
 # Prints a table from hyperfine's JSON: name, median ms, ratio to the first.
 bench_table() {
 	jq -r '(.results[0].median) as $b | .results[] | [.command, (.median*100000|round/100), (.stddev*100000|round/100), ((.median/$b)*100|round/100)] | @tsv' "$1" |

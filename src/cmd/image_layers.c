@@ -228,7 +228,8 @@ static void *worker(void *arg)
 	int r = unpack(w, &e);
 	int r2 = release(w, r == 0 ? &e : &ignored); /* of a failed layer an empty directory stays, for the collection */
 	if (r < 0 || r2 < 0) {
-		skf_ctx(&e, "layer '%s'", w->j->desc.digest.s);
+		if (!strstr(e.msg, w->j->desc.digest.s)) /* the unpacker names its layer itself */
+			skf_ctx(&e, "layer '%s'", w->j->desc.digest.s);
 		pthread_mutex_lock(&w->q.m);
 		w->result = -1;
 		w->err = e;

@@ -52,9 +52,12 @@ static int drop_privileges(struct skf_err *e)
  * (C1 in UTF-8 too) become '?'. */
 static void make_printable(struct skf_err *e)
 {
-	for (unsigned char *p = (unsigned char *)e->msg; *p; p++)
-		if (*p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f))
+	for (unsigned char *p = (unsigned char *)e->msg; *p; p++) {
+		if (*p == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f)
+			p[0] = p[1] = '?';
+		else if (*p < 0x20 || *p == 0x7f)
 			*p = '?';
+	}
 }
 
 static int verify_one(const struct image_peer *peer, struct skf_store *s, const struct skf_digest *d, struct skf_err *e)

@@ -285,18 +285,40 @@ static int look_summary(struct check *c, const char *id, struct skf_err *e)
 	return finding(c, "summary", id, "it belongs to no container", fix_drop_summary, "removed", e);
 }
 
-/* Written beside and renamed within microseconds: one that is seconds old has lost its writer. */
-static int check_summary_tmp(struct check *c, const char *name, struct skf_err *e)
+/* ".<id>.<random>", written beside and renamed within microseconds by a launch or a monitor: left over when
+ * there is none for its container, or when it is seconds old. */
+static int look_summary_tmp(struct check *c, const char *name, struct skf_err *e)
 {
-	char path[512];
+	char path[512], id[SKF_ID_LEN + 1];
+	struct skf_err x = SKF_ERR_INIT;
+	struct skf_ctr_live l;
 	struct stat st;
 
 	if (skf_fmt(path, sizeof(path), "summary/%s", name) < 0 ||
-	    fstatat(c->g->run_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    fstatat(c->g->run_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0;
+	memcpy(id, name + 1, SKF_ID_LEN);
+	id[SKF_ID_LEN] = '\0';
+	if (has_config(c->g, id) && skf_ctr_live(c->g, id, &l, &x) == 0 && runs(&l) &&
 	    skf_now_ns() / 1000000 - st.st_ctim.tv_sec * 1000LL < SKF_HELLO_MS)
 		return 0;
 	return finding(c, "summary", name, "left over from an interrupted change", fix_drop_summary_tmp,
 		       "removed", e);
+}
+
+static int check_summary_tmp(struct check *c, const char *name, struct skf_err *e)
+{
+	char id[SKF_ID_LEN + 1];
+
+	if (name[0] != '.' || strlen(name) < SKF_ID_LEN + 2 || name[SKF_ID_LEN + 1] != '.')
+		return finding(c, "summary", name, "not a container's summary", fix_drop_summary_tmp,
+			       "removed", e);
+	memcpy(id, name + 1, SKF_ID_LEN);
+	id[SKF_ID_LEN] = '\0';
+	if (!skf_ctr_id_valid(id))
+		return finding(c, "summary", name, "not a container's summary", fix_drop_summary_tmp,
+			       "removed", e);
+	return locked(c, id, look_summary_tmp, name, e);
 }
 
 static int check_summary(struct check *c, const char *id, struct skf_err *e)

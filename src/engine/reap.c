@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define DROP_LOCK_MS 20 /* a busy store keeps the file; nothing depends on its going */
+
 static int undo_cgroup(struct skf_engine *g, const char *id, struct skf_err *e)
 {
 	struct skf_cg_dirs cg;
@@ -87,7 +89,7 @@ int skf_ctr_undo_runtime(struct skf_engine *g, const char *id, struct skf_err *e
  * system check`. */
 void skf_ctr_drop_lock(struct skf_engine *g, const char *id, int *lock_own)
 {
-	SKF_AUTO_FD int store = skf_lock_at(g->locks_fd, "store", true, 0);
+	SKF_AUTO_FD int store = skf_lock_at(g->locks_fd, "store", true, DROP_LOCK_MS);
 	char name[SKF_ID_LEN + 16];
 
 	if (store >= 0 && skf_fmt(name, sizeof(name), "container-%s", id) == 0)

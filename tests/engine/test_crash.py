@@ -174,10 +174,11 @@ def test_litter_is_found_and_removed(skiff):
     (skiff.run_root / 'containers' / ('e' * 64)).mkdir()
     os.symlink(fake, skiff.root / 'names' / 'ghost')
     os.symlink('1|x|y|exited|0|0|0|0|0|0||', skiff.run_root / 'summary' / ('d' * 64))
+    os.symlink('1|', skiff.run_root / 'summary' / f'.{"b" * 64}.0123456789abcdef')
     (skiff.root / 'locks' / f'container-{"c" * 64}').touch()
     (skiff.root / 'trash' / 'old').mkdir()
     seen = skiff('system', 'check', rc=1).stdout
-    for kind in ('container ' + fake, 'run directory ' + 'e' * 64, 'name ghost', 'summary ' + 'd' * 64, 'lock file container-' + 'c' * 64):
+    for kind in ('container ' + fake, 'run directory ' + 'e' * 64, 'name ghost', 'summary ' + 'd' * 64, 'summary .' + 'b' * 64, 'lock file container-' + 'c' * 64):
         assert kind in seen
     repair(skiff)
     skiff.assert_clean()

@@ -1,10 +1,31 @@
 """What a layer's tree must look like, from its entries; and what a directory looks like."""
+import errno
 import hashlib
 import os
 import stat
 import tarfile
 
 XATTRS_KEPT = ("user.", "security.capability")
+CAP = bytes.fromhex("0100000202000000000000000000000000000000")
+
+
+def supported(path):
+    """The attributes of XATTRS_KEPT that the file system of `path` can hold; the unpacker leaves the others out, and says so."""
+    probe = os.path.join(path, ".xattr-probe")
+    with open(probe, "wb"):
+        pass
+    try:
+        out = []
+        for prefix, name, value in (("user.", "user.probe", b"1"), ("security.capability", "security.capability", CAP)):
+            try:
+                os.setxattr(probe, name, value)
+                out.append(prefix)
+            except OSError as x:
+                if x.errno not in (errno.ENOTSUP, errno.EPERM):
+                    raise
+        return tuple(out)
+    finally:
+        os.unlink(probe)
 
 
 def _sha(data):
@@ -15,7 +36,7 @@ def _norm(name):
     return "/".join(p for p in name.split("/") if p not in ("", "."))
 
 
-def expected(entries):
+def expected(entries, kept=XATTRS_KEPT):
     """path -> dict(type, mode, uid, gid, ...) as scan() has it; the documented treatment of whiteouts and opaque marks."""
     tree, opaque = {}, set()
 
@@ -48,7 +69,7 @@ def expected(entries):
         keep = {k[13:]: v for k, v in e.pax_headers.items() if k.startswith("SCHILY.xattr.")}
         row = {"mode": e.mode & 0o7777, "uid": e.uid, "gid": e.gid, "mtime": e.mtime,
                "xattrs": {k: v.encode("utf-8", "surrogateescape") for k, v in keep.items()
-                          if k.startswith(XATTRS_KEPT) and not k.startswith("user.overlay.")}}
+                          if k.startswith(kept) and not k.startswith("user.overlay.")}}
         if e.type == tarfile.DIRTYPE:
             if tree.get(path, {}).get("type") != "dir":
                 drop(path)

@@ -15,7 +15,7 @@ from imagegen import dir_, file
 def run(store, *args, timeout=60):
     p = subprocess.run([worker.SKIFF, "--root", str(store.path), "--run-root", str(store.path.parent / "run"), *args], stdout=subprocess.PIPE,
                        stderr=subprocess.PIPE, timeout=timeout, env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST")})
-    return p.returncode, p.stdout.decode(), p.stderr.decode()
+    return p.returncode, p.stdout.decode(), p.stderr.decode(errors="replace")
 
 
 def collect(store):
@@ -201,7 +201,8 @@ def test_no_inodes_left(fake, small_disk):
 
 def test_store_that_cannot_be_written(fake, small_disk):
     reg, store = fake(), small_disk("size=8m")
-    ref = reg.add("a", "1", ig.image([ig.layer([file("f", "x")])]))
+    store.pull(reg.add("a", "1", ig.image([ig.layer([file("f", "x")])])))
+    ref = reg.add("b", "1", ig.image([ig.layer([file("f", "y")])]))
     subprocess.run(["mount", "-o", "remount,ro", str(store.path.parent)], check=True)
     with pytest.raises(worker.PullFailed) as x:
         worker.pull(store.path, ref)
