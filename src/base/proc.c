@@ -223,3 +223,33 @@ int skf_sibling_program(const char *name, char *out, size_t size)
 	r = check_program(dir, "", name, out, size);
 	return r == -ENOENT ? check_program(dir, "../libexec/skiff/", name, out, size) : r;
 }
+
+/* Copies the word at *s into dst and moves *s behind it and one space; false when it does not fit. */
+static bool take_word(const char **s, char *dst, size_t size)
+{
+	size_t n = strcspn(*s, " ");
+
+	if (n == 0 || n >= size)
+		return false;
+	memcpy(dst, *s, n);
+	dst[n] = '\0';
+	*s += n + ((*s)[n] == ' ');
+	return true;
+}
+
+int skf_proc_parse(const char *s, pid_t *ret_pid, uint64_t *ret_start, char ret_boot[37])
+{
+	char pid[12], start[24], boot[37];
+	uint64_t st;
+	uint32_t p;
+
+	if (!take_word(&s, pid, sizeof(pid)) || !take_word(&s, start, sizeof(start)) ||
+	    !take_word(&s, boot, sizeof(boot)) || *s)
+		return -EBADMSG;
+	if (skf_parse_u32(pid, &p) < 0 || p == 0 || p > INT32_MAX || skf_parse_u64(start, &st) < 0)
+		return -EBADMSG;
+	*ret_pid = (pid_t)p;
+	*ret_start = st;
+	memcpy(ret_boot, boot, sizeof(boot));
+	return 0;
+}

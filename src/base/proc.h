@@ -28,6 +28,8 @@ int skf_proc_start_time(pid_t pid, uint64_t *ret);
 int skf_boot_id(char out[37]);
 /* 1 alive and the same process (a zombie counts as gone), 0 gone, -errno. */
 int skf_proc_alive(pid_t pid, uint64_t start_time);
+/* Reads "<pid> <start time> <boot id>", as journals write a process; nothing may follow. 0 or -EBADMSG. */
+int skf_proc_parse(const char *s, pid_t *ret_pid, uint64_t *ret_start, char ret_boot[37]);
 /* Signal names: "TERM", "SIGTERM", "15", "RTMIN+3" -> number; 0 < n <= 64. -EINVAL otherwise. */
 int skf_signal_parse(const char *s);
 const char *skf_signal_name(int sig); /* "SIGTERM"; NULL when unknown */

@@ -25,7 +25,7 @@ int oci_state(struct oci *o, struct skf_err *e)
 static void table(const struct skf_rt_state *const *s, size_t n, struct skf_buf *b)
 {
 	static const char *const head[6] = {"ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"};
-	size_t width[6];
+	size_t width[6] = {0};
 	char pid[16];
 
 	for (size_t row = 0; row <= 2 * n + 1; row++) { /* n + 1 rows to measure, the same to write */

@@ -39,14 +39,28 @@ static int undo_cgroup(struct skf_engine *g, const char *id, struct skf_err *e)
 	return 0;
 }
 
-/* An init that left its cgroup and outlived its monitor is known by the journal only: "pid <pid> <start
- * time> <boot id>". */
+/* The same process, by (pid, start time, boot id), or nobody: the fd first, then the look at the start time, so that the number
+ * cannot be given to another process in between. */
+static void kill_exactly(const char *process, const char *this_boot)
+{
+	SKF_AUTO_FD int pidfd = -EBADF;
+	char boot[37];
+	uint64_t start;
+	pid_t pid;
+
+	if (skf_proc_parse(process, &pid, &start, boot) < 0 || pid <= 1 || !skf_streq(boot, this_boot))
+		return;
+	pidfd = skf_pidfd_open(pid);
+	if (pidfd >= 0 && skf_proc_alive(pid, start) == 1)
+		(void)skf_pidfd_kill(pidfd, SIGKILL); /* ESRCH: it ended by itself */
+}
+
+/* An init that left its cgroup and outlived its monitor is known by the journal only: lines "pid <pid> <start time> <boot id>". */
 static int undo_journal(struct skf_engine *g, const char *id, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_OBJECT_BYTES);
-	char path[SKF_ID_LEN + 16], boot[37] = "", here[37];
-	unsigned long long start;
-	int r = skf_fmt(path, sizeof(path), "%s/journal", id), pid;
+	char path[SKF_ID_LEN + 16], here[37], *save = NULL;
+	int r = skf_fmt(path, sizeof(path), "%s/journal", id);
 
 	if (r == 0)
 		r = skf_read_file_at(g->run_ctr_fd, path, SKF_MAX_OBJECT_BYTES, &b);
@@ -56,19 +70,9 @@ static int undo_journal(struct skf_engine *g, const char *id, struct skf_err *e)
 		r = skf_boot_id(here);
 	if (r < 0)
 		return skf_fail_sys(e, r, "read '%s/containers/%s/journal'", g->run_root, id);
-	for (const char *line = skf_buf_cstr(&b); line && *line;
-	     line = strchr(line, '\n'), line = line ? line + 1 : NULL) {
-		SKF_AUTO_FD int pidfd = -EBADF;
-
-		if (sscanf(line, "pid %d %llu %36s", &pid, &start, boot) != 3 || pid <= 1 ||
-		    !skf_streq(boot, here))
-			continue;
-		pidfd = skf_pidfd_open(pid);
-		/* The fd first, then the look at the start time: the number cannot be given to another
-		 * process in between. */
-		if (pidfd >= 0 && skf_proc_alive(pid, start) == 1)
-			(void)skf_pidfd_kill(pidfd, SIGKILL); /* ESRCH: it ended by itself */
-	}
+	for (char *line = b.p ? strtok_r(b.p, "\n", &save) : NULL; line; line = strtok_r(NULL, "\n", &save))
+		if (skf_startswith(line, "pid "))
+			kill_exactly(line + 4, here);
 	return 0;
 }
 

@@ -206,25 +206,38 @@ static void command_line(const struct skf_strv *v, char *out, size_t size)
 	}
 }
 
+/* The summary of a container that nobody announced before (its line was lost): from the config alone. */
+static int summary_from_config(const struct skf_launch *l, struct skf_summary *s, struct skf_err *e)
+{
+	int64_t created = 0;
+
+	*s = (struct skf_summary){0};
+	if (skf_fmt(s->name, sizeof(s->name), "%s", l->conf->name) < 0 ||
+	    skf_fmt(s->image, sizeof(s->image), "%s", l->conf->image) < 0)
+		return skf_fail(e, SKF_ELIMIT, "name or image of container '%s' is too long for its summary",
+				l->q.id);
+	if (skf_parse_rfc3339(l->conf->created, &created) == 0 && created > 0)
+		s->created_ns = (uint64_t)created;
+	command_line(&l->conf->command, s->command, sizeof(s->command));
+	return 0;
+}
+
 static int announce(struct skf_launch *l, struct skf_err *e)
 {
-	struct skf_summary s = {.pid = (uint32_t)skf_rt_pid(l->ctr),
-				.start_time = l->start_time,
-				.started_ns = l->started_ns};
-	int64_t created = 0;
+	struct skf_summary s;
 	int r;
 
 	l->had_summary = skf_summary_read(l->run_root_fd, l->q.id, &l->before) == 0;
 	if (l->had_summary)
-		memcpy(s.ports, l->before.ports, sizeof(s.ports));
-	if (skf_fmt(s.name, sizeof(s.name), "%s", l->conf->name) < 0 ||
-	    skf_fmt(s.image, sizeof(s.image), "%s", l->conf->image) < 0)
-		return skf_fail(e, SKF_ELIMIT, "name or image of container '%s' is too long for its summary",
-				l->q.id);
+		s = l->before;
+	else if (summary_from_config(l, &s, e) < 0)
+		return -1;
 	snprintf(s.state, sizeof(s.state), "running");
-	if (skf_parse_rfc3339(l->conf->created, &created) == 0 && created > 0)
-		s.created_ns = (uint64_t)created;
-	command_line(&l->conf->command, s.command, sizeof(s.command));
+	s.pid = (uint32_t)skf_rt_pid(l->ctr);
+	s.start_time = l->start_time;
+	s.started_ns = l->started_ns;
+	s.exit_code = 0;
+	s.finished_ns = 0;
 	r = skf_summary_write(l->run_root_fd, l->q.id, &s);
 	if (r < 0)
 		return skf_fail_sys(e, r, "write the summary of container '%s' below '%s'", l->q.id,

@@ -7,6 +7,7 @@
  *  3. Unknown lines are ignored, so that an older program can delete what a newer one began.
  * Blocks on the state directory's file system. */
 #include "runtime/runtime_int.h"
+#include "base/proc.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -48,15 +49,7 @@ static void parse_cgroup(const char *line, struct skf_journal *j)
 
 static void parse_pid(const char *line, struct skf_journal *j)
 {
-	long long pid;
-	unsigned long long start;
-	char boot[37];
-
-	if (sscanf(line, "%lld %llu %36s", &pid, &start, boot) != 3 || pid <= 0 || pid > INT32_MAX)
-		return;
-	j->pid = (pid_t)pid;
-	j->pid_start = start;
-	memcpy(j->boot_id, boot, sizeof(boot));
+	(void)skf_proc_parse(line, &j->pid, &j->pid_start, j->boot_id); /* a line cut by a crash says nothing */
 }
 
 void skf_journal_parse(const char *text, size_t n, struct skf_journal *ret)

@@ -136,7 +136,7 @@ static int make_cwd(const char *cwd, struct skf_err *e)
 	if (root < 0)
 		return skf_fail_sys(e, root, "open the container's root");
 	fd = skf_path_open(root, cwd, O_PATH | O_DIRECTORY, 0);
-	if (fd >= 0 || fd != -ENOENT)
+	if (fd != -ENOENT)
 		return 0; /* there, or the user's chdir will say what is wrong with it */
 	fd = skf_path_mkdirs(root, cwd, 0755);
 	return fd < 0 ? skf_fail_sys(e, fd, "make the working directory '%s'", cwd) : 0;

@@ -39,12 +39,12 @@ def host(area):
     os.symlink("passwd", canary + "/link")
     os.chmod(canary, 0o777)
     os.chmod(canary + "/dir", 0o777)
-    before = (lib.tree(canary), lib.sysctls(), lib.mountinfo(), lib.digest(lib.RUNTIME))
+    before = (lib.tree(canary), lib.sysctls(), lib.mounts_below(area), lib.digest(lib.RUNTIME), lib.host_nodes())
     yield canary
-    after = (lib.tree(canary), lib.sysctls(), lib.mountinfo(), lib.digest(lib.RUNTIME))
+    after = (lib.tree(canary), lib.sysctls(), lib.mounts_below(area), lib.digest(lib.RUNTIME), lib.host_nodes())
     left = [d for d in lib.cgroup_dirs() if not d.endswith(lib.PARENT)]
     lib.remove_cgroups()
-    for was, now, what in zip(before, after, ("canary", "sysctls", "mounts", "runtime")):
+    for was, now, what in zip(before, after, ("canary", "sysctls", "mounts", "runtime", "device nodes of the host")):
         assert was == now, f"{what} changed"
     assert left == [], "cgroups were left behind"
 

@@ -8,6 +8,7 @@
  *   probe write PATH TEXT    one write without creating or truncating; prints "0" or the errno
  * Blocks as long as it is told to.
  */
+#define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

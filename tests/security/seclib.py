@@ -73,9 +73,19 @@ def sysctls():
     return out
 
 
-def mountinfo():
+def mounts_below(path):
     with open("/proc/self/mountinfo") as f:
-        return sorted(" ".join(line.split()[3:5]) for line in f)
+        return sorted(" ".join(line.split()[3:5]) for line in f if path in line)
+
+
+def host_nodes():
+    """Owner and mode of what a careless runtime changes through a bind mount or an inherited descriptor."""
+    out = {}
+    for p in ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty", "/dev/ptmx", "/dev/random", "/dev/urandom", "/etc/passwd", "/etc/hosts"):
+        with contextlib.suppress(OSError):
+            st = os.stat(p)
+            out[p] = (st.st_uid, st.st_gid, oct(st.st_mode), st.st_rdev, st.st_ino)
+    return out
 
 
 def cgroup_dirs(name=PARENT):
