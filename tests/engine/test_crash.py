@@ -22,6 +22,7 @@ def repair(skiff):
     return skiff('system', 'check', '--repair', rc=None).stdout
 
 
+@pytest.mark.smoke
 def test_monitor_killed(skiff, kill9):
     cid = skiff.sleeper('--name', 'm')
     init = skiff.state('m')['Pid']
@@ -206,6 +207,7 @@ def test_after_a_reboot(skiff):
     skiff('rm', 'done', 'never')
 
 
+@pytest.mark.smoke
 def test_check_leaves_the_living_alone(skiff):
     a, b = skiff.sleeper('--name', 'a'), skiff.detached('--rm', '--name', 'b', '--', 'sleep', '100')
     out = repair(skiff)

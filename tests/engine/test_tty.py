@@ -1,3 +1,4 @@
+import pytest
 """Terminals: run -t, resize, detach keys, raw mode put back."""
 import fcntl
 import os
@@ -56,6 +57,7 @@ class Terminal:
         return same
 
 
+@pytest.mark.smoke
 def test_shell(skiff):
     t = Terminal(skiff, 'run', '--rm', '-it', skiff.image, 'sh', rows=33, cols=101)
     t.expect(r'# ')

@@ -45,6 +45,7 @@ def test_hostile_command_in_ps(skiff):
 
 # --- logs ---
 
+@pytest.mark.smoke
 def test_logs(skiff):
     skiff('run', '--name', 'l', skiff.image, 'sh', '-c', 'echo one; echo two >&2; echo three; printf unfinished')
     p = skiff('logs', 'l')
@@ -92,6 +93,7 @@ def test_logs_follow_through_rotation(skiff):
 
 # --- exec ---
 
+@pytest.mark.smoke
 def test_exec(skiff):
     skiff.sleeper('--name', 'e', '-e', 'A=1', '-w', '/tmp')
     assert skiff.out('exec', 'e', 'sh', '-c', 'pwd; echo $A $FOO $HOME') == '/tmp\n1 bar /root\n'
@@ -152,6 +154,7 @@ def test_many_execs_leave_nothing(skiff):
 
 # --- stop, kill, wait, rm ---
 
+@pytest.mark.smoke
 def test_stop(skiff):
     skiff.sleeper('--name', 's')
     assert skiff.out('stop', 's') == 's\n'
@@ -182,6 +185,7 @@ def test_stop_timeout_of_the_container(skiff):
     assert time.monotonic() - begin < 5
 
 
+@pytest.mark.smoke
 def test_kill(skiff):
     skiff.detached('--name', 'k', '--', 'sh', '-c', 'trap "exit 9" HUP; while :; do sleep 0.1; done')
     time.sleep(0.3)
