@@ -174,6 +174,31 @@ def test_token_that_expires_in_the_middle(fake, site, store):
     assert len(count) == 2
 
 
+def test_token_that_expires_under_parallel_transfers(fake, site, store):
+    """All of them are refused; one fetches a new token, the others use it."""
+    reg, count = fake(), []
+
+    def answer(h, path):
+        count.append(1)
+        h.reply(200, json.dumps({"token": f"T{len(count)}"}).encode())
+    auth = site(answer)
+    im = ig.image([ig.layer([file(f"f{i}", os.urandom(100000))]) for i in range(4)])
+    ref = reg.add("a/b", "1", im)
+    layers = [la.digest for la in im.layers]
+    together = threading.Barrier(4)
+
+    @reg.rule("/v2/a/")
+    def guard(h, n):
+        part = any(d in h.path for d in layers)
+        if h.headers.get("Authorization") != ("Bearer T2" if part else "Bearer T1"):
+            if part:
+                together.wait(10)
+            return h.reply(401, headers={"WWW-Authenticate": f'Bearer realm="{auth.url}",service="s"'})
+        return False
+    store.pull(ref)
+    assert len(count) == 2 and len(store.layers()) == 4
+
+
 def test_401_without_end(fake, site, store):
     reg, auth = fake(), site(gives())
     im = one()

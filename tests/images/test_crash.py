@@ -35,7 +35,6 @@ def several(n=5, size=1 << 20):
 
 
 # --- killed ---
-@pytest.mark.smoke
 def test_killed_at_any_moment(registry, store):
     """Whatever moment: what has a reference is whole, a new pull works, and collection takes the rest."""
     im = several()
@@ -70,6 +69,7 @@ def test_killed_at_any_moment(registry, store):
     assert len(states) > 1, states
 
 
+@pytest.mark.smoke
 def test_killed_while_a_layer_is_half(fake, store):
     """Certainly in the middle: the server holds the second half back. What is left is named, taken, and in nobody's way."""
     reg = fake()
@@ -160,8 +160,7 @@ def used(store):
     return (st.f_blocks - st.f_bfree) * st.f_frsize
 
 
-@pytest.mark.smoke
-@pytest.mark.parametrize("how", ["plain", "gzip"])
+@pytest.mark.parametrize("how", ["plain", pytest.param("gzip", marks=pytest.mark.smoke)])
 def test_full_disk(fake, small_disk, how):
     reg, store = fake(), small_disk("size=8m")
     ref = reg.add("large", "1", ig.image([ig.layer([file(f"f{i}{k}", os.urandom(1 << 20)) for k in range(4)], how) for i in range(5)]))
@@ -234,8 +233,7 @@ def slowly(reg, la, seconds=0.3):
         return False
 
 
-@pytest.mark.smoke
-@pytest.mark.parametrize("n", [2, 5])
+@pytest.mark.parametrize("n", [pytest.param(2, marks=pytest.mark.smoke), 5])
 def test_same_image_at_once(fake, store, n):
     """Each layer crosses the wire once, and all are content."""
     reg = fake()
