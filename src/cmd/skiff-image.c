@@ -190,6 +190,8 @@ int main(int argc, char **argv)
 	}
 	struct image_peer peer = { SKF_IMG_FD, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), &log };
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGINT, SIG_IGN); /* ^C is for skiff, whose end closes the socket: then we cancel and leave nothing */
+	signal(SIGHUP, SIG_IGN);
 	skf_set_cloexec(SKF_IMG_FD, true);
 	umask(022);
 	if (peer.cancel_fd < 0) {

@@ -27,8 +27,7 @@ static int worker_start(struct skf_engine *g, struct worker *w, struct skf_err *
 			      .argv = argv,
 			      .stdio = {-1, -1, -1},
 			      .fds = &theirs,
-			      .n_fds = 1,
-			      .pdeathsig = SIGKILL};
+			      .n_fds = 1}; /* no PDEATHSIG: it sees the socket close and cleans up before it ends */
 
 	if (r < 0)
 		return skf_fail_sys(e, r, "find skiff-image beside this program");

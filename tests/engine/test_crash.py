@@ -3,6 +3,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -286,3 +287,20 @@ def test_events(skiff):
     skiff('rm', 'ev')
     lines = [json.loads(x) for x in (skiff.run_root / 'events' / 'log.0').read_text().splitlines()]
     assert [x['action'] for x in lines if x['type'] == 'container' and x['name'] == 'ev'] == ['create', 'start', 'die', 'destroy']
+
+
+def test_interrupted_pull_cleans_up_after_itself(empty):
+    """^C reaches the whole foreground group; the worker must not die of it but cancel: no lease and no half layer stay (a manifest that arrived is
+    unused content, as after any failed pull)."""
+    p = subprocess.Popen(empty.argv('pull', empty.image), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    time.sleep(0.06)
+    os.killpg(p.pid, signal.SIGINT)
+    p.wait()
+
+    def left(where):
+        return os.listdir(empty.root / where) if (empty.root / where).is_dir() else []
+
+    wait_until(lambda: not left('leases'), 10)
+    assert left('leases') == []
+    assert [x for x in left('layers') if x.startswith('.tmp')] == []
+    repair(empty)
