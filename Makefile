@@ -61,10 +61,12 @@ soak: all ## many start/kill/remove rounds, then the leak check
 	tests/soak
 
 install: all ## into $(DESTDIR)$(PREFIX): skiff and skiff-oci in bin, the rest in libexec/skiff
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/skiff $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/skiff $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 755 build/bin/skiff build/bin/skiff-oci $(DESTDIR)$(PREFIX)/bin
 	install -m 755 build/bin/skiff-image build/bin/skiff-launch build/bin/skiff-monitor $(DESTDIR)$(PREFIX)/libexec/skiff
-	install -m 644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	tools/mkman build/bin build/man
+	install -m 644 build/man/skiff.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 build/man/skiff-oci.8 $(DESTDIR)$(PREFIX)/share/man/man8
 
 clean: ## remove build/
 	rm -rf build
