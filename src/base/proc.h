@@ -19,6 +19,9 @@ struct skf_spawn {
 int skf_spawn(const struct skf_spawn *s, pid_t *ret_pid, int *ret_pidfd);
 /* Waits up to timeout_ms (< 0 for ever) for the child. 0 and the wait status; -ETIMEDOUT. Reaps it. */
 int skf_wait_pid(pid_t pid, int pidfd, int timeout_ms, int *ret_status);
+/* In a child before execve: every signal gets its default disposition, also those two that the C library keeps for itself (an ignored
+ * signal is inherited by execve), and none is blocked. Async-signal-safe. 0 or -errno. */
+int skf_signals_default(void);
 /* Exit status as a shell shows it: code, or 128 + signal. */
 int skf_wait_code(int status);
 

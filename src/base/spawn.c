@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -43,17 +44,16 @@ static int place_fds(struct child *c)
 	return close_range(c->n, ~0U, 0);
 }
 
-static int reset_signals(void)
+int skf_signals_default(void)
 {
-	struct sigaction dfl = {.sa_handler = SIG_DFL};
-	sigset_t none;
+	/* The kernel's own struct sigaction (handler, flags, restorer, mask) in zeros is SIG_DFL; by system call, because the C
+	 * library's function refuses its own two signals, which an ancestor may have ignored all the same. */
+	const unsigned long dfl[8] = {0};
+	const unsigned long none[1] = {0};
 
-	/* Fails for SIGKILL, SIGSTOP and libc's own two, which have no disposition that a program could
-	 * inherit. */
 	for (int sig = 1; sig < _NSIG; sig++)
-		(void)sigaction(sig, &dfl, NULL);
-	sigemptyset(&none);
-	return sigprocmask(SIG_SETMASK, &none, NULL);
+		(void)syscall(SYS_rt_sigaction, sig, dfl, NULL, sizeof(none)); /* refused for KILL and STOP only */
+	return syscall(SYS_rt_sigprocmask, SIG_SETMASK, none, NULL, sizeof(none)) < 0 ? -errno : 0;
 }
 
 static int prepare(struct child *c)
@@ -72,7 +72,7 @@ static int prepare(struct child *c)
 	}
 	if (s->cwd && chdir(s->cwd) < 0)
 		return -1;
-	return reset_signals();
+	return skf_signals_default() < 0 ? -1 : 0;
 }
 
 static int child_main(void *arg)

@@ -169,7 +169,7 @@ SKF_NORETURN static void run_child(struct execution *x)
 	(void)skf_set_pdeathsig(SIGKILL); /* cannot fail with a valid signal */
 	if (skf_sync_peer_gone(x->sync[1]))
 		_exit(1);
-	skf_init_reset_signals();
+	(void)skf_signals_default(); /* cannot fail with these arguments */
 	(void)setsid(); /* fails only for a group leader, which a fresh process is not */
 	if (become_container_process(x, &e) == 0) {
 		t.setup.setgroups_ok = !(x->userns && setgroups_denied());

@@ -12,6 +12,7 @@
  *  4. Our own program file is not reachable for writing through /proc/self/exe, because the caller runs from
  * a read-only handle (seal.c). Waits for the parent, for the starter (exec.fifo) and for hooks. */
 #include "runtime/runtime_int.h"
+#include "base/proc.h"
 
 #include "oci/spec.h"
 #include "oci/userdb.h"
@@ -21,17 +22,6 @@
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
-
-void skf_init_reset_signals(void)
-{
-	struct sigaction dfl = {.sa_handler = SIG_DFL};
-	sigset_t none;
-
-	sigemptyset(&none);
-	for (int sig = 1; sig < _NSIG; sig++)
-		(void)sigaction(sig, &dfl, NULL); /* refused for KILL, STOP and the C library's own */
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-}
 
 int skf_init_close_fds(unsigned preserve, const int *keep, unsigned n)
 {
@@ -245,7 +235,7 @@ void skf_init_run(struct skf_start *s)
 	(void)skf_set_pdeathsig(SIGKILL); /* cannot fail with a valid signal */
 	if (skf_sync_peer_gone(s->sync[1]))
 		_exit(1);
-	skf_init_reset_signals();
+	(void)skf_signals_default(); /* cannot fail with these arguments */
 	(void)setsid(); /* fails only for a group leader, which a fresh process is not */
 	if (t.start_hooks->n > 0)
 		t.state_json = doc = skf_state_doc(s, s->req->id, "created", getpid());

@@ -227,7 +227,6 @@ struct skf_init_tail {
 	struct skf_arena *arena;
 };
 int skf_init_tail(struct skf_init_tail *t, struct skf_err *e);
-void skf_init_reset_signals(void); /* default dispositions, nothing blocked */
 /* Closes every descriptor from 3 + preserve on but keep[0..n). */
 int skf_init_close_fds(unsigned preserve, const int *keep, unsigned n);
 

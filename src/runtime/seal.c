@@ -11,12 +11,14 @@
  * Comparing files before execve is not enough, because what is compared can be exchanged before it is
  * executed. PR_SET_DUMPABLE does not stop a process from following its own link. So the program executes
  * itself once more through a handle that cannot be opened for writing:
- *  1. a detached clone of its mount, read-only (open_tree, mount_setattr, execveat). No copy, no memory, 0.1
- * ms plus an execve; a second open of the link is answered EROFS. Nobody can make it writable: the handle is
- * closed by the execve, and a mount that is in no namespace can be changed by nobody.
- *  2. without the right to do so (a plain user): a sealed copy in memory (memfd, F_SEAL_WRITE), given back
- * at the workload's execve. A program on a read-only mount is sealed already, and so is one that was
- * executed in this way, so that this happens once.
+ *  1. a sealed copy in memory (memfd, F_SEAL_WRITE), given back at the workload's execve: some 0.2 ms. It is
+ * an inode of its own, so that a container which holds it, or tries to open it for writing, cannot make
+ * other starts fail with ETXTBSY either.
+ *  2. where the system forbids executable memfds: a detached clone of the program's mount, read-only
+ * (open_tree, mount_setattr, execveat); a second open of the link is answered EROFS. Nobody can make it
+ * writable: the handle is closed by the execve, and a mount that is in no namespace can be changed by nobody.
+ * A program on a read-only mount is sealed already, and so is one that was executed in this way, so that
+ * this happens once.
  *
  * To be called before anything is opened or allocated: nothing survives. Does not block. */
 #include "runtime/runtime_int.h"
@@ -31,6 +33,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#ifndef MFD_EXEC /* linux/memfd.h of 6.3 */
+#define MFD_EXEC 0x0010U
+#endif
 #define ALL_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 static bool is_sealed(int exe)
@@ -61,9 +66,11 @@ static int read_only_clone(void)
 
 static int sealed_copy(int exe)
 {
-	SKF_AUTO_FD int fd = memfd_create("skiff", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	SKF_AUTO_FD int fd = memfd_create("skiff", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
 	struct stat st;
 
+	if (fd < 0 && errno == EINVAL) /* kernels before 6.3 do not know MFD_EXEC */
+		fd = memfd_create("skiff", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0 || fstat(exe, &st) < 0)
 		return -errno;
 	for (off_t left = st.st_size; left > 0;) {
@@ -87,9 +94,9 @@ int skf_rt_seal_self(char *const argv[], struct skf_err *e)
 		return skf_fail_sys(e, exe, "open '/proc/self/exe' (is /proc mounted?)");
 	if (is_sealed(exe))
 		return 0;
-	fd = read_only_clone();
+	fd = sealed_copy(exe);
 	if (fd < 0)
-		fd = sealed_copy(exe);
+		fd = read_only_clone();
 	if (fd < 0)
 		return skf_fail_sys(e, fd, "make a read-only handle of the running program");
 	syscall(SYS_execveat, fd, "", argv, environ, AT_EMPTY_PATH);

@@ -207,7 +207,8 @@ class Podman:
         remove_tree(self.root)
 
     def __call__(self, *args, check=False, timeout=60, **kw):
-        return sh(*self.base, *args, check=check, timeout=timeout, env=self.env, **kw)
+        # conmon leaves files ("oom") in the directory that it was started in
+        return sh(*self.base, *args, check=check, timeout=timeout, env=self.env, cwd=self.root, **kw)
 
     def import_tree(self, tree, name, *changes):
         tar = subprocess.Popen(["tar", "-C", tree, "-c", "--exclude=./.complete", "."], stdout=subprocess.PIPE)
@@ -222,17 +223,17 @@ class Podman:
         return [*self.base, verb, f"--cgroup-parent=/{self.parent}", "--network", network, *args]
 
     def run(self, *args, network="none", check=True, timeout=60, **kw):
-        return sh(*self.argv("run", *args, network=network), check=check, timeout=timeout, env=self.env, **kw)
+        return sh(*self.argv("run", *args, network=network), check=check, timeout=timeout, env=self.env, cwd=self.root, **kw)
 
     def start(self, *args, image=BUSYBOX, command=("sleep", "1000"), **kw):
         """A container in the background; answers with its id."""
         return self.run("-d", *args, image, *command, **kw).stdout.strip()
 
     def popen(self, *args, network="none", **kw):
-        return subprocess.Popen(self.argv("run", *args, network=network), env=self.env, text=True, **kw)
+        return subprocess.Popen(self.argv("run", *args, network=network), env=self.env, text=True, cwd=self.root, **kw)
 
     def terminal(self, argv, **kw):
-        return Terminal(argv, env=dict(self.env, TERM="xterm"), **kw)
+        return Terminal(argv, env=dict(self.env, TERM="xterm"), cwd=self.root, **kw)
 
     def inspect(self, name):
         return json.loads(self("inspect", name, check=True).stdout)[0]

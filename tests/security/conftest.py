@@ -8,12 +8,14 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import seclib as lib  # noqa: E402
+import seclib_image as images  # noqa: E402
 
 
 @pytest.fixture(scope="session")
 def probe(tmp_path_factory):
     out = str(tmp_path_factory.mktemp("probe") / "probe")
     lib.sh(os.environ.get("CC", "cc"), "-std=gnu17", "-static", "-O1", "-o", out, os.path.join(lib.HERE, "probe.c"))
+    shutil.copy("/bin/busybox", os.path.dirname(out))
     return out
 
 
@@ -44,6 +46,7 @@ def host(area):
     after = (lib.tree(canary), lib.sysctls(), lib.mounts_below(area), lib.digest(lib.RUNTIME), lib.host_nodes())
     left = [d for d in lib.cgroup_dirs() if not d.endswith(lib.PARENT)]
     lib.remove_cgroups()
+    lib.restore_sysctls(before[1])
     for was, now, what in zip(before, after, ("canary", "sysctls", "mounts", "runtime", "device nodes of the host")):
         assert was == now, f"{what} changed"
     assert left == [], "cgroups were left behind"
@@ -69,3 +72,28 @@ def runtime(area, host):
     r = lib.Runtime(area + "/state")
     yield r
     r.clean()
+
+
+@pytest.fixture(scope="session")
+def server():
+    s = images.ImageServer()
+    yield s
+    s.close()
+
+
+@pytest.fixture(scope="session")
+def base(probe):
+    return images.base_layer(probe)
+
+
+@pytest.fixture(scope="session")
+def image(server, base):
+    return server.add("base", [base])
+
+
+@pytest.fixture
+def skiff(area, host):
+    s = images.Skiff(area)
+    yield s
+    s.clean()
+    lib.wait_for(lambda: lib.mounts_below(area) == [], what="the end of its mounts")

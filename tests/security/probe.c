@@ -1,7 +1,8 @@
 /* tests/security/probe.c -- what an attacker would do inside a container, as one static program.
  *
  *   probe fds                prints the open descriptors as "NUMBER TARGET", without the one it reads them with
- *   probe exe SECONDS        pins the executable of every other process that it sees and tries to write to it; prints "pinned PATH" and "wrote PATH"
+ *   probe exe SECONDS        pins the executable of every other process that it sees and tries to write to it; prints "pinned PATH inode N" and "wrote PATH"
+ *   probe busy SECONDS       the same, but opens without a pause, so that nobody can execute what it got hold of (ETXTBSY)
  *   probe eat MB             touches that much memory, prints "ate"
  *   probe calls              tries system calls that a default container has no business with; prints "NAME ERRNO"
  *   probe swap A B SECONDS   exchanges two names as fast as it can
@@ -14,6 +15,7 @@
 #include <fcntl.h>
 #include <linux/keyctl.h>
 #include <sched.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,11 +84,28 @@ static void pin_one(struct pin *pins, size_t *n, const struct stat *self, const 
 	len = readlink(path, p->name, sizeof p->name - 1);
 	p->name[len < 0 ? 0 : len] = 0;
 	p->wrote = 0;
-	printf("pinned %s\n", p->name);
+	printf("pinned %s inode %ju\n", p->name, (uintmax_t)p->st.st_ino);
 	(*n)++;
 }
 
-static int attack_exe(double seconds)
+/* One attempt to get the pinned file for writing; a refused one holds off execve for its duration too. */
+static void try_write(struct pin *p)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", p->fd);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (lseek(fd, 0, SEEK_END) >= 0 && write(fd, "owned", 5) == 5) {
+		p->wrote = 1;
+		printf("wrote %s\n", p->name);
+	}
+	close(fd);
+}
+
+static int attack_exe(double seconds, int rounds)
 {
 	static struct pin pins[PINS];
 	size_t n = 0;
@@ -106,22 +125,9 @@ static int attack_exe(double seconds)
 				pin_one(pins, &n, &self, de->d_name);
 		if (d)
 			closedir(d);
-		for (size_t i = 0; i < n; i++) {
-			char path[64];
-			int fd;
-
-			if (pins[i].wrote)
-				continue;
-			snprintf(path, sizeof path, "/proc/self/fd/%d", pins[i].fd);
-			fd = open(path, O_WRONLY | O_CLOEXEC);
-			if (fd < 0)
-				continue;
-			if (lseek(fd, 0, SEEK_END) >= 0 && write(fd, "owned", 5) == 5) {
-				pins[i].wrote = 1;
-				printf("wrote %s\n", pins[i].name);
-			}
-			close(fd);
-		}
+		for (size_t i = 0; i < n; i++)
+			for (int j = 0; j < rounds && !pins[i].wrote; j++)
+				try_write(&pins[i]);
 	}
 	puts("done");
 	return 0;
@@ -213,7 +219,9 @@ int main(int argc, char **argv)
 	if (strcmp(verb, "fds") == 0)
 		return list_fds();
 	if (strcmp(verb, "exe") == 0 && argc == 3)
-		return attack_exe(strtod(argv[2], NULL));
+		return attack_exe(strtod(argv[2], NULL), 1);
+	if (strcmp(verb, "busy") == 0 && argc == 3)
+		return attack_exe(strtod(argv[2], NULL), 2000);
 	if (strcmp(verb, "eat") == 0 && argc == 3)
 		return eat(strtoul(argv[2], NULL, 10));
 	if (strcmp(verb, "calls") == 0)

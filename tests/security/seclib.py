@@ -1,6 +1,7 @@
 """What the security tests share: bundles, the runtime, a canary tree, and proofs that the host is as it was.
 
-RUNTIME_REF names another OCI runtime, to see what a test says about it.
+RUNTIME_REF names another OCI runtime, to see what a test says about it. One that falls for T04 writes to the host's sysctls: the
+fixture puts them back.
 """
 import contextlib
 import errno
@@ -21,6 +22,8 @@ RUNTIME = os.environ.get("RUNTIME_REF") or os.path.join(BIN, "skiff-oci")
 PARENT = f"skiff-sec-{os.getpid()}"
 V1 = os.path.isdir("/sys/fs/cgroup/memory")
 DEFAULT_CAPS = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_SYS_ADMIN"]
+APPLETS = ("cat", "chmod", "echo", "false", "find", "head", "id", "ls", "ln", "mkdir", "mount", "mv", "pwd", "readlink", "rm", "sh", "sleep", "stat", "stty", "tail", "test",
+           "touch", "true", "tty", "umount", "wc")
 SYSCTLS = ["kernel/core_pattern", "kernel/hostname", "kernel/msgmax", "kernel/panic", "kernel/sysrq", "net/ipv4/ip_forward", "vm/swappiness",
            "kernel/randomize_va_space", "fs/protected_symlinks"]
 
@@ -71,6 +74,14 @@ def sysctls():
         with contextlib.suppress(OSError), open("/proc/sys/" + name) as f:
             out[name] = f.read()
     return out
+
+
+def restore_sysctls(before):
+    for name, value in before.items():
+        with contextlib.suppress(OSError), open("/proc/sys/" + name, "r+") as f:
+            if f.read() != value:
+                f.seek(0)
+                f.write(value)
 
 
 def mounts_below(path):
@@ -128,11 +139,10 @@ def abstract_sockets():
 def make_rootfs(path, probe):
     for d in ("bin", "dev", "etc", "proc", "sys", "tmp", "root", "mnt"):
         os.makedirs(f"{path}/{d}")
-    shutil.copy("/bin/busybox", path + "/bin/busybox")
-    for name in sh("/bin/busybox", "--list").stdout.split():
-        if name != "busybox":
-            os.symlink("busybox", f"{path}/bin/{name}")
-    shutil.copy(probe, path + "/bin/probe")
+    os.link(os.path.dirname(probe) + "/busybox", path + "/bin/busybox")
+    for name in APPLETS:
+        os.symlink("busybox", f"{path}/bin/{name}")
+    os.link(probe, path + "/bin/probe")
     with open(path + "/etc/passwd", "w") as f:
         f.write("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n")
     with open(path + "/etc/group", "w") as f:

@@ -9,11 +9,12 @@ UP = "/../../../../../../../../../../.."
 
 
 @pytest.fixture
-def leak():
+def leak(canary):
     """Descriptors of the host's root directory that the caller left open for its children."""
     fds = [os.open("/", os.O_RDONLY | os.O_DIRECTORY) for _ in range(3)]
     for fd in fds:
         os.set_inheritable(fd, True)
+    assert os.path.basename(canary) in sh("ls", f"/proc/self/fd/{fds[0]}{os.path.dirname(canary)}", close_fds=False).stdout, "a plain child is not let out"
     yield fds
     for fd in fds:
         os.close(fd)

@@ -4,12 +4,13 @@ import re
 
 import pytest
 
-from seclib import open_many, wait_for
+from seclib import open_many, sh, wait_for
 
 
 @pytest.fixture
-def many():
+def many(probe):
     fds = open_many()
+    assert len(numbers(sh(probe, "fds", close_fds=False).stdout)) > 20, "a plain child does not get them: the test proves nothing"
     yield fds
     for fd in fds:
         os.close(fd)

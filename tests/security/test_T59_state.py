@@ -1,5 +1,6 @@
 """T59: no control socket in the abstract name space. T60: nobody else walks into the state of a container."""
 import os
+import socket
 import stat
 
 import pytest
@@ -14,6 +15,9 @@ def modes(path):
 
 @pytest.mark.smoke
 def test_T59_no_abstract_socket(runtime, bundle):
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind("\0skiff-test")
+        assert "@skiff-test" in abstract_sockets(), "such a socket would not be seen"
     before = abstract_sockets()
     b = bundle().args("sleep", "1000")
     b.linux["namespaces"] = [n for n in b.linux["namespaces"] if n["type"] != "network"]
