@@ -503,6 +503,27 @@ static int check_lock(struct check *c, const char *name, struct skf_err *e)
 	return finding(c, "lock file", name, "it belongs to no container", fix_drop_lock, "removed", e);
 }
 
+/* The parents that all containers share are no finding, but with nobody left in them a repair takes them too. Whoever starts a container at
+ * this moment makes them again. */
+static int pass_cgroup_parents(struct check *c, struct skf_err *e)
+{
+	static const char *const parents[] = {"skiff/c", "skiff/m", "skiff"};
+	struct skf_cg_layout layout;
+	int r = c->repair ? skf_cg_layout(&layout) : -ENOENT;
+
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return skf_fail_sys(e, r, "look at the host's cgroups");
+	for (unsigned i = 0; i < layout.n; i++) {
+		SKF_AUTO_FD int mnt = skf_openat(AT_FDCWD, layout.h[i].mountpoint, O_PATH | O_DIRECTORY, 0);
+
+		for (size_t k = 0; mnt >= 0 && k < SKF_ARRAY_LEN(parents); k++)
+			(void)unlinkat(mnt, parents[k], AT_REMOVEDIR); /* EBUSY: in use; the last to go takes it */
+	}
+	return 0;
+}
+
 static int pass_locks(struct check *c, struct skf_err *e)
 {
 	return each(c, c->g->locks_fd, ".", check_lock, e);
@@ -570,6 +591,7 @@ static int pass_store(struct check *c, struct skf_err *e)
 static int (*const passes[])(struct check *, struct skf_err *) = {
 	pass_containers, pass_run_dirs, pass_cgroups, pass_names,
 	pass_summaries,  pass_layers,   pass_store,   pass_locks,
+	pass_cgroup_parents,
 };
 
 int skf_engine_check(struct skf_engine *g, bool repair, struct skf_arena *a, struct skf_jarr *ret,

@@ -11,12 +11,13 @@
  * Comparing files before execve is not enough, because what is compared can be exchanged before it is
  * executed. PR_SET_DUMPABLE does not stop a process from following its own link. So the program executes
  * itself once more through a handle that cannot be opened for writing:
- *  1. a sealed copy in memory (memfd, F_SEAL_WRITE), given back at the workload's execve: some 0.2 ms. It is
- * an inode of its own, so that a container which holds it, or tries to open it for writing, cannot make
- * other starts fail with ETXTBSY either.
- *  2. where the system forbids executable memfds: a detached clone of the program's mount, read-only
- * (open_tree, mount_setattr, execveat); a second open of the link is answered EROFS. Nobody can make it
- * writable: the handle is closed by the execve, and a mount that is in no namespace can be changed by nobody.
+ *  1. a copy in a tmpfs of its own, detached and read-only, given back at the workload's execve (some 0.3 ms):
+ * a second open of the link is answered EROFS. Nobody can make it writable: the handle is closed by the execve, and a
+ * mount that is in no namespace can be changed by nobody. It is an inode of its own: a mere read-only clone of the
+ * program's mount would share the host's, and a refused open for writing makes execve of it fail with ETXTBSY for a
+ * moment, for everybody on the host.
+ *  2. without the right to do so (a plain user): a sealed memfd (F_SEAL_WRITE). It can be opened for writing, but every
+ * write is refused.
  * A program on a read-only mount is sealed already, and so is one that was executed in this way, so that
  * this happens once.
  *
@@ -48,30 +49,11 @@ static bool is_sealed(int exe)
 	return fstatvfs(exe, &fs) == 0 && (fs.f_flag & ST_RDONLY);
 }
 
-static int read_only_clone(void)
+static int copy_to(int fd, int exe)
 {
-	struct mount_attr ro = {.attr_set = MOUNT_ATTR_RDONLY};
-	int fd = skf_open_tree(AT_FDCWD, "/proc/self/exe", OPEN_TREE_CLONE);
-	int r;
-
-	if (fd < 0)
-		return fd;
-	r = skf_mount_setattr(fd, "", AT_EMPTY_PATH, &ro);
-	if (r < 0) {
-		close(fd);
-		return r;
-	}
-	return fd;
-}
-
-static int sealed_copy(int exe)
-{
-	SKF_AUTO_FD int fd = memfd_create("skiff", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
 	struct stat st;
 
-	if (fd < 0 && errno == EINVAL) /* kernels before 6.3 do not know MFD_EXEC */
-		fd = memfd_create("skiff", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd < 0 || fstat(exe, &st) < 0)
+	if (fstat(exe, &st) < 0)
 		return -errno;
 	for (off_t left = st.st_size; left > 0;) {
 		ssize_t n = sendfile(fd, exe, NULL, (size_t)left);
@@ -80,6 +62,40 @@ static int sealed_copy(int exe)
 			return n < 0 ? -errno : -EIO;
 		left -= n;
 	}
+	return 0;
+}
+
+static int read_only_copy(int exe)
+{
+	struct mount_attr ro = {.attr_set = MOUNT_ATTR_RDONLY};
+	SKF_AUTO_FD int fs = skf_fsopen("tmpfs"), mnt = -EBADF, fd = -EBADF;
+	int r = fs < 0 ? fs : skf_fsconfig_create(fs);
+
+	if (r < 0)
+		return r;
+	mnt = skf_fsmount(fs, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	if (mnt < 0)
+		return mnt;
+	fd = skf_openat(mnt, "skiff", O_WRONLY | O_CREAT | O_EXCL, 0500);
+	r = fd < 0 ? fd : copy_to(fd, exe);
+	skf_closep(&fd); /* a file that is open for writing cannot be executed */
+	if (r == 0)
+		r = skf_mount_setattr(mnt, "", AT_EMPTY_PATH, &ro);
+	return r < 0 ? r : skf_openat(mnt, "skiff", O_PATH, 0);
+}
+
+static int sealed_memfd(int exe)
+{
+	SKF_AUTO_FD int fd = memfd_create("skiff", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+	int r;
+
+	if (fd < 0 && errno == EINVAL) /* kernels before 6.3 do not know MFD_EXEC */
+		fd = memfd_create("skiff", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return -errno;
+	r = copy_to(fd, exe);
+	if (r < 0)
+		return r;
 	if (fcntl(fd, F_ADD_SEALS, ALL_SEALS) < 0 || fchmod(fd, 0500) < 0)
 		return -errno;
 	return SKF_TAKE_FD(fd);
@@ -94,9 +110,12 @@ int skf_rt_seal_self(char *const argv[], struct skf_err *e)
 		return skf_fail_sys(e, exe, "open '/proc/self/exe' (is /proc mounted?)");
 	if (is_sealed(exe))
 		return 0;
-	fd = sealed_copy(exe);
-	if (fd < 0)
-		fd = read_only_clone();
+	fd = read_only_copy(exe);
+	if (fd < 0) {
+		if (lseek(exe, 0, SEEK_SET) < 0)
+			return skf_fail_sys(e, -errno, "rewind '/proc/self/exe'");
+		fd = sealed_memfd(exe);
+	}
 	if (fd < 0)
 		return skf_fail_sys(e, fd, "make a read-only handle of the running program");
 	syscall(SYS_execveat, fd, "", argv, environ, AT_EMPTY_PATH);

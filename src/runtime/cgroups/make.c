@@ -19,15 +19,9 @@ static int full_path(const struct skf_cg_dirs *d, unsigned i, char *out)
 	return skf_fmt(out, FULL_MAX, "%s%s", d->layout.h[i].mountpoint, d->path);
 }
 
-/* mkdir -p of `path`, whose first `keep` bytes exist. 1: the last one was there already. */
-static int make_dirs(char *path, size_t keep)
+/* The directories above the last one. -ENOENT when one of them was removed again meanwhile. */
+static int make_parents(char *path, size_t keep)
 {
-	if (mkdir(path, 0755) == 0)
-		return 0;
-	if (errno == EEXIST)
-		return 1;
-	if (errno != ENOENT)
-		return -errno;
 	for (char *p = path + keep + 1; (p = strchr(p, '/')); p++) {
 		int r;
 
@@ -37,7 +31,26 @@ static int make_dirs(char *path, size_t keep)
 		if (r < 0)
 			return r;
 	}
-	return mkdir(path, 0755) == 0 ? 0 : errno == EEXIST ? 1 : -errno;
+	return 0;
+}
+
+/* mkdir -p of `path`, whose first `keep` bytes exist. 1: the last one was there already. Empty parents may be removed by
+ * `skiff system check --repair` while we make them: tried again, a few times. */
+static int make_dirs(char *path, size_t keep)
+{
+	for (int attempt = 0;; attempt++) {
+		int r;
+
+		if (mkdir(path, 0755) == 0)
+			return 0;
+		if (errno == EEXIST)
+			return 1;
+		if (errno != ENOENT || attempt == 8)
+			return -errno;
+		r = make_parents(path, keep);
+		if (r < 0 && r != -ENOENT)
+			return r;
+	}
 }
 
 static int read_small(const char *dir, const char *file, char *out, size_t size)
