@@ -22,6 +22,16 @@ struct skf_spec_rlimit {
 	int type; /* RLIMIT_* */
 	uint64_t hard, soft;
 };
+struct skf_spec_scheduler {
+	int policy;       /* SCHED_* of sched_setattr(2) */
+	int32_t nice, priority;
+	uint64_t flags;   /* SCHED_FLAG_* */
+	uint64_t runtime, deadline, period; /* nanoseconds, SCHED_DEADLINE */
+};
+struct skf_spec_io_priority {
+	int class;        /* IOPRIO_CLASS_* of ioprio_set(2) */
+	int priority;     /* 0..7 */
+};
 struct skf_spec_process {
 	bool terminal;
 	bool has_console_size;
@@ -36,7 +46,9 @@ struct skf_spec_process {
 	char *apparmor_profile, *selinux_label;
 	bool has_oom_score_adj;
 	int32_t oom_score_adj;
-	char *scheduler, *io_priority, *exec_cpu_affinity; /* raw JSON, NULL when absent: next issue */
+	struct skf_spec_scheduler *scheduler;     /* NULL: absent */
+	struct skf_spec_io_priority *io_priority; /* NULL: absent */
+	char *affinity_initial, *affinity_final;  /* execCPUAffinity, cpu lists as "0-3,7" (checked); NULL: absent */
 };
 struct skf_idmap {
 	uint32_t container_id, host_id, size;
@@ -150,6 +162,25 @@ struct skf_spec_seccomp {
 	struct skf_jarr syscalls;      /* struct skf_spec_seccomp_rule */
 	char *raw;                     /* compact JSON of the whole object: the cache key's input */
 };
+struct skf_spec_time_offset {
+	int clock;         /* CLOCK_MONOTONIC or CLOCK_BOOTTIME */
+	int64_t secs;
+	uint32_t nanosecs;
+};
+struct skf_spec_net_device {
+	char *host_name;   /* interface of the runtime's network namespace */
+	char *name;        /* its name in the container; NULL: the same */
+};
+struct skf_spec_memory_policy {
+	int mode;          /* MPOL_* of set_mempolicy(2) */
+	char *nodes;       /* list as "0-3,7"; NULL: none */
+	unsigned flags;    /* MPOL_F_* mode flags */
+};
+struct skf_spec_intel_rdt {
+	char *clos_id, *l3_schema, *mem_bw_schema; /* NULL: absent */
+	struct skf_strv schemata;
+	bool enable_monitoring;
+};
 struct skf_spec_linux {
 	struct skf_jarr namespaces;                 /* struct skf_spec_namespace; no duplicates */
 	struct skf_jarr uid_mappings, gid_mappings; /* struct skf_idmap */
@@ -162,8 +193,12 @@ struct skf_spec_linux {
 	struct skf_strv masked_paths, readonly_paths;
 	unsigned long rootfs_propagation;           /* MS_PRIVATE|... as mount(2) flags; 0 when absent */
 	char *mount_label;
-	/* raw JSON, NULL when absent: not applied by this version unless said in docs/conformance.md */
-	char *time_offsets, *intel_rdt, *memory_policy, *personality, *net_devices;
+	struct skf_jarr time_offsets;               /* struct skf_spec_time_offset */
+	struct skf_jarr net_devices;                /* struct skf_spec_net_device */
+	struct skf_spec_memory_policy *memory_policy; /* NULL: absent */
+	struct skf_spec_intel_rdt *intel_rdt;         /* NULL: absent */
+	bool has_personality;
+	unsigned long personality;                  /* PER_LINUX, PER_LINUX32 (| flags) of personality(2) */
 };
 struct skf_spec {
 	char *oci_version;

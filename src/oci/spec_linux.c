@@ -193,7 +193,7 @@ static int dec_personality(struct skf_jctx *c, struct json_object *v, void *dst,
 		return -1;
 	if (p.domain != DOMAIN_LINUX || p.flags.n)
 		return skf_j_unsupported(c, v, dst, arg);
-	return skf_j_raw(c, v, dst, NULL);
+	return 0;
 }
 
 #define L struct skf_spec_linux
@@ -210,7 +210,7 @@ static const struct skf_jfield linux_f[] = {
 	SPEC_OPT(L, readonly_paths, "readonlyPaths", skf_spec_j_paths, NULL),
 	SPEC_OPT(L, rootfs_propagation, "rootfsPropagation", dec_propagation, NULL),
 	SPEC_OPT(L, mount_label, "mountLabel", skf_j_str, NULL),
-	SPEC_OPT(L, personality, "personality", dec_personality, NULL),
+	SPEC_OPTP(L, personality, has_personality, "personality", dec_personality, NULL),
 	SPEC_REFUSE("timeOffsets"),
 	SPEC_REFUSE("intelRdt"),
 	SPEC_REFUSE("memoryPolicy"),

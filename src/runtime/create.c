@@ -134,6 +134,16 @@ static int make_cgroup(struct creation *x, struct skf_err *e)
 	return skf_cgroups_create(&x->s, e);
 }
 
+static int make_rdt_group(struct creation *x, struct skf_err *e)
+{
+	return skf_rdt_prepare(&x->s, e);
+}
+
+static void undo_rdt_group(struct creation *x)
+{
+	skf_rdt_undo(&x->s);
+}
+
 static void undo_cgroup(struct creation *x)
 {
 	struct skf_err e = SKF_ERR_INIT;
@@ -184,7 +194,8 @@ static int configure_init(struct creation *x, struct skf_err *e)
 		return -1;
 	if (skf_cgroups_attach(&x->s, x->c->pid, e) < 0 ||
 	    skf_rlimits_raise(x->c->pid, x->s.process, e) < 0 ||
-	    skf_oom_score_apply(x->c->pid, x->s.process, e) < 0)
+	    skf_oom_score_apply(x->c->pid, x->s.process, e) < 0 || skf_rdt_attach(&x->s, x->c->pid, e) < 0 ||
+	    skf_netdev_move(&x->s, x->c->pid, e) < 0)
 		return -1;
 	r = skf_sync_send(x->s.sync[0], SKF_STEP_SETUP, -1);
 	if (r < 0 && r != -EPIPE) /* a dead child is asked for its reason in the next step */
@@ -271,6 +282,7 @@ static const struct create_step {
 	{"namespaces", plan_namespaces, NULL},
 	{"seccomp", prepare_seccomp, NULL},
 	{"cgroup", make_cgroup, undo_cgroup},
+	{"intelRdt", make_rdt_group, undo_rdt_group},
 	{"root file system", prepare_rootfs, NULL},
 	{"clone", clone_init, undo_init},
 	{"setup", configure_init, NULL},

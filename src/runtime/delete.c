@@ -137,6 +137,8 @@ static int remove_all(struct removal *x, struct skf_err *e)
 		return -1;
 	if (x->cg.used && skf_cgroups_undo(&x->cg, e) < 0)
 		return skf_ctx(e, "container '%s'", x->id);
+	if (skf_rdt_remove(x->journal.rdt, e) < 0)
+		return skf_ctx(e, "container '%s'", x->id);
 	r = skf_rmtree_at(x->rt->rootfd, x->id);
 	if (r < 0 && r != -ENOENT)
 		return skf_fail_sys(e, r, "remove the state directory '%s/%s'", x->rt->root, x->id);

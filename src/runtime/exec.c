@@ -128,7 +128,7 @@ static int become_container_process(const struct execution *x, struct skf_err *e
 
 	if (r < 0)
 		return skf_fail_sys(e, r, "wait for the parent's part of the setup");
-	if (join_container(x, e) < 0)
+	if (skf_affinity_final(x->req->process, e) < 0 || join_container(x, e) < 0)
 		return -1;
 	if (x->req->process->terminal)
 		return exec_terminal(x, e);
@@ -212,6 +212,8 @@ static int configure_process(struct execution *x, struct skf_err *e)
 	const struct skf_rt_exec *q = x->req;
 	int r = 0;
 
+	if (skf_affinity_initial(q->process, e) < 0)
+		return -1;
 	if (x->c->cg.used && x->cg_fd < 0)
 		r = skf_cg_attach(&x->c->cg, x->c->pid);
 	if (r < 0)

@@ -190,7 +190,8 @@ static int enter_container(struct skf_start *s, struct skf_init_tail *t, struct 
 	if (r < 0)
 		return skf_fail_sys(e, r, "wait for the parent's part of the setup");
 	t->setup.setgroups_ok = setgroups_allowed(s);
-	if (skf_ns_finish(s, e) < 0)
+	if (skf_ns_finish(s, e) < 0 || skf_mempolicy_apply(&s->spec->linux_, e) < 0 ||
+	    skf_personality_apply(&s->spec->linux_, e) < 0)
 		return -1;
 	r = skf_set_pdeathsig(SIGKILL); /* again: becoming root of a user namespace cleared it */
 	if (r < 0)

@@ -211,7 +211,7 @@ int skf_process_apply(const struct skf_proc_setup *x, char *path, size_t path_si
 	bool entered;
 	int r;
 
-	if (join_keyring(x, e) < 0 || skf_lsm_apply(p, e) < 0)
+	if (join_keyring(x, e) < 0 || skf_lsm_apply(p, e) < 0 || skf_sched_apply(p, e) < 0)
 		return -1;
 	umask(p->user.has_umask ? p->user.umask : 0022);
 	if (x->make_cwd && make_cwd(cwd, e) < 0)

@@ -59,7 +59,8 @@ struct skf_start {
 	int go_fifo, err_fifo;        /* exec.fifo and exec.err when start is another process's; -EBADF */
 };
 
-/* --- journal.c: one line per resource, appended and never rewritten: "cgroup <mode> <path>", "pid <pid> <start> <boot id>" --- */
+/* --- journal.c: one line per resource, appended and never rewritten: "cgroup <mode> <path>", "scope <unit>",
+ * "rdt <group>", "pid <pid> <start> <boot id>" --- */
 int skf_journal_add(int state_fd, const char *fmt, ...) SKF_PRINTF(2, 3); /* -errno */
 struct skf_journal {
 	bool has_cgroup;
@@ -67,6 +68,8 @@ struct skf_journal {
 	pid_t pid;           /* 0: none */
 	uint64_t pid_start;
 	char boot_id[37];
+	char scope[256];     /* "scope <unit>": transient unit of the systemd manager; "" none */
+	char rdt[256];       /* "rdt <path below the resctrl mount>"; "" none */
 };
 /* What the journal names; a last line that was cut by a crash is left out, unknown lines are ignored. -ENOENT without a journal. */
 int skf_journal_load(int state_fd, struct skf_journal *ret);
@@ -105,6 +108,27 @@ int skf_ns_finish(struct skf_start *s, struct skf_err *e);
 
 /* --- idmap.c --- */
 int skf_idmap_write(pid_t pid, const struct skf_jarr *uids, const struct skf_jarr *gids, struct skf_err *e);
+
+/* --- sched.c: scheduler, ioPriority, execCPUAffinity (config.md "process") --- */
+/* Child, before its capabilities go. */
+int skf_sched_apply(const struct skf_spec_process *p, struct skf_err *e);
+/* exec: `initial` on the process that makes the new one, before the cgroup is joined (0: absent or done); `final` in the child, after it. */
+int skf_affinity_initial(const struct skf_spec_process *p, struct skf_err *e);
+int skf_affinity_final(const struct skf_spec_process *p, struct skf_err *e);
+
+/* --- mempolicy.c, child: linux.memoryPolicy and linux.personality --- */
+int skf_mempolicy_apply(const struct skf_spec_linux *l, struct skf_err *e);
+int skf_personality_apply(const struct skf_spec_linux *l, struct skf_err *e);
+
+/* --- rdt.c: linux.intelRdt over resctrl --- */
+int skf_rdt_prepare(struct skf_start *s, struct skf_err *e);             /* parent, before the clone; journaled */
+int skf_rdt_attach(const struct skf_start *s, pid_t pid, struct skf_err *e);
+void skf_rdt_undo(const struct skf_start *s);                            /* failed start */
+/* delete: `group` of the journal; "" does nothing. */
+int skf_rdt_remove(const char *group, struct skf_err *e);
+
+/* --- netdev.c: linux.netDevices: parent, after the clone and before SETUP --- */
+int skf_netdev_move(const struct skf_start *s, pid_t pid, struct skf_err *e);
 
 /* --- rlimit.c: the parent raises what only it may, the child sets the values --- */
 int skf_rlimits_raise(pid_t pid, const struct skf_spec_process *p, struct skf_err *e);
