@@ -60,6 +60,15 @@
 #define SKF_MAX_RECORD (128u << 10)            /* one SOCK_SEQPACKET record; default wmem is 208 KB */
 #define SKF_MAX_RECORD_FDS 32                  /* fds in one record; the kernel's limit is 253 */
 #define SKF_MAX_MONITOR_CLIENTS 64
+#define SKF_MAX_DBUS_BYTES (1u << 20)          /* one D-Bus message that is kept; a unit's properties are a few KB */
+#define SKF_MAX_DBUS_WIRE (128u << 20)         /* D-Bus specification: no message is longer */
+#define SKF_MAX_UNIT_NAME 255                  /* systemd: UNIT_NAME_MAX */
+
+/* --- criu --- */
+#define SKF_MAX_CRIU_REQUEST (128u << 10)      /* one record on its socket, like SKF_MAX_RECORD: some 1000 mounts */
+#define SKF_MAX_CRIU_REPLY (32u << 10)         /* a path and an error text; runc allows 40 KB */
+#define SKF_MAX_CRIU_LOG (256u << 10)          /* end of its log that is searched for errors */
+#define SKF_MAX_CRIU_FDS 16                    /* descriptors given to it: namespaces */
 
 /* --- logs --- */
 #define SKF_LOG_LINE 16384                     /* docker cuts a log entry at 16 KiB and marks it partial */
@@ -71,5 +80,9 @@
 #define SKF_KILL_WAIT_MS 10000                 /* after SIGKILL until the tasks are gone */
 #define SKF_CGROUP_RM_MS 5000                  /* rmdir answers EBUSY until the last task is reaped */
 #define SKF_HOOK_DEFAULT_MS 300000             /* a hook that names no timeout */
+#define SKF_DBUS_CALL_MS 25000                 /* systemd answers a method call; dbus-daemon's own limit */
+#define SKF_DBUS_JOB_MS 30000                  /* ... and starts or stops a scope */
 #define SKF_LOCK_MS 30000                      /* container lock */
 #define SKF_DRAIN_MS 2000                      /* stdio after init's exit, when somebody else holds the pipe */
+#define SKF_CRIU_CHECK_MS 30000                /* criu says which version it is; it probes the kernel first */
+#define SKF_CRIU_EXIT_MS 10000                 /* criu ends after its last answer */

@@ -84,10 +84,44 @@ static void write_line(int fd, const struct line *l)
 	while (r < 0 && errno == EINTR);
 }
 
+/* Plain text is safe in a datagram too: put_plain leaves no newline that could begin another field. */
+static void build_datagram(struct line *l, const struct skf_log *log, int level, const char *msg)
+{
+	static const int priority[] = {
+		[SKF_LOG_ERROR] = 3, [SKF_LOG_WARN] = 4, [SKF_LOG_INFO] = 6, [SKF_LOG_DEBUG] = 7};
+	int p = level >= SKF_LOG_ERROR && level <= SKF_LOG_DEBUG ? priority[level] : 3;
+	bool journal = log->sink == SKF_LOG_JOURNALD;
+	char head[32];
+
+	/* syslog: facility user (1) and no time: the daemon takes its own */
+	if (journal)
+		snprintf(head, sizeof(head), "PRIORITY=%d\n", p);
+	else
+		snprintf(head, sizeof(head), "<%d>", 8 + p);
+	puts_(l, head);
+	if (journal)
+		puts_(l, "SYSLOG_IDENTIFIER=");
+	if (log->prog)
+		put(l, log->prog, strnlen(log->prog, 64), LINE_SIZE);
+	if (journal) {
+		puts_(l, "\nMESSAGE=");
+	} else {
+		snprintf(head, sizeof(head), "[%d]: ", (int)getpid());
+		puts_(l, head);
+	}
+	put_plain(l, msg);
+	if (journal)
+		l->p[l->n++] = '\n';
+}
+
 static void build_line(struct line *l, const struct skf_log *log, int level, const char *msg)
 {
 	char t[36];
 
+	if (log->sink != SKF_LOG_FILE) {
+		build_datagram(l, log, level, msg);
+		return;
+	}
 	if (log->json) {
 		skf_time_rfc3339_s(skf_now_ns() / 1000000000, t);
 		puts_(l, "{\"level\":\"");

@@ -6,11 +6,16 @@
 
 enum skf_level { SKF_LOG_ERROR = 0, SKF_LOG_WARN, SKF_LOG_INFO, SKF_LOG_DEBUG };
 
+/* Where the records go: a file (lines), or a connected datagram socket with the journal's native protocol
+ * (systemd.journal-fields(7)) or the local form of RFC 3164. */
+enum skf_log_sink { SKF_LOG_FILE = 0, SKF_LOG_JOURNALD, SKF_LOG_SYSLOG };
+
 struct skf_log {
 	int fd;         /* borrowed; < 0: nothing is written */
 	int max;        /* enum skf_level: the most verbose level that is written */
 	bool json;      /* runc's --log-format json: {"level","msg","time"} */
-	const char *prog; /* text form: "prog: msg"; may be NULL */
+	const char *prog; /* text form: "prog: msg", may be NULL; journal and syslog: the identifier */
+	enum skf_log_sink sink;
 };
 
 /* One line, cut at 4 KB. Never fails, never changes errno. */

@@ -21,6 +21,15 @@ static unsigned listen_fds(void)
 	return count;
 }
 
+/* The names of those descriptors go along with them. */
+static int listen_names(struct oci *o, struct skf_strv *env)
+{
+	const char *names = getenv("LISTEN_FDNAMES");
+	char *line = names ? skf_arena_fmt(&o->arena, "LISTEN_FDNAMES=%s", names) : NULL;
+
+	return !names ? 0 : line ? skf_strv_add(&o->arena, env, line) : -ENOMEM;
+}
+
 int oci_preserved_fds(struct oci *o, struct skf_strv *env, unsigned *ret, struct skf_err *e)
 {
 	unsigned n = o->a.preserve_fds, activated = listen_fds();
@@ -32,7 +41,7 @@ int oci_preserved_fds(struct oci *o, struct skf_strv *env, unsigned *ret, struct
 		char *line = skf_arena_fmt(&o->arena, "LISTEN_FDS=%u", activated);
 
 		if (!line || skf_strv_add(&o->arena, env, line) < 0 ||
-		    skf_strv_add(&o->arena, env, "LISTEN_PID=1") < 0)
+		    skf_strv_add(&o->arena, env, "LISTEN_PID=1") < 0 || listen_names(o, env) < 0)
 			return skf_fail(e, SKF_ENOMEM, "environment of the container's process");
 	}
 	n += activated;
@@ -74,12 +83,12 @@ static int check_terminal(const struct oci *o, const struct skf_spec *s, bool de
 	bool tty = s->process && s->process->terminal;
 
 	if (detach && tty && !o->a.console_socket)
-		return skf_fail(
-			e, SKF_EINVALID,
-			"cannot allocate tty if skiff-oci will detach without setting console socket");
+		return skf_fail(e, SKF_EINVALID,
+				"cannot allocate tty if %s will detach without setting console socket",
+				o->prog);
 	if (o->a.console_socket && (!detach || !tty))
 		return skf_fail(e, SKF_EINVALID,
-				"cannot use console socket if skiff-oci will not detach or allocate tty");
+				"cannot use console socket if %s will not detach or allocate tty", o->prog);
 	return 0;
 }
 
@@ -106,19 +115,27 @@ static int fill_request(struct oci *o, struct bundle *b, bool detach, struct skf
 	q->bundle_fd = b->fd;
 	q->spec = b->spec;
 	q->want_console_fd = !detach;
+	q->notify_socket = oci_notify_host();
 	return 0;
 }
 
 int oci_create(struct oci *o, struct skf_err *e)
 {
 	SKF_AUTO(oci_container_freep) struct skf_rt_container *c = NULL;
+	SKF_AUTO_FD int pidfd_socket = -EBADF;
 	struct bundle b = {.fd = -EBADF};
 	struct skf_rt_create q;
 	int r = fill_request(o, &b, true, &q, e);
 
 	q.fifo = true;
 	if (r == 0)
+		r = oci_pidfd_connect(o, &pidfd_socket, e);
+	if (r == 0)
 		r = skf_rt_create(&o->rt, &q, &c, e);
+	if (r == 0 && oci_pidfd_send(pidfd_socket, c, e) < 0) {
+		skf_rt_abort(c);
+		r = -1;
+	}
 	skf_closep(&b.fd);
 	return r;
 }
@@ -141,10 +158,13 @@ int oci_run(struct oci *o, struct skf_err *e)
 {
 	SKF_AUTO(oci_container_freep) struct skf_rt_container *c = NULL;
 	SKF_AUTO(oci_foreground_endp) struct oci_foreground *f = NULL;
+	SKF_AUTO_FD int pidfd_socket = -EBADF, notify = -EBADF;
 	struct bundle b = {.fd = -EBADF};
 	struct skf_rt_create q;
 	int r = fill_request(o, &b, o->a.detach, &q, e);
 
+	if (r == 0)
+		r = oci_pidfd_connect(o, &pidfd_socket, e);
 	if (r == 0 && !o->a.detach) {
 		q.subreaper = !o->a.no_subreaper;
 		r = oci_foreground_begin(&f, e);
@@ -152,12 +172,25 @@ int oci_run(struct oci *o, struct skf_err *e)
 	if (r == 0)
 		r = skf_rt_create(&o->rt, &q, &c, e);
 	skf_closep(&b.fd);
-	if (r < 0 || skf_rt_go(c, e) < 0)
+	if (r < 0)
 		return -1;
-	return o->a.detach ? 0 : run_foreground(o, f, c, e);
+	if (oci_pidfd_send(pidfd_socket, c, e) < 0 || oci_notify_open(o, &notify, e) < 0) {
+		skf_rt_abort(c);
+		return -1;
+	}
+	if (skf_rt_go(c, e) < 0)
+		return -1;
+	if (o->a.detach)
+		return oci_notify_await(o, notify, e);
+	oci_foreground_notify(f, &o->rt, notify, q.notify_socket);
+	return run_foreground(o, f, c, e);
 }
 
 int oci_start(struct oci *o, struct skf_err *e)
 {
-	return skf_rt_start(&o->rt, o->a.rest.v[0], e);
+	SKF_AUTO_FD int notify = -EBADF;
+
+	if (oci_notify_open(o, &notify, e) < 0 || skf_rt_start(&o->rt, o->a.rest.v[0], e) < 0)
+		return -1;
+	return oci_notify_await(o, notify, e);
 }

@@ -89,8 +89,9 @@ static int from_options(struct oci *o, struct skf_spec_process *p, struct skf_er
 
 	if (a->rest.n < 2)
 		return skf_fail(e, SKF_EINVALID,
-				"exec: a command (or --process) is missing; usage: skiff-oci exec [options] "
-				"ID COMMAND [ARG...]");
+				"exec: a command (or --process) is missing; usage: %s exec [OPTION...] "
+				"CONTAINER cmd [ARG...]",
+				o->prog);
 	p->args = (struct skf_strv){a->rest.v + 1, a->rest.n - 1};
 	p->terminal = a->tty;
 	p->has_console_size = false;
@@ -143,12 +144,12 @@ static int make_process(struct oci *o, struct skf_spec_process **ret, struct skf
 static int check_console(const struct oci *o, const struct skf_spec_process *p, struct skf_err *e)
 {
 	if (o->a.detach && p->terminal && !o->a.console_socket)
-		return skf_fail(
-			e, SKF_EINVALID,
-			"cannot allocate tty if skiff-oci will detach without setting console socket");
+		return skf_fail(e, SKF_EINVALID,
+				"cannot allocate tty if %s will detach without setting console socket",
+				o->prog);
 	if (o->a.console_socket && (!o->a.detach || !p->terminal))
 		return skf_fail(e, SKF_EINVALID,
-				"cannot use console socket if skiff-oci will not detach or allocate tty");
+				"cannot use console socket if %s will not detach or allocate tty", o->prog);
 	return 0;
 }
 
@@ -156,6 +157,7 @@ static int execute(struct oci *o, int *ret_code, struct skf_err *e)
 {
 	SKF_AUTO(oci_container_freep) struct skf_rt_container *c = NULL;
 	SKF_AUTO(oci_foreground_endp) struct oci_foreground *f = NULL;
+	SKF_AUTO_FD int pidfd_socket = -EBADF;
 	const struct oci_args *a = &o->a;
 	struct skf_spec_process *p;
 	struct skf_rt_exec q = {
@@ -165,17 +167,21 @@ static int execute(struct oci *o, int *ret_code, struct skf_err *e)
 		.want_console_fd = !a->detach,
 		.pid_file = a->pid_file,
 		.ignore_paused = a->ignore_paused,
-		.sub_cgroup = a->cgroup,
+		.sub_cgroups = a->cgroups,
 	};
 
 	if (make_process(o, &p, e) < 0 || check_console(o, p, e) < 0 ||
 	    oci_preserved_fds(o, &p->env, &q.preserve_fds, e) < 0)
 		return -1;
 	q.process = p;
-	if (!a->detach && oci_foreground_begin(&f, e) < 0)
+	if (oci_pidfd_connect(o, &pidfd_socket, e) < 0 || (!a->detach && oci_foreground_begin(&f, e) < 0))
 		return -1;
 	if (skf_rt_exec(&o->rt, &q, &c, e) < 0)
 		return -1;
+	if (oci_pidfd_send(pidfd_socket, c, e) < 0) {
+		skf_rt_abort(c);
+		return -1;
+	}
 	return a->detach ? 0 : oci_foreground_run(f, c, ret_code, e);
 }
 

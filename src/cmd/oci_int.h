@@ -23,6 +23,13 @@ enum oci_verb {
 	OCI_LIST = 1 << 7,
 	OCI_SPEC = 1 << 8,
 	OCI_FEATURES = 1 << 9,
+	OCI_PS = 1 << 10,
+	OCI_PAUSE = 1 << 11,
+	OCI_RESUME = 1 << 12,
+	OCI_UPDATE = 1 << 13,
+	OCI_EVENTS = 1 << 14,
+	OCI_CHECKPOINT = 1 << 15,
+	OCI_RESTORE = 1 << 16,
 	OCI_GLOBAL = 1 << 30, /* before the verb */
 };
 
@@ -33,11 +40,27 @@ struct oci_args {
 	bool debug, systemd_cgroup, help, version;
 	/* verbs */
 	char *bundle, *config, *pid_file, *console_socket, *process, *cwd, *user, *process_label, *apparmor,
-		*cgroup, *format;
+		*format, *pidfd_socket, *interval, *file;
 	uint32_t preserve_fds;
-	struct skf_strv env, caps, gids;
+	struct skf_strv env, caps, gids, cgroups;
 	bool no_pivot, no_new_keyring, detach, keep, no_subreaper, tty, no_new_privs, ignore_paused, all,
-		force, quiet, spec_rootless;
+		force, quiet, regex, stats, spec_rootless;
+	/* update: the words as given, NULL when absent */
+	struct {
+		char *resources, *blkio_weight, *cpu_period, *cpu_quota, *cpu_burst, *cpu_share,
+			*cpu_rt_period, *cpu_rt_runtime, *cpu_idle, *cpuset_cpus, *cpuset_mems, *kernel_memory,
+			*kernel_memory_tcp, *memory, *memory_reservation, *memory_swap, *pids_limit, *l3_cache,
+			*mem_bw;
+	} up;
+	/* checkpoint and restore */
+	struct {
+		char *image_path, *work_path, *parent_path, *page_server, *manage_cgroups_mode, *network_lock,
+			*lsm_profile, *lsm_mount_context;
+		int status_fd; /* -1: none */
+		struct skf_strv empty_ns;
+		bool leave_running, tcp_established, tcp_skip_in_flight, tcp_close, ext_unix_sk, shell_job,
+			lazy_pages, file_locks, pre_dump, auto_dedup, link_remap;
+	} cr;
 	/* operands */
 	struct skf_strv rest;
 };
@@ -48,6 +71,7 @@ struct oci {
 	struct skf_log log; /* warnings and, with --log, errors */
 	struct skf_rt rt;
 	char **argv; /* of the whole program */
+	const char *prog; /* what we are called, for messages */
 	const struct oci_verb_desc *verb;
 	int failure_status; /* exit status of an error; 0: 1 */
 };
@@ -63,10 +87,34 @@ struct oci_verb_desc {
 };
 extern const struct oci_verb_desc oci_verbs[]; /* ends with a NULL name */
 
+/* --- oci_optrows.c --- */
+enum oci_opt_type { O_FLAG, O_STR, O_U32, O_INT, O_LIST, O_CSV };
+struct oci_opt {
+	const char *name;
+	char letter;
+	enum oci_opt_type type;
+	unsigned verbs; /* that know it */
+	size_t off;     /* of the member of struct oci_args */
+	const char *arg, *help;
+};
+extern const struct oci_opt oci_opts[];
+extern const size_t oci_n_opts;
+
 /* --- oci_opts.c --- */
 /* Parses all of argv. */
 int oci_parse(struct oci *o, int argc, char **argv, struct skf_err *e);
-void oci_help(const struct oci_verb_desc *v, struct skf_buf *b);
+/* Of the verb, or of the program when there is none. */
+void oci_help(const struct oci *o, struct skf_buf *b);
+
+/* --- oci_log.c --- */
+int oci_setup_log(struct oci *o, struct skf_err *e);
+/* The error that ends us: to stderr and to the log. */
+void oci_log_failure(const struct oci *o, const struct skf_err *e);
+/* --- oci_pidfd.c --- */
+/* *ret stays as it is when --pidfd-socket is not given; else the connected socket. */
+int oci_pidfd_connect(const struct oci *o, int *ret, struct skf_err *e);
+/* Sends a pidfd of the container's process, our child; nothing for sock < 0. */
+int oci_pidfd_send(int sock, const struct skf_rt_container *c, struct skf_err *e);
 
 /* --- oci_create.c --- */
 int oci_create(struct oci *o, struct skf_err *e);
@@ -76,6 +124,13 @@ int oci_start(struct oci *o, struct skf_err *e);
 int oci_preserved_fds(struct oci *o, struct skf_strv *env, unsigned *ret, struct skf_err *e);
 /* --- oci_exec.c --- */
 int oci_exec(struct oci *o, struct skf_err *e);
+/* --- oci_notify.c: NOTIFY_SOCKET --- */
+const char *oci_notify_host(void); /* NULL: nobody waits */
+/* The socket of the container, where somebody waits and it has one; else *ret_fd stays. */
+int oci_notify_open(struct oci *o, int *ret_fd, struct skf_err *e);
+/* Relays until the container is ready or has ended; fd < 0: nothing. */
+int oci_notify_await(struct oci *o, int fd, struct skf_err *e);
+
 /* --- oci_wait.c: the foreground --- */
 struct oci_foreground;
 /* Blocks the signals that are to be forwarded from now on. */
@@ -84,6 +139,8 @@ int oci_foreground_begin(struct oci_foreground **ret, struct skf_err *e);
  * status. */
 int oci_foreground_run(struct oci_foreground *f, struct skf_rt_container *c, int *ret_code,
 		       struct skf_err *e);
+/* fd (borrowed) is the container's notify socket: what comes in goes to host until READY=1. */
+void oci_foreground_notify(struct oci_foreground *f, const struct skf_rt *rt, int fd, const char *host);
 void oci_foreground_end(struct oci_foreground *f);
 static inline void oci_foreground_endp(struct oci_foreground **f)
 {
@@ -98,6 +155,17 @@ int oci_state(struct oci *o, struct skf_err *e);
 int oci_list(struct oci *o, struct skf_err *e);
 int oci_kill(struct oci *o, struct skf_err *e);
 int oci_delete(struct oci *o, struct skf_err *e);
+/* --- oci_ps.c --- */
+int oci_ps(struct oci *o, struct skf_err *e);
+int oci_pause(struct oci *o, struct skf_err *e);
+int oci_resume(struct oci *o, struct skf_err *e);
+/* --- oci_update.c --- */
+int oci_update(struct oci *o, struct skf_err *e);
+/* --- oci_events.c --- */
+int oci_events(struct oci *o, struct skf_err *e);
+/* --- oci_checkpoint.c --- */
+int oci_checkpoint(struct oci *o, struct skf_err *e);
+int oci_restore(struct oci *o, struct skf_err *e);
 /* --- oci_info.c --- */
 int oci_spec(struct oci *o, struct skf_err *e);
 int oci_features(struct oci *o, struct skf_err *e);

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/proc.h"
 
+#include <regex.h>
 #include <signal.h>
 #include <string.h>
 
@@ -86,7 +87,8 @@ int oci_list(struct oci *o, struct skf_err *e)
 
 	if (o->a.format && !skf_streq(o->a.format, "table") && !skf_streq(o->a.format, "json"))
 		return skf_fail(e, SKF_EINVALID, "invalid format option '%s': table or json", o->a.format);
-	if (skf_rt_list(&o->rt, &o->arena, &ids, e) < 0)
+	/* no state root: no container */
+	if (o->rt.rootfd >= 0 && skf_rt_list(&o->rt, &o->arena, &ids, e) < 0)
 		return -1;
 	s = skf_arena_array(&o->arena, ids.n + 1, sizeof(*s));
 	if (!s)
@@ -111,19 +113,56 @@ int oci_list(struct oci *o, struct skf_err *e)
 	return oci_print(&b, e);
 }
 
-int oci_kill(struct oci *o, struct skf_err *e)
+/* One container, or with --regex all whose id matches: then a failure is a warning and the next one follows.
+ */
+static int for_each(struct oci *o, int (*fn)(struct oci *o, const char *id, struct skf_err *e),
+		    struct skf_err *e)
 {
-	const char *name = o->a.rest.n > 1 ? o->a.rest.v[1] : "TERM";
+	const char *pattern = o->a.rest.v[0];
+	struct skf_strv ids = {0};
+	regex_t re;
+	int r;
+
+	if (!o->a.regex)
+		return fn(o, pattern, e);
+	if (skf_rt_list(&o->rt, &o->arena, &ids, e) < 0)
+		return -1;
+	r = regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB);
+	if (r != 0)
+		return skf_fail(e, SKF_EINVALID, "invalid regular expression '%s'", pattern);
+	for (size_t i = 0; i < ids.n; i++) {
+		struct skf_err one = SKF_ERR_INIT;
+
+		if (regexec(&re, ids.v[i], 0, NULL, 0) == 0 && fn(o, ids.v[i], &one) < 0)
+			skf_warn(&o->log, "%s, ignoring", one.msg);
+	}
+	regfree(&re);
+	return 0;
+}
+
+static int kill_one(struct oci *o, const char *id, struct skf_err *e)
+{
+	const char *name = o->a.rest.n > 1 && *o->a.rest.v[1] ? o->a.rest.v[1] : "TERM";
 	int sig = skf_signal_parse(name);
 
 	if (skf_streq(name, "0"))
 		sig = 0;
 	if (sig < 0)
 		return skf_fail(e, SKF_EINVALID, "unknown signal '%s'", name);
-	return skf_rt_kill(&o->rt, o->a.rest.v[0], sig, o->a.all, e);
+	return skf_rt_kill(&o->rt, id, sig, o->a.all, e);
+}
+
+static int delete_one(struct oci *o, const char *id, struct skf_err *e)
+{
+	return skf_rt_delete(&o->rt, id, o->a.force, e);
+}
+
+int oci_kill(struct oci *o, struct skf_err *e)
+{
+	return for_each(o, kill_one, e);
 }
 
 int oci_delete(struct oci *o, struct skf_err *e)
 {
-	return skf_rt_delete(&o->rt, o->a.rest.v[0], o->a.force, e);
+	return for_each(o, delete_one, e);
 }

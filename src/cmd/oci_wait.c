@@ -33,6 +33,9 @@ struct oci_foreground {
 	bool raw;
 	struct termios saved;
 	struct stream in, out;
+	const struct skf_rt *rt; /* for notify */
+	int notify;              /* -1: nothing to relay */
+	const char *notify_host;
 };
 
 /* What stops or breaks a process stays with its usual meaning; everything else belongs to the container. */
@@ -46,6 +49,7 @@ int oci_foreground_begin(struct oci_foreground **ret, struct skf_err *e)
 
 	if (!f)
 		return skf_fail(e, SKF_ENOMEM, "terminal buffers");
+	f->notify = -1;
 	sigfillset(&set);
 	for (size_t i = 0; i < SKF_ARRAY_LEN(kept); i++)
 		sigdelset(&set, kept[i]);
@@ -59,6 +63,13 @@ int oci_foreground_begin(struct oci_foreground **ret, struct skf_err *e)
 	}
 	*ret = f;
 	return 0;
+}
+
+void oci_foreground_notify(struct oci_foreground *f, const struct skf_rt *rt, int fd, const char *host)
+{
+	f->rt = rt;
+	f->notify = fd;
+	f->notify_host = host;
 }
 
 void oci_foreground_end(struct oci_foreground *f)
@@ -191,8 +202,11 @@ int oci_foreground_run(struct oci_foreground *f, struct skf_rt_container *c, int
 		       struct skf_err *e)
 {
 	SKF_AUTO_FD int master = skf_rt_take_console(c), pidfd = skf_pidfd_open(skf_rt_pid(c));
-	struct pollfd p[4] = {
-		{.fd = f->sigfd, .events = POLLIN}, {.fd = pidfd, .events = POLLIN}, {.fd = -1}, {.fd = -1}};
+	struct pollfd p[5] = {{.fd = f->sigfd, .events = POLLIN},
+			      {.fd = pidfd, .events = POLLIN},
+			      {.fd = -1},
+			      {.fd = -1},
+			      {.fd = f->notify, .events = POLLIN}};
 
 	if (pidfd < 0)
 		return skf_fail_sys(e, pidfd, "open the container's process");
@@ -203,7 +217,7 @@ int oci_foreground_run(struct oci_foreground *f, struct skf_rt_container *c, int
 			arm(&f->in, &p[2]);
 			arm(&f->out, &p[3]);
 		}
-		if (poll(p, 4, -1) < 0) {
+		if (poll(p, 5, -1) < 0) {
 			if (errno == EINTR)
 				continue;
 			return skf_fail_sys(e, -errno, "wait for the container's process");
@@ -214,6 +228,9 @@ int oci_foreground_run(struct oci_foreground *f, struct skf_rt_container *c, int
 			move(&f->in, &p[2]);
 			move(&f->out, &p[3]);
 		}
+		/* the service is this process, which lives as long as the container */
+		if (p[4].revents && skf_rt_notify_relay(f->rt, f->notify, f->notify_host, getpid()) == 1)
+			p[4].fd = -1;
 		if (p[1].revents)
 			break;
 	}

@@ -5,6 +5,7 @@
  * foreground. */
 #include "cmd/oci_int.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -12,23 +13,39 @@
 
 #define DEFAULT_ROOT "/run/skiff-oci"
 #define SPEC_VERSION "1.3.0"
+#define NAME_CHARS   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 const struct oci_verb_desc oci_verbs[] = {
-	{"create", OCI_CREATE, "ID", "create a container", 1, 1, false, true, true, oci_create},
-	{"start", OCI_START, "ID", "execute the process of a created container", 1, 1, false, false, true,
-	 oci_start},
-	{"run", OCI_RUN, "ID", "create and start a container", 1, 1, false, true, true, oci_run},
-	{"exec", OCI_EXEC, "ID [COMMAND ARG...]", "execute a process in a running container", 1, -1, true,
+	{"checkpoint", OCI_CHECKPOINT, "CONTAINER", "save a running container to files", 1, 1, false, false,
+	 true, oci_checkpoint},
+	{"create", OCI_CREATE, "CONTAINER", "create a container", 1, 1, false, true, true, oci_create},
+	{"delete", OCI_DELETE, "CONTAINER", "delete a stopped container", 1, 1, false, false, true,
+	 oci_delete},
+	{"events", OCI_EVENTS, "CONTAINER", "print statistics and out-of-memory events of a container", 1, 1,
+	 false, false, true, oci_events},
+	{"exec", OCI_EXEC, "CONTAINER cmd [ARG...]", "execute a process in a running container", 1, -1, true,
 	 true, true, oci_exec},
-	{"state", OCI_STATE, "ID", "print the state of a container as JSON", 1, 1, false, false, true,
-	 oci_state},
-	{"list", OCI_LIST, "", "list containers", 0, 0, false, false, true, oci_list},
-	{"kill", OCI_KILL, "ID [SIGNAL]", "send a signal (default SIGTERM) to a container's init", 1, 2,
-	 false, false, true, oci_kill},
-	{"delete", OCI_DELETE, "ID", "delete a stopped container", 1, 1, false, false, true, oci_delete},
-	{"spec", OCI_SPEC, "", "write a default config.json", 0, 0, false, false, false, oci_spec},
 	{"features", OCI_FEATURES, "", "print what this runtime can do as JSON", 0, 0, false, false, false,
 	 oci_features},
+	{"kill", OCI_KILL, "CONTAINER [SIGNAL]", "send a signal (default SIGTERM) to a container's init", 1,
+	 2, false, false, true, oci_kill},
+	{"list", OCI_LIST, "", "list containers", 0, 0, false, false, true, oci_list},
+	{"pause", OCI_PAUSE, "CONTAINER", "freeze all processes of a container", 1, 1, false, false, true,
+	 oci_pause},
+	{"ps", OCI_PS, "CONTAINER [PS-OPTION...]", "list the processes of a container", 1, -1, true, false,
+	 true, oci_ps},
+	{"restore", OCI_RESTORE, "CONTAINER", "go on with a container that was saved", 1, 1, false, true,
+	 true, oci_restore},
+	{"resume", OCI_RESUME, "CONTAINER", "let a paused container go on", 1, 1, false, false, true,
+	 oci_resume},
+	{"run", OCI_RUN, "CONTAINER", "create and start a container", 1, 1, false, true, true, oci_run},
+	{"spec", OCI_SPEC, "", "write a default config.json", 0, 0, false, false, false, oci_spec},
+	{"start", OCI_START, "CONTAINER", "execute the process of a created container", 1, 1, false, false,
+	 true, oci_start},
+	{"state", OCI_STATE, "CONTAINER", "print the state of a container as JSON", 1, 1, false, false, true,
+	 oci_state},
+	{"update", OCI_UPDATE, "CONTAINER", "change the resource limits of a container", 1, 1, false, false,
+	 true, oci_update},
 	{NULL},
 };
 
@@ -53,63 +70,58 @@ static void ensure_stdio(void)
 		(void)skf_set_cloexec(fd, false); /* they are open now, so it cannot fail */
 }
 
-static int log_level(const struct oci_args *a, struct skf_err *e)
+/* What we are called: messages and help say runc or crun where we stand in for one of them by a link. */
+static const char *program_name(char **argv)
 {
-	static const struct {
-		const char *name;
-		int level;
-	} levels[] = {
-		{"error", SKF_LOG_ERROR},  {"fatal", SKF_LOG_ERROR}, {"panic", SKF_LOG_ERROR},
-		{"warning", SKF_LOG_WARN}, {"warn", SKF_LOG_WARN},   {"info", SKF_LOG_INFO},
-		{"debug", SKF_LOG_DEBUG},  {"trace", SKF_LOG_DEBUG},
-	};
+	const char *path = argv[0] ? argv[0] : "", *slash = strrchr(path, '/'),
+		   *name = slash ? slash + 1 : path;
+	size_t n = strlen(name);
 
-	if (a->debug)
-		return SKF_LOG_DEBUG;
-	for (size_t i = 0; a->log_level && i < SKF_ARRAY_LEN(levels); i++)
-		if (skf_streq(levels[i].name, a->log_level))
-			return levels[i].level;
-	if (a->log_level)
-		return skf_fail(e, SKF_EINVALID,
-				"option --log-level is error, warning, info or debug, not '%s'",
-				a->log_level);
-	return SKF_LOG_WARN;
+	if (n == 0 || n > 32 || strspn(name, NAME_CHARS) != n)
+		return "skiff-oci";
+	return name;
 }
 
-static int setup_log(struct oci *o, struct skf_err *e)
+/* runc's rule: where the environment's directory belongs to a plain user, or to a root that is none. */
+static const char *default_root(struct oci *o)
 {
-	const struct oci_args *a = &o->a;
-	int level = log_level(a, e);
+	const char *xdg = getenv("XDG_RUNTIME_DIR");
+	const char *path;
 
-	if (level < 0)
-		return -1;
-	o->log.max = level;
-	if (a->log_format && !skf_streq(a->log_format, "text") && !skf_streq(a->log_format, "json"))
-		return skf_fail(e, SKF_EINVALID, "option --log-format is text or json, not '%s'",
-				a->log_format);
-	if (a->log_path && *a->log_path && !skf_streq(a->log_path, "/dev/stderr")) {
-		/* crun's name of this backend */
-		const char *path = skf_startswith(a->log_path, "file:") ? a->log_path + 5 : a->log_path;
-		int fd = skf_openat(AT_FDCWD, path, O_WRONLY | O_APPEND | O_CREAT, 0644);
+	if (geteuid() == 0 || !xdg || xdg[0] != '/')
+		return DEFAULT_ROOT;
+	path = skf_arena_fmt(&o->arena, "%s/skiff-oci", xdg);
+	return path ? path : DEFAULT_ROOT;
+}
 
-		if (fd < 0)
-			return skf_fail_sys(e, fd, "open log file '%s'", path);
-		o->log.fd = fd;
-	}
-	if (o->log.fd != STDERR_FILENO) {
-		o->log.prog = NULL;
-		o->log.json = skf_streq(a->log_format, "json");
-	}
-	return 0;
+static int find_root(struct oci *o, struct skf_err *e)
+{
+	char path[PATH_MAX];
+
+	o->rt.root = o->a.root ? o->a.root : default_root(o);
+	if (realpath(o->rt.root, path) && skf_streq(path, "/"))
+		return skf_fail(e, SKF_EINVALID, "Option --root argument should not be set to /");
+	if (o->rt.root[0] == '/')
+		return 0;
+	if (!getcwd(path, sizeof(path)))
+		return skf_fail_sys(e, -errno, "find the working directory");
+	o->rt.root = skf_arena_fmt(&o->arena, "%s/%s", path, o->rt.root);
+	return o->rt.root ? 0 : skf_fail(e, SKF_ENOMEM, "path of the state root");
 }
 
 static int setup_runtime(struct oci *o, struct skf_err *e)
 {
-	const char *m = o->a.cgroup_manager;
+	const char *m = o->a.cgroup_manager, *rootless = o->a.rootless;
 
 	o->rt.log = &o->log;
-	o->rt.root = o->a.root ? o->a.root : DEFAULT_ROOT;
 	o->rt.rootless = geteuid() != 0;
+	if (skf_streq(rootless, "true"))
+		o->rt.rootless = true;
+	else if (skf_streq(rootless, "false"))
+		o->rt.rootless = false;
+	else if (rootless && !skf_streq(rootless, "auto"))
+		return skf_fail(e, SKF_EINVALID, "option --rootless is true, false or auto, not '%s'",
+				rootless);
 	if (o->a.systemd_cgroup || skf_streq(m, "systemd"))
 		o->rt.cgroup_manager = SKF_RT_SYSTEMD;
 	else if (skf_streq(m, "disabled"))
@@ -117,14 +129,24 @@ static int setup_runtime(struct oci *o, struct skf_err *e)
 	else if (m && !skf_streq(m, "cgroupfs"))
 		return skf_fail(e, SKF_EINVALID,
 				"option --cgroup-manager is cgroupfs, systemd or disabled, not '%s'", m);
-	if (o->rt.root[0] != '/') {
-		SKF_AUTO_FREE char *cwd = getcwd(NULL, 0);
+	if (!o->verb->root)
+		return 0;
+	if (find_root(o, e) < 0)
+		return -1;
+	if (o->verb->bit == OCI_LIST && faccessat(AT_FDCWD, o->rt.root, F_OK, 0) < 0 && errno == ENOENT)
+		return o->a.root ? skf_fail(e, SKF_ENOTFOUND, "state root '%s' does not exist", o->rt.root)
+				 : 0;
+	return skf_rt_open(&o->rt, e);
+}
 
-		o->rt.root = cwd ? skf_arena_fmt(&o->arena, "%s/%s", cwd, o->rt.root) : NULL;
-		if (!o->rt.root)
-			return skf_fail_sys(e, -errno, "find the working directory");
-	}
-	return o->verb->root ? skf_rt_open(&o->rt, e) : 0;
+/* The lines that runc's and crun's callers look for; the last one is crun's list of what was built in. */
+static void version(struct oci *o, struct skf_buf *b)
+{
+	skf_buf_fmt(b,
+		    "%s version " SKF_VERSION "\ncommit: " SKF_COMMIT "\nspec: " SPEC_VERSION
+		    "\nrundir: %s\n",
+		    o->prog, o->a.root ? o->a.root : default_root(o));
+	skf_buf_str(b, "+SYSTEMD +SELINUX +APPARMOR +CAP +SECCOMP +EBPF +CRIU +JSON_C\n");
 }
 
 static int print_info(struct oci *o, struct skf_err *e)
@@ -132,9 +154,9 @@ static int print_info(struct oci *o, struct skf_err *e)
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(65536);
 
 	if (o->a.version)
-		skf_buf_str(&b, "skiff-oci version " SKF_VERSION "\nspec: " SPEC_VERSION "\n");
+		version(o, &b);
 	else
-		oci_help(o->verb, &b);
+		oci_help(o, &b);
 	return oci_print(&b, e);
 }
 
@@ -147,7 +169,7 @@ static int run(struct oci *o, int argc, struct skf_err *e)
 	/* before the log or anything else is opened */
 	if (o->verb->seal && skf_rt_seal_self(o->argv, e) < 0)
 		return -1;
-	if (setup_log(o, e) < 0 || setup_runtime(o, e) < 0)
+	if (oci_setup_log(o, e) < 0 || setup_runtime(o, e) < 0)
 		return -1;
 	return o->verb->run(o, e);
 }
@@ -156,23 +178,21 @@ int main(int argc, char **argv)
 {
 	struct oci o = {
 		.arena = SKF_ARENA(64 << 20),
-		.log = {.fd = STDERR_FILENO, .max = SKF_LOG_WARN, .prog = "skiff-oci"},
+		.prog = program_name(argv),
+		.log = {.fd = STDERR_FILENO, .max = SKF_LOG_WARN},
 		.rt = {.rootfd = -EBADF},
 		.argv = argv,
+		.a.cr.status_fd = -1,
 	};
 	struct skf_err e = SKF_ERR_INIT;
 	int r;
 
+	o.log.prog = o.prog;
 	ensure_stdio();
 	(void)prctl(PR_SET_NAME, "skiff-oci"); /* executing a handle left a number there; only for ps */
 	r = run(&o, argc, &e);
 	if (r < 0) {
-		const struct skf_log human = {
-			.fd = STDERR_FILENO, .max = SKF_LOG_ERROR, .prog = "skiff-oci"};
-
-		skf_log_err(&human, &e);
-		if (o.log.fd != STDERR_FILENO)
-			skf_log_err(&o.log, &e);
+		oci_log_failure(&o, &e);
 		r = o.failure_status ? o.failure_status : 1;
 	}
 	skf_closep(&o.rt.rootfd);

@@ -20,7 +20,7 @@
 enum kind { NOTHING, SET, CLEAR, PROPAGATE, REC_SET, REC_CLEAR, REC_ATIME, BOOLEAN };
 
 #define FLAG(member) offsetof(struct skf_mountopts, member)
-/* name, kind, value; sorted as strcmp does. The first list is what `features` shows. */
+/* name, kind, value; sorted as strcmp does. */
 #define OPTIONS(X)                                                                                          \
 	X("acl", SET, MS_POSIXACL)                                                                          \
 	X("async", CLEAR, MS_SYNCHRONOUS)                                                                   \
@@ -33,6 +33,7 @@ enum kind { NOTHING, SET, CLEAR, PROPAGATE, REC_SET, REC_CLEAR, REC_ATIME, BOOLE
 	X("diratime", CLEAR, MS_NODIRATIME)                                                                 \
 	X("dirsync", SET, MS_DIRSYNC)                                                                       \
 	X("exec", CLEAR, MS_NOEXEC)                                                                         \
+	X("idmap", BOOLEAN, FLAG(idmap))                                                                    \
 	X("iversion", SET, MS_I_VERSION)                                                                    \
 	X("lazytime", SET, MS_LAZYTIME)                                                                     \
 	X("loud", CLEAR, MS_SILENT)                                                                         \
@@ -57,6 +58,7 @@ enum kind { NOTHING, SET, CLEAR, PROPAGATE, REC_SET, REC_CLEAR, REC_ATIME, BOOLE
 	X("relatime", SET, MS_RELATIME)                                                                     \
 	X("remount", SET, MS_REMOUNT)                                                                       \
 	X("rexec", REC_CLEAR, MOUNT_ATTR_NOEXEC)                                                            \
+	X("ridmap", BOOLEAN, FLAG(ridmap))                                                                  \
 	X("rnoatime", REC_ATIME, MOUNT_ATTR_NOATIME)                                                        \
 	X("rnodev", REC_SET, MOUNT_ATTR_NODEV)                                                              \
 	X("rnodiratime", REC_SET, MOUNT_ATTR_NODIRATIME)                                                    \
@@ -87,10 +89,6 @@ enum kind { NOTHING, SET, CLEAR, PROPAGATE, REC_SET, REC_CLEAR, REC_ATIME, BOOLE
 	X("sync", SET, MS_SYNCHRONOUS)                                                                      \
 	X("tmpcopyup", BOOLEAN, FLAG(tmpcopyup))                                                            \
 	X("unbindable", PROPAGATE, MS_UNBINDABLE)
-/* Understood, so that they never reach a file system as data, but refused by the decoder of config.json. */
-#define HIDDEN(X)                                                                                           \
-	X("idmap", BOOLEAN, FLAG(idmap))                                                                    \
-	X("ridmap", BOOLEAN, FLAG(ridmap))
 
 struct option {
 	const char *name;
@@ -100,7 +98,6 @@ struct option {
 #define ROW(n, k, v)  {n, k, v},
 #define NAME(n, k, v) n,
 static const struct option shown[] = {OPTIONS(ROW)};
-static const struct option hidden[] = {HIDDEN(ROW)};
 const char *const skf_spec_mount_options[] = {OPTIONS(NAME) NULL};
 
 static const struct option *find(const char *name)
@@ -116,10 +113,6 @@ static const struct option *find(const char *name)
 			hi = mid;
 		else
 			lo = mid + 1;
-	}
-	for (size_t i = 0; i < SKF_ARRAY_LEN(hidden); i++) {
-		if (skf_streq(hidden[i].name, name))
-			return &hidden[i];
 	}
 	return NULL;
 }
@@ -170,7 +163,8 @@ static int apply(struct skf_mountopts *o, const struct option *x, struct skf_err
 }
 
 /* "uids=0-1-10#...;gids=..." with an optional '@' per entry; only its outline is judged here. */
-static int set_idmap(struct skf_mountopts *o, const char *spec, struct skf_arena *a, struct skf_err *e)
+static int set_idmap(struct skf_mountopts *o, const char *spec, bool recursive, struct skf_arena *a,
+		     struct skf_err *e)
 {
 	if (!skf_startswith(spec, "uids=") && !skf_startswith(spec, "gids="))
 		return skf_fail(e, SKF_EINVALID,
@@ -182,6 +176,125 @@ static int set_idmap(struct skf_mountopts *o, const char *spec, struct skf_arena
 	if (!o->idmap_spec)
 		return skf_fail(e, SKF_ENOMEM, "mount options: out of memory");
 	o->idmap = true;
+	o->ridmap = o->ridmap || recursive;
+	return 0;
+}
+
+/* --- the text after "idmap=" --- */
+
+struct idmap_text {
+	const char *at;    /* what is still to be read */
+	const char *whole; /* for messages */
+	struct skf_err *e;
+};
+
+static int bad_idmap(const struct idmap_text *t)
+{
+	return skf_fail(t->e, SKF_EINVALID,
+			"option 'idmap=%.100s': invalid mapping specified near '%.32s'; expected "
+			"'uids=ID-HOSTID-SIZE#...;gids=...'",
+			t->whole, t->at);
+}
+
+static int read_number(struct idmap_text *t, uint32_t *ret)
+{
+	char digits[12];
+	size_t n = strspn(t->at, "0123456789");
+
+	if (n == 0 || n >= sizeof(digits))
+		return bad_idmap(t);
+	memcpy(digits, t->at, n);
+	digits[n] = '\0';
+	if (skf_parse_u32(digits, ret) < 0)
+		return bad_idmap(t);
+	t->at += n;
+	return 0;
+}
+
+/* '@': the second number is an id of the container, which its own mapping leads to the host. */
+static int make_absolute(struct idmap_text *t, const struct skf_jarr *container, struct skf_idmap *m)
+{
+	const struct skf_idmap *c = container->v;
+
+	if (container->n == 0)
+		return skf_fail(t->e, SKF_EINVALID,
+				"option 'idmap=%.100s': specified a relative mapping without user namespace "
+				"mappings; remove '@' or add them",
+				t->whole);
+	for (size_t i = 0; i < container->n; i++) {
+		if (m->host_id < c[i].container_id || m->host_id - c[i].container_id >= c[i].size)
+			continue;
+		m->host_id = m->host_id - c[i].container_id + c[i].host_id;
+		return 0;
+	}
+	return skf_fail(t->e, SKF_EINVALID,
+			"option 'idmap=%.100s': could not find a user namespace mapping for the relative "
+			"mapping to id %u",
+			t->whole, m->host_id);
+}
+
+static int read_mapping(struct idmap_text *t, const struct skf_jarr *container, struct skf_idmap *m)
+{
+	uint32_t *const field[] = {&m->container_id, &m->host_id, &m->size};
+	bool relative = *t->at == '@';
+
+	t->at += relative;
+	for (size_t i = 0; i < SKF_ARRAY_LEN(field); i++) {
+		if (i > 0 && *t->at++ != '-') {
+			t->at--;
+			return bad_idmap(t);
+		}
+		if (read_number(t, field[i]) < 0)
+			return -1;
+	}
+	if (m->size == 0)
+		return bad_idmap(t);
+	return relative ? make_absolute(t, container, m) : 0;
+}
+
+static int read_list(struct idmap_text *t, const struct skf_jarr *container, struct skf_arena *a,
+		     struct skf_jarr *ret)
+{
+	size_t max = 1;
+
+	for (const char *p = t->at; *p && *p != ';'; p++)
+		max += *p == '#';
+	struct skf_idmap *v = max > SKF_MAX_IDMAPS ? NULL : skf_arena_array(a, max, sizeof(*v));
+	if (!v)
+		return skf_fail(t->e, SKF_ELIMIT, "option 'idmap=%.100s': more than %d mappings", t->whole,
+				SKF_MAX_IDMAPS);
+	ret->v = v;
+	for (ret->n = 0; ret->n < max;) {
+		if (read_mapping(t, container, &v[ret->n]) < 0)
+			return -1;
+		ret->n++;
+		if (*t->at != '#')
+			break;
+		t->at++;
+	}
+	return 0;
+}
+
+int skf_mountopts_idmap(const char *spec, const struct skf_jarr *container_uids,
+			const struct skf_jarr *container_gids, struct skf_arena *a,
+			struct skf_jarr *ret_uids, struct skf_jarr *ret_gids, struct skf_err *e)
+{
+	struct idmap_text t = {.at = spec, .whole = spec, .e = e};
+	struct skf_jarr uids = {0}, gids = {0};
+
+	while (*t.at) {
+		bool is_uids = skf_startswith(t.at, "uids=");
+		if ((!is_uids && !skf_startswith(t.at, "gids=")) || (is_uids ? uids.n : gids.n))
+			return bad_idmap(&t);
+		t.at += strlen("uids=");
+		if (read_list(&t, is_uids ? container_uids : container_gids, a, is_uids ? &uids : &gids) < 0)
+			return -1;
+		if (*t.at && *t.at != ';')
+			return bad_idmap(&t);
+		t.at += *t.at == ';';
+	}
+	*ret_uids = uids;
+	*ret_gids = gids;
 	return 0;
 }
 
@@ -200,8 +313,8 @@ int skf_mountopts_parse(const struct skf_strv *options, struct skf_arena *a, str
 		if (x) {
 			if (apply(&o, x, e) < 0)
 				return -1;
-		} else if (skf_startswith(s, "idmap=")) {
-			if (set_idmap(&o, s + strlen("idmap="), a, e) < 0)
+		} else if (skf_startswith(s, "idmap=") || skf_startswith(s, "ridmap=")) {
+			if (set_idmap(&o, strchr(s, '=') + 1, s[0] == 'r', a, e) < 0)
 				return -1;
 		} else if (s[0] != '\0') {
 			skf_buf_str(&data, data.len ? "," : "");

@@ -172,6 +172,18 @@ int skf_spec_parse_seccomp(const char *text, size_t n, const struct skf_spec_opt
 	return 0;
 }
 
+int skf_spec_parse_linux(const char *text, size_t n, const struct skf_spec_opts *o, struct skf_arena *a,
+			 struct skf_spec_linux **ret, struct skf_err *e)
+{
+	struct skf_jdoc d = document(o, SKF_MAX_SPEC_BYTES);
+	void *l = NULL;
+
+	if (skf_json_decode(&d, text, n, &skf_spec_linux_table, a, &l, e) < 0)
+		return -1;
+	*ret = l;
+	return 0;
+}
+
 const struct skf_spec_namespace *skf_spec_ns(const struct skf_spec *s, int type)
 {
 	const struct skf_spec_namespace *ns = s->linux_.namespaces.v;

@@ -240,5 +240,12 @@ int skf_spec_sysctl_path(const char *key, char *out, size_t size);
 void skf_spec_write_default(struct skf_jw *w, bool rootless, uid_t uid, gid_t gid);
 /* Writes the document of `skiff-oci features` (features.md of the runtime-spec), only what this build really does. */
 void skf_spec_write_features(struct skf_jw *w);
+/* The members scheduler, ioPriority and execCPUAffinity of an open `process` object, and memoryPolicy of an open `linux` object, as the decoder
+ * reads them (state.json). */
+void skf_spec_write_scheduling(struct skf_jw *w, const struct skf_spec_process *p);
+void skf_spec_write_memory_policy(struct skf_jw *w, const struct skf_spec_memory_policy *p);
+/* Decodes a `linux` object alone: the part that state.json keeps for exec. */
+int skf_spec_parse_linux(const char *text, size_t n, const struct skf_spec_opts *o, struct skf_arena *a,
+                         struct skf_spec_linux **ret, struct skf_err *e);
 /* The tables behind parsing, features and conformance checks. Names end with NULL. */
 extern const char *const skf_spec_mount_options[];

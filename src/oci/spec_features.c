@@ -3,8 +3,8 @@
  * for. Pure; nothing blocks. */
 #include "oci/spec_int.h"
 #include "sys/process.h"
-#include <linux/seccomp.h>
 
+/* refused: value of the names that the decoder knows but does not take; -1: none. */
 static void names_but(struct skf_jw *w, const char *key, const struct skf_jenum *t, int refused)
 {
 	skf_jw_karr(w, key);
@@ -36,7 +36,7 @@ static void write_seccomp(struct skf_jw *w)
 {
 	skf_jw_kobj(w, "seccomp");
 	skf_jw_kbool(w, "enabled", true);
-	names_but(w, "actions", skf_spec_seccomp_actions, (int)SECCOMP_RET_USER_NOTIF);
+	names_but(w, "actions", skf_spec_seccomp_actions, -1);
 	names_but(w, "operators", skf_spec_seccomp_ops, -1);
 	names_but(w, "archs", skf_spec_seccomp_archs, 0);
 	names_but(w, "knownFlags", skf_spec_seccomp_flags, -1);
@@ -47,23 +47,31 @@ static void write_seccomp(struct skf_jw *w)
 static void write_linux(struct skf_jw *w)
 {
 	skf_jw_kobj(w, "linux");
-	names_but(w, "namespaces", skf_spec_ns_types, CLONE_NEWTIME);
+	names_but(w, "namespaces", skf_spec_ns_types, -1);
 	write_capabilities(w);
 	skf_jw_kobj(w, "cgroup");
 	skf_jw_kbool(w, "v1", true);
 	skf_jw_kbool(w, "v2", true);
-	skf_jw_kbool(w, "systemd", false);
-	skf_jw_kbool(w, "systemdUser", false);
-	skf_jw_kbool(w, "rdma", false);
+	skf_jw_kbool(w, "systemd", true);
+	skf_jw_kbool(w, "systemdUser", true);
+	skf_jw_kbool(w, "rdma", true);
 	skf_jw_end(w);
 	write_seccomp(w);
 	enabled(w, "apparmor", true);
 	enabled(w, "selinux", true);
-	enabled(w, "intelRdt", false);
-	skf_jw_kobj(w, "mountExtensions");
-	enabled(w, "idmap", false);
+	skf_jw_kobj(w, "intelRdt");
+	skf_jw_kbool(w, "enabled", true);
+	skf_jw_kbool(w, "schemata", true);
+	skf_jw_kbool(w, "monitoring", true);
 	skf_jw_end(w);
-	enabled(w, "netDevices", false);
+	skf_jw_kobj(w, "memoryPolicy");
+	names_but(w, "modes", skf_spec_memory_modes, -1);
+	names_but(w, "flags", skf_spec_memory_flags, -1);
+	skf_jw_end(w);
+	skf_jw_kobj(w, "mountExtensions");
+	enabled(w, "idmap", true);
+	skf_jw_end(w);
+	enabled(w, "netDevices", true);
 	skf_jw_end(w);
 }
 
@@ -84,8 +92,11 @@ void skf_spec_write_features(struct skf_jw *w)
 	skf_jw_kobj(w, "annotations");
 	skf_jw_kstr(w, "org.skiff.version", SKF_VERSION);
 	skf_jw_end(w);
-	/* No annotation of config.json changes what is done. */
+	/* annotations of config.json that change what is done; a name that ends with "." is a prefix */
 	skf_jw_karr(w, "potentiallyUnsafeConfigAnnotations");
+	skf_jw_str(w, "org.criu.config");
+	skf_jw_str(w, "org.systemd.property.");
+	skf_jw_str(w, "run.oci.");
 	skf_jw_end_arr(w);
 	skf_jw_end(w);
 }

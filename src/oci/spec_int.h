@@ -37,6 +37,8 @@ extern const struct skf_jtable skf_spec_hooks_table;     /* struct skf_spec_hook
 extern const struct skf_jtable skf_spec_linux_table;     /* struct skf_spec_linux */
 extern const struct skf_jtable skf_spec_resources_table; /* struct skf_spec_resources */
 extern const struct skf_jtable skf_spec_seccomp_table;   /* struct skf_spec_seccomp */
+extern const struct skf_jtable skf_spec_io_priority_table; /* struct skf_spec_io_priority */
+extern const struct skf_jtable skf_spec_intel_rdt_table;   /* struct skf_spec_intel_rdt */
 extern const struct skf_jarr_arg skf_spec_idmap_arr;     /* array of struct skf_idmap */
 
 /* Decoders used by several objects; dst in brackets.
@@ -47,6 +49,14 @@ int skf_spec_j_id(struct skf_jctx *, struct json_object *, void *, const void *)
 int skf_spec_j_char(struct skf_jctx *, struct json_object *, void *, const void *);
 int skf_spec_j_paths(struct skf_jctx *, struct json_object *, void *, const void *);
 int skf_spec_j_strings(struct skf_jctx *, struct json_object *, void *, const void *);
+/* Objects that become something of another shape. scheduler: [struct skf_spec_scheduler *]. affinity: [struct skf_spec_process].
+ * memory_policy: [struct skf_spec_memory_policy *]. time_offsets, net_devices, rdma: [struct skf_jarr]. */
+int skf_spec_j_scheduler(struct skf_jctx *, struct json_object *, void *, const void *);
+int skf_spec_j_affinity(struct skf_jctx *, struct json_object *, void *, const void *);
+int skf_spec_j_memory_policy(struct skf_jctx *, struct json_object *, void *, const void *);
+int skf_spec_j_time_offsets(struct skf_jctx *, struct json_object *, void *, const void *);
+int skf_spec_j_net_devices(struct skf_jctx *, struct json_object *, void *, const void *);
+int skf_spec_j_rdma(struct skf_jctx *, struct json_object *, void *, const void *);
 /* LIMIT: the arena is used up. */
 int skf_spec_j_nomem(struct skf_jctx *c);
 /* A list of strings, each judged by fn (path set to the element); arg of the row. */
@@ -57,6 +67,8 @@ struct skf_spec_strings {
 
 /* The names behind parsing and features; each list ends with a NULL name. */
 extern const struct skf_jenum skf_spec_ns_types[];
+extern const struct skf_jenum skf_spec_memory_modes[];
+extern const struct skf_jenum skf_spec_memory_flags[];
 extern const struct skf_jenum skf_spec_seccomp_actions[];
 extern const struct skf_jenum skf_spec_seccomp_ops[];
 extern const struct skf_jenum skf_spec_seccomp_flags[];

@@ -5,8 +5,7 @@
  * 1. A type of namespace appears once; a namespace path is absolute.
  * 2. A device that is not a fifo names its numbers; 0:0 by omission would be an overlay whiteout. Its mode
  * is permission bits only.
- * 3. What this version does not apply is refused here with its path: time namespaces and offsets, intelRdt,
- * memoryPolicy, netDevices, personalities other than the default one. */
+ * 3. A personality has no flags: the spec names none. */
 #include "oci/spec_int.h"
 #include "base/arena.h"
 #include "base/buf.h"
@@ -14,6 +13,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/personality.h>
 
 /* --- namespaces --- */
 const struct skf_jenum skf_spec_ns_types[] = {
@@ -21,18 +21,6 @@ const struct skf_jenum skf_spec_ns_types[] = {
 	{"network", CLONE_NEWNET},   {"pid", CLONE_NEWPID}, {"time", CLONE_NEWTIME},
 	{"user", CLONE_NEWUSER},     {"uts", CLONE_NEWUTS}, {NULL, 0},
 };
-
-static int dec_ns_type(struct skf_jctx *c, struct json_object *v, void *dst, const void *arg)
-{
-	int type;
-
-	if (skf_j_enum(c, v, &type, skf_spec_ns_types) < 0)
-		return -1;
-	if (type == CLONE_NEWTIME)
-		return skf_j_unsupported(c, v, dst, arg);
-	*(int *)dst = type;
-	return 0;
-}
 
 /* "" is what Go writes for "no path". */
 static int dec_ns_path(struct skf_jctx *c, struct json_object *v, void *dst, const void *arg)
@@ -48,7 +36,7 @@ static int dec_ns_path(struct skf_jctx *c, struct json_object *v, void *dst, con
 }
 
 static const struct skf_jfield namespace_f[] = {
-	SPEC_REQ(struct skf_spec_namespace, type, "type", dec_ns_type, NULL),
+	SPEC_REQ(struct skf_spec_namespace, type, "type", skf_j_enum, skf_spec_ns_types),
 	SPEC_OPT(struct skf_spec_namespace, path, "path", dec_ns_path, NULL),
 	SKF_J_END,
 };
@@ -175,8 +163,7 @@ struct personality {
 	int domain;
 	struct skf_strv flags;
 };
-enum { DOMAIN_LINUX = 1, DOMAIN_LINUX32 };
-static const struct skf_jenum domains[] = {{"LINUX", DOMAIN_LINUX}, {"LINUX32", DOMAIN_LINUX32}, {NULL, 0}};
+static const struct skf_jenum domains[] = {{"LINUX", PER_LINUX}, {"LINUX32", PER_LINUX32}, {NULL, 0}};
 static const struct skf_jfield personality_f[] = {
 	SPEC_REQ(struct personality, domain, "domain", skf_j_enum, domains),
 	SPEC_OPT(struct personality, flags, "flags", skf_j_strv, NULL),
@@ -184,15 +171,19 @@ static const struct skf_jfield personality_f[] = {
 };
 static const struct skf_jtable personality_table = {sizeof(struct personality), personality_f};
 
-/* LINUX without flags is what every process has anyway. */
 static int dec_personality(struct skf_jctx *c, struct json_object *v, void *dst, const void *arg)
 {
 	struct personality p = {0};
 
+	(void)arg;
 	if (skf_j_obj(c, v, &p, &personality_table) < 0)
 		return -1;
-	if (p.domain != DOMAIN_LINUX || p.flags.n)
-		return skf_j_unsupported(c, v, dst, arg);
+	if (p.flags.n)
+		return skf_j_fail(c, SKF_EUNSUPPORTED,
+				  "flag '%.64s' is not supported: the runtime-spec has no flags of a "
+				  "personality; remove it",
+				  p.flags.v[0]);
+	*(unsigned long *)dst = (unsigned long)p.domain;
 	return 0;
 }
 
@@ -211,10 +202,10 @@ static const struct skf_jfield linux_f[] = {
 	SPEC_OPT(L, rootfs_propagation, "rootfsPropagation", dec_propagation, NULL),
 	SPEC_OPT(L, mount_label, "mountLabel", skf_j_str, NULL),
 	SPEC_OPTP(L, personality, has_personality, "personality", dec_personality, NULL),
-	SPEC_REFUSE("timeOffsets"),
-	SPEC_REFUSE("intelRdt"),
-	SPEC_REFUSE("memoryPolicy"),
-	SPEC_REFUSE("netDevices"),
+	SPEC_OPT(L, time_offsets, "timeOffsets", skf_spec_j_time_offsets, NULL),
+	SPEC_OPT(L, intel_rdt, "intelRdt", skf_j_objp, &skf_spec_intel_rdt_table),
+	SPEC_OPT(L, memory_policy, "memoryPolicy", skf_spec_j_memory_policy, NULL),
+	SPEC_OPT(L, net_devices, "netDevices", skf_spec_j_net_devices, NULL),
 	SKF_J_END,
 };
 #undef L

@@ -1,17 +1,27 @@
 /* oci/spec_mounts.c -- one entry of `mounts` in config.json. What the options mean is mountopt.c; here each
- * mount is parsed once so that a bad option is found before anything was made. Pure; nothing blocks. */
+ * mount is parsed once so that a bad option is found before anything was made, and runc's rules about
+ * id-mapped and bind mounts are applied. Whether a mapping is implied by the container's user namespace is
+ * known only later (runtime/idmap_mount.c). Pure; nothing blocks. */
 #include "oci/spec_int.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/limits.h"
 #include "oci/mountopt.h"
+#include <sys/mount.h>
 
-static int option_check(struct skf_jctx *c, const char *s)
+static int bad(struct skf_jctx *c, const struct skf_spec_mount *m, const char *sentence)
 {
-	if (skf_streq(s, "idmap") || skf_streq(s, "ridmap") || skf_startswith(s, "idmap="))
+	return skf_j_fail(c, SKF_EINVALID, "mount at '%.200s': %s", m->destination, sentence);
+}
+
+static int bind_check(struct skf_jctx *c, const struct skf_spec_mount *m, const struct skf_mountopts *o)
+{
+	if (*o->data && !(o->flags & MS_REMOUNT))
 		return skf_j_fail(
-			c, SKF_EUNSUPPORTED,
-			"mount option '%.100s' is not supported by this version of skiff; remove it", s);
+			c, SKF_EINVALID,
+			"mount at '%.200s': bind mounts cannot have any filesystem-specific options "
+			"applied; remove '%.100s'",
+			m->destination, o->data);
 	return 0;
 }
 
@@ -23,18 +33,27 @@ static int mount_check(struct skf_jctx *c, void *obj)
 
 	if (skf_mountopts_parse(&m->options, skf_j_arena(c), &o, &e) < 0)
 		return skf_j_fail(c, e.kind, "options of the mount at '%.200s': %s", m->destination, e.msg);
+	bool bind = o.flags & MS_BIND || skf_streq(m->type, "bind");
+	if (bind && bind_check(c, m, &o) < 0)
+		return -1;
+	if (!o.idmap && !o.ridmap && !m->uid_mappings.n && !m->gid_mappings.n)
+		return 0;
+	if (!bind)
+		return bad(c, m, "id-mapped mounts are only supported for bind-mounts; add option 'bind'");
+	if (!m->uid_mappings.n != !m->gid_mappings.n)
+		return bad(c, m, "id-mapped mounts must have both uid and gid mappings specified");
 	return 0;
 }
 
-static const struct skf_spec_strings options_rule = {option_check, SPEC_MAX_LIST};
+static const struct skf_spec_strings options_rule = {NULL, SPEC_MAX_LIST};
 
 static const struct skf_jfield mount_f[] = {
 	SPEC_REQ(struct skf_spec_mount, destination, "destination", skf_j_str_nonempty, NULL),
 	SPEC_OPT(struct skf_spec_mount, type, "type", skf_j_str, NULL),
 	SPEC_OPT(struct skf_spec_mount, source, "source", skf_j_str, NULL),
 	SPEC_OPT(struct skf_spec_mount, options, "options", skf_spec_j_strings, &options_rule),
-	SPEC_REFUSE("uidMappings"),
-	SPEC_REFUSE("gidMappings"),
+	SPEC_OPT(struct skf_spec_mount, uid_mappings, "uidMappings", skf_j_arr, &skf_spec_idmap_arr),
+	SPEC_OPT(struct skf_spec_mount, gid_mappings, "gidMappings", skf_j_arr, &skf_spec_idmap_arr),
 	SKF_J_END,
 };
 const struct skf_jtable skf_spec_mount_table = {sizeof(struct skf_spec_mount), mount_f,

@@ -263,9 +263,9 @@ static const struct skf_jfield process_f[] = {
 	SPEC_OPT(P, apparmor_profile, "apparmorProfile", skf_j_str, NULL),
 	SPEC_OPT(P, selinux_label, "selinuxLabel", skf_j_str, NULL),
 	SPEC_OPTP(P, oom_score_adj, has_oom_score_adj, "oomScoreAdj", dec_oom_score_adj, NULL),
-	SPEC_REFUSE("scheduler"),
-	SPEC_REFUSE("ioPriority"),
-	SPEC_REFUSE("execCPUAffinity"),
+	SPEC_OPT(P, scheduler, "scheduler", skf_spec_j_scheduler, NULL),
+	SPEC_OPT(P, io_priority, "ioPriority", skf_j_objp, &skf_spec_io_priority_table),
+	SPEC_WHOLE("execCPUAffinity", skf_spec_j_affinity),
 	SKF_J_END,
 };
 #undef P

@@ -295,7 +295,7 @@ static const struct skf_jfield resources_f[] = {
 	SPEC_OPT(S, block_io, "blockIO", skf_j_obj, &block_io_table),
 	SPEC_OPT(S, hugepages, "hugepageLimits", skf_j_arr, &hugepage_arr),
 	SPEC_OPT(S, network, "network", skf_j_obj, &network_table),
-	SPEC_REFUSE("rdma"),
+	SPEC_OPT(S, rdma, "rdma", skf_spec_j_rdma, NULL),
 	SPEC_OPT(S, unified, "unified", dec_unified, NULL),
 	SKF_J_END,
 };

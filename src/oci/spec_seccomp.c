@@ -4,7 +4,8 @@
  * Invariants:
  * 1. `raw` is written from what was decoded, in one fixed order: two documents that mean the same have the
  * same text, and everything that the compiler looks at is in it. It can be decoded again.
- * 2. NOTIFY, its listener and its flag are refused: nothing here would serve the listener. */
+ * 2. NOTIFY is never what happens to write(2): init tells its parent of the listener with it, and nobody
+ * would answer. */
 #include "oci/spec_int.h"
 #include "base/arena.h"
 #include "base/buf.h"
@@ -34,6 +35,7 @@ const struct skf_jenum skf_spec_seccomp_flags[] = {
 	{"SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG},
 	{"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW},
 	{"SECCOMP_FILTER_FLAG_TSYNC", SECCOMP_FILTER_FLAG_TSYNC},
+	{"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV},
 	{NULL, 0},
 };
 const struct skf_jenum skf_spec_seccomp_archs[] = {
@@ -51,10 +53,9 @@ static int dec_action(struct skf_jctx *c, struct json_object *v, void *dst, cons
 {
 	int action;
 
+	(void)arg;
 	if (skf_j_enum(c, v, &action, skf_spec_seccomp_actions) < 0)
 		return -1;
-	if ((uint32_t)action == SECCOMP_RET_USER_NOTIF)
-		return skf_j_unsupported(c, v, dst, arg);
 	*(uint32_t *)dst = (uint32_t)action;
 	return 0;
 }
@@ -80,10 +81,6 @@ static int flag_check(struct skf_jctx *c, const char *s)
 {
 	if (in_table(skf_spec_seccomp_flags, s))
 		return 0;
-	if (skf_streq(s, "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"))
-		return skf_j_fail(
-			c, SKF_EUNSUPPORTED,
-			"'%s' belongs to SCMP_ACT_NOTIFY, which this version of skiff does not support", s);
 	return skf_j_fail(c, SKF_EINVALID, "'%.64s' is not a seccomp flag of the runtime-spec", s);
 }
 
@@ -119,6 +116,11 @@ static int rule_check(struct skf_jctx *c, void *obj)
 	if (r->names.n == 0)
 		return skf_j_fail(c, SKF_EINVALID,
 				  "names is empty; name at least one system call or remove the rule");
+	for (size_t i = 0; r->action == SECCOMP_RET_USER_NOTIF && i < r->names.n; i++) {
+		if (skf_streq(r->names.v[i], "write"))
+			return skf_j_fail(c, SKF_EINVALID,
+					  "SCMP_ACT_NOTIFY cannot be used for the write syscall; remove it");
+	}
 	return errno_check(c, r->action, r->has_errno, r->errno_ret);
 }
 
@@ -205,6 +207,9 @@ static int seccomp_check(struct skf_jctx *c, void *obj)
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_SECCOMP_BYTES);
 	struct skf_jw w = SKF_JW(&b);
 
+	if (s->default_action == SECCOMP_RET_USER_NOTIF)
+		return skf_j_fail(c, SKF_EINVALID,
+				  "SCMP_ACT_NOTIFY cannot be used as default action; choose another one");
 	if (errno_check(c, s->default_action, s->has_default_errno, s->default_errno) < 0)
 		return -1;
 	write_canonical(&w, s);
@@ -216,6 +221,18 @@ static int seccomp_check(struct skf_jctx *c, void *obj)
 	return s->raw ? 0 : skf_spec_j_nomem(c);
 }
 
+/* A relative path is relative to the runtime's working directory, as for runc. "" is Go's way to say nothing. */
+static int dec_listener(struct skf_jctx *c, struct json_object *v, void *dst, const void *arg)
+{
+	char *s = NULL;
+
+	(void)arg;
+	if (skf_j_str(c, v, &s, NULL) < 0)
+		return -1;
+	*(char **)dst = s[0] ? s : NULL;
+	return 0;
+}
+
 static const struct skf_spec_strings archs_rule = {arch_check, SPEC_MAX_LIST};
 static const struct skf_spec_strings flags_rule = {flag_check, SPEC_MAX_LIST};
 
@@ -225,7 +242,7 @@ static const struct skf_jfield seccomp_f[] = {
 	SPEC_OPTP(S, default_errno, has_default_errno, "defaultErrnoRet", skf_j_u32, NULL),
 	SPEC_OPT(S, architectures, "architectures", skf_spec_j_strings, &archs_rule),
 	SPEC_OPT(S, flags, "flags", skf_spec_j_strings, &flags_rule),
-	SPEC_REFUSE("listenerPath"),
+	SPEC_OPT(S, listener_path, "listenerPath", dec_listener, NULL),
 	SPEC_OPT(S, listener_metadata, "listenerMetadata", skf_j_str, NULL),
 	SPEC_OPT(S, syscalls, "syscalls", skf_j_arr, &rule_arr),
 	SKF_J_END,

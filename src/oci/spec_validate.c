@@ -79,6 +79,30 @@ static int check_userns(const struct check_ctx *x)
 	return 0;
 }
 
+static int check_timens(const struct check_ctx *x)
+{
+	const struct skf_spec_namespace *ns = skf_spec_ns(x->s, CLONE_NEWTIME);
+
+	if (x->s->linux_.time_offsets.n == 0)
+		return 0;
+	if (!ns)
+		return bad(x, "/linux/timeOffsets",
+			   "time namespace offsets specified, but there is no namespace 'time'; add it");
+	if (ns->path)
+		return bad(x, "/linux/timeOffsets",
+			   "both a time namespace path and time offsets are specified; keep one of them");
+	return 0;
+}
+
+static int check_net_devices(const struct check_ctx *x)
+{
+	if (x->s->linux_.net_devices.n && !has_ns(x, CLONE_NEWNET))
+		return bad(x, "/linux/netDevices",
+			   "unable to move network devices without a NET namespace; add namespace "
+			   "'network'");
+	return 0;
+}
+
 static int check_mounts(const struct check_ctx *x)
 {
 	const struct skf_spec_mount *m = x->s->mounts.v;
@@ -140,6 +164,11 @@ static int check_one_sysctl(const struct check_ctx *x, const char *key)
 				  "is not allowed as it conflicts with the property 'hostname'; use that");
 	if (skf_streq(path, "kernel/domainname") && has_ns(x, CLONE_NEWUTS))
 		return 0;
+	if (skf_startswith(path, "user/")) /* counts of the user namespace; the host's would hold for everybody */
+		return has_ns(x, CLONE_NEWUSER) ? 0
+						: bad_sysctl(x, key,
+							     "is not allowed without a user namespace; add "
+							     "namespace 'user'");
 	return bad_sysctl(x, key, "is not in a separate kernel namespace; set it on the host");
 }
 
@@ -181,7 +210,7 @@ int skf_spec_sysctl_path(const char *key, char *out, size_t size)
 }
 
 static int (*const checks[])(const struct check_ctx *x) = {
-	check_uts, check_paths, check_userns, check_mounts, check_sysctl,
+	check_uts, check_paths, check_userns, check_timens, check_net_devices, check_mounts, check_sysctl,
 };
 
 int skf_spec_validate(const struct skf_spec *s, const struct skf_spec_opts *o, struct skf_err *e)

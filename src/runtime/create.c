@@ -19,6 +19,7 @@
 
 #include <string.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,7 +28,7 @@ struct creation {
 	struct skf_arena arena;
 	struct skf_rt_container *c;
 	int console_sock;
-	bool dir_made;
+	bool dir_made, hooks_began;
 };
 
 /* --- steps --- */
@@ -38,11 +39,6 @@ static int check_request(struct creation *x, struct skf_err *e)
 
 	if (skf_state_check_id(q->id, e) < 0)
 		return -1;
-	if (x->s.rt->cgroup_manager == SKF_RT_SYSTEMD)
-		return skf_fail(e, SKF_EUNSUPPORTED,
-				"the systemd cgroup manager is not available in this version: leave out "
-				"--systemd-cgroup "
-				"(or choose --cgroup-manager cgroupfs) to use cgroupfs");
 	if (!sp->process)
 		return skf_fail(e, SKF_EINVALID,
 				"config.json: /process is missing: there is nothing to start");
@@ -54,6 +50,8 @@ static int check_request(struct creation *x, struct skf_err *e)
 		return skf_fail(e, SKF_EINVALID,
 				"config.json: /process/terminal is set, but there is no console socket that "
 				"takes the terminal");
+	if (skf_annotations_check(&sp->annotations, e) < 0)
+		return -1;
 	x->s.process = sp->process;
 	return skf_lsm_check(sp->process, e);
 }
@@ -77,6 +75,19 @@ static int make_state_dir(struct creation *x, struct skf_err *e)
 	return 0;
 }
 
+/* runtime.md: a creation whose hooks fail goes on with step 12, the end of which are these; as with runc, so does one that
+ * fails while the container's environment is being built. */
+static void run_poststop(struct creation *x)
+{
+	const struct skf_jarr *hooks = &x->s.spec->hooks.poststop;
+
+	if (hooks->n == 0 || !x->hooks_began)
+		return;
+	SKF_AUTO_FREE char *doc = skf_state_doc(&x->s, x->s.req->id, "stopped", 0);
+	if (doc)
+		skf_hooks_poststop(&x->s.spec->annotations, x->s.req->bundle, hooks, doc, x->s.rt->log);
+}
+
 static void undo_state_dir(struct creation *x)
 {
 	int r = x->dir_made ? skf_rmtree_at(x->s.rt->rootfd, x->s.req->id) : 0;
@@ -84,6 +95,7 @@ static void undo_state_dir(struct creation *x)
 	if (r < 0 && r != -ENOENT)
 		skf_warn(x->s.rt->log, "remove the state directory '%s/%s': %s, ignoring", x->s.rt->root,
 			 x->s.req->id, strerror(-r));
+	run_poststop(x);
 }
 
 static int open_fifo(int dir, const char *name, struct skf_err *e)
@@ -97,6 +109,18 @@ static int open_fifo(int dir, const char *name, struct skf_err *e)
 	return fd < 0 ? skf_fail_sys(e, fd, "open %s", name) : fd;
 }
 
+/* A directory of its own: tools that look for descriptors of the host in a waiting init know one name only. */
+static int open_answer(int state_fd, struct skf_err *e)
+{
+	SKF_AUTO_FD int dir = -EBADF;
+
+	if (mkdirat(state_fd, "answer", 0700) < 0)
+		return skf_fail_sys(e, -errno, "make the directory of the answer to start");
+	dir = skf_openat(state_fd, "answer", O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
+	return dir < 0 ? skf_fail_sys(e, dir, "open the directory of the answer to start")
+		       : open_fifo(dir, "exec.fifo", e);
+}
+
 static int open_channels(struct creation *x, struct skf_err *e)
 {
 	int r = skf_socketpair_seqpacket(x->s.sync);
@@ -105,7 +129,7 @@ static int open_channels(struct creation *x, struct skf_err *e)
 		return skf_fail_sys(e, r, "socket pair for the container's init");
 	if (x->s.req->fifo) {
 		x->s.go_fifo = open_fifo(x->s.state_fd, "exec.fifo", e);
-		x->s.err_fifo = x->s.go_fifo < 0 ? -1 : open_fifo(x->s.state_fd, "exec.err", e);
+		x->s.err_fifo = x->s.go_fifo < 0 ? -1 : open_answer(x->s.state_fd, e);
 		if (x->s.err_fifo < 0)
 			return -1;
 	}
@@ -124,9 +148,24 @@ static int plan_namespaces(struct creation *x, struct skf_err *e)
 
 static int prepare_seccomp(struct creation *x, struct skf_err *e)
 {
-	if (skf_seccomp_prepare(&x->s, e) < 0)
+	if (skf_seccomp_prepare(&x->s, e) < 0 || skf_state_save_bpf(x->s.state_fd, &x->s.seccomp, e) < 0)
 		return -1;
-	return skf_state_save_bpf(x->s.state_fd, &x->s.seccomp, e);
+	return x->s.listener.path ? skf_listener_save(x->s.state_fd, &x->s.listener, e) : 0;
+}
+
+/* The files for the output of hooks that the child runs. */
+static int open_hook_files(struct creation *x, struct skf_err *e)
+{
+	const struct skf_spec_hooks *h = &x->s.spec->hooks;
+
+	if (h->create_container.n == 0 && h->start_container.n == 0)
+		return 0;
+	return skf_hooks_open(&x->s.spec->annotations, &x->s.hook_out, &x->s.hook_err, e);
+}
+
+static int prepare_notify(struct creation *x, struct skf_err *e)
+{
+	return x->s.req->notify_socket ? skf_notify_prepare(&x->s, e) : 0;
 }
 
 static int make_cgroup(struct creation *x, struct skf_err *e)
@@ -148,7 +187,9 @@ static void undo_cgroup(struct creation *x)
 {
 	struct skf_err e = SKF_ERR_INIT;
 
-	if (x->s.cg.used && skf_cgroups_undo(&x->s.cg, &e) < 0)
+	if (skf_cgroups_undo(&x->s.cg, &e) < 0)
+		skf_warn(x->s.rt->log, "%s, ignoring", e.msg);
+	if (skf_cgroups_stop_scope(x->s.rt, x->s.systemd_scope, &e) < 0)
 		skf_warn(x->s.rt->log, "%s, ignoring", e.msg);
 }
 
@@ -209,8 +250,11 @@ static int configure_init(struct creation *x, struct skf_err *e)
 static int run_runtime_hooks(struct creation *x, struct skf_err *e)
 {
 	const struct skf_spec_hooks *h = &x->s.spec->hooks;
+	const struct skf_kvs *an = &x->s.spec->annotations;
+	const char *bundle = x->s.req->bundle;
 	int r;
 
+	x->hooks_began = true;
 	if (h->prestart.n == 0 && h->create_runtime.n == 0)
 		return 0;
 	if (skf_sync_expect(x->s.sync[0], SKF_STEP_BUILT, SKF_START_MS, NULL, e) < 0)
@@ -218,8 +262,8 @@ static int run_runtime_hooks(struct creation *x, struct skf_err *e)
 	SKF_AUTO_FREE char *doc = skf_state_doc(&x->s, x->s.req->id, "creating", x->c->pid);
 	if (!doc)
 		return skf_fail(e, SKF_ENOMEM, "state document for hooks");
-	if (skf_hooks_run(&h->prestart, "prestart", doc, x->s.rt->log, e) < 0 ||
-	    skf_hooks_run(&h->create_runtime, "createRuntime", doc, x->s.rt->log, e) < 0)
+	if (skf_hooks_run_host(an, bundle, &h->prestart, "prestart", doc, x->s.rt->log, e) < 0 ||
+	    skf_hooks_run_host(an, bundle, &h->create_runtime, "createRuntime", doc, x->s.rt->log, e) < 0)
 		return -1;
 	r = skf_sync_send(x->s.sync[0], SKF_STEP_HOOKED, -1);
 	return r < 0 && r != -EPIPE
@@ -261,11 +305,39 @@ int skf_pid_file(const char *path, pid_t pid, struct skf_err *e)
 	return r < 0 ? skf_fail_sys(e, r, "write pid file '%s'", path) : 0;
 }
 
+/* run.oci.pidfd_receiver */
+static int send_pidfd(struct creation *x, struct skf_err *e)
+{
+	const char *path = skf_annotation(&x->s.spec->annotations, SKF_AN_PIDFD_RECEIVER);
+	SKF_AUTO_FD int sock = -EBADF;
+	int r;
+
+	if (!path)
+		return 0;
+	sock = skf_unix_connect(path, SOCK_STREAM, "socket of annotation run.oci.pidfd_receiver", e);
+	if (sock < 0)
+		return -1;
+	r = skf_unix_send_fd(sock, x->c->pidfd, " ", 1);
+	return r < 0 ? skf_fail_sys(e, r, "send the pidfd of container '%s' to '%s'", x->s.req->id, path) : 0;
+}
+
+static int deliver_listener(struct creation *x, int timeout_ms, struct skf_err *e)
+{
+	SKF_AUTO_FREE char *doc = skf_state_doc(&x->s, x->s.req->id, "creating", x->c->pid);
+
+	return skf_listener_deliver(&x->s.listener, x->s.sync[0], x->c->pidfd, x->c->pid,
+				    x->s.spec->oci_version, doc, timeout_ms, e);
+}
+
 static int await_ready(struct creation *x, struct skf_err *e)
 {
 	int ms = SKF_START_MS + skf_hooks_timeout(&x->s.spec->hooks.create_container);
 
-	if (skf_sync_expect(x->s.sync[0], SKF_STEP_READY, ms, NULL, e) < 0)
+	if (x->s.listener.path && deliver_listener(x, ms, e) < 0)
+		return -1;
+	if (skf_sync_expect(x->s.sync[0], SKF_STEP_READY, ms, NULL, e) < 0 ||
+	    skf_sched_apply(x->c->pid, x->s.process, NULL, e) < 0 || send_pidfd(x, e) < 0 ||
+	    skf_cgroups_delegate(&x->s, x->c->pid, e) < 0)
 		return -1;
 	return skf_pid_file(x->s.req->pid_file, x->c->pid, e);
 }
@@ -280,7 +352,9 @@ static const struct create_step {
 	{"state directory", make_state_dir, undo_state_dir},
 	{"channels", open_channels, NULL},
 	{"namespaces", plan_namespaces, NULL},
+	{"notify socket", prepare_notify, NULL},
 	{"seccomp", prepare_seccomp, NULL},
+	{"hook files", open_hook_files, NULL},
 	{"cgroup", make_cgroup, undo_cgroup},
 	{"intelRdt", make_rdt_group, undo_rdt_group},
 	{"root file system", prepare_rootfs, NULL},
@@ -293,6 +367,7 @@ static const struct create_step {
 
 static void close_fds(struct creation *x)
 {
+	skf_sources_release(&x->s, true);
 	skf_ns_close(&x->s);
 	skf_closep(&x->s.sync[0]);
 	skf_closep(&x->s.sync[1]);
@@ -301,6 +376,9 @@ static void close_fds(struct creation *x)
 	skf_closep(&x->s.cg_fd);
 	skf_closep(&x->console_sock);
 	skf_closep(&x->s.root_fd);
+	skf_closep(&x->s.hook_out);
+	skf_closep(&x->s.hook_err);
+	skf_listener_done(&x->s.listener);
 	for (size_t i = 0; x->s.mount_fds && i < x->s.spec->mounts.n; i++)
 		skf_closep(&x->s.mount_fds[i]);
 }
@@ -346,12 +424,13 @@ static int fill_handle(struct creation *x, struct skf_err *e)
 
 	c->rt = *x->s.rt;
 	c->fifo = x->s.req->fifo;
-	c->spec = x->s.spec;
+	c->spec = x->s.req->spec; /* not the copy of notify.c, which ends with the start */
 	c->cg = x->s.cg;
 	c->hooks_ms = skf_hooks_timeout(&x->s.spec->hooks.start_container);
 	if (x->s.spec->hooks.poststart.n > 0) {
 		c->state_json = skf_state_doc(&x->s, x->s.req->id, "running", c->pid);
-		if (!c->state_json)
+		c->bundle = strdup(x->s.req->bundle);
+		if (!c->state_json || !c->bundle)
 			return skf_fail(e, SKF_ENOMEM, "state document for the poststart hooks");
 	}
 	c->sync = SKF_TAKE_FD(x->s.sync[0]);
@@ -389,7 +468,9 @@ int skf_rt_create(const struct skf_rt *rt, const struct skf_rt_create *q, struct
 		      .own_pidns = -EBADF,
 		      .sync = {-EBADF, -EBADF},
 		      .go_fifo = -EBADF,
-		      .err_fifo = -EBADF},
+		      .err_fifo = -EBADF,
+		      .hook_out = -EBADF,
+		      .hook_err = -EBADF},
 	};
 	int r;
 

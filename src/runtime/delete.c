@@ -21,6 +21,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define SELF_DEATH_MS 500 /* after SIGKILL, before the cgroup is looked at */
+
 struct removal {
 	const struct skf_rt *rt;
 	const char *id;
@@ -92,6 +94,10 @@ static int kill_init(const struct removal *x, struct skf_err *e)
 		(void)skf_cg_freeze(&x->cg, false,
 				    1000); /* on v1 the frozen die only when thawed; the wait below tells */
 	p.fd = pidfd;
+	/* An init that its own workload put into a frozen cgroup dies when that is thawed, which only the
+	 * kill of the whole cgroup does. */
+	if (x->cg.used && poll(&p, 1, SELF_DEATH_MS) == 0)
+		(void)skf_cg_kill_all(&x->cg, SKF_KILL_WAIT_MS); /* the wait below tells */
 	if (poll(&p, 1, SKF_KILL_WAIT_MS) == 0)
 		return skf_fail(e, SKF_ETIMEOUT,
 				"the init of container '%s' (pid %d) did not die within %d s of SIGKILL",
@@ -111,22 +117,14 @@ static char *stopped_doc(const struct skf_rt_state *s)
 	return skf_buf_take(&b);
 }
 
-/* A failing poststop hook is a warning, and the next one runs all the same (runtime-spec, lifecycle 13). */
 static void run_poststop(const struct removal *x)
 {
-	const struct skf_spec_hook *h = x->hooks.poststop.v;
-
 	if (!x->state || x->hooks.poststop.n == 0)
 		return;
 	SKF_AUTO_FREE char *doc = stopped_doc(x->state);
-	for (size_t i = 0; doc && i < x->hooks.poststop.n; i++) {
-		struct skf_spec_hook one = h[i];
-		struct skf_jarr arr = {&one, 1};
-		struct skf_err e = SKF_ERR_INIT;
-
-		if (skf_hooks_run(&arr, "poststop", doc, x->rt->log, &e) < 0)
-			skf_warn(x->rt->log, "%s, ignoring", e.msg);
-	}
+	if (doc)
+		skf_hooks_poststop(&x->state->annotations, x->state->bundle, &x->hooks.poststop, doc,
+				   x->rt->log);
 }
 
 static int remove_all(struct removal *x, struct skf_err *e)
@@ -136,6 +134,10 @@ static int remove_all(struct removal *x, struct skf_err *e)
 	if (load(x, e) < 0 || check_status(x, e) < 0 || kill_init(x, e) < 0)
 		return -1;
 	if (x->cg.used && skf_cgroups_undo(&x->cg, e) < 0)
+		return skf_ctx(e, "container '%s'", x->id);
+	if (skf_cgroups_stop_scope(
+		    x->rt, x->state && x->state->systemd_scope ? x->state->systemd_scope : x->journal.scope,
+		    e) < 0)
 		return skf_ctx(e, "container '%s'", x->id);
 	if (skf_rdt_remove(x->journal.rdt, e) < 0)
 		return skf_ctx(e, "container '%s'", x->id);

@@ -7,11 +7,14 @@
  *     link leads to another place of the container, never of the host.
  *  2. A node that exists already is used only if it is the right device; anything else but a directory is
  *     replaced.
- *  3. A node that is bound from the host is compared by type and number with what was asked for.
+ *  3. A node that is bound is compared by type and number with what was asked for. In a user namespace,
+ * where no node can be made, the broker makes those of the spec with their mode and owner on a tmpfs of the
+ *     host's; what it cannot make, and the default devices, are bound from the host.
  *  4. When the spec binds a directory on /dev, nothing is made there. Does not block. */
 #include "base/buf.h"
 #include "runtime/rootfs_int.h"
 #include "sys/path.h"
+#include "sys/process.h"
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -107,9 +110,25 @@ static int bind_target(int dir, const char *name)
 	return -ELOOP;
 }
 
+/* The node that the broker made of device d; -1 when there is no broker, or it could not. */
+static int ask_broker(struct devs *x, const struct skf_spec_device *d)
+{
+	const struct skf_spec_device *v = x->s->spec->linux_.devices.v;
+	struct skf_err e = SKF_ERR_INIT;
+	int tree = -1;
+
+	if (x->s->broker_pid <= 0 || !v || d < v || d >= v + x->s->spec->linux_.devices.n)
+		return -1;
+	if (skf_broker_ask(x->s, x->s->spec->mounts.n + (size_t)(d - v), &tree, &e) < 0)
+		skf_debug(x->s->rt->log, "%s; the host's is used", e.msg);
+	return tree;
+}
+
 static int bind_node(struct devs *x, int dir, const char *name, const struct skf_spec_device *d)
 {
-	SKF_AUTO_FD int tree = skf_source_clone(x->s, d->path, 0);
+	SKF_AUTO_FD int tree = ask_broker(x, d);
+	if (tree < 0)
+		tree = skf_source_clone(x->s, d->path, 0);
 	if (tree < 0)
 		return fail(x, d, tree, "open it on the host");
 	if (!is_device(tree, d))
@@ -159,6 +178,65 @@ static int make_spec_device(struct devs *x, const struct skf_spec_device *d)
 		return fail(x, d, dir, "open or make its directory");
 	return make_node(x, dir, name, d);
 }
+
+/* --- the broker's part --- */
+
+/* The host's id of a container's; false when the mapping has none. */
+static bool host_id(const struct skf_jarr *maps, uint32_t id, uint32_t *ret)
+{
+	const struct skf_idmap *m = maps->v;
+
+	for (size_t i = 0; i < maps->n; i++) {
+		if (id >= m[i].container_id && id - m[i].container_id < m[i].size) {
+			*ret = id - m[i].container_id + m[i].host_id;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Before Linux 6.15 only what is attached can be cloned. So the tmpfs covers a directory that every host
+ * has, in a mount namespace that nobody else sees. */
+static int private_tmpfs(void)
+{
+	char why[200];
+
+	int r = skf_unshare(CLONE_NEWNS);
+	if (r == 0)
+		r = skf_mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL);
+	SKF_AUTO_FD int tree =
+		r < 0 ? r
+		      : skf_source_fs("tmpfs", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755", why, sizeof(why));
+	if (tree < 0)
+		return tree;
+	r = skf_move_mount(tree, "", AT_FDCWD, "/proc", MOVE_MOUNT_F_EMPTY_PATH);
+	return r < 0 ? r : SKF_TAKE_FD(tree);
+}
+
+int skf_device_make(struct skf_start *s, size_t i, int *tmpfs, struct skf_err *e)
+{
+	const struct skf_spec_device *d = (const struct skf_spec_device *)s->spec->linux_.devices.v + i;
+	uint32_t uid, gid;
+	char name[24];
+
+	if (*tmpfs < 0)
+		*tmpfs = private_tmpfs();
+	int r = *tmpfs < 0 ? *tmpfs : skf_fmt(name, sizeof(name), "%zu", i);
+	if (r == 0 && (!host_id(&s->spec->linux_.uid_mappings, d->uid, &uid) ||
+		       !host_id(&s->spec->linux_.gid_mappings, d->gid, &gid)))
+		r = -EOVERFLOW;
+	if (r == 0 && (mknodat(*tmpfs, name, mode_of(d), rdev_of(d)) < 0 ||
+		       fchownat(*tmpfs, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 ||
+		       fchmodat(*tmpfs, name, mode_of(d) & 07777, 0) < 0))
+		r = -errno;
+	if (r == 0)
+		r = skf_open_tree(*tmpfs, name, OPEN_TREE_CLONE | AT_SYMLINK_NOFOLLOW);
+	return r < 0 ? skf_fail_sys(e, r, "device '%s': cannot make its node outside the user namespace",
+				    d->path)
+		     : r;
+}
+
+/* --- all of them --- */
 
 static bool in_spec(const struct skf_start *s, const char *path)
 {

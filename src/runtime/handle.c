@@ -50,6 +50,7 @@ void skf_rt_container_free(struct skf_rt_container *c)
 	skf_closep(&c->sync);
 	skf_closep(&c->console);
 	free(c->state_json);
+	free(c->bundle);
 	free(c->id);
 	free(c);
 }
@@ -87,7 +88,8 @@ int skf_rt_go(struct skf_rt_container *c, struct skf_err *e)
 		skf_fail_sys(e, r, "start container '%s'", c->id);
 	else if (skf_sync_wait_exec(c->sync, SKF_START_MS + c->hooks_ms, e) == 0 &&
 		 (!c->spec ||
-		  skf_hooks_run(&c->spec->hooks.poststart, "poststart", c->state_json, c->rt.log, e) == 0)) {
+		  skf_hooks_run_host(&c->spec->annotations, c->bundle, &c->spec->hooks.poststart, "poststart",
+				     c->state_json, c->rt.log, e) == 0)) {
 		skf_closep(&c->sync);
 		return 0;
 	}

@@ -1,9 +1,12 @@
 /* runtime/hooks.c -- runs the hooks of one stage, in order, with the container's state document on stdin.
  *
  * The document is a sealed-off memory file, so a hook that does not read cannot block us; stdout and stderr
- * go to one pipe that is drained while the hook runs and whose beginning is quoted when it fails.
- * Environment and arguments are exactly those of the configuration. Blocks up to each hook's time-out
- * (SKF_HOOK_DEFAULT_MS without one). Clause: runtime-spec config.md "POSIX-platform Hooks". */
+ * go to one pipe that is drained while the hook runs and whose beginning is quoted when it fails, or to the
+ * files that annotations name. Arguments are exactly those of the configuration. The rest is what runc and
+ * crun have in common, because hooks rely on it: a hook without `env` inherits the environment of whoever
+ * runs it (startContainer hooks: of the container's process), and hooks of the runtime run in the bundle.
+ * Blocks up to each hook's time-out (SKF_HOOK_DEFAULT_MS without one). Clause: runtime-spec config.md
+ * "POSIX-platform Hooks". */
 #include "runtime/runtime_int.h"
 
 #include "base/limits.h"
@@ -18,7 +21,9 @@
 #include <unistd.h>
 
 struct hook_run {
+	const struct skf_hook_ctx *x;
 	const struct skf_spec_hook *h;
+	const char *name;
 	char said[256]; /* what the hook printed first */
 	size_t n_said;
 	int out, pidfd;
@@ -59,7 +64,7 @@ int skf_hooks_timeout(const struct skf_jarr *hooks)
 
 static int start_hook(struct hook_run *r, const char *state_json, struct skf_err *e)
 {
-	char *own_argv[2] = {r->h->path, NULL}, *no_env[1] = {NULL};
+	char *own_argv[2] = {r->h->path, NULL};
 	SKF_AUTO_FD int in = state_file(state_json);
 	int p[2], rc;
 
@@ -71,8 +76,9 @@ static int start_hook(struct hook_run *r, const char *state_json, struct skf_err
 	struct skf_spawn sp = {
 		.path = r->h->path,
 		.argv = r->h->args.n ? r->h->args.v : own_argv,
-		.envp = r->h->env.n ? r->h->env.v : no_env,
-		.stdio = {in, p[1], p[1]},
+		.envp = r->h->env.n ? r->h->env.v : r->x->env,
+		.stdio = {in, r->x->out >= 0 ? r->x->out : p[1], r->x->err >= 0 ? r->x->err : p[1]},
+		.cwd = r->x->cwd,
 	};
 	rc = skf_spawn(&sp, &r->pid, &r->pidfd);
 	close(p[1]);
@@ -121,9 +127,10 @@ static int watch_hook(struct hook_run *r, int timeout_ms)
 	}
 }
 
-static int run_hook(const struct skf_spec_hook *h, const char *state_json, struct skf_err *e)
+static int run_hook(const struct skf_hook_ctx *x, const struct skf_spec_hook *h, const char *name,
+		    const char *state_json, struct skf_err *e)
 {
-	struct hook_run r = {.h = h, .out = -EBADF, .pidfd = -EBADF};
+	struct hook_run r = {.x = x, .h = h, .name = name, .out = -EBADF, .pidfd = -EBADF};
 	int rc, status = 0, code;
 
 	if (start_hook(&r, state_json, e) < 0)
@@ -135,8 +142,8 @@ static int run_hook(const struct skf_spec_hook *h, const char *state_json, struc
 	skf_closep(&r.pidfd);
 	skf_closep(&r.out);
 	if (rc == -ETIMEDOUT)
-		return skf_fail(e, SKF_ETIMEOUT, "hook '%s' did not end within %d s", h->path,
-				hook_ms(h) / 1000);
+		return skf_fail(e, SKF_ETIMEOUT, "%s hook did not end within %d s: '%s'", name,
+				hook_ms(h) / 1000, h->path);
 	if (rc < 0 || code < 0)
 		return skf_fail_sys(e, rc < 0 ? rc : code, "wait for hook '%s'", h->path);
 	if (status == 0)
@@ -144,19 +151,99 @@ static int run_hook(const struct skf_spec_hook *h, const char *state_json, struc
 	while (r.n_said > 0 && (r.said[r.n_said - 1] == '\n' || r.said[r.n_said - 1] == ' '))
 		r.n_said--;
 	r.said[r.n_said] = '\0';
-	return skf_fail(e, SKF_ESYSTEM, "hook '%s' failed with status %d%s%s", h->path,
-			skf_wait_code(status), r.n_said ? ": " : "", r.said);
+	return skf_fail(e, SKF_ESYSTEM, "%s hook failed with exit code %d: '%s'%s%s", name,
+			skf_wait_code(status), h->path, r.n_said ? ": " : "", r.said);
+}
+
+static int run_numbered(const struct skf_hook_ctx *x, const struct skf_jarr *hooks, size_t i,
+			const char *name, const char *state_json, struct skf_err *e)
+{
+	const struct skf_spec_hook *h = hooks->v;
+
+	skf_debug(x->log, "%s hook #%zu: '%s'", name, i, h[i].path);
+	return run_hook(x, &h[i], name, state_json, e) < 0
+		       ? skf_ctx(e, "error running %s hook #%zu", name, i)
+		       : 0;
+}
+
+int skf_hooks_run_in(const struct skf_hook_ctx *x, const struct skf_jarr *hooks, const char *name,
+		     const char *state_json, struct skf_err *e)
+{
+	for (size_t i = 0; i < hooks->n; i++) {
+		if (run_numbered(x, hooks, i, name, state_json, e) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 int skf_hooks_run(const struct skf_jarr *hooks, const char *name, const char *state_json,
 		  const struct skf_log *log, struct skf_err *e)
 {
-	const struct skf_spec_hook *h = hooks->v;
+	const struct skf_hook_ctx x = {.log = log, .out = -EBADF, .err = -EBADF};
 
+	return skf_hooks_run_in(&x, hooks, name, state_json, e);
+}
+
+static int open_output(const struct skf_kvs *annotations, enum skf_annotation_key which, int *ret,
+		       struct skf_err *e)
+{
+	const char *path = skf_annotation(annotations, which);
+
+	*ret = -EBADF;
+	if (!path)
+		return 0;
+	*ret = skf_openat(AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+	return *ret < 0 ? skf_fail_sys(e, *ret, "open '%s' for the output of hooks", path) : 0;
+}
+
+int skf_hooks_open(const struct skf_kvs *annotations, int *ret_out, int *ret_err, struct skf_err *e)
+{
+	*ret_err = -EBADF;
+	if (open_output(annotations, SKF_AN_HOOKS_STDOUT, ret_out, e) < 0)
+		return -1;
+	if (open_output(annotations, SKF_AN_HOOKS_STDERR, ret_err, e) == 0)
+		return 0;
+	skf_closep(ret_out);
+	return -1;
+}
+
+/* The bundle, while it is there: poststop hooks may run after its removal. */
+static const char *hooks_cwd(const char *bundle)
+{
+	SKF_AUTO_FD int fd = bundle ? skf_openat(AT_FDCWD, bundle, O_PATH | O_DIRECTORY, 0) : -EBADF;
+
+	return fd >= 0 ? bundle : NULL;
+}
+
+int skf_hooks_run_host(const struct skf_kvs *annotations, const char *bundle, const struct skf_jarr *hooks,
+		       const char *name, const char *state_json, const struct skf_log *log,
+		       struct skf_err *e)
+{
+	SKF_AUTO_FD int out = -EBADF, err = -EBADF;
+
+	if (hooks->n == 0)
+		return 0;
+	if (skf_hooks_open(annotations, &out, &err, e) < 0)
+		return -1;
+	struct skf_hook_ctx x = {.log = log, .cwd = hooks_cwd(bundle), .out = out, .err = err};
+	return skf_hooks_run_in(&x, hooks, name, state_json, e);
+}
+
+void skf_hooks_poststop(const struct skf_kvs *annotations, const char *bundle, const struct skf_jarr *hooks,
+			const char *state_json, const struct skf_log *log)
+{
+	SKF_AUTO_FD int out = -EBADF, err = -EBADF;
+	struct skf_err oe = SKF_ERR_INIT;
+
+	if (hooks->n == 0)
+		return;
+	if (skf_hooks_open(annotations, &out, &err, &oe) < 0)
+		skf_warn(log, "%s, ignoring", oe.msg);
+	struct skf_hook_ctx x = {.log = log, .cwd = hooks_cwd(bundle), .out = out, .err = err};
 	for (size_t i = 0; i < hooks->n; i++) {
-		skf_debug(log, "%s hook #%zu: '%s'", name, i, h[i].path);
-		if (run_hook(&h[i], state_json, e) < 0)
-			return skf_ctx(e, "%s hook #%zu", name, i);
+		struct skf_err e = SKF_ERR_INIT;
+
+		if (run_numbered(&x, hooks, i, "poststop", state_json, &e) < 0)
+			skf_warn(log, "%s, ignoring", e.msg);
 	}
-	return 0;
 }

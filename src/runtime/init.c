@@ -10,7 +10,9 @@
  * /proc/self/fd finds no directory of the host (CVE-2024-21626).
  *  3. Everything else is CLOEXEC.
  *  4. Our own program file is not reachable for writing through /proc/self/exe, because the caller runs from
- * a read-only handle (seal.c). Waits for the parent, for the starter (exec.fifo) and for hooks. */
+ * a read-only handle (seal.c).
+ *  5. An init that waits for `start` is not dumpable: processes that exec puts beside it can neither trace it
+ * nor look through its descriptors. The workload's execve ends that. Waits for the parent, for the starter (exec.fifo) and for hooks. */
 #include "runtime/runtime_int.h"
 #include "base/proc.h"
 
@@ -43,6 +45,22 @@ int skf_init_close_fds(unsigned preserve, const int *keep, unsigned n)
 	}
 }
 
+/* The first process of a pid namespace is not ended by signals that it does not handle; one that waits for
+ * its start shall be, by those that end a runc that waits. */
+static void end_by_signal(int sig)
+{
+	_exit(128 + sig);
+}
+
+static void take_endings(void)
+{
+	static const int endings[] = {SIGHUP, SIGINT, SIGTERM};
+	const struct sigaction sa = {.sa_handler = end_by_signal}; /* until execve */
+
+	for (size_t i = 0; i < SKF_ARRAY_LEN(endings); i++)
+		(void)sigaction(endings[i], &sa, NULL); /* cannot fail for valid signals */
+}
+
 /* Waits for whoever starts the container. */
 static int wait_for_go(const struct skf_init_tail *t, struct skf_err *e)
 {
@@ -63,16 +81,43 @@ static int wait_for_go(const struct skf_init_tail *t, struct skf_err *e)
 	return 0;
 }
 
+static bool same_name(const char *a, const char *b)
+{
+	size_t n = strcspn(a, "=");
+
+	return strncmp(a, b, n) == 0 && b[n] == '=';
+}
+
+/* A name that is there more than once has its last value, as with runc: programs would disagree on which one counts. */
+static int drop_duplicates(struct skf_spec_process *p, struct skf_arena *a, struct skf_err *e)
+{
+	struct skf_strv env = {0};
+
+	for (size_t i = 0; i < p->env.n; i++) {
+		size_t k = i + 1;
+
+		while (k < p->env.n && !same_name(p->env.v[i], p->env.v[k]))
+			k++;
+		if (k == p->env.n && skf_strv_add(a, &env, p->env.v[i]) < 0)
+			return skf_fail(e, SKF_ENOMEM, "environment of the container's process");
+	}
+	p->env = env;
+	return 0;
+}
+
 /* HOME of the user in the container's passwd file, when the configuration sets none. */
 static int fill_home(struct skf_spec_process *p, struct skf_arena *a, struct skf_err *e)
 {
 	SKF_AUTO_FD int root = -EBADF, passwd = -EBADF;
 	struct skf_strv env = {0};
 	char *home, *line;
+	bool set = false;
 
-	for (size_t i = 0; i < p->env.n; i++)
-		if (skf_startswith(p->env.v[i], "HOME=") && p->env.v[i][5] != '\0')
-			return 0;
+	for (size_t i = 0; i < p->env.n; i++) /* of several the last one counts, as with runc */
+		if (skf_startswith(p->env.v[i], "HOME="))
+			set = p->env.v[i][5] != '\0';
+	if (set)
+		return drop_duplicates(p, a, e);
 	root = skf_openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY, 0);
 	passwd = root < 0 ? root : skf_path_open(root, "etc/passwd", O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
 	if (skf_userdb_home(p->user.uid, passwd < 0 ? -1 : passwd, a, &home, e) < 0)
@@ -84,7 +129,7 @@ static int fill_home(struct skf_spec_process *p, struct skf_arena *a, struct skf
 	if (!line || skf_strv_add(a, &env, line) < 0)
 		return skf_fail(e, SKF_ENOMEM, "environment of the container's process");
 	p->env = env;
-	return 0;
+	return drop_duplicates(p, a, e);
 }
 
 static void workload_exec(const struct skf_init_tail *t, const char *path, struct skf_err *e)
@@ -96,30 +141,48 @@ static void workload_exec(const struct skf_init_tail *t, const char *path, struc
 	skf_exec_failed(p->args.v[0], path, errno, e);
 }
 
+static int run_start_hooks(const struct skf_init_tail *t, struct skf_err *e)
+{
+	const struct skf_hook_ctx x = {
+		.log = t->setup.log,
+		.env = t->setup.p->env.v,
+		.out = t->hook_out,
+		.err = t->hook_err,
+	};
+
+	if (!t->start_hooks || t->start_hooks->n == 0)
+		return 0;
+	return skf_hooks_run_in(&x, t->start_hooks, "startContainer", t->state_json, e);
+}
+
 int skf_init_tail(struct skf_init_tail *t, struct skf_err *e)
 {
 	struct skf_spec_process p = *t->setup.p;
-	int keep[] = {t->sync, t->go_fifo, t->err_fifo, t->setup.log ? t->setup.log->fd : -1};
+	int keep[] = {t->sync,	   t->go_fifo,	t->err_fifo, t->setup.log ? t->setup.log->fd : -1,
+		      t->hook_out, t->hook_err};
 	int r;
 	char path[PATH_MAX];
 
+	if (t->go_fifo >= 0) {
+		(void)skf_set_dumpable(false); /* invariant 5; cannot fail with these arguments */
+		take_endings();
+	}
 	r = skf_init_close_fds(t->setup.preserve_fds, keep, SKF_ARRAY_LEN(keep)); /* invariant 2 */
 	if (r < 0)
 		return skf_fail_sys(e, r, "close the runtime's descriptors");
 	if (fill_home(&p, t->arena, e) < 0)
 		return -1;
 	t->setup.p = &p;
+	t->setup.sync = t->sync;
 	if (skf_process_apply(&t->setup, path, sizeof(path), e) < 0)
 		return -1;
 	r = skf_sync_send(t->sync, SKF_STEP_READY, -1);
 	if (r < 0)
 		return skf_fail_sys(e, r, "tell the parent that the container is ready");
 	if (t->go_fifo >= 0)
-		close(t->sync); /* create ends now; the answer to start goes to exec.err */
-	if (wait_for_go(t, e) == 0 &&
-	    (!t->start_hooks || t->start_hooks->n == 0 ||
-	     skf_hooks_run(t->start_hooks, "startContainer", t->state_json, t->setup.log, e) == 0) &&
-	    skf_process_seal(&t->setup, e) == 0)
+		close(t->sync); /* create ends now; start has the other fifo for its answer */
+	/* the hooks run under the filter too, as with runc */
+	if (wait_for_go(t, e) == 0 && skf_process_seal(&t->setup, e) == 0 && run_start_hooks(t, e) == 0)
 		workload_exec(t, path, e);
 	if (t->err_fifo >= 0)
 		skf_sync_fail(t->err_fifo, e);
@@ -145,6 +208,8 @@ static int setup_terminal(struct skf_start *s, struct skf_err *e)
 		if (r < 0)
 			return skf_fail_sys(e, r, "set the terminal's size");
 	}
+	if (s->req->console_lf && skf_terminal_keep_lf(peer, e) < 0)
+		return -1;
 	if (skf_rootfs_console(s, peer, e) < 0)
 		return -1;
 	r = skf_sync_send(s->sync[1], SKF_STEP_CONSOLE, master);
@@ -170,7 +235,10 @@ static int hooks_before_pivot(struct skf_start *s, struct skf_err *e)
 	SKF_AUTO_FREE char *doc = skf_state_doc(s, s->req->id, "creating", getpid());
 	if (!doc)
 		return skf_fail(e, SKF_ENOMEM, "state document for the createContainer hooks");
-	return skf_hooks_run(&h->create_container, "createContainer", doc, s->rt->log, e);
+	struct skf_hook_ctx x = {.log = s->rt->log, .out = s->hook_out, .err = s->hook_err};
+	if (fchdir(s->root_fd) < 0) /* as runc: such hooks put files there by relative paths */
+		return skf_fail_sys(e, -errno, "enter the root file system for the createContainer hooks");
+	return skf_hooks_run_in(&x, &h->create_container, "createContainer", doc, e);
 }
 
 static bool setgroups_allowed(const struct skf_start *s)
@@ -202,7 +270,7 @@ static int enter_container(struct skf_start *s, struct skf_init_tail *t, struct 
 		return -1;
 	if (hooks_before_pivot(s, e) < 0)
 		return -1;
-	if (skf_rootfs_enter(s, e) < 0)
+	if (skf_rootfs_enter(s, e) < 0 || skf_process_make_cwd(s->process, e) < 0)
 		return -1;
 	return skf_rootfs_finish(s, e);
 }
@@ -219,8 +287,9 @@ void skf_init_run(struct skf_start *s)
 				.userns = s->userns,
 				.new_keyring = !s->req->no_new_keyring,
 				.keyring_name = ring,
-				.make_cwd = true,
 				.pdeathsig = s->req->pdeathsig,
+				.keep_groups = skf_annotation_on(&s->spec->annotations, SKF_AN_KEEP_GROUPS),
+				.listener = s->listener.path ? &s->listener : NULL,
 				.preserve_fds = s->req->preserve_fds,
 				.log = s->rt->log,
 			},
@@ -228,6 +297,8 @@ void skf_init_run(struct skf_start *s)
 		.go_fifo = s->go_fifo,
 		.err_fifo = s->err_fifo,
 		.start_hooks = &s->spec->hooks.start_container,
+		.hook_out = s->hook_out,
+		.hook_err = s->hook_err,
 		.arena = s->arena,
 	};
 	SKF_AUTO_FREE char *doc = NULL;
@@ -242,8 +313,12 @@ void skf_init_run(struct skf_start *s)
 		t.state_json = doc = skf_state_doc(s, s->req->id, "created", getpid());
 	if (skf_fmt(ring, sizeof(ring), "_ses.%s", s->req->id) < 0)
 		t.setup.new_keyring = false; /* ids are shorter than the name's room: checked by create */
-	if (skf_ns_join(s, &e) == 0 && enter_container(s, &t, &e) == 0)
+	/* runc's words, which programs and tests look for */
+	skf_debug(s->rt->log, "nsexec container setup: child process in init()");
+	if (skf_ns_join(s, &e) == 0 && enter_container(s, &t, &e) == 0) {
+		skf_debug(s->rt->log, "init: closing the pipe to signal completion");
 		(void)skf_init_tail(&t, &e);
+	}
 	skf_sync_fail(s->sync[1], &e);
 	_exit(1);
 }

@@ -1,8 +1,8 @@
 /* runtime/journal.c -- what the kernel does not clean up, one line per resource, in <root>/<id>/journal.
  *
  * Invariants:
- *  1. A line is one O_APPEND write made before (cgroup) or right after (pid) the resource exists; lines are
- * never rewritten.
+ *  1. A line is one O_APPEND write made before (cgroup, scope, rdt) or right after (pid) the resource
+ * exists; lines are never rewritten.
  *  2. A reader believes complete lines only: what a crash cut off named a resource that was not made yet.
  *  3. Unknown lines are ignored, so that an older program can delete what a newer one began.
  * Blocks on the state directory's file system. */
@@ -47,9 +47,23 @@ static void parse_cgroup(const char *line, struct skf_journal *j)
 	j->has_cgroup = true;
 }
 
+/* The rest of a line as it is; one that does not fit was not written by us. */
+static void parse_text(const char *rest, char *out, size_t size)
+{
+	if (*rest && strlen(rest) < size)
+		memcpy(out, rest, strlen(rest) + 1);
+}
+
+static void parse_rdt(const char *group, struct skf_journal *j)
+{
+	if (*group && strlen(group) < sizeof(j->rdt))
+		memcpy(j->rdt, group, strlen(group) + 1);
+}
+
 static void parse_pid(const char *line, struct skf_journal *j)
 {
-	(void)skf_proc_parse(line, &j->pid, &j->pid_start, j->boot_id); /* a line cut by a crash says nothing */
+	(void)skf_proc_parse(line, &j->pid, &j->pid_start,
+			     j->boot_id); /* a line cut by a crash says nothing */
 }
 
 void skf_journal_parse(const char *text, size_t n, struct skf_journal *ret)
@@ -69,6 +83,12 @@ void skf_journal_parse(const char *text, size_t n, struct skf_journal *ret)
 			line[len] = '\0';
 			if (skf_startswith(line, "cgroup "))
 				parse_cgroup(line + 7, ret);
+			else if (skf_startswith(line, "scope "))
+				parse_text(line + 6, ret->scope, sizeof(ret->scope));
+			else if (skf_startswith(line, "rdt "))
+				parse_text(line + 4, ret->rdt, sizeof(ret->rdt));
+			else if (skf_startswith(line, "rdt "))
+				parse_rdt(line + 4, ret);
 			else if (skf_startswith(line, "pid "))
 				parse_pid(line + 4, ret);
 		}

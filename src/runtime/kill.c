@@ -33,30 +33,58 @@ static int signal_init(const struct skf_rt_state *s, int sig, struct skf_err *e)
 	return r < 0 ? skf_fail_sys(e, r, "signal %d to container '%s'", sig, s->id) : 0;
 }
 
+/* Is init the first process of its pid namespace, so that the kernel ends all others with it? */
+static bool is_pid_one(pid_t pid)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_OBJECT_BYTES);
+	char path[40];
+	const char *at, *end;
+
+	if (skf_fmt(path, sizeof(path), "/proc/%d/status", (int)pid) < 0 ||
+	    skf_read_file_at(AT_FDCWD, path, SKF_MAX_OBJECT_BYTES, &b) < 0)
+		return true; /* gone already: there is nobody to ask about */
+	at = strstr(skf_buf_cstr(&b), "\nNSpid:");
+	end = at ? strchr(at + 1, '\n') : NULL;
+	return end && end - at > 2 && end[-1] == '1' && end[-2] == '\t';
+}
+
+static int signal_all(const struct skf_rt_state *s, int sig, struct skf_err *e)
+{
+	int r = sig == SIGKILL ? skf_cg_kill_all(&s->cg, SKF_KILL_WAIT_MS) : skf_cg_signal_all(&s->cg, sig);
+
+	if (r < 0)
+		return skf_fail_sys(e, r, "signal %d to all processes of container '%s'", sig, s->id);
+	return 0;
+}
+
+static int kill_alive(const struct skf_rt *rt, const struct skf_rt_state *s, int sig, struct skf_err *e)
+{
+	bool rest = sig == SIGKILL && s->cg.used && !is_pid_one(s->pid);
+
+	if (signal_init(s, sig, e) < 0)
+		return -1;
+	if (sig == SIGKILL && s->status == SKF_RT_PAUSED) {
+		int r = skf_cg_freeze(&s->cg, false, THAW_MS);
+
+		if (r < 0)
+			skf_warn(rt->log, "thaw container '%s': %s, ignoring", s->id, strerror(-r));
+	}
+	return rest ? signal_all(s, sig, e) : 0;
+}
+
 int skf_rt_kill(const struct skf_rt *rt, const char *id, int sig, bool all, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	struct skf_rt_state *s;
-	int r = 0;
 
 	if (skf_rt_state_load(rt, id, &a, &s, e) < 0)
 		return -1;
-	/* without a pid namespace of its own, processes may survive init and are still the container's */
-	if (s->status == SKF_RT_STOPPED && !(all && s->cg.used && !(s->ns_flags & CLONE_NEWPID)))
-		return not_running(id, e);
-	if (all && s->cg.used) {
-		r = sig == SIGKILL ? skf_cg_kill_all(&s->cg, SKF_KILL_WAIT_MS)
-				   : skf_cg_signal_all(&s->cg, sig);
-		if (r < 0)
-			return skf_fail_sys(e, r, "signal %d to all processes of container '%s'", sig, id);
-		return 0;
+	if (s->status == SKF_RT_STOPPED) {
+		/* without a pid namespace of its own, processes may survive init and are still the
+		 * container's */
+		if (s->cg.used && (all || sig == SIGKILL) && skf_cg_pids(&s->cg, NULL, 0) > 0)
+			return signal_all(s, sig, e);
+		return all ? 0 : not_running(id, e);
 	}
-	if (signal_init(s, sig, e) < 0)
-		return -1;
-	if (sig == SIGKILL && s->status == SKF_RT_PAUSED) {
-		r = skf_cg_freeze(&s->cg, false, THAW_MS);
-		if (r < 0)
-			skf_warn(rt->log, "thaw container '%s': %s, ignoring", id, strerror(-r));
-	}
-	return 0;
+	return all && s->cg.used ? signal_all(s, sig, e) : kill_alive(rt, s, sig, e);
 }

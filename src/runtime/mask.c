@@ -100,6 +100,16 @@ static int mask_one(const struct skf_start *s, struct masks *x, const char *path
 	return 0;
 }
 
+/* A second mask on the first would only be one more mount. */
+static bool named_before(const struct skf_strv *v, size_t i)
+{
+	for (size_t k = 0; k < i; k++) {
+		if (skf_streq(v->v[k], v->v[i]))
+			return true;
+	}
+	return false;
+}
+
 int skf_mask_paths(struct skf_start *s, struct skf_err *e)
 {
 	struct masks x = {.null = -EBADF, .empty = -EBADF, .e = e};
@@ -107,7 +117,7 @@ int skf_mask_paths(struct skf_start *s, struct skf_err *e)
 	int r = 0;
 
 	for (size_t i = 0; i < v->n && r == 0; i++)
-		r = mask_one(s, &x, v->v[i]);
+		r = named_before(v, i) ? 0 : mask_one(s, &x, v->v[i]);
 	skf_closep(&x.null);
 	skf_closep(&x.empty);
 	return r;

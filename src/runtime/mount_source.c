@@ -2,9 +2,9 @@
  * (fsopen). Everything made here is detached; mounts.c attaches it.
  *
  * Invariants:
- *  1. A clone that the parent makes lives outside the container's mount namespace, so it keeps the host's
- *     peer group. It becomes a slave of it here, as the kernel does with mounts that are copied into another
- *     user namespace; otherwise a mount made by the container would show up on the host.
+ *  1. The clone of the root that the parent makes lives outside the container's mount namespace, so it keeps
+ *     the host's peer group. It becomes a slave of it here, as the kernel does with mounts that are copied
+ *     into another user namespace; otherwise a mount made by the container would show up on the host.
  *  2. No value is cut: what fsconfig cannot take (-E2BIG) goes to the classic call instead.
  *
  * Blocks only as long as the file systems do. */
@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 int skf_source_path(const struct skf_start *s, const char *source, char out[PATH_MAX])
 {
@@ -49,32 +50,41 @@ static int leave_peers(const struct skf_start *s, int tree)
 	return skf_mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &a);
 }
 
-static int prepare_bind(struct skf_start *s, size_t i, struct skf_err *e)
+/* Copied into another user namespace, the host's shared mounts are slaves; a shared root also shares what
+ * the container mounts on its volumes with what it clones of them. */
+static int share_again(const struct skf_start *s, int tree)
+{
+	struct mount_attr a = {.propagation = MS_SHARED};
+
+	if (!s->userns || !(skf_root_propagation(s) & MS_SHARED))
+		return 0;
+	return skf_mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &a);
+}
+
+int skf_source_bind(struct skf_start *s, size_t i, struct skf_err *e)
 {
 	const struct skf_spec_mount *m = (const struct skf_spec_mount *)s->spec->mounts.v + i;
 	struct skf_mountopts o;
 
 	if (skf_mountopts_parse(&m->options, s->arena, &o, e) < 0)
 		return skf_ctx(e, "mount '%s'", m->destination);
-	/* A link that is to be copied as a link is looked at by the child. */
-	if (!skf_mount_is_bind(m, &o) || o.flags & MS_REMOUNT || o.copy_symlink || !m->source)
-		return 0;
 	unsigned flags = (o.flags & MS_REC ? AT_RECURSIVE : 0) | (o.src_nofollow ? AT_SYMLINK_NOFOLLOW : 0);
-	SKF_AUTO_FD int fd = skf_source_clone(s, m->source, flags);
-	if (fd == -EPERM || fd == -EINVAL) {
-		/* The caller has no rights over this mount namespace; the child has, over its own copy. */
-		skf_debug(s->rt->log, "mount '%s': source '%s' is left to the container's init: %s",
-			  m->destination, m->source, strerror(-fd));
-		return 0;
-	}
-	if (fd < 0)
-		return skf_fail_sys(e, fd, "mount '%s': cannot open source '%s'", m->destination, m->source);
-	int r = leave_peers(s, fd);
+	SKF_AUTO_FD int tree = skf_source_clone(s, m->source, flags);
+	if (tree == -EINVAL && !(o.flags & MS_REC))
+		return skf_fail_sys(
+			e, tree,
+			"mount '%s': cannot clone source '%s' without what is mounted below it; use 'rbind'",
+			m->destination, m->source);
+	if (tree < 0)
+		return skf_fail_sys(e, tree, "mount '%s': cannot open source '%s'", m->destination,
+				    m->source);
+	if (s->mount_fds[i] >= 0 && skf_idmap_mount_apply(tree, s->mount_fds[i], m, o.ridmap, e) < 0)
+		return -1;
+	int r = share_again(s, tree);
 	if (r < 0)
 		return skf_fail_sys(e, r, "mount '%s': cannot set the propagation of source '%s'",
 				    m->destination, m->source);
-	s->mount_fds[i] = SKF_TAKE_FD(fd);
-	return 0;
+	return SKF_TAKE_FD(tree);
 }
 
 /* The root directory too may be out of the child's reach (a parent directory of mode 0700). */
@@ -96,14 +106,63 @@ static int prepare_root(struct skf_start *s, struct skf_err *e)
 	return 0;
 }
 
+/* Without parsing: most containers have nothing of the kind. */
+static bool may_be_idmapped(const struct skf_spec_mount *m)
+{
+	if (m->uid_mappings.n)
+		return true;
+	for (size_t i = 0; i < m->options.n; i++) {
+		const char *o = m->options.v[i];
+		if (skf_startswith(o, "idmap") || skf_startswith(o, "ridmap"))
+			return true;
+	}
+	return false;
+}
+
+static int prepare_idmaps(struct skf_start *s, struct skf_err *e)
+{
+	const struct skf_spec_mount *m = s->spec->mounts.v;
+	struct skf_idmap_cache cache = {.fd = -EBADF};
+	struct skf_mountopts o;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < s->spec->mounts.n; i++) {
+		if (!may_be_idmapped(&m[i]))
+			continue;
+		r = skf_mountopts_parse(&m[i].options, s->arena, &o, e);
+		if (r < 0)
+			skf_ctx(e, "mount '%s'", m[i].destination);
+		else if (skf_mount_is_idmapped(&m[i], &o))
+			r = skf_idmap_mount_prepare(s, i, &o, &cache, e);
+	}
+	skf_closep(&cache.fd);
+	return r;
+}
+
+static bool has_binds(const struct skf_start *s)
+{
+	const struct skf_spec_mount *m = s->spec->mounts.v;
+
+	for (size_t i = 0; i < s->spec->mounts.n; i++) {
+		if (skf_streq(m[i].type, "bind"))
+			return true;
+		for (size_t k = 0; k < m[i].options.n; k++) {
+			if (skf_streq(m[i].options.v[k], "bind") || skf_streq(m[i].options.v[k], "rbind"))
+				return true;
+		}
+	}
+	return false;
+}
+
 int skf_sources_prepare(struct skf_start *s, struct skf_err *e)
 {
+	if (prepare_idmaps(s, e) < 0)
+		return -1;
 	if (!s->userns || !skf_own_mntns(s))
 		return 0;
-	for (size_t i = 0; i < s->spec->mounts.n; i++) {
-		if (prepare_bind(s, i, e) < 0)
-			return -1;
-	}
+	/* A plain user has no more rights than its container's init. */
+	if (geteuid() == 0 && (has_binds(s) || s->spec->linux_.devices.n) && skf_broker_start(s, e) < 0)
+		return -1;
 	return prepare_root(s, e);
 }
 

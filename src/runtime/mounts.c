@@ -8,7 +8,10 @@
  *  2. procfs is only ever covered by procfs; below it only the files that lxcfs emulates can be mount
  *     points. Both the cleaned name and the object found are looked at, so a link into /proc is seen too.
  *  3. proc and sysfs are mounted on ordinary directories: a link on the way is an error.
- *  4. Flags that a user namespace may not drop (locked) stay; those asked for are added.
+ *  4. Flags that a user namespace may not drop (locked) stay, unless the spec names the opposite: then the
+ *     mount fails rather than be other than asked for. A bind mount with any flag gets exactly the flags of
+ *     the spec, one without keeps those of its source; access-time flags stay unless one is given. That is
+ *     what runc does, see man 8 mount, "bind mount operation".
  *  5. A tmpfs, and /dev, become read-only last (skf_mounts_seal).
  *
  * Blocks as long as the file systems do. */
@@ -19,6 +22,8 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define PROC_ROOT_INO 1
@@ -45,6 +50,21 @@ int skf_dest_clean(const char *dest, char out[PATH_MAX])
 	if (n == 0)
 		out[n++] = '/';
 	out[n] = '\0';
+	return 0;
+}
+
+/* A destination may be written with the path of the root in front, as it is before pivot_root. */
+static int clean_dest(const struct skf_start *s, const char *dest, char out[PATH_MAX])
+{
+	char path[PATH_MAX], root[PATH_MAX];
+
+	int r = skf_dest_clean(dest, out);
+	if (r < 0 || !s->spec->root_path || skf_source_path(s, s->spec->root_path, path) < 0 ||
+	    skf_dest_clean(path, root) < 0)
+		return r;
+	size_t n = strlen(root);
+	if (n > 1 && skf_startswith(out, root) && (out[n] == '/' || out[n] == '\0'))
+		memmove(out, out[n] ? out + n : "/", out[n] ? strlen(out + n) + 1 : sizeof("/"));
 	return 0;
 }
 
@@ -140,8 +160,10 @@ static int resolve(const struct skf_start *s, struct skf_mnt *m, bool dir)
 	const char *rel = m->dest + 1;
 	int flags = O_PATH | (dir ? O_DIRECTORY : 0), fd = -ENOENT;
 
-	if (wants_plain_dir(m) || m->o.dest_nofollow)
+	if (wants_plain_dir(m))
 		fd = skf_path_open_nolinks(s->root_fd, rel, flags, 0);
+	else if (m->o.dest_nofollow)
+		fd = skf_path_open_nofollow(s->root_fd, rel, flags, 0);
 	else if (!dir || takes_over(m))
 		fd = skf_path_open(s->root_fd, rel, flags, 0);
 	m->existed = fd != -ENOENT;
@@ -152,15 +174,16 @@ static int resolve(const struct skf_start *s, struct skf_mnt *m, bool dir)
 
 int skf_mount_target(struct skf_start *s, struct skf_mnt *m, bool dir, int tree, struct skf_err *e)
 {
-	if (skf_streq(m->dest, "/"))
+	if (skf_streq(m->dest, "/") && tree < 0)
 		return skf_fail(e, SKF_EINVALID,
-				"mount '%s': the root itself cannot be a destination; use root.path",
+				"mount '%s': the root itself can only be the destination of a bind mount; "
+				"use root.path",
 				m->spec->destination);
 	SKF_AUTO_FD int fd = resolve(s, m, dir);
 	if ((fd == -ELOOP || fd == -ENOTDIR) && wants_plain_dir(m))
 		return skf_fail(e, SKF_EINVALID,
-				"mount '%s': '%s' must be mounted on an ordinary directory, and the image "
-				"has a link or file there",
+				"mount '%s': filesystem '%s' must be mounted on ordinary directory, and the "
+				"image has a link or file there",
 				m->spec->destination, type_of(m));
 	if (fd < 0)
 		return skf_fail_sys(
@@ -220,12 +243,107 @@ int skf_mount_apply(const struct skf_start *s, const struct skf_mnt *m, unsigned
 	return 0;
 }
 
-static int attach(const struct skf_mnt *m, int target, struct skf_err *e)
+/* What mount(2) with MS_BIND | MS_REMOUNT takes for flags of the mount itself. */
+#define ATIME_FLAGS ((unsigned long)(MS_NOATIME | MS_NODIRATIME | MS_RELATIME | MS_STRICTATIME))
+#define LOCKABLE    ((unsigned long)(MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC))
+#define BIND_FLAGS  (LOCKABLE | MS_NOSYMFOLLOW)
+
+static void exact_attr(unsigned long flags, struct mount_attr *a)
+{
+	skf_attr_of_flags(flags & ~(unsigned long)MS_RELATIME, BIND_FLAGS & ~flags, a);
+	if (!(flags & ATIME_FLAGS))
+		return;
+	a->attr_clr |= MOUNT_ATTR__ATIME;
+	if (!(flags & MS_NODIRATIME))
+		a->attr_clr |= MOUNT_ATTR_NODIRATIME;
+	/* The kernel's order of precedence in mount(2). */
+	if (flags & MS_STRICTATIME)
+		a->attr_set = (a->attr_set & ~(uint64_t)MOUNT_ATTR__ATIME) | MOUNT_ATTR_STRICTATIME;
+}
+
+static unsigned long flags_of_tree(const struct statfs *f)
+{
+	static const struct {
+		unsigned long st, ms;
+	} t[] = {
+		{ST_RDONLY, MS_RDONLY},     {ST_NOSUID, MS_NOSUID},   {ST_NODEV, MS_NODEV},
+		{ST_NOEXEC, MS_NOEXEC},     {ST_NOATIME, MS_NOATIME}, {ST_NODIRATIME, MS_NODIRATIME},
+		{ST_RELATIME, MS_RELATIME},
+	};
+	unsigned long r = 0;
+
+	for (size_t i = 0; i < SKF_ARRAY_LEN(t); i++)
+		r |= (unsigned long)f->f_flags & t[i].st ? t[i].ms : 0;
+	/* Strict is the absence of the others. */
+	return r & (MS_NOATIME | MS_NODIRATIME | MS_RELATIME) ? r : r | MS_STRICTATIME;
+}
+
+/* Invariant 4, when the kernel refused the exact flags. */
+static int keep_locked(const struct skf_start *s, const struct skf_mnt *m, unsigned at_flags,
+		       struct skf_err *e)
+{
+	unsigned long want = m->o.flags & ATIME_FLAGS;
+	struct mount_attr a = {0};
+	struct statfs f;
+
+	if (fstatfs(m->tree, &f) < 0)
+		return skf_fail_sys(e, -errno, "mount '%s'", m->spec->destination);
+	unsigned long have = flags_of_tree(&f);
+	if (have & m->o.clear & (LOCKABLE | ATIME_FLAGS))
+		return skf_fail(e, SKF_EDENIED,
+				"mount '%s': cannot clear locked flags of source '%s' in a user namespace: "
+				"operation not permitted",
+				m->spec->destination, m->spec->source);
+	if (want && want != (have & ATIME_FLAGS))
+		return skf_fail(e, SKF_EDENIED,
+				"mount '%s': cannot change locked atime flags of source '%s' in a user "
+				"namespace: operation not permitted",
+				m->spec->destination, m->spec->source);
+	skf_debug(s->rt->log, "mount '%s': flags that this user namespace may not change are kept",
+		  m->spec->destination);
+	exact_attr((m->o.flags & BIND_FLAGS) | (have & LOCKABLE), &a);
+	int r = skf_mount_setattr(m->tree, "", AT_EMPTY_PATH | at_flags, &a);
+	if (r < 0)
+		return skf_fail_sys(e, r, "mount '%s': cannot set its flags", m->spec->destination);
+	return 0;
+}
+
+/* Flags of a bind mount; recursive ones and propagation follow in skf_mount_apply. */
+static int bind_flags(const struct skf_start *s, const struct skf_mnt *m, bool recursive, struct skf_err *e)
+{
+	unsigned long set = m->o.flags & ~(unsigned long)(MS_BIND | MS_REC);
+	unsigned at_flags = recursive ? AT_RECURSIVE : 0;
+	struct mount_attr a = {0};
+
+	if (!set && !m->o.clear)
+		return 0;
+	exact_attr(set & (BIND_FLAGS | ATIME_FLAGS), &a);
+	int r = skf_mount_setattr(m->tree, "", AT_EMPTY_PATH | at_flags, &a);
+	if (r == -EPERM)
+		return keep_locked(s, m, at_flags, e);
+	if (r < 0)
+		return skf_fail_sys(e, r, "mount '%s': cannot set its flags", m->spec->destination);
+	return 0;
+}
+
+/* What covers the root is the root from then on. */
+static int replace_root(struct skf_start *s, const struct skf_mnt *m, struct skf_err *e)
+{
+	int fd = skf_dup_cloexec(m->tree);
+
+	if (fd < 0)
+		return skf_fail_sys(e, fd, "mount '%s'", m->spec->destination);
+	skf_closep(&s->root_fd);
+	s->root_fd = fd;
+	return 0;
+}
+
+static int attach(struct skf_start *s, const struct skf_mnt *m, int target, struct skf_err *e)
 {
 	int r = skf_move_mount_onto(m->tree, target);
 	if (r < 0)
 		return skf_fail_sys(e, r, "mount '%s': cannot attach", m->spec->destination);
-	return 0;
+	return skf_streq(m->dest, "/") ? replace_root(s, m, e) : 0;
 }
 
 /* --- bind --- */
@@ -262,22 +380,14 @@ static int copy_symlink(struct skf_start *s, const struct skf_mnt *m, struct skf
 
 static int bind_tree(struct skf_start *s, struct skf_mnt *m, size_t i, struct skf_err *e)
 {
-	m->tree = SKF_TAKE_FD(s->mount_fds[i]);
-	if (m->tree >= 0)
-		return 0;
-	unsigned flags =
-		(m->o.flags & MS_REC ? AT_RECURSIVE : 0) | (m->o.src_nofollow ? AT_SYMLINK_NOFOLLOW : 0);
-	int r = skf_source_clone(s, m->spec->source, flags);
-	if (r == -EINVAL && !(m->o.flags & MS_REC))
-		return skf_fail_sys(
-			e, r,
-			"mount '%s': cannot clone source '%s' without what is mounted below it; use 'rbind'",
-			m->spec->destination, m->spec->source);
-	if (r < 0)
-		return skf_fail_sys(e, r, "mount '%s': cannot open source '%s'", m->spec->destination,
-				    m->spec->source);
-	m->tree = r;
-	return 0;
+	int r = 0;
+
+	if (s->broker_pid <= 0)
+		m->tree = r = skf_source_bind(s, i, e);
+	else
+		r = skf_broker_ask(s, i, &m->tree, e);
+	skf_closep(&s->mount_fds[i]);
+	return r < 0 ? -1 : 0;
 }
 
 static int mount_bind(struct skf_start *s, struct skf_mnt *m, size_t i, struct skf_err *e)
@@ -303,9 +413,9 @@ static int mount_bind(struct skf_start *s, struct skf_mnt *m, size_t i, struct s
 	/* The host's sysfs has the cgroup trees mounted below it: a read-only clone must cover them too. */
 	bool recursive =
 		m->o.flags & MS_REC && m->o.flags & MS_RDONLY && s->userns && skf_path_is_sysfs(m->tree);
-	if (skf_mount_apply(s, m, m->o.flags, m->o.clear, recursive, e) < 0)
+	if (bind_flags(s, m, recursive, e) < 0 || skf_mount_apply(s, m, 0, 0, false, e) < 0)
 		return -1;
-	return attach(m, target, e);
+	return attach(s, m, target, e);
 }
 
 /* --- file systems --- */
@@ -323,6 +433,24 @@ static bool selinux_label(const struct skf_start *s, const char *type)
 	return faccessat(AT_FDCWD, "/sys/fs/selinux/enforce", F_OK, 0) == 0;
 }
 
+/* Which of SELinux' mount options carries linux.mountLabel, by crun's annotation. */
+static const char *context_option(const struct skf_start *s)
+{
+	static const char *const known[] = {"context", "fscontext", "defcontext", "rootcontext"};
+	const char *want = skf_kvs_get(&s->spec->annotations, "run.oci.mount_context_type");
+
+	for (size_t i = 0; want && i < SKF_ARRAY_LEN(known); i++) {
+		if (skf_streq(known[i], want))
+			return known[i];
+	}
+	if (want)
+		skf_warn(s->rt->log,
+			 "annotation 'run.oci.mount_context_type': '%.64s' is not a kind of context, using "
+			 "'context'",
+			 want);
+	return "context";
+}
+
 /* The options of the spec, and: a tmpfs over an existing directory keeps its mode; the SELinux label. NULL:
  * no memory. */
 static const char *fs_data(struct skf_start *s, const struct skf_mnt *m, const struct stat *target)
@@ -333,7 +461,7 @@ static const char *fs_data(struct skf_start *s, const struct skf_mnt *m, const s
 		d = skf_arena_fmt(s->arena, "%s%smode=%o", d, *d ? "," : "",
 				  (unsigned)target->st_mode & 07777);
 	if (d && selinux_label(s, type_of(m)))
-		d = skf_arena_fmt(s->arena, "%s%scontext=\"%s\"", d, *d ? "," : "",
+		d = skf_arena_fmt(s->arena, "%s%s%s=\"%s\"", d, *d ? "," : "", context_option(s),
 				  s->spec->linux_.mount_label);
 	return d;
 }
@@ -452,7 +580,7 @@ static int mount_fs(struct skf_start *s, struct skf_mnt *m, size_t i, struct skf
 		return skf_ctx(e, "mount '%s': tmpcopyup", m->spec->destination);
 	if (skf_mount_apply(s, m, 0, 0, false, e) < 0)
 		return -1;
-	if (!attached && attach(m, target, e) < 0)
+	if (!attached && attach(s, m, target, e) < 0)
 		return -1;
 	keep_proc(s, m);
 	if (m->late_ro)
@@ -493,7 +621,7 @@ int skf_mounts_build(struct skf_start *s, struct skf_err *e)
 		struct skf_mnt m = {.spec = &v[i], .tree = -EBADF};
 		if (skf_mountopts_parse(&v[i].options, s->arena, &m.o, e) < 0)
 			return skf_ctx(e, "mount '%s'", v[i].destination);
-		int r = skf_dest_clean(v[i].destination, m.dest);
+		int r = clean_dest(s, v[i].destination, m.dest);
 		if (r < 0)
 			return skf_fail_sys(e, r, "mount '%s'", v[i].destination);
 		r = mount_one(s, &m, i, e);

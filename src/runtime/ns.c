@@ -1,9 +1,9 @@
 /* runtime/ns.c -- which namespaces a container gets, and in which order they can be had.
  *
  * Invariants:
- *  1. All new namespaces but one come from the one clone3. The cgroup namespace is unshared later, by the
+ *  1. All new namespaces but two come from the one clone3. The cgroup namespace is unshared later, by the
  * child: its root is the cgroup that the process is in at that moment, and the parent moves the child only
- * after the clone.
+ * after the clone. The time namespace is unshared by whoever can still set its offsets (timens.c).
  *  2. A pid namespace is entered by birth only: the parent points its own children into it, clones, and
  * points them back.
  *  3. A joined user namespace is entered after those other namespaces that we may enter without it (they may
@@ -24,7 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { NS_USER = 0, NS_PID = 4 }; /* rows of the table */
+enum { NS_USER = 0, NS_PID = 4, NS_TIME = 6 }; /* rows of the table */
 const struct skf_ns_type skf_ns_types[SKF_NS_COUNT] = {
 	{CLONE_NEWUSER, "user", "user"}, {CLONE_NEWIPC, "ipc", "ipc"},
 	{CLONE_NEWUTS, "uts", "uts"},    {CLONE_NEWNET, "network", "net"},
@@ -81,6 +81,11 @@ int skf_ns_plan(struct skf_start *s, struct skf_err *e)
 			return -1;
 	}
 	s->userns = (s->ns_new | s->ns_join) & CLONE_NEWUSER;
+	if (s->ns_new & CLONE_NEWTIME) {
+		s->ns_fd[NS_TIME] = skf_timens_prepare(e);
+		if (s->ns_fd[NS_TIME] < 0)
+			return -1;
+	}
 	if (s->ns_join & CLONE_NEWPID) {
 		s->own_pidns = skf_openat(AT_FDCWD, "/proc/self/ns/pid", O_RDONLY, 0);
 		if (s->own_pidns < 0)
@@ -148,6 +153,9 @@ static void stage(struct skf_start *s, uint64_t flags, int out)
 
 	if (skf_ns_join(s, &e) == 0 && (s->ns_join & CLONE_NEWPID))
 		(void)enter_pidns(s, s->ns_fd[NS_PID], &e); /* its failure is in e */
+	/* init is born in it, and it belongs to the joined user namespace */
+	if (e.kind == SKF_OK && (s->ns_join & CLONE_NEWUSER) && (s->ns_new & CLONE_NEWTIME))
+		(void)skf_timens_unshare(s->ns_fd[NS_TIME], &s->spec->linux_.time_offsets, &e); /* in e */
 	if (e.kind == SKF_OK && (s->ns_join & CLONE_NEWUSER)) {
 		/* new namespaces are owned by the joined user namespace; its root must exist to own their
 		 * files */
@@ -211,13 +219,14 @@ static pid_t clone_staged(struct skf_start *s, uint64_t flags, int *ret_pidfd, s
 
 pid_t skf_ns_clone(struct skf_start *s, int *ret_pidfd, struct skf_err *e)
 {
-	uint64_t flags = s->ns_new & ~(uint64_t)CLONE_NEWCGROUP;
+	uint64_t flags = s->ns_new & ~(uint64_t)(CLONE_NEWCGROUP | CLONE_NEWTIME);
 	struct skf_clone c = {
 		.flags = flags, .exit_signal = SIGCHLD, .cgroup_fd = s->cg_fd >= 0 ? s->cg_fd : -1};
 	struct skf_err back = SKF_ERR_INIT;
 	pid_t pid;
 
-	if (((s->ns_new & CLONE_NEWUSER) && s->ns_join) || ((s->ns_join & CLONE_NEWUSER) && flags))
+	if (((s->ns_new & CLONE_NEWUSER) && s->ns_join) ||
+	    ((s->ns_join & CLONE_NEWUSER) && (flags | (s->ns_new & CLONE_NEWTIME))))
 		return clone_staged(s, flags, ret_pidfd, e);
 	if (enter_pidns(s, s->ns_fd[NS_PID], e) < 0)
 		return -1;
@@ -247,12 +256,24 @@ static int become_root(struct skf_err *e)
 	return r < 0 ? skf_fail_sys(e, r, "become root of the container's user namespace") : 0;
 }
 
+static int make_timens(struct skf_start *s, struct skf_err *e)
+{
+	if (!(s->ns_new & CLONE_NEWTIME) || (s->ns_join & CLONE_NEWUSER)) /* none, or born in it */
+		return 0;
+	return skf_timens_unshare(s->ns_fd[NS_TIME], &s->spec->linux_.time_offsets, e) < 0
+		       ? -1
+		       : skf_timens_enter(s->ns_fd[NS_TIME], e);
+}
+
 int skf_ns_finish(struct skf_start *s, struct skf_err *e)
 {
 	const struct skf_spec *sp = s->spec;
 	uint64_t have = s->ns_new | s->ns_join;
 	int r;
 
+	skf_affinity_reset(); /* the cgroup is the container's by now */
+	if (make_timens(s, e) < 0)
+		return -1;
 	if (s->userns && become_root(e) < 0)
 		return -1;
 	if (s->ns_new & CLONE_NEWCGROUP) {

@@ -7,7 +7,8 @@
  * and program, then limits (low ones would break all before), capabilities last.
  *  2. The seccomp filter is loaded as late as the kernel lets us: right before execve when no_new_privs is
  * set or CAP_SYS_ADMIN is kept, else right before the drop of capabilities. What runs after it is kept to
- * capset, capget, prctl, read, write and execve.
+ * capset, capget, prctl, read, write and execve. A filter that notifies is loaded before READY in any case:
+ * its listener goes to the agent through the parent of the creation, which is not there any more later.
  *  3. The working directory is resolved without magic links below the root, as the workload's user, and then
  * asked for by getcwd: a directory outside of the root, reached through whatever descriptor, ends the start
  * (CVE-2024-21626).
@@ -59,6 +60,18 @@ static uint64_t grantable(const struct skf_proc_setup *x, uint64_t want, uint64_
 	return want & have;
 }
 
+/* Ambient capabilities need to be permitted and inheritable. */
+static uint64_t raisable(const struct skf_proc_setup *x, uint64_t can)
+{
+	uint64_t want = x->p->caps.ambient;
+
+	for (unsigned i = 0; i < 64; i++)
+		if ((want & ~can & CAP_BIT(i)) && skf_cap_name(i))
+			skf_warn(x->log, "can't raise ambient capability %s: operation not permitted, ignoring",
+				 skf_cap_name(i));
+	return want & can;
+}
+
 /* The five sets as they can be had here. */
 static struct skf_spec_caps effective_caps(const struct skf_proc_setup *x, uint64_t have)
 {
@@ -70,9 +83,7 @@ static struct skf_spec_caps effective_caps(const struct skf_proc_setup *x, uint6
 	c.permitted = grantable(x, x->p->caps.permitted, have);
 	c.effective = x->p->caps.effective & c.permitted;
 	c.inheritable = x->p->caps.inheritable & have;
-	/* ambient needs permitted and inheritable; that generators of configurations list more is usual and
-	 * no cause for a warning */
-	c.ambient = x->p->caps.ambient & c.permitted & c.inheritable;
+	c.ambient = raisable(x, c.permitted & c.inheritable);
 	return c;
 }
 
@@ -84,8 +95,11 @@ static bool filter_is_late(const struct skf_proc_setup *x, uint64_t effective)
 
 static int load_filter(const struct skf_proc_setup *x, struct skf_err *e)
 {
-	int r = skf_seccomp_load(x->seccomp);
+	int r;
 
+	skf_debug(x->log, "seccomp filter flags: %u", skf_seccomp_flags(x->seccomp));
+	r = x->listener ? skf_listener_load_filter(x->listener, x->seccomp, x->sync)
+			: skf_seccomp_load(x->seccomp);
 	return r < 0 ? skf_fail_sys(e, r, "load the seccomp filter (%u instructions)", x->seccomp->n) : 0;
 }
 
@@ -94,7 +108,9 @@ static int set_ids(const struct skf_proc_setup *x, struct skf_err *e)
 	const struct skf_spec_user *u = &x->p->user;
 	int r;
 
-	if (x->setgroups_ok) {
+	if (x->keep_groups) {
+		r = 0;
+	} else if (x->setgroups_ok) {
 		r = skf_setgroups(u->gids, u->n_gids);
 		if (r < 0)
 			return skf_fail_sys(e, r, "set %zu additional groups", u->n_gids);
@@ -128,8 +144,14 @@ static int enter_cwd(const char *cwd)
 	return fchdir(fd) < 0 ? -errno : 0;
 }
 
-static int make_cwd(const char *cwd, struct skf_err *e)
+static const char *cwd_of(const struct skf_spec_process *p)
 {
+	return p->cwd && *p->cwd ? p->cwd : "/";
+}
+
+int skf_process_make_cwd(const struct skf_spec_process *p, struct skf_err *e)
+{
+	const char *cwd = cwd_of(p);
 	SKF_AUTO_FD int root = skf_openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY, 0);
 	SKF_AUTO_FD int fd = -EBADF;
 
@@ -205,23 +227,26 @@ static int drop_capabilities(const struct skf_proc_setup *x, const struct skf_sp
 int skf_process_apply(const struct skf_proc_setup *x, char *path, size_t path_size, struct skf_err *e)
 {
 	const struct skf_spec_process *p = x->p;
-	const char *cwd = p->cwd && *p->cwd ? p->cwd : "/";
+	const char *cwd = cwd_of(p);
 	struct skf_spec_caps caps = {0};
 	uint64_t have;
 	bool entered;
 	int r;
 
-	if (join_keyring(x, e) < 0 || skf_lsm_apply(p, e) < 0 || skf_sched_apply(p, e) < 0)
+	if (join_keyring(x, e) < 0 || skf_lsm_apply(p, e) < 0)
 		return -1;
 	umask(p->user.has_umask ? p->user.umask : 0022);
-	if (x->make_cwd && make_cwd(cwd, e) < 0)
-		return -1;
 	skf_stdio_chown(p->user.uid, x->log);
 	/* as runc: first with the runtime's rights, for a directory that the container's user may be in but not
 	 * search the way to; what root may not enter (a network file system) is tried again as the user */
 	entered = enter_cwd(cwd) == 0;
-	if (change_user(x, &caps, &have, e) < 0 || check_cwd(cwd, entered, e) < 0 ||
-	    skf_exec_lookup(p, path, path_size, e) < 0 || skf_rlimits_apply(p, e) < 0)
+	if (change_user(x, &caps, &have, e) < 0 || check_cwd(cwd, entered, e) < 0)
+		return -1;
+	/* the program is looked for with the rights that execve will find */
+	r = skf_cap_set(caps.effective, have, caps.inheritable);
+	if (r < 0)
+		return skf_fail_sys(e, r, "set the effective capabilities");
+	if (skf_exec_lookup(p, path, path_size, e) < 0 || skf_rlimits_apply(p, e) < 0)
 		return -1;
 	if (p->no_new_privs) {
 		r = skf_no_new_privs();
@@ -231,14 +256,16 @@ int skf_process_apply(const struct skf_proc_setup *x, char *path, size_t path_si
 	if (drop_capabilities(x, &caps, have, e) < 0)
 		return -1;
 	r = skf_set_pdeathsig(x->pdeathsig);
-	return r < 0 ? skf_fail_sys(e, r, "set the parent death signal") : 0;
+	if (r < 0)
+		return skf_fail_sys(e, r, "set the parent death signal");
+	return x->listener && filter_is_late(x, caps.effective) ? load_filter(x, e) : 0;
 }
 
 int skf_process_seal(const struct skf_proc_setup *x, struct skf_err *e)
 {
 	uint64_t eff, perm, inh;
 
-	if (!x->seccomp || x->seccomp->n == 0)
+	if (!x->seccomp || x->seccomp->n == 0 || x->listener)
 		return 0;
 	if (skf_cap_get(&eff, &perm, &inh) < 0)
 		eff = 0; /* the filter that was loaded early forbids to ask */

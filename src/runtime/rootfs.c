@@ -12,8 +12,9 @@
  *  2. Neither mounts nor the final unmount reach the host: "/" is a slave (or what the spec asks for), the
  *     mount that the root is attached to is never shared, and the old root is made a slave before it is
  *     dropped.
- *  3. Without a mount namespace of its own a container gets chroot and no mounts; prepare refuses what would
- *     need them.
+ *  3. Without a mount namespace of its own a container gets chroot. Its mounts are then made in the caller's
+ *     namespace, on a bind of the root, and stay there: whoever gives such a spec undoes them (umount -R),
+ * as with runc. A joined mount namespace is left as it is; prepare refuses what would change it.
  *
  * Blocks only as long as the file systems that are mounted do. */
 #include "base/buf.h"
@@ -47,11 +48,11 @@ unsigned long skf_root_propagation(const struct skf_start *s)
 static int check_mntns(const struct skf_start *s, struct skf_err *e)
 {
 	const struct skf_spec_linux *l = &s->spec->linux_;
-	const char *what = s->spec->mounts.n            ? "mounts"
-			   : l->masked_paths.n          ? "linux.maskedPaths"
-			   : l->readonly_paths.n        ? "linux.readonlyPaths"
-			   : s->req->root_mount_fd >= 0 ? "a detached root mount"
-							: NULL;
+	const char *what = s->ns_join & CLONE_NEWNS && s->spec->mounts.n ? "mounts"
+			   : l->masked_paths.n                           ? "linux.maskedPaths"
+			   : l->readonly_paths.n                         ? "linux.readonlyPaths"
+			   : s->req->root_mount_fd >= 0                  ? "a detached root mount"
+									 : NULL;
 
 	if (skf_own_mntns(s) || !what)
 		return 0;
@@ -81,11 +82,20 @@ static int open_root(struct skf_start *s, struct skf_err *e)
 	return 0;
 }
 
+static int check_rights(const struct skf_start *s, struct skf_err *e)
+{
+	if (s->userns || !s->rt->rootless || geteuid() == 0)
+		return 0;
+	return skf_fail(e, SKF_EDENIED,
+			"rootless container requires user namespaces: add namespace 'user' with "
+			"linux.uidMappings and linux.gidMappings, as 'spec --rootless' writes them");
+}
+
 int skf_rootfs_prepare(struct skf_start *s, struct skf_err *e)
 {
 	size_t n = s->spec->mounts.n;
 
-	if (check_mntns(s, e) < 0)
+	if (check_rights(s, e) < 0 || check_mntns(s, e) < 0 || skf_sysctl_check(s, e) < 0)
 		return -1;
 	s->mount_fds = skf_arena_array(s->arena, n ? n : 1, sizeof(int));
 	if (!s->mount_fds)
@@ -178,18 +188,67 @@ static int attach_root(struct skf_start *s, struct skf_err *e)
 	return 0;
 }
 
+/* In the caller's mount namespace (invariant 3): nothing but the bound root itself may reach the peers of
+ * the host's mounts, and the host's own propagation is not touched. */
+static int bind_root(struct skf_start *s, struct skf_err *e)
+{
+	struct mount_attr private = {.propagation = MS_PRIVATE};
+	SKF_AUTO_FD int tree = skf_source_clone_fd(s->root_fd, true);
+
+	int r = tree < 0 ? tree : skf_move_mount_onto(tree, s->root_fd);
+	if (r == 0) {
+		skf_closep(&s->root_fd);
+		s->root_fd = SKF_TAKE_FD(tree);
+		r = skf_mount_setattr(s->root_fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &private);
+	}
+	if (r < 0)
+		return skf_fail_sys(e, r,
+				    "cannot bind the root file system '%s' in the caller's mount namespace",
+				    s->spec->root_path);
+	return 0;
+}
+
+static void unbind_root(const struct skf_start *s)
+{
+	char path[32];
+
+	skf_path_of_fd(s->root_fd, path);
+	int r = skf_umount(path, MNT_DETACH);
+	if (r < 0)
+		skf_warn(s->rt->log, "unmount the root file system '%s': %s, ignoring", s->spec->root_path,
+			 strerror(-r));
+}
+
+/* Invariant 1 of mount_broker.c. Without it init opens the sources itself, as far as it may. */
+static void show_mntns(struct skf_start *s)
+{
+	struct skf_err e = SKF_ERR_INIT;
+
+	if (s->broker_pid <= 0 || skf_broker_hello(s, &e) == 0)
+		return;
+	skf_debug(s->rt->log, "sources of mounts are left to the container's init: %s", e.msg);
+	skf_sources_release(s, false);
+}
+
 int skf_rootfs_build(struct skf_start *s, struct skf_err *e)
 {
-	if (!skf_own_mntns(s))
+	bool own = skf_own_mntns(s);
+
+	if (!skf_builds_root(s))
 		return 0;
+	show_mntns(s);
 	/* Modes of devices are meant as they stand. */
 	mode_t old = umask(0);
-	int r = attach_root(s, e);
+	int r = own ? attach_root(s, e) : bind_root(s, e);
+	bool bound = !own && r == 0;
 	if (r == 0)
 		r = skf_mounts_build(s, e);
 	if (r == 0)
 		r = skf_devices_build(s, e);
+	if (r < 0 && bound)
+		unbind_root(s);
 	umask(old);
+	skf_sources_release(s, false);
 	return r;
 }
 
@@ -237,7 +296,7 @@ int skf_rootfs_console(struct skf_start *s, int pty_peer, struct skf_err *e)
 {
 	struct stat st;
 
-	if (!skf_own_mntns(s))
+	if (!skf_builds_root(s))
 		return 0;
 	if (fstat(pty_peer, &st) < 0)
 		return skf_fail_sys(e, -errno, "terminal");
@@ -467,7 +526,7 @@ int skf_rootfs_finish(struct skf_start *s, struct skf_err *e)
 {
 	if (skf_sysctl_apply(s, e) < 0)
 		return -1;
-	if (!skf_own_mntns(s))
+	if (!skf_builds_root(s))
 		return 0;
 	if (own_null(s, e) < 0)
 		return -1;

@@ -2,7 +2,7 @@
  * skiff-launch: no globals, no exit, errors as values. Every function blocks on the kernel at most for the named time-outs of
  * base/limits.h. The caller has no threads. Clauses: runtime-spec runtime.md "Lifecycle", config.md, config-linux.md.
  *
- * State of a container: <root>/<id>/{state.json,journal,exec.fifo,exec.err,seccomp.bpf}, directory mode 0700. <id>/ is made first, the journal is written before each
+ * State of a container: <root>/<id>/{state.json,journal,exec.fifo,answer/exec.fifo,seccomp.bpf}, directory mode 0700. <id>/ is made first, the journal is written before each
  * resource that the kernel does not clean up (docs/formats.md), state.json last; so delete --force works from the journal alone. */
 #pragma once
 #include "base/fwd.h"
@@ -39,12 +39,14 @@ struct skf_rt_create {
 	int stdio[3];                     /* become 0,1,2 of init when it has no terminal; -1: inherit the caller's */
 	const char *console_socket;       /* path of an AF_UNIX socket that gets the pty master; NULL */
 	bool want_console_fd;             /* in-process users: keep the pty master in the handle (skf_rt_take_console) */
+	bool console_lf;                  /* the pty passes LF on as it is, for a caller whose own terminal adds CR */
 	unsigned preserve_fds;            /* 3 .. 3+n-1 stay open in init */
 	bool no_pivot, no_new_keyring;
 	bool fifo;                        /* init waits on exec.fifo (create + start by different processes); else on the handle */
 	int pdeathsig;                    /* for init, set after its last change of credentials; 0 none */
 	bool subreaper;                   /* run: caller becomes a child subreaper */
 	const char *pid_file;             /* written with the pid, no newline, before the status changes; NULL */
+	const char *notify_socket;        /* NOTIFY_SOCKET of the caller: the container gets one of its own (skf_rt_notify_open); NULL */
 };
 /* A container that this process created: holds the pidfd, the sync socket and what undo needs. */
 struct skf_rt_container;
@@ -64,6 +66,15 @@ int skf_rt_take_netns(struct skf_rt_container *c);   /* fd of the container's ne
 const struct skf_cg_dirs *skf_rt_cgroup(const struct skf_rt_container *c);
 void skf_rt_container_free(struct skf_rt_container *c); /* closes; does not touch the container */
 
+/* NOTIFY_SOCKET (sd_notify(3)) of a container that was created with notify_socket: the socket that its process writes to, bound here,
+ * before the start. -EBADF without an error when the container has none; -1 with the error set. Does not block. */
+int skf_rt_notify_open(const struct skf_rt *rt, const char *id, struct skf_err *e);
+/* One message that is there: READY=1, together with MAINPID=pid, and what else a service may say, goes to host. 1 after READY,
+ * 0 otherwise; failures are warnings. */
+int skf_rt_notify_relay(const struct skf_rt *rt, int fd, const char *host, pid_t pid);
+/* Relays until READY was passed on or the process of pidfd has ended. */
+void skf_rt_notify_wait(const struct skf_rt *rt, int fd, const char *host, pid_t pid, int pidfd);
+
 /* start of a container created with fifo (another process). CONFLICT when not in status created. */
 int skf_rt_start(const struct skf_rt *rt, const char *id, struct skf_err *e);
 /* Waits for the container's init (our child) and returns its exit code as a shell shows it; then poststop etc. is the caller's delete. */
@@ -74,12 +85,13 @@ struct skf_rt_exec {
 	const struct skf_spec_process *process; /* complete: args, cwd, env, user, caps ... */
 	int stdio[3];
 	const char *console_socket;
-	bool want_console_fd;
+	bool want_console_fd, console_lf; /* as in struct skf_rt_create */
 	unsigned preserve_fds;
 	const char *pid_file;
 	int pdeathsig;
 	bool ignore_paused;
-	const char *sub_cgroup;                /* --cgroup; NULL */
+	/* --cgroup, "[controller,...:]path" each: existing cgroups below the container's own; hierarchies that are not named get the container's own */
+	struct skf_strv sub_cgroups;
 };
 /* A process in a running container: joins the namespaces and the cgroup that init is in now. On success the process has passed its execve.
  * Handle as above (pid, pidfd, console; skf_rt_wait). Fails: CONFLICT (not running), ECMD_*. */
@@ -94,11 +106,14 @@ struct skf_rt_state { /* arena memory */
 	char boot_id[37];
 	struct skf_cg_dirs cg;
 	struct skf_kvs annotations;
+	char *rdt;                 /* resctrl group, "<closID>" or "<closID>/mon_groups/<id>", "/" the root; NULL: none */
+	char *systemd_scope;       /* transient unit of the systemd cgroup manager; NULL: none */
 	bool has_fifo;
 	char *config_path;         /* of the config that hooks come from */
 	int ns_flags;              /* CLONE_NEW* that init has of its own */
 	char *apparmor_profile, *selinux_label; /* of the container's process, for exec */
 	struct skf_spec_process *process; /* defaults of exec: env, caps, cwd, user, noNewPrivileges */
+	struct skf_spec_linux *linux_;    /* memoryPolicy and personality, for exec; NULL: none */
 };
 /* Loads state.json and finds the status by looking at the process and the cgroup. NOTFOUND "container 'x' does not exist". */
 int skf_rt_state_load(const struct skf_rt *rt, const char *id, struct skf_arena *a, struct skf_rt_state **ret, struct skf_err *e);
@@ -109,6 +124,28 @@ int skf_rt_list(const struct skf_rt *rt, struct skf_arena *a, struct skf_strv *r
 
 /* Signal to init, or to all with `all`. NOTFOUND, CONFLICT "container not running". */
 int skf_rt_kill(const struct skf_rt *rt, const char *id, int sig, bool all, struct skf_err *e);
+/* --- a container that exists ---
+ * Freezes all processes of a running or created container / lets a paused one go on. NOTFOUND; CONFLICT "container not running" / "container not
+ * paused"; UNSUPPORTED without a cgroup. Block for the lock and for 10 s. config-linux.md has no pause: runc's words. */
+int skf_rt_pause(const struct skf_rt *rt, const char *id, struct skf_err *e);
+int skf_rt_resume(const struct skf_rt *rt, const char *id, struct skf_err *e);
+/* Host pids of all processes of the container, in the order of the kernel's list; arena memory. None for a stopped one. */
+int skf_rt_pids(const struct skf_rt *rt, const char *id, struct skf_arena *a, pid_t **ret, size_t *ret_n, struct skf_err *e);
+struct skf_rt_update {
+	const struct skf_spec_resources *resources; /* what is set in it is changed, the rest stays; NULL: nothing */
+	const char *l3_cache, *mem_bw;              /* new schemata of the container's resctrl group; NULL */
+};
+/* New limits for a container that has not stopped. CONFLICT; otherwise as create fails on limits (config-linux.md "Control groups"). */
+int skf_rt_update(const struct skf_rt *rt, const char *id, const struct skf_rt_update *u, struct skf_err *e);
+/* Writes the members of "data" of runc's stats event into an open object. CONFLICT for a stopped container. Files that the kernel does not have are left out. Does not wait. */
+int skf_rt_stats_write(const struct skf_rt *rt, const char *id, struct skf_jw *w, struct skf_err *e);
+/* Out-of-memory events and the end of a container that has not stopped (else CONFLICT). */
+struct skf_rt_events;
+enum skf_rt_event { SKF_RT_EV_TIMEOUT, SKF_RT_EV_OOM, SKF_RT_EV_END };
+int skf_rt_events_open(const struct skf_rt *rt, const char *id, struct skf_rt_events **ret, struct skf_err *e);
+/* Blocks up to timeout_ms (< 0: until something happens). enum skf_rt_event, or -1. */
+int skf_rt_events_wait(struct skf_rt_events *x, int timeout_ms, struct skf_err *e);
+void skf_rt_events_free(struct skf_rt_events *x);
 /* Deletes a stopped container (any with force: SIGKILL first), runs poststop hooks (failures are warnings), removes cgroup and state; works
  * from the journal alone. With force a missing id is success. Idempotent, may be called by two processes at once. */
 int skf_rt_delete(const struct skf_rt *rt, const char *id, bool force, struct skf_err *e);

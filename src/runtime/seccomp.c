@@ -5,6 +5,7 @@
 #include "base/fd.h"
 #include "runtime/runtime_int.h"
 #include "runtime/seccomp_int.h"
+#include <linux/seccomp.h>
 #include <string.h>
 
 static bool find_embedded(const uint8_t key[SKF_SECCOMP_KEY], struct skf_bpf_prog *ret)
@@ -50,7 +51,92 @@ int skf_seccomp_program(const struct skf_rt *rt, const struct skf_spec_seccomp *
 	return 0;
 }
 
+/* Value of a base64 digit (RFC 4648); -1: none. */
+static int digit(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+/* out has room for 3 bytes per 4 digits. The number of bytes, -1 when text is not base64. */
+static ssize_t decode_base64(const char *text, uint8_t *out)
+{
+	size_t n = strlen(text), at = 0, pad = 0;
+
+	while (pad < 2 && n > pad && text[n - 1 - pad] == '=')
+		pad++;
+	if (n % 4)
+		return -1;
+	for (size_t i = 0; i < n; i += 4) {
+		uint32_t v = 0;
+
+		for (size_t k = i; k < i + 4; k++) {
+			int d = k >= n - pad ? 0 : digit(text[k]);
+
+			if (d < 0)
+				return -1;
+			v = v << 6 | (uint32_t)d;
+		}
+		for (int k = 16; k >= 0; k -= 8)
+			out[at++] = (uint8_t)(v >> k);
+	}
+	return (ssize_t)(at - pad);
+}
+
+static bool notifies(const struct sock_filter *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (v[i].code == (BPF_RET | BPF_K) &&
+		    (v[i].k & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_USER_NOTIF)
+			return true;
+	return false;
+}
+
+int skf_seccomp_raw(const char *base64, struct skf_arena *a, struct skf_bpf_prog *ret, struct skf_err *e)
+{
+	static const char name[] = "annotation run.oci.seccomp_bpf_data";
+	size_t max = (size_t)BPF_MAXINSNS * sizeof(struct sock_filter), len = strlen(base64);
+	struct sock_filter *v;
+	ssize_t n;
+
+	if (len > (max + 2) / 3 * 4)
+		return skf_fail(e, SKF_ELIMIT, "%s: the kernel takes at most %d BPF instructions", name,
+				BPF_MAXINSNS);
+	v = skf_arena_array(a, len / sizeof(*v) + 1, sizeof(*v));
+	if (!v)
+		return skf_fail(e, SKF_ENOMEM, "%s", name);
+	n = decode_base64(base64, (uint8_t *)v);
+	if (n <= 0 || (size_t)n % sizeof(*v))
+		return skf_fail(e, SKF_EINVALID, "%s: expected BPF instructions of %zu bytes each in base64",
+				name, sizeof(*v));
+	*ret = (struct skf_bpf_prog){.insn = v,
+				     .n = (uint16_t)((size_t)n / sizeof(*v)),
+				     .flags = SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+				     .notify = notifies(v, (size_t)n / sizeof(*v))};
+	return 0;
+}
+
 int skf_seccomp_prepare(struct skf_start *s, struct skf_err *e)
 {
-	return skf_seccomp_program(s->rt, s->spec->linux_.seccomp, s->arena, &s->seccomp, e);
+	const struct skf_spec_seccomp *p = s->spec->linux_.seccomp;
+	const struct skf_kvs *an = &s->spec->annotations;
+	const char *raw = skf_annotation(an, SKF_AN_SECCOMP_BPF), *path = p ? p->listener_path : NULL;
+
+	if (raw ? skf_seccomp_raw(raw, s->arena, &s->seccomp, e) < 0
+		: ((p && skf_annotation_on(an, SKF_AN_SECCOMP_FAIL_UNKNOWN) &&
+		    skf_seccomp_check_names(p, e) < 0) ||
+		   skf_seccomp_program(s->rt, p, s->arena, &s->seccomp, e) < 0))
+		return -1;
+	if (!s->seccomp.notify)
+		return 0;
+	skf_debug(s->rt->log, "seccomp filter flags: %lu",
+		  s->seccomp.flags | SECCOMP_FILTER_FLAG_NEW_LISTENER);
+	if (!path || !*path)
+		path = skf_annotation(an, SKF_AN_SECCOMP_RECEIVER);
+	return skf_listener_plan(&s->listener, path, p ? p->listener_metadata : NULL, e);
 }

@@ -190,13 +190,26 @@ static int check_notify(struct build *b, const struct skf_spec_seccomp_rule *rul
 		return 0;
 	b->notify = true;
 	for (size_t k = 0; k < rule->names.n; k++)
-		/* The process hands the listener over after the filter is loaded; nobody would answer for
-		 * that call itself. */
-		if (!strcmp(rule->names.v[k], "write") || !strcmp(rule->names.v[k], "sendmsg"))
+		/* With write the process tells its parent, after the load, that it is ready or why it fails. */
+		if (!strcmp(rule->names.v[k], "write"))
 			return skf_fail(e, SKF_EINVALID,
-					"syscalls[%zu]: SCMP_ACT_NOTIFY cannot be used for '%s', which "
-					"hands the listener over",
-					i, rule->names.v[k]);
+					"syscalls[%zu]: SCMP_ACT_NOTIFY cannot be used for the write syscall, by "
+					"which the container's process reports to the runtime; remove it",
+					i);
+	return 0;
+}
+
+int skf_seccomp_check_names(const struct skf_spec_seccomp *p, struct skf_err *e)
+{
+	const struct skf_spec_seccomp_rule *rules = p->syscalls.v;
+
+	for (size_t i = 0; i < p->syscalls.n; i++)
+		for (size_t k = 0; k < rules[i].names.n; k++)
+			if (seccomp_syscall_resolve_name(rules[i].names.v[k]) == __NR_SCMP_ERROR)
+				return skf_fail(e, SKF_EINVALID,
+						"linux.seccomp: syscalls[%zu]: system call '%s' is not known here, "
+						"and the annotation run.oci.seccomp_fail_unknown_syscall is set",
+						i, rules[i].names.v[k]);
 	return 0;
 }
 
@@ -408,6 +421,8 @@ int skf_seccomp_compile(const struct skf_spec_seccomp *p, uint32_t native, const
 
 	if (flags_of(p, &flags, e) < 0 || skf_seccomp_build(p, native, log, a, &v, &n, &notify, e) < 0)
 		return -1;
+	if (!notify) /* the kernel refuses the flag without a listener */
+		flags &= ~(unsigned)SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
 	r = skf_seccomp_shrink(v, n, a, &small, &n_small);
 	if (r < 0)
 		return skf_fail_sys(e, r, "rebuild a seccomp program of %zu instructions", n);

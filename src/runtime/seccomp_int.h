@@ -8,7 +8,7 @@
 #include <linux/filter.h>
 
 #define SKF_SECCOMP_KEY           32
-#define SKF_SECCOMP_CACHE_DIR     ".seccomp-cache" /* below the state root; ids never begin with a dot */
+#define SKF_SECCOMP_CACHE_DIR     ".seccomp-cache" /* below the state root; refused as an id */
 #define SKF_SECCOMP_CACHE_ENTRIES 64               /* DESIGN 7.3 */
 
 /* --- seccomp_compile.c --- */
@@ -19,6 +19,8 @@
  */
 int skf_seccomp_compile(const struct skf_spec_seccomp *p, uint32_t native, const struct skf_log *log,
 			struct skf_arena *a, struct skf_bpf_prog *ret, struct skf_err *e);
+/* Whether libseccomp knows every system call that the profile names. INVALID names the first that it does not. */
+int skf_seccomp_check_names(const struct skf_spec_seccomp *p, struct skf_err *e);
 /* Its first half: libseccomp's program with the ENOSYS stub in front, not yet rebuilt. */
 int skf_seccomp_build(const struct skf_spec_seccomp *p, uint32_t native, const struct skf_log *log,
 		      struct skf_arena *a, struct sock_filter **ret, size_t *ret_n, bool *ret_notify,
@@ -26,6 +28,10 @@ int skf_seccomp_build(const struct skf_spec_seccomp *p, uint32_t native, const s
 /* SHA-256 over the canonical text of the profile (which holds architectures and flags), the machine,
  * libseccomp's version and the format. */
 void skf_seccomp_key(const struct skf_spec_seccomp *p, uint32_t native, uint8_t key[SKF_SECCOMP_KEY]);
+
+/* --- seccomp.c --- */
+/* The program of run.oci.seccomp_bpf_data. INVALID, LIMIT. Memory of the arena. */
+int skf_seccomp_raw(const char *base64, struct skf_arena *a, struct skf_bpf_prog *ret, struct skf_err *e);
 
 /* --- seccomp_shrink.c --- */
 /* An equivalent, smaller program: the answer for a system call number that does not depend on arguments

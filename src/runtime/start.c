@@ -1,7 +1,7 @@
 /* runtime/start.c -- starts a container that another process created: a byte to exec.fifo, the answer on
- * exec.err.
+ * answer/exec.fifo.
  *
- * Both fifos are held open by the container's init only, and it holds them CLOEXEC: end of file on exec.err
+ * Both fifos are held open by the container's init only, and it holds them CLOEXEC: end of file on the answer
  * is the successful execve, a record is the reason of a failure. Two starters meet at the container's lock;
  * the fifos are removed by the one that started it, and without them the container is not "created" any
  * more. Blocks for the lock, the hooks and SKF_START_MS. */
@@ -27,12 +27,14 @@ static int not_created(const char *id, enum skf_rt_status st, struct skf_err *e)
 static int release_init(int dir, int timeout_ms, struct skf_err *e)
 {
 	/* the reading end first, so that no answer can be missed */
-	SKF_AUTO_FD int err = skf_openat(dir, "exec.err", O_RDONLY | O_NONBLOCK | O_NOFOLLOW, 0);
+	SKF_AUTO_FD int answer = skf_openat(dir, "answer", O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
+	SKF_AUTO_FD int err =
+		answer < 0 ? answer : skf_openat(answer, "exec.fifo", O_RDONLY | O_NONBLOCK | O_NOFOLLOW, 0);
 	SKF_AUTO_FD int go = -EBADF;
 	int r;
 
 	if (err < 0)
-		return skf_fail_sys(e, err, "open exec.err");
+		return skf_fail_sys(e, err, "open answer/exec.fifo");
 	go = skf_openat(dir, "exec.fifo", O_WRONLY | O_NONBLOCK | O_NOFOLLOW, 0);
 	if (go < 0) /* ENXIO: nobody reads: init died */
 		return skf_fail_sys(e, go, "open exec.fifo (has the container's init died?)");
@@ -62,7 +64,7 @@ static int run_poststart(const struct skf_rt *rt, const struct skf_rt_state *s, 
 	SKF_AUTO_FREE char *doc = running_doc(s);
 	if (!doc)
 		return skf_fail(e, SKF_ENOMEM, "state document for the poststart hooks");
-	return skf_hooks_run(hooks, "poststart", doc, rt->log, e);
+	return skf_hooks_run_host(&s->annotations, s->bundle, hooks, "poststart", doc, rt->log, e);
 }
 
 /* A failed start leaves a stopped container behind, as the spec says: delete is the caller's. */
@@ -74,11 +76,21 @@ static void stop_init(const struct skf_rt_state *s)
 		(void)skf_pidfd_kill(pidfd, SIGKILL); /* dead already: just as well */
 }
 
+/* runtime.md, lifecycle 9: after a failed poststart hook the container is deleted, as crun does it. */
+static void delete_failed(const struct skf_rt *rt, const char *id)
+{
+	struct skf_err e = SKF_ERR_INIT;
+
+	if (skf_rt_delete(rt, id, true, &e) < 0)
+		skf_warn(rt->log, "delete container '%s' after its failed start: %s, ignoring", id, e.msg);
+}
+
 int skf_rt_start(const struct skf_rt *rt, const char *id, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	struct skf_state_hooks hooks = {0};
 	struct skf_rt_state *s;
+	int r;
 
 	if (skf_state_check_id(id, e) < 0)
 		return -1;
@@ -95,10 +107,13 @@ int skf_rt_start(const struct skf_rt *rt, const char *id, struct skf_err *e)
 		stop_init(s);
 		return -1;
 	}
-	if (unlinkat(dir, "exec.fifo", 0) < 0 || unlinkat(dir, "exec.err", 0) < 0)
-		return skf_fail_sys(e, -errno, "remove exec.fifo of container '%s'", id);
+	r = unlinkat(dir, "exec.fifo", 0) < 0 ? -errno : skf_rmtree_at(dir, "answer");
+	if (r < 0)
+		return skf_fail_sys(e, r, "remove exec.fifo of container '%s'", id);
 	if (run_poststart(rt, s, &hooks.poststart, e) < 0) {
 		stop_init(s);
+		skf_closep(&dir); /* and with it the lock, which the delete takes */
+		delete_failed(rt, id);
 		return -1;
 	}
 	return 0;

@@ -13,6 +13,7 @@
 #include "base/proc.h"
 #include "oci/spec.h"
 #include "oci/userdb.h"
+#include "runtime/seccomp_int.h"
 
 #include <string.h>
 #include <sys/file.h>
@@ -45,9 +46,9 @@ int skf_state_check_id(const char *id, struct skf_err *e)
 					"are allowed",
 					id);
 	}
-	if (id[0] == '.') /* "." and "..", and names that the state root keeps for itself */
+	if (skf_streq(id, ".") || skf_streq(id, "..") || skf_streq(id, SKF_SECCOMP_CACHE_DIR))
 		return skf_fail(e, SKF_EINVALID,
-				"invalid container id format: '%s': it must not begin with a dot", id);
+				"invalid container id format: '%s' is a directory of the state root itself", id);
 	return 0;
 }
 
@@ -109,11 +110,12 @@ struct state_cgroup {
 };
 struct state_file {
 	uint32_t v, min, uid;
-	char *oci_version, *id, *boot_id, *bundle, *rootfs, *created, *process;
+	char *oci_version, *id, *boot_id, *bundle, *rootfs, *created, *process, *linux_;
 	int32_t pid;
 	uint64_t pid_start, namespaces;
 	struct skf_kvs annotations;
 	struct state_cgroup *cgroup;
+	char *systemd_scope, *rdt;
 	struct skf_state_hooks hooks;
 };
 
@@ -165,7 +167,10 @@ static const struct skf_jfield state_f[] = {
 	SKF_J(struct state_file, namespaces, "namespaces", skf_j_u64, NULL, 0),
 	SKF_J(struct state_file, annotations, "annotations", skf_j_kvs, NULL, 0),
 	SKF_J(struct state_file, cgroup, "cgroup", skf_j_objp, &cgroup_t, 0),
+	SKF_J(struct state_file, rdt, "rdt", skf_j_str, NULL, 0),
+	SKF_J(struct state_file, systemd_scope, "systemdScope", skf_j_str, NULL, 0),
 	SKF_J(struct state_file, process, "process", skf_j_raw, NULL, 0),
+	SKF_J(struct state_file, linux_, "linux", skf_j_raw, NULL, 0),
 	SKF_J(struct state_file, hooks, "hooks", skf_j_obj, &hooks_t, 0),
 	SKF_J_END,
 };
@@ -241,6 +246,8 @@ static int fill_state(int dir, bool locked, const struct state_file *f, struct s
 	if (!s->rootfs || !s->created || !s->owner || !s->config_path)
 		return skf_fail(e, SKF_ENOMEM, "state of container '%s'", f->id);
 	s->annotations = f->annotations;
+	s->systemd_scope = f->systemd_scope;
+	s->rdt = f->rdt;
 	s->ns_flags = (int)f->namespaces;
 	s->pid_start = f->pid_start;
 	if (skf_fmt(s->boot_id, sizeof(s->boot_id), "%s", f->boot_id) < 0)
@@ -277,6 +284,9 @@ int skf_state_load_full(const struct skf_rt *rt, int state_fd, bool locked, cons
 		return -1;
 	if (f->process &&
 	    skf_spec_parse_process(f->process, strlen(f->process), &opts, a, &s->process, e) < 0)
+		return skf_ctx(e, "container '%s'", id);
+	opts.name = "state.json: /linux";
+	if (f->linux_ && skf_spec_parse_linux(f->linux_, strlen(f->linux_), &opts, a, &s->linux_, e) < 0)
 		return skf_ctx(e, "container '%s'", id);
 	if (s->process) {
 		s->apparmor_profile = s->process->apparmor_profile;
@@ -315,6 +325,8 @@ void skf_rt_state_write(const struct skf_rt_state *s, struct skf_jw *w)
 	if (s->annotations.n > 0)
 		skf_jw_kkvs(w, "annotations", &s->annotations);
 	skf_jw_kstr(w, "owner", s->owner);
+	if (s->systemd_scope)
+		skf_jw_kstr(w, "systemd-scope", s->systemd_scope);
 	skf_jw_end(w);
 }
 

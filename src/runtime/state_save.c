@@ -14,6 +14,7 @@
 
 #include <linux/filter.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <unistd.h>
 
 static void write_hooks(struct skf_jw *w, const char *key, const struct skf_jarr *hooks)
@@ -105,6 +106,22 @@ static void write_rlimits(struct skf_jw *w, const struct skf_jarr *rlimits)
 	skf_jw_end_arr(w);
 }
 
+/* What an exec'd process gets besides `process`. */
+static void write_linux(struct skf_jw *w, const struct skf_spec_linux *l)
+{
+	if (!l->has_personality && !l->memory_policy)
+		return;
+	skf_jw_kobj(w, "linux");
+	if (l->has_personality) {
+		skf_jw_kobj(w, "personality");
+		skf_jw_kstr(w, "domain", l->personality == PER_LINUX32 ? "LINUX32" : "LINUX");
+		skf_jw_end(w);
+	}
+	if (l->memory_policy)
+		skf_spec_write_memory_policy(w, l->memory_policy);
+	skf_jw_end(w);
+}
+
 static void write_process(struct skf_jw *w, const struct skf_spec_process *p)
 {
 	skf_jw_kobj(w, "process");
@@ -123,6 +140,7 @@ static void write_process(struct skf_jw *w, const struct skf_spec_process *p)
 		skf_jw_kstr(w, "selinuxLabel", p->selinux_label);
 	if (p->has_oom_score_adj)
 		skf_jw_kint(w, "oomScoreAdj", p->oom_score_adj);
+	skf_spec_write_scheduling(w, p);
 	skf_jw_end(w);
 }
 
@@ -183,7 +201,12 @@ int skf_state_save(const struct skf_state_in *in, struct skf_err *e)
 	skf_jw_kkvs(&w, "annotations", &s->spec->annotations);
 	skf_jw_ku64(&w, "namespaces", s->ns_new | s->ns_join);
 	write_cgroup(&w, &s->cg);
+	if (*s->rdt)
+		skf_jw_kstr(&w, "rdt", s->rdt);
+	if (s->systemd_scope)
+		skf_jw_kstr(&w, "systemdScope", s->systemd_scope);
 	write_process(&w, s->process);
+	write_linux(&w, &s->spec->linux_);
 	skf_jw_kobj(&w, "hooks");
 	write_hooks(&w, "startContainer", &s->spec->hooks.start_container);
 	write_hooks(&w, "poststart", &s->spec->hooks.poststart);

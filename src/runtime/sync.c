@@ -33,6 +33,7 @@ const char *skf_step_name(enum skf_step s)
 		[SKF_STEP_READY] = "ready",
 		[SKF_STEP_GO] = "go",
 		[SKF_STEP_FAILED] = "failed",
+		[SKF_STEP_SECCOMP] = "seccomp",
 	};
 
 	return (unsigned)s < SKF_ARRAY_LEN(names) && names[s] ? names[s] : "?";

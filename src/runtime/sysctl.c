@@ -6,29 +6,44 @@
 #include "sys/path.h"
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-int skf_sysctl_path(const char *key, char *out, size_t size)
+static bool is_own_netns(const char *path)
 {
-	/* sysctl(8): the first separator says which of '.' and '/' separates; the other one is then part of
-	 * a name. */
-	bool dots = key[strcspn(key, "./")] != '/';
+	struct stat a, b;
 
-	if (!*key || strchr("./", key[0]))
-		return -EINVAL;
-	int r = skf_fmt(out, size, "sys/%s", key);
-	if (r < 0)
-		return r;
-	for (char *p = out + strlen("sys/"); *p && dots; p++)
-		*p = *p == '.' ? '/' : *p == '/' ? '.' : *p;
+	return stat("/proc/self/ns/net", &a) == 0 && stat(path, &b) == 0 && a.st_dev == b.st_dev &&
+	       a.st_ino == b.st_ino;
+}
+
+int skf_sysctl_check(const struct skf_start *s, struct skf_err *e)
+{
+	const struct skf_spec_namespace *net = skf_spec_ns(s->spec, CLONE_NEWNET);
+	const struct skf_kvs *m = &s->spec->linux_.sysctl;
+	char path[PATH_MAX];
+	int known = -1;
+
+	for (size_t i = 0; net && net->path && i < m->n; i++) {
+		if (skf_spec_sysctl_path(m->v[i].k, path, sizeof(path)) < 0 || !skf_startswith(path, "net/"))
+			continue;
+		if (known < 0)
+			known = is_own_netns(net->path);
+		if (known)
+			return skf_fail(
+				e, SKF_EINVALID,
+				"config.json: /linux/sysctl: sysctl '%.200s' not allowed in host network "
+				"namespace: '%.200s' is the caller's own",
+				m->v[i].k, net->path);
+	}
 	return 0;
 }
 
 static int write_one(const struct skf_start *s, const struct skf_kv *kv, struct skf_err *e)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX] = "sys/";
 
-	int r = skf_sysctl_path(kv->k, path, sizeof(path));
+	int r = skf_spec_sysctl_path(kv->k, path + strlen("sys/"), sizeof(path) - strlen("sys/"));
 	if (r < 0)
 		return skf_fail_sys(e, r, "sysctl '%s'", kv->k);
 	SKF_AUTO_FD int fd = skf_path_open_in_proc(s->proc_fd, path, O_WRONLY);

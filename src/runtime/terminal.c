@@ -1,4 +1,5 @@
-/* runtime/terminal.c -- stdio of the container's process, and handing a pty master to whoever asked for it.
+/* runtime/terminal.c -- stdio of the container's process, and handing a pty master (or another descriptor) to
+ * whoever asked for it.
  *
  * The console socket protocol is runc's (docs/terminals.md there): one message, the master as SCM_RIGHTS, a
  * name as data. The socket is connected before anything is made, so that a wrong path costs nothing to undo.
@@ -13,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
+#include <termios.h>
 #include <unistd.h>
 
 /* sun_path holds 107 bytes; a longer path is reached through a handle of its directory. */
@@ -36,32 +38,31 @@ static int fill_address(const char *path, struct sockaddr_un *sa, int *ret_dir)
 	return skf_fmt(sa->sun_path, sizeof(sa->sun_path), "/proc/self/fd/%d/%s", *ret_dir, base + 1);
 }
 
-int skf_console_connect(const char *path, struct skf_err *e)
+int skf_unix_connect(const char *path, int type, const char *what, struct skf_err *e)
 {
-	SKF_AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	SKF_AUTO_FD int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 	SKF_AUTO_FD int dir = -EBADF;
 	struct sockaddr_un sa;
 	int r;
 
 	memset(&sa, 0, sizeof(sa));
 	if (fd < 0)
-		return skf_fail_sys(e, -errno, "socket for the console");
+		return skf_fail_sys(e, -errno, "socket for the %s", what);
 	r = fill_address(path, &sa, &dir);
 	if (r < 0)
-		return skf_fail_sys(e, r, "console socket '%s'", path);
+		return skf_fail_sys(e, r, "%s '%s'", what, path);
 	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
-		return skf_fail_sys(e, -errno, "connect to console socket '%s'", path);
+		return skf_fail_sys(e, -errno, "connect to %s '%s'", what, path);
 	return SKF_TAKE_FD(fd);
 }
 
-int skf_console_send(int sock, int master, struct skf_err *e)
+int skf_unix_send_fd(int sock, int fd, const void *data, size_t n)
 {
-	static const char name[] = "/dev/ptmx";
 	union {
 		struct cmsghdr h;
 		char space[CMSG_SPACE(sizeof(int))];
 	} u;
-	struct iovec iov = {.iov_base = (void *)(uintptr_t)name, .iov_len = sizeof(name) - 1};
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)data, .iov_len = n};
 	struct msghdr mh = {
 		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = u.space, .msg_controllen = sizeof(u.space)};
 
@@ -69,10 +70,45 @@ int skf_console_send(int sock, int master, struct skf_err *e)
 	u.h.cmsg_level = SOL_SOCKET;
 	u.h.cmsg_type = SCM_RIGHTS;
 	u.h.cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(&u.h), &master, sizeof(master));
-	if (sendmsg(sock, &mh, MSG_NOSIGNAL) < 0)
-		return skf_fail_sys(e, -errno, "send the terminal to the console socket");
+	memcpy(CMSG_DATA(&u.h), &fd, sizeof(fd));
+	while (iov.iov_len > 0) { /* a stream may take less at once; the descriptor goes with the first part */
+		ssize_t sent = sendmsg(sock, &mh, MSG_NOSIGNAL);
+
+		if (sent < 0 && errno == EINTR)
+			continue;
+		if (sent < 0)
+			return -errno;
+		mh.msg_control = NULL;
+		mh.msg_controllen = 0;
+		iov.iov_base = (char *)iov.iov_base + sent;
+		iov.iov_len -= (size_t)sent;
+	}
 	return 0;
+}
+
+int skf_console_connect(const char *path, struct skf_err *e)
+{
+	return skf_unix_connect(path, SOCK_STREAM, "console socket", e);
+}
+
+int skf_console_send(int sock, int master, struct skf_err *e)
+{
+	static const char name[] = "/dev/ptmx";
+	int r = skf_unix_send_fd(sock, master, name, sizeof(name) - 1);
+
+	return r < 0 ? skf_fail_sys(e, r, "send the terminal to the console socket") : 0;
+}
+
+int skf_terminal_keep_lf(int pty, struct skf_err *e)
+{
+	struct termios t;
+
+	if (tcgetattr(pty, &t) < 0)
+		return skf_fail_sys(e, -errno, "read the modes of the container's terminal");
+	t.c_oflag &= ~(tcflag_t)ONLCR;
+	return tcsetattr(pty, TCSANOW, &t) < 0
+		       ? skf_fail_sys(e, -errno, "set the modes of the container's terminal")
+		       : 0;
 }
 
 int skf_terminal_adopt(int peer, struct skf_err *e)

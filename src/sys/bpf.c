@@ -6,6 +6,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define OUR_NAME "skiff_devices" /* at most 15 bytes */
+
 static int sys_bpf(int cmd, union bpf_attr *a)
 {
 	long r = syscall(SYS_bpf, cmd, a, sizeof(*a));
@@ -22,6 +24,7 @@ int skf_bpf_load_device_prog(const struct bpf_insn *insn, unsigned n, char *log,
 	a.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
 	a.insns = (uint64_t)(uintptr_t)insn;
 	a.insn_cnt = n;
+	memcpy(a.prog_name, OUR_NAME, sizeof(OUR_NAME));
 	a.license = (uint64_t)(uintptr_t) "Apache-2.0";
 	r = sys_bpf(BPF_PROG_LOAD, &a);
 	/* The verifier's text costs time and, when the buffer is too small, fails the load: only asked for
@@ -85,4 +88,17 @@ int skf_bpf_prog_by_id(uint32_t id)
 	memset(&a, 0, sizeof(a));
 	a.prog_id = id;
 	return sys_bpf(BPF_PROG_GET_FD_BY_ID, &a);
+}
+
+bool skf_bpf_is_ours(int prog_fd)
+{
+	struct bpf_prog_info info;
+	union bpf_attr a;
+
+	memset(&a, 0, sizeof(a));
+	memset(&info, 0, sizeof(info));
+	a.info.bpf_fd = (uint32_t)prog_fd;
+	a.info.info = (uint64_t)(uintptr_t)&info;
+	a.info.info_len = sizeof(info);
+	return sys_bpf(BPF_OBJ_GET_INFO_BY_FD, &a) >= 0 && !strncmp(info.name, OUR_NAME, sizeof(info.name));
 }

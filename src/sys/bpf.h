@@ -16,3 +16,6 @@ int skf_bpf_detach_device(int cgroup_fd, int prog_fd);
 /* Ids of the device programs attached to this directory itself: their number, at most max are stored. */
 int skf_bpf_query_device(int cgroup_fd, uint32_t *ids, unsigned max);
 int skf_bpf_prog_by_id(uint32_t id);
+/* Is it one that skf_bpf_load_device_prog loaded? By its name: systemd may have a filter on the same
+ * directory. */
+bool skf_bpf_is_ours(int prog_fd);

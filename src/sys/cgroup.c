@@ -546,3 +546,60 @@ int skf_cg_remove(const struct skf_cg_dirs *d, int timeout_ms)
 	}
 	return first;
 }
+
+struct give {
+	int dir;
+	uid_t uid;
+};
+
+static int give_file(char *name, void *arg)
+{
+	const struct give *g = arg;
+
+	if (fchownat(g->dir, name, g->uid, (gid_t)-1, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT)
+		return -errno;
+	return 0;
+}
+
+int skf_cg_give(const struct skf_cg_dirs *d, unsigned i, uid_t uid)
+{
+	SKF_AUTO_FD int dir = skf_cg_open(d, i);
+	struct give g = {dir, uid};
+	int r;
+
+	if (dir < 0)
+		return dir;
+	if (fchownat(dir, "", uid, (gid_t)-1, AT_EMPTY_PATH) < 0)
+		return -errno;
+	r = skf_cg_each_line("/sys/kernel/cgroup/delegate", give_file, &g);
+	if (r == -ENOENT) { /* /sys is not mounted: what cgroups(7) names */
+		char procs[] = "cgroup.procs", threads[] = "cgroup.threads",
+		     control[] = "cgroup.subtree_control";
+
+		r = give_file(procs, &g);
+		r = r < 0 ? r : give_file(threads, &g);
+		r = r < 0 ? r : give_file(control, &g);
+	}
+	return r;
+}
+
+int skf_cg_mkdirs(const struct skf_cg_dirs *d, unsigned i, const char *above)
+{
+	char path[SKF_CG_PATH_MAX];
+	int r = skf_cg_dir_path(d, i, path, sizeof(path));
+
+	if (r < 0)
+		return r;
+	for (char *slash, *p = path + strlen(d->layout.h[i].mountpoint) + strlen(above); p; p = slash) {
+		slash = strchr(p + 1, '/');
+
+		if (slash)
+			*slash = '\0';
+		r = mkdir(path, 0755) < 0 && errno != EEXIST ? -errno : 0;
+		if (slash)
+			*slash = '/';
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}

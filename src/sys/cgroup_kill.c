@@ -191,9 +191,13 @@ int skf_cg_freeze(const struct skf_cg_dirs *d, bool freeze, int timeout_ms)
 	long us = 100;
 	int r;
 
-	for (;;) {
+	for (unsigned n = 1;; n++) {
 		/* v1 gives up on a process that forks while it is frozen and stays FREEZING: the write is
-		 * repeated. */
+		 * repeated; one that keeps forking is only caught from the thawed state. */
+		if (freeze && n % 16 == 0 && index_of(d, "freezer") >= 0) {
+			(void)freezer_write(d, false); /* the next write tells */
+			pause_us(&us, 10000);
+		}
 		r = freezer_write(d, freeze);
 		if (r < 0)
 			return r;
@@ -208,6 +212,31 @@ int skf_cg_freeze(const struct skf_cg_dirs *d, bool freeze, int timeout_ms)
 		(void)freezer_write(
 			d, false); /* half-frozen is worse than running; the caller gets the time-out */
 	return -ETIMEDOUT;
+}
+
+static int thaw_dir(int fd, int parent, const char *name, void *arg)
+{
+	(void)parent, (void)name, (void)arg;
+	(void)skf_write_existing_at(
+		fd, "freezer.state",
+		"THAWED"); /* who does not thaw does not die, which is what the caller waits for */
+	return 0;
+}
+
+/* A cgroup that the workload made and froze keeps its own state on v1 when the one above it is thawed. */
+static void thaw_below(const struct skf_cg_dirs *d)
+{
+	SKF_AUTO_FD int fd = -EBADF;
+	char path[SKF_CG_PATH_MAX];
+	int i = index_of(d, "freezer");
+
+	if (i < 0 || skf_cg_dir_path(d, (unsigned)i, path, sizeof(path)) < 0)
+		return;
+	fd = skf_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	if (fd >= 0)
+		(void)skf_cg_walk(
+			fd, thaw_dir,
+			NULL); /* never fails by itself; a directory that went away needs no thaw */
 }
 
 /* --- signals --- */
@@ -313,6 +342,8 @@ int skf_cg_kill_all(const struct skf_cg_dirs *d, int timeout_ms)
 		r = first ? kill_round(d) : v1_index(d) >= 0 ? skf_cg_signal_all(d, SIGKILL) : kill_round(d);
 		if (r < 0 && r != -ENOENT && r != -ENODEV)
 			return r;
+		if (!first)
+			thaw_below(d);
 		first = false;
 		for (int k = 0; k < 12; k++) {
 			r = is_empty(d);

@@ -9,4 +9,7 @@ struct skf_bpf_prog {
 };
 /* Returns 0, or the listener fd (CLOEXEC) with notify; -errno. The caller has no_new_privs or CAP_SYS_ADMIN. */
 int skf_seccomp_load(const struct skf_bpf_prog *p);
+/* Parent: a copy (CLOEXEC) of the listener that the process of pidfd has at `number`. -EBADF when that is not a listener; -EPERM without
+ * the right to trace the process. man 2 pidfd_getfd. */
+int skf_seccomp_take_listener(int pidfd, int number);
 int skf_seccomp_action_avail(uint32_t action); /* 1 / 0 */

@@ -6,8 +6,18 @@
  * 2. The directory is a leaf of the container alone, never the root of a hierarchy.
  * 3. Limits are in force before a process enters.
  * 4. cg_fd >= 0 means that clone3 puts the child into the v2 directory; skf_cgroups_attach then does the v1
- * hierarchies only. Blocks: on cgroupfs; skf_cgroups_undo at most SKF_KILL_WAIT_MS + SKF_CGROUP_RM_MS. */
+ * hierarchies only.
+ * 5. With the systemd manager 1 holds too (the path follows from the names), but the directory can only be
+ * made around a process: init is put into it while it still waits for its parent, so 3 holds for the
+ * workload.
+ *
+ * One path is used in all hierarchies of v1: a relative cgroupsPath begins at the deepest cgroup that the
+ * caller is in or below in every one of them (runc begins at a different one per hierarchy, crun at the
+ * root). So state, journal, handover and exec have one path, and a cgroup is found by its name alone.
+ * Blocks: on cgroupfs; skf_cgroups_undo at most SKF_KILL_WAIT_MS + SKF_CGROUP_RM_MS; the systemd manager as
+ * sys/dbus.h says. */
 #include "base/buf.h"
+#include "base/cleanup.h"
 #include "base/limits.h"
 #include "runtime/cgroups/cgroups_int.h"
 #include "runtime/runtime_int.h"
@@ -30,25 +40,47 @@ static uint32_t all_bits(const struct skf_cg_layout *l)
 	return l->n >= 32 ? ~0u : (1u << l->n) - 1;
 }
 
+/* No words of ours about permissions when nothing was asked for: a plain user without a cgroup of his own
+ * still gets a container. */
+static bool may_skip(const struct skf_start *s)
+{
+	return !(s->spec->linux_.cgroups_path && *s->spec->linux_.cgroups_path);
+}
+
+static bool writable(const struct skf_cg_layout *l, const char *path)
+{
+	char dir[768];
+
+	return skf_fmt(dir, sizeof(dir), "%s%s", l->h[0].mountpoint, path) == 0 && access(dir, W_OK) == 0;
+}
+
+/* A user who was given exactly one cgroup (delegated, and he is in it) cannot make one beside it: then below
+ * it. */
+static int rootless_base(const struct skf_cg_layout *l, char *base, size_t size)
+{
+	char own[512];
+	int r;
+
+	if (l->mode != SKF_CG_V2 || writable(l, base))
+		return 0;
+	r = skf_cg_path_of(0, &l->h[0], own, sizeof(own));
+	return r == 0 && writable(l, own) ? skf_fmt(base, size, "%s", own) : 0;
+}
+
 static int find_place(const struct skf_start *s, struct skf_cg_dirs *d, struct skf_err *e)
 {
 	const char *want = s->spec->linux_.cgroups_path;
 	char base[512] = "/";
-	int r = skf_cg_layout(&d->layout);
+	int r;
 
-	if (r == -ENOENT)
-		return skf_fail(e, SKF_EUNSUPPORTED,
-				"no cgroup file system is mounted below /sys/fs/cgroup; mount one, or run "
-				"with the cgroup "
-				"manager 'disabled'");
-	if (r < 0)
-		return skf_fail_sys(e, r, "find the cgroup hierarchies in '/proc/self/mountinfo'");
 	if (!want || want[0] != '/') {
 		r = skf_cgroups_base(&d->layout, base, sizeof(base));
-		if (r < 0 && r != -EXDEV)
-			return skf_fail_sys(e, r, "find our own cgroup in '/proc/self/cgroup'");
 		if (r == -EXDEV)
-			base[0] = '/', base[1] = '\0';
+			base[0] = '/', base[1] = '\0', r = 0;
+		if (r == 0 && s->rt->rootless)
+			r = rootless_base(&d->layout, base, sizeof(base));
+		if (r < 0)
+			return skf_fail_sys(e, r, "find our own cgroup in '/proc/self/cgroup'");
 	}
 	return skf_cgroups_path(want, base, s->req->id, d->path, sizeof(d->path), e);
 }
@@ -69,72 +101,100 @@ static int check_empty(const struct skf_cg_dirs *d, struct skf_err *e)
 		n = skf_cg_pids(&x, NULL, 0);
 		if (n > 0)
 			return skf_fail(e, SKF_ECONFLICT,
-					"cgroup '%s%s' already has %d process%s; choose another "
+					"container's cgroup is not empty: '%s%s' already has %d process%s; "
+					"choose another "
 					"linux.cgroupsPath or stop them",
 					d->layout.h[i].mountpoint, d->path, n, n == 1 ? "" : "es");
 		if (skf_cg_is_frozen(&x) == 1)
-			return skf_fail(
-				e, SKF_ECONFLICT,
-				"cgroup '%s%s' is frozen; thaw it or choose another linux.cgroupsPath",
-				d->layout.h[i].mountpoint, d->path);
+			return skf_fail(e, SKF_ECONFLICT,
+					"container's cgroup unexpectedly frozen: thaw '%s%s' or choose "
+					"another linux.cgroupsPath",
+					d->layout.h[i].mountpoint, d->path);
 	}
 	return 0;
 }
 
-static int apply(const struct skf_start *s, const struct skf_cg_dirs *d, bool fresh, struct skf_err *e)
+/* `used` of d: where the directories are. */
+static int apply(struct skf_cgset *set, struct skf_err *e)
 {
-	struct skf_cgset set = {.d = d,
-				.r = &no_resources,
-				.log = s->rt->log,
-				.arena = s->arena,
-				.fresh = fresh,
-				.rootless = s->rt->rootless};
-	int r;
+	const struct skf_cg_dirs *d = set->d;
+	int r = skf_cg_enable(d, set->r, set->v2_controllers, sizeof(set->v2_controllers));
 
-	if (s->spec->linux_.has_resources)
-		set.r = &s->spec->linux_.resources;
-	r = skf_cg_enable(d, set.r, set.v2_controllers, sizeof(set.v2_controllers));
 	if (r < 0)
 		return skf_fail_sys(e, r, "read the controllers of cgroup '%s'", d->path);
 	for (unsigned i = 0; i < d->layout.n; i++)
-		set.fd[i] = (d->used & (1u << i)) ? skf_cg_open(d, i) : -EBADF;
-	r = skf_cgset_apply(&set, e);
+		set->fd[i] = (d->used & (1u << i)) ? skf_cg_open(d, i) : -EBADF;
+	r = skf_cgset_apply(set, e);
 	for (unsigned i = 0; i < d->layout.n; i++)
-		skf_closep(&set.fd[i]);
+		skf_closep(&set->fd[i]);
 	return r;
+}
+
+static const struct skf_spec_resources *resources_of(const struct skf_start *s)
+{
+	return s->spec->linux_.has_resources ? &s->spec->linux_.resources : &no_resources;
+}
+
+static int journal(const struct skf_start *s, const struct skf_cg_dirs *d, struct skf_err *e)
+{
+	int r = s->state_fd >= 0 ? skf_journal_add(s->state_fd, "cgroup %d %s", (int)d->layout.mode, d->path)
+				 : 0;
+
+	if (r == 0 && s->state_fd >= 0 && s->systemd_scope)
+		r = skf_journal_add(s->state_fd, "scope %s", s->systemd_scope);
+	return r < 0 ? skf_fail_sys(e, r, "write the journal of container '%s'", s->req->id) : 0;
+}
+
+static int make_here(struct skf_start *s, struct skf_cg_dirs *d, struct skf_err *e)
+{
+	struct skf_cgset set = {.d = d,
+				.r = resources_of(s),
+				.log = s->rt->log,
+				.arena = s->arena,
+				.rootless = s->rt->rootless};
+
+	if (find_place(s, d, e) < 0 || check_empty(d, e) < 0 || journal(s, d, e) < 0)
+		return -1;
+	if (skf_cg_make(d, set.r, may_skip(s), &set.fresh, e) < 0)
+		return -1;
+	if (apply(&set, e) < 0 || skf_cgroups_give(s, d, e) < 0) {
+		struct skf_err ignored = SKF_ERR_INIT;
+
+		(void)skf_cgroups_undo(d, &ignored); /* the error that matters is the one of the limit */
+		return -1;
+	}
+	return 0;
 }
 
 int skf_cgroups_create(struct skf_start *s, struct skf_err *e)
 {
 	struct skf_cg_dirs d = {0};
-	bool fresh, may_skip;
 	int r;
 
 	s->cg = d;
 	s->cg_fd = -EBADF;
 	if (s->rt->cgroup_manager == SKF_RT_CG_DISABLED)
 		return 0;
-	if (s->rt->cgroup_manager != SKF_RT_CGROUPFS)
-		return skf_fail(
-			e, SKF_EUNSUPPORTED,
-			"the cgroup manager 'systemd' is not available in this version; use 'cgroupfs'");
-	if (find_place(s, &d, e) < 0 || check_empty(&d, e) < 0)
-		return -1;
-	if (s->state_fd >= 0) {
-		r = skf_journal_add(s->state_fd, "cgroup %d %s", (int)d.layout.mode, d.path);
-		if (r < 0)
-			return skf_fail_sys(e, r, "write the journal of container '%s'", s->req->id);
+	r = skf_cg_layout(&d.layout);
+	if (r == -ENOENT && may_skip(s) && !s->spec->linux_.has_resources &&
+	    (s->rt->rootless || skf_cg_in_userns()))
+		return 0;
+	if (r == -ENOENT)
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"no cgroup file system is mounted below /sys/fs/cgroup; mount one, or run "
+				"with the cgroup manager 'disabled'");
+	if (r < 0)
+		return skf_fail_sys(e, r, "find the cgroup hierarchies in '/proc/self/mountinfo'");
+	if (s->rt->cgroup_manager == SKF_RT_SYSTEMD) {
+		if (skf_systemd_plan(s, &d, e) < 0 || check_empty(&d, e) < 0 || journal(s, &d, e) < 0) {
+			s->systemd_scope = NULL; /* not ours to undo */
+			return skf_ctx(e, "container '%s'", s->req->id);
+		}
+		s->cg = d;
+		return 0;
 	}
-	may_skip = s->rt->rootless && !(s->spec->linux_.cgroups_path && *s->spec->linux_.cgroups_path);
-	if (skf_cg_make(&d, s->spec->linux_.has_resources ? &s->spec->linux_.resources : &no_resources,
-			may_skip, &fresh, e) < 0)
+	if (make_here(s, &d, e) < 0)
 		return skf_ctx(e, "container '%s'", s->req->id);
-	if (apply(s, &d, fresh, e) < 0) {
-		struct skf_err ignored = SKF_ERR_INIT;
-
-		(void)skf_cgroups_undo(&d, &ignored); /* the error that matters is the one of the limit */
-		return -1;
-	}
 	s->cg = d;
 	r = v2_index(&d);
 	if (r >= 0)
@@ -142,17 +202,66 @@ int skf_cgroups_create(struct skf_start *s, struct skf_err *e)
 	return 0;
 }
 
-int skf_cgroups_attach(const struct skf_start *s, pid_t pid, struct skf_err *e)
+/* The scope around init, then what systemd does not do: hierarchies that it does not know, limits that it
+ * has no property for. */
+static int attach_systemd(struct skf_start *s, pid_t pid, struct skf_err *e)
+{
+	struct skf_spec_resources r = *resources_of(s);
+	struct skf_cgset set = {
+		.d = &s->cg, .r = &r, .log = s->rt->log, .arena = s->arena, .rootless = s->rt->rootless};
+	bool fresh;
+	int err;
+
+	if (skf_systemd_start(s, pid, &r, e) < 0 || skf_cg_make(&s->cg, &r, false, &fresh, e) < 0)
+		return -1;
+	/* Before the limits: with a sub-group the scope itself may hold no process, or it could not pass
+	 * controllers on. */
+	err = skf_cg_attach(&s->cg, pid);
+	if (err < 0)
+		return skf_fail_sys(e, err, "move process %d into cgroup '%s'", (int)pid, s->cg.path);
+	return apply(&set, e) < 0 ? -1 : skf_cgroups_give(s, &s->cg, e);
+}
+
+int skf_cgroups_attach(struct skf_start *s, pid_t pid, struct skf_err *e)
 {
 	struct skf_cg_dirs d = s->cg;
 	int v2 = v2_index(&d), r;
 
+	if (s->systemd_scope)
+		return attach_systemd(s, pid, e);
 	if (s->cg_fd >= 0 && v2 >= 0)
 		d.used &= ~(1u << v2);
 	if (!d.used)
 		return 0;
 	r = skf_cg_attach(&d, pid);
 	return r < 0 ? skf_fail_sys(e, r, "move process %d into cgroup '%s'", (int)pid, d.path) : 0;
+}
+
+int skf_cgroups_update(const struct skf_rt *rt, const struct skf_rt_state *st,
+		       const struct skf_spec_resources *r, struct skf_err *e)
+{
+	struct skf_arena arena = SKF_ARENA(SKF_MAX_ARENA_DOC);
+	struct skf_spec_resources copy = *r;
+	struct skf_cgset set = {.d = &st->cg,
+				.r = &copy,
+				.log = rt->log,
+				.arena = &arena,
+				.update = true,
+				.rootless = rt->rootless};
+	int ret;
+
+	if (!st->cg.used)
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"container '%s' has no cgroup (it was made with the cgroup manager "
+				"'disabled'): there is nothing to update",
+				st->id);
+	ret = skf_cgset_check(&set, e);
+	if (ret == 0 && st->systemd_scope)
+		ret = skf_systemd_update(rt, st, &copy, &arena, e);
+	if (ret == 0)
+		ret = apply(&set, e);
+	skf_arena_done(&arena);
+	return ret < 0 ? skf_ctx(e, "update container '%s'", st->id) : 0;
 }
 
 /* "1234 (redis-server), 1250 (sh)" of those that would not die. */
@@ -219,6 +328,23 @@ static int path_of_init(const struct skf_rt_state *st, char *out, size_t size)
 	return 0;
 }
 
+/* The container's own cgroup, unless its workload passes controllers on from there: then no process may be
+ * in it, and init's is taken. */
+static int path_for_exec(const struct skf_rt_state *st, char *out, size_t size)
+{
+	int v2 = v2_index(&st->cg), r;
+	char control[256];
+
+	r = path_of_init(st, out, size);
+	if (r < 0 || st->cg.layout.mode != SKF_CG_V2 || v2 < 0 || !strcmp(out, st->cg.path) ||
+	    skf_annotation(&st->annotations, SKF_AN_DELEGATE_CGROUP))
+		return r;
+	if (skf_cg_read(&st->cg, (unsigned)v2, "cgroup.subtree_control", control, sizeof(control)) < 0 ||
+	    control[0])
+		return 0;
+	return skf_fmt(out, size, "%s", st->cg.path);
+}
+
 int skf_cgroups_for_exec(const struct skf_rt_state *st, const char *sub, struct skf_cg_dirs *ret,
 			 int *ret_cg_fd, struct skf_err *e)
 {
@@ -236,14 +362,14 @@ int skf_cgroups_for_exec(const struct skf_rt_state *st, const char *sub, struct 
 				     e) < 0)
 			return skf_ctx(e, "exec into cgroup '%s' of container '%s'", sub, st->id);
 	} else {
-		r = path_of_init(st, d.path, sizeof(d.path));
+		r = path_for_exec(st, d.path, sizeof(d.path));
 		if (r < 0)
 			return skf_fail_sys(e, r, "find the cgroup of process %d of container '%s'",
 					    (int)st->pid, st->id);
 	}
 	/* In hybrid mode the v1 hierarchies need an attach by pid anyway, which then does the v2 directory
-	 * too. */
-	if (v2 >= 0 && d.layout.mode == SKF_CG_V2) {
+	 * too; a plain user's scope may need systemd's help for it. */
+	if (v2 >= 0 && d.layout.mode == SKF_CG_V2 && !(st->systemd_scope && geteuid() != 0)) {
 		r = skf_cg_open(&d, (unsigned)v2);
 		if (r < 0)
 			return skf_fail_sys(e, r, "open cgroup '%s' of container '%s'", d.path, st->id);
@@ -251,4 +377,16 @@ int skf_cgroups_for_exec(const struct skf_rt_state *st, const char *sub, struct 
 	}
 	*ret = d;
 	return 0;
+}
+
+int skf_cgroups_attach_exec(const struct skf_rt *rt, const struct skf_rt_state *st,
+			    const struct skf_cg_dirs *d, pid_t pid, struct skf_err *e)
+{
+	int r = skf_cg_attach(d, pid);
+
+	if ((r == -EACCES || r == -EPERM) && st->systemd_scope && rt->rootless)
+		return skf_systemd_attach(rt, st, d, pid, e);
+	return r < 0 ? skf_fail_sys(e, r, "move the new process into cgroup '%s' of container '%s'", d->path,
+				    st->id)
+		     : 0;
 }

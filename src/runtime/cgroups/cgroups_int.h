@@ -63,11 +63,14 @@ struct skf_cgset {
 	const struct skf_spec_resources *r; /* never NULL */
 	const struct skf_log *log;
 	struct skf_arena *arena;
-	bool fresh; /* the directories were made just now: defaults need not be written */
+	bool fresh;  /* the directories were made just now: defaults need not be written */
+	bool update; /* the container runs: what r does not set stays */
 	bool rootless;
 	int fd[SKF_CG_MAX];       /* O_PATH directory per hierarchy, -EBADF when not used */
 	char v2_controllers[192]; /* cgroup.controllers of the v2 directory, "" without */
 };
+/* What must be refused before anything is changed (memory.checkBeforeUpdate). */
+int skf_cgset_check(const struct skf_cgset *s, struct skf_err *e);
 /* Applies all of s->r. `fresh`: see above. Fails: UNSUPPORTED naming the controller or property, INVALID, or
  * by errno with file and value. */
 int skf_cgset_apply(struct skf_cgset *s, struct skf_err *e);
@@ -103,10 +106,63 @@ int skf_cg_devices(struct skf_cgset *s, struct skf_err *e);
 /* --- make.c: directories --- */
 /* Makes the directory in every hierarchy of d->layout, sets the bits of d->used, fills cpuset on v1.
  * *ret_fresh false when one was there already. With may_skip a hierarchy that refuses (no permission,
- * read-only) is left out. On failure what was made is removed. */
+ * read-only) is left out when we are a plain user, or root of a user namespace only. On failure what was
+ * made is removed. */
 int skf_cg_make(struct skf_cg_dirs *d, const struct skf_spec_resources *r, bool may_skip, bool *ret_fresh,
 		struct skf_err *e);
+/* Is our root no root outside? Reads /proc/self/uid_map: asked after a refusal only. */
+bool skf_cg_in_userns(void);
 /* Turns on controllers for the v2 directory in all ancestors: all that exist, or only those that no v1
  * hierarchy has and r needs. Failures are found later, when a limit misses its controller. Fills out with
  * the directory's own cgroup.controllers. */
 int skf_cg_enable(const struct skf_cg_dirs *d, const struct skf_spec_resources *r, char *out, size_t size);
+
+/* --- gvariant.c --- */
+struct skf_buf;
+/* Appends the property `name` (sv) with the value that GVariant text says. A number of a name that ends in
+ * "Sec" becomes microseconds of "...USec". -EINVAL, -ENODATA (an empty array whose type is not told),
+ * -ERANGE, -E2BIG, -ENOMEM. */
+int skf_gvariant_prop(const char *name, const char *text, struct skf_buf *out);
+
+/* --- systemd_props.c: pure --- */
+/* Where a scope is: linux.cgroupsPath "slice:prefix:name" (systemd manager), default ":skiff:<id>". Slice
+ * empty: user.slice when rootless, else system.slice. INVALID names the part that systemd would refuse. */
+struct skf_unit {
+	char slice[256], scope[256];
+};
+int skf_unit_of(const char *cgroups_path, const char *id, bool rootless, struct skf_unit *ret,
+		struct skf_err *e);
+/* "/a.slice/a-b.slice" of "a-b.slice"; "" for "-.slice". -EINVAL for what is no slice. */
+int skf_slice_path(const char *slice, char *out, size_t size);
+/* "0-2,7" as systemd's bit mask, lowest byte first. Number of bytes, -EINVAL, -E2BIG. */
+int skf_cpuset_mask(const char *list, uint8_t *out, size_t size);
+/* Properties that a manager refused by name; those are left to the cgroup files. */
+struct skf_prop_skip {
+	char name[8][32];
+	unsigned n;
+};
+/* Notes the property that systemd's error text is about. false: none that may be left out. */
+bool skf_prop_skip_add(struct skf_prop_skip *s, const char *error_text);
+/* Resources as properties. cpu.quota of r is rounded up to whole percents, the only ones that systemd knows,
+ * so that both write the same. */
+int skf_unit_resources(const struct skf_cg_layout *l, struct skf_spec_resources *r, bool update,
+		       const struct skf_prop_skip *skip, struct skf_arena *a, struct skf_buf *out,
+		       struct skf_err *e);
+
+/* --- systemd.c --- */
+struct skf_rt;
+struct skf_rt_state;
+struct skf_start;
+/* create: names the unit (s->systemd_scope) and, from the manager's own cgroup, the directory. Makes
+ * nothing. */
+int skf_systemd_plan(struct skf_start *s, struct skf_cg_dirs *d, struct skf_err *e);
+/* attach: makes the scope around pid. */
+int skf_systemd_start(struct skf_start *s, pid_t pid, struct skf_spec_resources *r, struct skf_err *e);
+int skf_systemd_update(const struct skf_rt *rt, const struct skf_rt_state *st, struct skf_spec_resources *r,
+		       struct skf_arena *a, struct skf_err *e);
+int skf_systemd_attach(const struct skf_rt *rt, const struct skf_rt_state *st, const struct skf_cg_dirs *d,
+		       pid_t pid, struct skf_err *e);
+
+/* --- delegate.c --- */
+/* Gives the container's cgroup to root of its user namespace, where the spec lets it be managed there. */
+int skf_cgroups_give(const struct skf_start *s, const struct skf_cg_dirs *d, struct skf_err *e);

@@ -92,7 +92,8 @@ int skf_cg_memory_v1(struct skf_cgset *s, int i, struct skf_err *e)
 	if (m->has_reservation && m->reservation &&
 	    write_i64(s, i, "memory.soft_limit_in_bytes", m->reservation, e) < 0)
 		return -1;
-	if (m->disable_oom_killer && skf_cgset_write(s, i, "memory.oom_control", "1", e) < 0)
+	if ((m->disable_oom_killer || (s->update && m->has_disable_oom_killer)) &&
+	    skf_cgset_write(s, i, "memory.oom_control", m->disable_oom_killer ? "1" : "0", e) < 0)
 		return -1;
 	if (!m->has_swappiness || m->swappiness == UINT64_MAX)
 		return 0;
@@ -111,6 +112,11 @@ static int pair(struct skf_cgset *s, int i, const char *f1, const char *v1, cons
 	int r = v1 ? skf_cgset_put(s, i, f1, v1) : 0;
 	bool again = r == -EINVAL && v2;
 
+	if (r == -ENOENT)
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"cannot apply linux.resources.cpu: the kernel has no '%s'%s", f1,
+				skf_startswith(f1, "cpu.rt") ? " (it is built without CONFIG_RT_GROUP_SCHED)"
+							     : "");
 	if (r < 0 && !again)
 		return skf_cgset_fail(s, i, f1, v1, r, e);
 	if (v2 && skf_cgset_write(s, i, f2, v2, e) < 0)
@@ -161,7 +167,12 @@ int skf_cg_cpu_v1(struct skf_cgset *s, int i, struct skf_err *e)
 		return -1;
 	if (r == -EINVAL && skf_cgset_write(s, i, "cpu.cfs_burst_us", burst, e) < 0)
 		return -1;
-	return c->has_idle ? write_i64(s, i, "cpu.idle", c->idle, e) : 0;
+	r = c->has_idle ? skf_cgset_put(s, i, "cpu.idle", c->idle ? "1" : "0") : 0;
+	if (r == -ENOENT)
+		return skf_fail(
+			e, SKF_EUNSUPPORTED,
+			"cannot apply linux.resources.cpu.idle: the kernel has no cpu.idle (since 5.15)");
+	return r < 0 ? skf_cgset_fail(s, i, "cpu.idle", c->idle ? "1" : "0", r, e) : 0;
 }
 
 static int write_throttle(struct skf_cgset *s, int i, const char *file, const struct skf_jarr *list,

@@ -10,29 +10,6 @@ static int write_max(struct skf_cgset *s, int i, const char *file, int64_t v, st
 		       : skf_cgset_write_u64(s, i, file, (uint64_t)v, e);
 }
 
-static int check_usage(struct skf_cgset *s, int i, struct skf_err *e)
-{
-	char text[32];
-	uint64_t now;
-	int r;
-
-	if (!s->r->memory.check_before_update || s->fresh || s->r->memory.limit <= 0)
-		return 0;
-	r = skf_cg_read(s->d, (unsigned)i, "memory.current", text, sizeof(text));
-	if (r == 0)
-		r = skf_parse_u64(text, &now);
-	if (r < 0)
-		return skf_fail_sys(e, r, "read '%s%s/memory.current'", s->d->layout.h[i].mountpoint,
-				    s->d->path);
-	if (now > (uint64_t)s->r->memory.limit)
-		return skf_fail(e, SKF_ECONFLICT,
-				"memory limit %lld is below what the container uses now (%llu bytes); "
-				"memory.checkBeforeUpdate "
-				"forbids it",
-				(long long)s->r->memory.limit, (unsigned long long)now);
-	return 0;
-}
-
 int skf_cg_memory_v2(struct skf_cgset *s, int i, struct skf_err *e)
 {
 	const __typeof__(s->r->memory) *m = &s->r->memory;
@@ -43,7 +20,7 @@ int skf_cg_memory_v2(struct skf_cgset *s, int i, struct skf_err *e)
 		return skf_cgset_v1_only("memory.swappiness", e);
 	if (m->disable_oom_killer)
 		return skf_cgset_v1_only("memory.disableOOMKiller", e);
-	if (check_usage(s, i, e) < 0 || skf_cg_swap_to_v2(s->r, swap, e) < 0)
+	if (skf_cg_swap_to_v2(s->r, swap, e) < 0)
 		return -1;
 	r = swap[0] ? skf_cgset_put(s, i, "memory.swap.max", swap) : 0;
 	/* A kernel without swap has no file: nothing to forbid and nothing to allow. */
@@ -204,6 +181,12 @@ static int write_lines(struct skf_cgset *s, int i, const struct skf_kv *kv, stru
 	return 0;
 }
 
+static bool moves_processes(const char *file)
+{
+	return !strcmp(file, "cgroup.procs") || !strcmp(file, "cgroup.threads") ||
+	       !strcmp(file, "cgroup.kill");
+}
+
 int skf_cg_unified(struct skf_cgset *s, struct skf_err *e)
 {
 	const struct skf_kvs *u = &s->r->unified;
@@ -211,9 +194,10 @@ int skf_cg_unified(struct skf_cgset *s, struct skf_err *e)
 	if (!u->n)
 		return 0;
 	if (s->d->layout.mode != SKF_CG_V2)
-		return skf_fail(e, SKF_EUNSUPPORTED,
-				"cannot apply linux.resources.unified: it needs cgroup v2 and this host has "
-				"cgroup v1");
+		return skf_fail(
+			e, SKF_EUNSUPPORTED,
+			"invalid configuration: linux.resources.unified needs cgroup v2 and this host has "
+			"cgroup v1");
 	if (s->fd[0] < 0)
 		return skf_fail(
 			e, SKF_EUNSUPPORTED,
@@ -224,6 +208,11 @@ int skf_cg_unified(struct skf_cgset *s, struct skf_err *e)
 			return skf_fail(e, SKF_EINVALID,
 					"linux.resources.unified: '%s' is not a cgroup file; expected "
 					"CONTROLLER.PARAMETER without a slash",
+					u->v[k].k);
+		if (moves_processes(u->v[k].k))
+			return skf_fail(e, SKF_EINVALID,
+					"linux.resources.unified: '%s' is not a limit: it would move or "
+					"kill processes",
 					u->v[k].k);
 		if (write_lines(s, 0, &u->v[k], e) < 0)
 			return -1;

@@ -34,8 +34,8 @@ static int make_parents(char *path, size_t keep)
 	return 0;
 }
 
-/* mkdir -p of `path`, whose first `keep` bytes exist. 1: the last one was there already. Empty parents may be removed by
- * `skiff system check --repair` while we make them: tried again, a few times. */
+/* mkdir -p of `path`, whose first `keep` bytes exist. 1: the last one was there already. Empty parents may
+ * be removed by `skiff system check --repair` while we make them: tried again, a few times. */
 static int make_dirs(char *path, size_t keep)
 {
 	for (int attempt = 0;; attempt++) {
@@ -121,6 +121,20 @@ static int cpuset_fill(char *dir, size_t mount_len, const struct skf_spec_resour
 	return 0;
 }
 
+bool skf_cg_in_userns(void)
+{
+	char map[128], all[128];
+	size_t n = 0;
+
+	if (read_small("/proc/self", "uid_map", map, sizeof(map)) < 0)
+		return false;
+	for (const char *p = map; *p; p++)
+		if (*p != ' ')
+			all[n++] = *p;
+	all[n] = '\0';
+	return strcmp(all, "004294967295") != 0; /* "0 0 4294967295" is the map of the first namespace */
+}
+
 static bool may_be_refused(int r)
 {
 	return r == -EPERM || r == -EACCES || r == -EROFS;
@@ -154,8 +168,17 @@ int skf_cg_make(struct skf_cg_dirs *d, const struct skf_spec_resources *r, bool 
 			err = is_cpuset(d, i) ? cpuset_fill(path, mount_len, r) : 0;
 		if (err == 0)
 			d->used |= 1u << i;
-		else if (!may_skip || !may_be_refused(err)) {
-			skf_fail_sys(e, err, "create the cgroup directory '%s'", path);
+		else if (!may_skip || !may_be_refused(err) || !(geteuid() != 0 || skf_cg_in_userns())) {
+			if (err == -EACCES)
+				skf_fail(e, SKF_EDENIED,
+					 "unable to apply cgroup configuration: create the cgroup directory "
+					 "'%s': permission denied",
+					 path);
+			else
+				skf_fail_sys(e, err,
+					     "unable to apply cgroup configuration: create the cgroup "
+					     "directory '%s'",
+					     path);
 			break;
 		}
 		err = 0;
@@ -170,8 +193,7 @@ int skf_cg_make(struct skf_cg_dirs *d, const struct skf_spec_resources *r, bool 
 
 /* --- v2: controllers of the ancestors --- */
 
-static const char *const controllers[] = {"cpuset",  "cpu",  "io",   "memory",
-					  "hugetlb", "pids", "rdma", "misc"};
+#define MAX_CONTROLLERS 24
 
 static bool has_word(const char *list, const char *name)
 {
@@ -206,7 +228,7 @@ static bool wanted(const struct skf_cg_layout *l, const struct skf_spec_resource
 
 static void enable_in(const char *dir, const char *const *v, size_t n)
 {
-	char all[128] = "";
+	char all[256] = "";
 	size_t len = 0;
 
 	for (size_t i = 0; i < n; i++)
@@ -227,7 +249,7 @@ static void enable_in(const char *dir, const char *const *v, size_t n)
 
 int skf_cg_enable(const struct skf_cg_dirs *d, const struct skf_spec_resources *r, char *out, size_t size)
 {
-	const char *need[SKF_ARRAY_LEN(controllers)];
+	const char *need[MAX_CONTROLLERS];
 	char path[FULL_MAX], avail[192];
 	size_t n = 0, mount_len;
 	unsigned i = 0;
@@ -245,10 +267,13 @@ int skf_cg_enable(const struct skf_cg_dirs *d, const struct skf_spec_resources *
 		err = read_small(d->layout.h[i].mountpoint, "cgroup.controllers", avail, sizeof(avail));
 	if (err < 0)
 		return err;
-	for (size_t k = 0; k < SKF_ARRAY_LEN(controllers); k++)
-		if (has_word(avail, controllers[k]) && !has_word(out, controllers[k]) &&
-		    wanted(&d->layout, r, controllers[k]))
-			need[n++] = controllers[k];
+	for (char *next, *w = avail; *w && n < MAX_CONTROLLERS; w = next) {
+		next = w + strcspn(w, " ");
+		if (*next)
+			*next++ = '\0';
+		if (!has_word(out, w) && wanted(&d->layout, r, w))
+			need[n++] = w;
+	}
 	if (!n)
 		return 0;
 	mount_len = strlen(d->layout.h[i].mountpoint);

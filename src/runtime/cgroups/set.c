@@ -36,6 +36,13 @@ int skf_cgset_need(const struct skf_cgset *s, const char *controller, const char
 
 	if (i >= 0)
 		return i;
+	if (s->rootless && !s->d->used)
+		return skf_fail(e, SKF_EDENIED,
+				"cannot set linux.resources.%s: container could not join or create cgroup "
+				"(rootless needs no limits + no cgrouppath when no "
+				"permission is granted for cgroups): delegate a cgroup to the user or drop "
+				"the limit",
+				what);
 	if (s->d->layout.mode != SKF_CG_V2)
 		return skf_fail(
 			e, SKF_EUNSUPPORTED,
@@ -91,12 +98,15 @@ static int set_memory(struct skf_cgset *s, struct skf_err *e)
 	const struct skf_spec_resources *r = s->r;
 	bool limit = r->memory.has_limit && r->memory.limit, swap = r->memory.has_swap && r->memory.swap;
 	bool soft = r->memory.has_reservation && r->memory.reservation, v2;
+	bool oom = r->memory.disable_oom_killer ||
+		   (s->update && r->memory.has_disable_oom_killer && s->d->layout.mode != SKF_CG_V2);
 	int i;
 
-	if (r->memory.has_kernel || r->memory.has_kernel_tcp)
+	if ((r->memory.has_kernel && r->memory.kernel > 0) ||
+	    (r->memory.has_kernel_tcp && r->memory.kernel_tcp > 0))
 		skf_warn(s->log, "linux.resources.memory.kernel and kernelTCP have no effect on this "
 				 "kernel, ignoring them");
-	if (!limit && !swap && !soft && !r->memory.has_swappiness && !r->memory.disable_oom_killer)
+	if (!limit && !swap && !soft && !r->memory.has_swappiness && !oom)
 		return 0;
 	if (r->memory.limit < -1 || r->memory.reservation < -1)
 		return skf_fail(e, SKF_EINVALID,
@@ -259,6 +269,27 @@ static int set_network(struct skf_cgset *s, struct skf_err *e)
 			return -1;
 	}
 	return i < 0 ? -1 : 0;
+}
+
+int skf_cgset_check(const struct skf_cgset *s, struct skf_err *e)
+{
+	const __typeof__(s->r->memory) *m = &s->r->memory;
+	int64_t limits[] = {m->has_limit ? m->limit : 0, m->has_swap ? m->swap : 0};
+	char text[32];
+	uint64_t now;
+
+	if (!m->check_before_update || s->d->layout.mode != SKF_CG_V2 || (limits[0] <= 0 && limits[1] <= 0))
+		return 0;
+	if (skf_cg_read(s->d, 0, "memory.current", text, sizeof(text)) < 0 || skf_parse_u64(text, &now) < 0)
+		return 0; /* without the controller the limit itself is refused in a moment */
+	for (size_t i = 0; i < SKF_ARRAY_LEN(limits); i++)
+		if (limits[i] > 0 && (uint64_t)limits[i] <= now)
+			return skf_fail(e, SKF_ECONFLICT,
+					"%s limit %lld is not above what the container uses now (%llu "
+					"bytes); memory.checkBeforeUpdate forbids it",
+					i ? "memory+swap" : "memory", (long long)limits[i],
+					(unsigned long long)now);
+	return 0;
 }
 
 int skf_cgset_apply(struct skf_cgset *s, struct skf_err *e)

@@ -1,0 +1,216 @@
+/* runtime/notify.c -- NOTIFY_SOCKET: a service manager starts the runtime and waits for the container's
+ * process to say that it is ready (sd_notify(3)).
+ *
+ * The host's socket is not given to the container. It gets one of its own, <id>/notify/notify.sock, by a
+ * read-only mount of that directory on /run/notify, as with runc. Who starts the container binds the socket
+ * before the start and passes on what is harmless: READY=1 and STATUS=, with the pid that the service
+ * manager shall watch, followed by a barrier, because a message whose sender has gone may be thrown away.
+ * Messages of the container never carry a pid or descriptors to the host. Without NOTIFY_SOCKET nothing here
+ * runs. Blocks: skf_rt_notify_wait until READY or the end of the process. */
+#include "runtime/runtime_int.h"
+
+#include "oci/spec.h"
+#include "sys/path.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define DIR_NAME    "notify"
+#define SOCKET_NAME "notify.sock"
+#define INSIDE      "/run/notify"
+#define BARRIER_MS  5000 /* a manager that does not know BARRIER= never closes it */
+
+static int add_mount(struct skf_start *s, struct skf_spec *to)
+{
+	static const char *const options[] = {"bind", "nosuid", "noexec", "nodev", "ro"};
+	struct skf_jarr *m = &to->mounts;
+	struct skf_spec_mount *v = skf_arena_array(s->arena, m->n + 1, sizeof(*v));
+
+	if (!v)
+		return -ENOMEM;
+	if (m->n > 0)
+		memcpy(v, m->v, m->n * sizeof(*v));
+	v[m->n] = (struct skf_spec_mount){
+		.destination = skf_arena_strdup(s->arena, INSIDE),
+		.type = skf_arena_strdup(s->arena, "bind"),
+		.source = skf_arena_fmt(s->arena, "%s/%s/" DIR_NAME, s->rt->root, s->req->id),
+	};
+	for (size_t i = 0; i < SKF_ARRAY_LEN(options); i++)
+		if (skf_strv_add(s->arena, &v[m->n].options, options[i]) < 0)
+			return -ENOMEM;
+	if (!v[m->n].destination || !v[m->n].type || !v[m->n].source)
+		return -ENOMEM;
+	*m = (struct skf_jarr){v, m->n + 1};
+	return 0;
+}
+
+static int add_env(struct skf_start *s, struct skf_spec_process *p)
+{
+	struct skf_strv env = {0};
+
+	for (size_t i = 0; i < p->env.n; i++)
+		if (!skf_startswith(p->env.v[i], "NOTIFY_SOCKET=") &&
+		    skf_strv_add(s->arena, &env, p->env.v[i]) < 0)
+			return -ENOMEM;
+	p->env = env;
+	return skf_strv_add(s->arena, &p->env, "NOTIFY_SOCKET=" INSIDE "/" SOCKET_NAME);
+}
+
+int skf_notify_prepare(struct skf_start *s, struct skf_err *e)
+{
+	struct skf_spec *spec = skf_arena_alloc(s->arena, sizeof(*spec));
+	struct skf_spec_process *p = skf_arena_alloc(s->arena, sizeof(*p));
+	int r;
+
+	if (!spec || !p)
+		return skf_fail(e, SKF_ENOMEM, "configuration of container '%s'", s->req->id);
+	*spec = *s->spec;
+	*p = *s->process;
+	r = add_mount(s, spec);
+	if (r == 0)
+		r = add_env(s, p);
+	if (r < 0)
+		return skf_fail_sys(e, r, "notify socket of container '%s'", s->req->id);
+	if (mkdirat(s->state_fd, DIR_NAME, 0755) < 0)
+		return skf_fail_sys(e, -errno, "make the directory of the notify socket of container '%s'",
+				    s->req->id);
+	spec->process = p;
+	s->spec = spec;
+	s->process = p;
+	return 0;
+}
+
+int skf_rt_notify_open(const struct skf_rt *rt, const char *id, struct skf_err *e)
+{
+	SKF_AUTO_FD int state = skf_openat(rt->rootfd, id, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0),
+			dir = state < 0 ? state
+					: skf_openat(state, DIR_NAME, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	SKF_AUTO_FD int fd = -EBADF;
+
+	if (dir == -ENOENT)
+		return -EBADF;
+	if (dir < 0)
+		return skf_fail_sys(e, dir, "open the directory of the notify socket of container '%s'", id);
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "/proc/self/fd/%d/" SOCKET_NAME, dir);
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return skf_fail_sys(e, -errno, "notify socket of container '%s'", id);
+	(void)unlinkat(dir, SOCKET_NAME, 0); /* of a start that failed; else bind says what is wrong */
+	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || fchmodat(dir, SOCKET_NAME, 0777, 0) < 0)
+		return skf_fail_sys(e, -errno, "bind the notify socket of container '%s'", id);
+	return SKF_TAKE_FD(fd);
+}
+
+/* --- relaying --- */
+
+static int connect_host(const char *host)
+{
+	SKF_AUTO_FD int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	size_t n = strlen(host);
+
+	if (fd < 0)
+		return -errno;
+	if (n >= sizeof(sa.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(sa.sun_path, host, n);
+	if (host[0] == '@') /* an abstract name */
+		sa.sun_path[0] = '\0';
+	if (connect(fd, (struct sockaddr *)&sa, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0)
+		return -errno;
+	return SKF_TAKE_FD(fd);
+}
+
+/* Until the manager has dealt with all before: it closes the end that it gets. */
+static int barrier(int host)
+{
+	static const char text[] = "BARRIER=1";
+	struct pollfd w;
+	int p[2], r = skf_pipe(p, 0);
+
+	if (r < 0)
+		return r;
+	r = skf_unix_send_fd(host, p[1], text, sizeof(text) - 1);
+	close(p[1]);
+	w = (struct pollfd){.fd = p[0]};
+	if (r == 0)
+		(void)poll(&w, 1, BARRIER_MS); /* no answer: it does not know barriers */
+	close(p[0]);
+	return r;
+}
+
+/* Takes the lines that are passed on; true when READY=1 is among them. */
+static bool harmless(const char *text, struct skf_buf *out)
+{
+	bool ready = false;
+
+	for (const char *line = text; *line;) {
+		size_t n = strcspn(line, "\n");
+
+		if (n == 7 && memcmp(line, "READY=1", n) == 0)
+			ready = true;
+		else if (n < 7 || memcmp(line, "STATUS=", 7) != 0)
+			n = 0;
+		if (n > 0) {
+			skf_buf_put(out, line, n);
+			skf_buf_chr(out, '\n');
+		}
+		line += strcspn(line, "\n");
+		line += *line == '\n';
+	}
+	return ready;
+}
+
+int skf_rt_notify_relay(const struct skf_rt *rt, int fd, const char *host, pid_t pid)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf out = SKF_BUF(8192);
+	char text[4096];
+	ssize_t n = recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT);
+	SKF_AUTO_FD int to = -EBADF;
+	bool ready;
+	int r;
+
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	ready = harmless(text, &out);
+	if (out.len == 0)
+		return 0;
+	if (ready)
+		skf_buf_fmt(&out, "MAINPID=%d\n", (int)pid);
+	to = connect_host(host);
+	r = to < 0 ? to : out.err < 0 ? out.err : send(to, out.p, out.len, MSG_NOSIGNAL) < 0 ? -errno : 0;
+	if (r == 0 && ready)
+		r = barrier(to);
+	if (r < 0)
+		skf_warn(rt->log, "pass a message on to NOTIFY_SOCKET '%s': %s, ignoring", host,
+			 strerror(-r));
+	return ready;
+}
+
+void skf_rt_notify_wait(const struct skf_rt *rt, int fd, const char *host, pid_t pid, int pidfd)
+{
+	struct pollfd p[2] = {{.fd = fd, .events = POLLIN}, {.fd = pidfd, .events = POLLIN}};
+
+	for (;;) {
+		if (poll(p, 2, -1) < 0) {
+			if (errno == EINTR)
+				continue;
+			skf_warn(rt->log, "wait for the container to be ready: %s, ignoring",
+				 strerror(errno));
+			return;
+		}
+		if (p[0].revents & POLLIN) {
+			if (skf_rt_notify_relay(rt, fd, host, pid) == 1)
+				return;
+		} else if (p[1].revents) {
+			return;
+		}
+	}
+}
