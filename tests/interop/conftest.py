@@ -27,11 +27,24 @@ def registry(area):
 
 
 @pytest.fixture(scope="session")
-def session(area):
+def busybox(area):
+    lib.busybox_tree(area + "/busybox")
+    return area + "/busybox"
+
+
+@pytest.fixture(scope="session")
+def archive(area, busybox):
+    """A docker-archive with the image for containers and one that only waits (for pods)."""
+    path = area + "/images.tar"
+    lib.image_archive(path, busybox, {lib.BUSYBOX: ["/bin/sh"], lib.PAUSE: ["/bin/sleep", "1000000"]})
+    return path
+
+
+@pytest.fixture(scope="session")
+def session(area, busybox):
     """One podman with its own storage for all tests."""
     with lib.Podman(area + "/podman") as p:
-        lib.busybox_tree(area + "/busybox")
-        p.import_tree(area + "/busybox", lib.BUSYBOX, "CMD [\"/bin/sh\"]", "ENV PATH=/bin")
+        p.import_tree(busybox, lib.BUSYBOX, "CMD [\"/bin/sh\"]", "ENV PATH=/bin")
         p.import_tree(lib.debian_tree(), lib.DEBIAN, "CMD [\"/bin/bash\"]")
         yield p
 

@@ -6,15 +6,19 @@ import contextlib
 import errno
 import fcntl
 import glob
+import hashlib
+import io
 import json
 import os
 import pty
+import re
 import select
 import shutil
 import signal
 import socket
 import struct
 import subprocess
+import tarfile
 import termios
 import time
 import urllib.request
@@ -24,7 +28,7 @@ BIN = os.path.realpath(os.environ.get("SKIFF_BIN", os.path.join(TOP, "build", "b
 RUNTIME = os.environ.get("RUNTIME_REF") or os.path.join(BIN, "skiff-oci")
 SKIFF = os.path.join(BIN, "skiff")
 CACHE = os.environ.get("SKIFF_DEMO_CACHE", os.path.join(TOP, "build", "demo-cache"))
-BUSYBOX, DEBIAN = "localhost/busybox", "localhost/debian"
+BUSYBOX, DEBIAN, PAUSE = "localhost/busybox", "localhost/debian", "localhost/pause"
 V1 = os.path.isdir("/sys/fs/cgroup/memory")
 
 
@@ -109,6 +113,33 @@ def busybox_tree(path):
         f.write("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n")
     with open(path + "/etc/group", "w") as f:
         f.write("root:x:0:\nnogroup:x:65534:\n")
+
+
+def image_archive(path, tree, images):
+    """A docker-archive of one layer; images: {name: command}."""
+    layer = path + ".layer"
+    sh("tar", "-C", tree, "-c", "--owner=0", "--group=0", "-f", layer, ".")
+    with open(layer, "rb") as f:
+        diff = hashlib.sha256(f.read()).hexdigest()
+    manifest = []
+    with tarfile.open(path, "w") as t:
+        t.add(layer, "layer.tar")
+
+        def add(name, value):
+            data = json.dumps(value).encode()
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            t.addfile(info, io.BytesIO(data))
+        for n, (name, command) in enumerate(images.items()):
+            add(f"config{n}.json", {"architecture": platform_arch(), "os": "linux", "config": {"Env": ["PATH=/bin"], "Cmd": command},
+                                    "rootfs": {"type": "layers", "diff_ids": ["sha256:" + diff]}})
+            manifest.append({"Config": f"config{n}.json", "RepoTags": [name + ":latest"], "Layers": ["layer.tar"]})
+        add("manifest.json", manifest)
+    os.unlink(layer)
+
+
+def platform_arch():
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
 
 
 def debian_tree():
@@ -253,6 +284,69 @@ class Podman:
         return left()
 
 
+@contextlib.contextmanager
+def undo(daemon, log):
+    """The rest of a daemon's __enter__: when it fails, the daemon is ended and the end of its log is shown."""
+    try:
+        yield
+    except BaseException:
+        print(sh("tail", "-n", "20", log, check=False).stdout)
+        daemon.__exit__()
+        raise
+
+
+class Containerd:
+    """containerd with directories and a socket of its own, whose shims call the runtime; called, it is ctr."""
+
+    def __init__(self, root, settings="", disabled=()):
+        self.root, self.runc_root = root, root + "/runc"
+        self.address = root + "/c.sock"
+        self.fresh = not os.path.exists("/run/containerd")  # the shims' sockets are always there
+        os.makedirs(root)
+        with open(root + "/config.toml", "w") as f:
+            f.write(f'version = 2\nroot = "{root}/root"\nstate = "{root}/state"\ndisabled_plugins = {json.dumps(list(disabled))}\n'
+                    f'[grpc]\naddress = "{self.address}"\n[ttrpc]\naddress = "{self.address}.ttrpc"\n{settings}')
+
+    def __enter__(self):
+        with open(self.root + "/log", "w") as log:
+            self.p = subprocess.Popen(["containerd", "-c", self.root + "/config.toml"], stdout=log, stderr=log, env=daemon_env())
+        with undo(self, self.root + "/log"):
+            wait_for(lambda: os.path.exists(self.address) and self("version", check=False).returncode == 0, timeout=60, what="containerd")
+        return self
+
+    def __exit__(self, *_):
+        kill_shims(self.root)
+        self.p.kill()
+        self.p.wait()
+        remove_tree(self.root)
+        if self.fresh:
+            remove_tree("/run/containerd")
+
+    def __call__(self, *args, **kw):
+        return sh("ctr", "-a", self.address, *args, **kw)
+
+
+def daemon_env():
+    """The environment of a daemon: with the criu that tests/runtime/get-criu made, when it is there."""
+    return dict(os.environ, PATH=os.path.dirname(CRIU) + ":" + os.environ["PATH"]) if CRIU else dict(os.environ)
+
+
+def kill_shims(root):
+    for pid in re.findall(r"^\s*(\d+) \S*containerd-shim-runc-v2 .*" + re.escape(root), sh("ps", "-eo", "pid,args").stdout, re.M):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+
+
+def find_criu():
+    """A criu that understands this kernel, or None."""
+    own = os.path.join(TOP, "build", "criu", "criu")
+    path = os.environ.get("SKIFF_TEST_CRIU") or (own if os.path.exists(own) else shutil.which("criu"))
+    return path if path and sh(path, "check", check=False).returncode == 0 else None
+
+
+CRIU = find_criu()
+
+
 class Registry:
     def __init__(self, root):
         self.root = root
@@ -271,11 +365,8 @@ class Registry:
         def up():
             with contextlib.suppress(OSError):
                 return urllib.request.urlopen(f"http://{self.name}/v2/", timeout=5).status == 200
-        try:
-            wait_for(up, what="the registry")
-        except BaseException:
-            self.__exit__()
-            raise
+        with undo(self, self.root + "/log"):
+            wait_for(up, timeout=60, what="the registry")
         return self
 
     def __exit__(self, *_):

@@ -108,11 +108,27 @@ def test_stopped_container(box):
     assert box.exec("true").returncode != 0
 
 
+def test_created_container(box):
+    assert box.create("sh", "-c", "sleep 100").returncode == 0
+    r = box.exec("cat", "/proc/1/status")
+    assert r.returncode == 0 and "NSpid" in r.stdout, r.stderr
+    assert box.state()["status"] == "created"
+    assert box.rt("start", box.id).returncode == 0
+    assert box.exec("true").returncode == 0
+
+
 @pytest.mark.skiff_only
-def test_created_container_is_refused(box):
+@pytest.mark.parametrize("userns", [False, True])
+def test_init_of_a_created_container_is_out_of_reach(box, userns):
+    """init is still the runtime's program: nobody inside may look into it."""
+    if userns:
+        box.userns()
     assert box.create("sleep", "100").returncode == 0
-    r = box.exec("true")
-    assert r.returncode == 255 and "created" in r.stderr
+    r = box.exec("sh", "-c", "id -u; for f in exe cwd root $(cd /proc/1 && ls -d fd/*); do readlink /proc/1/$f; : </proc/1/$f && echo opened $f; done;"
+                 " cat /proc/1/environ /proc/1/maps")
+    assert r.stdout == "0\n", r.stdout
+    assert box.rt("start", box.id).returncode == 0
+    assert box.exec("readlink", "/proc/1/exe").stdout == "/bin/busybox\n"
 
 
 @pytest.mark.smoke

@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+from conftest import IS_SKIFF
+
 STAGES = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"]
 
 
@@ -63,12 +65,11 @@ def test_message_of_a_failing_hook(box, stage):
 
 
 @pytest.mark.skiff_only
-@pytest.mark.parametrize("stage", ["startContainer", "poststart"])
-def test_failing_hook_fails_start(box, stage):
-    box.c["hooks"] = {stage: [{"path": "/bin/false"}]}
+def test_failing_start_container_hook_leaves_it_stopped(box):
+    box.c["hooks"] = {"startContainer": [{"path": "/bin/false"}]}
     assert box.create("sleep", "100").returncode == 0
     r = box.rt("start", box.id)
-    assert r.returncode == 1 and stage in r.stderr
+    assert r.returncode == 1 and "error running startContainer hook #0" in r.stderr
     box.wait_stopped()
     assert box.run("true").returncode == 1  # the id is still taken
     assert box.rt("delete", box.id).returncode == 0
@@ -76,11 +77,94 @@ def test_failing_hook_fails_start(box, stage):
     assert box.has_traces() == []
 
 
+@pytest.mark.skiff_only  # crun does so since 1.20
+def test_failing_poststart_hook_deletes_the_container(box):
+    box.c["hooks"] = {"poststart": [{"path": "/bin/true"}, {"path": "/bin/false"}], "poststop": [recorder(box, "poststop")]}
+    assert box.create("sleep", "100").returncode == 0
+    r = box.rt("start", box.id)
+    assert r.returncode == 1 and "error running poststart hook #1" in r.stderr
+    assert box.rt("state", box.id).returncode != 0 and box.has_traces() == []
+    assert box.run("sleep", "100").returncode == 1
+    assert box.has_traces() == []
+    assert [x[0] for x in records(box)] == ["poststop"] * 2
+
+
+@pytest.mark.parametrize("stage", ["prestart", "createRuntime", "createContainer", "startContainer", "poststart"])
+def test_second_hook_fails_run(box, stage):
+    box.c["hooks"] = {stage: [{"path": "/bin/true"}, {"path": "/bin/false"}]}
+    r = box.run("echo", "Hello World")
+    assert r.returncode != 0
+    if stage != "poststart":
+        assert "Hello" not in r.stdout
+    assert box.has_traces() == []
+
+
+@pytest.mark.skiff_only
+@pytest.mark.parametrize("stage", ["prestart", "createRuntime", "createContainer", "startContainer", "poststart"])
+def test_words_of_runc_name_stage_and_number(box, stage):
+    box.c["hooks"] = {stage: [{"path": "/bin/true"}, {"path": "/bin/false"}]}
+    assert f"error running {stage} hook #1: " in box.run("echo", "Hello World").stderr
+
+
+@pytest.mark.parametrize("stage", ["createRuntime", "createContainer"])
+def test_failed_create_runs_poststop(box, stage):
+    """runtime.md, lifecycle: such a creation goes on with step 12."""
+    box.c["hooks"] = {stage: [{"path": "/bin/false"}], "poststop": [recorder(box, "poststop")]}
+    assert box.create("sleep", "9").returncode != 0
+    (name, _, doc), = records(box)
+    assert name == "poststop" and doc["status"] == "stopped" and doc["id"] == box.id
+
+
+def test_create_that_never_began_runs_none(box):
+    box.c["hooks"] = {"poststop": [recorder(box, "poststop")]}
+    box.c["root"]["path"] = "/no/such/root"
+    assert box.create("sleep", "9").returncode != 0
+    assert not (box.dir / "hooks").exists()
+
+
+@pytest.mark.parametrize("stage", ["prestart", "createRuntime", "poststart", "poststop"])
+def test_hooks_of_the_runtime_run_in_the_bundle(box, stage):
+    box.c["hooks"] = {stage: [{"path": "/bin/sh", "args": ["sh", "-c", f"/bin/pwd > {box.dir}/cwd"]}]}
+    assert box.run("true", cwd="/").returncode == 0
+    assert (box.dir / "cwd").read_text() == f"{box.bundle}\n"
+
+
+@pytest.mark.skiff_only  # crun's way; runc runs it in the root file system
+def test_create_container_hook_runs_in_the_bundle_after_the_mounts(box):
+    (box.bundle / "rootfs").symlink_to(box.c["root"]["path"])
+    box.c["hooks"] = {"createContainer": [{"path": "/bin/sh", "args": ["sh", "-c", "test -e rootfs/proc/self"]}]}
+    r = box.run("true", cwd="/")
+    assert r.returncode == 0, r.stderr
+
+
+def test_environment_is_inherited_when_the_hook_has_none(box):
+    box.c["hooks"] = {"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", f'echo "$MINE" > {box.dir}/env']}]}
+    assert box.run("true", env={**os.environ, "MINE": "of the caller"}).returncode == 0
+    assert (box.dir / "env").read_text() == "of the caller\n"
+
+
+@pytest.mark.skiff_only  # runc since 1.3
+def test_start_container_hook_inherits_the_environment_of_the_process(box):
+    box.own_rootfs()
+    box.p["env"] = ["ONE=two", "PATH=/bin"]
+    box.c["hooks"] = {"startContainer": [{"path": "/bin/sh", "args": ["sh", "-c", 'echo "$ONE $HOME $MINE" > /tmp/env']}]}
+    r = box.run("cat", "/tmp/env", env={**os.environ, "MINE": "of the caller"})
+    assert r.stdout == "two /root \n", r.stderr
+
+
+def test_arguments_are_exactly_those_of_the_configuration(box):
+    for args in (["cat", "/nosuchfile"], ["busybox", "cat", "/nosuchfile"]):
+        box.c["hooks"] = {"startContainer": [{"path": "/bin/busybox", "args": args}]}
+        r = box.run("true")
+        assert r.returncode != 0 and "cat: can't open '/nosuchfile'" in r.stderr, r.stderr
+
+
 def test_failing_poststop_is_a_warning(box):
     box.c["hooks"] = {"poststop": [{"path": "/bin/false"}, recorder(box, "poststop")]}
     box.start("true")
     box.wait_stopped()
-    assert box.rt("delete", box.id).returncode == 0
+    r = box.rt("delete", box.id)
+    assert r.returncode == 0 and (not IS_SKIFF or "poststop hook failed with exit code 1" in r.stderr)
     assert len(records(box)) == 1
 
 

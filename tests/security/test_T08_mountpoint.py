@@ -61,3 +61,31 @@ def test_T08_race(runtime, bundle, probe, canary, area):
         swap.kill()
         swap.wait()
     assert "canary" not in seen and n > 10
+
+
+@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize("options", [["bind"], ["bind", "dest-nofollow"], ["bind", "src-nofollow", "dest-nofollow"]], ids=lambda o: o[-1])
+def test_T08_destination_written_with_the_path_of_the_root(runtime, bundle, canary, area, link, options):
+    """A destination may begin with the root's own path; what follows is inside the root all the same."""
+    b = bundle()
+    target = link.replace("CANARY", canary.lstrip("/") if not link.startswith("CANARY") else canary)
+    b.replace("l", link=target)
+    b.replace("last", link=target + "/passwd")
+    with open(area + "/file", "w") as f:
+        f.write("volume\n")
+    for dest in ("/l/new", "/last", "/../l/passwd"):
+        b.mounts.append({"destination": b.rootfs + dest, "type": "bind", "source": area + "/file", "options": options})
+    runtime.run(b.args("true"))
+
+
+def test_T08_mounts_of_a_container_without_mount_namespace(runtime, bundle, canary, area):
+    """They stay below the root, whatever links say, and a start that fails undoes them."""
+    b = bundle()
+    b.linux["namespaces"] = [n for n in b.linux["namespaces"] if n["type"] != "mount"]
+    b.linux.pop("maskedPaths", None)
+    b.linux.pop("readonlyPaths", None)
+    b.replace("l", link=canary)
+    os.makedirs(area + "/vol")
+    b.bind(area + "/vol", "/l/dir")
+    b.mounts.append({"destination": "/x", "type": "bind", "source": "/not/there", "options": ["bind"]})
+    assert runtime.run(b.args("true")).returncode != 0

@@ -86,13 +86,26 @@ static void long_message_is_one_cut_line(void **state)
 	assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1);
 }
 
+static void datagrams(void **state)
+{
+	struct skf_log l = {.max = SKF_LOG_DEBUG, .prog = "me", .sink = SKF_LOG_JOURNALD};
+	char want[64];
+
+	assert_string_equal(logged(&l, SKF_LOG_WARN, "a\nPRIORITY=0"),
+			    "PRIORITY=4\nSYSLOG_IDENTIFIER=me\nMESSAGE=a\\nPRIORITY=0\n");
+	l.sink = SKF_LOG_SYSLOG;
+	snprintf(want, sizeof(want), "<15>me[%d]: m", (int)getpid());
+	assert_string_equal(logged(&l, SKF_LOG_DEBUG, "m"), want);
+	l.prog = NULL;
+	assert_memory_equal(logged(&l, SKF_LOG_ERROR, "m"), "<11>[", 5);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(json_form),
-		cmocka_unit_test(text_forms),
-		cmocka_unit_test(level_and_fd_filter),
-		cmocka_unit_test(long_message_is_one_cut_line),
+		cmocka_unit_test(json_form),           cmocka_unit_test(text_forms),
+		cmocka_unit_test(level_and_fd_filter), cmocka_unit_test(long_message_is_one_cut_line),
+		cmocka_unit_test(datagrams),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

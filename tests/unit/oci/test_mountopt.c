@@ -134,6 +134,47 @@ static void test_bad(void **state)
 	assert_int_equal(e.kind, SKF_ELIMIT);
 }
 
+static void test_idmap_text(void **state)
+{
+	struct skf_idmap container[] = {{0, 1000, 1}, {1, 100000, 65535}};
+	const struct skf_jarr c = {container, 2}, none = {0};
+	static const char *const bad[] = {"uids=",
+					  "uids=1",
+					  "uids=1-2",
+					  "uids=1-2-",
+					  "uids=1-2-0",
+					  "uids=1-2-3-4",
+					  "uids=1-2-3#",
+					  "uids=-1-2-3",
+					  "uids=1-2-4294967296",
+					  "uids=1-2-3;uids=1-2-3",
+					  "uids=1-2-3;x=1-2-3",
+					  "uids=1-2-3 ",
+					  "uids=@1-70000-3",
+					  "uids=@@1-2-3",
+					  "uids=1-2-99999999999999"};
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(1 << 20);
+	struct skf_err e = SKF_ERR_INIT;
+	struct skf_jarr u, g;
+
+	(void)state;
+	assert_int_equal(skf_mountopts_idmap("uids=0-1-10#10-11-5;gids=@3-7-9", &c, &c, &a, &u, &g, &e), 0);
+	const struct skf_idmap *m = u.v, *n = g.v;
+	assert_true(u.n == 2 && m[0].container_id == 0 && m[0].host_id == 1 && m[0].size == 10);
+	assert_true(m[1].container_id == 10 && m[1].host_id == 11 && m[1].size == 5);
+	assert_true(g.n == 1 && n[0].container_id == 3 && n[0].host_id == 100006 && n[0].size == 9);
+	assert_int_equal(skf_mountopts_idmap("uids=@0-0-1", &c, &c, &a, &u, &g, &e), 0);
+	assert_true(u.n == 1 && ((struct skf_idmap *)u.v)->host_id == 1000 && g.n == 0);
+	for (size_t i = 0; i < SKF_ARRAY_LEN(bad); i++) {
+		e = (struct skf_err)SKF_ERR_INIT;
+		if (skf_mountopts_idmap(bad[i], &c, &c, &a, &u, &g, &e) == 0)
+			fail_msg("accepted %s", bad[i]);
+		assert_int_equal(e.kind, SKF_EINVALID);
+	}
+	assert_int_equal(skf_mountopts_idmap("uids=@0-0-1", &none, &none, &a, &u, &g, &e), -1);
+	assert_non_null(strstr(e.msg, "without user namespace mappings"));
+}
+
 /* The published list is sorted (the search relies on it) and none of it becomes data. */
 static void test_list(void **state)
 {
@@ -171,9 +212,8 @@ static void test_list(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_flags),
-		cmocka_unit_test(test_booleans),
-		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_flags), cmocka_unit_test(test_booleans),
+		cmocka_unit_test(test_bad),   cmocka_unit_test(test_idmap_text),
 		cmocka_unit_test(test_list),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

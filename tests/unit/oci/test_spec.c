@@ -121,14 +121,19 @@ static void test_top(void **state)
 		 "/mounts/0/destination: expected a non-empty string, found \"\""},
 		{"'mounts':[{'destination':'/a','options':['ro',3]}]", SKF_EINVALID,
 		 "/mounts/0/options/1: expected string, found 3"},
-		{"'mounts':[{'destination':'/a','options':['idmap']}]", SKF_EUNSUPPORTED,
-		 "/mounts/0/options/0: mount option 'idmap' is not supported by this version of skiff; "
-		 "remove it"},
-		{"'mounts':[{'destination':'/a','options':['bind','idmap=uids=0-1-10']}]", SKF_EUNSUPPORTED,
-		 "/mounts/0/options/1: mount option 'idmap=uids=0-1-10' is not supported by this version of "
-		 "skiff; remove it"},
-		{"'mounts':[{'destination':'/a','uidMappings':[{'containerID':0,'hostID':0,'size':1}]}]",
-		 SKF_EUNSUPPORTED, "/mounts/0/uidMappings: " UNSUP},
+		{"'mounts':[{'destination':'/a','type':'tmpfs','options':['idmap']}]", SKF_EINVALID,
+		 "/mounts/0: mount at '/a': id-mapped mounts are only supported for bind-mounts; add option "
+		 "'bind'"},
+		{"'mounts':[{'destination':'/a','options':['bind','idmap=uids']}]", SKF_EINVALID,
+		 "/mounts/0: options of the mount at '/a': option 'idmap=uids': expected 'uids=' or 'gids=' "
+		 "after 'idmap='"},
+		{"'mounts':[{'destination':'/a','options':['bind'],'uidMappings':[{'containerID':0,'hostID':0,"
+		 "'size':1}]}]",
+		 SKF_EINVALID,
+		 "/mounts/0: mount at '/a': id-mapped mounts must have both uid and gid mappings specified"},
+		{"'mounts':[{'destination':'/a','type':'bind','options':['rbind','size=1']}]", SKF_EINVALID,
+		 "/mounts/0: mount at '/a': bind mounts cannot have any filesystem-specific options applied; "
+		 "remove 'size=1'"},
 		{"'mounts':[{'destination':'/a','options':['shared','private']}]", SKF_EINVALID,
 		 "/mounts/0: options of the mount at '/a': option 'private' contradicts an earlier one: a "
 		 "mount has one kind of "
@@ -223,12 +228,6 @@ static void test_process(void **state)
 		 "columns"},
 		{PROC("'consoleSize':{'height':1}"), SKF_EINVALID,
 		 "/process/consoleSize: required property 'width' is missing"},
-		{PROC("'scheduler':{'policy':'SCHED_FIFO'}"), SKF_EUNSUPPORTED,
-		 "/process/scheduler: " UNSUP},
-		{PROC("'ioPriority':{'class':'IOPRIO_CLASS_RT','priority':1}"), SKF_EUNSUPPORTED,
-		 "/process/ioPriority: " UNSUP},
-		{PROC("'execCPUAffinity':{'initial':'1'}"), SKF_EUNSUPPORTED,
-		 "/process/execCPUAffinity: " UNSUP},
 		{PROC("'capabilities':['CAP_CHOWN']"), SKF_EINVALID,
 		 "/process/capabilities: expected object, found array"},
 		{PROC("'capabilities':{'ambient':[1]}"), SKF_EINVALID,
@@ -299,18 +298,6 @@ static void test_linux(void **state)
 		 "/linux/namespaces/2: namespace 'pid' is already named by entry 0; keep one of them"},
 		{LINUX("'namespaces':[{'type':'pid','path':'p'}]"), SKF_EINVALID,
 		 "/linux/namespaces/0/path: expected absolute path, found 'p'"},
-		{LINUX("'namespaces':[{'type':'time'}]"), SKF_EUNSUPPORTED,
-		 "/linux/namespaces/0/type: " UNSUP},
-		{LINUX("'timeOffsets':{'monotonic':{'secs':1}}"), SKF_EUNSUPPORTED,
-		 "/linux/timeOffsets: " UNSUP},
-		{LINUX("'intelRdt':{'closID':'x'}"), SKF_EUNSUPPORTED, "/linux/intelRdt: " UNSUP},
-		{LINUX("'memoryPolicy':{'mode':'MPOL_BIND'}"), SKF_EUNSUPPORTED,
-		 "/linux/memoryPolicy: " UNSUP},
-		{LINUX("'netDevices':{'eth0':{}}"), SKF_EUNSUPPORTED, "/linux/netDevices: " UNSUP},
-		{LINUX("'personality':{'domain':'LINUX32'}"), SKF_EUNSUPPORTED,
-		 "/linux/personality: " UNSUP},
-		{LINUX("'personality':{'domain':'LINUX','flags':['x']}"), SKF_EUNSUPPORTED,
-		 "/linux/personality: " UNSUP},
 		{LINUX("'personality':{'domain':'BSD'}"), SKF_EINVALID,
 		 "/linux/personality/domain: expected one of 'LINUX', 'LINUX32', found 'BSD'"},
 		{LINUX("'uidMappings':[{'containerID':0,'hostID':0,'size':1}]"), SKF_EINVALID,
@@ -507,8 +494,6 @@ static void test_resources(void **state)
 		{RES("'network':{'priorities':[{'name':'a/b','priority':1}]}"), SKF_EINVALID,
 		 "/linux/resources/network/priorities/0/name: expected the name of a network interface, "
 		 "found 'a/b'"},
-		{RES("'rdma':{'mlx5_1':{'hcaHandles':3}}"), SKF_EUNSUPPORTED,
-		 "/linux/resources/rdma: " UNSUP},
 		{RES("'unified':{'../cgroup.procs':'1'}"), SKF_EINVALID,
 		 "/linux/resources/unified/..~1cgroup.procs: expected the name of a cgroup file without "
 		 "'/', found "
@@ -585,21 +570,16 @@ static void test_seccomp(void **state)
 	static const struct row rows[] = {
 		{SECC("'architectures':[]"), SKF_EINVALID,
 		 "/linux/seccomp: required property 'defaultAction' is missing"},
-		{SECC("'defaultAction':'SCMP_ACT_NOTIFY'"), SKF_EUNSUPPORTED,
-		 "/linux/seccomp/defaultAction: " UNSUP},
-		{SECC("'defaultAction':'SCMP_ACT_ALLOW','listenerPath':'/s'"), SKF_EUNSUPPORTED,
-		 "/linux/seccomp/listenerPath: " UNSUP},
+		{SECC("'defaultAction':'SCMP_ACT_NOTIFY'"), SKF_EINVALID,
+		 "/linux/seccomp: SCMP_ACT_NOTIFY cannot be used as default action; choose another one"},
+		{SECC("'defaultAction':'SCMP_ACT_ALLOW','listenerPath':1"), SKF_EINVALID,
+		 "/linux/seccomp/listenerPath: expected string, found 1"},
 		{SECC("'defaultAction':'SCMP_ACT_ALLOW','architectures':['SCMP_ARCH_X86_64','amd64']"),
 		 SKF_EINVALID,
 		 "/linux/seccomp/architectures/1: 'amd64' is not a seccomp architecture of the "
 		 "runtime-spec"},
 		{SECC("'defaultAction':'SCMP_ACT_ALLOW','flags':['X']"), SKF_EINVALID,
 		 "/linux/seccomp/flags/0: 'X' is not a seccomp flag of the runtime-spec"},
-		{SECC("'defaultAction':'SCMP_ACT_ALLOW','flags':['SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV']"),
-		 SKF_EUNSUPPORTED,
-		 "/linux/seccomp/flags/0: 'SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV' belongs to "
-		 "SCMP_ACT_NOTIFY, which this version "
-		 "of skiff does not support"},
 		{SECC("'defaultAction':'SCMP_ACT_ERRNO','defaultErrnoRet':4096"), SKF_EINVALID,
 		 "/linux/seccomp: the value 4096 does not fit; an errno is at most 4095"},
 		{SECC("'defaultAction':'SCMP_ACT_ALLOW','syscalls':[{'names':[],'action':'SCMP_ACT_KILL'}]"),
@@ -611,9 +591,11 @@ static void test_seccomp(void **state)
 		 "string"},
 		{SECC("'defaultAction':'SCMP_ACT_ALLOW','syscalls':[{'names':['read']}]"), SKF_EINVALID,
 		 "/linux/seccomp/syscalls/0: required property 'action' is missing"},
-		{SECC("'defaultAction':'SCMP_ACT_ALLOW','syscalls':[{'names':['read'],'action':'SCMP_ACT_"
-		      "NOTIFY'}]"),
-		 SKF_EUNSUPPORTED, "/linux/seccomp/syscalls/0/action: " UNSUP},
+		{SECC("'defaultAction':'SCMP_ACT_ALLOW','syscalls':[{'names':['read','write'],'action':"
+		      "'SCMP_ACT_NOTIFY'}]"),
+		 SKF_EINVALID,
+		 "/linux/seccomp/syscalls/0: SCMP_ACT_NOTIFY cannot be used for the write syscall; remove "
+		 "it"},
 		{SECC("'defaultAction':'SCMP_ACT_ALLOW','syscalls':[{'names':['read'],'action':'SCMP_ACT_"
 		      "TRAP','args':"
 		      "[{'index':6,'value':0,'op':'SCMP_CMP_EQ'}]}]"),

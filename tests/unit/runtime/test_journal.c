@@ -80,9 +80,26 @@ static void written_lines_come_back(void **state)
 	assert_int_equal(skf_rmtree_at(AT_FDCWD, dir), 0);
 }
 
+static void test_scope_and_rdt(void **state)
+{
+	struct skf_journal j = parse("scope skiff-a.scope\nrdt group/mon_groups/a\n");
+	char longline[400];
+
+	(void)state;
+	assert_string_equal(j.scope, "skiff-a.scope");
+	assert_string_equal(j.rdt, "group/mon_groups/a");
+	assert_string_equal(parse("scope skiff-a.scope").scope, ""); /* cut by a crash */
+	assert_string_equal(parse("scope \n").scope, "");
+	memset(longline, 'a', sizeof(longline));
+	memcpy(longline, "scope ", 6);
+	memcpy(longline + sizeof(longline) - 2, "\n", 2);
+	assert_string_equal(parse(longline).scope, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_scope_and_rdt),
 		cmocka_unit_test(whole_lines),
 		cmocka_unit_test(cut_and_unknown_lines_are_left_out),
 		cmocka_unit_test(nonsense_is_not_believed),

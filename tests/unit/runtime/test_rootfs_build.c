@@ -170,6 +170,7 @@ static void write_map(pid_t pid, const char *name, const char *text)
 
 static void close_fds(struct skf_start *s)
 {
+	skf_sources_release(s, true);
 	skf_closep(&s->root_fd);
 	for (size_t i = 0; i < s->spec->mounts.n; i++)
 		skf_closep(&s->mount_fds[i]);

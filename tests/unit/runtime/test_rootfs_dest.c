@@ -1,4 +1,4 @@
-/* Unit tests of the pure parts of the root file system's code: destinations, sysctl names, flags. No root
+/* Unit tests of the pure parts of the root file system's code: destinations, flags. No root
  * needed. */
 #include "../base/util.h"
 #include "runtime/rootfs_int.h"
@@ -32,24 +32,6 @@ static void destinations(void **state)
 	assert_int_equal(strlen(out), PATH_MAX - 1);
 }
 
-static void sysctl_names(void **state)
-{
-	char out[64];
-
-	assert_int_equal(skf_sysctl_path("net.ipv4.ip_forward", out, sizeof(out)), 0);
-	assert_string_equal(out, "sys/net/ipv4/ip_forward");
-	assert_int_equal(skf_sysctl_path("net/ipv4/conf/eth0.100/forwarding", out, sizeof(out)), 0);
-	assert_string_equal(out, "sys/net/ipv4/conf/eth0.100/forwarding");
-	assert_int_equal(skf_sysctl_path("net.ipv4.conf.eth0/100.forwarding", out, sizeof(out)), 0);
-	assert_string_equal(out, "sys/net/ipv4/conf/eth0.100/forwarding");
-	assert_int_equal(skf_sysctl_path("hostname", out, sizeof(out)), 0);
-	assert_string_equal(out, "sys/hostname");
-	assert_int_equal(skf_sysctl_path("", out, sizeof(out)), -EINVAL);
-	assert_int_equal(skf_sysctl_path("/etc/passwd", out, sizeof(out)), -EINVAL);
-	assert_int_equal(skf_sysctl_path("..x", out, sizeof(out)), -EINVAL);
-	assert_int_equal(skf_sysctl_path("kernel.shmmax", out, 8), -ENAMETOOLONG);
-}
-
 static void flags(void **state)
 {
 	struct mount_attr a = {0};
@@ -78,7 +60,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(destinations),
-		cmocka_unit_test(sysctl_names),
 		cmocka_unit_test(flags),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,121 @@
+"""NOTIFY_SOCKET and LISTEN_FDS: containers as services of a manager that speaks sd_notify(3) and sd_listen_fds(3), as with runc."""
+import os
+import socket
+import subprocess
+import threading
+
+import pytest
+
+from conftest import IS_SKIFF
+
+
+@pytest.fixture
+def manager(box):
+    """A service manager's socket; messages as a list, barriers are answered."""
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    path = str(box.dir / "manager.sock")
+    s.bind(path)
+    s.settimeout(20)
+    got = []
+
+    def loop():
+        while True:
+            try:
+                data, fds, _, _ = socket.recv_fds(s, 4096, 4)
+            except OSError:
+                return
+            for fd in fds:
+                os.close(fd)
+            if data == b"stop":
+                return
+            got.append(data.decode())
+
+    t = threading.Thread(target=loop, daemon=True)
+    t.start()
+    yield path, got
+    end = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    end.sendto(b"stop", path)
+    t.join(10)
+    s.close()
+    end.close()
+
+
+def service(box, then):
+    """The container's process: python-less, so it writes to the socket with the test's own program."""
+    root = box.own_rootfs()
+    src = box.dir / "say.c"
+    src.write_text('''#include <string.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+int main(void){struct sockaddr_un a={.sun_family=AF_UNIX};const char*p=getenv("NOTIFY_SOCKET");int f=socket(AF_UNIX,SOCK_DGRAM,0);
+const char m[]="READY=1\\nSTATUS=up\\nMAINPID=1\\nFDSTORE=1";if(!p)return 3;strcpy(a.sun_path,p);
+return sendto(f,m,sizeof m-1,0,(void*)&a,sizeof a)<0;}''')
+    assert os.system(f"cc -static -o {root}/bin/say {src}") == 0
+    return ["sh", "-c", then]
+
+
+def env(path, **more):
+    return {**os.environ, "NOTIFY_SOCKET": path, **more}
+
+
+def test_start_waits_for_ready(box, manager):
+    path, got = manager
+    args = service(box, "sleep 1; say && exec sleep 100")
+    assert box.create(*args, env=env(path)).returncode == 0
+    assert got == []
+    r = box.rt("start", box.id, env=env(path))
+    assert r.returncode == 0, r.stderr
+    pid = box.state()["pid"]
+    assert "READY=1" in "".join(got) and f"MAINPID={pid}\n" in "".join(got), got
+    assert "FDSTORE" not in "".join(got) and "MAINPID=1\n" not in "".join(got)
+    if IS_SKIFF:
+        assert "STATUS=up\n" in "".join(got)
+
+
+def test_detached_run(box, manager):
+    path, got = manager
+    r = box.run(*service(box, "say && exec sleep 100"), opts=("--detach",), env=env(path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert r.returncode == 0
+    assert "READY=1" in "".join(got)
+
+
+def test_foreground_run(box, manager):
+    path, got = manager
+    r = box.run(*service(box, "say && sleep 0.5; echo end"), env=env(path))
+    assert r.returncode == 0 and r.stdout == "end\n", r.stderr
+    assert "READY=1" in "".join(got)
+
+
+def test_never_ready(box, manager):
+    path, got = manager
+    assert box.create(*service(box, "exit 3"), env=env(path)).returncode == 0
+    assert box.rt("start", box.id, env=env(path), timeout=30).returncode == 0
+    assert "READY" not in "".join(got)
+
+
+def test_user_namespace(box, manager):
+    path, got = manager
+    args = service(box, "say && exec sleep 100")
+    root = box.rootfs
+    box.own_rootfs = lambda: root
+    box.userns()
+    box.c["root"]["path"] = str(root)
+    assert box.create(*args, env=env(path)).returncode == 0
+    assert box.rt("start", box.id, env=env(path)).returncode == 0
+    assert "READY=1" in "".join(got)
+
+
+@pytest.mark.skiff_only
+def test_without_a_manager_there_is_none(box):
+    r = box.sh("echo $NOTIFY_SOCKET; ls /run/notify")
+    assert r.stdout == "\n" and r.returncode != 0
+
+
+@pytest.mark.skiff_only
+def test_names_of_activated_sockets(box):
+    box.p["args"] = ["sh", "-c", "echo $LISTEN_FDS $LISTEN_PID $LISTEN_FDNAMES"]
+    box.write()
+    shell = 'LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web exec "$@" 3<&0'
+    out = subprocess.run(["sh", "-c", shell, "sh", *box.cmd("run", "--bundle", str(box.bundle), box.id)], capture_output=True, text=True, timeout=60)
+    assert out.stdout == "1 1 web\n", out.stderr
