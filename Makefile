@@ -8,7 +8,7 @@ SAN    := build/san
 PYTEST := /usr/bin/python3 -m pytest -q -p no:cacheprovider
 PROGS  := skiff skiff-image skiff-launch skiff-monitor skiff-oci
 
-.PHONY: help all deps test unit system vm-smoke test-vm lint demo bench fuzz-smoke soak install clean
+.PHONY: help all deps test unit system vm-smoke test-vm test-weak lint demo bench fuzz-smoke soak install clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -44,6 +44,9 @@ vm-smoke: all ## a smoke selection under cgroup v2 in a virtual machine
 
 test-vm: all ## the system tests under cgroup v2 in a virtual machine (slow)
 	tests/run vm
+
+test-weak: all ## each security test fails on a build without its protection
+	tests/security/weaken
 
 lint: ## include directions, banned functions, DT_NEEDED, warnings of gcc and clang, clang-tidy, cppcheck, shellcheck
 	tools/lint all
