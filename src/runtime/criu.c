@@ -11,6 +11,9 @@
  * on.
  *  4. Criu gets no death signal: killed in the middle of a dump it would leave its code in the container's
  * processes. It notices that we are gone at its next notification, and lets them go.
+ *  5. Criu follows links when it opens its files as root. So nothing is begun when the image directory,
+ * which may come out of an archive of somebody else's, has links or special files, or the work directory has
+ * them in the place of criu's own files (T25). Whoever can change the directories meanwhile is trusted.
  *
  * Blocks: skf_criu_talk as long as criu works (a dump writes all memory); all else at most SKF_START_MS,
  * SKF_CRIU_CHECK_MS and SKF_CRIU_EXIT_MS. */
@@ -370,6 +373,48 @@ static int open_dir(const char *what, const char *path, bool create, struct skf_
 	return fd < 0 ? skf_fail_sys(e, fd, "open %s directory '%s'", what, path) : fd;
 }
 
+/* What criu itself makes in a work directory, which may be somebody's directory of other things. */
+static bool is_work_file(const char *name)
+{
+	return skf_endswith(name, ".log") || skf_startswith(name, "stats-") || skf_startswith(name, ".criu");
+}
+
+/* Invariant 5. The one link of an image directory is to the pre-dump before. */
+static int check_entry(int dir, const char *name, bool images, const char *path, struct skf_err *e)
+{
+	struct stat st;
+
+	if ((!images && !is_work_file(name)) || (images && skf_streq(name, "parent")))
+		return 0;
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : skf_fail_sys(e, -errno, "'%s/%s'", path, name);
+	if (S_ISDIR(st.st_mode) || S_ISSOCK(st.st_mode) || (S_ISREG(st.st_mode) && st.st_nlink == 1))
+		return 0;
+	return skf_fail(e, SKF_EDENIED,
+			"'%s/%s' is %s: criu would follow it as root; remove it or choose another directory",
+			path, name,
+			S_ISLNK(st.st_mode)   ? "a symbolic link"
+			: S_ISREG(st.st_mode) ? "a file with another name"
+					      : "not a regular file");
+}
+
+static int check_dir(int dir, bool images, const char *path, struct skf_err *e)
+{
+	int fd = skf_openat(dir, ".", O_RDONLY | O_DIRECTORY, 0), r = 0;
+	SKF_AUTO_DIR DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *de;
+
+	if (!d) {
+		r = fd < 0 ? fd : -errno;
+		skf_closep(&fd);
+		return skf_fail_sys(e, r, "read directory '%s'", path);
+	}
+	while (r == 0 && (de = readdir(d)))
+		if (!skf_streq(de->d_name, ".") && !skf_streq(de->d_name, ".."))
+			r = check_entry(dir, de->d_name, images, path, e);
+	return r;
+}
+
 /* Ours first, then those of crun and runc, whose users may move over. A file that is not there is ignored by
  * criu. */
 static const char *config_file(const struct skf_kvs *annotations)
@@ -404,11 +449,11 @@ int skf_criu_common(const struct skf_rt_criu *o, const struct skf_kvs *annotatio
 	if (!present(o->image_path))
 		return skf_fail(e, SKF_EINVALID, "the directory of the image files is missing");
 	dirs[0] = open_dir("image", o->image_path, create, e);
-	if (dirs[0] < 0)
+	if (dirs[0] < 0 || check_dir(dirs[0], true, o->image_path, e) < 0)
 		return -1;
 	if (present(o->work_path)) {
 		dirs[1] = open_dir("work", o->work_path, true, e);
-		if (dirs[1] < 0)
+		if (dirs[1] < 0 || check_dir(dirs[1], false, o->work_path, e) < 0)
 			return -1;
 	}
 	ret->log_level = 4;

@@ -329,7 +329,9 @@ static int add_descriptors(struct restoration *x, struct skf_err *e)
 	int r;
 
 	skf_buf_str(&b, "{\"fds\":"); /* the document is a bare array */
-	r = skf_read_file_at(x->dirs[0], "descriptors.json", SKF_MAX_OBJECT_BYTES / 2, &b);
+	SKF_AUTO_FD int fd =
+		skf_openat(x->dirs[0], "descriptors.json", O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+	r = fd < 0 ? fd : skf_read_fd(fd, SKF_MAX_OBJECT_BYTES / 2, &b);
 	if (r == -ENOENT)
 		return skf_fail(e, SKF_ENOTFOUND,
 				"'%s' is not the checkpoint of a container: it has no descriptors.json",
