@@ -77,6 +77,11 @@ def remove_cgroups(name):
     for pid in cgroup_pids(name):
         with contextlib.suppress(OSError):
             os.kill(pid, signal.SIGKILL)
+    for top in glob.glob("/sys/fs/cgroup/*/" + name):
+        if V1 and not os.path.ismount(os.path.dirname(top)):  # podman makes directories and files for hierarchies that are not there
+            shutil.rmtree(top)
+            with contextlib.suppress(OSError):
+                os.rmdir(os.path.dirname(top))
     for d in cgroup_dirs(name):
         for _ in range(50):
             try:
@@ -223,9 +228,10 @@ class Podman:
         conf = root + "/containers.conf"
         with open(conf, "w") as f:
             f.write('[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n'
-                    '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\nlock_type = "file"\n')
+                    '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\nlock_type = "file"\n'
+                    f'runtime_supports_nocgroup = ["{os.path.basename(runtime)}"]\n')
         os.makedirs(root + "/home")
-        self.env = {"CONTAINERS_CONF": conf, "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": root + "/home"}
+        self.env = {"CONTAINERS_CONF": conf, "PATH": (os.path.dirname(CRIU) + ":" if CRIU else "") + "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": root + "/home"}
         self.base = ["podman", "--root", root + "/root", "--runroot", root + "/run", "--tmpdir", root + "/tmp", "--storage-driver", "overlay",
                      "--events-backend", "file", "--cgroup-manager", "cgroupfs", "--log-level", "error", "--runtime", runtime]
 
