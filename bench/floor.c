@@ -2,14 +2,15 @@
  *
  * Usage: floor ROOTFS PROGRAM. No configuration, no state, no checks, no error messages, no safety: cgroup directories with the device
  * rules, one clone3 with the namespaces, the mounts, devices and links, pivot_root, masked and read-only paths, capabilities,
- * execve, wait, rmdir. A runtime can be compared with it; it must never be used as one. Exit status: the program's, 120 and more when a
+ * execve, wait, rmdir. On cgroup v2 the device filter, an eBPF program, is left out. A runtime can be compared with it; it must never be used as one. Exit status: the program's, 120 and more when a
  * step failed (the errno is printed). */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/magic.h>
 #include <linux/sched.h>
-#include <mntent.h>
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
@@ -23,6 +24,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,7 +37,7 @@
 	} while (0)
 
 static char hier[24][128]; /* mount points of the cgroup hierarchies */
-static int v2_only, n_hier;
+static int v2_only, v2, n_hier; /* v2: its index, or -1 */
 
 static void put(const char *dir, const char *file, const char *text)
 {
@@ -49,19 +51,39 @@ static void put(const char *dir, const char *file, const char *text)
 	close(fd);
 }
 
+static int is_v2(const char *path)
+{
+	struct statfs fs;
+
+	return statfs(path, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
+}
+
 static void find_hierarchies(void)
 {
-	FILE *f = setmntent("/proc/self/mounts", "re");
-	struct mntent *m;
+	DIR *d = NULL;
+	struct dirent *e;
+	struct statfs fs;
 
-	while (f && (m = getmntent(f)) && n_hier < 24) {
-		if (strncmp(m->mnt_dir, "/sys/fs/cgroup", 14) == 0 && strncmp(m->mnt_type, "cgroup", 6) == 0) {
-			snprintf(hier[n_hier++], sizeof(hier[0]), "%s", m->mnt_dir);
-			v2_only = strcmp(m->mnt_dir, "/sys/fs/cgroup") == 0;
-		}
+	v2 = -1;
+	v2_only = is_v2("/sys/fs/cgroup");
+	if (v2_only) {
+		strcpy(hier[n_hier++], "/sys/fs/cgroup");
+		v2 = 0;
+		return;
 	}
-	if (f)
-		endmntent(f);
+	d = opendir("/sys/fs/cgroup");
+	while (d && (e = readdir(d)) && n_hier < 24) {
+		char path[sizeof(hier[0])];
+
+		if (e->d_type != DT_DIR || snprintf(path, sizeof(path), "/sys/fs/cgroup/%.100s", e->d_name) < 0 || statfs(path, &fs) < 0 ||
+		    (fs.f_type != CGROUP_SUPER_MAGIC && fs.f_type != CGROUP2_SUPER_MAGIC))
+			continue;
+		if (fs.f_type == CGROUP2_SUPER_MAGIC)
+			v2 = n_hier;
+		strcpy(hier[n_hier++], path);
+	}
+	if (d)
+		closedir(d);
 }
 
 static const char *const rules[] = {"c *:* m",   "b *:* m",   "c 1:3 rwm", "c 1:8 rwm",   "c 1:7 rwm",  "c 5:0 rwm",
@@ -124,8 +146,8 @@ static void mount_cgroups(const char *name)
 	}
 	MUST(mount("cgroup", "sys/fs/cgroup", "tmpfs", NOTHING, "mode=755"));
 	for (int i = 0; i < n_hier; i++) {
-		snprintf(from, sizeof(from), "%s/%s", hier[i], name);
-		snprintf(to, sizeof(to), "sys/fs/cgroup%s", strrchr(hier[i], '/'));
+		snprintf(from, sizeof(from), "%.120s/%.120s", hier[i], name);
+		snprintf(to, sizeof(to), "sys/fs/cgroup%.120s", strrchr(hier[i], '/'));
 		MUST(mkdir(to, 0755));
 		MUST(mount(from, to, NULL, MS_BIND, NULL));
 		MUST(mount(NULL, to, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | NOTHING, NULL));
@@ -208,21 +230,29 @@ int main(int argc, char **argv)
 	find_hierarchies();
 	make_cgroups(dirs, name);
 	MUST(pipe2(go, O_CLOEXEC));
+	if (v2 >= 0) {
+		int fd = open(dirs[v2], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		MUST(fd);
+		c.flags |= CLONE_INTO_CGROUP;
+		c.cgroup = (unsigned)fd;
+	}
 	pid = (pid_t)syscall(SYS_clone3, &c, sizeof(c));
 	MUST(pid);
 	if (pid == 0) {
-		MUST(read(go[0], &byte, 1));
 		setsid();
 		MUST(sethostname("floor", 5));
 		loopback_up();
 		build_root(argv[1], name);
+		MUST(read(go[0], &byte, 1)); /* in its cgroups: done beside the mounts, as the write waits for an RCU grace period */
 		drop_privileges();
 		execve(args[0], args, env);
 		_exit(121);
 	}
 	snprintf(text, sizeof(text), "%d", (int)pid);
 	for (int i = 0; i < n_hier; i++)
-		put(dirs[i], "cgroup.procs", text);
+		if (i != v2)
+			put(dirs[i], "cgroup.procs", text);
 	MUST(write(go[1], &byte, 1));
 	MUST(waitpid(pid, &status, 0));
 	for (int i = 0; i < n_hier; i++)

@@ -3,7 +3,13 @@
 # shellcheck shell=bash
 set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-BIN=$top/build/bin
+BIN=${SKIFF_BIN:-$top/build/bin}
+# BENCH_V1=1 before sourcing: Debian's crun refuses the hybrid layout. On such a host the whole benchmark then runs in a mount
+# namespace that shows the v1 hierarchies only, to all programs alike; the host is not changed.
+if [ -n "${BENCH_V1:-}" ] && [ "$(stat -f -c %T /sys/fs/cgroup/unified 2>/dev/null)" = cgroup2fs ]; then
+	# shellcheck disable=SC2016  # expanded by the inner shell
+	exec unshare -m --propagation private bash -c 'umount /sys/fs/cgroup/unified && exec "$@"' - "$0" "$@"
+fi
 W=$(mktemp -d "${TMPDIR:-/var/tmp}/skiff-bench.XXXXXX")
 # run-time state lies in memory, as /run does on an ordinary system
 M=$(mktemp -d /dev/shm/skiff-bench.XXXXXX)
@@ -40,13 +46,43 @@ bench_crun_ready() {
 # A bundle whose process is a static `true`; the default `runc spec` otherwise.
 bench_bundle() { # dir
 	mkdir -p "$1/rootfs/bin"
-	printf 'int main(void) { return 0; }\n' >"$W/true.c"
+	# as "wait" it does nothing until it is killed
+	cat >"$W/true.c" <<-'C'
+	#include <string.h>
+	#include <unistd.h>
+	int main(int argc, char **argv) { return argc && strstr(argv[0], "wait") ? pause() : 0; }
+	C
 	gcc -O2 -static -o "$1/rootfs/bin/true" "$W/true.c"
+	ln -f "$1/rootfs/bin/true" "$1/rootfs/bin/wait"
 	runc spec --bundle "$1"
 	jq '.process.terminal = false | .process.args = ["/bin/true"]' "$1/config.json" >"$1/c" && mv "$1/c" "$1/config.json"
 	# no right to raise rlimits here: keep the caller's
 	[ "$(ulimit -Hn)" -ge 1024 ] 2>/dev/null || jq 'del(.process.rlimits)' "$1/config.json" >"$1/c" && [ -s "$1/c" ] && mv "$1/c" "$1/config.json"
 	rm -f "$1/c"
+}
+# The measuring program and the floor.
+bench_measure() {
+	gcc -O2 -o "$W/measure" "$top/bench/measure.c"
+	gcc -O2 -o "$W/floor" "$top/bench/floor.c"
+}
+# A copy of a bundle (same root file system) with another config.json, made by a jq program.
+bench_variant() { # from, to, jq arguments...
+	local from=$1 to=$2
+	shift 2
+	mkdir -p "$to"
+	ln -sfn "$from/rootfs" "$to/rootfs"
+	jq --arg rootfs "$from/rootfs" "$@" "$from/config.json" >"$to/config.json"
+	jq --arg rootfs "$from/rootfs" '.root.path = $rootfs' "$to/config.json" >"$to/c" && mv "$to/c" "$to/config.json"
+}
+# Docker's seccomp profile in the runtime-spec's form, for amd64 and the capabilities of the bundle, as podman makes it of its own file.
+bench_seccomp() { # bundle
+	jq --argjson caps "$(jq .process.capabilities.bounding "$1/config.json")" '
+		def in_force: ((.includes.caps // []) - $caps == []) and ((.includes.arches // ["amd64"]) | index("amd64") != null)
+			and (((.excludes.caps // []) - ((.excludes.caps // []) - $caps)) == []);
+		{defaultAction, defaultErrnoRet,
+		 architectures: (.archMap[] | select(.architecture == "SCMP_ARCH_X86_64") | [.architecture] + .subArchitectures),
+		 syscalls: [.syscalls[] | select(in_force) | {names, action} + (if .errnoRet then {errnoRet} else {} end)
+			+ (if (.args // []) != [] then {args} else {} end)]}' /usr/share/containers/seccomp.json
 }
 bench_podman() { # "$@" = podman arguments
 	CONTAINERS_CONF="$W/containers.conf" CONTAINERS_REGISTRIES_CONF="$W/registries.conf" podman --root "$W/podman/root" --runroot "$M/podman" \

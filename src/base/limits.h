@@ -17,6 +17,7 @@
 /* --- images --- */
 #define SKF_MAX_LAYERS 500                     /* the kernel's overlay limit */
 #define SKF_MAX_INDEX_MANIFESTS 1000
+#define SKF_MAX_ARCHIVE_ENTRIES 100000         /* names in an archive of images */
 #define SKF_MAX_TAR_PATH 4096                  /* PATH_MAX */
 #define SKF_MAX_TAR_DEPTH 255                  /* components of one path */
 #define SKF_MAX_XATTR_BYTES 65536              /* kernel: XATTR_SIZE_MAX */
@@ -33,6 +34,7 @@
 #define SKF_MAX_TOKEN_BYTES (256u << 10)       /* a token answer */
 #define SKF_MAX_CHALLENGE_BYTES 8192           /* one WWW-Authenticate header */
 #define SKF_MAX_REDIRECTS 5
+#define SKF_MAX_REMOTE_TAGS 1000000           /* tags of one repository */
 #define SKF_HTTP_CONNECT_MS 15000
 #define SKF_HTTP_STALL_MS 30000                /* no byte for so long ends a transfer */
 #define SKF_HTTP_RETRIES 4
@@ -69,6 +71,19 @@
 #define SKF_MAX_CRIU_REPLY (32u << 10)         /* a path and an error text; runc allows 40 KB */
 #define SKF_MAX_CRIU_LOG (256u << 10)          /* end of its log that is searched for errors */
 #define SKF_MAX_CRIU_FDS 16                    /* descriptors given to it: namespaces */
+
+/* --- templates of --format --- */
+#define SKF_MAX_TEMPLATE_BYTES (64u << 10)     /* a command line's word; the kernel's limit is 128 KB */
+#define SKF_MAX_TEMPLATE_NODES 8192            /* pieces of the tree */
+#define SKF_MAX_TEMPLATE_DEPTH 64              /* nesting of blocks and parentheses, links of one chain */
+#define SKF_MAX_TEMPLATE_STEPS 1000000         /* pieces looked at for one document: loops in loops end */
+#define SKF_MAX_TEMPLATE_OUT (32u << 20)       /* bytes made for one document, intermediate ones too */
+
+#define SKF_MAX_LISTING_BYTES (256u << 20)     /* a whole list that is kept until its columns are known */
+
+/* --- filters --- */
+#define SKF_MAX_FILTERS 32                     /* different names of --filter; docker knows 15 */
+#define SKF_MAX_FILTER_BYTES 1024              /* a value longer than this is no regular expression */
 
 /* --- logs --- */
 #define SKF_LOG_LINE 16384                     /* docker cuts a log entry at 16 KiB and marks it partial */

@@ -32,7 +32,27 @@ enum {
 	C_CHECK = 1 << 16,
 	C_REAP = 1 << 17,
 	C_LIST = 1 << 18,
-	C_ALL = ~0
+	C_PUSH = 1 << 24,
+	C_LOGIN = 1 << 25,
+	C_LOGOUT = 1 << 26,
+	C_IMGTAGS = 1 << 27,
+	C_IMGDELETE = 1 << 28,
+	C_REFERRERS = 1 << 29,
+	C_REGISTRY = C_PUSH | C_LOGIN | C_LOGOUT | C_IMGTAGS | C_IMGDELETE | C_REFERRERS | C_IMGINSPECT,
+	/* archives and images of one's own; C enumerators beyond int are a GNU extension that both compilers have */
+	C_SAVE = 1ll << 40,
+	C_LOAD = 1ll << 41,
+	C_IMPORT = 1ll << 42,
+	C_EXPORT = 1ll << 43,
+	C_COMMIT = 1ll << 44,
+	C_TAG = 1ll << 45,
+	C_UNTAG = 1ll << 46,
+	C_HISTORY = 1ll << 47,
+	C_IMGTREE = 1ll << 48,
+	C_IMGDIFF = 1ll << 49,
+	C_DIFF = 1ll << 50,
+	C_IMGPRUNE = 1ll << 51,
+	C_ALL = ~0ll
 };
 
 enum skf_opt_kind {
@@ -45,7 +65,7 @@ enum skf_opt_kind {
 	SKF_OPT_UNSUPPORTED /* docker's, not ours: refused by name */
 };
 struct skf_opt {
-	uint32_t cmds;
+	uint64_t cmds;
 	const char *name;
 	char chr;          /* 0: none */
 	const char *value; /* word in the help; NULL for switches */
@@ -67,10 +87,19 @@ struct skf_cli_opts {
 	/* pull */
 	bool tls_verify;
 	char *cert_dir;
+	/* push, login, remote */
+	char *username, *password, *artifact_type;
+	bool password_stdin, remote, raw, config, tag_only, blob;
+	int64_t chunk_size;
+	/* save, load, import, export, commit, history */
+	char *output, *input, *message, *author;
+	bool pause, human;
+	struct skf_strv change;
 	/* lists */
 	bool all, no_trunc, digests, size, latest;
 	struct skf_strv filter;
 	int64_t last;
+	char *format; /* also of save, inspect, info, version */
 	/* logs */
 	bool follow, timestamps;
 	char *since, *until, *tail;
@@ -87,7 +116,7 @@ struct skf_cli;
 struct skf_cmd {
 	const char *group; /* "container", "image", "system" or NULL: the plain verb */
 	const char *name;
-	uint32_t bit;
+	uint64_t bit;
 	const char *args; /* of the usage line: "[OPTIONS] IMAGE [COMMAND] [ARG...]" */
 	const char *about;
 	unsigned min_args, max_args; /* ~0u: any number */
@@ -114,7 +143,7 @@ struct skf_cli {
 /* Options of argv[0..n) for the commands in `bit` into o; what is not an option goes to args (with
  * stop_at_arg everything from the first argument on). *ret_used: words consumed (for global options the
  * command's name is the first left). INVALID with docker's words, UNSUPPORTED. */
-int skf_cli_parse(uint32_t bit, bool stop_at_arg, int n, char **argv, struct skf_arena *a,
+int skf_cli_parse(uint64_t bit, bool stop_at_arg, int n, char **argv, struct skf_arena *a,
 		  struct skf_cli_opts *o, struct skf_strv *args, int *ret_used, struct skf_err *e);
 void skf_cli_opts_init(struct skf_cli_opts *o);
 /* "1.5" -> 1500000000. 0 or -EINVAL. */
@@ -157,11 +186,26 @@ void skf_cli_error(const struct skf_err *e);
 /* The same for a failing verb; returns the exit status (126, 127, else `other`). */
 int skf_cli_fail(struct skf_cli *c, int other);
 
+/* c->e and a hint at --help on stderr; returns the status of a wrong command line. */
+int skf_cli_usage(const struct skf_cli *c);
+
+/* --- cmd_inspect.c: a document through --format --- */
+struct skf_tmpl;
+int skf_cli_doc_format(struct skf_cli *c, struct skf_tmpl **ret);
+/* text: JSON of our own making. */
+int skf_cli_doc_print(struct skf_cli *c, const struct skf_tmpl *t, const char *text, size_t n);
+
+/* --- cmd_ps.c --- */
+/* Go's time.String() of whole seconds, local time: "2026-11-23 02:17:15 +0000 UTC". */
+void skf_cli_time_text(int64_t ns, char out[64]);
+/* NAME=VALUE, all of them; else c->e in docker's words. */
+int skf_cli_check_filters(struct skf_cli *c);
+
 /* --- progress.c --- */
 struct skf_cli_progress {
 	struct skf_progress p;
 	FILE *out;
-	bool tty, quiet;
+	bool tty, quiet, push; /* push: docker's words for a push */
 	size_t n_lines; /* drawn so far */
 	int *phase;     /* last phase told per layer, for plain output */
 	size_t n;
@@ -207,10 +251,31 @@ int skf_cmd_wait(struct skf_cli *c);
 int skf_cmd_inspect(struct skf_cli *c);
 int skf_cmd_pull(struct skf_cli *c);
 int skf_cmd_images(struct skf_cli *c);
+int skf_cmd_push(struct skf_cli *c);
+int skf_cmd_login(struct skf_cli *c);
+int skf_cmd_logout(struct skf_cli *c);
+int skf_cmd_image_tags(struct skf_cli *c);
+int skf_cmd_image_referrers(struct skf_cli *c);
+int skf_cmd_image_delete(struct skf_cli *c);
+int skf_cmd_image_remote(struct skf_cli *c); /* image inspect: of the store, or with --remote */
 int skf_cmd_image_inspect(struct skf_cli *c);
 int skf_cmd_rmi(struct skf_cli *c);
+int skf_cmd_save(struct skf_cli *c);
+int skf_cmd_load(struct skf_cli *c);
+int skf_cmd_import(struct skf_cli *c);
+int skf_cmd_export(struct skf_cli *c);
+int skf_cmd_commit(struct skf_cli *c);
+int skf_cmd_tag(struct skf_cli *c);
+int skf_cmd_untag(struct skf_cli *c);
+int skf_cmd_history(struct skf_cli *c);
+int skf_cmd_image_tree(struct skf_cli *c);
+int skf_cmd_image_diff(struct skf_cli *c);
+int skf_cmd_diff(struct skf_cli *c);
+int skf_cmd_image_prune(struct skf_cli *c);
 int skf_cmd_version(struct skf_cli *c);
 int skf_cmd_info(struct skf_cli *c);
 int skf_cmd_check(struct skf_cli *c);
 int skf_cmd_reap(struct skf_cli *c);
 int skf_cmd_list(struct skf_cli *c);
+int skf_cmd_complete(struct skf_cli *c);
+int skf_cmd_completion(struct skf_cli *c);

@@ -1,5 +1,7 @@
 /* cli/cmd_images.c -- pull, images, rmi. */
 #include "cli/cli_int.h"
+#include "cli/listing.h"
+#include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -74,25 +76,115 @@ static void image_row(const struct skf_cli *c, struct skf_table *t, const struct
 	skf_table_add(t, size);
 }
 
-int skf_cmd_images(struct skf_cli *c)
+static int print_plain(struct skf_cli *c, const struct skf_jarr *rows)
 {
 	static const char *const head[] = {"REPOSITORY", "TAG", "DIGEST", "IMAGE ID", "CREATED", "SIZE"};
 	SKF_AUTO(skf_table_done) struct skf_table t = SKF_TABLE(c->o.digests ? 6 : 5);
-	const struct skf_image_row *v;
-	struct skf_jarr rows;
+	const struct skf_image_row *v = rows->v;
 	int64_t now = skf_now_ns();
 
-	if (skf_cli_engine(c) < 0 ||
-	    skf_engine_images(c->g, c->args.n ? c->args.v[0] : NULL, &c->a, &rows, &c->e) < 0)
-		return skf_cli_fail(c, 1);
-	v = rows.v;
 	for (size_t i = 0; !c->o.quiet && i < SKF_ARRAY_LEN(head); i++)
 		if (i != 2 || c->o.digests)
 			skf_table_add(&t, head[i]);
-	for (size_t i = 0; i < rows.n; i++)
+	for (size_t i = 0; i < rows->n; i++)
 		image_row(c, &t, &v[i], now);
 	skf_table_print(&t);
 	return 0;
+}
+
+/* In docker's order, which {{json .}} shows. NULL without memory. */
+static struct json_object *image_document(const struct skf_cli *c, const struct skf_image_row *r, int64_t now)
+{
+	const char *hex = strchr(r->id, ':');
+	char id[SKF_DIGEST_MAX], created[64], since[80], size[32];
+	const char *const pairs[][2] = {{"Containers", "N/A"},	 {"CreatedAt", created},       {"CreatedSince", since},
+					{"Digest", r->digest},	 {"ID", id},		       {"Repository", r->repository},
+					{"SharedSize", "N/A"},	 {"Size", size},	       {"Tag", r->tag},
+					{"UniqueSize", "N/A"},	 {"VirtualSize", size}};
+	struct json_object *o = json_object_new_object();
+
+	snprintf(id, sizeof(id), "%.*s", c->o.no_trunc ? SKF_DIGEST_MAX - 1 : SHORT_ID,
+		 hex && !c->o.no_trunc ? hex + 1 : r->id);
+	skf_cli_time_text(r->created_ns, created);
+	skf_human_ago(r->created_ns, now, since, sizeof(since));
+	skf_human_size(r->size, size, sizeof(size));
+	for (size_t i = 0; o && i < SKF_ARRAY_LEN(pairs); i++) {
+		struct json_object *s = json_object_new_string(pairs[i][1]);
+
+		if (!s || json_object_object_add(o, pairs[i][0], s) < 0) {
+			json_object_put(s);
+			json_object_put(o);
+			return NULL;
+		}
+	}
+	return o;
+}
+
+static int print_formatted(struct skf_cli *c, struct skf_listing *l, const struct skf_jarr *rows)
+{
+	const struct skf_image_row *v = rows->v;
+	int64_t now = skf_now_ns();
+
+	for (size_t i = 0; i < rows->n; i++) {
+		struct json_object *o = image_document(c, &v[i], now);
+		int r = o ? skf_listing_row(l, o, &c->e) : skf_fail(&c->e, SKF_ENOMEM, "memory for the list");
+
+		json_object_put(o);
+		if (r < 0)
+			return -1;
+	}
+	return skf_listing_end(l, &c->e);
+}
+
+/* What users type after until= becomes a time; the engine takes no durations. */
+static int image_filters(struct skf_cli *c, struct skf_strv *ret)
+{
+	for (size_t i = 0; i < c->o.filter.n; i++) {
+		const char *w = c->o.filter.v[i];
+		char t[36];
+		int64_t ns;
+
+		if (skf_startswith(w, "until=")) {
+			if (skf_human_parse_time(w + 6, skf_now_ns(), &ns) < 0)
+				return skf_fail(&c->e, SKF_EINVALID, "invalid filter '%s'", w);
+			skf_time_rfc3339(ns, t);
+			w = skf_arena_fmt(&c->a, "until=%s", t);
+		}
+		if (!w || skf_strv_add(&c->a, ret, w) < 0)
+			return skf_fail(&c->e, SKF_ENOMEM, "memory for the filters");
+	}
+	return 0;
+}
+
+static int list_images(struct skf_cli *c, struct skf_listing *l)
+{
+	struct skf_images_req q = SKF_REQ(struct skf_images_req);
+	struct skf_jarr rows;
+	bool plain;
+
+	if (skf_cli_check_filters(c) < 0)
+		return skf_cli_usage(c);
+	q.reference = c->args.n ? c->args.v[0] : NULL;
+	if (skf_listing_init(l, c->o.format, &c->a, &plain, &c->e) < 0 || image_filters(c, &q.filters) < 0 ||
+	    skf_cli_engine(c) < 0 || skf_engine_images_list(c->g, &q, &c->a, &rows, &c->e) < 0)
+		return skf_cli_fail(c, 1);
+	if (plain)
+		return print_plain(c, &rows);
+	return print_formatted(c, l, &rows) < 0 ? skf_cli_fail(c, 1) : 0;
+}
+
+int skf_cmd_images(struct skf_cli *c)
+{
+	static const struct skf_listing_head heads[] = {
+		{"Containers", "CONTAINERS"}, {"CreatedAt", "CREATED AT"},   {"CreatedSince", "CREATED"},
+		{"Digest", "DIGEST"},	      {"ID", "IMAGE ID"},	      {"Repository", "REPOSITORY"},
+		{"SharedSize", "SHARED SIZE"}, {"Size", "SIZE"},	      {"Tag", "TAG"},
+		{"UniqueSize", "UNIQUE SIZE"}, {"VirtualSize", "SIZE"},     {NULL, NULL}};
+	struct skf_listing l = {.heads = heads, .env = {.type = "*formatter.imageContext"}};
+	int r = list_images(c, &l);
+
+	skf_listing_done(&l);
+	return r;
 }
 
 int skf_cmd_rmi(struct skf_cli *c)

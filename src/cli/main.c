@@ -30,7 +30,7 @@ int skf_cli_fail(struct skf_cli *c, int other)
 	return skf_err_exit_code(&c->e, other);
 }
 
-static int usage_error(const struct skf_cli *c)
+int skf_cli_usage(const struct skf_cli *c)
 {
 	char name[64] = "skiff";
 
@@ -96,7 +96,7 @@ static int run(struct skf_cli *c, int argc, char **argv)
 	int used, name;
 
 	if (skf_cli_parse(C_GLOBAL, false, argc - 1, argv + 1, &c->a, &c->o, &c->args, &used, &c->e) < 0)
-		return usage_error(c);
+		return skf_cli_usage(c);
 	if (c->o.debug)
 		c->log.max = SKF_LOG_DEBUG;
 	if (c->o.version) {
@@ -111,15 +111,15 @@ static int run(struct skf_cli *c, int argc, char **argv)
 	}
 	name = find_command(c, argc, argv);
 	if (!name)
-		return usage_error(c);
+		return skf_cli_usage(c);
 	if (skf_cli_parse(c->cmd->bit, c->cmd->stop_at_arg, argc - name, argv + name, &c->a, &c->o, &c->args,
 			  NULL, &c->e) < 0)
-		return usage_error(c);
+		return skf_cli_usage(c);
 	if (c->o.help) {
 		skf_cli_help(c->cmd);
 		return 0;
 	}
-	return check_count(c) < 0 ? usage_error(c) : c->cmd->fn(c);
+	return check_count(c) < 0 ? skf_cli_usage(c) : c->cmd->fn(c);
 }
 
 int skf_cli_main(int argc, char **argv)

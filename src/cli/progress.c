@@ -19,8 +19,12 @@ static void short_id(const struct skf_digest *d, char out[SHORT_ID + 1])
 	out[n] = '\0';
 }
 
-static const char *phase_text(int phase)
+static const char *phase_text(const struct skf_cli_progress *x, int phase)
 {
+	static const char *const push[] = {"Preparing", "Pushing", "Pushing", "Pushed", "Layer already exists", "Mounted"};
+
+	if (x->push && phase >= 0 && phase < (int)SKF_ARRAY_LEN(push))
+		return push[phase];
 	switch (phase) {
 	case SKF_PHASE_DOWNLOADING:
 		return "Downloading";
@@ -35,14 +39,14 @@ static const char *phase_text(int phase)
 	}
 }
 
-static void draw_line(FILE *f, const struct skf_progress_layer *l)
+static void draw_line(const struct skf_cli_progress *x, FILE *f, const struct skf_progress_layer *l)
 {
 	char id[SHORT_ID + 1], done[32], all[32], bar[BAR + 1];
 	size_t n = l->size ? (size_t)((double)l->done / (double)l->size * BAR) : 0;
 
 	short_id(&l->digest, id);
 	if (l->phase != SKF_PHASE_DOWNLOADING && l->phase != SKF_PHASE_EXTRACTING) {
-		fprintf(f, "\033[2K\r%s: %s\n", id, phase_text(l->phase));
+		fprintf(f, "\033[2K\r%s: %s\n", id, phase_text(x, l->phase));
 		return;
 	}
 	n = n < BAR ? n : BAR - 1;
@@ -52,7 +56,7 @@ static void draw_line(FILE *f, const struct skf_progress_layer *l)
 	bar[BAR] = '\0';
 	skf_human_size(l->done, done, sizeof(done));
 	skf_human_size(l->size, all, sizeof(all));
-	fprintf(f, "\033[2K\r%s: %s [%s] %s/%s\n", id, phase_text(l->phase), bar, done, all);
+	fprintf(f, "\033[2K\r%s: %s [%s] %s/%s\n", id, phase_text(x, l->phase), bar, done, all);
 }
 
 /* More layers than the terminal has lines cannot be drawn over; then the plain form is used. */
@@ -70,11 +74,11 @@ static void draw_plain(struct skf_cli_progress *x, const struct skf_progress_lay
 
 	for (size_t i = 0; i < n; i++) {
 		if (x->phase[i] == l[i].phase ||
-		    (l[i].phase != SKF_PHASE_DONE && l[i].phase != SKF_PHASE_EXISTS))
+		    (l[i].phase != SKF_PHASE_DONE && l[i].phase != SKF_PHASE_EXISTS && l[i].phase != SKF_PHASE_MOUNTED))
 			continue;
 		x->phase[i] = l[i].phase;
 		short_id(&l[i].digest, id);
-		fprintf(x->out, "%s: %s\n", id, phase_text(l[i].phase));
+		fprintf(x->out, "%s: %s\n", id, phase_text(x, l[i].phase));
 	}
 	fflush(x->out);
 }
@@ -101,7 +105,7 @@ static void layers(void *arg, const struct skf_progress_layer *l, size_t n)
 	if (x->n_lines)
 		fprintf(x->out, "\033[%zuA", x->n_lines);
 	for (size_t i = 0; i < n; i++)
-		draw_line(x->out, &l[i]);
+		draw_line(x, x->out, &l[i]);
 	x->n_lines = n;
 	fflush(x->out);
 }

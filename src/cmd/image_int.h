@@ -8,11 +8,13 @@
 #include "oci/image.h"
 #include "registry/wire.h"
 #include "store/store.h"
+#include <pthread.h>
 
 struct image_peer {
 	int sock;       /* SKF_IMG_FD */
 	int cancel_fd;  /* eventfd: readable once the peer has gone */
 	const struct skf_log *log;
+	struct skf_fds *fds; /* that came with the request; closed by main */
 };
 /* Sends one record; a peer that has gone is no error (the worker is about to be cancelled). */
 void image_send(const struct image_peer *p, const struct skf_buf *b);
@@ -32,6 +34,42 @@ int image_pull_run(const struct image_peer *peer, const struct image_pull *q, st
 /* Re-hashes one layer or all; BAD records go to the peer. */
 int image_verify_run(const struct image_peer *peer, const char *root, const char *diff_id, struct skf_err *e);
 
+/* --- image_remote.c --- */
+struct skf_registry;
+/* Credentials, certificates, mirrors and flags as the user has them. Paths may be "". repo: for credentials of one repository, or NULL. */
+int image_registry_open(const struct image_peer *peer, const char *host, const char *repo, const char *docker_config, const char *certs_dir,
+                        uint32_t flags, struct skf_registry **ret, struct skf_err *e);
+/* DONE without digests. */
+void image_put_done(struct skf_buf *answer);
+/* Text to the peer, in TEXT records. */
+void image_send_text(const struct image_peer *peer, const char *p, size_t n);
+/* --- image_repack.c --- */
+/* The layer's tar again, compressed as `media` says, in a file without a name. UNSUPPORTED when it would be another tar. */
+int image_repack_layer(struct skf_store *s, const struct skf_digest *diff_id, enum skf_media media, int *ret_fd, struct skf_digest *ret_digest,
+                       uint64_t *ret_size, struct skf_err *e);
+struct image_renamed {
+	struct skf_digest old, now;
+	uint64_t size;
+};
+/* Layers of a manifest get other digests and sizes; all else stays. */
+int image_manifest_rename(struct skf_buf *manifest, const struct image_renamed *v, size_t n, struct skf_err *e);
+
+/* The watching thread of a request: ends the work when the peer has gone, and calls progress ten times a second. */
+struct image_watch {
+	const struct image_peer *peer;
+	void (*progress)(void *arg);
+	void *arg;
+	pthread_t thread;
+	int stop_fd;
+};
+int image_watch_start(struct image_watch *w, struct skf_err *e);
+void image_watch_stop(struct image_watch *w); /* a zeroed struct with stop_fd < 0 is fine */
+/* Requests: decode q, work, write DONE into answer. */
+int image_serve_push(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e);
+int image_serve_remote(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e);
+int image_serve_login(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e);
+int image_serve_logout(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e);
+
 /* --- image_layers.c: fetch and unpack the missing layers of one image in parallel --- */
 struct image_layer_job {
 	struct skf_desc desc;
@@ -40,7 +78,6 @@ struct image_layer_job {
 	uint64_t received;       /* atomic: compressed bytes handed to the unpacker */
 	uint32_t phase;          /* atomic: registry/wire.h */
 };
-struct skf_registry;
 /* Marks usable layers as present (layers of an earlier boot that were never synced are verified first). */
 int image_layers_check(struct skf_store *s, struct image_layer_job *j, size_t n, struct skf_err *e);
 int image_layers_fetch(const struct image_peer *peer, struct skf_store *s, struct skf_registry *r, const struct skf_ref *ref,

@@ -6,21 +6,27 @@
  * Invariants: 1. workers touch only their own job and the queue; 2. a failure anywhere cancels the whole at once, also transfers whose server is
  * silent, closes all queues, and the cause is what is reported;
  * 3. locks/ingest-<hex> of every layer that is fetched is held from before its first byte until its seal, taken in ascending order of digest; 4. the
- * same layer in an image twice is fetched once. */
+ * same layer in an image twice is fetched once; 5. what is received of a layer of FILE_BYTES or more is in ingest/<hex>/data before the unpacker sees
+ * it, so that a pull that was killed goes on there: the next one feeds the file to the unpacker again (hashing it) and asks for the rest. A layer that
+ * was resumed and turns out wrong, or whose registry will not resume, is fetched once more from its first byte. */
 #include "base/fd.h"
 #include "base/limits.h"
 #include "cmd/image_int.h"
 #include "registry/registry.h"
 #include "store/unpack.h"
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define PARALLEL 4                     /* transfers; not more than UNPACKERS */
 #define UNPACKERS 6
 #define QUEUE_BYTES (2u << 20)
 #define CHUNK_BYTES (256u << 10)
+#define FILE_BYTES (256u << 10)        /* smaller layers are not worth a file */
 #define INGEST_WAIT_MS 3600000         /* another pull of the same layer is under way: as long as that takes, an hour at most */
 #define INGEST_LOOK_MS 500             /* how often the wait looks whether it is still wanted */
 
@@ -51,6 +57,9 @@ struct work {
 	pthread_t thread;
 	bool started;
 	int lock, dirfd;
+	int data;            /* ingest/<hex>/data; -EBADF: none */
+	uint64_t have;       /* bytes in it when we began */
+	bool retry;          /* what was there before is no good */
 	int result;
 	struct skf_err err;
 };
@@ -151,6 +160,38 @@ static int append(struct work *w, uint64_t off, const char *p, size_t n, struct 
 
 static int begin(struct work *w, struct skf_err *e);
 
+/* 0, -2 while the queue is full, -1. Only the receiver adds to the queue, so what has room now has room a moment later. */
+static int may_push(struct work *w, size_t n, struct skf_err *e)
+{
+	struct queue *q = &w->q;
+	int r = 0;
+	pthread_mutex_lock(&q->m);
+	if (q->broken) {
+		*e = w->err;
+		r = -1;
+	} else if (q->bytes && q->bytes + n > QUEUE_BYTES) {
+		q->was_full = true;
+		r = -2;
+	}
+	pthread_mutex_unlock(&q->m);
+	return r;
+}
+
+static int keep(struct work *w, uint64_t off, const char *p, size_t n, struct skf_err *e)
+{
+	while (w->data >= 0 && n) {
+		ssize_t k = pwrite(w->data, p, n, (off_t)off);
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k < 0)
+			return skf_fail_sys(e, -errno, "write the download of layer '%s'", w->j->desc.digest.s);
+		p += k;
+		n -= (size_t)k;
+		off += (uint64_t)k;
+	}
+	return 0;
+}
+
 /* Sink of the registry: runs in the receiver's thread. It never gets more than desc.size bytes. */
 static int push(void *arg, uint64_t off, const void *p, size_t n, struct skf_err *e)
 {
@@ -159,17 +200,14 @@ static int push(void *arg, uint64_t off, const void *p, size_t n, struct skf_err
 	int r = w->started ? 1 : begin(w, e);
 	if (r != 1)
 		return r;
-	pthread_mutex_lock(&q->m);
-	if (q->broken) {
-		*e = w->err;
-		r = -1;
-	} else if (q->bytes && q->bytes + n > QUEUE_BYTES) {
-		q->was_full = true;
-		r = -2;
-	} else {
+	r = may_push(w, n, e);
+	if (r == 0)
+		r = keep(w, off, p, n, e);
+	if (r == 0) {
+		pthread_mutex_lock(&q->m);
 		r = append(w, off, p, n, e);
+		pthread_mutex_unlock(&q->m);
 	}
-	pthread_mutex_unlock(&q->m);
 	if (r == 0)
 		__atomic_store_n(&w->j->received, off + n, __ATOMIC_RELAXED);
 	return r;
@@ -186,6 +224,29 @@ static void warn_left_out(const struct work *w, const struct skf_unpack_result *
 		         (unsigned long long)res->skipped_xattrs);
 }
 
+/* What an earlier pull has received. */
+static int feed_file(struct work *w, struct skf_unpack *u, struct skf_err *e)
+{
+	SKF_AUTO_FREE char *b = w->have ? malloc(CHUNK_BYTES) : NULL;
+	if (w->have && !b)
+		return skf_fail(e, SKF_ENOMEM, "layer '%s'", w->j->desc.digest.s);
+	for (uint64_t off = 0; off < w->have;) {
+		struct pollfd p = { w->f->peer->cancel_fd, POLLIN, 0 };
+		uint64_t left = w->have - off;
+		ssize_t k = pread(w->data, b, left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES, (off_t)off);
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k <= 0)
+			return skf_fail_sys(e, k < 0 ? -errno : -EIO, "read the download of layer '%s'", w->j->desc.digest.s);
+		if (poll(&p, 1, 0) > 0)
+			return skf_fail(e, SKF_EUNAVAILABLE, "cancelled");
+		if (skf_unpack_write(u, b, (size_t)k, e) < 0)
+			return -1;
+		off += (uint64_t)k;
+	}
+	return 0;
+}
+
 static int unpack(struct work *w, struct skf_err *e)
 {
 	const struct skf_unpack_opts o = { .media = w->j->desc.media, .digest = w->j->desc.digest, .size = w->j->desc.size, .diff_id = w->j->diff_id };
@@ -194,6 +255,8 @@ static int unpack(struct work *w, struct skf_err *e)
 	struct chunk *c = NULL;
 	bool broken = false;
 	int r = skf_unpack_new(w->f->s, &o, &u, e);
+	if (r == 0)
+		r = feed_file(w, u, e);
 	while (r == 0 && (c = pop(w, c, &broken)))
 		r = skf_unpack_write(u, c->data, c->n, e);
 	free(c);
@@ -209,11 +272,12 @@ static int unpack(struct work *w, struct skf_err *e)
 	return r;
 }
 
-/* Drops the ingest and lets the next pull of this layer go on; its blob is not kept, the unpacked layer is. */
-static int release(struct work *w, struct skf_err *e)
+/* Lets the next pull of this layer go on; with `drop` what was received is dropped: the layer is unpacked, or was no good. */
+static int release(struct work *w, bool drop, struct skf_err *e)
 {
 	int r = 0;
-	if (w->lock >= 0)
+	skf_closep(&w->data);
+	if (w->lock >= 0 && drop)
 		r = skf_ingest_done(w->f->s, &w->j->desc.digest, false, e);
 	skf_closep(&w->dirfd);
 	skf_closep(&w->lock);
@@ -224,18 +288,21 @@ static void *worker(void *arg)
 {
 	struct work *w = arg;
 	struct fetch *f = w->f;
-	struct skf_err e = SKF_ERR_INIT, ignored = SKF_ERR_INIT;
+	struct skf_err e = SKF_ERR_INIT;
 	int r = unpack(w, &e);
-	int r2 = release(w, r == 0 ? &e : &ignored); /* of a failed layer an empty directory stays, for the collection */
-	if (r < 0 || r2 < 0) {
+	if (r == 0)
+		r = release(w, true, &e);
+	if (r < 0) {
 		if (!strstr(e.msg, w->j->desc.digest.s)) /* the unpacker names its layer itself */
 			skf_ctx(&e, "layer '%s'", w->j->desc.digest.s);
 		pthread_mutex_lock(&w->q.m);
 		w->result = -1;
 		w->err = e;
 		w->q.broken = true;
+		w->retry = w->have && (e.kind == SKF_ECORRUPT || e.kind == SKF_EINVALID);
 		pthread_mutex_unlock(&w->q.m);
-		image_cancel(f->peer);
+		if (!w->retry) /* else the receiver sees it at its next byte */
+			image_cancel(f->peer);
 	} else {
 		set_phase(w->j, 3);
 	}
@@ -289,6 +356,25 @@ static int lock_ingest(struct work *w, struct skf_err *e)
 	}
 }
 
+/* A file that holds everything loses its last byte, because the first byte that comes is what starts the unpacker. */
+static int open_data(struct work *w, struct skf_err *e)
+{
+	struct stat st;
+	uint64_t size = w->j->desc.size;
+	if (size < FILE_BYTES)
+		return 0;
+	w->data = skf_openat(w->dirfd, "data", O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+	if (w->data < 0 || fstat(w->data, &st) < 0)
+		return skf_fail_sys(e, w->data < 0 ? w->data : -errno, "open the download of layer '%s'", w->j->desc.digest.s);
+	w->have = S_ISREG(st.st_mode) && st.st_size > 0 && (uint64_t)st.st_size <= size ? (uint64_t)st.st_size : 0;
+	if (w->have == size)
+		w->have--;
+	if (ftruncate(w->data, (off_t)w->have) < 0)
+		return skf_fail_sys(e, -errno, "shorten the download of layer '%s'", w->j->desc.digest.s);
+	__atomic_store_n(&w->j->received, w->have, __ATOMIC_RELAXED);
+	return 0;
+}
+
 static int prepare(struct work *w, struct skf_err *e)
 {
 	struct skf_layer_info info;
@@ -298,10 +384,10 @@ static int prepare(struct work *w, struct skf_err *e)
 	if (has < 0)
 		return -1;
 	if (has != 1)
-		return 0;
+		return open_data(w, e);
 	w->j->present = true;
 	set_phase(w->j, 4);
-	return release(w, e);
+	return release(w, true, e);
 }
 
 static int by_size(const void *a, const void *b)
@@ -319,9 +405,13 @@ static int receive(struct fetch *f, struct work *w, size_t n, const struct skf_r
 		return skf_fail(e, SKF_ENOMEM, "layers");
 	for (size_t i = 0; i < n; i++)
 		if (!w[i].j->present)
-			g[k++] = (struct skf_blob_get){ .desc = w[i].j->desc, .sink = { push, &w[i] } };
+			g[k++] = (struct skf_blob_get){ .desc = w[i].j->desc, .offset = w[i].have, .sink = { push, &w[i] } };
 	qsort(g, k, sizeof(*g), by_size);
 	int x = skf_registry_blobs(f->r, ref, g, k, PARALLEL, e);
+	for (size_t i = 0; x < 0 && i < k; i++) {
+		struct work *one = g[i].sink.arg;
+		one->retry |= g[i].no_resume && one->have;
+	}
 	free(g);
 	for (size_t i = 0; x == 0 && i < n; i++)
 		if (!w[i].started && !w[i].j->present)
@@ -388,7 +478,7 @@ static int choose(struct fetch *f, struct image_layer_job *j, size_t n, struct w
 		}
 		if (j[i].present || twice)
 			continue;
-		w[k] = (struct work){ .f = f, .j = &j[i], .lock = -EBADF, .dirfd = -EBADF };
+		w[k] = (struct work){ .f = f, .j = &j[i], .lock = -EBADF, .dirfd = -EBADF, .data = -EBADF };
 		k++;
 	}
 	qsort(w, k, sizeof(*w), by_digest); /* before any thread or lock knows an address */
@@ -400,8 +490,15 @@ static int choose(struct fetch *f, struct image_layer_job *j, size_t n, struct w
 	return 0;
 }
 
-int image_layers_fetch(const struct image_peer *peer, struct skf_store *s, struct skf_registry *r, const struct skf_ref *ref,
-                       struct image_layer_job *j, size_t n, struct skf_err *e)
+/* After the network or the user has ended it the next pull goes on with what is there; whatever else it was would come again. */
+static bool worth_keeping(const struct work *w, int x, const struct skf_err *e)
+{
+	return x < 0 && !w->retry && w->data >= 0 && (e->kind == SKF_EUNAVAILABLE || e->kind == SKF_ETIMEOUT);
+}
+
+/* *ret_again: a layer that was resumed was no good; its old bytes are gone. */
+static int fetch_once(const struct image_peer *peer, struct skf_store *s, struct skf_registry *r, const struct skf_ref *ref,
+                      struct image_layer_job *j, size_t n, bool *ret_again, struct skf_err *e)
 {
 	struct fetch f = { .s = s, .r = r, .peer = peer };
 	struct work *w = calloc(n ? n : 1, sizeof(*w));
@@ -416,13 +513,48 @@ int image_layers_fetch(const struct image_peer *peer, struct skf_store *s, struc
 		x = receive(&f, w, k, ref, e);
 	join_all(w, k, x < 0);
 	x = first_error(w, k, x, e);
-	for (size_t i = 0; i < k; i++) { /* of those that never began */
+	for (size_t i = 0; i < k; i++)
+		*ret_again |= x < 0 && w[i].retry;
+	for (size_t i = 0; i < k; i++) {
 		struct skf_err ignored = SKF_ERR_INIT; /* an empty directory is the collection's */
-		release(&w[i], &ignored);
+		bool other = *ret_again && !w[i].retry && w[i].data >= 0; /* goes on in a moment */
+		release(&w[i], !other && !worth_keeping(&w[i], x, e), &ignored);
 	}
 	pthread_mutex_destroy(&f.m);
 	free(w);
 	return x;
+}
+
+int image_layers_fetch(const struct image_peer *peer, struct skf_store *s, struct skf_registry *r, const struct skf_ref *ref,
+                       struct image_layer_job *j, size_t n, struct skf_err *e)
+{
+	struct pollfd p = { peer->cancel_fd, POLLIN, 0 };
+	for (size_t i = 0; i <= n; i++) { /* each time at least one layer has lost what it was resumed with */
+		bool again = false;
+		int x = fetch_once(peer, s, r, ref, j, n, &again, e);
+		if (x == 0 || !again || i == n || poll(&p, 1, 0) > 0)
+			return x;
+		skf_debug(peer->log, "%s; once more from its first byte", e->msg);
+		skf_err_clear(e);
+		if (image_layers_check(s, j, n, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* A pull that was killed between seal and clean-up left its download, which the layer's image keeps from collection. */
+static void drop_leftover(struct skf_store *s, const struct image_layer_job *j)
+{
+	char path[SKF_DIGEST_MAX + 16];
+	int lock = -EBADF, dirfd = -EBADF;
+	struct skf_err ignored = SKF_ERR_INIT; /* somebody is at work there, or the next pull tries again */
+	if (skf_fmt(path, sizeof(path), "ingest/%s", skf_digest_hex(&j->desc.digest)) < 0 ||
+	    faccessat(skf_store_fd(s), path, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return;
+	if (skf_ingest_open(s, &j->desc.digest, 0, &lock, &dirfd, &ignored) == 0)
+		skf_ingest_done(s, &j->desc.digest, false, &ignored);
+	skf_closep(&dirfd);
+	skf_closep(&lock);
 }
 
 int image_layers_check(struct skf_store *s, struct image_layer_job *j, size_t n, struct skf_err *e)
@@ -436,6 +568,8 @@ int image_layers_check(struct skf_store *s, struct image_layer_job *j, size_t n,
 		if (has == 2) /* sealed in an earlier boot, never synced: good only if its bytes are */
 			has = skf_unpack_verify(s, &j[i].diff_id, &damaged) == 0 && skf_unpack_sync(s, &j[i].diff_id, 1, &damaged) == 0;
 		j[i].present = has == 1;
+		if (j[i].present)
+			drop_leftover(s, &j[i]);
 		set_phase(&j[i], j[i].present ? 4 : 0);
 	}
 	return 0;

@@ -7,14 +7,9 @@
 #include "oci/image.h"
 #include "registry/registry.h"
 #include "store/unpack.h"
-#include <poll.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
-
-#define PROGRESS_MS 100
 
 struct pull {
 	const struct image_peer *peer;
@@ -31,13 +26,14 @@ struct pull {
 	struct image_layer_job *jobs;
 	size_t n_jobs;
 	bool transfers; /* atomic: jobs and n_jobs are set, and move */
-	pthread_t watcher;
-	int stop_fd;
 };
 
-/* --- the watching thread: sends PROGRESS once there are layers, and cancels when the peer has gone --- */
-static void send_progress(const struct pull *p)
+/* PROGRESS once there are layers; called by the watching thread */
+static void send_progress(void *arg)
 {
+	const struct pull *p = arg;
+	if (!__atomic_load_n(&p->transfers, __ATOMIC_ACQUIRE))
+		return;
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
 	struct skf_rec r;
 	skf_rec_begin(&r, &b, SKF_IMG_PROGRESS, SKF_IMG_VERSION);
@@ -50,60 +46,9 @@ static void send_progress(const struct pull *p)
 	image_send(p->peer, &b);
 }
 
-static void *watch(void *arg)
-{
-	const struct pull *p = arg;
-	for (;;) {
-		struct pollfd f[2] = { { p->stop_fd, POLLIN, 0 }, { p->peer->sock, 0, 0 } };
-		bool transfers = __atomic_load_n(&p->transfers, __ATOMIC_ACQUIRE);
-		int n = poll(f, 2, PROGRESS_MS);
-		if (n > 0 && f[0].revents)
-			return NULL;
-		if (n > 0 && f[1].revents & (POLLHUP | POLLERR)) {
-			image_cancel(p->peer);
-			return NULL;
-		}
-		if (transfers)
-			send_progress(p);
-	}
-}
-
-static int watch_start(struct pull *p, struct skf_err *e)
-{
-	p->stop_fd = eventfd(0, EFD_CLOEXEC);
-	if (p->stop_fd < 0)
-		return skf_fail_sys(e, -errno, "eventfd");
-	int r = pthread_create(&p->watcher, NULL, watch, p);
-	if (r) {
-		skf_closep(&p->stop_fd);
-		return skf_fail_sys(e, -r, "start the progress thread");
-	}
-	return 0;
-}
-
-static void watch_stop(struct pull *p)
-{
-	if (p->stop_fd < 0)
-		return;
-	uint64_t one = 1;
-	if (write(p->stop_fd, &one, sizeof(one)) < 0) {
-		/* cannot fail: the counter is written once; the thread's own time-out would not end it */
-	}
-	pthread_join(p->watcher, NULL);
-	skf_closep(&p->stop_fd);
-}
-
 /* --- steps --- */
 static int step_open(struct pull *p, struct skf_err *e)
 {
-	const struct skf_registry_opts o = {
-		.log = p->peer->log,
-		.docker_config = p->q->docker_config[0] ? p->q->docker_config : NULL,
-		.certs_dir = p->q->certs_dir[0] ? p->q->certs_dir : NULL,
-		.plain_http = p->q->flags & SKF_IMG_PLAIN_HTTP,
-		.insecure_tls = p->q->flags & SKF_IMG_INSECURE_TLS,
-		.cancel_fd = p->peer->cancel_fd,
-	};
 	if (skf_ref_parse(p->q->reference, &p->ref, e) < 0)
 		return -1;
 	if (p->q->platform[0]) {
@@ -114,7 +59,7 @@ static int step_open(struct pull *p, struct skf_err *e)
 	}
 	if (skf_store_open(p->q->root, true, &p->store, e) < 0 || skf_lease_new(p->store, &p->lease, e) < 0)
 		return -1;
-	return skf_registry_new(p->ref.registry, &o, &p->reg, e);
+	return image_registry_open(p->peer, p->ref.registry, p->ref.repo, p->q->docker_config, p->q->certs_dir, p->q->flags, &p->reg, e);
 }
 
 static int keep_blob(struct pull *p, const struct skf_digest *d, const struct skf_buf *b, struct skf_err *e)
@@ -288,16 +233,17 @@ static int step_commit(struct pull *p, struct skf_err *e)
 int image_pull_run(const struct image_peer *peer, const struct image_pull *q, struct image_done *ret, struct skf_err *e)
 {
 	static int (*const steps[])(struct pull *, struct skf_err *) = { step_open, step_manifest, step_config, step_jobs, step_layers, step_commit };
-	struct pull p = { .peer = peer, .q = q, .arena = SKF_ARENA(SKF_MAX_ARENA_DOC), .stop_fd = -EBADF };
+	struct pull p = { .peer = peer, .q = q, .arena = SKF_ARENA(SKF_MAX_ARENA_DOC) };
+	struct image_watch w = { .peer = peer, .progress = send_progress, .arg = &p, .stop_fd = -EBADF };
 	struct skf_refrec old;
-	int r = watch_start(&p, e), had = 0;
+	int r = image_watch_start(&w, e), had = 0;
 	for (size_t i = 0; r == 0 && i < SKF_ARRAY_LEN(steps); i++) {
 		if (steps[i] == step_commit)
 			had = skf_store_ref_find(p.store, &p.ref, &old, e);
 		r = had < 0 ? -1 : steps[i](&p, e);
 	}
-	watch_stop(&p);
-	if (r == 0 && p.transfers)
+	image_watch_stop(&w);
+	if (r == 0)
 		send_progress(&p);
 	if (r == 0)
 		*ret = (struct image_done){ p.top, p.manifest, p.doc->config.digest,

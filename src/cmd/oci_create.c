@@ -9,14 +9,16 @@
 #include <string.h>
 #include <unistd.h>
 
-/* LISTEN_FDS is meant for us only when LISTEN_PID says so (sd_listen_fds(3)). */
+/* LISTEN_FDS is not meant for us when LISTEN_PID names somebody else (sd_listen_fds(3)); without LISTEN_PID
+ * it is, as for runc and crun. */
 static unsigned listen_fds(void)
 {
 	const char *pid = getenv("LISTEN_PID"), *n = getenv("LISTEN_FDS");
 	uint32_t want, count;
 
-	if (!pid || !n || skf_parse_u32(pid, &want) < 0 || want != (uint32_t)getpid() ||
-	    skf_parse_u32(n, &count) < 0)
+	if (pid && (skf_parse_u32(pid, &want) < 0 || want != (uint32_t)getpid()))
+		return 0;
+	if (!n || skf_parse_u32(n, &count) < 0)
 		return 0;
 	return count;
 }
@@ -32,7 +34,7 @@ static int listen_names(struct oci *o, struct skf_strv *env)
 
 int oci_preserved_fds(struct oci *o, struct skf_strv *env, unsigned *ret, struct skf_err *e)
 {
-	unsigned n = o->a.preserve_fds, activated = listen_fds();
+	unsigned n = o->a.preserve_fds, activated = listen_fds(), missing = 0;
 
 	if (n > SKF_MAX_PRESERVE_FDS || activated > SKF_MAX_PRESERVE_FDS)
 		return skf_fail(e, SKF_ELIMIT, "option --preserve-fds: at most %d descriptors can be passed",
@@ -48,10 +50,13 @@ int oci_preserved_fds(struct oci *o, struct skf_strv *env, unsigned *ret, struct
 	for (unsigned i = 0; i < n; i++) {
 		int flags = fcntl((int)(3 + i), F_GETFD);
 
-		if (flags < 0 || (flags & FD_CLOEXEC)) /* not open, or one of our own */
-			return skf_fail(e, SKF_EINVALID, "option --preserve-fds: descriptor %u is not open",
-					3 + i);
+		/* what is our own has the flag, and does not outlive the execve */
+		missing += flags < 0 || (flags & FD_CLOEXEC);
 	}
+	if (missing > 0)
+		skf_warn(&o->log,
+			 "option --preserve-fds: %u of the descriptors 3 to %u are not open, ignoring",
+			 missing, 2 + n);
 	*ret = n;
 	return 0;
 }
@@ -114,7 +119,7 @@ static int fill_request(struct oci *o, struct bundle *b, bool detach, struct skf
 	q->bundle = b->path;
 	q->bundle_fd = b->fd;
 	q->spec = b->spec;
-	q->want_console_fd = !detach;
+	q->want_console_fd = q->console_lf = !detach;
 	q->notify_socket = oci_notify_host();
 	return 0;
 }
@@ -166,6 +171,7 @@ int oci_run(struct oci *o, struct skf_err *e)
 	if (r == 0)
 		r = oci_pidfd_connect(o, &pidfd_socket, e);
 	if (r == 0 && !o->a.detach) {
+		oci_console_size(b.spec->process);
 		q.subreaper = !o->a.no_subreaper;
 		r = oci_foreground_begin(&f, e);
 	}

@@ -62,14 +62,16 @@ static int add_gids(struct oci *o, struct skf_spec_user *u, struct skf_err *e)
 	return 0;
 }
 
-static int add_caps(const struct oci *o, struct skf_spec_process *p, struct skf_err *e)
+/* A name that this build does not know is left out, as one in config.json is. */
+static void add_caps(const struct oci *o, struct skf_spec_process *p)
 {
 	for (size_t i = 0; i < o->a.caps.n; i++) {
 		int c = skf_cap_parse(o->a.caps.v[i]);
 
-		if (c < 0)
-			return skf_fail(e, SKF_EINVALID, "option --cap: unknown capability '%s'",
-					o->a.caps.v[i]);
+		if (c < 0) {
+			skf_warn(&o->log, "option --cap: unknown capability '%s', ignoring", o->a.caps.v[i]);
+			continue;
+		}
 		p->has_caps = true;
 		p->caps.bounding |= 1ULL << c;
 		p->caps.effective |= 1ULL << c;
@@ -79,7 +81,6 @@ static int add_caps(const struct oci *o, struct skf_spec_process *p, struct skf_
 			p->caps.ambient |= 1ULL << c;
 		}
 	}
-	return 0;
 }
 
 /* The container's process with what the command line says. */
@@ -108,7 +109,8 @@ static int from_options(struct oci *o, struct skf_spec_process *p, struct skf_er
 	for (size_t i = 0; i < a->env.n; i++)
 		if (set_env(o, &p->env, a->env.v[i], e) < 0)
 			return -1;
-	return add_gids(o, &p->user, e) < 0 ? -1 : add_caps(o, p, e);
+	add_caps(o, p);
+	return add_gids(o, &p->user, e);
 }
 
 static int from_file(struct oci *o, struct skf_spec_process **ret, struct skf_err *e)
@@ -165,6 +167,7 @@ static int execute(struct oci *o, int *ret_code, struct skf_err *e)
 		.stdio = {-1, -1, -1},
 		.console_socket = a->console_socket,
 		.want_console_fd = !a->detach,
+		.console_lf = !a->detach,
 		.pid_file = a->pid_file,
 		.ignore_paused = a->ignore_paused,
 		.sub_cgroups = a->cgroups,
@@ -174,6 +177,8 @@ static int execute(struct oci *o, int *ret_code, struct skf_err *e)
 	    oci_preserved_fds(o, &p->env, &q.preserve_fds, e) < 0)
 		return -1;
 	q.process = p;
+	if (!a->detach)
+		oci_console_size(p);
 	if (oci_pidfd_connect(o, &pidfd_socket, e) < 0 || (!a->detach && oci_foreground_begin(&f, e) < 0))
 		return -1;
 	if (skf_rt_exec(&o->rt, &q, &c, e) < 0)

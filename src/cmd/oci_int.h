@@ -30,6 +30,7 @@ enum oci_verb {
 	OCI_EVENTS = 1 << 14,
 	OCI_CHECKPOINT = 1 << 15,
 	OCI_RESTORE = 1 << 16,
+	OCI_MOUNTS = 1 << 17,
 	OCI_GLOBAL = 1 << 30, /* before the verb */
 };
 
@@ -120,7 +121,7 @@ int oci_pidfd_send(int sock, const struct skf_rt_container *c, struct skf_err *e
 int oci_create(struct oci *o, struct skf_err *e);
 int oci_run(struct oci *o, struct skf_err *e);
 int oci_start(struct oci *o, struct skf_err *e);
-/* --preserve-fds plus LISTEN_FDS; adds LISTEN_FDS and LISTEN_PID to env; every one of them must be open. */
+/* --preserve-fds plus LISTEN_FDS; adds LISTEN_FDS and LISTEN_PID to env; a warning when not all of them are open. */
 int oci_preserved_fds(struct oci *o, struct skf_strv *env, unsigned *ret, struct skf_err *e);
 /* --- oci_exec.c --- */
 int oci_exec(struct oci *o, struct skf_err *e);
@@ -132,6 +133,8 @@ int oci_notify_open(struct oci *o, int *ret_fd, struct skf_err *e);
 int oci_notify_await(struct oci *o, int fd, struct skf_err *e);
 
 /* --- oci_wait.c: the foreground --- */
+/* A terminal without a size gets that of ours before the process can ask for it. p may be NULL. */
+void oci_console_size(struct skf_spec_process *p);
 struct oci_foreground;
 /* Blocks the signals that are to be forwarded from now on. */
 int oci_foreground_begin(struct oci_foreground **ret, struct skf_err *e);
@@ -161,6 +164,8 @@ int oci_pause(struct oci *o, struct skf_err *e);
 int oci_resume(struct oci *o, struct skf_err *e);
 /* --- oci_update.c --- */
 int oci_update(struct oci *o, struct skf_err *e);
+/* --- oci_mounts.c --- */
+int oci_mounts(struct oci *o, struct skf_err *e);
 /* --- oci_events.c --- */
 int oci_events(struct oci *o, struct skf_err *e);
 /* --- oci_checkpoint.c --- */

@@ -10,6 +10,7 @@
 #include "cmd/oci_int.h"
 
 #include "base/limits.h"
+#include "oci/spec.h"
 #include "sys/process.h"
 
 #include <poll.h>
@@ -93,6 +94,16 @@ static void copy_size(int master)
 				       cols); /* the container's side is gone: nobody to tell */
 }
 
+void oci_console_size(struct skf_spec_process *p)
+{
+	unsigned rows, cols;
+
+	if (!p || !p->terminal || p->has_console_size || skf_tty_get_size(STDIN_FILENO, &rows, &cols) < 0)
+		return;
+	p->console_size = (struct skf_box){.height = rows, .width = cols};
+	p->has_console_size = true;
+}
+
 static int begin_terminal(struct oci_foreground *f, int master, struct skf_err *e)
 {
 	struct termios t;
@@ -106,6 +117,7 @@ static int begin_terminal(struct oci_foreground *f, int master, struct skf_err *
 		return 0; /* not a terminal: bytes are copied all the same */
 	f->saved = t;
 	cfmakeraw(&t);
+	t.c_oflag = f->saved.c_oflag; /* the container's side sends LF only */
 	if (tcsetattr(STDIN_FILENO, TCSADRAIN, &t) < 0)
 		return skf_fail_sys(e, -errno, "put the terminal into raw mode");
 	f->raw = true;

@@ -3,6 +3,7 @@
 #include "base/fd.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "cmd/image_archive.h"
 #include "cmd/image_int.h"
 #include "store/unpack.h"
 #include "sys/process.h"
@@ -146,15 +147,19 @@ static int serve_verify(const struct image_peer *peer, struct skf_recr *q, struc
 static const struct {
 	uint16_t type;
 	int (*fn)(const struct image_peer *, struct skf_recr *, struct skf_buf *, struct skf_err *);
-} requests[] = { { SKF_IMG_PULL, serve_pull }, { SKF_IMG_VERIFY, serve_verify } };
+} requests[] = { { SKF_IMG_PULL, serve_pull }, { SKF_IMG_VERIFY, serve_verify }, { SKF_IMG_PUSH, image_serve_push },
+	       { SKF_IMG_REMOTE, image_serve_remote }, { SKF_IMG_LOGIN, image_serve_login }, { SKF_IMG_LOGOUT, image_serve_logout },
+	       { SKF_IMG_SAVE, image_serve_save }, { SKF_IMG_LOAD, image_serve_load }, { SKF_IMG_IMPORT, image_serve_import },
+	       { SKF_IMG_COMMIT, image_serve_commit }, { SKF_IMG_EXPORT, image_serve_export } };
 
-static int serve(const struct image_peer *peer, struct skf_err *e)
+static int serve(struct image_peer *peer, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf in = SKF_BUF(SKF_MAX_RECORD), out = SKF_BUF(SKF_MAX_RECORD);
 	SKF_AUTO(skf_fds_done) struct skf_fds fds = { .n = 0 };
 	struct skf_recr q;
 	struct skf_rec r;
 	int x = skf_record_recv(peer->sock, &in, &q, &fds, SKF_HELLO_MS);
+	peer->fds = &fds;
 	if (x <= 0)
 		return skf_fail_sys(e, x < 0 ? x : -EPIPE, "no request on fd %d", peer->sock);
 	x = skf_fail(e, SKF_EUNSUPPORTED, "skiff-image %s does not know the request %u; skiff and skiff-image must be of one release", SKF_VERSION,
@@ -188,7 +193,7 @@ int main(int argc, char **argv)
 		skf_error(&log, "this is skiff's transfer worker; it is started by skiff with a socket as fd %d", SKF_IMG_FD);
 		return 125;
 	}
-	struct image_peer peer = { SKF_IMG_FD, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), &log };
+	struct image_peer peer = { SKF_IMG_FD, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), &log, NULL };
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN); /* ^C is for skiff, whose end closes the socket: then we cancel and leave nothing */
 	signal(SIGHUP, SIG_IGN);

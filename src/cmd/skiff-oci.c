@@ -30,6 +30,8 @@ const struct oci_verb_desc oci_verbs[] = {
 	{"kill", OCI_KILL, "CONTAINER [SIGNAL]", "send a signal (default SIGTERM) to a container's init", 1,
 	 2, false, false, true, oci_kill},
 	{"list", OCI_LIST, "", "list containers", 0, 0, false, false, true, oci_list},
+	{"mounts", OCI_MOUNTS, "[add|remove] CONTAINER FILE", "mount or unmount in a container that exists", 3, 3,
+	 false, false, true, oci_mounts},
 	{"pause", OCI_PAUSE, "CONTAINER", "freeze all processes of a container", 1, 1, false, false, true,
 	 oci_pause},
 	{"ps", OCI_PS, "CONTAINER [PS-OPTION...]", "list the processes of a container", 1, -1, true, false,

@@ -44,7 +44,8 @@ enum skf_progress_phase { /* numbers of PROGRESS in registry/wire.h */
 			  SKF_PHASE_DOWNLOADING = 1,
 			  SKF_PHASE_EXTRACTING = 2,
 			  SKF_PHASE_DONE = 3,
-			  SKF_PHASE_EXISTS = 4
+			  SKF_PHASE_EXISTS = 4,
+			  SKF_PHASE_MOUNTED = 5 /* push: from another repository */
 };
 struct skf_progress_layer {
 	struct skf_digest digest;
@@ -72,6 +73,53 @@ struct skf_pull_ret {
 int skf_engine_pull(struct skf_engine *g, const struct skf_pull_req *q, const struct skf_progress *p,
 		    struct skf_pull_ret *ret, struct skf_err *e);
 
+/* Of one registry: how it is talked to. Strings may be NULL. */
+struct skf_registry_how {
+	bool plain_http, insecure_tls;
+	const char *docker_config, *certs_dir;
+};
+struct skf_push_req {
+	struct skf_reqhdr h;
+	const char *image;     /* of the store: reference or id */
+	const char *reference; /* where to; NULL: where the image's name says */
+	struct skf_registry_how how;
+	uint64_t chunk;        /* bytes of one request; 0: a blob in one */
+	uint32_t parallel;     /* 0: the default */
+};
+struct skf_push_ret {
+	struct skf_ref ref;
+	struct skf_digest manifest;
+	uint64_t size; /* of the manifest */
+};
+/* NOTFOUND in docker's words when there is no such image. */
+int skf_engine_push(struct skf_engine *g, const struct skf_push_req *q, const struct skf_progress *p,
+		    struct skf_push_ret *ret, struct skf_err *e);
+enum skf_remote_what { /* numbers of enum skf_img_remote in registry/wire.h */
+		       SKF_REMOTE_INSPECT,
+		       SKF_REMOTE_RAW,
+		       SKF_REMOTE_CONFIG,
+		       SKF_REMOTE_TAGS,
+		       SKF_REMOTE_REFERRERS,
+		       SKF_REMOTE_DELETE
+};
+struct skf_remote_req {
+	struct skf_reqhdr h;
+	enum skf_remote_what what;
+	const char *reference, *platform;
+	const char *argument; /* REFERRERS: artifact type; DELETE: "tag" or "blob", else the manifest */
+	struct skf_registry_how how;
+};
+/* What a registry says: a document, as text. The store is not touched. */
+int skf_engine_remote(struct skf_engine *g, const struct skf_remote_req *q, struct skf_buf *ret, struct skf_err *e);
+struct skf_login_req {
+	struct skf_reqhdr h;
+	const char *server, *user, *password; /* logout: server only */
+	struct skf_registry_how how;          /* docker_config is the file that is written */
+};
+/* ret: lines for the user. DENIED when the registry refuses; then nothing is stored. */
+int skf_engine_login(struct skf_engine *g, const struct skf_login_req *q, struct skf_buf *ret, struct skf_err *e);
+int skf_engine_logout(struct skf_engine *g, const struct skf_login_req *q, struct skf_buf *ret, struct skf_err *e);
+
 /* digest: of the top document, as pulled. Rows of images without a name have "<none>" for both. Newest
  * first. */
 struct skf_image_row {
@@ -81,6 +129,13 @@ struct skf_image_row {
 };
 int skf_engine_images(struct skf_engine *g, const char *filter_ref, struct skf_arena *a,
 		      struct skf_jarr *ret /* skf_image_row */, struct skf_err *e);
+struct skf_images_req {
+	struct skf_reqhdr h;
+	const char *reference;   /* REPOSITORY[:TAG] with shell patterns; NULL: all */
+	struct skf_strv filters; /* reference, dangling, label, before, since, until; until as RFC 3339 */
+};
+int skf_engine_images_list(struct skf_engine *g, const struct skf_images_req *q, struct skf_arena *a,
+			   struct skf_jarr *ret /* skf_image_row */, struct skf_err *e);
 /* docker's image inspect document of one image, as JSON text into w. */
 int skf_engine_image_inspect(struct skf_engine *g, const char *name, struct skf_jw *w, struct skf_err *e);
 struct skf_rmi_req {
@@ -91,6 +146,71 @@ struct skf_rmi_req {
 /* untagged: references removed; deleted: digests collected; in docker's order. */
 int skf_engine_rmi(struct skf_engine *g, const struct skf_rmi_req *q, struct skf_arena *a,
 		   struct skf_strv *untagged, struct skf_strv *deleted, struct skf_err *e);
+
+/* --- archives, and images of one's own (worked on by skiff-image) --- */
+enum skf_save_format { SKF_SAVE_DOCKER_ARCHIVE, SKF_SAVE_OCI }; /* OCI: a directory when out_fd is one */
+struct skf_save_req {
+	struct skf_reqhdr h;
+	struct skf_strv images;
+	enum skf_save_format format;
+	int out_fd; /* borrowed */
+};
+int skf_engine_save(struct skf_engine *g, const struct skf_save_req *q, struct skf_err *e);
+struct skf_load_req {
+	struct skf_reqhdr h;
+	const char *platform, *name; /* NULL: host; name of images that have none */
+	int in_fd;                   /* borrowed: file, pipe or directory */
+};
+struct skf_loaded {
+	char *name, *config; /* familiar with tag, "" none; digest */
+};
+int skf_engine_load(struct skf_engine *g, const struct skf_load_req *q, struct skf_arena *a, struct skf_jarr *ret /* skf_loaded */,
+		    struct skf_err *e);
+struct skf_import_req {
+	struct skf_reqhdr h;
+	int in_fd;                              /* borrowed: a tar */
+	const char *reference, *message, *platform; /* NULL: none, none, host */
+	struct skf_strv changes;                /* Dockerfile instructions */
+};
+int skf_engine_import(struct skf_engine *g, const struct skf_import_req *q, struct skf_digest *ret_config, struct skf_err *e);
+struct skf_commit_req {
+	struct skf_reqhdr h;
+	const char *container, *reference, *author, *message;
+	struct skf_strv changes;
+	bool pause; /* freeze a running container meanwhile */
+};
+int skf_engine_commit(struct skf_engine *g, const struct skf_commit_req *q, struct skf_digest *ret_config, struct skf_err *e);
+/* The container's files as one tar to out_fd (borrowed), running or not. */
+int skf_engine_export(struct skf_engine *g, const char *container, int out_fd, int cancel_fd, struct skf_err *e);
+struct skf_diff_row {
+	char kind; /* 'A', 'C', 'D' */
+	char *path;
+};
+/* What a container changed of its image, sorted by path. */
+int skf_engine_diff(struct skf_engine *g, const char *container, struct skf_arena *a, struct skf_jarr *ret /* skf_diff_row */,
+		    struct skf_err *e);
+/* What the layers of image do to base; base NULL: what its topmost layer does to those below. */
+int skf_engine_image_diff(struct skf_engine *g, const char *image, const char *base, struct skf_arena *a, struct skf_jarr *ret,
+			  struct skf_err *e);
+/* Another name for an image. NOTFOUND, INVALID. */
+int skf_engine_tag(struct skf_engine *g, const char *image, const char *name, struct skf_err *e);
+/* Takes names from an image and keeps the image; without names all of them. */
+int skf_engine_untag(struct skf_engine *g, const char *image, const struct skf_strv *names, struct skf_err *e);
+struct skf_history_row {
+	char *created_by, *comment, *layer; /* layer: diff-id, "" none */
+	int64_t created_ns;
+	uint64_t size;
+};
+/* Newest first. ret_config: the image's id. */
+int skf_engine_history(struct skf_engine *g, const char *image, struct skf_arena *a, struct skf_jarr *ret, struct skf_digest *ret_config,
+		       struct skf_err *e);
+struct skf_prune_req {
+	struct skf_reqhdr h;
+	bool all;                /* also images that have names and no container */
+	struct skf_strv filters; /* until=, dangling=, label=, label!= */
+};
+int skf_engine_image_prune(struct skf_engine *g, const struct skf_prune_req *q, struct skf_arena *a, struct skf_strv *untagged,
+			   struct skf_strv *deleted, uint64_t *ret_bytes, struct skf_err *e);
 
 /* --- containers --- */
 struct skf_mount_req { /* -v */
@@ -162,7 +282,30 @@ struct skf_ps_row {
 	int64_t created_ns, started_ns, finished_ns;
 	int exit_code;
 	uint32_t pid;
+	struct skf_ps_detail *detail; /* NULL unless asked for */
 };
+struct skf_ps_mount {
+	char *name, *target; /* name: of the volume, else the host's path */
+	bool volume;
+};
+struct skf_ps_detail {
+	struct skf_kvs labels;
+	char *image_id;
+	struct skf_strv layers, networks, exposed; /* exposed: "80/tcp" */
+	struct skf_jarr mounts;                    /* skf_ps_mount */
+	const char *health;                        /* "none", "starting", "healthy", "unhealthy" */
+	uint64_t size_rw, size_root;               /* bytes; 0 unless asked for */
+};
+struct skf_ps_req {
+	struct skf_reqhdr h;
+	bool all;
+	int64_t last; /* at most so many, running or not; 0: no limit */
+	bool detail, size;
+	struct skf_strv filters; /* NAME=VALUE, docker's names and meaning */
+};
+/* The filtered list, newest first. INVALID "invalid filter 'x'", NOTFOUND of before and since. */
+int skf_engine_ps_list(struct skf_engine *g, const struct skf_ps_req *q, struct skf_arena *a,
+		       struct skf_jarr *ret /* skf_ps_row */, struct skf_err *e);
 int skf_engine_ps(struct skf_engine *g, bool all, struct skf_arena *a,
 		  struct skf_jarr *ret /* skf_ps_row, newest first */, struct skf_err *e);
 

@@ -135,6 +135,13 @@ int skf_layered_open_file(const struct skf_layered *l, const char *path);
 int skf_layered_user(const struct skf_layered *l, const char *user, struct skf_arena *a,
 		     struct skf_userdb_result *ret, struct skf_err *e);
 
+/* --- ps_detail.c --- */
+/* row->detail. 1, or 0 when the container was removed meanwhile. */
+int skf_ps_detail_load(struct skf_engine *g, struct skf_ps_row *row, bool size, bool exposed, struct skf_arena *a,
+		       struct skf_err *e);
+/* REPOSITORY or REPOSITORY:TAG with shell patterns, as docker matches them. */
+bool skf_image_name_matches(const char *pattern, const char *repository, const char *tag);
+
 /* --- spec_gen.c, process_gen.c: the OCI document of a container; pure but for /dev and /sys look-ups of
  * privileged and masks --- */
 struct skf_gen_mount {

@@ -34,7 +34,7 @@ static struct skf_image_row *new_row(struct list *l)
 }
 
 /* docker: REPOSITORY or REPOSITORY:TAG, with shell patterns. */
-static bool matches(const char *filter, const char *repository, const char *tag)
+bool skf_image_name_matches(const char *filter, const char *repository, const char *tag)
 {
 	char both[SKF_MAX_REF_BYTES * 2];
 
@@ -51,7 +51,7 @@ static int add_image(struct list *l, const struct skf_image *i, const char *repo
 {
 	struct skf_image_row *row;
 
-	if (!matches(l->filter, repository, tag))
+	if (!skf_image_name_matches(l->filter, repository, tag))
 		return 0;
 	row = new_row(l);
 	if (!row)
@@ -78,6 +78,15 @@ static bool has_tagged(const struct skf_refrec *v, size_t n, const struct skf_re
 	return false;
 }
 
+/* An image that was nameless when it came and has a name now. */
+static bool has_name(const struct skf_refrec *v, size_t n, const struct skf_digest *manifest)
+{
+	for (size_t i = 0; i < n; i++)
+		if (skf_digest_eq(&v[i].manifest, manifest) && !skf_store_is_nameless(&v[i].ref))
+			return true;
+	return false;
+}
+
 static int add_refs(struct list *l, const struct skf_jarr *refs, struct skf_err *e)
 {
 	const struct skf_refrec *v = refs->v;
@@ -88,6 +97,8 @@ static int add_refs(struct list *l, const struct skf_jarr *refs, struct skf_err 
 
 		if (!v[k].ref.tag[0] && has_tagged(v, refs->n, &v[k]))
 			continue;
+		if (skf_store_is_nameless(&v[k].ref) && has_name(v, refs->n, &v[k].manifest))
+			continue;
 		if (skf_store_image_get(l->g->store, &v[k].manifest, l->a, &i, e) < 0) {
 			if (e->kind != SKF_ENOTFOUND)
 				return -1;
@@ -95,7 +106,7 @@ static int add_refs(struct list *l, const struct skf_jarr *refs, struct skf_err 
 			continue;
 		}
 		skf_ref_familiar_name(&v[k].ref, name);
-		if (add_image(l, i, name, v[k].ref.tag[0] ? v[k].ref.tag : NONE, &v[k].top, e) < 0)
+		if (add_image(l, i, skf_store_is_nameless(&v[k].ref) ? NONE : name, v[k].ref.tag[0] ? v[k].ref.tag : NONE, &v[k].top, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -187,7 +198,7 @@ static void write_names(struct skf_jw *w, const struct skf_jarr *refs, const str
 	skf_jw_karr(w, "RepoDigests");
 	for (size_t k = 0; k < refs->n; k++) {
 		skf_ref_familiar_name(&v[k].ref, name);
-		if (skf_digest_eq(&v[k].manifest, &i->manifest) && v[k].top.s[0] &&
+		if (skf_digest_eq(&v[k].manifest, &i->manifest) && v[k].top.s[0] && !skf_store_is_nameless(&v[k].ref) &&
 		    (!v[k].ref.tag[0] || !refs->n || !has_tagged(v, k, &v[k])) &&
 		    !(!v[k].ref.tag[0] && has_tagged(v, refs->n, &v[k])) &&
 		    skf_fmt(full, sizeof(full), "%s@%s", name, v[k].top.s) == 0)

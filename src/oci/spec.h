@@ -157,6 +157,7 @@ struct skf_spec_seccomp {
 	bool has_default_errno;
 	uint32_t default_errno;
 	struct skf_strv architectures; /* "SCMP_ARCH_X86_64" ... checked against the spec's list */
+	bool has_flags;                /* an empty list is not the same as none */
 	struct skf_strv flags;         /* "SECCOMP_FILTER_FLAG_*" */
 	char *listener_path, *listener_metadata;
 	struct skf_jarr syscalls;      /* struct skf_spec_seccomp_rule */
@@ -247,5 +248,8 @@ void skf_spec_write_memory_policy(struct skf_jw *w, const struct skf_spec_memory
 /* Decodes a `linux` object alone: the part that state.json keeps for exec. */
 int skf_spec_parse_linux(const char *text, size_t n, const struct skf_spec_opts *o, struct skf_arena *a,
                          struct skf_spec_linux **ret, struct skf_err *e);
+/* A list of mounts alone, as the value of `mounts`: struct skf_spec_mount. */
+int skf_spec_parse_mounts(const char *text, size_t n, const struct skf_spec_opts *o, struct skf_arena *a, struct skf_jarr *ret,
+                          struct skf_err *e);
 /* The tables behind parsing, features and conformance checks. Names end with NULL. */
 extern const char *const skf_spec_mount_options[];

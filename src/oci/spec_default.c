@@ -17,7 +17,7 @@ static void strings(struct skf_jw *w, const char *key, const char *const *v)
 
 static void write_process(struct skf_jw *w)
 {
-	static const char *const sets[] = {"bounding", "effective", "permitted", "ambient"};
+	static const char *const sets[] = {"bounding", "effective", "permitted"};
 
 	skf_jw_kobj(w, "process");
 	skf_jw_kbool(w, "terminal", true);

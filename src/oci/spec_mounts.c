@@ -5,6 +5,7 @@
 #include "oci/spec_int.h"
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/cleanup.h"
 #include "base/limits.h"
 #include "oci/mountopt.h"
 #include <sys/mount.h>
@@ -58,3 +59,31 @@ static const struct skf_jfield mount_f[] = {
 };
 const struct skf_jtable skf_spec_mount_table = {sizeof(struct skf_spec_mount), mount_f,
 						.check = mount_check};
+
+struct list {
+	struct skf_jarr mounts;
+};
+static const struct skf_jarr_arg mounts_arr = {&skf_spec_mount_table, SKF_MAX_MOUNTS};
+static const struct skf_jfield list_f[] = {
+	SPEC_REQ(struct list, mounts, "mounts", skf_j_arr, &mounts_arr),
+	SKF_J_END,
+};
+static const struct skf_jtable list_table = {sizeof(struct list), list_f};
+
+int skf_spec_parse_mounts(const char *text, size_t n, const struct skf_spec_opts *o, struct skf_arena *a,
+			  struct skf_jarr *ret, struct skf_err *e)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_SPEC_BYTES);
+	struct skf_jdoc d = {.name = o->name, .max_bytes = SKF_MAX_SPEC_BYTES};
+	void *l = NULL;
+
+	skf_buf_str(&b, "{\"mounts\":");
+	skf_buf_put(&b, text, n);
+	skf_buf_chr(&b, '}');
+	if (b.err < 0)
+		return skf_fail_sys(e, b.err, "%s", o->name);
+	if (skf_json_decode(&d, b.p, b.len, &list_table, a, &l, e) < 0)
+		return -1;
+	*ret = ((struct list *)l)->mounts;
+	return 0;
+}

@@ -38,7 +38,7 @@ static int dec_access(struct skf_jctx *c, struct json_object *v, void *dst, cons
 	if (skf_j_str(c, v, &s, NULL) < 0)
 		return -1;
 	n = strlen(s);
-	if (n > 3 || strspn(s, "rwm") != n)
+	if (n > 3 || strspn(s, "rwma") != n)
 		return skf_j_fail(c, SKF_EINVALID, "expected letters of 'rwm', each once, found '%.32s'", s);
 	for (size_t i = 0; i < n; i++) {
 		if (strchr(s + i + 1, s[i]))
@@ -55,6 +55,15 @@ static int rule_check(struct skf_jctx *c, void *obj)
 
 	if (!r->type)
 		r->type = 'a';
+	/* No letter of the spec, but runc and crun take it: all is denied then, never less than was meant. */
+	if (strchr(r->access, 'a')) {
+		if (r->allow)
+			return skf_j_fail(
+				c, SKF_EINVALID,
+				"access of an allowed device: expected letters of 'rwm', found '%s'",
+				r->access);
+		r->access[0] = '\0';
+	}
 	if ((r->has_major && r->major < -1) || (r->has_minor && r->minor < -1))
 		return skf_j_fail(c, SKF_EINVALID,
 				  "device numbers start at 0, and -1 means any; found %lld:%lld",
@@ -226,12 +235,22 @@ static int dec_page_size(struct skf_jctx *c, struct json_object *v, void *dst, c
 	return 0;
 }
 
+static int hugepage_check(struct skf_jctx *c, void *obj)
+{
+	const struct skf_spec_hugepage *h = obj;
+
+	return h->page_size ? 0 : skf_j_fail(c, SKF_EINVALID, "required property 'pageSize' is missing");
+}
+
 static const struct skf_jfield hugepage_f[] = {
-	SPEC_REQ(struct skf_spec_hugepage, page_size, "pageSize", dec_page_size, NULL),
+	SPEC_OPT(struct skf_spec_hugepage, page_size, "pageSize", dec_page_size, NULL),
+	/* Go's decoder does not see the difference, and configurations with this spelling are about */
+	SPEC_OPT(struct skf_spec_hugepage, page_size, "pagesize", dec_page_size, NULL),
 	SPEC_REQ(struct skf_spec_hugepage, limit, "limit", skf_j_u64, NULL),
 	SKF_J_END,
 };
-static const struct skf_jtable hugepage_table = {sizeof(struct skf_spec_hugepage), hugepage_f};
+static const struct skf_jtable hugepage_table = {sizeof(struct skf_spec_hugepage), hugepage_f,
+						 .check = hugepage_check};
 static const struct skf_jarr_arg hugepage_arr = {&hugepage_table, SPEC_MAX_LIST};
 
 static int dec_ifname(struct skf_jctx *c, struct json_object *v, void *dst, const void *arg)

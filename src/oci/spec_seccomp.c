@@ -190,7 +190,7 @@ static void write_canonical(struct skf_jw *w, const struct skf_spec_seccomp *s)
 		skf_jw_ku64(w, "defaultErrnoRet", s->default_errno);
 	if (s->architectures.n)
 		skf_jw_kstrv(w, "architectures", &s->architectures);
-	if (s->flags.n)
+	if (s->has_flags)
 		skf_jw_kstrv(w, "flags", &s->flags);
 	if (s->syscalls.n) {
 		skf_jw_karr(w, "syscalls");
@@ -221,7 +221,8 @@ static int seccomp_check(struct skf_jctx *c, void *obj)
 	return s->raw ? 0 : skf_spec_j_nomem(c);
 }
 
-/* A relative path is relative to the runtime's working directory, as for runc. "" is Go's way to say nothing. */
+/* A relative path is relative to the runtime's working directory, as for runc. "" is Go's way to say
+ * nothing. */
 static int dec_listener(struct skf_jctx *c, struct json_object *v, void *dst, const void *arg)
 {
 	char *s = NULL;
@@ -241,7 +242,7 @@ static const struct skf_jfield seccomp_f[] = {
 	SPEC_REQ(S, default_action, "defaultAction", dec_action, NULL),
 	SPEC_OPTP(S, default_errno, has_default_errno, "defaultErrnoRet", skf_j_u32, NULL),
 	SPEC_OPT(S, architectures, "architectures", skf_spec_j_strings, &archs_rule),
-	SPEC_OPT(S, flags, "flags", skf_spec_j_strings, &flags_rule),
+	SPEC_OPTP(S, flags, has_flags, "flags", skf_spec_j_strings, &flags_rule),
 	SPEC_OPT(S, listener_path, "listenerPath", dec_listener, NULL),
 	SPEC_OPT(S, listener_metadata, "listenerMetadata", skf_j_str, NULL),
 	SPEC_OPT(S, syscalls, "syscalls", skf_j_arr, &rule_arr),

@@ -68,14 +68,17 @@ static int check_userns(const struct check_ctx *x)
 				   "them");
 		return 0;
 	}
-	if (user->path)
+	if (user->path ||
+	    (!l->uid_mappings.n && !l->gid_mappings.n)) /* none at all: the runtime's defaults */
 		return 0;
 	if (!l->uid_mappings.n)
 		return bad(x, "/linux/uidMappings",
-			   "a new user namespace is asked for, but no uid mappings are given; add them");
+			   "a new user namespace is asked for with gid mappings, but no uid mappings are "
+			   "given; add them");
 	if (!l->gid_mappings.n)
 		return bad(x, "/linux/gidMappings",
-			   "a new user namespace is asked for, but no gid mappings are given; add them");
+			   "a new user namespace is asked for with uid mappings, but no gid mappings are "
+			   "given; add them");
 	return 0;
 }
 
@@ -164,7 +167,8 @@ static int check_one_sysctl(const struct check_ctx *x, const char *key)
 				  "is not allowed as it conflicts with the property 'hostname'; use that");
 	if (skf_streq(path, "kernel/domainname") && has_ns(x, CLONE_NEWUTS))
 		return 0;
-	if (skf_startswith(path, "user/")) /* counts of the user namespace; the host's would hold for everybody */
+	if (skf_startswith(path,
+			   "user/")) /* counts of the user namespace; the host's would hold for everybody */
 		return has_ns(x, CLONE_NEWUSER) ? 0
 						: bad_sysctl(x, key,
 							     "is not allowed without a user namespace; add "
@@ -172,12 +176,24 @@ static int check_one_sysctl(const struct check_ctx *x, const char *key)
 	return bad_sysctl(x, key, "is not in a separate kernel namespace; set it on the host");
 }
 
+/* As crun: two ways to say it, so they must say the same. */
+static int check_domainname(const struct check_ctx *x, const struct skf_kv *kv)
+{
+	const char *name = x->s->domainname;
+	char path[256];
+
+	if (!name || !*name || skf_spec_sysctl_path(kv->k, path, sizeof(path)) < 0 ||
+	    !skf_streq(path, "kernel/domainname") || skf_streq(kv->v, name))
+		return 0;
+	return bad_sysctl(x, kv->k, "conflicts with the property 'domainname'; keep one of them");
+}
+
 static int check_sysctl(const struct check_ctx *x)
 {
 	const struct skf_kvs *m = &x->s->linux_.sysctl;
 
 	for (size_t i = 0; i < m->n; i++) {
-		if (check_one_sysctl(x, m->v[i].k) < 0)
+		if (check_one_sysctl(x, m->v[i].k) < 0 || check_domainname(x, &m->v[i]) < 0)
 			return -1;
 	}
 	return 0;

@@ -32,6 +32,7 @@ struct xfer {
 	bool body_ok, paused;        /* body_ok: the status was looked at and is 200 or 206 */
 	int attempt, hops;
 	unsigned restarts;           /* of all attempts */
+	bool refused;                /* by the sink */
 	bool begun;                  /* holds a slot */
 	bool authed;                 /* a token was fetched since the last byte: a second 401 in a row is an answer */
 	unsigned auth_serial;        /* of the header that was sent */
@@ -87,8 +88,10 @@ static size_t on_data(char *p, size_t size, size_t n, void *user)
 			x->paused = true;
 			return CURL_WRITEFUNC_PAUSE;
 		}
-		if (w < 0)
+		if (w < 0) {
+			x->refused = true;
 			return 0;
+		}
 		x->got += k;
 		p += k;
 		left -= k;
@@ -105,7 +108,7 @@ static int start(struct xfer *x, struct skf_err *e)
 	if (!x->c)
 		return skf_fail(e, SKF_ENOMEM, "HTTP request");
 	skf_buf_done(&x->resp.body);
-	x->resp = (struct skf_http_resp){ .body = SKF_BUF(65536), .retry_after_ms = -1 };
+	x->resp = (struct skf_http_resp){ .body = SKF_BUF(65536), .retry_after_ms = -1, .r = r };
 	x->body_ok = x->paused = false;
 	x->begun = true;
 	x->skip = 0;
@@ -197,6 +200,7 @@ static int on_status(struct xfer *x, const struct skf_ref *ref, uint64_t before,
 	long s = x->resp.status;
 	if (s >= 300 && s <= 399)
 		return follow(x, e);
+	x->g->no_resume |= s == 416 && x->got;
 	if (s == 416 && x->got) /* the whole blob was offered before: a server that neither resumes nor ignores Range is of no use */
 		return skf_fail(e, SKF_EUNAVAILABLE, "blob '%s': registry '%s' refuses to resume at byte %llu", x->g->desc.digest.s, x->r->host,
 		                (unsigned long long)x->got);
@@ -357,7 +361,7 @@ static int loop(struct run *u, struct skf_err *e)
 	}
 }
 
-int skf_registry_blobs(struct skf_registry *r, const struct skf_ref *ref, struct skf_blob_get *g, size_t n, unsigned parallel, struct skf_err *e)
+int skf_blobs_one(struct skf_registry *r, const struct skf_ref *ref, struct skf_blob_get *g, size_t n, unsigned parallel, bool *ret_fatal, struct skf_err *e)
 {
 	int x = 0;
 	if (!n)
@@ -379,18 +383,12 @@ int skf_registry_blobs(struct skf_registry *r, const struct skf_ref *ref, struct
 	if (x == 0)
 		x = loop(&u, e);
 	for (size_t i = 0; u.x && i < n; i++) {
+		g[i].offset = u.x[i].got; /* whoever goes on goes on there */
+		*ret_fatal |= u.x[i].refused;
 		stop(&u.x[i]);
 		skf_buf_done(&u.x[i].resp.body);
 	}
 	free(u.x);
 	free(u.before);
 	return x;
-}
-
-void skf_registry_wake(struct skf_registry *r)
-{
-	__atomic_store_n(&r->woken, true, __ATOMIC_RELEASE);
-	CURLM *m = __atomic_load_n(&r->multi, __ATOMIC_ACQUIRE);
-	if (m)
-		curl_multi_wakeup(m);
 }

@@ -60,19 +60,39 @@ static int retry_after(struct skf_str v)
 	return sec > SKF_MAX_RETRY_AFTER_MS / 1000 ? SKF_MAX_RETRY_AFTER_MS : (int)(sec * 1000);
 }
 
-/* "bytes 100-199/200": only the first number matters, the rest is known from the manifest. */
-static bool content_range(struct skf_str v, uint64_t *ret)
+static void keep_number(struct skf_str v, bool *has, uint64_t *ret)
 {
-	static const char unit[] = "bytes ";
-	char digits[24];
-	size_t n = 0;
+	char s[24];
+	keep(v, s, sizeof(s));
+	*has = skf_parse_u64(s, ret) == 0;
+}
 
-	if (v.n < sizeof(unit) || strncasecmp(v.p, unit, sizeof(unit) - 1) != 0)
+/* Headers that only say something about the object; true when it was one. */
+static bool object_header(struct skf_http_resp *r, struct skf_str line)
+{
+	struct skf_str v;
+	bool has;
+	if (header_is(line, "Docker-Content-Digest", &v)) {
+		keep(v, r->digest, sizeof(r->digest));
+	} else if (header_is(line, "OCI-Subject", &v)) {
+		keep(v, r->subject, sizeof(r->subject));
+	} else if (header_is(line, "Content-Length", &v)) {
+		keep_number(v, &r->has_length, &r->length);
+	} else if (header_is(line, "OCI-Chunk-Min-Length", &v)) {
+		keep_number(v, &has, &r->chunk_min);
+	} else if (header_is(line, "Link", &v)) {
+		if (!r->link[0] && skf_http_link_next(v.p, v.n, r->link, sizeof(r->link)) != 1)
+			r->link[0] = 0;
+	} else if (header_is(line, "Range", &v)) {
+		r->has_uploaded = skf_http_parse_uploaded(v.p, v.n, &r->uploaded);
+	} else if (header_is(line, "Warning", &v)) {
+		char text[256];
+		if (r->r && r->from_origin && skf_http_parse_warning(v.p, v.n, text, sizeof(text)))
+			skf_http_warn(r->r, text);
+	} else {
 		return false;
-	for (const char *p = v.p + sizeof(unit) - 1, *end = v.p + v.n; p < end && *p >= '0' && *p <= '9' && n + 1 < sizeof(digits); p++)
-		digits[n++] = *p;
-	digits[n] = 0;
-	return skf_parse_u64(digits, ret) == 0;
+	}
+	return true;
 }
 
 size_t skf_http_on_header(char *p, size_t size, size_t n, void *user)
@@ -84,8 +104,9 @@ size_t skf_http_on_header(char *p, size_t size, size_t n, void *user)
 		return 0;
 	if (line.n > 5 && memcmp(p, "HTTP/", 5) == 0) { /* a new response (100 Continue, proxy): forget the old headers */
 		memset(&r->challenge, 0, sizeof(r->challenge));
-		r->content_type[0] = r->location[0] = 0;
-		r->has_range = false;
+		r->content_type[0] = r->location[0] = r->link[0] = r->digest[0] = r->subject[0] = 0;
+		r->has_range = r->has_length = r->has_uploaded = false;
+		r->chunk_min = 0;
 		r->retry_after_ms = -1;
 		skf_err_clear(&r->hdr_err);
 	} else if (header_is(line, "WWW-Authenticate", &v)) {
@@ -97,9 +118,11 @@ size_t skf_http_on_header(char *p, size_t size, size_t n, void *user)
 		if (v.n < sizeof(r->location))
 			keep(v, r->location, sizeof(r->location));
 	} else if (header_is(line, "Content-Range", &v)) {
-		r->has_range = content_range(v, &r->range_start);
+		r->has_range = skf_http_parse_content_range(v.p, v.n, &r->range_start);
 	} else if (header_is(line, "Retry-After", &v)) {
 		r->retry_after_ms = retry_after(v);
+	} else if (!object_header(r, line)) {
+		return line.n;
 	}
 	return line.n;
 }
@@ -432,7 +455,7 @@ int skf_http_backoff_ms(int attempt)
 	return base / 2 + jitter % (base / 2 + 1);
 }
 
-static int pause_ms(const struct skf_registry *r, int ms, struct skf_err *e)
+int skf_http_pause(const struct skf_registry *r, int ms, struct skf_err *e)
 {
 	struct pollfd p = { r->cancel_fd, POLLIN, 0 };
 	if (poll(&p, r->cancel_fd >= 0 ? 1 : 0, ms) > 0)
@@ -444,7 +467,8 @@ static int pause_ms(const struct skf_registry *r, int ms, struct skf_err *e)
 static int headers(struct skf_registry *r, const struct skf_http_req *q, bool auth, struct curl_slist **ret, struct skf_err *e)
 {
 	struct curl_slist *h = NULL, *n;
-	const char *const lines[] = { q->accept, auth ? r->auth_header : NULL };
+	/* without "Expect:" curl waits a second for a server that does not know it */
+	const char *const lines[] = { q->accept, auth ? r->auth_header : NULL, q->headers[0], q->headers[1], q->headers[2], q->method ? "Expect:" : NULL };
 	for (size_t i = 0; i < SKF_ARRAY_LEN(lines); i++) {
 		if (!lines[i])
 			continue;
@@ -459,6 +483,46 @@ static int headers(struct skf_registry *r, const struct skf_http_req *q, bool au
 	return 0;
 }
 
+static size_t on_upload(char *p, size_t size, size_t n, void *user)
+{
+	struct skf_http_upload *u = user;
+	uint64_t left = u->size - u->at, room = (uint64_t)size * n;
+	if (!left)
+		return 0;
+	int64_t k = u->read(u->arg, u->at, p, (size_t)(left < room ? left : room));
+	if (k <= 0)
+		return CURL_READFUNC_ABORT;
+	u->at += (uint64_t)k;
+	return (size_t)k;
+}
+
+static void set_method(CURL *c, const struct skf_http_req *q)
+{
+	if (q->post)
+		curl_easy_setopt(c, CURLOPT_POSTFIELDS, q->post);
+	if (!q->method)
+		return;
+	if (skf_streq(q->method, "HEAD")) {
+		curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
+		return;
+	}
+	if (q->up) {
+		q->up->at = 0;
+		curl_easy_setopt(c, CURLOPT_UPLOAD, 1L);
+		curl_easy_setopt(c, CURLOPT_INFILESIZE_LARGE, (curl_off_t)q->up->size);
+		curl_easy_setopt(c, CURLOPT_READFUNCTION, on_upload);
+		curl_easy_setopt(c, CURLOPT_READDATA, q->up);
+		curl_easy_setopt(c, CURLOPT_UPLOAD_BUFFERSIZE, 524288L);
+		curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+		curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, 0L);
+		curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)SKF_HTTP_UPLOAD_STALL_S);
+	} else if (!skf_streq(q->method, "DELETE") && !skf_streq(q->method, "GET")) {
+		curl_easy_setopt(c, CURLOPT_POSTFIELDS, q->body ? q->body : "");
+		curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)q->body_n);
+	}
+	curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, q->method);
+}
+
 static int once(struct skf_registry *r, const struct skf_http_req *q, const char *url, struct skf_http_resp *ret, CURLcode *rc,
                 struct skf_err *e)
 {
@@ -470,7 +534,7 @@ static int once(struct skf_registry *r, const struct skf_http_req *q, const char
 	if (!c)
 		return skf_fail(e, SKF_ENOMEM, "HTTP request");
 	skf_buf_done(&ret->body);
-	*ret = (struct skf_http_resp){ .body = SKF_BUF(q->max_body), .retry_after_ms = -1, .from_origin = skf_http_same_origin(url, r->base) };
+	*ret = (struct skf_http_resp){ .body = SKF_BUF(q->max_body), .retry_after_ms = -1, .from_origin = skf_http_same_origin(url, r->base), .r = r };
 	bool auth = q->with_auth && r->auth_header && ret->from_origin;
 	struct curl_slist *h = NULL;
 	if (headers(r, q, auth, &h, e) < 0)
@@ -496,8 +560,7 @@ static int once(struct skf_registry *r, const struct skf_http_req *q, const char
 		curl_easy_setopt(c, CURLOPT_PASSWORD, q->userpwd_password);
 		curl_easy_setopt(c, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
 	}
-	if (q->post)
-		curl_easy_setopt(c, CURLOPT_POSTFIELDS, q->post);
+	set_method(c, q);
 	*rc = curl_easy_perform(c);
 	curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &ret->status);
 	int r2 = 0;
@@ -527,11 +590,11 @@ static int with_retries(struct skf_registry *r, const struct skf_http_req *q, co
 		CURLcode rc = CURLE_OK;
 		int x = once(r, q, url, ret, &rc, e);
 		bool again = x < 0 ? skf_http_transient(r, rc) && r->scheme_known : skf_http_status_transient(ret->status);
-		if (!again || attempt >= SKF_HTTP_RETRIES)
+		if (!again || q->up || q->single || attempt >= SKF_HTTP_RETRIES)
 			return x;
 		int ms = ret->retry_after_ms >= 0 ? ret->retry_after_ms : skf_http_backoff_ms(attempt);
 		skf_debug(r->log, "registry '%s': %s, trying again in %d ms", r->host, x < 0 ? e->msg : "busy", ms);
-		if (pause_ms(r, ms, e) < 0)
+		if (skf_http_pause(r, ms, e) < 0)
 			return -1;
 		skf_err_clear(e);
 	}
@@ -576,6 +639,12 @@ static int ping(struct skf_registry *r, const char *scheme, struct skf_err *e)
 	return skf_http_do(r, &q, &p, e);
 }
 
+int skf_http_force_plain(struct skf_registry *r, struct skf_err *e)
+{
+	r->scheme_known = true;
+	return set_base(r, "http", e);
+}
+
 int skf_http_find_scheme(struct skf_registry *r, struct skf_err *e)
 {
 	if (r->scheme_known)
@@ -600,22 +669,24 @@ int skf_http_find_scheme(struct skf_registry *r, struct skf_err *e)
 	return -1;
 }
 
-int skf_http_api(struct skf_registry *r, const char *repo, const char *path, const char *accept, size_t max_body, struct skf_http_resp *ret,
-                 struct skf_err *e)
+int skf_http_url(struct skf_registry *r, const char *repo, const char *path, char *out, size_t size, struct skf_err *e)
 {
-	char url[2048];
 	if (skf_http_find_scheme(r, e) < 0)
 		return -1;
-	if (skf_fmt(url, sizeof(url), "%s/v2/%s/%s", r->base, repo, path) < 0)
+	if (skf_fmt(out, size, "%s/v2/%s/%s", r->base, repo, path) < 0)
 		return skf_fail(e, SKF_EINVALID, "registry '%s': the URL of '%s' is too long", r->host, repo);
-	struct skf_http_req q = { .url = url, .accept = accept, .max_body = max_body, .with_auth = true, .follow = true };
+	return 0;
+}
+
+int skf_http_call(struct skf_registry *r, const char *repo, const struct skf_http_req *q, struct skf_http_resp *ret, struct skf_err *e)
+{
 	if (r->auth_header && !skf_streq(r->auth_repo, repo)) { /* a token is good for one repository */
 		free(r->auth_header);
 		r->auth_header = NULL;
 	}
-	if (skf_http_do(r, &q, ret, e) < 0)
+	if (skf_http_do(r, q, ret, e) < 0)
 		return -1;
-	if (ret->status != 401 || !ret->from_origin)
+	if (ret->status != 401 || !ret->from_origin || !q->with_auth)
 		return 0;
 	struct skf_challenge c = ret->challenge;
 	if (!c.basic && !c.bearer && ret->hdr_err.kind) {
@@ -624,5 +695,15 @@ int skf_http_api(struct skf_registry *r, const char *repo, const char *path, con
 	}
 	if (skf_token_get(r, repo, &c, e) < 0)
 		return -1;
-	return skf_http_do(r, &q, ret, e);
+	return skf_http_do(r, q, ret, e);
+}
+
+int skf_http_api(struct skf_registry *r, const char *repo, const char *path, const char *accept, size_t max_body, struct skf_http_resp *ret,
+                 struct skf_err *e)
+{
+	char url[2048];
+	if (skf_http_url(r, repo, path, url, sizeof(url), e) < 0)
+		return -1;
+	struct skf_http_req q = { .url = url, .accept = accept, .max_body = max_body, .with_auth = true, .follow = true };
+	return skf_http_call(r, repo, &q, ret, e);
 }

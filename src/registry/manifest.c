@@ -6,11 +6,7 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-#define ACCEPT_MANIFEST                                                                                                            \
-	"Accept: application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "                            \
-	"application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json"
-
-static int load_credentials(struct skf_registry *r, const char *path, struct skf_err *e)
+static int load_credentials(struct skf_registry *r, const char *path, const char *repo, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_DOCKER_CONFIG_BYTES + 1);
 	int x = skf_read_file_at(AT_FDCWD, path, SKF_MAX_DOCKER_CONFIG_BYTES, &b);
@@ -18,8 +14,36 @@ static int load_credentials(struct skf_registry *r, const char *path, struct skf
 		return 0;
 	if (x < 0)
 		return skf_fail_sys(e, x, "read '%s'", path);
-	if (skf_dockerconf_find(skf_buf_cstr(&b), b.len, r->host, &r->user, &r->password, &r->identity_token, e) < 0)
+	struct skf_creds c;
+	x = skf_dockerconf_lookup(skf_buf_cstr(&b), b.len, r->host, repo, &c, e);
+	if (x < 0)
 		return skf_ctx(e, "'%s'", path);
+	if (c.helper)
+		x = skf_credhelper_get(c.helper, skf_dockerconf_server(r->host), &c, e);
+	if (x < 0 && e->kind == SKF_ENOTFOUND) { /* a file that came from another machine: most pulls need no credentials */
+		skf_warn(r->log, "'%s': %s; going on without", path, e->msg);
+		skf_err_clear(e);
+		x = 0;
+	}
+	r->user = SKF_TAKE(c.user);
+	r->password = SKF_TAKE(c.password);
+	r->identity_token = SKF_TAKE(c.token);
+	skf_creds_done(&c);
+	return x < 0 ? skf_ctx(e, "'%s'", path) : 0;
+}
+
+/* docker's file first, then podman's; or those that the caller was told. */
+static int find_credentials(struct skf_registry *r, const struct skf_registry_opts *o, struct skf_err *e)
+{
+	const char *const paths[] = { o->docker_config, o->auth_file };
+	if (o->user) {
+		r->user = strdup(o->user);
+		r->password = strdup(o->password ? o->password : "");
+		return r->user && r->password ? 0 : skf_fail(e, SKF_ENOMEM, "registry '%s'", r->host);
+	}
+	for (size_t i = 0; i < SKF_ARRAY_LEN(paths) && !r->user && !r->identity_token; i++)
+		if (paths[i] && load_credentials(r, paths[i], o->repo, e) < 0)
+			return -1;
 	return 0;
 }
 
@@ -32,7 +56,7 @@ static int load_certs(struct skf_registry *r, const char *dir, struct skf_err *e
 	return r->ca_pem || r->client_cert ? 0 : skf_certs_load(r, "/etc/docker/certs.d", e);
 }
 
-int skf_registry_new(const char *host, const struct skf_registry_opts *o, struct skf_registry **ret, struct skf_err *e)
+int skf_registry_new_one(const char *host, const struct skf_registry_opts *o, struct skf_registry **ret, struct skf_err *e)
 {
 	struct skf_registry *r = calloc(1, sizeof(*r));
 	if (!r)
@@ -42,14 +66,16 @@ int skf_registry_new(const char *host, const struct skf_registry_opts *o, struct
 	r->plain_http = o->plain_http;
 	r->insecure_tls = o->insecure_tls;
 	r->loopback = skf_http_host_is_loopback(host);
+	r->actions = "pull";
+	r->warned = skf_http_warned_new();
 	int x = 0;
 	if (skf_fmt(r->host, sizeof(r->host), "%s", host) < 0 || strchr(host, '/') || skf_startswith(host, "."))
 		x = skf_fail(e, SKF_EINVALID, "registry '%.100s': not a host name", host);
 	else if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		x = skf_fail(e, SKF_ESYSTEM, "libcurl does not start");
-	else if (!(r->share = curl_share_init()))
+	else if (!r->warned || !(r->share = curl_share_init()))
 		x = skf_fail(e, SKF_ENOMEM, "registry '%s'", host);
-	else if ((o->docker_config && load_credentials(r, o->docker_config, e) < 0) || load_certs(r, o->certs_dir, e) < 0)
+	else if (find_credentials(r, o, e) < 0 || load_certs(r, o->certs_dir, e) < 0)
 		x = -1;
 	if (x < 0) {
 		skf_registry_free(r);
@@ -59,6 +85,84 @@ int skf_registry_new(const char *host, const struct skf_registry_opts *o, struct
 	curl_share_setopt(r->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
 	*ret = r;
 	return 0;
+}
+
+int skf_registry_new(const char *host, const struct skf_registry_opts *o, struct skf_registry **ret, struct skf_err *e)
+{
+	struct skf_registry *r;
+	if (skf_registry_new_one(host, o, &r, e) < 0)
+		return -1;
+	if (skf_mirrors_open(r, o, e) < 0) {
+		skf_registry_free(r);
+		return -1;
+	}
+	*ret = r;
+	return 0;
+}
+
+static int copy_str(const char *s, char **ret)
+{
+	*ret = s ? strdup(s) : NULL;
+	return s && !*ret ? -1 : 0;
+}
+
+/* Everything but what a thread must have of its own: curl's handles. The name caches are not shared: curl would want locks. */
+int skf_registry_clone(const struct skf_registry *r, struct skf_registry **ret, struct skf_err *e)
+{
+	struct skf_registry *c = calloc(1, sizeof(*c));
+	int bad = !c;
+	if (c) {
+		*c = *r;
+		c->easy = NULL;
+		c->multi = NULL;
+		c->share = NULL;
+		c->is_clone = true;
+		c->refresh_token = NULL;
+		c->from = NULL;
+		c->n_from = 0;
+		c->mirrors = NULL;
+		c->n_mirrors = 0;
+		bad |= copy_str(r->user, &c->user) | copy_str(r->password, &c->password) | copy_str(r->identity_token, &c->identity_token);
+		bad |= copy_str(r->auth_header, &c->auth_header) | copy_str(r->client_cert, &c->client_cert) | copy_str(r->client_key, &c->client_key);
+		c->ca_pem = r->ca_pem ? malloc(r->ca_pem_n) : NULL;
+		bad |= r->ca_pem && !c->ca_pem;
+		if (c->ca_pem)
+			memcpy(c->ca_pem, r->ca_pem, r->ca_pem_n);
+	}
+	for (size_t i = 0; !bad && i < r->n_from; i++)
+		bad = skf_registry_add_from(c, r->from[i], e) < 0;
+	if (bad) {
+		skf_registry_free(c);
+		return skf_fail(e, SKF_ENOMEM, "registry '%s'", r->host);
+	}
+	*ret = c;
+	return 0;
+}
+
+int skf_registry_add_from(struct skf_registry *r, const char *repo, struct skf_err *e)
+{
+	for (size_t i = 0; i < r->n_from; i++)
+		if (skf_streq(r->from[i], repo))
+			return 0;
+	if (r->n_from >= SKF_MAX_MOUNT_REPOS)
+		return skf_fail(e, SKF_ELIMIT, "more than %d repositories to mount from", SKF_MAX_MOUNT_REPOS);
+	char **v = realloc(r->from, (r->n_from + 1) * sizeof(*v));
+	char *s = strdup(repo);
+	if (v)
+		r->from = v;
+	if (!v || !s) {
+		free(s);
+		return skf_fail(e, SKF_ENOMEM, "repositories to mount from");
+	}
+	r->from[r->n_from++] = s;
+	return 0;
+}
+
+void skf_registry_set_actions(struct skf_registry *r, const char *actions)
+{
+	r->actions = actions;
+	free(r->auth_header);
+	r->auth_header = NULL;
 }
 
 void skf_registry_free(struct skf_registry *r)
@@ -77,10 +181,19 @@ void skf_registry_free(struct skf_registry *r)
 	free(r->ca_pem);
 	free(r->client_cert);
 	free(r->client_key);
+	free(r->refresh_token);
+	for (size_t i = 0; i < r->n_from; i++)
+		free(r->from[i]);
+	free(r->from);
+	for (size_t i = 0; i < r->n_mirrors; i++)
+		skf_registry_free(r->mirrors[i].r);
+	free(r->mirrors);
+	if (!r->is_clone)
+		skf_http_warned_free(r->warned);
 	free(r);
 }
 
-static int digest_of(const char *alg, const void *p, size_t n, struct skf_digest *ret, struct skf_err *e)
+int skf_http_digest(const char *alg, const void *p, size_t n, struct skf_digest *ret, struct skf_err *e)
 {
 	unsigned char md[EVP_MAX_MD_SIZE];
 	unsigned len = 0;
@@ -93,7 +206,7 @@ static int digest_of(const char *alg, const void *p, size_t n, struct skf_digest
 	return 0;
 }
 
-int skf_registry_manifest(struct skf_registry *r, const struct skf_ref *ref, struct skf_buf *ret, char content_type[128], struct skf_digest *ret_digest,
+int skf_manifest_one(struct skf_registry *r, const struct skf_ref *ref, struct skf_buf *ret, char content_type[128], struct skf_digest *ret_digest,
                           struct skf_err *e)
 {
 	SKF_AUTO(skf_http_resp_done) struct skf_http_resp p = { 0 };
@@ -102,13 +215,13 @@ int skf_registry_manifest(struct skf_registry *r, const struct skf_ref *ref, str
 	if (skf_fmt(path, sizeof(path), "manifests/%s", ref->digest.s[0] ? ref->digest.s : ref->tag) < 0 ||
 	    skf_fmt(what, sizeof(what), "manifest of '%s'", full) < 0)
 		return skf_fail(e, SKF_EINVALID, "reference '%s' is too long", full);
-	if (skf_http_api(r, ref->repo, path, ACCEPT_MANIFEST, SKF_MAX_MANIFEST_BYTES, &p, e) < 0)
+	if (skf_http_api(r, ref->repo, path, SKF_ACCEPT_MANIFEST, SKF_MAX_MANIFEST_BYTES, &p, e) < 0)
 		return skf_ctx(e, "%s", what);
 	if (p.status != 200)
 		return skf_http_fail_status(r, &p, what, e);
 	struct skf_digest got = { "" };
 	const char *alg = skf_startswith(ref->digest.s, "sha512:") ? "sha512" : "sha256";
-	if (digest_of(alg, skf_buf_cstr(&p.body), p.body.len, &got, e) < 0)
+	if (skf_http_digest(alg, skf_buf_cstr(&p.body), p.body.len, &got, e) < 0)
 		return -1;
 	if (ref->digest.s[0] && !skf_digest_eq(&got, &ref->digest))
 		return skf_fail(e, SKF_ECORRUPT, "%s: registry '%s' sent other bytes: expected %s, got %s", what, r->host, ref->digest.s, got.s);
@@ -120,8 +233,7 @@ int skf_registry_manifest(struct skf_registry *r, const struct skf_ref *ref, str
 	return 0;
 }
 
-int skf_registry_blob_small(struct skf_registry *r, const struct skf_ref *ref, const struct skf_desc *d, size_t max, struct skf_buf *ret,
-                            struct skf_err *e)
+int skf_blob_small_one(struct skf_registry *r, const struct skf_ref *ref, const struct skf_desc *d, size_t max, struct skf_buf *ret, struct skf_err *e)
 {
 	SKF_AUTO(skf_http_resp_done) struct skf_http_resp p = { 0 };
 	char path[256];
@@ -139,7 +251,7 @@ int skf_registry_blob_small(struct skf_registry *r, const struct skf_ref *ref, c
 	if (p.body.len != d->size)
 		return skf_fail(e, SKF_ECORRUPT, "blob '%s' of '%s': expected %llu bytes, got %zu", d->digest.s, ref->repo, (unsigned long long)d->size,
 		                p.body.len);
-	if (digest_of(skf_digest_is_sha256(&d->digest) ? "sha256" : "sha512", skf_buf_cstr(&p.body), p.body.len, &got, e) < 0)
+	if (skf_http_digest(skf_digest_is_sha256(&d->digest) ? "sha256" : "sha512", skf_buf_cstr(&p.body), p.body.len, &got, e) < 0)
 		return -1;
 	if (!skf_digest_eq(&got, &d->digest))
 		return skf_fail(e, SKF_ECORRUPT, "blob of '%s': expected %s, got %s", ref->repo, d->digest.s, got.s);

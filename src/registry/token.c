@@ -7,11 +7,12 @@
 #include <string.h>
 
 struct token_doc {
-	char *token, *access_token;
+	char *token, *access_token, *refresh_token;
 };
 static const struct skf_jfield token_fields[] = {
 	SKF_J(struct token_doc, token, "token", skf_j_str, NULL, SKF_J_NULL_OK),
 	SKF_J(struct token_doc, access_token, "access_token", skf_j_str, NULL, SKF_J_NULL_OK),
+	SKF_J(struct token_doc, refresh_token, "refresh_token", skf_j_str, NULL, SKF_J_NULL_OK),
 	SKF_J_END,
 };
 static const struct skf_jtable token_table = { .size = sizeof(struct token_doc), .f = token_fields };
@@ -44,18 +45,9 @@ static int set_header(struct skf_registry *r, const char *repo, const char *kind
 
 static int basic_header(struct skf_registry *r, const char *repo, struct skf_err *e)
 {
-	static const char d[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	SKF_AUTO(skf_buf_done) struct skf_buf plain = SKF_BUF(SKF_MAX_TOKEN_BYTES), out = SKF_BUF(2 * SKF_MAX_TOKEN_BYTES);
 	skf_buf_fmt(&plain, "%s:%s", r->user, r->password);
-	for (size_t i = 0; i < plain.len; i += 3) {
-		size_t left = plain.len - i;
-		unsigned v = (unsigned)(unsigned char)plain.p[i] << 16 | (left > 1 ? (unsigned)(unsigned char)plain.p[i + 1] << 8 : 0) |
-		             (left > 2 ? (unsigned char)plain.p[i + 2] : 0);
-		skf_buf_chr(&out, d[v >> 18]);
-		skf_buf_chr(&out, d[v >> 12 & 63]);
-		skf_buf_chr(&out, left > 1 ? d[v >> 6 & 63] : '=');
-		skf_buf_chr(&out, left > 2 ? d[v & 63] : '=');
-	}
+	skf_base64_encode(skf_buf_cstr(&plain), plain.len, &out);
 	if (plain.err || out.err)
 		return skf_fail_sys(e, plain.err ? plain.err : out.err, "credentials of registry '%s'", r->host);
 	return set_header(r, repo, "Basic", skf_buf_cstr(&out), e);
@@ -82,6 +74,28 @@ static int check_realm(const struct skf_registry *r, const char *realm, struct s
 	return 0;
 }
 
+static void put_scope(const struct skf_registry *r, const char *repo, struct skf_buf *args)
+{
+	if (!*repo) /* login: a token that only says who we are */
+		return;
+	skf_buf_str(args, "&scope=");
+	put_encoded(args, "repository:");
+	put_encoded(args, repo);
+	skf_buf_chr(args, ':');
+	put_encoded(args, r->actions);
+}
+
+/* Mounting a blob needs to read the repository where it is: one more scope each. */
+static void put_from_scopes(const struct skf_registry *r, struct skf_buf *args)
+{
+	for (size_t i = 0; i < r->n_from; i++) {
+		skf_buf_str(args, "&scope=");
+		put_encoded(args, "repository:");
+		put_encoded(args, r->from[i]);
+		put_encoded(args, ":pull");
+	}
+}
+
 static int request_token(struct skf_registry *r, const char *repo, const struct skf_challenge *c, struct skf_http_resp *p, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf url = SKF_BUF(8192), form = SKF_BUF(SKF_MAX_TOKEN_BYTES);
@@ -91,16 +105,16 @@ static int request_token(struct skf_registry *r, const char *repo, const struct 
 		skf_buf_chr(&url, strchr(c->realm, '?') ? '&' : '?');
 	skf_buf_str(args, "service=");
 	put_encoded(args, c->service);
-	skf_buf_str(args, "&scope=");
-	put_encoded(args, "repository:");
-	put_encoded(args, repo);
-	put_encoded(args, ":pull");
+	put_scope(r, repo, args);
+	put_from_scopes(r, args);
 	if (r->identity_token) {
 		skf_buf_str(args, "&grant_type=refresh_token&client_id=skiff&refresh_token=");
 		put_encoded(args, r->identity_token);
 	} else if (r->user) {
 		skf_buf_str(args, "&account=");
 		put_encoded(args, r->user);
+		if (r->offline)
+			skf_buf_str(args, "&client_id=skiff&offline_token=true");
 	}
 	if (url.err || form.err)
 		return skf_fail(e, SKF_ELIMIT, "registry '%s': the token request is too long", r->host);
@@ -119,8 +133,8 @@ int skf_token_get(struct skf_registry *r, const char *repo, const struct skf_cha
 	if (!c->bearer) {
 		if (c->basic && r->user)
 			return basic_header(r, repo, e);
-		return skf_fail(e, SKF_EDENIED, "registry '%s': authentication required for '%s', and docker's config.json has no credentials for it", r->host,
-		                repo);
+		return skf_fail(e, SKF_EDENIED, "registry '%s': authentication required%s%s%s, and docker's config.json has no credentials for it; run skiff login %s", r->host,
+		                *repo ? " for '" : "", repo, *repo ? "'" : "", r->host);
 	}
 	SKF_AUTO(skf_http_resp_done) struct skf_http_resp p = { 0 };
 	if (check_realm(r, c->realm, e) < 0)
@@ -140,5 +154,11 @@ int skf_token_get(struct skf_registry *r, const char *repo, const struct skf_cha
 	const char *tok = t->token && *t->token ? t->token : t->access_token;
 	if (!tok || !*tok)
 		return skf_fail(e, SKF_EDENIED, "registry '%s': the token server '%.200s' sent no token", r->host, c->realm);
+	if (r->offline && t->refresh_token && *t->refresh_token) {
+		free(r->refresh_token);
+		r->refresh_token = strdup(t->refresh_token);
+		if (!r->refresh_token)
+			return skf_fail(e, SKF_ENOMEM, "refresh token");
+	}
 	return set_header(r, repo, "Bearer", tok, e);
 }

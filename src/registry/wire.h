@@ -8,11 +8,32 @@
  * DONE     str top digest, str manifest digest, str config digest, u32 up_to_date
  * BAD      str diff_id, err     (VERIFY: one per damaged layer, then DONE)
  * FAILED   err
+ * PUSH     str root, str manifest digest (of an image of the store), str destination (full reference), str docker_config, str certs_dir, u32 flags,
+ *          u64 bytes of a chunk (0: one request per blob), u32 parallel uploads (0: the default); answers LAYERS, PROGRESS (phase 1: pushing, 3: pushed, 5: mounted),
+ *          DONE with u64 bytes of the manifest behind the rest
+ * REMOTE   u32 what (enum skf_img_remote), str reference (full), str argument, str platform, str docker_config, str certs_dir, u32 flags;
+ *          answers TEXT as often as needed, then DONE
+ * LOGIN    str server, str user, str password, str docker_config (file that is written), str certs_dir, u32 flags; answers TEXT, DONE
+ * LOGOUT   str server, str docker_config; answers TEXT, DONE
+ * TEXT     bytes of the answer's document
+ * SAVE     str root, u32 what (enum skf_img_format), u32 n, n * str name; one fd: file, pipe or directory that is written; answers DONE
+ * LOAD     str root, str platform, str name of images without one ("" none); one fd: file, pipe or directory; answers TEXT, "NAME\tCONFIG\n" for each
+ *          name (NAME empty: none), then DONE
+ * IMPORT   str root, str reference ("" none), str config object (JSON), str comment, str platform; one fd: a tar; answers DONE
+ * COMMIT   str root, str container id, str manifest digest of its image, str reference ("" none), str config object, str author, str comment; answers DONE
+ * EXPORT   str root, str container id, u32 n, n * str diff-id (lowest first); one fd: the tar goes there; answers DONE
  * The worker ends when the peer closes the socket. */
 #pragma once
 #include "base/fwd.h"
 enum skf_img_type {
-	SKF_IMG_PULL = 1, SKF_IMG_VERIFY = 2, SKF_IMG_LAYERS = 16, SKF_IMG_PROGRESS = 17, SKF_IMG_DONE = 18, SKF_IMG_FAILED = 19, SKF_IMG_BAD = 20
+	SKF_IMG_PULL = 1, SKF_IMG_VERIFY = 2, SKF_IMG_LAYERS = 16, SKF_IMG_PROGRESS = 17, SKF_IMG_DONE = 18, SKF_IMG_FAILED = 19, SKF_IMG_BAD = 20,
+	SKF_IMG_PUSH = 32, SKF_IMG_REMOTE = 33, SKF_IMG_LOGIN = 34, SKF_IMG_LOGOUT = 35, SKF_IMG_TEXT = 36,
+	SKF_IMG_SAVE = 48, SKF_IMG_LOAD = 49, SKF_IMG_IMPORT = 50, SKF_IMG_COMMIT = 51, SKF_IMG_EXPORT = 52
+};
+enum skf_img_format { SKF_IMG_DOCKER_ARCHIVE, SKF_IMG_OCI };
+enum skf_img_remote {
+	SKF_IMG_REMOTE_INSPECT, SKF_IMG_REMOTE_RAW, SKF_IMG_REMOTE_CONFIG, SKF_IMG_REMOTE_TAGS, SKF_IMG_REMOTE_REFERRERS /* argument: artifact type */,
+	SKF_IMG_REMOTE_DELETE /* argument: "", "tag" or "blob" */
 };
 enum { SKF_IMG_PLAIN_HTTP = 1, SKF_IMG_INSECURE_TLS = 2 };
 #define SKF_IMG_VERSION 1

@@ -75,8 +75,8 @@ static int make_state_dir(struct creation *x, struct skf_err *e)
 	return 0;
 }
 
-/* runtime.md: a creation whose hooks fail goes on with step 12, the end of which are these; as with runc, so does one that
- * fails while the container's environment is being built. */
+/* runtime.md: a creation whose hooks fail goes on with step 12, the end of which are these; as with runc, so
+ * does one that fails while the container's environment is being built. */
 static void run_poststop(struct creation *x)
 {
 	const struct skf_jarr *hooks = &x->s.spec->hooks.poststop;
@@ -109,7 +109,8 @@ static int open_fifo(int dir, const char *name, struct skf_err *e)
 	return fd < 0 ? skf_fail_sys(e, fd, "open %s", name) : fd;
 }
 
-/* A directory of its own: tools that look for descriptors of the host in a waiting init know one name only. */
+/* A directory of its own: tools that look for descriptors of the host in a waiting init know one name only.
+ */
 static int open_answer(int state_fd, struct skf_err *e)
 {
 	SKF_AUTO_FD int dir = -EBADF;
@@ -150,7 +151,7 @@ static int prepare_seccomp(struct creation *x, struct skf_err *e)
 {
 	if (skf_seccomp_prepare(&x->s, e) < 0 || skf_state_save_bpf(x->s.state_fd, &x->s.seccomp, e) < 0)
 		return -1;
-	return x->s.listener.path ? skf_listener_save(x->s.state_fd, &x->s.listener, e) : 0;
+	return x->s.seccomp.notify ? skf_listener_save(x->s.state_fd, &x->s.listener, e) : 0;
 }
 
 /* The files for the output of hooks that the child runs. */
@@ -215,11 +216,28 @@ static void undo_init(struct creation *x)
 		x->c); /* what cannot be killed is found by the cgroup's undo, which says so */
 }
 
+static int attach_late(struct creation *x, struct skf_err *e)
+{
+	int r;
+
+	if (skf_cgroups_attach(&x->s, x->c->pid, e) < 0) {
+		if (e->sys != ESRCH)
+			return -1;
+		skf_err_clear(e); /* it ended meanwhile: asked for its reason in the next step */
+		return 0;
+	}
+	r = skf_sync_send(x->s.sync[0], SKF_STEP_ATTACHED, -1);
+	return r < 0 && r != -EPIPE
+		       ? skf_fail_sys(e, r, "tell the container's init that it is in its cgroup")
+		       : 0;
+}
+
 /* idmaps, cgroup, limits; then the child may go on */
 static int configure_init(struct creation *x, struct skf_err *e)
 {
 	const struct skf_spec_linux *l = &x->s.spec->linux_;
 	struct skf_state_in in = {.s = &x->s, .id = x->s.req->id, .pid = x->c->pid};
+	bool late = skf_cgroups_late(&x->s);
 	char created[36], boot[37];
 	int r = skf_proc_start_time(x->c->pid, &in.pid_start);
 
@@ -233,7 +251,7 @@ static int configure_init(struct creation *x, struct skf_err *e)
 	if ((x->s.ns_new & CLONE_NEWUSER) &&
 	    skf_idmap_write(x->c->pid, &l->uid_mappings, &l->gid_mappings, e) < 0)
 		return -1;
-	if (skf_cgroups_attach(&x->s, x->c->pid, e) < 0 ||
+	if ((!late && skf_cgroups_attach(&x->s, x->c->pid, e) < 0) ||
 	    skf_rlimits_raise(x->c->pid, x->s.process, e) < 0 ||
 	    skf_oom_score_apply(x->c->pid, x->s.process, e) < 0 || skf_rdt_attach(&x->s, x->c->pid, e) < 0 ||
 	    skf_netdev_move(&x->s, x->c->pid, e) < 0)
@@ -241,6 +259,8 @@ static int configure_init(struct creation *x, struct skf_err *e)
 	r = skf_sync_send(x->s.sync[0], SKF_STEP_SETUP, -1);
 	if (r < 0 && r != -EPIPE) /* a dead child is asked for its reason in the next step */
 		return skf_fail_sys(e, r, "tell the container's init to go on");
+	if (late && attach_late(x, e) < 0)
+		return -1;
 	skf_time_rfc3339(skf_now_ns(), created);
 	in.created = created;
 	in.boot_id = boot;
@@ -318,7 +338,8 @@ static int send_pidfd(struct creation *x, struct skf_err *e)
 	if (sock < 0)
 		return -1;
 	r = skf_unix_send_fd(sock, x->c->pidfd, " ", 1);
-	return r < 0 ? skf_fail_sys(e, r, "send the pidfd of container '%s' to '%s'", x->s.req->id, path) : 0;
+	return r < 0 ? skf_fail_sys(e, r, "send the pidfd of container '%s' to '%s'", x->s.req->id, path)
+		     : 0;
 }
 
 static int deliver_listener(struct creation *x, int timeout_ms, struct skf_err *e)
@@ -470,7 +491,8 @@ int skf_rt_create(const struct skf_rt *rt, const struct skf_rt_create *q, struct
 		      .go_fifo = -EBADF,
 		      .err_fifo = -EBADF,
 		      .hook_out = -EBADF,
-		      .hook_err = -EBADF},
+		      .hook_err = -EBADF,
+		      .listener.sock = -EBADF},
 	};
 	int r;
 

@@ -82,12 +82,20 @@ static int kill_init(const struct removal *x, struct skf_err *e)
 	struct pollfd p = {.events = POLLIN};
 	int r;
 
-	if (j->pid <= 0 || skf_boot_id(boot) < 0 || !skf_streq(boot, j->boot_id))
+	if (j->pid <= 0)
 		return 0;
-	SKF_AUTO_FD int pidfd = skf_pidfd_open(j->pid);
-	if (pidfd < 0 || skf_proc_alive(j->pid, j->pid_start) != 1)
+	r = skf_boot_id(boot);
+	if (r == 0 && !skf_streq(boot, j->boot_id))
 		return 0;
-	r = skf_pidfd_kill(pidfd, SIGKILL);
+	/* without a cgroup nothing else would find it: what cannot be looked at is not taken for dead */
+	SKF_AUTO_FD int pidfd = r < 0 ? r : skf_pidfd_open(j->pid);
+	if (pidfd == -ESRCH || pidfd == -EINVAL) /* EINVAL: the number is a thread's now */
+		return 0;
+	r = pidfd < 0 ? pidfd : skf_proc_alive(j->pid, j->pid_start);
+	if (r == 0)
+		return 0;
+	if (r > 0)
+		r = skf_pidfd_kill(pidfd, SIGKILL);
 	if (r < 0 && r != -ESRCH)
 		return skf_fail_sys(e, r, "kill the init of container '%s'", x->id);
 	if (x->cg.used && x->state && x->state->status == SKF_RT_PAUSED)

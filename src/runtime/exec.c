@@ -9,8 +9,8 @@
  * so are we: nobody inside may trace it or look through its descriptors (CVE-2016-9962). Our program file is
  * a read-only handle (seal.c).
  *  4. In a container in status "created" init still runs our program: it is not dumpable while it waits
- * (init.c, invariant 5), so that the new process cannot reach into it. One that is still being created is refused.
- * Blocks for SKF_START_MS. */
+ * (init.c, invariant 5), so that the new process cannot reach into it. One that is still being created is
+ * refused. Blocks for SKF_START_MS. */
 #include "runtime/runtime_int.h"
 
 #include "base/json.h"
@@ -36,7 +36,7 @@ struct execution {
 	int sync[2], init_pidfd, own_pidns, cg_fd, console_sock;
 	int was_dumpable;
 	bool userns;
-	bool joined;            /* born in the namespaces of the container */
+	bool joined; /* born in the namespaces of the container */
 };
 
 static int check_state(struct execution *x, struct skf_err *e)
@@ -54,6 +54,13 @@ static int check_state(struct execution *x, struct skf_err *e)
 	return skf_lsm_check(x->req->process, e);
 }
 
+/* It was there when its state was read. */
+static int fail_ended(const struct execution *x, struct skf_err *e)
+{
+	return skf_fail(e, SKF_ECONFLICT,
+			"cannot exec in container '%s' that is not running: it has just ended", x->req->id);
+}
+
 /* The container as it is now: state, filter, init's pidfd, cgroup. */
 static int find_container(struct execution *x, struct skf_err *e)
 {
@@ -69,12 +76,14 @@ static int find_container(struct execution *x, struct skf_err *e)
 	if (dir < 0)
 		return skf_fail_sys(e, dir, "open the state of container '%s'", x->req->id);
 	if (skf_state_load_bpf(dir, &x->arena, &x->seccomp, e) < 0 ||
-	    (x->seccomp.notify && skf_listener_load(dir, &x->arena, &x->listener, e) < 0))
+	    (x->seccomp.notify && skf_listener_load(dir, &x->arena, &x->seccomp, &x->listener, e) < 0))
 		return -1;
 	x->init_pidfd = skf_pidfd_open(s->pid);
 	r = x->init_pidfd;
 	if (r >= 0 && skf_proc_alive(s->pid, s->pid_start) != 1)
 		r = -ESRCH;
+	if (r == -ESRCH)
+		return fail_ended(x, e);
 	if (r < 0)
 		return skf_fail_sys(e, r, "find the init of container '%s'", x->req->id);
 	x->userns = s->ns_flags & CLONE_NEWUSER;
@@ -108,6 +117,8 @@ static int join_container(const struct execution *x, struct skf_err *e)
 	if (x->joined)
 		return 0;
 	r = flags ? skf_setns(x->init_pidfd, flags) : 0;
+	if (r == -ESRCH)
+		return fail_ended(x, e);
 	if (r < 0)
 		return skf_fail_sys(e, r, "join the namespaces of container '%s'", x->req->id);
 	return 0;
@@ -122,6 +133,8 @@ static int exec_terminal(const struct execution *x, struct skf_err *e)
 
 	if (r >= 0)
 		r = skf_pty_open(pts, &master, &peer); /* refuses what is not a devpts */
+	if (r == 0 && x->req->console_lf && skf_terminal_keep_lf(peer, e) < 0)
+		return -1;
 	if (r == 0 && p->has_console_size)
 		r = skf_tty_set_size(master, p->console_size.height, p->console_size.width);
 	if (r == 0)
@@ -136,8 +149,6 @@ static int inherit_properties(const struct execution *x, struct skf_err *e)
 {
 	const struct skf_spec_linux *l = x->state->linux_;
 
-	if (skf_sched_inherit(x->req->process, x->state->process, e) < 0)
-		return -1;
 	return !l || (skf_mempolicy_apply(l, e) == 0 && skf_personality_apply(l, e) == 0) ? 0 : -1;
 }
 
@@ -178,7 +189,7 @@ SKF_NORETURN static void run_child(struct execution *x)
 				.pdeathsig = x->req->pdeathsig,
 				.preserve_fds = x->req->preserve_fds,
 				.keep_groups = skf_annotation_on(&x->state->annotations, SKF_AN_KEEP_GROUPS),
-				.listener = x->listener.fd,
+				.listener = x->listener.path ? &x->listener : NULL,
 				.log = x->rt->log,
 			},
 		.sync = x->sync[1],
@@ -194,7 +205,7 @@ SKF_NORETURN static void run_child(struct execution *x)
 	if (skf_sync_peer_gone(x->sync[1]))
 		_exit(1);
 	(void)skf_signals_default(); /* cannot fail with these arguments */
-	(void)setsid(); /* fails only for a group leader, which a fresh process is not */
+	(void)setsid();              /* fails only for a group leader, which a fresh process is not */
 	skf_debug(x->rt->log, "nsexec container setup: child process in init()");
 	if (become_container_process(x, &e) == 0) {
 		skf_debug(x->rt->log, "setns_init: about to exec");
@@ -206,7 +217,8 @@ SKF_NORETURN static void run_child(struct execution *x)
 }
 
 /* A plain user has rights over the container's namespaces only inside its user namespace. In an intermediate
- * process, which enters it with all others and makes the new process as its sister; returns in that one only. */
+ * process, which enters it with all others and makes the new process as its sister; returns in that one
+ * only. */
 static void stage(struct execution *x, const struct skf_clone *like, int out)
 {
 	struct skf_clone k = {.flags = CLONE_PARENT, .cgroup_fd = like->cgroup_fd};
@@ -269,6 +281,8 @@ static int clone_process(struct execution *x, struct skf_err *e)
 			pidns = false;
 		} else if (r < 0) {
 			skf_affinity_back(&cpus, x->rt->log);
+			if (r == -ESRCH)
+				return fail_ended(x, e);
 			return skf_fail_sys(e, r, "join the pid namespace of container '%s'", x->req->id);
 		}
 	}
@@ -299,7 +313,8 @@ static int configure_process(struct execution *x, struct skf_err *e)
 	    skf_cgroups_attach_exec(x->rt, x->state, &x->c->cg, x->c->pid, e) < 0)
 		return -1;
 	if (skf_rlimits_raise(x->c->pid, q->process, e) < 0 ||
-	    skf_oom_score_apply(x->c->pid, q->process, e) < 0 || skf_rdt_join(x->state->rdt, x->c->pid, e) < 0)
+	    skf_oom_score_apply(x->c->pid, q->process, e) < 0 ||
+	    skf_rdt_join(x->state->rdt, x->c->pid, e) < 0)
 		return -1;
 	r = skf_sync_send(x->sync[0], SKF_STEP_SETUP, -1);
 	if (r < 0 && r != -EPIPE) /* a dead child is asked for its reason in the next step */
@@ -331,9 +346,10 @@ static int finish_process(struct execution *x, struct skf_err *e)
 			skf_closep(&x->c->console);
 		}
 	}
-	if (x->listener.fd && deliver_listener(x, e) < 0)
+	if (x->listener.path && deliver_listener(x, e) < 0)
 		return -1;
 	if (skf_sync_expect(x->sync[0], SKF_STEP_READY, SKF_START_MS, NULL, e) < 0 ||
+	    skf_sched_apply(x->c->pid, q->process, x->state->process, e) < 0 ||
 	    skf_pid_file(q->pid_file, x->c->pid, e) < 0)
 		return -1;
 	r = skf_sync_send(x->sync[0], SKF_STEP_GO, -1);
@@ -375,6 +391,7 @@ int skf_rt_exec(const struct skf_rt *rt, const struct skf_rt_exec *q, struct skf
 		.own_pidns = -EBADF,
 		.cg_fd = -EBADF,
 		.console_sock = -EBADF,
+		.listener.sock = -EBADF,
 		.was_dumpable = -1,
 	};
 	int r;

@@ -28,6 +28,8 @@ static int check_executable(const char *path)
 		return -EISDIR;
 	if (!S_ISREG(st.st_mode))
 		return -EACCES;
+	/* the kernel's own answer, for the rights that are in force now: an ambient CAP_DAC_OVERRIDE counts
+	 */
 	return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0 ? -errno : 0;
 }
 
@@ -161,9 +163,10 @@ int skf_exec_failed(const char *arg0, const char *path, int err, struct skf_err 
 	if (n > 0 && (script_interpreter(head, (size_t)n, interp, sizeof(interp)) ||
 		      elf_interpreter(fd, head, (size_t)n, interp, sizeof(interp)))) {
 		if (err == ENOENT)
-			return skf_fail(e, SKF_ECMD_NOTFOUND,
-					"exec: \"%s\": its interpreter '%s': no such file or directory",
-					arg0, interp);
+			return skf_fail(
+				e, SKF_ECMD_NOTFOUND,
+				"exec %s: no such file or directory (its interpreter '%s' is missing)", arg0,
+				interp);
 		return skf_fail(e, SKF_ECMD_NOTEXEC, "exec: \"%s\": its interpreter '%s': %s", arg0, interp,
 				err == EACCES ? "permission denied" : strerror(err));
 	}

@@ -14,10 +14,12 @@
 #include "oci/spec.h"
 #include "sys/process.h"
 
+#include <ctype.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct hook_run {
@@ -127,11 +129,23 @@ static int watch_hook(struct hook_run *r, int timeout_ms)
 	}
 }
 
+/* "bad system call": as Go says it, which is what users of hooks look for. */
+static const char *signal_words(int sig, char *out, size_t size)
+{
+	const char *text = strsignal(sig);
+
+	if (!text || skf_fmt(out, size, "%s", text) < 0)
+		return "unknown signal";
+	out[0] = (char)tolower((unsigned char)out[0]);
+	return out;
+}
+
 static int run_hook(const struct skf_hook_ctx *x, const struct skf_spec_hook *h, const char *name,
 		    const char *state_json, struct skf_err *e)
 {
 	struct hook_run r = {.x = x, .h = h, .name = name, .out = -EBADF, .pidfd = -EBADF};
 	int rc, status = 0, code;
+	char words[48];
 
 	if (start_hook(&r, state_json, e) < 0)
 		return -1;
@@ -151,6 +165,10 @@ static int run_hook(const struct skf_hook_ctx *x, const struct skf_spec_hook *h,
 	while (r.n_said > 0 && (r.said[r.n_said - 1] == '\n' || r.said[r.n_said - 1] == ' '))
 		r.n_said--;
 	r.said[r.n_said] = '\0';
+	if (WIFSIGNALED(status))
+		return skf_fail(e, SKF_ESYSTEM, "%s hook was ended by signal: %s: '%s'%s%s", name,
+				signal_words(WTERMSIG(status), words, sizeof(words)), h->path,
+				r.n_said ? ": " : "", r.said);
 	return skf_fail(e, SKF_ESYSTEM, "%s hook failed with exit code %d: '%s'%s%s", name,
 			skf_wait_code(status), h->path, r.n_said ? ": " : "", r.said);
 }

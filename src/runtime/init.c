@@ -11,8 +11,9 @@
  *  3. Everything else is CLOEXEC.
  *  4. Our own program file is not reachable for writing through /proc/self/exe, because the caller runs from
  * a read-only handle (seal.c).
- *  5. An init that waits for `start` is not dumpable: processes that exec puts beside it can neither trace it
- * nor look through its descriptors. The workload's execve ends that. Waits for the parent, for the starter (exec.fifo) and for hooks. */
+ *  5. An init that waits for `start` is not dumpable: processes that exec puts beside it can neither trace
+ * it nor look through its descriptors. The workload's execve ends that. Waits for the parent, for the
+ * starter (exec.fifo) and for hooks. */
 #include "runtime/runtime_int.h"
 #include "base/proc.h"
 
@@ -22,6 +23,7 @@
 #include "sys/process.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -81,6 +83,23 @@ static int wait_for_go(const struct skf_init_tail *t, struct skf_err *e)
 	return 0;
 }
 
+struct variable {
+	char *line;
+	size_t at;
+};
+
+/* By name, then by place. */
+static int compare_variables(const void *x, const void *y)
+{
+	const struct variable *a = x, *b = y;
+	size_t n = strcspn(a->line, "="), m = strcspn(b->line, "=");
+	int r = memcmp(a->line, b->line, n < m ? n : m);
+
+	if (r == 0)
+		r = (n > m) - (n < m);
+	return r ? r : (a->at > b->at) - (a->at < b->at);
+}
+
 static bool same_name(const char *a, const char *b)
 {
 	size_t n = strcspn(a, "=");
@@ -88,20 +107,26 @@ static bool same_name(const char *a, const char *b)
 	return strncmp(a, b, n) == 0 && b[n] == '=';
 }
 
-/* A name that is there more than once has its last value, as with runc: programs would disagree on which one counts. */
+/* A name that is there more than once has its last value, as with runc: programs would disagree on which one
+ * counts. */
 static int drop_duplicates(struct skf_spec_process *p, struct skf_arena *a, struct skf_err *e)
 {
-	struct skf_strv env = {0};
+	size_t n = p->env.n, kept = 0;
+	struct variable *v = skf_arena_array(a, n + 1, sizeof(*v));
+	char **env = skf_arena_array(a, n + 1, sizeof(*env));
 
-	for (size_t i = 0; i < p->env.n; i++) {
-		size_t k = i + 1;
-
-		while (k < p->env.n && !same_name(p->env.v[i], p->env.v[k]))
-			k++;
-		if (k == p->env.n && skf_strv_add(a, &env, p->env.v[i]) < 0)
-			return skf_fail(e, SKF_ENOMEM, "environment of the container's process");
-	}
-	p->env = env;
+	if (!v || !env)
+		return skf_fail(e, SKF_ENOMEM, "environment of the container's process");
+	for (size_t i = 0; i < n; i++)
+		v[i] = (struct variable){p->env.v[i], i};
+	qsort(v, n, sizeof(*v), compare_variables);
+	for (size_t i = 0; i < n; i++)
+		env[v[i].at] = i + 1 < n && same_name(v[i].line, v[i + 1].line) ? NULL : v[i].line;
+	for (size_t i = 0; i < n; i++)
+		if (env[i])
+			env[kept++] = env[i];
+	env[kept] = NULL;
+	p->env = (struct skf_strv){env, kept};
 	return 0;
 }
 
@@ -120,6 +145,12 @@ static int fill_home(struct skf_spec_process *p, struct skf_arena *a, struct skf
 		return drop_duplicates(p, a, e);
 	root = skf_openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY, 0);
 	passwd = root < 0 ? root : skf_path_open(root, "etc/passwd", O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+	/* whatever an image does with the name means "no such user"; that we have no descriptor left does
+	 * not */
+	if (passwd == -EMFILE || passwd == -ENFILE || passwd == -ENOMEM || passwd == -EIO)
+		return skf_fail_sys(e, passwd,
+				    "open the container's '/etc/passwd' for the home directory of uid %u",
+				    p->user.uid);
 	if (skf_userdb_home(p->user.uid, passwd < 0 ? -1 : passwd, a, &home, e) < 0)
 		return skf_ctx(e, "home directory of uid %u", p->user.uid);
 	line = skf_arena_fmt(a, "HOME=%s", home);
@@ -158,7 +189,7 @@ static int run_start_hooks(const struct skf_init_tail *t, struct skf_err *e)
 int skf_init_tail(struct skf_init_tail *t, struct skf_err *e)
 {
 	struct skf_spec_process p = *t->setup.p;
-	int keep[] = {t->sync,	   t->go_fifo,	t->err_fifo, t->setup.log ? t->setup.log->fd : -1,
+	int keep[] = {t->sync,     t->go_fifo, t->err_fifo, t->setup.log ? t->setup.log->fd : -1,
 		      t->hook_out, t->hook_err};
 	int r;
 	char path[PATH_MAX];
@@ -272,7 +303,10 @@ static int enter_container(struct skf_start *s, struct skf_init_tail *t, struct 
 		return -1;
 	if (skf_rootfs_enter(s, e) < 0 || skf_process_make_cwd(s->process, e) < 0)
 		return -1;
-	return skf_rootfs_finish(s, e);
+	if (skf_rootfs_finish(s, e) < 0)
+		return -1;
+	r = skf_cgroups_late(s) ? skf_sync_await(s->sync[1], SKF_STEP_ATTACHED) : 0;
+	return r < 0 ? skf_fail_sys(e, r, "wait for the parent's part of the cgroup") : 0;
 }
 
 void skf_init_run(struct skf_start *s)
@@ -308,7 +342,7 @@ void skf_init_run(struct skf_start *s)
 	if (skf_sync_peer_gone(s->sync[1]))
 		_exit(1);
 	(void)skf_signals_default(); /* cannot fail with these arguments */
-	(void)setsid(); /* fails only for a group leader, which a fresh process is not */
+	(void)setsid();              /* fails only for a group leader, which a fresh process is not */
 	if (t.start_hooks->n > 0)
 		t.state_json = doc = skf_state_doc(s, s->req->id, "created", getpid());
 	if (skf_fmt(ring, sizeof(ring), "_ses.%s", s->req->id) < 0)

@@ -28,22 +28,29 @@ static bool apparmor_enabled(void)
 	       skf_buf_cstr(&b)[0] == 'Y';
 }
 
+/* Without a policy the kernel takes every label and gives none: all that runs is "kernel". */
 static bool selinux_enabled(void)
 {
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(4096);
 	struct statfs fs;
 
-	return statfs("/sys/fs/selinux", &fs) == 0 && fs.f_type == SELINUX_MAGIC;
+	return statfs("/sys/fs/selinux", &fs) == 0 && fs.f_type == SELINUX_MAGIC &&
+	       skf_read_file_at(AT_FDCWD, "/proc/self/attr/current", 4095, &b) >= 0 &&
+	       !skf_streq(skf_buf_cstr(&b), "kernel");
 }
 
 int skf_lsm_check(const struct skf_spec_process *p, struct skf_err *e)
 {
 	if (wants(p->apparmor_profile) && !apparmor_enabled())
 		return skf_fail(e, SKF_EUNSUPPORTED,
-				"apparmor profile '%s' is given, but apparmor is not enabled on this host",
+				"apparmor profile '%s' is given, but apparmor is not enabled on this host; "
+				"remove it",
 				p->apparmor_profile);
 	if (wants(p->selinux_label) && !selinux_enabled())
 		return skf_fail(e, SKF_EUNSUPPORTED,
-				"selinux label '%s' is given, but selinux is not enabled on this host",
+				"selinux label '%s' is given, but selinux is disabled or not supported on "
+				"this host, "
+				"or has no policy loaded; remove it",
 				p->selinux_label);
 	return 0;
 }
@@ -57,33 +64,47 @@ static int write_attr(int procfd, const char *attr, const char *value)
 	return fd < 0 ? fd : skf_write_full(fd, value, strlen(value));
 }
 
-int skf_lsm_apply(const struct skf_spec_process *p, struct skf_err *e)
+static int apply_apparmor(int procfd, const char *profile, struct skf_err *e)
 {
+	char value[512];
 	int r;
 
+	if (strchr(profile, '\n') || skf_fmt(value, sizeof(value), "exec %s", profile) < 0)
+		return skf_fail(
+			e, SKF_EINVALID,
+			"unable to apply apparmor profile '%.64s': a name is one line of at most %zu bytes",
+			profile, sizeof(value) - sizeof("exec "));
+	r = write_attr(procfd, "apparmor/exec", value);
+	if (r == -ENOENT)
+		r = write_attr(procfd, "exec", value); /* before Linux 5.8 the first has no file */
+	if (r == -ENOENT)
+		return skf_fail_sys(
+			e, r,
+			"unable to apply apparmor profile '%s', which is not loaded into the kernel; "
+			"load it with apparmor_parser",
+			profile);
+	return r < 0 ? skf_fail_sys(e, r, "unable to apply apparmor profile '%s'", profile) : 0;
+}
+
+static int apply_selinux(int procfd, const char *label, struct skf_err *e)
+{
+	int r = write_attr(procfd, "exec", label);
+
+	if (r == -EINVAL)
+		return skf_fail_sys(
+			e, r, "unable to apply selinux label '%s', which the loaded policy does not know",
+			label);
+	return r < 0 ? skf_fail_sys(e, r, "unable to apply selinux label '%s'", label) : 0;
+}
+
+int skf_lsm_apply(const struct skf_spec_process *p, struct skf_err *e)
+{
 	if (!wants(p->apparmor_profile) && !wants(p->selinux_label))
 		return 0;
 	SKF_AUTO_FD int procfd = skf_path_open_procfs();
 	if (procfd < 0)
 		return skf_fail_sys(e, procfd, "open procfs to label the container's process");
-	if (wants(p->apparmor_profile)) {
-		char value[512];
-
-		if (skf_fmt(value, sizeof(value), "exec %s", p->apparmor_profile) < 0)
-			return skf_fail(e, SKF_EINVALID,
-					"apparmor profile '%.64s...' has a name that is too long",
-					p->apparmor_profile);
-		r = write_attr(procfd, "apparmor/exec", value);
-		if (r == -ENOENT)
-			r = write_attr(procfd, "exec", value); /* before Linux 5.8 */
-		if (r < 0)
-			return skf_fail_sys(e, r, "set apparmor profile '%s' (is it loaded?)",
-					    p->apparmor_profile);
-	}
-	if (wants(p->selinux_label)) {
-		r = write_attr(procfd, "exec", p->selinux_label);
-		if (r < 0)
-			return skf_fail_sys(e, r, "set selinux label '%s'", p->selinux_label);
-	}
-	return 0;
+	if (wants(p->apparmor_profile) && apply_apparmor(procfd, p->apparmor_profile, e) < 0)
+		return -1;
+	return wants(p->selinux_label) ? apply_selinux(procfd, p->selinux_label, e) : 0;
 }

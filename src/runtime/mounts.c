@@ -174,10 +174,10 @@ static int resolve(const struct skf_start *s, struct skf_mnt *m, bool dir)
 
 int skf_mount_target(struct skf_start *s, struct skf_mnt *m, bool dir, int tree, struct skf_err *e)
 {
-	if (skf_streq(m->dest, "/") && tree < 0)
+	if (skf_streq(m->dest, "/") && tree < 0 && !(skf_streq(type_of(m), "tmpfs") && m->o.tmpcopyup))
 		return skf_fail(e, SKF_EINVALID,
-				"mount '%s': the root itself can only be the destination of a bind mount; "
-				"use root.path",
+				"mount '%s': the root itself can only be the destination of a bind mount, or "
+				"of a tmpfs with the option 'tmpcopyup'; use root.path",
 				m->spec->destination);
 	SKF_AUTO_FD int fd = resolve(s, m, dir);
 	if ((fd == -ELOOP || fd == -ENOTDIR) && wants_plain_dir(m))
@@ -382,7 +382,9 @@ static int bind_tree(struct skf_start *s, struct skf_mnt *m, size_t i, struct sk
 {
 	int r = 0;
 
-	if (s->broker_pid <= 0)
+	if (s->sources)
+		m->tree = SKF_TAKE_FD(s->sources[i]);
+	else if (s->broker_pid <= 0)
 		m->tree = r = skf_source_bind(s, i, e);
 	else
 		r = skf_broker_ask(s, i, &m->tree, e);
@@ -526,7 +528,7 @@ static int fs_tree(struct skf_start *s, struct skf_mnt *m, int target, const cha
 		m->tree = r;
 		return 0;
 	}
-	if (r == -EPERM) {
+	if (r == -EPERM && !s->sources) {
 		int t = clone_host_view(s, m);
 		if (t >= 0) {
 			skf_debug(s->rt->log, "mount '%s': a new '%s' is not permitted, using the host's",
@@ -535,7 +537,7 @@ static int fs_tree(struct skf_start *s, struct skf_mnt *m, int target, const cha
 			return skf_mount_apply(s, m, flags, 0, true, e);
 		}
 	}
-	if (r == -ENOSYS || r == -EPERM || r == -E2BIG) {
+	if (!s->sources && (r == -ENOSYS || r == -EPERM || r == -E2BIG)) {
 		*ret_attached = true;
 		return mount_classic(s, m, target, data, flags, e);
 	}

@@ -1,12 +1,13 @@
 /* runtime/notify.c -- NOTIFY_SOCKET: a service manager starts the runtime and waits for the container's
  * process to say that it is ready (sd_notify(3)).
  *
- * The host's socket is not given to the container. It gets one of its own, <id>/notify/notify.sock, by a
- * read-only mount of that directory on /run/notify, as with runc. Who starts the container binds the socket
- * before the start and passes on what is harmless: READY=1 and STATUS=, with the pid that the service
- * manager shall watch, followed by a barrier, because a message whose sender has gone may be thrown away.
- * Messages of the container never carry a pid or descriptors to the host. Without NOTIFY_SOCKET nothing here
- * runs. Blocks: skf_rt_notify_wait until READY or the end of the process. */
+ * The host's socket is not given to the container. It gets one of its own, <id>/notify/notify, by a
+ * read-only mount of that directory at the path of the host's socket, as with crun: programs look at
+ * NOTIFY_SOCKET only, so any path would do. Who starts the container binds the socket before the start and
+ * passes on what is harmless: READY=1 and STATUS=, with the pid that the service manager shall watch,
+ * followed by a barrier, because a message whose sender has gone may be thrown away. Messages of the
+ * container never carry a pid or descriptors to the host. Without NOTIFY_SOCKET nothing here runs. Blocks:
+ * skf_rt_notify_wait until READY or the end of the process. */
 #include "runtime/runtime_int.h"
 
 #include "oci/spec.h"
@@ -21,9 +22,17 @@
 #include <unistd.h>
 
 #define DIR_NAME    "notify"
-#define SOCKET_NAME "notify.sock"
-#define INSIDE      "/run/notify"
-#define BARRIER_MS  5000 /* a manager that does not know BARRIER= never closes it */
+#define SOCKET_NAME "notify"
+#define ELSEWHERE   "/run/notify" /* where the host's is abstract, or too long for another name behind it */
+#define BARRIER_MS  5000          /* a manager that does not know BARRIER= never closes it */
+
+static const char *inside(const struct skf_start *s)
+{
+	const char *host = s->req->notify_socket;
+	size_t max = sizeof(((struct sockaddr_un *)NULL)->sun_path) - sizeof("/" SOCKET_NAME);
+
+	return host[0] == '/' && host[1] && strlen(host) <= max ? host : ELSEWHERE;
+}
 
 static int add_mount(struct skf_start *s, struct skf_spec *to)
 {
@@ -36,7 +45,7 @@ static int add_mount(struct skf_start *s, struct skf_spec *to)
 	if (m->n > 0)
 		memcpy(v, m->v, m->n * sizeof(*v));
 	v[m->n] = (struct skf_spec_mount){
-		.destination = skf_arena_strdup(s->arena, INSIDE),
+		.destination = skf_arena_strdup(s->arena, inside(s)),
 		.type = skf_arena_strdup(s->arena, "bind"),
 		.source = skf_arena_fmt(s->arena, "%s/%s/" DIR_NAME, s->rt->root, s->req->id),
 	};
@@ -52,13 +61,14 @@ static int add_mount(struct skf_start *s, struct skf_spec *to)
 static int add_env(struct skf_start *s, struct skf_spec_process *p)
 {
 	struct skf_strv env = {0};
+	char *line = skf_arena_fmt(s->arena, "NOTIFY_SOCKET=%s/" SOCKET_NAME, inside(s));
 
 	for (size_t i = 0; i < p->env.n; i++)
 		if (!skf_startswith(p->env.v[i], "NOTIFY_SOCKET=") &&
 		    skf_strv_add(s->arena, &env, p->env.v[i]) < 0)
 			return -ENOMEM;
 	p->env = env;
-	return skf_strv_add(s->arena, &p->env, "NOTIFY_SOCKET=" INSIDE "/" SOCKET_NAME);
+	return line ? skf_strv_add(s->arena, &p->env, line) : -ENOMEM;
 }
 
 int skf_notify_prepare(struct skf_start *s, struct skf_err *e)

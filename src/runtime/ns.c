@@ -81,6 +81,8 @@ int skf_ns_plan(struct skf_start *s, struct skf_err *e)
 			return -1;
 	}
 	s->userns = (s->ns_new | s->ns_join) & CLONE_NEWUSER;
+	if ((s->ns_new & CLONE_NEWUSER) && skf_idmap_default(s, e) < 0)
+		return -1;
 	if (s->ns_new & CLONE_NEWTIME) {
 		s->ns_fd[NS_TIME] = skf_timens_prepare(e);
 		if (s->ns_fd[NS_TIME] < 0)

@@ -67,7 +67,8 @@ static uint64_t raisable(const struct skf_proc_setup *x, uint64_t can)
 
 	for (unsigned i = 0; i < 64; i++)
 		if ((want & ~can & CAP_BIT(i)) && skf_cap_name(i))
-			skf_warn(x->log, "can't raise ambient capability %s: operation not permitted, ignoring",
+			skf_warn(x->log,
+				 "can't raise ambient capability %s: operation not permitted, ignoring",
 				 skf_cap_name(i));
 	return want & can;
 }
@@ -236,9 +237,10 @@ int skf_process_apply(const struct skf_proc_setup *x, char *path, size_t path_si
 	if (join_keyring(x, e) < 0 || skf_lsm_apply(p, e) < 0)
 		return -1;
 	umask(p->user.has_umask ? p->user.umask : 0022);
-	skf_stdio_chown(p->user.uid, x->log);
-	/* as runc: first with the runtime's rights, for a directory that the container's user may be in but not
-	 * search the way to; what root may not enter (a network file system) is tried again as the user */
+	skf_stdio_chown(p->user.uid, p->user.gid, x->log);
+	/* as runc: first with the runtime's rights, for a directory that the container's user may be in but
+	 * not search the way to; what root may not enter (a network file system) is tried again as the user
+	 */
 	entered = enter_cwd(cwd) == 0;
 	if (change_user(x, &caps, &have, e) < 0 || check_cwd(cwd, entered, e) < 0)
 		return -1;

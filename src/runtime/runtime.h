@@ -137,6 +137,13 @@ struct skf_rt_update {
 };
 /* New limits for a container that has not stopped. CONFLICT; otherwise as create fails on limits (config-linux.md "Control groups"). */
 int skf_rt_update(const struct skf_rt *rt, const char *id, const struct skf_rt_update *u, struct skf_err *e);
+/* Mounts the list (struct skf_spec_mount) in a container that has not stopped, in its order; relative sources are below the bundle. The first
+ * that fails ends it, those before it stay. Bind mounts and file systems whose instance does not depend on the namespaces of the caller:
+ * UNSUPPORTED for proc, cgroup, remount and what only mount(2) can do. remove: detaches what is mounted at their destinations, last one first;
+ * a symbolic link on the way is refused (LOOP), so that the container cannot choose another mount. CONFLICT for a stopped container. Both block
+ * for the container's lock, and add as long as the file systems do, at most SKF_START_MS. */
+int skf_rt_mounts_add(const struct skf_rt *rt, const char *id, const struct skf_jarr *mounts, struct skf_err *e);
+int skf_rt_mounts_remove(const struct skf_rt *rt, const char *id, const struct skf_jarr *mounts, struct skf_err *e);
 /* Writes the members of "data" of runc's stats event into an open object. CONFLICT for a stopped container. Files that the kernel does not have are left out. Does not wait. */
 int skf_rt_stats_write(const struct skf_rt *rt, const char *id, struct skf_jw *w, struct skf_err *e);
 /* Out-of-memory events and the end of a container that has not stopped (else CONFLICT). */

@@ -6,7 +6,8 @@
  *   P  skf_cgroups_create    directories and limits, journaled        cgroups/
  *   P  skf_rootfs_prepare    fds that need the host's view            rootfs.c
  *   P  clone3                new namespaces, INTO_CGROUP on v2        create.c
- *   p  uid/gid maps, cgroup attach (v1), oom_score_adj, rlimits       idmap.c, cgroups/, process.c
+ *   p  uid/gid maps, oom_score_adj, rlimits                           idmap.c, process.c
+ *   p  cgroup attach (v1), mostly beside the child's next two          cgroups/
  *   C  joins, unshares what could not be in clone3 (cgroup ns last)   ns.c
  *   C  skf_rootfs_build      mounts, devices, links in the new root   rootfs.c mounts.c devices.c
  *   C  console               pty of the new devpts, fd to the parent  terminal.c
@@ -48,15 +49,22 @@ int skf_annotations_check(const struct skf_kvs *a, struct skf_err *e);
 
 /* --- seccomp_notify.c: the listener of a filter with SCMP_ACT_NOTIFY, from the child to the agent's socket --- */
 struct skf_listener {
-	int *fd;                     /* page shared by parent and child: the number in the child once the filter is loaded, -1 before; NULL: none */
-	const char *path, *metadata; /* of the agent's socket; metadata may be NULL */
+	const char *path, *metadata; /* of the agent's socket, NULL: no listener; metadata may be NULL */
+	int sock;                    /* connected to the agent already, or < 0 */
+	bool sends;                  /* the child sends it: the filter lets it */
+	int *fd;                     /* else a page shared by parent and child: the number in the child once the filter is loaded, -1 before */
 };
-/* Makes the page. INVALID without a path. */
-int skf_listener_plan(struct skf_listener *l, const char *path, const char *metadata, struct skf_err *e);
+/* For the filter that will be loaded. INVALID without a path. */
+int skf_listener_plan(struct skf_listener *l, const struct skf_bpf_prog *p, const char *path, const char *metadata, struct skf_err *e);
+/* For a filter that does not notify although the configuration names an agent: a listener when the agent is there, else none. */
+int skf_listener_offer(struct skf_listener *l, const struct skf_bpf_prog *p, const char *path, const char *metadata,
+                       const struct skf_log *log, struct skf_err *e);
+/* Child: loads the filter so that skf_listener_deliver gets the listener. -errno. */
+int skf_listener_load_filter(const struct skf_listener *l, const struct skf_bpf_prog *p, int sync);
 void skf_listener_done(struct skf_listener *l);
 /* seccomp.listener beside seccomp.bpf: what exec needs. */
 int skf_listener_save(int state_fd, const struct skf_listener *l, struct skf_err *e);
-int skf_listener_load(int state_fd, struct skf_arena *a, struct skf_listener *l, struct skf_err *e);
+int skf_listener_load(int state_fd, struct skf_arena *a, const struct skf_bpf_prog *p, struct skf_listener *l, struct skf_err *e);
 /* Parent: waits until the child (pidfd, at the other end of sync) has loaded its filter, takes the listener and sends it with the
  * container process state to the agent (config-linux.md "The Container Process State"). state: JSON of the container's state. */
 int skf_listener_deliver(const struct skf_listener *l, int sync, int pidfd, pid_t pid, const char *oci_version, const char *state,
@@ -80,6 +88,7 @@ struct skf_start {
 	int *mount_fds;               /* per mount of the spec: user namespace of its id mapping, or -1 */
 	int broker_fd;                /* socket to the process that opens sources of mounts; used when broker_pid > 0 */
 	pid_t broker_pid;             /* 0: none; made only for a user namespace (mount_broker.c) */
+	int *sources;                 /* live_mounts.c, per mount of the spec: its tree if it is a bind mount; NULL: opened when it is made */
 	int proc_fd;                  /* child: verified procfs handle of the container's own proc instance; -EBADF */
 	bool userns;                  /* the container has a user namespace of its own or joins one */
 	uint64_t ns_new;              /* CLONE_NEW* made for this container */
@@ -120,7 +129,8 @@ void skf_journal_parse(const char *text, size_t n, struct skf_journal *ret);
 
 /* --- sync.c: fixed-size records on a SOCK_SEQPACKET pair; after a seccomp filter is loaded only read(2) and write(2) are used --- */
 enum skf_step { SKF_STEP_SETUP = 1, SKF_STEP_CONSOLE, SKF_STEP_BUILT, SKF_STEP_HOOKED, SKF_STEP_READY, SKF_STEP_GO, SKF_STEP_FAILED,
-	SKF_STEP_SECCOMP /* child: the next is the load of a filter that notifies */ };
+	SKF_STEP_SECCOMP, /* child: the next is the load of a filter that notifies */
+	SKF_STEP_ATTACHED /* parent: the child is in its cgroups (skf_cgroups_late) */ };
 const char *skf_step_name(enum skf_step s);
 /* fd: borrowed, travels along; -1 none. -errno. */
 int skf_sync_send(int sock, enum skf_step step, int fd);
@@ -152,6 +162,9 @@ int skf_ns_finish(struct skf_start *s, struct skf_err *e);
 
 /* --- idmap.c --- */
 int skf_idmap_write(pid_t pid, const struct skf_jarr *uids, const struct skf_jarr *gids, struct skf_err *e);
+
+/* --- idmap_default.c: parent, a new user namespace for which the configuration has no mappings: replaces s->spec by a copy that has some --- */
+int skf_idmap_default(struct skf_start *s, struct skf_err *e);
 
 /* --- sched.c: scheduler, ioPriority, execCPUAffinity (config.md "process") --- */
 /* Parent: scheduler and ioPriority of process pid; exec: those of the container's own process where `p` names none. container may be NULL, here
@@ -214,8 +227,8 @@ int skf_terminal_keep_lf(int pty, struct skf_err *e);
 int skf_terminal_adopt(int peer, struct skf_err *e);
 /* Child: stdio[i] >= 0 becomes i. */
 int skf_stdio_apply(const int stdio[3], struct skf_err *e);
-/* Child: stdio that is not the user's yet is given to uid (pipes and ttys, so that /dev/stdout can be opened again). */
-void skf_stdio_chown(uint32_t uid, const struct skf_log *log);
+/* Child: stdio that is not the user's yet is given to uid (pipes, with gid, and ttys, so that /dev/stdout can be opened again). */
+void skf_stdio_chown(uint32_t uid, uint32_t gid, const struct skf_log *log);
 
 /* --- exec_lookup.c --- */
 /* Which file execve gets: args[0] with a slash as it is, else the first executable regular file along PATH of env. Looked up with the
@@ -277,6 +290,9 @@ int skf_cgroups_create(struct skf_start *s, struct skf_err *e);      /* fills cg
 /* No-op when CLONE_INTO_CGROUP did all of it. With the systemd manager the scope, which cannot exist without a process, is made here, and with it cg. */
 int skf_cgroups_attach(struct skf_start *s, pid_t pid, struct skf_err *e);
 int skf_cgroups_undo(const struct skf_cg_dirs *d, struct skf_err *e); /* kill all, rmdir */
+/* Is the attach to be done while the child builds its root file system? The write to cgroup.procs waits for an RCU grace period
+ * (milliseconds), the mounts for nobody. Not where the child's part needs the cgroup: its namespace, hooks, tmpcopyup, a scope. */
+bool skf_cgroups_late(const struct skf_start *s);
 /* After READY, when init has its cgroup namespace: run.oci.delegate-cgroup, else nothing. */
 int skf_cgroups_delegate(const struct skf_start *s, pid_t pid, struct skf_err *e);
 /* Ends the transient unit of a container whose processes are dead or may be killed. A unit that is gone is success. */

@@ -6,6 +6,7 @@
 #include "runtime/runtime_int.h"
 #include "runtime/seccomp_int.h"
 #include <linux/seccomp.h>
+#include <seccomp.h>
 #include <string.h>
 
 static bool find_embedded(const uint8_t key[SKF_SECCOMP_KEY], struct skf_bpf_prog *ret)
@@ -121,6 +122,54 @@ int skf_seccomp_raw(const char *base64, struct skf_arena *a, struct skf_bpf_prog
 	return 0;
 }
 
+/* Of one jump. */
+static bool holds(const struct sock_filter *i, uint32_t a)
+{
+	switch (BPF_OP(i->code)) {
+	case BPF_JEQ:
+		return a == i->k;
+	case BPF_JGT:
+		return a > i->k;
+	case BPF_JGE:
+		return a >= i->k;
+	default:
+		return a & i->k; /* BPF_JSET, the only other one */
+	}
+}
+
+bool skf_seccomp_lets(const struct skf_bpf_prog *p, int nr)
+{
+	uint32_t a = 0, answer;
+
+	for (size_t at = 0; at < p->n; at++) {
+		const struct sock_filter *i = &p->insn[at];
+
+		switch (i->code) {
+		case BPF_LD | BPF_W | BPF_ABS:
+			if (i->k != offsetof(struct seccomp_data, nr) &&
+			    i->k != offsetof(struct seccomp_data, arch))
+				return false; /* it depends on arguments */
+			a = i->k == offsetof(struct seccomp_data, nr) ? (uint32_t)nr : seccomp_arch_native();
+			break;
+		case BPF_JMP | BPF_JA:
+			at += i->k;
+			break;
+		case BPF_JMP | BPF_JEQ | BPF_K:
+		case BPF_JMP | BPF_JGT | BPF_K:
+		case BPF_JMP | BPF_JGE | BPF_K:
+		case BPF_JMP | BPF_JSET | BPF_K:
+			at += holds(i, a) ? i->jt : i->jf;
+			break;
+		case BPF_RET | BPF_K:
+			answer = i->k & SECCOMP_RET_ACTION_FULL;
+			return answer == SECCOMP_RET_ALLOW || answer == SECCOMP_RET_LOG;
+		default:
+			return false;
+		}
+	}
+	return false;
+}
+
 int skf_seccomp_prepare(struct skf_start *s, struct skf_err *e)
 {
 	const struct skf_spec_seccomp *p = s->spec->linux_.seccomp;
@@ -132,11 +181,12 @@ int skf_seccomp_prepare(struct skf_start *s, struct skf_err *e)
 		    skf_seccomp_check_names(p, e) < 0) ||
 		   skf_seccomp_program(s->rt, p, s->arena, &s->seccomp, e) < 0))
 		return -1;
-	if (!s->seccomp.notify)
-		return 0;
-	skf_debug(s->rt->log, "seccomp filter flags: %lu",
-		  s->seccomp.flags | SECCOMP_FILTER_FLAG_NEW_LISTENER);
 	if (!path || !*path)
 		path = skf_annotation(an, SKF_AN_SECCOMP_RECEIVER);
-	return skf_listener_plan(&s->listener, path, p ? p->listener_metadata : NULL, e);
+	if (s->seccomp.notify)
+		return skf_listener_plan(&s->listener, &s->seccomp, path, p ? p->listener_metadata : NULL,
+					 e);
+	return path && s->seccomp.n > 0 ? skf_listener_offer(&s->listener, &s->seccomp, path,
+							     p ? p->listener_metadata : NULL, s->rt->log, e)
+					: 0;
 }

@@ -19,6 +19,7 @@
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -190,12 +191,14 @@ static int check_notify(struct build *b, const struct skf_spec_seccomp_rule *rul
 		return 0;
 	b->notify = true;
 	for (size_t k = 0; k < rule->names.n; k++)
-		/* With write the process tells its parent, after the load, that it is ready or why it fails. */
+		/* With write the process tells its parent, after the load, that it is ready or why it fails.
+		 */
 		if (!strcmp(rule->names.v[k], "write"))
-			return skf_fail(e, SKF_EINVALID,
-					"syscalls[%zu]: SCMP_ACT_NOTIFY cannot be used for the write syscall, by "
-					"which the container's process reports to the runtime; remove it",
-					i);
+			return skf_fail(
+				e, SKF_EINVALID,
+				"syscalls[%zu]: SCMP_ACT_NOTIFY cannot be used for the write syscall, by "
+				"which the container's process reports to the runtime; remove it",
+				i);
 	return 0;
 }
 
@@ -206,40 +209,81 @@ int skf_seccomp_check_names(const struct skf_spec_seccomp *p, struct skf_err *e)
 	for (size_t i = 0; i < p->syscalls.n; i++)
 		for (size_t k = 0; k < rules[i].names.n; k++)
 			if (seccomp_syscall_resolve_name(rules[i].names.v[k]) == __NR_SCMP_ERROR)
-				return skf_fail(e, SKF_EINVALID,
-						"linux.seccomp: syscalls[%zu]: system call '%s' is not known here, "
-						"and the annotation run.oci.seccomp_fail_unknown_syscall is set",
-						i, rules[i].names.v[k]);
+				return skf_fail(
+					e, SKF_EINVALID,
+					"linux.seccomp: syscalls[%zu]: system call '%s' is not known here, "
+					"and the annotation run.oci.seccomp_fail_unknown_syscall is set",
+					i, rules[i].names.v[k]);
 	return 0;
 }
 
-static int add_rules(struct build *b, struct skf_err *e)
+/* One system call of one rule. */
+struct call {
+	int nr;
+	unsigned rule, name;
+};
+
+/* By number, highest first; those of one number in the order of the profile. */
+static int compare_calls(const void *x, const void *y)
+{
+	const struct call *a = x, *b = y;
+
+	if (a->nr != b->nr)
+		return a->nr < b->nr ? 1 : -1;
+	if (a->rule != b->rule)
+		return a->rule < b->rule ? -1 : 1;
+	return (a->name > b->name) - (a->name < b->name);
+}
+
+static int collect_calls(struct build *b, struct call *v, size_t *ret_n, struct skf_err *e)
 {
 	const struct skf_spec_seccomp_rule *rules = b->p->syscalls.v;
+	size_t n = 0;
 
 	for (size_t i = 0; i < b->p->syscalls.n; i++) {
 		const struct skf_spec_seccomp_rule *rule = &rules[i];
-		uint32_t action = action_of(rule->action, rule->has_errno, rule->errno_ret);
 
 		if (check_notify(b, rule, i, e) < 0)
 			return -1;
-		if (action == b->default_action)
+		if (action_of(rule->action, rule->has_errno, rule->errno_ret) == b->default_action)
 			continue;
 		for (size_t k = 0; k < rule->names.n; k++) {
-			int nr = seccomp_syscall_resolve_name(rule->names.v[k]), r;
+			int nr = seccomp_syscall_resolve_name(rule->names.v[k]);
 
-			if (nr == __NR_SCMP_ERROR) {
+			if (nr == __NR_SCMP_ERROR)
 				skf_debug(b->log, "linux.seccomp: unknown system call '%s' ignored",
 					  rule->names.v[k]);
-				continue;
-			}
-			r = add_call(b, rule, action, nr);
-			if (r < 0)
-				return skf_fail(e, SKF_EINVALID, "syscalls[%zu]: rule for '%s': %s", i,
-						rule->names.v[k],
-						r == -EEXIST ? "contradicts an earlier rule for it"
-							     : strerror(-r));
+			else
+				v[n++] = (struct call){nr, (unsigned)i, (unsigned)k};
 		}
+	}
+	*ret_n = n;
+	return 0;
+}
+
+/* libseccomp keeps sorted lists that it searches from their lowest number on: the highest is added first. */
+static int add_rules(struct build *b, struct skf_err *e)
+{
+	const struct skf_spec_seccomp_rule *rules = b->p->syscalls.v;
+	struct call *v;
+	size_t n = 1;
+
+	for (size_t i = 0; i < b->p->syscalls.n; i++)
+		n += rules[i].names.n;
+	v = skf_arena_array(b->arena, n, sizeof(*v));
+	if (!v)
+		return skf_fail(e, SKF_ENOMEM, "rules of the seccomp profile");
+	if (collect_calls(b, v, &n, e) < 0)
+		return -1;
+	qsort(v, n, sizeof(*v), compare_calls);
+	for (size_t i = 0; i < n; i++) {
+		const struct skf_spec_seccomp_rule *rule = &rules[v[i].rule];
+		int r = add_call(b, rule, action_of(rule->action, rule->has_errno, rule->errno_ret), v[i].nr);
+
+		if (r < 0)
+			return skf_fail(e, SKF_EINVALID, "syscalls[%u]: rule for '%s': %s", v[i].rule,
+					rule->names.v[v[i].name],
+					r == -EEXIST ? "contradicts an earlier rule for it" : strerror(-r));
 	}
 	return 0;
 }
@@ -372,9 +416,9 @@ static int export_program(struct build *b, struct sock_filter **ret, size_t *ret
 static int flags_of(const struct skf_spec_seccomp *p, unsigned *ret, struct skf_err *e)
 {
 	*ret = 0;
-	/* No flags means SPEC_ALLOW, as with crun (and runc, when the list is absent): speculation is not
-	 * slowed down in the container. */
-	if (!p->flags.n)
+	/* No list means SPEC_ALLOW, as with runc and crun: speculation is not slowed down in the container.
+	 * An empty one is a list, as for runc. */
+	if (!p->has_flags)
 		*ret = SECCOMP_FILTER_FLAG_SPEC_ALLOW;
 	for (size_t i = 0; i < p->flags.n; i++) {
 		size_t k = 0;

@@ -32,6 +32,9 @@ void skf_seccomp_key(const struct skf_spec_seccomp *p, uint32_t native, uint8_t 
 /* --- seccomp.c --- */
 /* The program of run.oci.seccomp_bpf_data. INVALID, LIMIT. Memory of the arena. */
 int skf_seccomp_raw(const char *base64, struct skf_arena *a, struct skf_bpf_prog *ret, struct skf_err *e);
+/* Whether a process of this machine's own architecture may make system call nr under the program, whatever the
+ * arguments: allowed, or allowed and logged. false too when the program is not understood. Pure. */
+bool skf_seccomp_lets(const struct skf_bpf_prog *p, int nr);
 
 /* --- seccomp_shrink.c --- */
 /* An equivalent, smaller program: the answer for a system call number that does not depend on arguments

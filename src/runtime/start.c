@@ -1,10 +1,10 @@
 /* runtime/start.c -- starts a container that another process created: a byte to exec.fifo, the answer on
  * answer/exec.fifo.
  *
- * Both fifos are held open by the container's init only, and it holds them CLOEXEC: end of file on the answer
- * is the successful execve, a record is the reason of a failure. Two starters meet at the container's lock;
- * the fifos are removed by the one that started it, and without them the container is not "created" any
- * more. Blocks for the lock, the hooks and SKF_START_MS. */
+ * Both fifos are held open by the container's init only, and it holds them CLOEXEC: end of file on the
+ * answer is the successful execve, a record is the reason of a failure. Two starters meet at the container's
+ * lock; the fifos are removed by the one that started it, and without them the container is not "created"
+ * any more. Blocks for the lock, the hooks and SKF_START_MS. */
 #include "runtime/runtime_int.h"
 
 #include "base/json.h"

@@ -42,9 +42,9 @@ int skf_state_check_id(const char *id, struct skf_err *e)
 		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
 		      strchr("_+-.", c)))
 			return skf_fail(e, SKF_EINVALID,
-					"invalid container id format: '%.64s': letters, digits and _ + - . "
-					"are allowed",
-					id);
+					"invalid container id format: '%.64s': invalid character `%c` in the ID: "
+					"letters, digits and _ + - . are allowed",
+					id, c);
 	}
 	if (skf_streq(id, ".") || skf_streq(id, "..") || skf_streq(id, SKF_SECCOMP_CACHE_DIR))
 		return skf_fail(e, SKF_EINVALID,
@@ -197,13 +197,23 @@ static int load_cgroup(const struct state_cgroup *c, struct skf_cg_dirs *d, stru
 	return 0;
 }
 
-static enum skf_rt_status find_status(int dir, bool locked, const struct state_file *f,
-				      const struct skf_rt_state *s)
+/* 1 or 0; -errno when the kernel does not say: a container that runs must not be called stopped then. */
+static int init_alive(const struct state_file *f)
 {
 	char boot[37];
+	int r;
 
-	if (f->pid <= 0 || skf_boot_id(boot) < 0 || !skf_streq(boot, f->boot_id) ||
-	    skf_proc_alive(f->pid, f->pid_start) != 1)
+	if (f->pid <= 0)
+		return 0;
+	r = skf_boot_id(boot);
+	if (r < 0)
+		return r;
+	return skf_streq(boot, f->boot_id) ? skf_proc_alive(f->pid, f->pid_start) : 0;
+}
+
+static enum skf_rt_status find_status(int dir, bool locked, bool alive, const struct skf_rt_state *s)
+{
+	if (!alive)
 		return SKF_RT_STOPPED;
 	if (s->cg.used && skf_cg_is_frozen(&s->cg) == 1)
 		return SKF_RT_PAUSED;
@@ -235,6 +245,7 @@ static int fill_state(int dir, bool locked, const struct state_file *f, struct s
 		      struct skf_rt_state *s, struct skf_err *e)
 {
 	struct stat st;
+	int alive;
 
 	s->oci_version = f->oci_version;
 	s->id = f->id;
@@ -255,7 +266,10 @@ static int fill_state(int dir, bool locked, const struct state_file *f, struct s
 	if (f->cgroup && load_cgroup(f->cgroup, &s->cg, e) < 0)
 		return -1;
 	s->has_fifo = fstatat(dir, "exec.fifo", &st, AT_SYMLINK_NOFOLLOW) == 0;
-	s->status = find_status(dir, locked, f, s);
+	alive = init_alive(f);
+	if (alive < 0)
+		return skf_fail_sys(e, alive, "look for the init of container '%s' (pid %d)", f->id, f->pid);
+	s->status = find_status(dir, locked, alive == 1, s);
 	s->pid = s->status == SKF_RT_STOPPED ? 0 : f->pid;
 	return 0;
 }
@@ -349,17 +363,23 @@ int skf_rt_list(const struct skf_rt *rt, struct skf_arena *a, struct skf_strv *r
 		skf_closep(&fd);
 		return skf_fail_sys(e, r, "read state root '%s'", rt->root);
 	}
-	while ((de = readdir(d))) {
+	while ((errno = 0, de = readdir(d))) {
 		char path[NAME_MAX + 16];
 
 		if (skf_state_check_id(de->d_name, &ignored) < 0)
 			continue;
-		if (skf_fmt(path, sizeof(path), "%s/state.json", de->d_name) < 0 ||
-		    faccessat(fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
-			continue; /* the seccomp cache, or a container that is just being made or removed */
+		if (skf_fmt(path, sizeof(path), "%s/state.json", de->d_name) < 0)
+			continue; /* longer than any id */
+		if (faccessat(fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0) {
+			if (errno == ENOENT || errno == ENOTDIR)
+				continue; /* the seccomp cache, or a container that is just being made or removed */
+			return skf_fail_sys(e, -errno, "look for '%s/%s'", rt->root, path);
+		}
 		if (skf_strv_add(a, &ids, de->d_name) < 0)
 			return skf_fail(e, SKF_ENOMEM, "list of containers");
 	}
+	if (errno != 0)
+		return skf_fail_sys(e, -errno, "read state root '%s'", rt->root);
 	if (ids.n > 1)
 		qsort(ids.v, ids.n, sizeof(*ids.v), by_name);
 	*ret = ids;

@@ -177,6 +177,33 @@ static void rootfs_path(const struct skf_start *s, struct skf_buf *out)
 	skf_buf_str(out, p);
 }
 
+/* What standard input, output and error are, as criu and crun name them: JSON in a string. */
+static int write_descriptors(struct skf_jw *w, const struct skf_start *s)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(4 * PATH_MAX);
+	struct skf_jw list = SKF_JW(&b);
+
+	skf_jw_arr(&list);
+	for (int i = 0; i < 3; i++) {
+		char link[40], target[PATH_MAX];
+		int r = skf_fmt(link, sizeof(link), "/proc/self/fd/%d",
+				s->req->stdio[i] >= 0 ? s->req->stdio[i] : i);
+		ssize_t n = r < 0 ? -1 : readlink(link, target, sizeof(target) - 1);
+
+		target[n < 0 ? 0 : n] = '\0'; /* a caller may have closed it: then it is nothing */
+		skf_jw_str(&list, target);
+	}
+	skf_jw_end_arr(&list);
+	skf_jw_kstr(w, "external_descriptors", skf_buf_cstr(&b));
+	return b.err;
+}
+
+/* crun's tools look for the container's file under this name. */
+static int link_status(int state_fd)
+{
+	return symlinkat("state.json", state_fd, "status") < 0 && errno != EEXIST ? -errno : 0;
+}
+
 int skf_state_save(const struct skf_state_in *in, struct skf_err *e)
 {
 	const struct skf_start *s = in->s;
@@ -205,6 +232,7 @@ int skf_state_save(const struct skf_state_in *in, struct skf_err *e)
 		skf_jw_kstr(&w, "rdt", s->rdt);
 	if (s->systemd_scope)
 		skf_jw_kstr(&w, "systemdScope", s->systemd_scope);
+	r = write_descriptors(&w, s);
 	write_process(&w, s->process);
 	write_linux(&w, &s->spec->linux_);
 	skf_jw_kobj(&w, "hooks");
@@ -214,9 +242,12 @@ int skf_state_save(const struct skf_state_in *in, struct skf_err *e)
 	skf_jw_end(&w);
 	skf_jw_end(&w);
 	skf_buf_chr(&b, '\n');
-	r = b.err < 0 ? b.err : root.err;
+	if (r == 0)
+		r = b.err < 0 ? b.err : root.err;
 	if (r == 0)
 		r = skf_write_atomic_at(s->state_fd, "state.json", b.p, b.len, 0600, 0);
+	if (r == 0)
+		r = link_status(s->state_fd);
 	return r < 0 ? skf_fail_sys(e, r, "write state.json of container '%s'", in->id) : 0;
 }
 

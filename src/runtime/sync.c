@@ -34,6 +34,7 @@ const char *skf_step_name(enum skf_step s)
 		[SKF_STEP_GO] = "go",
 		[SKF_STEP_FAILED] = "failed",
 		[SKF_STEP_SECCOMP] = "seccomp",
+		[SKF_STEP_ATTACHED] = "cgroup",
 	};
 
 	return (unsigned)s < SKF_ARRAY_LEN(names) && names[s] ? names[s] : "?";
@@ -83,7 +84,8 @@ int skf_sync_send(int sock, enum skf_step step, int fd)
 	if (fd >= 0)
 		return send_with_fd(sock, &m, fd);
 	/* the parent must survive a dead init; init after a dead parent need not (invariant 3) */
-	if (step == SKF_STEP_SETUP || step == SKF_STEP_HOOKED || step == SKF_STEP_GO)
+	if (step == SKF_STEP_SETUP || step == SKF_STEP_ATTACHED || step == SKF_STEP_HOOKED ||
+	    step == SKF_STEP_GO)
 		return send(sock, &m, sizeof(m), MSG_NOSIGNAL) < 0 ? -errno : 0;
 	return write_msg(sock, &m);
 }
@@ -93,6 +95,13 @@ void skf_sync_fail(int sock, const struct skf_err *e)
 	struct sync_msg m = {.magic = SYNC_MAGIC, .step = SKF_STEP_FAILED, .err = *e};
 
 	(void)write_msg(sock, &m); /* nobody listens any more: nothing left to tell */
+}
+
+/* A peer that ended without reading all that we sent gives ECONNRESET, once, before its own last record,
+ * which says why it ended. */
+static bool again(int err)
+{
+	return err == EINTR || err == ECONNRESET;
 }
 
 /* One record with at most one descriptor. 1, 0 at EOF, -errno. */
@@ -111,9 +120,9 @@ static int recv_msg(int sock, struct sync_msg *m, int *ret_fd)
 
 	do
 		n = recvmsg(sock, &mh, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && again(errno));
 	if (n <= 0)
-		return n < 0 && errno != ECONNRESET ? -errno : 0;
+		return n < 0 ? -errno : 0;
 	c = CMSG_FIRSTHDR(&mh);
 	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
 	    c->cmsg_len == CMSG_LEN(sizeof(int)))
@@ -192,8 +201,8 @@ int skf_sync_wait_exec(int fd, int timeout_ms, struct skf_err *e)
 		return skf_fail_sys(e, r, "waiting for the container's process to be executed");
 	do
 		n = read(fd, &m, sizeof(m));
-	while (n < 0 && errno == EINTR);
-	if (n == 0 || (n < 0 && errno == ECONNRESET))
+	while (n < 0 && again(errno));
+	if (n == 0)
 		return 0;
 	if (n < 0)
 		return skf_fail_sys(e, -errno, "waiting for the container's process to be executed");

@@ -1,5 +1,5 @@
-/* runtime/terminal.c -- stdio of the container's process, and handing a pty master (or another descriptor) to
- * whoever asked for it.
+/* runtime/terminal.c -- stdio of the container's process, and handing a pty master (or another descriptor)
+ * to whoever asked for it.
  *
  * The console socket protocol is runc's (docs/terminals.md there): one message, the master as SCM_RIGHTS, a
  * name as data. The socket is connected before anything is made, so that a wrong path costs nothing to undo.
@@ -71,7 +71,8 @@ int skf_unix_send_fd(int sock, int fd, const void *data, size_t n)
 	u.h.cmsg_type = SCM_RIGHTS;
 	u.h.cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(&u.h), &fd, sizeof(fd));
-	while (iov.iov_len > 0) { /* a stream may take less at once; the descriptor goes with the first part */
+	while (iov.iov_len >
+	       0) { /* a stream may take less at once; the descriptor goes with the first part */
 		ssize_t sent = sendmsg(sock, &mh, MSG_NOSIGNAL);
 
 		if (sent < 0 && errno == EINTR)
@@ -144,7 +145,7 @@ int skf_stdio_apply(const int stdio[3], struct skf_err *e)
 	return 0;
 }
 
-void skf_stdio_chown(uint32_t uid, const struct skf_log *log)
+void skf_stdio_chown(uint32_t uid, uint32_t gid, const struct skf_log *log)
 {
 	for (int fd = 0; fd < 3; fd++) {
 		struct stat st;
@@ -155,7 +156,8 @@ void skf_stdio_chown(uint32_t uid, const struct skf_log *log)
 			continue;
 		if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode))
 			continue; /* a file that the caller redirected stays the caller's */
-		if (fchown(fd, uid, (gid_t)-1) < 0 && errno != EINVAL && errno != EPERM && errno != EROFS)
+		/* A terminal keeps its group, which is tty's; that of a pipe is nobody's choice. */
+		if (fchown(fd, uid, S_ISFIFO(st.st_mode) ? gid : (gid_t)-1) < 0 && errno != EINVAL && errno != EPERM && errno != EROFS)
 			skf_warn(log, "give stdio %d to uid %u: %s, ignoring", fd, uid, strerror(errno));
 	}
 }

@@ -25,6 +25,8 @@ static const struct skf_jfield seal_f[] = {
 	SKF_J(struct skf_seal, diff_id, "diffId", skf_store_j_digest, NULL, SKF_J_REQUIRED),
 	SKF_J(struct skf_seal, tree, "tree", skf_store_j_digest, NULL, SKF_J_REQUIRED),
 	SKF_J(struct skf_seal, files, "files", skf_store_j_digest, NULL, 0),
+	SKF_J(struct skf_seal, record, "tar", skf_store_j_digest, NULL, 0),
+	SKF_J(struct skf_seal, tar_size, "tarSize", skf_j_u64, NULL, 0),
 	SKF_J(struct skf_seal, size, "size", skf_j_u64, NULL, SKF_J_REQUIRED),
 	SKF_J(struct skf_seal, inodes, "inodes", skf_j_u64, NULL, SKF_J_REQUIRED),
 	SKF_J(struct skf_seal, synced, "synced", skf_j_str_nonempty, NULL, SKF_J_REQUIRED),
@@ -88,6 +90,7 @@ static int layer_state(int layer_fd, const struct skf_digest *diff_id, struct sk
 		                diff_id->s, seal->diff_id.s);
 	info.size = seal->size;
 	info.inodes = seal->inodes;
+	info.tar_size = seal->record.s[0] ? seal->tar_size : 0;
 	info.synced = skf_streq(seal->synced, "yes");
 	if (!info.synced) {
 		r = skf_boot_id(boot);

@@ -279,3 +279,17 @@ int skf_store_ref_list(struct skf_store *s, struct skf_arena *a, struct skf_jarr
 	*ret = (struct skf_jarr){ l.v, l.n };
 	return 0;
 }
+
+/* --- images without a name --- */
+#define NAMELESS_REGISTRY "localhost"
+#define NAMELESS_REPO     "nameless-images"
+
+void skf_store_nameless(const struct skf_digest *manifest, struct skf_ref *ret)
+{
+	*ret = (struct skf_ref){ .registry = NAMELESS_REGISTRY, .repo = NAMELESS_REPO, .digest = *manifest };
+}
+
+bool skf_store_is_nameless(const struct skf_ref *ref)
+{
+	return !ref->tag[0] && skf_streq(ref->registry, NAMELESS_REGISTRY) && skf_streq(ref->repo, NAMELESS_REPO);
+}

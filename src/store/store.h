@@ -38,6 +38,7 @@ int skf_store_blob_put(struct skf_store *s, const struct skf_digest *d, const vo
 struct skf_layer_info {
 	struct skf_digest diff_id;
 	uint64_t size, inodes;
+	uint64_t tar_size; /* of the tar record; 0: the layer has none */
 	bool synced;       /* "yes", or the running boot */
 };
 /* 1 usable (seal there, synced yes or this boot), 2 sealed in an earlier boot and not synced: verify or pull
@@ -74,6 +75,9 @@ int skf_store_ref_find(struct skf_store *s, const struct skf_ref *ref, struct sk
 int skf_store_ref_remove(struct skf_store *s, const struct skf_ref *ref, struct skf_err *e); /* NOTFOUND */
 /* All references, sorted by name; arena memory. ret: array of struct skf_refrec. */
 int skf_store_ref_list(struct skf_store *s, struct skf_arena *a, struct skf_jarr *ret, struct skf_err *e);
+/* The reference that keeps an image without a name (an import, a load): a digest of a repository that no registry has. */
+void skf_store_nameless(const struct skf_digest *manifest, struct skf_ref *ret);
+bool skf_store_is_nameless(const struct skf_ref *ref);
 /* What a user's word means: reference, "sha256:...", or a unique prefix (>= 1 hex digit) of an image id
  * (config digest). NOTFOUND "No such image: X", CONFLICT when a prefix is ambiguous. ret_ref->tag may be
  * empty when found by id. */

@@ -39,7 +39,8 @@ int skf_store_check_ver(struct skf_jctx *c, const struct skf_store_ver *v);
 struct skf_seal {
 	struct skf_store_ver ver;
 	struct skf_digest diff_id, tree, files;
-	uint64_t size, inodes;
+	struct skf_digest record; /* of the tar record; "" none (an older layer, or a tar that could not be recorded) */
+	uint64_t size, inodes, tar_size;
 	char *synced;
 };
 int skf_store_seal_read(int layer_fd, struct skf_arena *a, struct skf_seal **ret, struct skf_err *e);

@@ -53,19 +53,21 @@ static int make_tmp(struct skf_unpack *u, struct skf_err *e)
 	if (mkdirat(u->layers, u->tmp, 0700) < 0) {
 		r = -errno;
 		u->tmp[0] = 0;
-		return skf_tree_fail(e, r, "make the directory of the layer", u->o.digest.s);
+		return skf_tree_fail(e, r, "make the directory of the layer", u->what);
 	}
 	u->dir = skf_openat(u->layers, u->tmp, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	if (u->dir < 0)
-		return skf_fail_sys(e, u->dir, "open the directory of the layer '%s'", u->o.digest.s);
+		return skf_fail_sys(e, u->dir, "open the directory of the layer '%s'", u->what);
 	u->lock = skf_lock_at(u->dir, "lock", true, 0);
 	if (u->lock < 0)
-		return skf_tree_fail(e, u->lock, "lock the directory of the layer", u->o.digest.s);
+		return skf_tree_fail(e, u->lock, "lock the directory of the layer", u->what);
 	if (mkdirat(u->dir, "tree", 0700) < 0)
-		return skf_tree_fail(e, -errno, "make the directory of the layer", u->o.digest.s);
+		return skf_tree_fail(e, -errno, "make the directory of the layer", u->what);
 	tree = skf_openat(u->dir, "tree", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	if (tree < 0)
-		return skf_fail_sys(e, tree, "open the directory of the layer '%s'", u->o.digest.s);
+		return skf_fail_sys(e, tree, "open the directory of the layer '%s'", u->what);
+	if (skf_record_begin(&u->rec, u->dir, e) < 0)
+		return -1;
 	return skf_tree_init(&u->tree, &tree, &skf_unpack_default_limits, e);
 }
 
@@ -78,12 +80,16 @@ int skf_unpack_new(struct skf_store *s, const struct skf_unpack_opts *o, struct 
 		return skf_fail(e, SKF_ENOMEM, "no memory to unpack '%s'", o->digest.s);
 	u->s = s;
 	u->o = *o;
-	u->layers = u->dir = u->lock = u->tree.root = u->tree.parent = -EBADF;
+	u->layers = u->dir = u->lock = u->tree.root = u->tree.parent = u->rec.fd = -EBADF;
 	u->job = (struct skf_tar_job){ .ring = &u->ring, .tree = &u->tree };
-	if (skf_store_check_digest(&o->digest, e) < 0 || skf_store_check_digest(&o->diff_id, e) < 0 ||
-	    skf_hash_init(&u->hash_in, &o->digest, e) < 0 ||
-	    skf_hash_init(&u->hash_tar, &o->diff_id, e) < 0 || skf_ring_init(&u->ring, e) < 0 ||
-	    make_tmp(u, e) < 0) {
+	u->any_digest = !o->digest.s[0];
+	u->any_diff_id = !o->diff_id.s[0];
+	if ((!u->any_digest && skf_store_check_digest(&o->digest, e) < 0) ||
+	    (!u->any_diff_id && skf_store_check_digest(&o->diff_id, e) < 0) ||
+	    skf_hash_init(&u->hash_in, u->any_digest ? NULL : &o->digest, e) < 0 ||
+	    skf_hash_init(&u->hash_tar, u->any_diff_id ? NULL : &o->diff_id, e) < 0 ||
+	    skf_fmt(u->what, sizeof(u->what), "%s", u->any_digest ? "new" : o->digest.s) < 0 ||
+	    skf_ring_init(&u->ring, e) < 0 || make_tmp(u, e) < 0) {
 		skf_unpack_free(u);
 		return -1;
 	}
@@ -106,6 +112,7 @@ void skf_unpack_free(struct skf_unpack *u)
 		return;
 	stop_thread(u, true);
 	skf_tree_done(&u->tree);
+	skf_record_done(&u->rec);
 	if (u->tmp[0])
 		(void)!skf_rmtree_at(u->layers,
 		                     u->tmp); /* what stays is unlocked below, so collection removes it */
@@ -132,7 +139,7 @@ static int start_thread(struct skf_unpack *u, struct skf_err *e)
 	r = pthread_create(&u->thread, NULL, skf_tar_thread, &u->job);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (r != 0)
-		return skf_fail_sys(e, -r, "start a thread to unpack '%s'", u->o.digest.s);
+		return skf_fail_sys(e, -r, "start a thread to unpack '%s'", u->what);
 	u->thread_runs = true;
 	return 0;
 }
@@ -152,9 +159,9 @@ static int begin(struct skf_unpack *u, const uint8_t *p, size_t n, struct skf_er
 	if (want != SKF_COMP_UNKNOWN && want != got)
 		return skf_fail(e, SKF_ECORRUPT,
 		                "layer '%s': its media type says %s, but its bytes begin as %s",
-		                u->o.digest.s, skf_compression_name(want), skf_compression_name(got));
+		                u->what, skf_compression_name(want), skf_compression_name(got));
 	if (skf_inflate_new(got, &u->inf, e) < 0)
-		return skf_ctx(e, "layer '%s'", u->o.digest.s);
+		return skf_ctx(e, "layer '%s'", u->what);
 	return start_thread(u, e);
 }
 
@@ -163,7 +170,7 @@ static int thread_error(struct skf_unpack *u, struct skf_err *e)
 {
 	stop_thread(u, true);
 	*e = u->job.err;
-	return skf_ctx(e, "layer '%s'", u->o.digest.s);
+	return skf_ctx(e, "layer '%s'", u->what);
 }
 
 static int check_size(struct skf_unpack *u, struct skf_err *e)
@@ -172,11 +179,11 @@ static int check_size(struct skf_unpack *u, struct skf_err *e)
 
 	if (u->n_tar > l->bytes)
 		return skf_fail(e, SKF_ELIMIT, "layer '%s' unpacks to more than the %llu bytes allowed",
-		                u->o.digest.s, (unsigned long long)l->bytes);
+		                u->what, (unsigned long long)l->bytes);
 	if (u->n_tar > l->ratio_from && u->n_tar / l->ratio > u->n_in)
 		return skf_fail(e, SKF_ELIMIT,
 		                "layer '%s' unpacks to more than %llu times its size: a decompression bomb",
-		                u->o.digest.s, (unsigned long long)l->ratio);
+		                u->what, (unsigned long long)l->ratio);
 	return 0;
 }
 
@@ -185,6 +192,8 @@ static int put_block(struct skf_unpack *u, struct skf_err *e)
 	u->n_tar += u->fill;
 	if (check_size(u, e) < 0 || skf_hash_add(&u->hash_tar, u->block, u->fill, e) < 0)
 		return -1;
+	if (skf_record_feed(&u->rec, u->block, u->fill, e) < 0)
+		return skf_ctx(e, "layer '%s'", u->what);
 	skf_ring_put(&u->ring, u->fill);
 	u->block = NULL;
 	u->fill = 0;
@@ -202,7 +211,7 @@ static int feed(struct skf_unpack *u, const uint8_t *p, size_t n, struct skf_err
 			return thread_error(u, e);
 		if (skf_inflate_step(u->inf, p, n, &used, u->block + u->fill, SKF_UNPACK_BLOCK - u->fill,
 		                     &made, e) < 0)
-			return skf_ctx(e, "layer '%s'", u->o.digest.s);
+			return skf_ctx(e, "layer '%s'", u->what);
 		p += used;
 		n -= used;
 		u->fill += made;
@@ -234,13 +243,13 @@ static int take(struct skf_unpack *u, const uint8_t *p, size_t n, struct skf_err
 int skf_unpack_write(struct skf_unpack *u, const void *p, size_t n, struct skf_err *e)
 {
 	if (u->failed)
-		return skf_fail(e, SKF_EBUG, "layer '%s': data after a failure", u->o.digest.s);
+		return skf_fail(e, SKF_EBUG, "layer '%s': data after a failure", u->what);
 	if (n == 0)
 		return 0;
 	u->failed = true;
 	if (n > u->o.size - u->n_in)
 		return skf_fail(e, SKF_ECORRUPT,
-		                "layer '%s' is longer than the %llu bytes of its descriptor", u->o.digest.s,
+		                "layer '%s' is longer than the %llu bytes of its descriptor", u->what,
 		                (unsigned long long)u->o.size);
 	if (skf_hash_add(&u->hash_in, p, n, e) < 0)
 		return -1;
@@ -259,11 +268,13 @@ static int check_input(struct skf_unpack *u, struct skf_err *e)
 {
 	struct skf_digest got;
 
-	if (u->n_in != u->o.size)
-		return skf_fail(e, SKF_ECORRUPT, "layer '%s' ended after %llu of %llu bytes", u->o.digest.s,
+	if (!u->any_digest && u->n_in != u->o.size)
+		return skf_fail(e, SKF_ECORRUPT, "layer '%s' ended after %llu of %llu bytes", u->what,
 		                (unsigned long long)u->n_in, (unsigned long long)u->o.size);
 	if (skf_hash_end(&u->hash_in, &got, e) < 0)
 		return -1;
+	if (u->any_digest)
+		u->o.digest = got;
 	if (!skf_digest_eq(&got, &u->o.digest))
 		return skf_fail(e, SKF_ECORRUPT,
 		                "layer data are not what was asked for: expected %s, got %s", u->o.digest.s,
@@ -278,7 +289,7 @@ static int end_stream(struct skf_unpack *u, struct skf_err *e)
 	if (!u->inf && (begin(u, u->magic, u->n_magic, e) < 0 || feed(u, u->magic, u->n_magic, e) < 0))
 		return -1;
 	if (!skf_inflate_complete(u->inf))
-		return skf_fail(e, SKF_ECORRUPT, "layer '%s': its %s stream is cut off", u->o.digest.s,
+		return skf_fail(e, SKF_ECORRUPT, "layer '%s': its %s stream is cut off", u->what,
 		                skf_compression_name(skf_compression_of(u->magic, u->n_magic)));
 	if (u->fill > 0 && put_block(u, e) < 0)
 		return -1;
@@ -287,12 +298,23 @@ static int end_stream(struct skf_unpack *u, struct skf_err *e)
 		return thread_error(u, e);
 	if (skf_hash_end(&u->hash_tar, &got, e) < 0)
 		return -1;
+	if (u->any_diff_id)
+		u->o.diff_id = got;
 	if (!skf_digest_eq(&got, &u->o.diff_id))
 		return skf_fail(
 			e, SKF_ECORRUPT,
 			"layer '%s': unpacked data are not what the image's config says: expected %s, got %s",
-			u->o.digest.s, u->o.diff_id.s, got.s);
+			u->what, u->o.diff_id.s, got.s);
 	return 0;
+}
+
+static int end_record(struct skf_unpack *u, struct skf_err *e)
+{
+	if (!skf_digest_is_sha256(&u->o.diff_id) && skf_record_drop(&u->rec, "its diff-id is no sha256", e) < 0)
+		return -1;
+	if (u->tree.replaced && skf_record_drop(&u->rec, "an entry of the tar takes the place of another", e) < 0)
+		return -1;
+	return skf_record_end(&u->rec, &u->rec_digest, e);
 }
 
 static int write_seal(struct skf_unpack *u, const struct skf_listing_result *l, struct skf_err *e)
@@ -313,6 +335,10 @@ static int write_seal(struct skf_unpack *u, const struct skf_listing_result *l, 
 	skf_jw_ku64(&w, "inodes", l->inodes);
 	skf_jw_kstr(&w, "synced", boot);
 	skf_jw_kstr(&w, "files", l->tree.s);
+	if (u->rec_digest.s[0]) {
+		skf_jw_kstr(&w, "tar", u->rec_digest.s);
+		skf_jw_ku64(&w, "tarSize", u->n_tar);
+	}
 	skf_jw_end(&w);
 	skf_buf_chr(&b, '\n');
 	r = b.err ? b.err : skf_write_atomic_at(u->dir, "seal", b.p, b.len, 0600, 0);
@@ -326,7 +352,7 @@ static int seal(struct skf_unpack *u, struct skf_listing_result *l, struct skf_e
 	if (fd < 0)
 		return skf_tree_fail(e, fd, "make the listing of the layer", u->o.diff_id.s);
 	if (skf_tree_seal(&u->tree, fd, l, e) < 0)
-		return skf_ctx(e, "layer '%s'", u->o.digest.s);
+		return skf_ctx(e, "layer '%s'", u->what);
 	return write_seal(u, l, e);
 }
 
@@ -369,11 +395,16 @@ int skf_unpack_finish(struct skf_unpack *u, struct skf_unpack_result *ret, struc
 	struct skf_listing_result l;
 
 	if (u->failed)
-		return skf_fail(e, SKF_EBUG, "layer '%s': end after a failure", u->o.digest.s);
+		return skf_fail(e, SKF_EBUG, "layer '%s': end after a failure", u->what);
 	u->failed = true;
-	if (check_input(u, e) < 0 || end_stream(u, e) < 0 || seal(u, &l, e) < 0 || commit(u, e) < 0)
+	if (check_input(u, e) < 0 || end_stream(u, e) < 0 || end_record(u, e) < 0 || seal(u, &l, e) < 0)
 		return -1;
-	*ret = (struct skf_unpack_result){ .size = l.size, .inodes = l.inodes };
+	if ((u->o.named && u->o.named(u->o.arg, &u->o.diff_id, e) < 0) || commit(u, e) < 0)
+		return -1;
+	*ret = (struct skf_unpack_result){ .size = l.size, .inodes = l.inodes, .packed = u->n_in };
+	ret->digest = u->o.digest;
+	ret->diff_id = u->o.diff_id;
+	snprintf(ret->no_record, sizeof(ret->no_record), "%s", u->rec.why);
 	ret->skipped_devices = u->tree.n_skipped_devices;
 	ret->skipped_xattrs = u->tree.n_skipped_xattrs;
 	return 0;

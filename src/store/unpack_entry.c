@@ -98,10 +98,11 @@ static int new_dir(struct skf_tree *t, int parent, const char *name, bool opaque
 	return 0;
 }
 
-static int remove_existing(int parent, const char *name, const char *path, struct skf_err *e)
+static int remove_existing(struct skf_tree *t, int parent, const char *name, const char *path, struct skf_err *e)
 {
 	int r = skf_rmtree_at(parent, name);
 
+	t->replaced = true;
 	return r < 0 ? skf_tree_fail(e, r, "replace", path) : 0;
 }
 
@@ -135,7 +136,7 @@ static int get_dir(struct skf_tree *t, int parent, const char *name, bool replac
 			                name,
 			                S_ISLNK(st.st_mode) ? "a symbolic link that leads to no directory"
 			                                    : "not a directory");
-		if (remove_existing(parent, name, path, e) < 0)
+		if (remove_existing(t, parent, name, path, e) < 0)
 			return -1;
 	}
 	return skf_fail(e, SKF_ECONFLICT, "entry '%.200s' keeps being replaced while it is unpacked", path);
@@ -244,7 +245,7 @@ static int place_dir(struct skf_tree *t, int parent, const struct skf_entry_name
 
 /* --- everything else --- */
 
-static int open_new(int parent, const char *name, mode_t mode, const char *path, int *ret_fd,
+static int open_new(struct skf_tree *t, int parent, const char *name, mode_t mode, const char *path, int *ret_fd,
                     struct skf_err *e)
 {
 	for (int i = 0; i < PLACE_TRIES; i++) {
@@ -256,7 +257,7 @@ static int open_new(int parent, const char *name, mode_t mode, const char *path,
 		}
 		if (fd != -EEXIST && fd != -ELOOP)
 			return skf_tree_fail(e, fd, "make the file", path);
-		if (remove_existing(parent, name, path, e) < 0)
+		if (remove_existing(t, parent, name, path, e) < 0)
 			return -1;
 	}
 	return skf_fail(e, SKF_ECONFLICT, "entry '%.200s' keeps being replaced while it is unpacked", path);
@@ -286,7 +287,7 @@ static int place_file(struct skf_tree *t, int parent, const struct skf_entry_nam
 			"entry '%.200s' of %lld bytes makes the layer larger than the %llu bytes allowed",
 			n->path, (long long)size, (unsigned long long)t->lim.bytes);
 	t->bytes += (uint64_t)size;
-	if (skf_meta_of(ae, n->path, &m, e) < 0 || open_new(parent, n->base, m.mode, n->path, &fd, e) < 0)
+	if (skf_meta_of(ae, n->path, &m, e) < 0 || open_new(t, parent, n->base, m.mode, n->path, &fd, e) < 0)
 		return -1;
 	if (fstat(fd, &st) < 0)
 		return skf_tree_fail(e, -errno, "look at", n->path);
@@ -303,7 +304,7 @@ static int place_file(struct skf_tree *t, int parent, const struct skf_entry_nam
 	return 0;
 }
 
-static int place_symlink(int parent, const struct skf_entry_name *n, struct archive_entry *ae,
+static int place_symlink(struct skf_tree *t, int parent, const struct skf_entry_name *n, struct archive_entry *ae,
                          struct skf_err *e)
 {
 	const char *target = archive_entry_symlink(ae);
@@ -323,7 +324,7 @@ static int place_symlink(int parent, const struct skf_entry_name *n, struct arch
 			return skf_tree_link_meta(parent, n->base, &m, n->path, e);
 		if (errno != EEXIST)
 			return skf_tree_fail(e, -errno, "make the symbolic link", n->path);
-		if (remove_existing(parent, n->base, n->path, e) < 0)
+		if (remove_existing(t, parent, n->base, n->path, e) < 0)
 			return -1;
 	}
 	return skf_fail(e, SKF_ECONFLICT, "entry '%.200s' keeps being replaced while it is unpacked",
@@ -373,7 +374,7 @@ static int place_hardlink(struct skf_tree *t, int parent, const struct skf_entry
 		if (fstatat(parent, n->base, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == target.st_ino &&
 		    st.st_dev == target.st_dev)
 			return 0;
-		if (remove_existing(parent, n->base, n->path, e) < 0)
+		if (remove_existing(t, parent, n->base, n->path, e) < 0)
 			return -1;
 	}
 	return skf_fail(e, SKF_ECONFLICT, "entry '%.200s' keeps being replaced while it is unpacked",
@@ -404,7 +405,7 @@ static int place_node(struct skf_tree *t, int parent, const struct skf_entry_nam
 		}
 		if (errno != EEXIST)
 			return skf_tree_fail(e, -errno, "make the special file", n->path);
-		if (remove_existing(parent, n->base, n->path, e) < 0)
+		if (remove_existing(t, parent, n->base, n->path, e) < 0)
 			return -1;
 	}
 	return skf_fail(e, SKF_ECONFLICT, "entry '%.200s' keeps being replaced while it is unpacked",
@@ -460,7 +461,7 @@ static int place_plain(struct skf_tree *t, int parent, const struct skf_entry_na
 	case AE_IFREG:
 		return place_file(t, parent, n, ar, ae, e);
 	case AE_IFLNK:
-		return place_symlink(parent, n, ae, e);
+		return place_symlink(t, parent, n, ae, e);
 	case AE_IFCHR:
 		return place_node(t, parent, n, S_IFCHR, ae, e);
 	case AE_IFBLK:

@@ -11,7 +11,10 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/limits.h"
+#include "store/inflate.h"
+#include "store/pack.h"
 #include "store/store_int.h"
+#include "store/tarscan.h"
 #include "store/unpack.h"
 #include <openssl/evp.h>
 #include <pthread.h>
@@ -48,22 +51,6 @@ int skf_hash_end(struct skf_hash *h, struct skf_digest *ret,
                  struct skf_err *e);                                          /* then reset for the next */
 int skf_hash_end_raw(struct skf_hash *h, uint8_t out[32], struct skf_err *e); /* SHA-256 only */
 void skf_hash_hex(const uint8_t raw[32], char out[65]);
-
-/* --- unpack_inflate.c: decompressors behind one door, no I/O --- */
-struct skf_inflate;
-enum skf_compression { SKF_COMP_UNKNOWN = 0, SKF_COMP_NONE, SKF_COMP_GZIP, SKF_COMP_ZSTD };
-/* By magic bytes; needs 4 bytes unless the stream is shorter. */
-enum skf_compression skf_compression_of(const uint8_t *p, size_t n);
-const char *skf_compression_name(enum skf_compression c);
-int skf_inflate_new(enum skf_compression c, struct skf_inflate **ret, struct skf_err *e);
-void skf_inflate_free(struct skf_inflate *i);
-/* Takes from in, gives to out; returns when in is used up or out is full. CORRUPT. */
-int skf_inflate_step(struct skf_inflate *i, const uint8_t *in, size_t n_in, size_t *ret_used, uint8_t *out,
-                     size_t n_out, size_t *ret_made, struct skf_err *e);
-/* True when the stream may end here: after a whole member or frame, not within one. */
-bool skf_inflate_complete(const struct skf_inflate *i);
-/* Bytes may still come out without further input. */
-bool skf_inflate_pending(const struct skf_inflate *i);
 
 /* --- unpack_ring.c: blocks from the caller's thread to the tar thread --- */
 struct skf_ring {
@@ -164,6 +151,7 @@ struct skf_tree {
 	struct skf_unpack_limits lim;
 	uint64_t entries, bytes;
 	uint64_t n_skipped_devices, n_skipped_xattrs;
+	bool replaced; /* an entry took the place of another: the tar cannot be told from the tree */
 };
 struct archive;
 struct archive_entry;
@@ -211,6 +199,35 @@ struct skf_tar_job {
 };
 void *skf_tar_thread(void *job);
 
+/* --- unpack_record.c: the tar record, written while the tar passes by (docs/formats.md) --- */
+#define SKF_RECORD_NAME        "tar"
+#define SKF_RECORD_MAGIC       "SKFTAR1\n"
+#define SKF_RECORD_MAX_RAW     (8ull << 30)   /* bytes of a tar that are no file data: 5 million entries of 1.6 KB */
+#define SKF_RECORD_MAX_STORED  (256ull << 20) /* the same, compressed */
+enum { SKF_RECORD_END = 0, SKF_RECORD_BYTES = 1, SKF_RECORD_FILE = 2 };
+struct ZSTD_CCtx_s;
+struct skf_record {
+	struct skf_tarscan scan;
+	struct ZSTD_CCtx_s *z;
+	struct skf_hash hash; /* of the stored bytes */
+	struct skf_buf raw;   /* bytes of the tar that wait to be written as one piece */
+	uint8_t *out;
+	size_t out_fill;
+	int dir, fd;          /* of the layer, borrowed; of the record */
+	uint64_t n_raw, n_stored;
+	bool gone;            /* why says why there is none */
+	char why[200];
+};
+int skf_record_begin(struct skf_record *r, int dir, struct skf_err *e);
+/* -1: the disk. A tar that cannot be recorded ends the record, not the layer. */
+int skf_record_feed(struct skf_record *r, const uint8_t *p, size_t n, struct skf_err *e);
+/* End of the tar; ret gets the digest of the record ("" when there is none). */
+int skf_record_end(struct skf_record *r, struct skf_digest *ret, struct skf_err *e);
+int skf_record_drop(struct skf_record *r, const char *why, struct skf_err *e); /* there will be none */
+void skf_record_done(struct skf_record *r);
+/* The stored record of a layer against its seal; a layer without one is fine. CORRUPT. */
+int skf_record_check(int layer_fd, const struct skf_seal *seal, struct skf_hash *h, struct skf_err *e);
+
 struct skf_unpack {
 	struct skf_store *s;
 	struct skf_unpack_opts o;
@@ -226,6 +243,10 @@ struct skf_unpack {
 	uint64_t n_in, n_tar;
 	struct skf_tree tree;
 	struct skf_tar_job job;
+	struct skf_record rec;
+	struct skf_digest rec_digest;
+	char what[SKF_DIGEST_MAX];    /* for messages */
+	bool any_digest, any_diff_id; /* nobody knows them before the end */
 	pthread_t thread;
 	bool thread_runs, failed;
 };

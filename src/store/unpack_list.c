@@ -427,7 +427,7 @@ int skf_unpack_verify(struct skf_store *s, const struct skf_digest *diff_id, str
 	if (!skf_digest_eq(&seal->diff_id, diff_id))
 		return skf_fail(e, SKF_ECORRUPT, "layer '%s' has the seal of '%s'; pull the image again",
 		                diff_id->s, seal->diff_id.s);
-	if (walk_init(&w, e) < 0 || skf_hash_init(&h, NULL, e) < 0 || open_listing(&w, layer, e) < 0)
+	if (walk_init(&w, e) < 0 || skf_hash_init(&h, NULL, e) < 0 || skf_record_check(layer, seal, &h, e) < 0 || open_listing(&w, layer, e) < 0)
 		return -1;
 	return compare(&w, tree, seal, e);
 }

@@ -1,4 +1,4 @@
-/* cgroup.c -- which hierarchies exist, where a process is, one file of a cgroup, counting and removing.
+/* cgroup.c -- one file of a cgroup, moving processes, counting and removing.
  *
  * Invariants:
  * 1. Nothing here allocates or uses stdio: the monitor links it and must stay small. Buffers are on the
@@ -19,7 +19,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CGROUP_ROOT "/sys/fs/cgroup"
 #define MAX_DEPTH   64 /* directories below one container's cgroup; systemd in a container makes about 6 */
 
 int skf_cg_each_line(const char *path, int (*fn)(char *line, void *arg), void *arg)
@@ -62,150 +61,7 @@ int skf_cg_each_line(const char *path, int (*fn)(char *line, void *arg), void *a
 	}
 }
 
-/* Cuts the next space-separated word off *p; NULL at the end. */
-static char *word(char **p)
-{
-	char *w = *p, *end;
-
-	if (!w || !*w)
-		return NULL;
-	end = strchr(w, ' ');
-	if (end)
-		*end++ = '\0';
-	*p = end;
-	return w;
-}
-
-static bool is_controller(const char *o)
-{
-	static const char *const flags[] = {"rw",
-					    "ro",
-					    "none",
-					    "xattr",
-					    "noprefix",
-					    "clone_children",
-					    "cpuset_v2_mode",
-					    "favordynmods",
-					    "nofavordynmods",
-					    "seclabel",
-					    "memory_recursiveprot"};
-
-	for (size_t i = 0; i < SKF_ARRAY_LEN(flags); i++)
-		if (!strcmp(o, flags[i]))
-			return false;
-	return !skf_startswith(o, "release_agent=");
-}
-
-static bool controllers_of(char *opts, char *out, size_t size)
-{
-	size_t len = 0;
-
-	out[0] = '\0';
-	for (char *next; opts; opts = next) {
-		size_t n;
-
-		next = strchr(opts, ',');
-		if (next)
-			*next++ = '\0';
-		if (!*opts || !is_controller(opts))
-			continue;
-		n = strlen(opts);
-		if (len + n + 2 > size)
-			return false;
-		if (len)
-			out[len++] = ',';
-		memcpy(out + len, opts, n + 1);
-		len += n;
-	}
-	return len > 0;
-}
-
-int skf_cg_parse_mount(char *line, struct skf_cg_hier *h, char *root, size_t root_size)
-{
-	char *p = line, *mroot, *mpoint, *w, *type, *opts;
-
-	word(&p), word(&p), word(&p); /* mount id, parent, device */
-	mroot = word(&p);
-	mpoint = word(&p);
-	while ((w = word(&p)) && strcmp(w, "-") != 0)
-		;
-	type = word(&p);
-	word(&p); /* source */
-	opts = word(&p);
-	if (!mroot || !mpoint || !type || !opts || !skf_startswith(mpoint, CGROUP_ROOT))
-		return 0;
-	if (mpoint[sizeof(CGROUP_ROOT) - 1] != '/' && mpoint[sizeof(CGROUP_ROOT) - 1] != '\0')
-		return 0;
-	*h = (struct skf_cg_hier){.v2 = !strcmp(type, "cgroup2")};
-	if (!h->v2 &&
-	    (strcmp(type, "cgroup") != 0 || !controllers_of(opts, h->controllers, sizeof(h->controllers))))
-		return 0;
-	if (skf_fmt(h->mountpoint, sizeof(h->mountpoint), "%s", mpoint) < 0 ||
-	    skf_fmt(root, root_size, "%s", mroot) < 0)
-		return 0;
-	return 1;
-}
-
-void skf_cg_layout_add(struct skf_cg_layout *l, const struct skf_cg_hier *h)
-{
-	for (unsigned i = 0; i < l->n; i++) {
-		if (!strcmp(l->h[i].mountpoint, h->mountpoint)) {
-			l->h[i] = *h;
-			return;
-		}
-		if (l->h[i].v2 == h->v2 && !strcmp(l->h[i].controllers, h->controllers))
-			return;
-	}
-	if (l->n < SKF_CG_MAX)
-		l->h[l->n++] = *h;
-}
-
-int skf_cg_layout_finish(struct skf_cg_layout *l)
-{
-	unsigned v1 = 0, v2 = 0;
-
-	for (unsigned i = 0; i < l->n; i++) {
-		if (l->h[i].v2 && !strcmp(l->h[i].mountpoint, CGROUP_ROOT)) {
-			struct skf_cg_hier h = l->h[i];
-
-			l->h[0] = h;
-			l->n = 1;
-			l->mode = SKF_CG_V2;
-			return 0;
-		}
-		*(l->h[i].v2 ? &v2 : &v1) += 1;
-	}
-	if (!l->n)
-		return -ENOENT;
-	l->mode = !v1 ? SKF_CG_V2 : v2 ? SKF_CG_HYBRID : SKF_CG_V1;
-	return 0;
-}
-
-static int layout_line(char *line, void *arg)
-{
-	struct skf_cg_hier h;
-	char root[SKF_CG_PATH_MAX];
-
-	if (skf_cg_parse_mount(line, &h, root, sizeof(root)))
-		skf_cg_layout_add(arg, &h);
-	return 0;
-}
-
-int skf_cg_layout(struct skf_cg_layout *ret)
-{
-	struct skf_cg_layout l = {0};
-	int r = skf_cg_each_line("/proc/self/mountinfo", layout_line, &l);
-
-	if (r >= 0)
-		r = skf_cg_layout_finish(&l);
-	if (r < 0)
-		return r;
-	*ret = l;
-	return 0;
-}
-
-/* Is `name` one of the comma-separated words of list? */
-static bool in_list(const char *list, const char *name)
+bool skf_cg_in_list(const char *list, const char *name)
 {
 	size_t n = strlen(name);
 
@@ -217,108 +73,6 @@ static bool in_list(const char *list, const char *name)
 		list += len + (list[len] == ',');
 	}
 	return false;
-}
-
-const struct skf_cg_hier *skf_cg_find(const struct skf_cg_layout *l, const char *controller)
-{
-	for (unsigned i = 0; i < l->n; i++)
-		if (!l->h[i].v2 && in_list(l->h[i].controllers, controller))
-			return &l->h[i];
-	return NULL;
-}
-
-const char *skf_cg_parse_proc_line(char *line, const struct skf_cg_hier *h)
-{
-	char *list = strchr(line, ':'), *path;
-
-	if (!list || !(path = strchr(list + 1, ':')))
-		return NULL;
-	*list++ = '\0';
-	*path++ = '\0';
-	if (h->v2)
-		return !strcmp(line, "0") && !*list ? path : NULL;
-	/* The kernel writes the controllers of a hierarchy in its own order: one common word identifies it.
-	 */
-	for (char *w = list, *next; *w; w = next) {
-		next = w + strcspn(w, ",");
-		if (*next)
-			*next++ = '\0';
-		if (in_list(h->controllers, w))
-			return path;
-	}
-	return NULL;
-}
-
-int skf_cg_below_root(const char *path, const char *root, char *out, size_t size)
-{
-	size_t n = strlen(root);
-
-	if (skf_startswith(path, "/.."))
-		return -EXDEV; /* outside of our cgroup namespace */
-	if (!strcmp(root, "/"))
-		return skf_fmt(out, size, "%s", path);
-	if (strncmp(path, root, n) != 0 || (path[n] && path[n] != '/'))
-		return -EXDEV;
-	return skf_fmt(out, size, "%s", path[n] ? path + n : "/");
-}
-
-struct root_of {
-	const struct skf_cg_hier *h;
-	char *root;
-	size_t size;
-	bool found;
-};
-
-static int root_line(char *line, void *arg)
-{
-	struct root_of *x = arg;
-	struct skf_cg_hier h;
-	char root[SKF_CG_PATH_MAX];
-
-	if (!skf_cg_parse_mount(line, &h, root, sizeof(root)) || strcmp(h.mountpoint, x->h->mountpoint) != 0)
-		return 0;
-	x->found = skf_fmt(x->root, x->size, "%s", root) == 0; /* a later mount hides this one: go on */
-	return 0;
-}
-
-struct path_of {
-	const struct skf_cg_hier *h;
-	char path[SKF_CG_PATH_MAX];
-};
-
-static int proc_line(char *line, void *arg)
-{
-	struct path_of *x = arg;
-	const char *p = skf_cg_parse_proc_line(line, x->h);
-
-	if (!p)
-		return 0;
-	if (skf_endswith(p, " (deleted)"))
-		return -ENOENT;
-	return skf_fmt(x->path, sizeof(x->path), "%s", p) < 0 ? -ENAMETOOLONG : 1;
-}
-
-int skf_cg_path_of(pid_t pid, const struct skf_cg_hier *h, char *out, size_t size)
-{
-	struct path_of x = {.h = h};
-	char root[SKF_CG_PATH_MAX], name[40];
-	struct root_of ro = {.h = h, .root = root, .size = sizeof(root)};
-	int r;
-
-	if (pid)
-		r = skf_fmt(name, sizeof(name), "/proc/%d/cgroup", (int)pid);
-	else
-		r = skf_fmt(name, sizeof(name), "/proc/self/cgroup");
-	if (r == 0)
-		r = skf_cg_each_line(name, proc_line, &x);
-	if (r < 0)
-		return r;
-	if (r == 0)
-		return -ENOENT;
-	r = skf_cg_each_line("/proc/self/mountinfo", root_line, &ro);
-	if (r < 0)
-		return r;
-	return ro.found ? skf_cg_below_root(x.path, root, out, size) : -ENOENT;
 }
 
 int skf_cg_dir_path(const struct skf_cg_dirs *d, unsigned i, char *out, size_t size)
@@ -371,12 +125,16 @@ int skf_cg_write(const struct skf_cg_dirs *d, unsigned i, const char *file, cons
 
 int skf_cg_attach(const struct skf_cg_dirs *d, pid_t pid)
 {
-	char value[16];
+	char value[16], path[SKF_CG_PATH_MAX];
 	int r = skf_fmt(value, sizeof(value), "%d", (int)pid);
 
-	for (unsigned i = 0; r == 0 && i < d->layout.n; i++)
-		if (d->used & (1u << i))
-			r = skf_cg_write(d, i, "cgroup.procs", value);
+	for (unsigned i = 0; r == 0 && i < d->layout.n; i++) {
+		if (!(d->used & (1u << i)))
+			continue;
+		r = skf_fmt(path, sizeof(path), "%s%s/cgroup.procs", d->layout.h[i].mountpoint, d->path);
+		if (r == 0)
+			r = skf_write_existing_at(AT_FDCWD, path, value);
+	}
 	return r;
 }
 
@@ -411,7 +169,7 @@ int64_t skf_cg_oom_kills(const struct skf_cg_dirs *d)
 
 	for (unsigned i = 0; i < d->layout.n; i++)
 		if ((d->used & (1u << i)) && !d->layout.h[i].v2 &&
-		    in_list(d->layout.h[i].controllers, "memory")) {
+		    skf_cg_in_list(d->layout.h[i].controllers, "memory")) {
 			r = skf_cg_read(d, i, "memory.oom_control", text, sizeof(text));
 			return r < 0 ? r : skf_cg_parse_key(text, "oom_kill");
 		}

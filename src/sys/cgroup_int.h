@@ -1,4 +1,5 @@
-/* sys/cgroup_int.h -- shared by cgroup.c and cgroup_kill.c, and the pure parsers for their unit test. */
+/* sys/cgroup_int.h -- shared by cgroup.c, cgroup_layout.c and cgroup_kill.c, and the pure parsers for their unit
+ * test. */
 #pragma once
 #include "sys/cgroup.h"
 
@@ -18,6 +19,8 @@ const char *skf_cg_parse_proc_line(char *line, const struct skf_cg_hier *h);
 /* path as the mount shows it: `root` (the mounted part of the hierarchy) taken off. -EXDEV when path is
  * outside of root. */
 int skf_cg_below_root(const char *path, const char *root, char *out, size_t size);
+/* Is `name` one of the comma-separated words of list? */
+bool skf_cg_in_list(const char *list, const char *name);
 /* Value of "<key> <number>" in a file of such lines; -ENOENT. */
 int64_t skf_cg_parse_key(const char *text, const char *key);
 

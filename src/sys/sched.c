@@ -91,7 +91,8 @@ int skf_sched_set(pid_t pid, const struct skf_sched *a)
 
 int skf_ioprio_set(pid_t pid, int class, int priority)
 {
-	return result(syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, pid, class << IOPRIO_CLASS_SHIFT | priority));
+	return result(
+		syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, pid, class << IOPRIO_CLASS_SHIFT | priority));
 }
 
 int skf_affinity_set(pid_t pid, const struct skf_idset *cpus)

@@ -9,6 +9,7 @@ import pytest
 
 from conftest import IS_SKIFF, RUNTIME
 
+pytestmark = pytest.mark.resources
 TOP = Path("/sys/fs/cgroup")
 V2 = (TOP / "cgroup.controllers").exists()
 VERSION = subprocess.run([RUNTIME, "--version"], capture_output=True, text=True).stdout
@@ -98,7 +99,8 @@ def test_hugetlb(cg):
     cg.start("sleep", "100")
     tail = "max" if V2 else "limit_in_bytes"
     assert value(cg.path, "hugetlb", f"hugetlb.2MB.{tail}") == str(4 << 20)
-    assert value(cg.path, "hugetlb", f"hugetlb.2MB.rsvd.{tail}") == str(4 << 20)
+    if "runc version 1.1." not in VERSION:  # does not limit reservations
+        assert value(cg.path, "hugetlb", f"hugetlb.2MB.rsvd.{tail}") == str(4 << 20)
 
 
 @pytest.mark.skiff_only

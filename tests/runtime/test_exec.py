@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from conftest import IS_SKIFF
+
 
 @pytest.fixture
 def running(box):
@@ -148,3 +150,14 @@ def test_exec_in_user_namespace(box):
     assert r.stdout.split() == ["0", "0", "100000", "65536", "0"], r.stderr
     assert (box.rootfs / "tmp" / "x").stat().st_uid == 100000
     assert box.exec("id", "-u", opts=["--user", "1000"]).stdout == "1000\n"
+
+
+def test_unknown_capability_is_left_out(box):
+    box.p["capabilities"] = {}
+    box.start("sleep", "100")
+    r = box.exec("grep", "Cap", "/proc/self/status", opts=["--cap", "CAP_NO_SUCH"])
+    assert r.returncode == 0, r.stderr
+    assert all(line.split()[1].strip("0") == "" for line in r.stdout.splitlines()), r.stdout
+    assert not IS_SKIFF or "unknown capability 'CAP_NO_SUCH', ignoring" in r.stderr
+    r = box.exec("grep", "CapEff", "/proc/self/status", opts=["--cap", "CAP_KILL"])
+    assert r.stdout.split() == ["CapEff:", "0000000000000020"]

@@ -129,12 +129,20 @@ def test_hooks_of_the_runtime_run_in_the_bundle(box, stage):
     assert (box.dir / "cwd").read_text() == f"{box.bundle}\n"
 
 
-@pytest.mark.skiff_only  # crun's way; runc runs it in the root file system
-def test_create_container_hook_runs_in_the_bundle_after_the_mounts(box):
-    (box.bundle / "rootfs").symlink_to(box.c["root"]["path"])
-    box.c["hooks"] = {"createContainer": [{"path": "/bin/sh", "args": ["sh", "-c", "test -e rootfs/proc/self"]}]}
+def test_create_container_hook_runs_in_the_root_after_the_mounts(box):
+    box.c["hooks"] = {"createContainer": [{"path": "/bin/sh", "args": ["sh", "-c", "test -e proc/self -a -e bin/busybox"]}]}
     r = box.run("true", cwd="/")
     assert r.returncode == 0, r.stderr
+
+
+@pytest.mark.parametrize("nnp", [True, False])
+def test_start_container_hooks_run_under_the_filter(box, nnp):
+    box.p["noNewPrivileges"] = nnp
+    box.p["rlimits"] = [{"type": "RLIMIT_CORE", "soft": 0, "hard": 0}]
+    box.c["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_KILL"}]}
+    box.c["hooks"] = {"startContainer": [{"path": "/bin/sh", "args": ["sh", "-c", "mkdir /dev/shm/foo"]}]}
+    r = box.run("true")
+    assert r.returncode != 0 and "error running startContainer hook" in r.stderr and "bad system call" in r.stderr, r.stderr
 
 
 def test_environment_is_inherited_when_the_hook_has_none(box):

@@ -221,8 +221,8 @@ def test_source_inside_the_container(box, userns, idmapped):
     if not userns:
         box.own_rootfs()
     root = box.rootfs
-    (root / "mnt").mkdir()
-    (root / "final").mkdir()
+    (root / "mnt").mkdir(exist_ok=True)
+    (root / "final").mkdir(exist_ok=True)
     base = box.dir / "bind-src"
     for sub in ("a/x", "b/y", "c/z"):
         (base / sub).mkdir(parents=True)
@@ -241,3 +241,14 @@ def test_source_inside_the_container(box, userns, idmapped):
         (base / d).mkdir(parents=True, exist_ok=True)
     r = box.run("cat", "/final/x/y/z/z/x/y/z/x/file")
     assert r.stdout == "a/x", r.stderr
+
+
+@pytest.mark.skiff_only
+def test_more_ranges_than_the_kernel_takes_at_once(box):
+    box.userns()
+    box.c["linux"]["uidMappings"] = maps(*((10000 + 2 * i, 200000 + 2 * i, 1) for i in range(340)))
+    r = box.run("true")
+    assert r.returncode == 1 and "340 ranges is longer than 4095 bytes" in r.stderr, r.stderr
+    box.c["linux"]["uidMappings"] = maps(*((2 * i, 200000 + 2 * i, 1) for i in range(341)))
+    r = box.run("true")
+    assert r.returncode == 1 and "at most 340 are allowed" in r.stderr, r.stderr

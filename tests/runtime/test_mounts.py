@@ -296,13 +296,6 @@ def test_bind_on_the_root(box, userns):
     assert r.stdout.startswith("other root") and "/proc/self" in r.stdout, r.stderr
 
 
-@pytest.mark.skiff_only
-def test_tmpfs_on_the_root_is_refused(box):
-    box.c["mounts"].insert(0, {"destination": "/", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup"]})
-    r = box.run("true")
-    assert r.returncode != 0 and "the root itself" in r.stderr
-
-
 def test_directories_made_under_setgid(box):
     root = box.own_rootfs()
     (root / "setgid").mkdir()
@@ -531,3 +524,20 @@ def test_net_sysctl_of_the_callers_own_namespace(box):
 def test_sysctl_names(box, key):
     box.c["linux"]["sysctl"] = {key: "2"}
     assert box.run("cat", "/proc/sys/net/ipv4/conf/lo/rp_filter").stdout == "2\n"
+
+
+def test_tmpfs_over_the_root_takes_its_content(box):
+    root = box.own_rootfs()
+    (root / "etc" / "mark").write_text("from the image\n")
+    box.c["mounts"].insert(0, {"destination": "/", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup"]})
+    r = box.sh("cat /etc/mark; echo new > /etc/mark && stat -f -c %T / && ls /proc/self/status")
+    assert r.returncode == 0, r.stderr
+    assert r.stdout.splitlines() == ["from the image", "tmpfs", "/proc/self/status"], r.stdout
+    assert (root / "etc" / "mark").read_text() == "from the image\n"
+
+
+@pytest.mark.skiff_only
+def test_no_other_file_system_over_the_root(box):
+    box.c["mounts"].insert(0, {"destination": "/", "type": "tmpfs", "source": "tmpfs"})
+    r = box.run("true")
+    assert r.returncode == 1 and "tmpcopyup" in r.stderr

@@ -123,3 +123,40 @@ def test_errors(net, what):
     assert net.has_traces() == []
     if what != "twice":
         assert "v0" in ip("link", ns=net.host)
+
+
+@pytest.mark.resources
+@pytest.mark.parametrize("kind", ["dummy", "ipvlan", "macvlan"])
+@pytest.mark.parametrize("userns", [False, True])
+def test_other_kinds_of_devices(net, kind, userns):
+    """What container networks are made of besides veth pairs; addresses and MTU stay."""
+    low = ["link", "v1"] if kind != "dummy" else []
+    ip("link", "set", "v1", "up", ns=net.host)
+    try:
+        ip("link", "add", "d0", *low, "type", kind, ns=net.host)
+    except subprocess.CalledProcessError as e:
+        pytest.skip(f"the kernel has no {kind} devices (tests/run vm): {e.stderr.strip()}")
+    ip("link", "set", "d0", "mtu", "1300", ns=net.host)
+    for a in (["10.9.5.5/24"], ["fd00::5/64", "nodad"]):
+        ip("address", "add", *a, "dev", "d0", ns=net.host)
+    if userns:
+        net.userns()
+    devices(net, d0="eth0")
+    r = net.sh("ip address show dev eth0; ip route")
+    out = r.stdout
+    assert r.returncode == 0 and ",UP" in out and "mtu 1300" in out, r.stderr + out
+    assert "inet 10.9.5.5/24" in out and "inet6 fd00::5/64" in out and "10.9.5.0/24 dev eth0" in out, out
+    assert ": d0" not in ip("link", ns=net.host) and net.has_traces() == []
+
+
+@pytest.mark.resources
+def test_dummy_in_a_joined_namespace_survives(net):
+    try:
+        ip("link", "add", "d0", "type", "dummy", ns=net.host)
+    except subprocess.CalledProcessError as e:
+        pytest.skip(f"the kernel has no dummy devices (tests/run vm): {e.stderr.strip()}")
+    devices(net, d0="inner")
+    join(net, "/run/netns/" + net.other)
+    net.start("sleep", "100")
+    assert net.rt("delete", "--force", net.id).returncode == 0
+    assert ": inner:" in ip("link", ns=net.other) and ": d0:" not in ip("link", ns=net.host)

@@ -150,3 +150,9 @@ def test_cwd_that_only_root_may_enter(box):
     box.p["user"] = {"uid": 1000, "gid": 1000}
     box.p["cwd"] = "/private"
     assert box.sh("pwd; id -u").stdout.split() == ["/private", "1000"]
+
+
+@pytest.mark.skiff_only
+def test_pipe_of_stdout_is_the_users(box):
+    box.p["user"] = {"uid": 1000, "gid": 1001}
+    assert box.run("stat", "-L", "-c", "%u:%g", "/proc/self/fd/1").stdout == "1000:1001\n"

@@ -2,6 +2,7 @@
 
 Nothing of the host is changed: every command runs in a mount namespace of its own in which /etc/passwd, /etc/group, /etc/subuid and /etc/subgid are
 covered, with the ids of a user that exists only there."""
+import errno
 import json
 import os
 import subprocess
@@ -9,6 +10,7 @@ import subprocess
 import pytest
 
 from conftest import IS_SKIFF, RUNTIME, Box
+from test_seccomp_notify import Agent
 
 IS_RUNC = not IS_SKIFF and "runc" in subprocess.run([RUNTIME, "--version"], capture_output=True, text=True).stdout
 UID = 23457
@@ -218,3 +220,26 @@ def test_read_only_root(user):
     assert "Read-only" in r.stderr
 
 
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="numbers of x86-64")
+def test_seccomp_agent(user):
+    """A plain user may not take descriptors out of a process: the process sends its listener itself."""
+    agent = Agent(user.dir / "agent.sock", {"mkdir": errno.EXDEV, "mkdirat": errno.EXDEV})
+    os.chown(user.dir / "agent.sock", UID, UID)
+    user.c["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": str(user.dir / "agent.sock"),
+                                  "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_NOTIFY"}]}
+    try:
+        r = user.sh("mkdir /tmp/refused; echo done")
+    finally:
+        agent.stop()
+    assert r.stdout == "done\n" and "ross-device" in r.stderr, r.stderr
+    assert len(agent.docs) == 1 and not (user.rootfs / "tmp" / "refused").exists()
+
+
+@pytest.mark.skipif(IS_RUNC, reason="runc wants mappings")
+def test_user_namespace_without_mappings_takes_the_sub_ids(user):
+    del user.c["linux"]["uidMappings"], user.c["linux"]["gidMappings"]
+    r = user.sh("cat /proc/self/uid_map")
+    assert r.returncode == 0, r.stderr
+    assert r.stdout.split() == ["0", str(UID), "1", "1", str(SUB), "65536"]

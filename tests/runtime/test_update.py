@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+pytestmark = pytest.mark.resources
 V2 = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
 
 

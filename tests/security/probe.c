@@ -1,7 +1,7 @@
 /* tests/security/probe.c -- what an attacker would do inside a container, as one static program.
  *
  *   probe fds                prints the open descriptors as "NUMBER TARGET", without the one it reads them with
- *   probe exe SECONDS        pins the executable of every other process that it sees and tries to write to it; prints "pinned PATH inode N" and "wrote PATH"
+ *   probe exe SECONDS        pins the executable of every other process that it sees and tries to write to it; prints "pinned PATH device D inode N" and "wrote PATH"
  *   probe busy SECONDS       the same, but opens without a pause, so that nobody can execute what it got hold of (ETXTBSY)
  *   probe eat MB             touches that much memory, prints "ate"
  *   probe calls              tries system calls that a default container has no business with; prints "NAME ERRNO"
@@ -84,7 +84,7 @@ static void pin_one(struct pin *pins, size_t *n, const struct stat *self, const 
 	len = readlink(path, p->name, sizeof p->name - 1);
 	p->name[len < 0 ? 0 : len] = 0;
 	p->wrote = 0;
-	printf("pinned %s inode %ju\n", p->name, (uintmax_t)p->st.st_ino);
+	printf("pinned %s device %ju inode %ju\n", p->name, (uintmax_t)p->st.st_dev, (uintmax_t)p->st.st_ino);
 	(*n)++;
 }
 

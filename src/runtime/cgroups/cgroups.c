@@ -4,7 +4,8 @@
  * 1. The path is written to the journal before the first directory is made, and only after it was seen that
  * no process is in it: whoever cleans up from the journal kills what it finds there.
  * 2. The directory is a leaf of the container alone, never the root of a hierarchy.
- * 3. Limits are in force before a process enters.
+ * 3. Limits are in force before a process enters, and it enters before anything of the container is executed or
+ * copied; on v1 that may be while the child still builds the root file system (skf_cgroups_late).
  * 4. cg_fd >= 0 means that clone3 puts the child into the v2 directory; skf_cgroups_attach then does the v1
  * hierarchies only.
  * 5. With the systemd manager 1 holds too (the path follows from the names), but the directory can only be
@@ -22,6 +23,7 @@
 #include "runtime/cgroups/cgroups_int.h"
 #include "runtime/runtime_int.h"
 #include <fcntl.h>
+#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -118,15 +120,17 @@ static int check_empty(const struct skf_cg_dirs *d, struct skf_err *e)
 static int apply(struct skf_cgset *set, struct skf_err *e)
 {
 	const struct skf_cg_dirs *d = set->d;
-	int r = skf_cg_enable(d, set->r, set->v2_controllers, sizeof(set->v2_controllers));
+	int fd[SKF_CG_MAX], r = skf_cg_enable(d, set->r, set->v2_controllers, sizeof(set->v2_controllers));
 
 	if (r < 0)
 		return skf_fail_sys(e, r, "read the controllers of cgroup '%s'", d->path);
-	for (unsigned i = 0; i < d->layout.n; i++)
-		set->fd[i] = (d->used & (1u << i)) ? skf_cg_open(d, i) : -EBADF;
+	for (unsigned i = 0; i < SKF_CG_MAX; i++)
+		fd[i] = -EBADF;
+	set->fd = fd;
 	r = skf_cgset_apply(set, e);
-	for (unsigned i = 0; i < d->layout.n; i++)
-		skf_closep(&set->fd[i]);
+	for (unsigned i = 0; i < SKF_CG_MAX; i++)
+		skf_closep(&fd[i]);
+	set->fd = NULL;
 	return r;
 }
 
@@ -222,6 +226,22 @@ static int attach_systemd(struct skf_start *s, pid_t pid, struct skf_err *e)
 	return apply(&set, e) < 0 ? -1 : skf_cgroups_give(s, &s->cg, e);
 }
 
+bool skf_cgroups_late(const struct skf_start *s)
+{
+	const struct skf_spec_hooks *h = &s->spec->hooks;
+	const struct skf_spec_mount *m = s->spec->mounts.v;
+	int v2 = v2_index(&s->cg);
+
+	if (!(s->cg.used & ~(s->cg_fd >= 0 && v2 >= 0 ? 1u << v2 : 0)) || s->systemd_scope ||
+	    (s->ns_new & CLONE_NEWCGROUP) || h->prestart.n || h->create_runtime.n || h->create_container.n)
+		return false;
+	for (size_t i = 0; i < s->spec->mounts.n; i++)
+		for (size_t k = 0; k < m[i].options.n; k++)
+			if (!strcmp(m[i].options.v[k], "tmpcopyup")) /* what is copied is the container's memory */
+				return false;
+	return true;
+}
+
 int skf_cgroups_attach(struct skf_start *s, pid_t pid, struct skf_err *e)
 {
 	struct skf_cg_dirs d = s->cg;
@@ -304,28 +324,34 @@ int skf_cgroups_undo(const struct skf_cg_dirs *d, struct skf_err *e)
 	return r < 0 ? skf_fail_sys(e, r, "remove cgroup '%s'", d->path) : 0;
 }
 
+struct init_place {
+	char *out;
+	size_t size;
+	bool first;
+};
+
+static int place_of_init(unsigned i, int err, const char *path, void *arg)
+{
+	struct init_place *x = arg;
+	bool first = x->first;
+
+	(void)i;
+	x->first = false;
+	if (err < 0)
+		return err;
+	if (first)
+		return skf_fmt(x->out, x->size, "%s", path);
+	return strcmp(path, x->out) != 0 ? 1 : 0;
+}
+
 /* Where init is now, when that is one path for all hierarchies; a workload that manages cgroups itself may
  * have moved it below. */
 static int path_of_init(const struct skf_rt_state *st, char *out, size_t size)
 {
-	char now[512];
-	bool first = true;
+	struct init_place x = {out, size, true};
+	int r = skf_cg_each_path(st->pid, &st->cg.layout, st->cg.used, place_of_init, &x);
 
-	for (unsigned i = 0; i < st->cg.layout.n; i++) {
-		int r;
-
-		if (!(st->cg.used & (1u << i)))
-			continue;
-		r = skf_cg_path_of(st->pid, &st->cg.layout.h[i], now, sizeof(now));
-		if (r == 0 && first)
-			r = skf_fmt(out, size, "%s", now);
-		if (r < 0)
-			return r;
-		if (!first && strcmp(now, out) != 0)
-			return skf_fmt(out, size, "%s", st->cg.path);
-		first = false;
-	}
-	return 0;
+	return r == 1 ? skf_fmt(out, size, "%s", st->cg.path) : r;
 }
 
 /* The container's own cgroup, unless its workload passes controllers on from there: then no process may be

@@ -66,7 +66,7 @@ struct skf_cgset {
 	bool fresh;  /* the directories were made just now: defaults need not be written */
 	bool update; /* the container runs: what r does not set stays */
 	bool rootless;
-	int fd[SKF_CG_MAX];       /* O_PATH directory per hierarchy, -EBADF when not used */
+	int *fd;                  /* [SKF_CG_MAX] O_PATH directories, opened when asked for: skf_cgset_dir */
 	char v2_controllers[192]; /* cgroup.controllers of the v2 directory, "" without */
 };
 /* What must be refused before anything is changed (memory.checkBeforeUpdate). */
@@ -74,6 +74,8 @@ int skf_cgset_check(const struct skf_cgset *s, struct skf_err *e);
 /* Applies all of s->r. `fresh`: see above. Fails: UNSUPPORTED naming the controller or property, INVALID, or
  * by errno with file and value. */
 int skf_cgset_apply(struct skf_cgset *s, struct skf_err *e);
+/* The directory in hierarchy i, borrowed; -EBADF: the container has none there. -errno. */
+int skf_cgset_dir(const struct skf_cgset *s, unsigned i);
 /* Hierarchy that has the controller for this container, v1 first; -1 when there is none. */
 int skf_cgset_find(const struct skf_cgset *s, const char *controller, bool *ret_v2);
 /* The same, failing with the name of the property that needs it. */

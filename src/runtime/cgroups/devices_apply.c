@@ -10,12 +10,39 @@
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MAX_ATTACHED 64 /* the kernel's BPF_CGROUP_MAX_PROGS */
 
-static int put_line(struct skf_cgset *s, int i, const char *line, struct skf_err *e)
+/* devices.allow and devices.deny, kept open: a container has a dozen lines. */
+struct files {
+	struct skf_cgset *s;
+	int i;
+	int allow, deny;
+};
+
+static int put(struct files *f, bool allow, const char *line, struct skf_err *e)
 {
-	return skf_cgset_write(s, i, line[0] == '+' ? "devices.allow" : "devices.deny", line + 1, e);
+	const char *name = allow ? "devices.allow" : "devices.deny";
+	int *fd = allow ? &f->allow : &f->deny;
+	size_t n = strlen(line);
+	ssize_t r = -1;
+
+	if (*fd < 0)
+		*fd = skf_openat(skf_cgset_dir(f->s, (unsigned)f->i), name, O_WRONLY, 0);
+	if (*fd < 0)
+		return skf_cgset_fail(f->s, f->i, name, line, *fd, e);
+	do
+		r = write(*fd, line, n);
+	while (r < 0 && errno == EINTR);
+	if (r != (ssize_t)n)
+		return skf_cgset_fail(f->s, f->i, name, line, r < 0 ? -errno : -EIO, e);
+	return 0;
+}
+
+static int put_line(struct files *f, const char *line, struct skf_err *e)
+{
+	return put(f, line[0] == '+', line + 1, e);
 }
 
 /* "c 1:3 rwm": length of what names the device. */
@@ -48,12 +75,12 @@ static bool leftover(const char *line, const struct skf_strv *v, char *out, size
 /* A list of allowed devices becomes another one: new ones first, then away with what is left over, so that
  * no device that both have closes in between. 1: the lists are of another form, which only a rewrite can
  * change. */
-static int transition(struct skf_cgset *s, int i, const struct skf_devrules *rules,
-		      const struct skf_strv *lines, struct skf_err *e)
+static int transition(struct files *f, const struct skf_devrules *rules, const struct skf_strv *lines,
+		      struct skf_err *e)
 {
 	char text[8192], line[64];
-	int r = s->update && !rules->allow
-			? skf_cg_read(s->d, (unsigned)i, "devices.list", text, sizeof(text))
+	int r = f->s->update && !rules->allow
+			? skf_cg_read(f->s->d, (unsigned)f->i, "devices.list", text, sizeof(text))
 			: -ENOENT;
 
 	if (r < 0 || strlen(text) >= sizeof(text) - 64 || text[0] == 'a')
@@ -62,38 +89,47 @@ static int transition(struct skf_cgset *s, int i, const struct skf_devrules *rul
 		if (lines->v[k][0] != '+')
 			return 1;
 	for (size_t k = 0; k < lines->n; k++)
-		if (put_line(s, i, lines->v[k], e) < 0)
+		if (put_line(f, lines->v[k], e) < 0)
 			return -1;
 	for (char *next, *p = text; *p; p = next) {
 		next = p + strcspn(p, "\n");
 		if (*next)
 			*next++ = '\0';
-		if (leftover(p, lines, line, sizeof(line)) &&
-		    skf_cgset_write(s, i, "devices.deny", line, e) < 0)
+		if (leftover(p, lines, line, sizeof(line)) && put(f, false, line, e) < 0)
 			return -1;
 	}
 	return 0;
 }
 
-static int devices_v1(struct skf_cgset *s, int i, const struct skf_devrules *rules, struct skf_err *e)
+static int write_rules(struct files *f, const struct skf_devrules *rules, struct skf_err *e)
 {
 	struct skf_strv lines = {0};
 	int r;
 
-	if (rules->allow && !rules->n && s->fresh)
-		return 0;
-	if (skf_cg_devices_v1(rules, s->arena, &lines, e) < 0)
+	if (skf_cg_devices_v1(rules, f->s->arena, &lines, e) < 0)
 		return -1;
-	r = transition(s, i, rules, &lines, e);
+	r = transition(f, rules, &lines, e);
 	if (r <= 0)
 		return r;
-	if (!(rules->allow && s->fresh) &&
-	    skf_cgset_write(s, i, rules->allow ? "devices.allow" : "devices.deny", "a", e) < 0)
+	if (!(rules->allow && f->s->fresh) && put(f, rules->allow, "a", e) < 0)
 		return -1;
 	for (size_t k = 0; k < lines.n; k++)
-		if (put_line(s, i, lines.v[k], e) < 0)
+		if (put_line(f, lines.v[k], e) < 0)
 			return -1;
 	return 0;
+}
+
+static int devices_v1(struct skf_cgset *s, int i, const struct skf_devrules *rules, struct skf_err *e)
+{
+	struct files f = {s, i, -EBADF, -EBADF};
+	int r;
+
+	if (rules->allow && !rules->n && s->fresh)
+		return 0;
+	r = write_rules(&f, rules, e);
+	skf_closep(&f.allow);
+	skf_closep(&f.deny);
+	return r;
 }
 
 /* The filter that we attached before; -EBADF: none. */
@@ -132,7 +168,7 @@ static int devices_v2(struct skf_cgset *s, int i, const struct skf_devrules *rul
 		return 0;
 	if (skf_cg_devices_bpf(rules, s->arena, &insn, &n, e) < 0)
 		return -1;
-	dir = skf_openat(s->fd[i], ".", O_RDONLY | O_DIRECTORY, 0);
+	dir = skf_openat(skf_cgset_dir(s, (unsigned)i), ".", O_RDONLY | O_DIRECTORY, 0);
 	if (dir < 0)
 		return skf_fail_sys(e, dir, "open cgroup '%s'", s->d->path);
 	prog = skf_bpf_load_device_prog(insn, n, log, sizeof(log));
@@ -153,7 +189,7 @@ int skf_cg_devices(struct skf_cgset *s, struct skf_err *e)
 		return 0;
 	if (skf_cg_devrules(&s->r->devices, s->arena, &rules, e) < 0)
 		return -1;
-	if (i < 0 && l->mode == SKF_CG_V2 && s->fd[0] >= 0) {
+	if (i < 0 && l->mode == SKF_CG_V2 && skf_cgset_dir(s, 0) >= 0) {
 		i = 0;
 		v2 = true;
 	}

@@ -133,6 +133,18 @@ static const char *num(struct number *n, bool set, int64_t v)
 	return set && skf_fmt(n->text, sizeof(n->text), "%lld", (long long)v) == 0 ? n->text : NULL;
 }
 
+static int write_idle(struct skf_cgset *s, int i, struct skf_err *e)
+{
+	const char *v = s->r->cpu.idle ? "1" : "0";
+	int r = skf_cgset_put(s, i, "cpu.idle", v);
+
+	if (r == -ENOENT)
+		return skf_fail(
+			e, SKF_EUNSUPPORTED,
+			"cannot apply linux.resources.cpu.idle: the kernel has no cpu.idle (since 5.15)");
+	return r < 0 ? skf_cgset_fail(s, i, "cpu.idle", v, r, e) : 0;
+}
+
 int skf_cg_cpu_v1(struct skf_cgset *s, int i, struct skf_err *e)
 {
 	const __typeof__(s->r->cpu) *c = &s->r->cpu;
@@ -144,6 +156,9 @@ int skf_cg_cpu_v1(struct skf_cgset *s, int i, struct skf_err *e)
 	if (pair(s, i, "cpu.rt_period_us", num(&n1, c->has_rt_period && c->rt_period, (int64_t)c->rt_period),
 		 "cpu.rt_runtime_us",
 		 num(&(struct number){0}, c->has_rt_runtime && c->rt_runtime, c->rt_runtime), e) < 0)
+		return -1;
+	/* An idle group takes no shares: it stops to be idle before, and becomes it last. */
+	if (c->has_idle && !c->idle && write_idle(s, i, e) < 0)
 		return -1;
 	if (c->has_shares && c->shares) {
 		/* The kernel would quietly use the nearest allowed value. */
@@ -167,12 +182,7 @@ int skf_cg_cpu_v1(struct skf_cgset *s, int i, struct skf_err *e)
 		return -1;
 	if (r == -EINVAL && skf_cgset_write(s, i, "cpu.cfs_burst_us", burst, e) < 0)
 		return -1;
-	r = c->has_idle ? skf_cgset_put(s, i, "cpu.idle", c->idle ? "1" : "0") : 0;
-	if (r == -ENOENT)
-		return skf_fail(
-			e, SKF_EUNSUPPORTED,
-			"cannot apply linux.resources.cpu.idle: the kernel has no cpu.idle (since 5.15)");
-	return r < 0 ? skf_cgset_fail(s, i, "cpu.idle", c->idle ? "1" : "0", r, e) : 0;
+	return c->has_idle && c->idle ? write_idle(s, i, e) : 0;
 }
 
 static int write_throttle(struct skf_cgset *s, int i, const char *file, const struct skf_jarr *list,

@@ -56,10 +56,13 @@ int skf_cg_cpu_v2(struct skf_cgset *s, int i, struct skf_err *e)
 
 	if ((c->has_rt_runtime && c->rt_runtime) || (c->has_rt_period && c->rt_period))
 		return skf_cgset_v1_only("cpu.realtimeRuntime and realtimePeriod", e);
-	if (c->has_idle && skf_cgset_write(s, i, "cpu.idle", c->idle ? "1" : "0", e) < 0)
+	/* An idle group takes no weight: it stops to be idle before, and becomes it after. */
+	if (c->has_idle && !c->idle && skf_cgset_write(s, i, "cpu.idle", "0", e) < 0)
 		return -1;
 	if (c->has_shares && c->shares && !(s->fresh && c->shares == 1024) &&
 	    skf_cgset_write_u64(s, i, "cpu.weight", skf_cg_shares_to_weight(c->shares), e) < 0)
+		return -1;
+	if (c->has_idle && c->idle && skf_cgset_write(s, i, "cpu.idle", "1", e) < 0)
 		return -1;
 	if (cpu_max(s->r, max, sizeof(max)) < 0 ||
 	    (c->has_burst && skf_fmt(burst, sizeof(burst), "%llu", (unsigned long long)c->burst) < 0))
@@ -198,7 +201,7 @@ int skf_cg_unified(struct skf_cgset *s, struct skf_err *e)
 			e, SKF_EUNSUPPORTED,
 			"invalid configuration: linux.resources.unified needs cgroup v2 and this host has "
 			"cgroup v1");
-	if (s->fd[0] < 0)
+	if (skf_cgset_dir(s, 0) < 0)
 		return skf_fail(
 			e, SKF_EUNSUPPORTED,
 			"cannot apply linux.resources.unified: the cgroup directory '%s' could not be made",
@@ -206,8 +209,8 @@ int skf_cg_unified(struct skf_cgset *s, struct skf_err *e)
 	for (size_t k = 0; k < u->n; k++) {
 		if (strchr(u->v[k].k, '/') || !strchr(u->v[k].k, '.'))
 			return skf_fail(e, SKF_EINVALID,
-					"linux.resources.unified: '%s' is not a cgroup file; expected "
-					"CONTROLLER.PARAMETER without a slash",
+					"linux.resources.unified: the specified key has not the form CONTROLLER.VALUE "
+					"`%s`; it is the name of a cgroup file, without a slash",
 					u->v[k].k);
 		if (moves_processes(u->v[k].k))
 			return skf_fail(e, SKF_EINVALID,

@@ -74,34 +74,45 @@ void skf_cgroups_common(char *a, const char *b)
 	a[end] = '\0';
 }
 
-int skf_cgroups_base(const struct skf_cg_layout *l, char *out, size_t size)
+struct base {
+	char *out;
+	size_t size;
+	bool first;
+};
+
+static int base_of_one(unsigned i, int err, const char *path, void *arg)
 {
+	struct base *b = arg;
 	char own[512];
-	bool first = true;
 	int r;
 
-	if (l->mode == SKF_CG_V2) {
-		char *slash;
+	(void)i;
+	if (err < 0 && err != -EXDEV && err != -ENOENT)
+		return err;
+	r = skf_fmt(own, sizeof(own), "%s", err < 0 ? "/" : path);
+	if (r < 0)
+		return r;
+	if (b->first)
+		r = skf_fmt(b->out, b->size, "%s", own);
+	else
+		skf_cgroups_common(b->out, own);
+	b->first = false;
+	return r;
+}
 
-		r = skf_cg_path_of(0, &l->h[0], out, size);
-		if (r < 0)
-			return r;
-		slash = strrchr(out, '/');
-		if (slash)
-			slash[slash == out] = '\0';
-		return 0;
-	}
-	for (unsigned i = 0; i < l->n; i++) {
-		r = skf_cg_path_of(0, &l->h[i], own, sizeof(own));
-		if (r == -EXDEV || r == -ENOENT)
-			r = skf_fmt(own, sizeof(own), "/");
-		if (r == 0 && first)
-			r = skf_fmt(out, size, "%s", own);
-		if (r < 0)
-			return r;
-		if (!first)
-			skf_cgroups_common(out, own);
-		first = false;
-	}
+int skf_cgroups_base(const struct skf_cg_layout *l, char *out, size_t size)
+{
+	struct base b = {out, size, true};
+	char *slash;
+	int r;
+
+	if (l->mode != SKF_CG_V2)
+		return skf_cg_each_path(0, l, ~0u, base_of_one, &b);
+	r = skf_cg_path_of(0, &l->h[0], out, size);
+	if (r < 0)
+		return r;
+	slash = strrchr(out, '/');
+	if (slash)
+		slash[slash == out] = '\0';
 	return 0;
 }

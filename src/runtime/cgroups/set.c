@@ -9,6 +9,13 @@
 #include "runtime/cgroups/cgroups_int.h"
 #include <string.h>
 
+int skf_cgset_dir(const struct skf_cgset *s, unsigned i)
+{
+	if (s->fd[i] < 0 && (s->d->used & (1u << i)))
+		s->fd[i] = skf_cg_open(s->d, i);
+	return s->fd[i];
+}
+
 int skf_cgset_find(const struct skf_cgset *s, const char *controller, bool *ret_v2)
 {
 	const struct skf_cg_layout *l = &s->d->layout;
@@ -17,12 +24,12 @@ int skf_cgset_find(const struct skf_cgset *s, const char *controller, bool *ret_
 
 	if (h) {
 		*ret_v2 = false;
-		return s->fd[h - l->h] >= 0 ? (int)(h - l->h) : -1;
+		return skf_cgset_dir(s, (unsigned)(h - l->h)) >= 0 ? (int)(h - l->h) : -1;
 	}
 	for (const char *p = s->v2_controllers; (p = strstr(p, controller)); p += n)
 		if ((p == s->v2_controllers || p[-1] == ' ') && (p[n] == ' ' || !p[n]))
 			for (unsigned i = 0; i < l->n; i++)
-				if (l->h[i].v2 && s->fd[i] >= 0) {
+				if (l->h[i].v2 && skf_cgset_dir(s, i) >= 0) {
 					*ret_v2 = true;
 					return (int)i;
 				}
@@ -50,7 +57,7 @@ int skf_cgset_need(const struct skf_cgset *s, const char *controller, const char
 			"/sys/fs/cgroup, or '%s' could not be made in it; mount it or drop the limit",
 			what, !strcmp(controller, "io") ? "blkio" : controller, s->d->path);
 	return skf_fail(e, SKF_EUNSUPPORTED,
-			"cannot apply linux.resources.%s: the cgroup controller '%s' is not available in "
+			"cannot apply linux.resources.%s: the requested cgroup controller `%s` is not available in "
 			"'%s' (there are: %s); "
 			"it must be in cgroup.subtree_control of every parent, and a parent that has it may "
 			"hold no processes",
@@ -67,7 +74,9 @@ int skf_cgset_v1_only(const char *property, struct skf_err *e)
 
 int skf_cgset_put(const struct skf_cgset *s, int i, const char *file, const char *value)
 {
-	return skf_write_existing_at(s->fd[i], file, value);
+	int dir = skf_cgset_dir(s, (unsigned)i);
+
+	return dir < 0 ? dir : skf_write_existing_at(dir, file, value);
 }
 
 int skf_cgset_fail(const struct skf_cgset *s, int i, const char *file, const char *value, int r,

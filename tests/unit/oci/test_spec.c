@@ -127,12 +127,14 @@ static void test_top(void **state)
 		{"'mounts':[{'destination':'/a','options':['bind','idmap=uids']}]", SKF_EINVALID,
 		 "/mounts/0: options of the mount at '/a': option 'idmap=uids': expected 'uids=' or 'gids=' "
 		 "after 'idmap='"},
-		{"'mounts':[{'destination':'/a','options':['bind'],'uidMappings':[{'containerID':0,'hostID':0,"
+		{"'mounts':[{'destination':'/"
+		 "a','options':['bind'],'uidMappings':[{'containerID':0,'hostID':0,"
 		 "'size':1}]}]",
 		 SKF_EINVALID,
 		 "/mounts/0: mount at '/a': id-mapped mounts must have both uid and gid mappings specified"},
 		{"'mounts':[{'destination':'/a','type':'bind','options':['rbind','size=1']}]", SKF_EINVALID,
-		 "/mounts/0: mount at '/a': bind mounts cannot have any filesystem-specific options applied; "
+		 "/mounts/0: mount at '/a': bind mounts cannot have any filesystem-specific options "
+		 "applied; "
 		 "remove 'size=1'"},
 		{"'mounts':[{'destination':'/a','options':['shared','private']}]", SKF_EINVALID,
 		 "/mounts/0: options of the mount at '/a': option 'private' contradicts an earlier one: a "
@@ -306,9 +308,18 @@ static void test_linux(void **state)
 		{LINUX("'gidMappings':[{'containerID':0,'hostID':0,'size':1}]"), SKF_EINVALID,
 		 "/linux/gidMappings: mappings are given, but there is no namespace 'user'; add it or "
 		 "remove them"},
-		{LINUX("'namespaces':[{'type':'user'}]"), SKF_EINVALID,
-		 "/linux/uidMappings: a new user namespace is asked for, but no uid mappings are given; add "
-		 "them"},
+		{LINUX("'namespaces':[{'type':'user'}],'gidMappings':[{'containerID':0,'hostID':0,'size':1}"
+		       "]"),
+		 SKF_EINVALID,
+		 "/linux/uidMappings: a new user namespace is asked for with gid mappings, but no uid "
+		 "mappings are "
+		 "given; add them"},
+		{LINUX("'namespaces':[{'type':'user'}],'uidMappings':[{'containerID':0,'hostID':0,'size':1}"
+		       "]"),
+		 SKF_EINVALID,
+		 "/linux/gidMappings: a new user namespace is asked for with uid mappings, but no gid "
+		 "mappings are "
+		 "given; add them"},
 		{LINUX("'uidMappings':[{'containerID':0,'hostID':0,'size':0}]"), SKF_EINVALID,
 		 "/linux/uidMappings/0: a mapping of size 0 maps nothing; expected a size of at least 1"},
 		{LINUX("'uidMappings':[{'containerID':1,'hostID':4294967295,'size':1}]"), SKF_EINVALID,
@@ -458,6 +469,8 @@ static void test_resources(void **state)
 		 "/linux/resources/devices/0/type: expected one letter of 'abc', found 'p'"},
 		{RES("'devices':[{'allow':true,'access':'rx'}]"), SKF_EINVALID,
 		 "/linux/resources/devices/0/access: expected letters of 'rwm', each once, found 'rx'"},
+		{RES("'devices':[{'allow':true,'access':'rwa'}]"), SKF_EINVALID,
+		 "/linux/resources/devices/0: access of an allowed device: expected letters of 'rwm', found 'rwa'"},
 		{RES("'devices':[{'allow':true,'access':'rr'}]"), SKF_EINVALID,
 		 "/linux/resources/devices/0/access: expected letters of 'rwm', each once, found 'rr'"},
 		{RES("'devices':[{'allow':true,'major':-2}]"), SKF_EINVALID,
@@ -520,7 +533,7 @@ static void test_resources_values(void **state)
 	(void)state;
 	if (parse("{'ociVersion':'1.0.2','linux':{'resources':{'devices':[{'allow':false,'access':'rwm'},"
 		  "{'allow':true,'type':'c','major':1,'minor':-1,'access':'rw'},{'allow':true,'type':'b','"
-		  "major':null,'minor':3}],"
+		  "major':null,'minor':3},{'allow':false,'access':'rwa'}],"
 		  "'memory':{'limit':536870912,'swap':-1,'disableOOMKiller':false,'useHierarchy':true,'"
 		  "kernel':null,'swappiness':0},"
 		  "'cpu':{'shares':1024,'quota':-1,'period':100000,'realtimeRuntime':0,'cpus':'0-1','idle':"
@@ -535,8 +548,9 @@ static void test_resources_values(void **state)
 		fail_msg("%s", e.msg);
 	assert_true(s->linux_.has_resources);
 	r = &s->linux_.resources;
-	assert_int_equal(r->devices.n, 3);
+	assert_int_equal(r->devices.n, 4);
 	d = r->devices.v;
+	assert_true(!d[3].allow && d[3].access[0] == '\0');
 	assert_true(!d[0].allow && d[0].type == 'a' && !d[0].has_major && !d[0].has_minor);
 	assert_string_equal(d[0].access, "rwm");
 	assert_true(d[1].allow && d[1].type == 'c' && d[1].has_major && d[1].major == 1 && !d[1].has_minor);
@@ -668,7 +682,7 @@ static void test_seccomp_canonical(void **state)
 	(void)state;
 	x = seccomp("{ 'syscalls': [ { 'comment':'c', 'action':'SCMP_ACT_ERRNO', 'errnoRet':1, "
 		    "'names':['a','b'], 'args':null } ],"
-		    " 'architectures':null, 'defaultAction':'SCMP_ACT_KILL_THREAD', 'flags':[] }",
+		    " 'architectures':null, 'defaultAction':'SCMP_ACT_KILL_THREAD', 'flags':null }",
 		    &a);
 	y = seccomp("{'defaultAction':'SCMP_ACT_KILL','syscalls':[{'names':['a','b'],'action':'SCMP_ACT_"
 		    "ERRNO','errnoRet':1,"
@@ -678,6 +692,10 @@ static void test_seccomp_canonical(void **state)
 	assert_string_equal(x->raw,
 			    "{\"defaultAction\":\"SCMP_ACT_KILL\",\"syscalls\":[{\"names\":[\"a\",\"b\"],"
 			    "\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":1}]}");
+	/* an empty list of flags is not the default one */
+	y = seccomp("{'defaultAction':'SCMP_ACT_ALLOW','flags':[]}", &a);
+	assert_true(y->has_flags && y->flags.n == 0 && !x->has_flags);
+	assert_string_equal(y->raw, "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"flags\":[]}");
 	z = seccomp(
 		"{'defaultAction':'SCMP_ACT_ERRNO','defaultErrnoRet':38,'architectures':['SCMP_ARCH_X86_64']"
 		","
@@ -764,6 +782,39 @@ static void test_missing_file(void **state)
 	assert_int_equal(e.kind, SKF_ENOTFOUND);
 }
 
+static void test_list_of_mounts(void **state)
+{
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
+	SKF_AUTO_FREE char *text =
+		json_text("[{'destination':'/a','type':'bind','source':'/b','options':['bind','ro']},"
+			  "{'destination':'/c'}] ");
+	static const struct {
+		const char *text, *words;
+	} bad[] = {
+		{"{}", "expected array"},
+		{"[{'type':'tmpfs'}]", "/mounts/0: required property 'destination' is missing"},
+		{"[{'destination':'/a','options':['ro','nosuch=1','bind']}]", "filesystem-specific"},
+		{"[],'mounts':[]", "mounts"},
+		{"[]}", "config.json"},
+		{"", "config.json"},
+	};
+	struct skf_jarr m = {0};
+	struct skf_err e = SKF_ERR_INIT;
+
+	(void)state;
+	assert_int_equal(skf_spec_parse_mounts(text, strlen(text), &opts, &a, &m, &e), 0);
+	assert_int_equal(m.n, 2);
+	assert_string_equal(((struct skf_spec_mount *)m.v)[0].source, "/b");
+	assert_string_equal(((struct skf_spec_mount *)m.v)[1].destination, "/c");
+	for (size_t i = 0; i < SKF_ARRAY_LEN(bad); i++) {
+		SKF_AUTO_FREE char *t = json_text(bad[i].text);
+
+		e = (struct skf_err)SKF_ERR_INIT;
+		if (skf_spec_parse_mounts(t, strlen(t), &opts, &a, &m, &e) == 0 || !strstr(e.msg, bad[i].words))
+			fail_msg("%s: %s", bad[i].text, e.msg);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -781,6 +832,7 @@ int main(void)
 		cmocka_unit_test(test_seccomp_values),
 		cmocka_unit_test(test_seccomp_canonical),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_list_of_mounts),
 		cmocka_unit_test(test_engines),
 		cmocka_unit_test(test_missing_file),
 	};

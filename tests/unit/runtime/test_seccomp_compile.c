@@ -62,6 +62,51 @@ static uint32_t ask(const struct skf_bpf_prog *p, uint32_t arch, int nr, uint64_
 	return cbpf_run(p->insn, p->n, &d);
 }
 
+static void sendmsg_is_judged_without_arguments(void **state)
+{
+	static const struct {
+		const char *rest;
+		bool lets;
+	} cases[] = {
+		{"'defaultAction':'SCMP_ACT_ALLOW'", true},
+		{"'defaultAction':'SCMP_ACT_LOG'", true},
+		{"'defaultAction':'SCMP_ACT_ERRNO'", false},
+		{"'defaultAction':'SCMP_ACT_ALLOW','syscalls':[{'names':['mkdir'],'action':'SCMP_ACT_NOTIFY'"
+		 "}]",
+		 true},
+		{"'defaultAction':'SCMP_ACT_ALLOW','syscalls':[{'names':['sendmsg'],'action':'SCMP_ACT_"
+		 "NOTIFY'}]",
+		 false},
+		{"'defaultAction':'SCMP_ACT_ERRNO','syscalls':[{'names':['sendmsg','write'],'action':'SCMP_"
+		 "ACT_ALLOW'}]",
+		 true},
+		{"'defaultAction':'SCMP_ACT_ALLOW','syscalls':[{'names':['sendmsg'],'action':'SCMP_ACT_"
+		 "NOTIFY','args':"
+		 "[{'index':0,'value':9,'op':'SCMP_CMP_EQ'}]}]",
+		 false},
+	};
+	struct fix *f = *state;
+	char json[512];
+
+	for (size_t i = 0; i < SKF_ARRAY_LEN(cases); i++) {
+		assert_int_equal(skf_fmt(json, sizeof(json), "{%s}", cases[i].rest), 0);
+		for (char *c = json; *c; c++)
+			if (*c == '\'')
+				*c = '"';
+		if (compile(f, json, 0) < 0)
+			fail_msg("%s: %s", json, f->e.msg);
+		assert_int_equal(skf_seccomp_lets(&f->prog, SCMP_SYS(sendmsg)), cases[i].lets);
+	}
+	/* what is not understood is not allowed */
+	const struct sock_filter odd[] = {{BPF_LDX | BPF_W | BPF_LEN, 0, 0, 0},
+					  {BPF_RET | BPF_K, 0, 0, ALLOW}},
+				 beyond[] = {{BPF_JMP | BPF_JA, 0, 0, 7}};
+
+	assert_false(skf_seccomp_lets(&(struct skf_bpf_prog){.insn = odd, .n = 2}, 1));
+	assert_false(skf_seccomp_lets(&(struct skf_bpf_prog){.insn = beyond, .n = 1}, 1));
+	assert_false(skf_seccomp_lets(&(struct skf_bpf_prog){.insn = odd, .n = 0}, 1));
+}
+
 static char *default_text(struct fix *f, uint64_t caps, enum skf_seccomp_arch arch)
 {
 	struct skf_buf b = SKF_BUF(1 << 20);
@@ -481,6 +526,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(first_rule_wins, setup, teardown),
 		cmocka_unit_test_setup_teardown(keys_differ, setup, teardown),
 		cmocka_unit_test_setup_teardown(embedded_program_is_found, setup, teardown),
+		cmocka_unit_test_setup_teardown(sendmsg_is_judged_without_arguments, setup, teardown),
 		cmocka_unit_test(sha256_vectors),
 	};
 

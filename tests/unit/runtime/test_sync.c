@@ -60,6 +60,33 @@ static void failure_is_the_sentence(void **state)
 	assert_string_equal(e.msg, sent.msg);
 }
 
+/* A peer that ends with something unread: the kernel reports that before the peer's last record. */
+static void failure_of_a_peer_that_did_not_listen(void **state)
+{
+	int *s = *state;
+	struct skf_err sent = SKF_ERR_INIT, e = SKF_ERR_INIT;
+
+	skf_fail(&sent, SKF_EDENIED, "not allowed");
+	assert_int_equal(skf_sync_send(s[0], SKF_STEP_GO, -1), 0);
+	skf_sync_fail(s[1], &sent);
+	skf_closep(&s[1]);
+	assert_int_equal(skf_sync_expect(s[0], SKF_STEP_READY, 1000, NULL, &e), -1);
+	assert_string_equal(e.msg, sent.msg);
+}
+
+static void failure_instead_of_execve_of_such_a_peer(void **state)
+{
+	int *s = *state;
+	struct skf_err sent = SKF_ERR_INIT, e = SKF_ERR_INIT;
+
+	skf_fail(&sent, SKF_EDENIED, "not allowed");
+	assert_int_equal(skf_sync_send(s[0], SKF_STEP_GO, -1), 0);
+	skf_sync_fail(s[1], &sent);
+	skf_closep(&s[1]);
+	assert_int_equal(skf_sync_wait_exec(s[0], 1000, &e), -1);
+	assert_string_equal(e.msg, sent.msg);
+}
+
 static void eof_means_death_or_execve(void **state)
 {
 	int *s = *state;
@@ -102,6 +129,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(steps_in_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(failure_is_the_sentence, setup, teardown),
+		cmocka_unit_test_setup_teardown(failure_of_a_peer_that_did_not_listen, setup, teardown),
+		cmocka_unit_test_setup_teardown(failure_instead_of_execve_of_such_a_peer, setup, teardown),
 		cmocka_unit_test_setup_teardown(eof_means_death_or_execve, setup, teardown),
 		cmocka_unit_test_setup_teardown(malformed_and_late, setup, teardown),
 	};

@@ -1,0 +1,188 @@
+/* cli/cmd_archive.c -- save, load, import, export, commit: files and pipes are opened here with the user's own rights, and only handed on. A file that
+ * is written appears under its name when it is whole. */
+#include "base/proc.h"
+#include "cli/cli_int.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* --- output --- */
+struct output {
+	int fd;           /* STDOUT_FILENO, or owned */
+	const char *path; /* NULL: standard output */
+	char part[4096];
+};
+
+static void output_done(struct output *o)
+{
+	if (!o->path)
+		return;
+	skf_closep(&o->fd);
+	if (o->part[0])
+		unlink(o->part); /* what failed; a file that stays has a name that says so */
+}
+
+static int output_open(struct skf_cli *c, struct output *o)
+{
+	char rnd[9];
+	int r;
+
+	if (!c->o.output || !*c->o.output || skf_streq(c->o.output, "-")) {
+		if (isatty(STDOUT_FILENO))
+			return skf_fail(&c->e, SKF_EINVALID, "cowardly refusing to save to a terminal. Use the -o flag or redirect");
+		o->fd = STDOUT_FILENO;
+		return 0;
+	}
+	o->path = c->o.output;
+	r = skf_random_hex(rnd, 4);
+	if (r == 0)
+		r = skf_fmt(o->part, sizeof(o->part), "%s.part-%s", o->path, rnd);
+	if (r == 0)
+		r = o->fd = skf_openat(AT_FDCWD, o->part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+	if (r < 0) {
+		o->part[0] = '\0';
+		return skf_fail_sys(&c->e, r, "make the file '%s'", o->path);
+	}
+	return 0;
+}
+
+static int output_close(struct skf_cli *c, struct output *o)
+{
+	int r = 0;
+
+	if (!o->path)
+		return 0;
+	skf_closep(&o->fd);
+	if (renameat(AT_FDCWD, o->part, AT_FDCWD, o->path) < 0)
+		r = -errno;
+	if (r == 0)
+		o->part[0] = '\0';
+	return r < 0 ? skf_fail_sys(&c->e, r, "write the file '%s'", o->path) : 0;
+}
+
+static int open_dir(struct skf_cli *c, const char *path, int *ret)
+{
+	int fd, r = skf_mkdir_at(AT_FDCWD, path, 0755);
+
+	fd = r < 0 ? r : skf_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
+	if (fd < 0)
+		return skf_fail_sys(&c->e, fd, "make the directory '%s'", path);
+	*ret = fd;
+	return 0;
+}
+
+int skf_cmd_save(struct skf_cli *c)
+{
+	static const char *const formats[] = {"docker-archive", "oci-archive", "oci-dir"};
+	struct skf_save_req q = SKF_REQ(struct skf_save_req);
+	SKF_AUTO(output_done) struct output o = {.fd = -EBADF};
+	SKF_AUTO_FD int dir = -EBADF;
+	size_t f = 0;
+
+	while (c->o.format && f < SKF_ARRAY_LEN(formats) && !skf_streq(c->o.format, formats[f]))
+		f++;
+	if (f == SKF_ARRAY_LEN(formats))
+		skf_fail(&c->e, SKF_EINVALID, "unknown format '%s': expected docker-archive, oci-archive or oci-dir", c->o.format);
+	else if (f == 2 && !c->o.output)
+		skf_fail(&c->e, SKF_EINVALID, "--format oci-dir needs a directory: use -o");
+	if (c->e.kind != SKF_OK || skf_cli_engine(c) < 0 || (f == 2 ? open_dir(c, c->o.output, &dir) < 0 : output_open(c, &o) < 0))
+		return skf_cli_fail(c, 1);
+	q.images = c->args;
+	q.format = f == 0 ? SKF_SAVE_DOCKER_ARCHIVE : SKF_SAVE_OCI;
+	q.out_fd = f == 2 ? dir : o.fd;
+	if (skf_engine_save(c->g, &q, &c->e) < 0 || output_close(c, &o) < 0)
+		return skf_cli_fail(c, 1);
+	return 0;
+}
+
+int skf_cmd_export(struct skf_cli *c)
+{
+	SKF_AUTO(output_done) struct output o = {.fd = -EBADF};
+
+	if (skf_cli_engine(c) < 0 || output_open(c, &o) < 0 || skf_engine_export(c->g, c->args.v[0], o.fd, -1, &c->e) < 0 || output_close(c, &o) < 0)
+		return skf_cli_fail(c, 1);
+	return 0;
+}
+
+/* --- input --- */
+static int input_open(struct skf_cli *c, const char *path, int *ret)
+{
+	int fd;
+
+	if (!path || !*path || skf_streq(path, "-")) {
+		if (isatty(STDIN_FILENO))
+			return skf_fail(&c->e, SKF_EINVALID, "expected a file, or data on standard input, which is a terminal");
+		fd = skf_dup_cloexec(STDIN_FILENO);
+	} else {
+		fd = skf_openat(AT_FDCWD, path, O_RDONLY, 0);
+	}
+	if (fd < 0)
+		return skf_fail_sys(&c->e, fd, "open '%s'", path ? path : "standard input");
+	*ret = fd;
+	return 0;
+}
+
+int skf_cmd_load(struct skf_cli *c)
+{
+	struct skf_load_req q = SKF_REQ(struct skf_load_req);
+	SKF_AUTO_FD int fd = -EBADF;
+	const struct skf_loaded *v;
+	struct skf_jarr loaded;
+
+	if (skf_cli_engine(c) < 0 || input_open(c, c->o.input, &fd) < 0)
+		return skf_cli_fail(c, 1);
+	q.in_fd = fd;
+	q.platform = c->o.platform;
+	if (skf_engine_load(c->g, &q, &c->a, &loaded, &c->e) < 0)
+		return skf_cli_fail(c, 1);
+	v = loaded.v;
+	for (size_t i = 0; i < loaded.n; i++) {
+		if (v[i].name[0])
+			printf("Loaded image: %s\n", v[i].name);
+		else
+			printf("Loaded image ID: %s\n", v[i].config);
+	}
+	return 0;
+}
+
+int skf_cmd_import(struct skf_cli *c)
+{
+	struct skf_import_req q = SKF_REQ(struct skf_import_req);
+	SKF_AUTO_FD int fd = -EBADF;
+	struct skf_digest id;
+
+	if (strstr(c->args.v[0], "://")) {
+		skf_fail(&c->e, SKF_EUNSUPPORTED, "'%s': import takes a file or standard input; get the URL with curl and pipe it", c->args.v[0]);
+		return skf_cli_fail(c, 1);
+	}
+	if (skf_cli_engine(c) < 0 || input_open(c, c->args.v[0], &fd) < 0)
+		return skf_cli_fail(c, 1);
+	q.in_fd = fd;
+	q.reference = c->args.n > 1 ? c->args.v[1] : NULL;
+	q.message = c->o.message;
+	q.platform = c->o.platform;
+	q.changes = c->o.change;
+	if (skf_engine_import(c->g, &q, &id, &c->e) < 0)
+		return skf_cli_fail(c, 1);
+	printf("%s\n", id.s);
+	return 0;
+}
+
+int skf_cmd_commit(struct skf_cli *c)
+{
+	struct skf_commit_req q = SKF_REQ(struct skf_commit_req);
+	struct skf_digest id;
+
+	q.container = c->args.v[0];
+	q.reference = c->args.n > 1 ? c->args.v[1] : NULL;
+	q.author = c->o.author;
+	q.message = c->o.message;
+	q.changes = c->o.change;
+	q.pause = c->o.pause;
+	if (skf_cli_engine(c) < 0 || skf_engine_commit(c->g, &q, &id, &c->e) < 0)
+		return skf_cli_fail(c, 1);
+	printf("%s\n", id.s);
+	return 0;
+}

@@ -1,0 +1,23 @@
+/* engine/archive_int.h -- what the verbs share that make, take in and give out images. */
+#pragma once
+#include "engine/worker.h"
+#include "oci/image.h"
+
+/* One request to skiff-image with a borrowed fd (-1 none), to its end. TEXT records go to text, the config digest of DONE to ret_config; both may be
+ * NULL. */
+int skf_archive_call(struct skf_engine *g, const struct skf_buf *request, int fd, int cancel_fd, struct skf_buf *text, struct skf_digest *ret_config,
+		     struct skf_err *e);
+void skf_image_event(struct skf_engine *g, const char *action, const char *id, const char *name);
+
+/* --- imgconf.c: the config object of an image, changed --- */
+struct skf_imgconf {
+	char *user, *working_dir, *stop_signal, *healthcheck_raw;
+	struct skf_strv env, entrypoint, cmd, ports, volumes, shell, onbuild;
+	struct skf_kvs labels;
+};
+int skf_imgconf_from(struct skf_imgconf *c, const struct skf_image_config *x, struct skf_arena *a, struct skf_err *e);
+/* Dockerfile instructions: CMD ENTRYPOINT ENV EXPOSE LABEL ONBUILD STOPSIGNAL USER VOLUME WORKDIR. INVALID names the one that is wrong. */
+int skf_imgconf_changes(struct skf_imgconf *c, const struct skf_strv *changes, struct skf_arena *a, struct skf_err *e);
+int skf_imgconf_env(struct skf_imgconf *c, const char *name_value, struct skf_arena *a, struct skf_err *e);
+int skf_imgconf_label(struct skf_imgconf *c, const char *k, const char *v, struct skf_arena *a, struct skf_err *e);
+void skf_imgconf_write(const struct skf_imgconf *c, struct skf_buf *b);
