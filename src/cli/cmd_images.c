@@ -93,14 +93,22 @@ static int print_plain(struct skf_cli *c, const struct skf_jarr *rows)
 }
 
 /* In docker's order, which {{json .}} shows. NULL without memory. */
-static struct json_object *image_document(const struct skf_cli *c, const struct skf_image_row *r, int64_t now)
+static struct json_object *image_document(const struct skf_cli *c, const struct skf_image_row *r,
+					  int64_t now)
 {
 	const char *hex = strchr(r->id, ':');
 	char id[SKF_DIGEST_MAX], created[64], since[80], size[32];
-	const char *const pairs[][2] = {{"Containers", "N/A"},	 {"CreatedAt", created},       {"CreatedSince", since},
-					{"Digest", r->digest},	 {"ID", id},		       {"Repository", r->repository},
-					{"SharedSize", "N/A"},	 {"Size", size},	       {"Tag", r->tag},
-					{"UniqueSize", "N/A"},	 {"VirtualSize", size}};
+	const char *const pairs[][2] = {{"Containers", "N/A"},
+					{"CreatedAt", created},
+					{"CreatedSince", since},
+					{"Digest", r->digest},
+					{"ID", id},
+					{"Repository", r->repository},
+					{"SharedSize", "N/A"},
+					{"Size", size},
+					{"Tag", r->tag},
+					{"UniqueSize", "N/A"},
+					{"VirtualSize", size}};
 	struct json_object *o = json_object_new_object();
 
 	snprintf(id, sizeof(id), "%.*s", c->o.no_trunc ? SKF_DIGEST_MAX - 1 : SHORT_ID,
@@ -127,7 +135,8 @@ static int print_formatted(struct skf_cli *c, struct skf_listing *l, const struc
 
 	for (size_t i = 0; i < rows->n; i++) {
 		struct json_object *o = image_document(c, &v[i], now);
-		int r = o ? skf_listing_row(l, o, &c->e) : skf_fail(&c->e, SKF_ENOMEM, "memory for the list");
+		int r = o ? skf_listing_row(l, o, &c->e)
+			  : skf_fail(&c->e, SKF_ENOMEM, "memory for the list");
 
 		json_object_put(o);
 		if (r < 0)
@@ -175,11 +184,18 @@ static int list_images(struct skf_cli *c, struct skf_listing *l)
 
 int skf_cmd_images(struct skf_cli *c)
 {
-	static const struct skf_listing_head heads[] = {
-		{"Containers", "CONTAINERS"}, {"CreatedAt", "CREATED AT"},   {"CreatedSince", "CREATED"},
-		{"Digest", "DIGEST"},	      {"ID", "IMAGE ID"},	      {"Repository", "REPOSITORY"},
-		{"SharedSize", "SHARED SIZE"}, {"Size", "SIZE"},	      {"Tag", "TAG"},
-		{"UniqueSize", "UNIQUE SIZE"}, {"VirtualSize", "SIZE"},     {NULL, NULL}};
+	static const struct skf_listing_head heads[] = {{"Containers", "CONTAINERS"},
+							{"CreatedAt", "CREATED AT"},
+							{"CreatedSince", "CREATED"},
+							{"Digest", "DIGEST"},
+							{"ID", "IMAGE ID"},
+							{"Repository", "REPOSITORY"},
+							{"SharedSize", "SHARED SIZE"},
+							{"Size", "SIZE"},
+							{"Tag", "TAG"},
+							{"UniqueSize", "UNIQUE SIZE"},
+							{"VirtualSize", "SIZE"},
+							{NULL, NULL}};
 	struct skf_listing l = {.heads = heads, .env = {.type = "*formatter.imageContext"}};
 	int r = list_images(c, &l);
 

@@ -115,8 +115,8 @@ int skf_cmd_info(struct skf_cli *c)
 	skf_engine_roots(c->g, &i.root, &i.run_root);
 	if (c->o.format && *c->o.format)
 		return info_document(c, &i);
-	printf("Containers: %zu\n Running: %zu\n Paused: %zu\n Stopped: %zu\nImages: %zu\n", i.containers, i.running,
-	       i.paused, i.containers - i.running - i.paused, i.images);
+	printf("Containers: %zu\n Running: %zu\n Paused: %zu\n Stopped: %zu\nImages: %zu\n", i.containers,
+	       i.running, i.paused, i.containers - i.running - i.paused, i.images);
 	printf("Server Version: %s\nStorage Driver: overlay\nLogging Driver: json-file\nCgroup Driver: "
 	       "cgroupfs\nCgroup Version: %d\n",
 	       SKF_VERSION, i.cgroup);

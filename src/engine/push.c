@@ -30,8 +30,12 @@ static int loop(struct skf_worker *w, int cancel_fd, const struct skf_progress *
 			return take_done(&r, ret, e);
 		if (r.type == SKF_IMG_FAILED)
 			return skf_worker_take_failure(&r, e);
-		if (r.type == SKF_IMG_LAYERS && skf_worker_take_layers(&r, t, e) < 0)
-			return -1;
+		if (r.type == SKF_IMG_LAYERS) { /* a second time when layers had to be packed again */
+			free(t->v);
+			*t = (struct skf_transfer){0};
+			if (skf_worker_take_layers(&r, t, e) < 0)
+				return -1;
+		}
 		if (r.type == SKF_IMG_PROGRESS)
 			skf_worker_take_progress(&r, t);
 		if (p && p->layers && t->n)

@@ -9,7 +9,7 @@
  * BAD      str diff_id, err     (VERIFY: one per damaged layer, then DONE)
  * FAILED   err
  * PUSH     str root, str manifest digest (of an image of the store), str destination (full reference), str docker_config, str certs_dir, u32 flags,
- *          u64 bytes of a chunk (0: one request per blob), u32 parallel uploads (0: the default); answers LAYERS, PROGRESS (phase 1: pushing, 3: pushed, 5: mounted),
+ *          u64 bytes of a chunk (0: one request per blob), u32 parallel uploads (0: the default); answers LAYERS (again when layers were packed anew), PROGRESS (phase 1: pushing, 3: pushed, 5: mounted),
  *          DONE with u64 bytes of the manifest behind the rest
  * REMOTE   u32 what (enum skf_img_remote), str reference (full), str argument, str platform, str docker_config, str certs_dir, u32 flags;
  *          answers TEXT as often as needed, then DONE

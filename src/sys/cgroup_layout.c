@@ -121,6 +121,19 @@ void skf_cg_layout_add(struct skf_cg_layout *l, const struct skf_cg_hier *h)
 		l->h[l->n++] = *h;
 }
 
+/* By name, so that both ways give the same list: its order is that of the mounts in a container. */
+static void sort_places(struct skf_cg_layout *l)
+{
+	for (unsigned i = 1; i < l->n; i++) {
+		struct skf_cg_hier h = l->h[i];
+		unsigned k = i;
+
+		for (; k > 0 && strcmp(l->h[k - 1].mountpoint, h.mountpoint) > 0; k--)
+			l->h[k] = l->h[k - 1];
+		l->h[k] = h;
+	}
+}
+
 int skf_cg_layout_finish(struct skf_cg_layout *l)
 {
 	unsigned v1 = 0, v2 = 0;
@@ -138,6 +151,7 @@ int skf_cg_layout_finish(struct skf_cg_layout *l)
 	}
 	if (!l->n)
 		return -ENOENT;
+	sort_places(l);
 	l->mode = !v1 ? SKF_CG_V2 : v2 ? SKF_CG_HYBRID : SKF_CG_V1;
 	return 0;
 }

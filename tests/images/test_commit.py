@@ -97,16 +97,14 @@ def test_commit_export_import_diff(store, base):
 
 
 def test_running_container_is_paused_and_goes_on(store, base):
-    ok(store, "run", "-d", "--name", "c", "example.com/base:1", "sh", "-c", "i=0; while :; do i=$((i+1)); echo $i > /n; done")
+    ok(store, "run", "-d", "--name", "c", "example.com/base:1", "sh", "-c", "i=0; while :; do i=$((i+1)); echo $i > /m; mv /m /n; done")
     try:
         time.sleep(0.3)
         ok(store, "commit", "c", "live:1")
         seen = set()
-        for _ in range(20):  # now and then the file is empty: it is being written
+        for _ in range(20):
             seen.add(ok(store, "exec", "c", "cat", "/n"))
-            if len(seen - {""}) > 1:
-                break
-        assert len(seen - {""}) > 1, "it runs again"
+        assert len(seen) > 1, "it runs again"
         ok(store, "commit", "--pause=false", "c", "live:2")
         assert "n" in names(export(store, "c"))
         assert run(store, "commit", "-c", "FROM x", "c")[0] == 1
