@@ -59,6 +59,7 @@ struct work {
 	int lock, dirfd;
 	int data;            /* ingest/<hex>/data; -EBADF: none */
 	uint64_t have;       /* bytes in it when we began */
+	bool no_room;        /* the file could not be written: what comes is not kept */
 	bool retry;          /* what was there before is no good */
 	int result;
 	struct skf_err err;
@@ -177,19 +178,25 @@ static int may_push(struct work *w, size_t n, struct skf_err *e)
 	return r;
 }
 
-static int keep(struct work *w, uint64_t off, const char *p, size_t n, struct skf_err *e)
+/* The file is only for the next pull: where there is no room for it, this one goes on without. */
+static void keep(struct work *w, uint64_t off, const char *p, size_t n)
 {
-	while (w->data >= 0 && n) {
+	while (w->data >= 0 && !w->no_room && n) {
 		ssize_t k = pwrite(w->data, p, n, (off_t)off);
 		if (k < 0 && errno == EINTR)
 			continue;
-		if (k < 0)
-			return skf_fail_sys(e, -errno, "write the download of layer '%s'", w->j->desc.digest.s);
+		if (k < 0) {
+			skf_debug(w->f->peer->log, "layer '%s': its download cannot be kept (%s)", w->j->desc.digest.s, strerror(errno));
+			w->no_room = true;
+			if (ftruncate(w->data, (off_t)w->have) < 0) { /* the unpacker may still read what was there before */
+				/* what was written stays, and is as good as the rest */
+			}
+			return;
+		}
 		p += k;
 		n -= (size_t)k;
 		off += (uint64_t)k;
 	}
-	return 0;
 }
 
 /* Sink of the registry: runs in the receiver's thread. It never gets more than desc.size bytes. */
@@ -201,9 +208,8 @@ static int push(void *arg, uint64_t off, const void *p, size_t n, struct skf_err
 	if (r != 1)
 		return r;
 	r = may_push(w, n, e);
-	if (r == 0)
-		r = keep(w, off, p, n, e);
 	if (r == 0) {
+		keep(w, off, p, n);
 		pthread_mutex_lock(&q->m);
 		r = append(w, off, p, n, e);
 		pthread_mutex_unlock(&q->m);

@@ -155,11 +155,9 @@ static const struct {
 static int serve(struct image_peer *peer, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf in = SKF_BUF(SKF_MAX_RECORD), out = SKF_BUF(SKF_MAX_RECORD);
-	SKF_AUTO(skf_fds_done) struct skf_fds fds = { .n = 0 };
 	struct skf_recr q;
 	struct skf_rec r;
-	int x = skf_record_recv(peer->sock, &in, &q, &fds, SKF_HELLO_MS);
-	peer->fds = &fds;
+	int x = skf_record_recv(peer->sock, &in, &q, peer->fds, SKF_HELLO_MS);
 	if (x <= 0)
 		return skf_fail_sys(e, x < 0 ? x : -EPIPE, "no request on fd %d", peer->sock);
 	x = skf_fail(e, SKF_EUNSUPPORTED, "skiff-image %s does not know the request %u; skiff and skiff-image must be of one release", SKF_VERSION,
@@ -193,7 +191,8 @@ int main(int argc, char **argv)
 		skf_error(&log, "this is skiff's transfer worker; it is started by skiff with a socket as fd %d", SKF_IMG_FD);
 		return 125;
 	}
-	struct image_peer peer = { SKF_IMG_FD, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), &log, NULL };
+	SKF_AUTO(skf_fds_done) struct skf_fds fds = { .n = 0 };
+	struct image_peer peer = { SKF_IMG_FD, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), &log, &fds };
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN); /* ^C is for skiff, whose end closes the socket: then we cancel and leave nothing */
 	signal(SIGHUP, SIG_IGN);

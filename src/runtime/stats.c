@@ -333,7 +333,7 @@ static void raw_stat(struct skf_jw *w, const char *text)
 		char key[64];
 		uint64_t v;
 
-		if (text[n] == ' ' && n < sizeof(key) && number(text + n + 1, &v)) {
+		if (n < sizeof(key) && text[n] == ' ' && number(text + n + 1, &v)) {
 			memcpy(key, text, n);
 			key[n] = '\0';
 			skf_jw_ku64(w, key, v);

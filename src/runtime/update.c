@@ -69,7 +69,7 @@ int skf_rt_update(const struct skf_rt *rt, const char *id, const struct skf_rt_u
 		res = *u->resources;
 		complete_quota(&s->cg, &res);
 		if (skf_cgroups_update(rt, s, &res, e) < 0)
-			return skf_ctx(e, "update container '%s'", id);
+			return -1;
 	}
 	return update_rdt(s, u, e);
 }

@@ -294,7 +294,7 @@ int skf_cgset_check(const struct skf_cgset *s, struct skf_err *e)
 	for (size_t i = 0; i < SKF_ARRAY_LEN(limits); i++)
 		if (limits[i] > 0 && (uint64_t)limits[i] <= now)
 			return skf_fail(e, SKF_ECONFLICT,
-					"%s limit %lld is not above what the container uses now (%llu "
+					"rejecting %s limit %lld: it is not above what the container uses now (%llu "
 					"bytes); memory.checkBeforeUpdate forbids it",
 					i ? "memory+swap" : "memory", (long long)limits[i],
 					(unsigned long long)now);
