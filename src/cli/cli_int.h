@@ -8,52 +8,9 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/commands.h"
 #include "engine/engine.h"
 #include <stdio.h>
-
-/* Which commands have an option: one bit per command. */
-enum {
-	C_GLOBAL = 1 << 0,
-	C_RUN = 1 << 1,
-	C_PULL = 1 << 2,
-	C_IMAGES = 1 << 3,
-	C_IMGINSPECT = 1 << 4,
-	C_RMI = 1 << 5,
-	C_PS = 1 << 6,
-	C_LOGS = 1 << 7,
-	C_EXEC = 1 << 8,
-	C_STOP = 1 << 9,
-	C_KILL = 1 << 10,
-	C_RM = 1 << 11,
-	C_INSPECT = 1 << 12,
-	C_WAIT = 1 << 13,
-	C_VERSION = 1 << 14,
-	C_INFO = 1 << 15,
-	C_CHECK = 1 << 16,
-	C_REAP = 1 << 17,
-	C_LIST = 1 << 18,
-	C_PUSH = 1 << 24,
-	C_LOGIN = 1 << 25,
-	C_LOGOUT = 1 << 26,
-	C_IMGTAGS = 1 << 27,
-	C_IMGDELETE = 1 << 28,
-	C_REFERRERS = 1 << 29,
-	C_REGISTRY = C_PUSH | C_LOGIN | C_LOGOUT | C_IMGTAGS | C_IMGDELETE | C_REFERRERS | C_IMGINSPECT,
-	/* archives and images of one's own; C enumerators beyond int are a GNU extension that both compilers have */
-	C_SAVE = 1ll << 40,
-	C_LOAD = 1ll << 41,
-	C_IMPORT = 1ll << 42,
-	C_EXPORT = 1ll << 43,
-	C_COMMIT = 1ll << 44,
-	C_TAG = 1ll << 45,
-	C_UNTAG = 1ll << 46,
-	C_HISTORY = 1ll << 47,
-	C_IMGTREE = 1ll << 48,
-	C_IMGDIFF = 1ll << 49,
-	C_DIFF = 1ll << 50,
-	C_IMGPRUNE = 1ll << 51,
-	C_ALL = ~0ll
-};
 
 enum skf_opt_kind {
 	SKF_OPT_BOOL,
@@ -65,7 +22,7 @@ enum skf_opt_kind {
 	SKF_OPT_UNSUPPORTED /* docker's, not ours: refused by name */
 };
 struct skf_opt {
-	uint64_t cmds;
+	skf_cmdset cmds;
 	const char *name;
 	char chr;          /* 0: none */
 	const char *value; /* word in the help; NULL for switches */
@@ -116,7 +73,7 @@ struct skf_cli;
 struct skf_cmd {
 	const char *group; /* "container", "image", "system" or NULL: the plain verb */
 	const char *name;
-	uint64_t bit;
+	skf_cmdset bit;
 	const char *args; /* of the usage line: "[OPTIONS] IMAGE [COMMAND] [ARG...]" */
 	const char *about;
 	unsigned min_args, max_args; /* ~0u: any number */
@@ -143,7 +100,7 @@ struct skf_cli {
 /* Options of argv[0..n) for the commands in `bit` into o; what is not an option goes to args (with
  * stop_at_arg everything from the first argument on). *ret_used: words consumed (for global options the
  * command's name is the first left). INVALID with docker's words, UNSUPPORTED. */
-int skf_cli_parse(uint64_t bit, bool stop_at_arg, int n, char **argv, struct skf_arena *a,
+int skf_cli_parse(skf_cmdset bit, bool stop_at_arg, int n, char **argv, struct skf_arena *a,
 		  struct skf_cli_opts *o, struct skf_strv *args, int *ret_used, struct skf_err *e);
 void skf_cli_opts_init(struct skf_cli_opts *o);
 /* "1.5" -> 1500000000. 0 or -EINVAL. */

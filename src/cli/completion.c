@@ -27,7 +27,7 @@ static void offer(const struct line *l, const char *word, const char *about)
 	printf("%s\t%s\n", word, about);
 }
 
-static const struct skf_opt *find_option(uint64_t bit, const char *w, size_t n)
+static const struct skf_opt *find_option(skf_cmdset bit, const char *w, size_t n)
 {
 	for (size_t i = 0; i < skf_n_opts; i++) {
 		const struct skf_opt *o = &skf_opts[i];
@@ -115,7 +115,7 @@ static void offer_commands(const struct line *l, const char *group)
 
 static void offer_options(const struct line *l)
 {
-	uint64_t bit = l->cmd ? l->cmd->bit : C_GLOBAL;
+	skf_cmdset bit = l->cmd ? l->cmd->bit : C_GLOBAL;
 	char word[80];
 
 	for (size_t i = 0; i < skf_n_opts; i++)
@@ -167,7 +167,7 @@ static void offer_images(const struct line *l)
 
 struct values {
 	const char *option;
-	uint64_t cmds;
+	skf_cmdset cmds;
 	const char *words[20];
 };
 static const struct values values[] = {
@@ -189,7 +189,7 @@ static const struct values values[] = {
 
 static void offer_value(const struct line *l, const struct skf_opt *o)
 {
-	uint64_t bit = l->cmd ? l->cmd->bit : C_GLOBAL;
+	skf_cmdset bit = l->cmd ? l->cmd->bit : C_GLOBAL;
 
 	for (size_t i = 0; i < SKF_ARRAY_LEN(values); i++) {
 		if (!skf_streq(values[i].option, o->name) || !(values[i].cmds & bit))

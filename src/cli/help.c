@@ -24,7 +24,7 @@ static void print_option(const struct skf_opt *o)
 		printf("%-*s%s\n", OPTION_COLUMN, left, o->help);
 }
 
-static void print_options(uint64_t bit)
+static void print_options(skf_cmdset bit)
 {
 	printf("\nOptions:\n");
 	for (size_t i = 0; i < skf_n_opts; i++)

@@ -6,7 +6,7 @@
 #define NANO 1000000000LL
 
 struct parse {
-	uint64_t bit;
+	skf_cmdset bit;
 	struct skf_arena *a;
 	struct skf_cli_opts *o;
 	struct skf_err *e;
@@ -19,7 +19,7 @@ void skf_cli_opts_init(struct skf_cli_opts *o)
 	o->stop_timeout = o->timeout = o->last = -1;
 }
 
-static const struct skf_opt *find_long(uint64_t bit, const char *p, size_t n)
+static const struct skf_opt *find_long(skf_cmdset bit, const char *p, size_t n)
 {
 	for (size_t i = 0; i < skf_n_opts; i++)
 		if (skf_opts[i].cmds & bit && strlen(skf_opts[i].name) == n &&
@@ -28,7 +28,7 @@ static const struct skf_opt *find_long(uint64_t bit, const char *p, size_t n)
 	return NULL;
 }
 
-static const struct skf_opt *find_short(uint64_t bit, char c)
+static const struct skf_opt *find_short(skf_cmdset bit, char c)
 {
 	for (size_t i = 0; i < skf_n_opts; i++)
 		if (skf_opts[i].cmds & bit && skf_opts[i].chr == c)
@@ -162,7 +162,7 @@ static int short_options(struct parse *p, int left, char **argv)
 	return 1;
 }
 
-int skf_cli_parse(uint64_t bit, bool stop_at_arg, int n, char **argv, struct skf_arena *a,
+int skf_cli_parse(skf_cmdset bit, bool stop_at_arg, int n, char **argv, struct skf_arena *a,
 		  struct skf_cli_opts *o, struct skf_strv *args, int *ret_used, struct skf_err *e)
 {
 	struct parse p = {bit, a, o, e};

@@ -13,7 +13,7 @@ struct parsed {
 	int r;
 };
 
-static void parse(struct parsed *p, uint32_t bit, bool stop, const char *const *argv)
+static void parse(struct parsed *p, skf_cmdset bit, bool stop, const char *const *argv)
 {
 	int n = 0;
 

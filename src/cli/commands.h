@@ -1,0 +1,53 @@
+/* cli/commands.h -- the commands as a set: which ones have an option, and which one a line of the table is. One bit per command, in ranges by
+ * area, so that an area grows without touching another: its commands and options stand in commands_AREA.def and options_AREA.def. */
+#pragma once
+#include <stdint.h>
+
+__extension__ typedef unsigned __int128 skf_cmdset; /* more commands than 64 */
+#define SKF_CMD_BIT(n) ((skf_cmdset)1 << (n))
+
+#define C_GLOBAL     SKF_CMD_BIT(0)
+#define C_ALL        (~(skf_cmdset)0)
+/* container: 1 to 39 */
+#define C_RUN        SKF_CMD_BIT(1)
+#define C_PS         SKF_CMD_BIT(2)
+#define C_LOGS       SKF_CMD_BIT(3)
+#define C_EXEC       SKF_CMD_BIT(4)
+#define C_STOP       SKF_CMD_BIT(5)
+#define C_KILL       SKF_CMD_BIT(6)
+#define C_RM         SKF_CMD_BIT(7)
+#define C_INSPECT    SKF_CMD_BIT(8)
+#define C_WAIT       SKF_CMD_BIT(9)
+#define C_EXPORT     SKF_CMD_BIT(10)
+#define C_COMMIT     SKF_CMD_BIT(11)
+#define C_DIFF       SKF_CMD_BIT(12)
+/* image: 40 to 74 */
+#define C_PULL       SKF_CMD_BIT(40)
+#define C_IMAGES     SKF_CMD_BIT(41)
+#define C_IMGINSPECT SKF_CMD_BIT(42)
+#define C_RMI        SKF_CMD_BIT(43)
+#define C_PUSH       SKF_CMD_BIT(44)
+#define C_LOGIN      SKF_CMD_BIT(45)
+#define C_LOGOUT     SKF_CMD_BIT(46)
+#define C_IMGTAGS    SKF_CMD_BIT(47)
+#define C_IMGDELETE  SKF_CMD_BIT(48)
+#define C_REFERRERS  SKF_CMD_BIT(49)
+#define C_SAVE       SKF_CMD_BIT(50)
+#define C_LOAD       SKF_CMD_BIT(51)
+#define C_IMPORT     SKF_CMD_BIT(52)
+#define C_TAG        SKF_CMD_BIT(53)
+#define C_UNTAG      SKF_CMD_BIT(54)
+#define C_HISTORY    SKF_CMD_BIT(55)
+#define C_IMGTREE    SKF_CMD_BIT(56)
+#define C_IMGDIFF    SKF_CMD_BIT(57)
+#define C_IMGPRUNE   SKF_CMD_BIT(58)
+#define C_REGISTRY   (C_PUSH | C_LOGIN | C_LOGOUT | C_IMGTAGS | C_IMGDELETE | C_REFERRERS | C_IMGINSPECT)
+/* network: 75 to 86 */
+/* volume: 87 to 95 */
+/* pod: 96 to 111 */
+/* system: 112 to 127 */
+#define C_VERSION    SKF_CMD_BIT(112)
+#define C_INFO       SKF_CMD_BIT(113)
+#define C_CHECK      SKF_CMD_BIT(114)
+#define C_REAP       SKF_CMD_BIT(115)
+#define C_LIST       SKF_CMD_BIT(116)
