@@ -58,9 +58,9 @@ def test_every_field_of_the_option_table_is_read():
 
 def test_names(skiff):
     cid = skiff.sleeper('--name', 'up')
-    skiff('run', '--name', 'down', skiff.image, 'true')
-    assert complete(skiff, 'rm', '') == ['down', 'up'] and complete(skiff, 'exec', '') == ['up'] and complete(skiff, 'stop', '-t', '3', '') == ['up']
-    assert complete(skiff, 'logs', 'd') == ['down'] and complete(skiff, 'container', 'logs', 'd') == ['down']
+    skiff('run', '--name', 'resting', skiff.image, 'true')
+    assert complete(skiff, 'rm', '') == ['resting', 'up'] and complete(skiff, 'exec', '') == ['up'] and complete(skiff, 'stop', '-t', '3', '') == ['up']
+    assert complete(skiff, 'logs', 'r') == ['resting'] and complete(skiff, 'container', 'logs', 'r') == ['resting']
     assert cid[:12] in complete(skiff, 'inspect', cid[:2]) and cid[:12] not in complete(skiff, 'inspect', '')
     image = complete(skiff, 'run', skiff.image)
     assert any(i.startswith(skiff.image) for i in image)
