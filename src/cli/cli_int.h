@@ -193,6 +193,10 @@ int skf_pump_parse_keys(const char *s, unsigned char *out, size_t max);
 /* --- flags of run and exec --- */
 /* -e and --env-file in order: KEY=VALUE, or KEY taken from our environment. */
 int skf_cli_env(struct skf_cli *c, struct skf_strv *ret, struct skf_err *e);
+/* The request of run and create from the flags: c->args.v[0] is the image. */
+int skf_cli_run_request(struct skf_cli *c, struct skf_create_req *q);
+/* -it needs a terminal on standard input. */
+int skf_cli_check_tty(struct skf_cli *c);
 /* $DOCKER_CONFIG/config.json or ~/.docker/config.json when it exists, else NULL. */
 const char *skf_cli_docker_config(struct skf_cli *c);
 

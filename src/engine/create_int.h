@@ -27,3 +27,19 @@ int skf_plan_check(struct skf_plan *p, struct skf_err *e);
 /* The rest: reads the image's config and passwd files. Makes nothing but missing -v sources (docker makes
  * those too). */
 int skf_plan_make(struct skf_plan *p, struct skf_err *e);
+
+/* --- steps of the plan, one part each; order: plan.c. 0 or -1 with e in docker's words --- */
+int skf_plan_no_memory(struct skf_err *e); /* -1 */
+int skf_plan_resources(struct skf_plan *p, struct skf_err *e);
+int skf_plan_security(struct skf_plan *p, struct skf_err *e);
+int skf_plan_streams(struct skf_plan *p, struct skf_err *e);
+int skf_plan_network(struct skf_plan *p, struct skf_err *e);
+int skf_plan_log(struct skf_plan *p, struct skf_err *e);
+int skf_plan_hostname(struct skf_plan *p, struct skf_err *e);
+int skf_plan_image(struct skf_plan *p, struct skf_err *e);
+int skf_plan_command(struct skf_plan *p, struct skf_err *e);
+int skf_plan_user(struct skf_plan *p, struct skf_err *e);
+int skf_plan_workdir(struct skf_plan *p, struct skf_err *e);
+int skf_plan_stop(struct skf_plan *p, struct skf_err *e);
+int skf_plan_labels(struct skf_plan *p, struct skf_err *e);
+int skf_plan_mounts(struct skf_plan *p, struct skf_err *e);

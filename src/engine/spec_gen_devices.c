@@ -1,0 +1,114 @@
+/* engine/spec_gen_devices.c -- devices of a container: which it may open (the cgroup's list), and the nodes of the host
+ * that --privileged gives it. Looks at /dev for the latter. */
+#include "engine/spec_gen_int.h"
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#define DEV_DEPTH 8
+
+struct device_rule {
+	char type;
+	int major, minor; /* -1: any */
+	const char *access;
+};
+/* What a container may open and make: docker's list and the runtime's own default devices. */
+static const struct device_rule device_rules[] = {
+	{'c', -1, -1, "m"}, {'b', -1, -1, "m"}, {'c', 1, 3, "rwm"},    {'c', 1, 5, "rwm"},
+	{'c', 1, 7, "rwm"}, {'c', 1, 8, "rwm"}, {'c', 1, 9, "rwm"},    {'c', 5, 0, "rwm"},
+	{'c', 5, 1, "rwm"}, {'c', 5, 2, "rwm"}, {'c', 136, -1, "rwm"},
+};
+
+void skf_gen_device_rules(struct skf_jw *w, bool privileged)
+{
+	skf_jw_karr(w, "devices");
+	skf_jw_obj(w);
+	skf_jw_kbool(w, "allow", privileged);
+	skf_jw_kstr(w, "access", "rwm");
+	skf_jw_end(w);
+	for (size_t i = 0; !privileged && i < SKF_ARRAY_LEN(device_rules); i++) {
+		const struct device_rule *r = &device_rules[i];
+		const char type[2] = {r->type, '\0'};
+
+		skf_jw_obj(w);
+		skf_jw_kbool(w, "allow", true);
+		skf_jw_kstr(w, "type", type);
+		if (r->major >= 0)
+			skf_jw_kint(w, "major", r->major);
+		if (r->minor >= 0)
+			skf_jw_kint(w, "minor", r->minor);
+		skf_jw_kstr(w, "access", r->access);
+		skf_jw_end(w);
+	}
+	skf_jw_end_arr(w);
+}
+
+static void write_device(struct skf_jw *w, const char *path, const struct stat *st)
+{
+	skf_jw_obj(w);
+	skf_jw_kstr(w, "path", path);
+	skf_jw_kstr(w, "type", S_ISCHR(st->st_mode) ? "c" : "b");
+	skf_jw_ku64(w, "major", major(st->st_rdev));
+	skf_jw_ku64(w, "minor", minor(st->st_rdev));
+	skf_jw_ku64(w, "fileMode", st->st_mode & 07777);
+	skf_jw_ku64(w, "uid", st->st_uid);
+	skf_jw_ku64(w, "gid", st->st_gid);
+	skf_jw_end(w);
+}
+
+/* Directories of /dev that the container has of its own, and the nodes that the runtime makes. */
+static bool dev_skipped(const char *path)
+{
+	static const char *const own[] = {
+		"/dev/pts",         "/dev/shm",   "/dev/fd",      "/dev/mqueue",  "/dev/.lxc",
+		"/dev/.lxd-mounts", "/dev/.udev", "/dev/console", "/dev/ptmx",    "/dev/null",
+		"/dev/zero",        "/dev/full",  "/dev/random",  "/dev/urandom", "/dev/tty",
+	};
+
+	for (size_t i = 0; i < SKF_ARRAY_LEN(own); i++)
+		if (skf_streq(path, own[i]))
+			return true;
+	return false;
+}
+
+static int write_host_devices(struct skf_jw *w, const char *dir, unsigned depth, struct skf_err *e)
+{
+	SKF_AUTO_FD int fd = skf_openat(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	SKF_AUTO_DIR DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *de;
+	unsigned n = 0;
+
+	if (!d)
+		return skf_fail_sys(e, fd < 0 ? fd : -errno, "list the host's devices in '%s'", dir);
+	(void)SKF_TAKE_FD(fd); /* d closes it */
+	while ((de = readdir(d))) {
+		char path[1024];
+		struct stat st;
+
+		if (skf_streq(de->d_name, ".") || skf_streq(de->d_name, "..") ||
+		    skf_fmt(path, sizeof(path), "%s/%s", dir, de->d_name) < 0 || dev_skipped(path))
+			continue;
+		if (fstatat(dirfd(d), de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue; /* unplugged this moment */
+		if (S_ISDIR(st.st_mode) && depth < DEV_DEPTH) {
+			if (write_host_devices(w, path, depth + 1, e) < 0)
+				return -1;
+		} else if ((S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)) && st.st_rdev != makedev(0, 0)) {
+			if (++n > SKF_MAX_DEVICES)
+				return skf_fail(e, SKF_ELIMIT, "'%s' has more than %d devices", dir,
+						SKF_MAX_DEVICES);
+			write_device(w, path, &st);
+		}
+	}
+	return 0;
+}
+
+int skf_gen_host_devices(struct skf_jw *w, struct skf_err *e)
+{
+	int r;
+
+	skf_jw_karr(w, "devices");
+	r = write_host_devices(w, "/dev", 0, e);
+	skf_jw_end_arr(w);
+	return r;
+}
