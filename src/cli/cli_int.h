@@ -197,6 +197,8 @@ int skf_cli_env(struct skf_cli *c, struct skf_strv *ret, struct skf_err *e);
 int skf_cli_run_request(struct skf_cli *c, struct skf_create_req *q);
 /* -it needs a terminal on standard input. */
 int skf_cli_check_tty(struct skf_cli *c);
+/* run_network.c: the flags of networks; -1 with c->e set. */
+int skf_cli_net(struct skf_cli *c, struct skf_net_req *q);
 /* $DOCKER_CONFIG/config.json or ~/.docker/config.json when it exists, else NULL. */
 const char *skf_cli_docker_config(struct skf_cli *c);
 

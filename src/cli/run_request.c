@@ -98,7 +98,6 @@ static int set_words(struct skf_cli *c, struct skf_create_req *q)
 	q->hostname = o->hostname;
 	q->user = o->user;
 	q->workdir = o->workdir;
-	q->network = o->network;
 	q->platform = o->platform;
 	q->stop_signal = o->stop_signal;
 	q->stop_timeout = (int32_t)o->stop_timeout;
@@ -136,7 +135,7 @@ int skf_cli_check_tty(struct skf_cli *c)
 int skf_cli_run_request(struct skf_cli *c, struct skf_create_req *q)
 {
 	if (skf_cli_check_tty(c) < 0 || set_words(c, q) < 0 || set_volumes(c, q) < 0 || set_security(c, q) < 0 ||
-	    set_log(c, q) < 0 || set_pull(c, q) < 0 || skf_cli_env(c, &q->env, &c->e) < 0)
+	    set_log(c, q) < 0 || skf_cli_net(c, &q->net) < 0 || set_pull(c, q) < 0 || skf_cli_env(c, &q->env, &c->e) < 0)
 		return -1;
 	if (c->o.cidfile && access(c->o.cidfile, F_OK) == 0)
 		return skf_fail(

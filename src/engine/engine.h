@@ -9,6 +9,7 @@
 #pragma once
 #include "base/json.h"
 #include "base/limits.h"
+#include "engine/net_req.h"
 #include "oci/image.h"
 #include "oci/ref.h"
 
@@ -228,7 +229,8 @@ struct skf_create_req {
 	struct skf_reqhdr h;
 	const char *image;
 	const char *name; /* NULL: two words made up */
-	const char *hostname, *user, *workdir, *network, *platform, *stop_signal;
+	const char *hostname, *user, *workdir, *platform, *stop_signal;
+	struct skf_net_req net;
 	struct skf_strv command; /* after the image */
 	bool has_entrypoint;
 	struct skf_strv entrypoint; /* --entrypoint: one word, or none to reset */

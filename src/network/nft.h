@@ -1,0 +1,74 @@
+/* network/nft.h -- nftables over netlink: one batch is one transaction of table `inet skiff_v1`.
+ *
+ * Calls append to the batch and remember the first failure; skf_nft_commit sends it and says whether all of it was done or nothing. A batch is
+ * for one thread. The socket belongs to the network namespace it was opened in. Names are the kernel's (at most 255 bytes). Nothing blocks but
+ * the kernel's own locks. Encoding: linux/netfilter/nf_tables.h. */
+#pragma once
+#include "base/fwd.h"
+
+#define SKF_NFT_TABLE "skiff_v1"
+
+struct skf_nft;
+/* SYSTEM, UNSUPPORTED when the kernel has no nf_tables. */
+int skf_nft_open(struct skf_nft **ret, struct skf_err *e);
+void skf_nft_free(struct skf_nft *n);
+static inline void skf_nft_freep(struct skf_nft **n)
+{
+	skf_nft_free(*n);
+}
+/* 0 done, and the batch is empty again; -ENOENT: an object that the batch names is not there (the table was flushed, or an element that is
+ * to be deleted is gone); -EEXIST; any other -errno. Nothing was changed then; the batch is empty all the same. */
+int skf_nft_commit(struct skf_nft *n);
+
+/* --- table, chains, sets: at load only --- */
+void skf_nft_table(struct skf_nft *n);        /* -EEXIST when it is there */
+void skf_nft_table_delete(struct skf_nft *n);
+void skf_nft_chain(struct skf_nft *n, const char *name);
+void skf_nft_chain_flush(struct skf_nft *n, const char *name);
+struct skf_nft_hook {
+	const char *type; /* "filter", "nat" */
+	uint32_t hook;    /* NF_INET_* */
+	int32_t priority;
+};
+void skf_nft_base_chain(struct skf_nft *n, const char *name, const struct skf_nft_hook *h); /* policy accept */
+struct skf_nft_set {
+	const char *name;
+	uint32_t key_len;        /* a concatenation: each part padded to 4 bytes */
+	uint8_t parts[4];        /* bytes of each part of a concatenation, 0 ends; only for sets with intervals */
+	uint32_t data_len;       /* a map: bytes of its data, padded like the key; 0: a set */
+	bool verdict;            /* a map to verdicts */
+	bool interval, timeout;
+	uint32_t key_type, data_type; /* for `nft list`: nft's own type numbers, 6 bits each; 0: a number */
+};
+void skf_nft_set(struct skf_nft *n, const struct skf_nft_set *s);
+
+/* --- elements --- */
+struct skf_nft_elem {
+	const void *key, *key_end; /* key_end: an interval's last, for sets of concatenations with intervals; NULL */
+	uint32_t key_len;
+	const void *data;          /* NULL: none */
+	uint32_t data_len;
+	const char *jump;          /* a map to verdicts: chain to jump to */
+	uint64_t timeout_ms;       /* 0: stays */
+	bool interval_end;         /* a plain interval set: this key ends what the one before began */
+};
+void skf_nft_elem_add(struct skf_nft *n, const char *set, const struct skf_nft_elem *x);
+void skf_nft_elem_del(struct skf_nft *n, const char *set, const struct skf_nft_elem *x);
+
+/* --- rules: skf_nft_rule begins one at the end of a chain, expressions follow, the next call of another kind ends it --- */
+void skf_nft_rule(struct skf_nft *n, const char *chain);
+void skf_nft_rule_end(struct skf_nft *n);
+void skf_nft_x_meta(struct skf_nft *n, uint32_t key, uint32_t reg);                 /* NFT_META_* -> register */
+void skf_nft_x_payload(struct skf_nft *n, uint32_t base, uint32_t off, uint32_t len, uint32_t reg);
+void skf_nft_x_ct(struct skf_nft *n, uint32_t key, uint32_t reg);                   /* NFT_CT_* */
+void skf_nft_x_fib(struct skf_nft *n, uint32_t flags, uint32_t result, uint32_t reg);
+void skf_nft_x_cmp(struct skf_nft *n, uint32_t op, uint32_t reg, const void *p, uint32_t len);
+void skf_nft_x_bitmask(struct skf_nft *n, uint32_t reg, uint32_t len, const void *mask); /* reg &= mask */
+void skf_nft_x_lookup(struct skf_nft *n, const char *set, uint32_t reg, bool invert);
+void skf_nft_x_map(struct skf_nft *n, const char *map, uint32_t reg, uint32_t dreg);     /* no element: the rule does not match */
+void skf_nft_x_vmap(struct skf_nft *n, const char *map, uint32_t reg);
+void skf_nft_x_verdict(struct skf_nft *n, int32_t verdict, const char *chain);      /* NF_DROP, NF_ACCEPT, NFT_JUMP, ... */
+void skf_nft_x_counter(struct skf_nft *n);
+void skf_nft_x_masquerade(struct skf_nft *n);
+void skf_nft_x_dnat(struct skf_nft *n, uint32_t family, uint32_t reg_addr, uint32_t reg_port); /* reg_port 0: keeps it */
+void skf_nft_x_reject(struct skf_nft *n);                                           /* icmpx admin-prohibited */
