@@ -58,6 +58,22 @@
 #define SKF_MAX_SUMMARY_BYTES 4000             /* DESIGN 7.7 */
 #define SKF_MAX_EVENT_BYTES 4095               /* one O_APPEND write */
 
+/* --- names and the resolver --- */
+#define SKF_MAX_NAMES_ENTRY 65536              /* one name's addresses: some 2000 containers may share an alias, 700 with IPv6 */
+#define SKF_MAX_DNS_ADDRS 4096                 /* addresses of one name that are looked at: all that an entry can hold */
+#define SKF_MAX_DNS_MESSAGE 65535              /* RFC 1035 4.2.2 */
+#define SKF_MAX_DNS_NETWORKS 64                /* networks of one container */
+#define SKF_MAX_DNS_SERVERS 8                  /* upstream servers of one container; glibc asks 3 */
+#define SKF_MAX_DNS_STATE 16384                /* a container's file below run/resolver */
+#define SKF_MAX_DNS_PENDING 1024               /* forwarded queries of all containers that wait, as docker */
+#define SKF_MAX_DNS_PENDING_EACH 128           /* ... and of one container, so that none starves the others */
+#define SKF_MAX_DNS_TCP_EACH 16                /* TCP clients of one container */
+#define SKF_MAX_RESOLV_CONF 65536              /* the host's resolv.conf */
+#define SKF_DNS_TRY_MS 2000                    /* an upstream server answers, or the next one is asked; glibc gives up after 5 s */
+#define SKF_DNS_TCP_IDLE_MS 10000              /* a TCP client is silent: RFC 7766 6.2.3 wants some seconds */
+#define SKF_RESOLVER_MS 5000                   /* the resolver answers a join */
+#define SKF_RESOLVER_LINGER_MS 1000            /* it ends so long after its last container */
+
 /* --- wire --- */
 #define SKF_MAX_RECORD (128u << 10)            /* one SOCK_SEQPACKET record; default wmem is 208 KB */
 #define SKF_MAX_RECORD_FDS 32                  /* fds in one record; the kernel's limit is 253 */
