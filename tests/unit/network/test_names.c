@@ -169,7 +169,7 @@ static void many_share_a_name(void **state)
 
 static void bad_requests(void **state)
 {
-	static char *const bad[] = {"", ".x", "a..b", "a b", "a/b", "=a", "@a", "\xc3\xa4", "a\n"};
+	static const char *const bad[] = {"", ".x", "a..b", "a b", "a/b", "=a", "@a", "\xc3\xa4", "a\n"};
 	struct skf_err e = SKF_ERR_INIT;
 	char label[80];
 
