@@ -11,7 +11,7 @@
  * Comparing files before execve is not enough, because what is compared can be exchanged before it is
  * executed. PR_SET_DUMPABLE does not stop a process from following its own link. So the program executes
  * itself once more through a handle that cannot be opened for writing:
- *  1. the file seen through an overlay file system without an upper layer, detached and read-only, given back at the
+ *  1. (seal_view.c) the file seen through an overlay file system without an upper layer, detached and read-only, given back at the
  * workload's execve (some 0.07 ms, and no page of the program is copied): a second open of the link for writing is
  * answered EROFS. The overlay has an inode of its own, on which that open fails; a mere read-only clone of the
  * program's mount would share the host's inode, where a refused open for writing makes execve fail with ETXTBSY for
@@ -23,14 +23,15 @@
  *  3. without the right to do so (a plain user): a sealed memfd (F_SEAL_WRITE). It can be opened for writing, but every
  * write is refused.
  * A program on a read-only mount is sealed already, and so is one that was executed in this way, so that
- * this happens once.
+ * this happens once. skiff-oci does way 1 before the C library is set up (cmd/early.c); then this file only sees that
+ * it was done.
  *
  * To be called before anything is opened or allocated: nothing survives. Does not block. */
 #include "runtime/runtime_int.h"
 
+#include "runtime/seal_view.h"
 #include "sys/mount.h"
 
-#include <limits.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
@@ -42,9 +43,7 @@
 #ifndef MFD_EXEC /* linux/memfd.h of 6.3 */
 #define MFD_EXEC 0x0010U
 #endif
-#define MAX_OPTION   255    /* what fsconfig(2) takes */
-#define SECOND_LAYER "/dev" /* two layers are the least; never looked into: the first one has the name */
-#define ALL_SEALS    (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+#define ALL_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 static bool is_sealed(int exe)
 {
@@ -54,49 +53,6 @@ static bool is_sealed(int exe)
 	if (seals >= 0 && (seals & F_SEAL_WRITE))
 		return true;
 	return fstatvfs(exe, &fs) == 0 && (fs.f_flag & ST_RDONLY);
-}
-
-/* Where the program is, as the option "lowerdir" has it, and its name there. -errno. */
-static int find_program(int exe, char *layers, size_t size, char *name, size_t name_size)
-{
-	char path[PATH_MAX];
-	struct stat a, b;
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
-	char *slash;
-
-	if (n < 0)
-		return -errno;
-	path[n] = '\0';
-	slash = strrchr(path, '/');
-	if (path[0] != '/' || slash == path || strpbrk(path, ":,\\")) /* characters that the option gives a meaning */
-		return -EINVAL;
-	if (stat(path, &a) < 0 || fstat(exe, &b) < 0)
-		return -errno;
-	if (a.st_dev != b.st_dev || a.st_ino != b.st_ino) /* replaced, or not visible from here by that name */
-		return -ESTALE;
-	*slash = '\0';
-	return skf_fmt(name, name_size, "%s", slash + 1) < 0 ||
-			       skf_fmt(layers, size, "%s:" SECOND_LAYER, path) < 0
-		       ? -ENAMETOOLONG
-		       : 0;
-}
-
-static int read_only_view(int exe)
-{
-	char layers[MAX_OPTION + 1], name[NAME_MAX + 1];
-	SKF_AUTO_FD int fs = -EBADF, mnt = -EBADF;
-	int r = find_program(exe, layers, sizeof(layers), name, sizeof(name));
-
-	if (r < 0)
-		return r;
-	fs = skf_fsopen("overlay");
-	r = fs < 0 ? fs : skf_fsconfig_str(fs, "lowerdir", layers);
-	if (r == 0)
-		r = skf_fsconfig_create(fs);
-	if (r < 0)
-		return r;
-	mnt = skf_fsmount(fs, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
-	return mnt < 0 ? mnt : skf_openat(mnt, name, O_PATH | O_NOFOLLOW, 0);
 }
 
 static int copy_to(int fd, int exe)
@@ -160,7 +116,7 @@ int skf_rt_seal_self(char *const argv[], struct skf_err *e)
 		return skf_fail_sys(e, exe, "open '/proc/self/exe' (is /proc mounted?)");
 	if (is_sealed(exe))
 		return 0;
-	fd = geteuid() == 0 ? read_only_view(exe) : -EPERM;
+	fd = geteuid() == 0 ? skf_seal_view() : -EPERM;
 	if (fd < 0 && geteuid() == 0)
 		fd = read_only_copy(exe);
 	if (fd < 0) {
