@@ -2,10 +2,11 @@
  * programs that may meet a profile that is not the default one, and by the generator of the embedded
  * programs.
  *
- * Theory: libseccomp makes the list of rules; a stub in front of it answers ENOSYS for system calls above
- * the highest number that the profile names, per architecture, when the default action would refuse them: a
- * profile that is older than the kernel must look like an older kernel, because programs fall back on ENOSYS
- * but give up on EPERM. Then the whole is rebuilt by seccomp_shrink.c.
+ * Theory: libseccomp makes the rules that look at arguments (seccomp_calls.c has the others); a stub in
+ * front of them answers ENOSYS for system calls above the highest number that the profile names, per
+ * architecture, when the default action would refuse them: a profile that is older than the kernel must look
+ * like an older kernel, because programs fall back on ENOSYS but give up on EPERM. seccomp_shrink.c joins
+ * both into one program.
  *
  * Does not block (a memfd takes libseccomp's output). */
 #include "base/arena.h"
@@ -26,7 +27,7 @@
 
 #define FORMAT    "skiff seccomp program 1"
 #define X32_BIT   0x40000000u
-#define MAX_ARCHS 8
+#define MAX_ARCHS SKF_SECCOMP_ARCHS
 
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 #define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
@@ -77,7 +78,7 @@ struct build {
 	scmp_filter_ctx ctx;
 	uint32_t arch[MAX_ARCHS];
 	unsigned n_arch;
-	uint32_t default_action;
+	struct skf_seccomp_calls calls;
 	bool notify;
 };
 
@@ -99,20 +100,6 @@ void skf_seccomp_key(const struct skf_spec_seccomp *p, uint32_t native, uint8_t 
 	skf_sha256_add(&c, head, sizeof(head));
 	skf_sha256_add(&c, p->raw, strlen(p->raw));
 	skf_sha256_end(&c, key);
-}
-
-static uint32_t action_of(uint32_t action, bool has_errno, uint32_t errno_ret)
-{
-	uint32_t value = has_errno ? errno_ret & 0xffff : EPERM;
-
-	switch (action) {
-	case SECCOMP_RET_ERRNO:
-		return SCMP_ACT_ERRNO(value);
-	case SECCOMP_RET_TRACE:
-		return SCMP_ACT_TRACE(value);
-	default:
-		return action; /* libseccomp's numbers are the kernel's */
-	}
 }
 
 static int add_archs(struct build *b, uint32_t native, struct skf_err *e)
@@ -217,72 +204,32 @@ int skf_seccomp_check_names(const struct skf_spec_seccomp *p, struct skf_err *e)
 	return 0;
 }
 
-/* One system call of one rule. */
-struct call {
-	int nr;
-	unsigned rule, name;
-};
-
-/* By number, highest first; those of one number in the order of the profile. */
-static int compare_calls(const void *x, const void *y)
-{
-	const struct call *a = x, *b = y;
-
-	if (a->nr != b->nr)
-		return a->nr < b->nr ? 1 : -1;
-	if (a->rule != b->rule)
-		return a->rule < b->rule ? -1 : 1;
-	return (a->name > b->name) - (a->name < b->name);
-}
-
-static int collect_calls(struct build *b, struct call *v, size_t *ret_n, struct skf_err *e)
+static int check_rules(struct build *b, struct skf_err *e)
 {
 	const struct skf_spec_seccomp_rule *rules = b->p->syscalls.v;
-	size_t n = 0;
 
-	for (size_t i = 0; i < b->p->syscalls.n; i++) {
-		const struct skf_spec_seccomp_rule *rule = &rules[i];
-
-		if (check_notify(b, rule, i, e) < 0)
+	for (size_t i = 0; i < b->p->syscalls.n; i++)
+		if (check_notify(b, &rules[i], i, e) < 0)
 			return -1;
-		if (action_of(rule->action, rule->has_errno, rule->errno_ret) == b->default_action)
-			continue;
-		for (size_t k = 0; k < rule->names.n; k++) {
-			int nr = seccomp_syscall_resolve_name(rule->names.v[k]);
-
-			if (nr == __NR_SCMP_ERROR)
-				skf_debug(b->log, "linux.seccomp: unknown system call '%s' ignored",
-					  rule->names.v[k]);
-			else
-				v[n++] = (struct call){nr, (unsigned)i, (unsigned)k};
-		}
-	}
-	*ret_n = n;
 	return 0;
 }
 
-/* libseccomp keeps sorted lists that it searches from their lowest number on: the highest is added first. */
 static int add_rules(struct build *b, struct skf_err *e)
 {
 	const struct skf_spec_seccomp_rule *rules = b->p->syscalls.v;
-	struct call *v;
-	size_t n = 1;
 
-	for (size_t i = 0; i < b->p->syscalls.n; i++)
-		n += rules[i].names.n;
-	v = skf_arena_array(b->arena, n, sizeof(*v));
-	if (!v)
-		return skf_fail(e, SKF_ENOMEM, "rules of the seccomp profile");
-	if (collect_calls(b, v, &n, e) < 0)
-		return -1;
-	qsort(v, n, sizeof(*v), compare_calls);
-	for (size_t i = 0; i < n; i++) {
-		const struct skf_spec_seccomp_rule *rule = &rules[v[i].rule];
-		int r = add_call(b, rule, action_of(rule->action, rule->has_errno, rule->errno_ret), v[i].nr);
+	for (size_t i = 0; i < b->calls.n; i++) {
+		const struct skf_seccomp_call *c = &b->calls.v[i];
+		const char *name = rules[c->rule].names.v[c->name];
+		int r;
 
+		if (c->nr == __NR_SCMP_ERROR)
+			skf_debug(b->log, "linux.seccomp: unknown system call '%s' ignored", name);
+		if (c->is_default || c->fixed || c->nr == __NR_SCMP_ERROR)
+			continue;
+		r = add_call(b, &rules[c->rule], c->action, c->nr);
 		if (r < 0)
-			return skf_fail(e, SKF_EINVALID, "syscalls[%u]: rule for '%s': %s", v[i].rule,
-					rule->names.v[v[i].name],
+			return skf_fail(e, SKF_EINVALID, "syscalls[%u]: rule for '%s': %s", c->rule, name,
 					r == -EEXIST ? "contradicts an earlier rule for it" : strerror(-r));
 	}
 	return 0;
@@ -292,17 +239,10 @@ static int add_rules(struct build *b, struct skf_err *e)
 
 static uint32_t last_number(const struct build *b, uint32_t arch)
 {
-	const struct skf_spec_seccomp_rule *rules = b->p->syscalls.v;
-	uint32_t last = 0;
-
-	for (size_t i = 0; i < b->p->syscalls.n; i++)
-		for (size_t k = 0; k < rules[i].names.n; k++) {
-			int nr = seccomp_syscall_resolve_name_arch(arch, rules[i].names.v[k]);
-
-			if (nr > 0 && (uint32_t)nr > last)
-				last = (uint32_t)nr;
-		}
-	return last;
+	for (unsigned i = 0; i < b->n_arch; i++)
+		if (b->arch[i] == arch)
+			return b->calls.last[i];
+	return 0;
 }
 
 static bool wants_stub(const struct skf_spec_seccomp *p)
@@ -353,11 +293,8 @@ static void emit_arch(const struct build *b, struct out *o, uint32_t arch)
 	emit(o, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
 	if (arch == SCMP_ARCH_X86_64 || arch == SCMP_ARCH_X32) {
 		uint32_t last64 = arch == SCMP_ARCH_X86_64 ? last_number(b, SCMP_ARCH_X86_64) : 0,
-			 last32 = 0;
+			 last32 = last_number(b, SCMP_ARCH_X32);
 
-		for (unsigned i = 0; i < b->n_arch; i++)
-			if (b->arch[i] == SCMP_ARCH_X32)
-				last32 = last_number(b, SCMP_ARCH_X32);
 		emit(o, BPF_JMP | BPF_JGE | BPF_K, X32_BIT, last64 ? 3 : 1, 0);
 		emit_limit(o, last64);
 		emit_limit(o, last32 ? last32 | X32_BIT : 0);
@@ -433,52 +370,67 @@ static int flags_of(const struct skf_spec_seccomp *p, unsigned *ret, struct skf_
 	return 0;
 }
 
-int skf_seccomp_build(const struct skf_spec_seccomp *p, uint32_t native, const struct skf_log *log,
-		      struct skf_arena *a, struct sock_filter **ret, size_t *ret_n, bool *ret_notify,
+int skf_seccomp_build(const struct skf_spec_seccomp *p, uint32_t native, bool whole,
+		      const struct skf_log *log, struct skf_arena *a, struct skf_seccomp_built *ret,
 		      struct skf_err *e)
 {
 	SKF_AUTO(ctx_release) scmp_filter_ctx ctx = NULL;
 	struct build b = {.p = p, .log = log, .arena = a};
+	uint32_t action = skf_seccomp_action(p->default_action, p->has_default_errno, p->default_errno);
+	int r;
 
-	b.default_action = action_of(p->default_action, p->has_default_errno, p->default_errno);
+	*ret = (struct skf_seccomp_built){0};
 	if (p->default_action == SECCOMP_RET_USER_NOTIF)
 		return skf_fail(e, SKF_EINVALID,
 				"defaultAction: SCMP_ACT_NOTIFY cannot be the default action");
-	b.ctx = ctx = seccomp_init(b.default_action);
+	b.ctx = ctx = seccomp_init(action);
 	if (!ctx)
 		return skf_fail(e, SKF_EINVALID, "defaultAction: libseccomp does not accept action 0x%x",
-				b.default_action);
-	if (add_archs(&b, native, e) < 0 || add_rules(&b, e) < 0 || export_program(&b, ret, ret_n, e) < 0)
+				action);
+	if (add_archs(&b, native, e) < 0 || check_rules(&b, e) < 0)
 		return -1;
-	*ret_notify = b.notify;
+	r = skf_seccomp_calls(p, action, b.arch, b.n_arch, a, &b.calls);
+	if (r == 0 && !whole)
+		r = skf_seccomp_fix(p, &b.calls, a, &ret->fixed, &ret->n_fixed);
+	if (r < 0)
+		return skf_fail_sys(e, r, "rules of the seccomp profile");
+	if (add_rules(&b, e) < 0 || export_program(&b, &ret->v, &ret->n, e) < 0)
+		return -1;
+	ret->notify = b.notify;
 	return 0;
 }
 
 int skf_seccomp_compile(const struct skf_spec_seccomp *p, uint32_t native, const struct skf_log *log,
 			struct skf_arena *a, struct skf_bpf_prog *ret, struct skf_err *e)
 {
-	struct sock_filter *v, *small;
-	size_t n, n_small;
+	struct skf_seccomp_built b;
 	unsigned flags;
-	bool notify;
-	int r;
+	int r = 0;
 
-	if (flags_of(p, &flags, e) < 0 || skf_seccomp_build(p, native, log, a, &v, &n, &notify, e) < 0)
+	if (flags_of(p, &flags, e) < 0)
 		return -1;
-	if (!notify) /* the kernel refuses the flag without a listener */
-		flags &= ~(unsigned)SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
-	r = skf_seccomp_shrink(v, n, a, &small, &n_small);
-	if (r < 0)
-		return skf_fail_sys(e, r, "rebuild a seccomp program of %zu instructions", n);
-	if (r == 1 && n_small <= n) {
-		v = small;
-		n = n_small;
+	for (int whole = 0; whole < 2 && r == 0;
+	     whole++) { /* 1: no table, where the result is a program that is right as it is */
+		struct sock_filter *small;
+		size_t n;
+
+		if (skf_seccomp_build(p, native, whole, whole ? NULL : log, a, &b, e) < 0)
+			return -1;
+		r = skf_seccomp_shrink(&b, a, &small, &n);
+		if (r < 0)
+			return skf_fail_sys(e, r, "rebuild a seccomp program of %zu instructions", b.n);
+		if (r == 1 && (!whole || n <= b.n)) {
+			b.v = small;
+			b.n = n;
+		}
 	}
-	if (n > BPF_MAXINSNS)
+	if (!b.notify) /* the kernel refuses the flag without a listener */
+		flags &= ~(unsigned)SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+	if (b.n > BPF_MAXINSNS)
 		return skf_fail(e, SKF_ELIMIT,
 				"the profile needs %zu BPF instructions; the kernel takes at most %d: join "
 				"its rules",
-				n, BPF_MAXINSNS);
-	*ret = (struct skf_bpf_prog){.insn = v, .n = (uint16_t)n, .flags = flags, .notify = notify};
+				b.n, BPF_MAXINSNS);
+	*ret = (struct skf_bpf_prog){.insn = b.v, .n = (uint16_t)b.n, .flags = flags, .notify = b.notify};
 	return 0;
 }

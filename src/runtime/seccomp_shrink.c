@@ -6,14 +6,17 @@
  * each of those points: between two points the outcome is the same. An outcome is either "returns X" or
  * "begins to look at arguments at instruction I". Neighbours with the same outcome are merged, and the new
  * program is arch -> binary search over the ranges -> ret X, or a jump to a copy of what can be reached from
- * I. The copy keeps every load, so it is correct whatever was known before it.
+ * I. The copy keeps every load, so it is correct whatever was known before it. Numbers whose answer is known
+ * without a program (seccomp_calls.c) are put over the ranges that the program has.
  *
  * Why: the kernel runs the filter for every number of two architectures when it is loaded (to find those
  * that are always allowed) and translates each instruction; both costs shrink with the program.
  *
  * Invariants: 1. only instructions that are fully understood are touched, anything else makes the caller
- * keep the original; 2. a range is only merged when its outcome is the same; 3. jumps go forward. Pure;
- * memory of the arena. */
+ * keep the original; 2. a range is only merged when its outcome is the same; 3. jumps go forward; 4. once the
+ * architecture is known, a comparison is about the number, whether or not that was loaded: libseccomp (2.5.4 to 2.6.1)
+ * forgets the load when the rule that it sorts first is for a call that the architecture does not have, and would
+ * compare the architecture with system call numbers. Pure; memory of the arena. */
 #include "base/arena.h"
 #include "runtime/seccomp_int.h"
 #include <linux/seccomp.h>
@@ -36,6 +39,8 @@ struct range {
 struct shrink {
 	const struct sock_filter *p;
 	size_t n;
+	const struct skf_seccomp_fixed *fixed;
+	size_t n_fixed;
 	struct skf_arena *a;
 	uint32_t *points; /* numbers at which an outcome may change, sorted */
 	size_t n_points;
@@ -118,6 +123,8 @@ static bool run(struct shrink *s, bool other_arch, uint32_t arch, bool nr_known,
 		}
 		if (yes < 0)
 			return false;
+		if (yes && a == ARCH)
+			a = NR; /* invariant 4 */
 		pc += yes ? i->jt : i->jf;
 	}
 	return false;
@@ -158,19 +165,35 @@ static bool same(struct outcome a, struct outcome b)
 	return a.dynamic == b.dynamic && a.value == b.value;
 }
 
-/* Number of ranges, or -1. */
+static void add_range(struct range *v, int *n, uint32_t start, struct outcome o)
+{
+	if (*n && v[*n - 1].start == start) /* nothing was left of it */
+		--*n;
+	if (!*n || !same(v[*n - 1].o, o))
+		v[(*n)++] = (struct range){start, o};
+}
+
+/* Number of ranges, or -1. What the table has goes before the program. */
 static int find_ranges(struct shrink *s, uint32_t arch, struct range *v)
 {
+	const struct skf_seccomp_fixed *f = s->fixed, *end = s->fixed + s->n_fixed;
 	int n = 0;
 
+	while (f < end && f->arch < arch)
+		f++;
+	while (end > f && end[-1].arch != arch)
+		end--;
 	for (size_t i = 0; i < s->n_points; i++) {
 		struct outcome o;
 
 		if (!run(s, false, arch, true, s->points[i], &o))
 			return -1;
-		if (n && same(v[n - 1].o, o))
-			continue;
-		v[n++] = (struct range){s->points[i], o};
+		add_range(v, &n, s->points[i], o);
+		for (; f < end && (i + 1 == s->n_points || f->nr < s->points[i + 1]); f++) {
+			add_range(v, &n, f->nr, (struct outcome){false, f->action});
+			if (f->nr != UINT32_MAX)
+				add_range(v, &n, f->nr + 1, o);
+		}
 	}
 	return n;
 }
@@ -348,7 +371,7 @@ static bool rebuild(struct shrink *s, struct outcome other)
 		return false;
 	for (unsigned k = 0; k < s->n_arch;
 	     k++) { /* jeq arch -> behind the JA; the JA goes to the next comparison */
-		struct range *v = skf_arena_array(s->a, s->n_points, sizeof(*v));
+		struct range *v = skf_arena_array(s->a, s->n_points + 2 * s->n_fixed, sizeof(*v));
 		int n = v ? find_ranges(s, s->arch[k], v) : -1;
 
 		if (n < 0 || mark_dynamic(s, v, n) < 0 ||
@@ -378,15 +401,20 @@ static void unique_archs(struct shrink *s)
 	s->n_arch = n;
 }
 
-int skf_seccomp_shrink(const struct sock_filter *p, size_t n, struct skf_arena *a, struct sock_filter **ret,
+int skf_seccomp_shrink(const struct skf_seccomp_built *b, struct skf_arena *a, struct sock_filter **ret,
 		       size_t *ret_n)
 {
-	struct shrink s = {.p = p, .n = n, .a = a, .max_out = 4 * n + 64};
+	struct shrink s = {.p = b->v,
+			   .n = b->n,
+			   .fixed = b->fixed,
+			   .n_fixed = b->n_fixed,
+			   .a = a,
+			   .max_out = 4 * b->n + 3 * b->n_fixed + 64};
 	struct outcome other;
 
 	s.out = skf_arena_array(a, s.max_out, sizeof(*s.out));
 	s.fix = skf_arena_array(a, s.max_out, sizeof(*s.fix));
-	s.keep = skf_arena_array(a, n, sizeof(*s.keep));
+	s.keep = skf_arena_array(a, b->n, sizeof(*s.keep));
 	if (!s.out || !s.fix || !s.keep || find_points(&s) < 0)
 		return -ENOMEM;
 	if (!run(&s, true, 0, false, 0, &other) || other.dynamic)
