@@ -48,6 +48,13 @@ struct skf_cli_opts {
 	char *username, *password, *artifact_type;
 	bool password_stdin, remote, raw, config, tag_only, blob;
 	int64_t chunk_size;
+	/* copy, sync */
+	char *src_creds, *src_username, *src_password, *src_authfile, *src_cert_dir, *src_daemon_host;
+	char *dest_creds, *dest_username, *dest_password, *dest_authfile, *dest_cert_dir, *dest_daemon_host;
+	bool src_no_creds, dest_no_creds, src_tls_verify, dest_tls_verify, preserve_digests, dest_compress, dest_decompress;
+	char *authfile, *digestfile, *multi_arch, *compress_format;
+	int64_t compress_level;
+	struct skf_strv additional_tag;
 	/* save, load, import, export, commit, history */
 	char *output, *input, *message, *author;
 	bool pause, human;
@@ -146,6 +153,34 @@ int skf_cli_fail(struct skf_cli *c, int other);
 /* c->e and a hint at --help on stderr; returns the status of a wrong command line. */
 int skf_cli_usage(const struct skf_cli *c);
 
+/* --- output.c --- */
+struct skf_cli_output {
+	int fd;           /* STDOUT_FILENO, or owned */
+	const char *path; /* NULL: standard output */
+	char part[4096];
+};
+void skf_cli_output_done(struct skf_cli_output *o);
+/* path NULL, "" or "-": standard output, unless it is a terminal. */
+int skf_cli_output_open(struct skf_cli *c, const char *path, struct skf_cli_output *o);
+/* Gives the file its name. */
+int skf_cli_output_close(struct skf_cli *c, struct skf_cli_output *o);
+/* Made when it is not there. */
+int skf_cli_output_dir(struct skf_cli *c, const char *path, int *ret);
+
+/* --- place.c: "docker://...", "oci:PATH:NAME" ... --- */
+struct skf_cli_place {
+	struct skf_copy_place p;
+	int fd;                  /* owned */
+	struct skf_cli_output o; /* of a destination that is a file */
+	char *path;
+};
+/* word: containers-transports(5) words, skiff:NAME, or a plain name: an image of the store where there is one (source), else a registry's; as a
+ * destination a name that begins with a host is a registry's, another one is of the store. */
+int skf_cli_place_open(struct skf_cli *c, const char *word, bool dest, struct skf_cli_place *ret);
+/* Gives a written file its name. */
+int skf_cli_place_close(struct skf_cli *c, struct skf_cli_place *x);
+void skf_cli_place_done(struct skf_cli_place *x);
+
 /* --- cmd_inspect.c: a document through --format --- */
 struct skf_tmpl;
 int skf_cli_doc_format(struct skf_cli *c, struct skf_tmpl **ret);
@@ -215,6 +250,7 @@ int skf_cmd_inspect(struct skf_cli *c);
 int skf_cmd_pull(struct skf_cli *c);
 int skf_cmd_images(struct skf_cli *c);
 int skf_cmd_push(struct skf_cli *c);
+int skf_cmd_image_copy(struct skf_cli *c);
 int skf_cmd_login(struct skf_cli *c);
 int skf_cmd_logout(struct skf_cli *c);
 int skf_cmd_image_tags(struct skf_cli *c);

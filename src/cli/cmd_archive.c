@@ -1,83 +1,16 @@
 /* cli/cmd_archive.c -- save, load, import, export, commit: files and pipes are opened here with the user's own rights, and only handed on. A file that
- * is written appears under its name when it is whole. */
-#include "base/proc.h"
+ * is written appears under its name when it is whole (output.c). */
 #include "cli/cli_int.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-/* --- output --- */
-struct output {
-	int fd;           /* STDOUT_FILENO, or owned */
-	const char *path; /* NULL: standard output */
-	char part[4096];
-};
-
-static void output_done(struct output *o)
-{
-	if (!o->path)
-		return;
-	skf_closep(&o->fd);
-	if (o->part[0])
-		unlink(o->part); /* what failed; a file that stays has a name that says so */
-}
-
-static int output_open(struct skf_cli *c, struct output *o)
-{
-	char rnd[9];
-	int r;
-
-	if (!c->o.output || !*c->o.output || skf_streq(c->o.output, "-")) {
-		if (isatty(STDOUT_FILENO))
-			return skf_fail(&c->e, SKF_EINVALID, "cowardly refusing to save to a terminal. Use the -o flag or redirect");
-		o->fd = STDOUT_FILENO;
-		return 0;
-	}
-	o->path = c->o.output;
-	r = skf_random_hex(rnd, 4);
-	if (r == 0)
-		r = skf_fmt(o->part, sizeof(o->part), "%s.part-%s", o->path, rnd);
-	if (r == 0)
-		r = o->fd = skf_openat(AT_FDCWD, o->part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
-	if (r < 0) {
-		o->part[0] = '\0';
-		return skf_fail_sys(&c->e, r, "make the file '%s'", o->path);
-	}
-	return 0;
-}
-
-static int output_close(struct skf_cli *c, struct output *o)
-{
-	int r = 0;
-
-	if (!o->path)
-		return 0;
-	skf_closep(&o->fd);
-	if (renameat(AT_FDCWD, o->part, AT_FDCWD, o->path) < 0)
-		r = -errno;
-	if (r == 0)
-		o->part[0] = '\0';
-	return r < 0 ? skf_fail_sys(&c->e, r, "write the file '%s'", o->path) : 0;
-}
-
-static int open_dir(struct skf_cli *c, const char *path, int *ret)
-{
-	int fd, r = skf_mkdir_at(AT_FDCWD, path, 0755);
-
-	fd = r < 0 ? r : skf_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
-	if (fd < 0)
-		return skf_fail_sys(&c->e, fd, "make the directory '%s'", path);
-	*ret = fd;
-	return 0;
-}
 
 int skf_cmd_save(struct skf_cli *c)
 {
 	static const char *const formats[] = {"docker-archive", "oci-archive", "oci-dir"};
 	struct skf_save_req q = SKF_REQ(struct skf_save_req);
-	SKF_AUTO(output_done) struct output o = {.fd = -EBADF};
+	SKF_AUTO(skf_cli_output_done) struct skf_cli_output o = {.fd = -EBADF};
 	SKF_AUTO_FD int dir = -EBADF;
 	size_t f = 0;
 
@@ -87,21 +20,21 @@ int skf_cmd_save(struct skf_cli *c)
 		skf_fail(&c->e, SKF_EINVALID, "unknown format '%s': expected docker-archive, oci-archive or oci-dir", c->o.format);
 	else if (f == 2 && !c->o.output)
 		skf_fail(&c->e, SKF_EINVALID, "--format oci-dir needs a directory: use -o");
-	if (c->e.kind != SKF_OK || skf_cli_engine(c) < 0 || (f == 2 ? open_dir(c, c->o.output, &dir) < 0 : output_open(c, &o) < 0))
+	if (c->e.kind != SKF_OK || skf_cli_engine(c) < 0 || (f == 2 ? skf_cli_output_dir(c, c->o.output, &dir) < 0 : skf_cli_output_open(c, c->o.output, &o) < 0))
 		return skf_cli_fail(c, 1);
 	q.images = c->args;
 	q.format = f == 0 ? SKF_SAVE_DOCKER_ARCHIVE : SKF_SAVE_OCI;
 	q.out_fd = f == 2 ? dir : o.fd;
-	if (skf_engine_save(c->g, &q, &c->e) < 0 || output_close(c, &o) < 0)
+	if (skf_engine_save(c->g, &q, &c->e) < 0 || skf_cli_output_close(c, &o) < 0)
 		return skf_cli_fail(c, 1);
 	return 0;
 }
 
 int skf_cmd_export(struct skf_cli *c)
 {
-	SKF_AUTO(output_done) struct output o = {.fd = -EBADF};
+	SKF_AUTO(skf_cli_output_done) struct skf_cli_output o = {.fd = -EBADF};
 
-	if (skf_cli_engine(c) < 0 || output_open(c, &o) < 0 || skf_engine_export(c->g, c->args.v[0], o.fd, -1, &c->e) < 0 || output_close(c, &o) < 0)
+	if (skf_cli_engine(c) < 0 || skf_cli_output_open(c, c->o.output, &o) < 0 || skf_engine_export(c->g, c->args.v[0], o.fd, -1, &c->e) < 0 || skf_cli_output_close(c, &o) < 0)
 		return skf_cli_fail(c, 1);
 	return 0;
 }

@@ -41,6 +41,7 @@ __extension__ typedef unsigned __int128 skf_cmdset; /* more commands than 64 */
 #define C_IMGTREE    SKF_CMD_BIT(56)
 #define C_IMGDIFF    SKF_CMD_BIT(57)
 #define C_IMGPRUNE   SKF_CMD_BIT(58)
+#define C_COPY       SKF_CMD_BIT(59)
 #define C_REGISTRY   (C_PUSH | C_LOGIN | C_LOGOUT | C_IMGTAGS | C_IMGDELETE | C_REFERRERS | C_IMGINSPECT)
 /* network: 75 to 86 */
 /* volume: 87 to 95 */

@@ -46,6 +46,10 @@ struct image_out {
 	struct skf_strv done; /* names written */
 };
 int image_out_init(struct image_out *o, const struct image_peer *peer, int fd, struct skf_arena *a, struct skf_err *e);
+/* The directories of blobs of an OCI layout. */
+int image_out_layout(struct image_out *o, struct skf_err *e);
+/* Removes the file that was begun and not ended. */
+void image_out_drop(struct image_out *o);
 bool image_out_has(const struct image_out *o, const char *name);
 int image_out_begin(struct image_out *o, const char *name, uint64_t size, struct skf_err *e);
 int image_out_write(void *o, const void *p, size_t n, struct skf_err *e);

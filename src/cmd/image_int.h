@@ -21,9 +21,19 @@ void image_send(const struct image_peer *p, const struct skf_buf *b);
 /* From any thread: every wait and transfer of this process ends with UNAVAILABLE "cancelled". For good: a process serves one request. */
 void image_cancel(const struct image_peer *p);
 
+/* How a registry is reached. NULL and "" mean the default: docker's and podman's files, certs.d. */
+struct image_how {
+	const char *docker_config, *certs_dir;
+	const char *auth_file;       /* in place of both files */
+	const char *user, *password; /* these and no others */
+	uint32_t flags;              /* SKF_IMG_PLAIN_HTTP ... */
+};
+/* The three fields docker_config, certs_dir, flags of a request. */
+void image_how_get(struct image_how *h, struct skf_recr *q);
+
 struct image_pull {
-	const char *root, *reference, *platform, *docker_config, *certs_dir;
-	uint32_t flags; /* SKF_IMG_PLAIN_HTTP ... */
+	const char *root, *reference, *platform;
+	struct image_how how;
 };
 struct image_done {
 	struct skf_digest top, manifest, config;
@@ -36,9 +46,17 @@ int image_verify_run(const struct image_peer *peer, const char *root, const char
 
 /* --- image_remote.c --- */
 struct skf_registry;
-/* Credentials, certificates, mirrors and flags as the user has them. Paths may be "". repo: for credentials of one repository, or NULL. */
-int image_registry_open(const struct image_peer *peer, const char *host, const char *repo, const char *docker_config, const char *certs_dir,
-                        uint32_t flags, struct skf_registry **ret, struct skf_err *e);
+/* Credentials, certificates, mirrors and flags as the user has them. repo: for credentials of one repository, or NULL. */
+int image_registry_open(const struct image_peer *peer, const char *host, const char *repo, const struct image_how *how, struct skf_registry **ret,
+                        struct skf_err *e);
+/* --- image_through.c: a blob of a registry, read like a file --- */
+struct skf_ref;
+struct image_through;
+/* A thread receives into a ring of 1 MiB from the first read on. All arguments but desc are borrowed. NULL: no memory. */
+struct image_through *image_through_new(const struct image_peer *peer, const struct skf_ref *from, const struct image_how *how, const struct skf_desc *desc);
+/* At most n of the bytes at off; 0 < return, or -1. Going anywhere but on costs a new request. One thread at a time. */
+int64_t image_through_read(struct image_through *t, uint64_t off, void *p, size_t n, struct skf_err *e);
+void image_through_free(struct image_through *t); /* NULL is fine */
 /* DONE without digests. */
 void image_put_done(struct skf_buf *answer);
 /* Text to the peer, in TEXT records. */
@@ -50,6 +68,7 @@ int image_repack_layer(struct skf_store *s, const struct skf_digest *diff_id, en
 struct image_renamed {
 	struct skf_digest old, now;
 	uint64_t size;
+	const char *type; /* the media type that it has now; NULL: as it was */
 };
 /* Layers of a manifest get other digests and sizes; all else stays. */
 int image_manifest_rename(struct skf_buf *manifest, const struct image_renamed *v, size_t n, struct skf_err *e);
@@ -67,6 +86,7 @@ void image_watch_stop(struct image_watch *w); /* a zeroed struct with stop_fd < 
 /* Requests: decode q, work, write DONE into answer. */
 int image_serve_push(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e);
 int image_serve_remote(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e);
+int image_serve_copy(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e);
 int image_serve_login(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e);
 int image_serve_logout(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e);
 

@@ -4,9 +4,8 @@
  * layer against the diff-id of the config. What an archive has beside its images is not read. Invariants: 1. the lease names a digest before it is used
  * or made; 2. the record of an image is written when all of it is there and synced, its names last. T38-T50 are its enemies. Blocks on the disk. */
 #include "base/fd.h"
-#include "base/json.h"
 #include "base/limits.h"
-#include "cmd/image_archive.h"
+#include "cmd/image_place.h"
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,13 +25,6 @@ struct lay {
 	struct skf_unpack_result got;
 	struct skf_err err;
 };
-struct entry { /* of docker's manifest.json */
-	char *config;
-	struct skf_strv tags, layers;
-};
-struct doc {
-	struct skf_jarr m; /* struct entry */
-};
 struct load {
 	const struct image_peer *peer;
 	struct skf_store *store;
@@ -41,7 +33,8 @@ struct load {
 	struct image_src *src;
 	struct skf_platform platform;
 	const char *name; /* for images that have none; "" none */
-	struct doc *docker; /* NULL: no manifest.json */
+	struct skf_jarr docker; /* struct image_docker_entry, of manifest.json */
+	bool has_docker;
 	size_t n_images;
 };
 
@@ -309,10 +302,10 @@ static const char *base_name(const char *s)
 /* docker writes names into manifest.json beside index.json. */
 static int docker_names(struct load *l, const struct skf_digest *config, struct skf_strv *names, struct skf_err *e)
 {
-	const struct entry *v = l->docker ? l->docker->m.v : NULL;
+	const struct image_docker_entry *v = l->docker.v;
 	const char *hex = skf_digest_hex(config);
 
-	for (size_t i = 0; v && i < l->docker->m.n; i++) {
+	for (size_t i = 0; i < l->docker.n; i++) {
 		if (strncmp(base_name(v[i].config), hex, strlen(hex)) != 0)
 			continue;
 		for (size_t k = 0; k < v[i].tags.n; k++)
@@ -366,7 +359,7 @@ static int load_top(struct load *l, const struct skf_desc *d, struct skf_err *e)
 		return skf_fail(e, SKF_EUNSUPPORTED, "'%s' of the archive has the media type '%.100s', which is no image", chosen->digest.s, chosen->media_type);
 	if (oci_names(l, d, &names, e) < 0)
 		return -1;
-	if (!names.n && l->docker && (manifest_config(l, chosen, &config, e) < 0 || docker_names(l, &config, &names, e) < 0))
+	if (!names.n && l->has_docker && (manifest_config(l, chosen, &config, e) < 0 || docker_names(l, &config, &names, e) < 0))
 		return -1;
 	return load_manifest(l, &d->digest, chosen, &names, e);
 }
@@ -386,38 +379,6 @@ static int load_oci(struct load *l, const struct skf_buf *b, struct skf_err *e)
 }
 
 /* --- docker-archive --- */
-#define E struct entry
-static const struct skf_jfield entry_f[] = {
-	SKF_J(E, config, "Config", skf_j_str_nonempty, NULL, SKF_J_REQUIRED),
-	SKF_J(E, tags, "RepoTags", skf_j_strv, NULL, SKF_J_NULL_OK),
-	SKF_J(E, layers, "Layers", skf_j_strv, NULL, SKF_J_NULL_OK),
-	SKF_J_END,
-};
-#undef E
-static const struct skf_jtable entry_table = { sizeof(struct entry), entry_f, false, NULL };
-static const struct skf_jarr_arg entry_arr = { &entry_table, SKF_MAX_INDEX_MANIFESTS };
-static const struct skf_jfield doc_f[] = { SKF_J(struct doc, m, "images", skf_j_arr, &entry_arr, SKF_J_REQUIRED), SKF_J_END };
-static const struct skf_jtable doc_table = { sizeof(struct doc), doc_f, true, NULL };
-
-/* The decoder wants an object on top; docker's document is an array. */
-static int read_docker(struct load *l, struct skf_err *e)
-{
-	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_MANIFEST_BYTES + 32);
-	const struct skf_jdoc j = { .name = "manifest.json", .max_bytes = SKF_MAX_MANIFEST_BYTES + 32 };
-	void *v;
-	int r;
-
-	skf_buf_str(&b, "{\"images\":");
-	r = image_src_small(l->src, "manifest.json", SKF_MAX_MANIFEST_BYTES, &b, e);
-	if (r <= 0)
-		return r;
-	skf_buf_chr(&b, '}');
-	if (b.err || skf_json_decode(&j, b.p, b.len, &doc_table, &l->a, &v, e) < 0)
-		return b.err ? skf_fail_sys(e, b.err, "manifest.json") : -1;
-	l->docker = v;
-	return 1;
-}
-
 /* As the layers of the image that is made of it: uncompressed, under their diff-ids. */
 static int docker_out(struct load *l, const struct lay *v, struct skf_image_layer *out, size_t n, struct skf_err *e)
 {
@@ -431,7 +392,7 @@ static int docker_out(struct load *l, const struct lay *v, struct skf_image_laye
 	return 0;
 }
 
-static int load_entry(struct load *l, const struct entry *x, struct skf_err *e)
+static int load_entry(struct load *l, const struct image_docker_entry *x, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf cb = SKF_BUF(SKF_MAX_CONFIG_BLOB_BYTES + 1), mb = SKF_BUF(SKF_MAX_MANIFEST_BYTES);
 	struct skf_digest config, manifest;
@@ -467,9 +428,9 @@ static int load_entry(struct load *l, const struct entry *x, struct skf_err *e)
 
 static int load_docker(struct load *l, struct skf_err *e)
 {
-	const struct entry *v = l->docker->m.v;
+	const struct image_docker_entry *v = l->docker.v;
 
-	for (size_t i = 0; i < l->docker->m.n; i++)
+	for (size_t i = 0; i < l->docker.n; i++)
 		if (load_entry(l, &v[i], e) < 0)
 			return -1;
 	return 0;
@@ -479,10 +440,11 @@ static int load_docker(struct load *l, struct skf_err *e)
 static int load_all(struct load *l, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_MANIFEST_BYTES + 1);
-	int docker = read_docker(l, e), oci = docker < 0 ? -1 : image_src_small(l->src, "index.json", SKF_MAX_MANIFEST_BYTES, &b, e);
+	int docker = image_docker_read(l->src, &l->a, &l->docker, e), oci = docker < 0 ? -1 : image_src_small(l->src, "index.json", SKF_MAX_MANIFEST_BYTES, &b, e);
 
 	if (oci < 0)
 		return -1;
+	l->has_docker = docker == 1;
 	if (!oci && !docker)
 		return skf_fail(e, SKF_EINVALID, "this is no archive of images: it has neither index.json (OCI) nor manifest.json (docker); for a file system, "
 		                                 "use 'skiff import'");

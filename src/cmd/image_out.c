@@ -20,15 +20,31 @@ int image_out_init(struct image_out *o, const struct image_peer *peer, int fd, s
 	if (fstat(fd, &st) < 0)
 		return skf_fail_sys(e, -errno, "look at the output");
 	o->dir = S_ISDIR(st.st_mode);
-	if (!o->dir)
-		return 0;
-	for (int i = 0; i < 2; i++) {
-		int r = skf_mkdir_at(fd, i ? "blobs/sha256" : "blobs", 0755);
+	return 0;
+}
+
+int image_out_layout(struct image_out *o, struct skf_err *e)
+{
+	static const char *const dirs[] = { "blobs", "blobs/sha256", "blobs/sha512" };
+
+	for (size_t i = 0; i < SKF_ARRAY_LEN(dirs); i++) {
+		int r = skf_mkdir_at(o->fd, dirs[i], 0755);
 
 		if (r < 0)
 			return skf_fail_sys(e, r, "make the directory of blobs");
 	}
 	return 0;
+}
+
+void image_out_drop(struct image_out *o)
+{
+	char part[sizeof(o->name) + sizeof(PART)];
+
+	if (!o->dir || o->file < 0)
+		return;
+	skf_closep(&o->file);
+	if (skf_fmt(part, sizeof(part), "%s" PART, o->name) == 0)
+		unlinkat(o->fd, part, 0);
 }
 
 bool image_out_has(const struct image_out *o, const char *name)

@@ -59,7 +59,7 @@ static int step_open(struct pull *p, struct skf_err *e)
 	}
 	if (skf_store_open(p->q->root, true, &p->store, e) < 0 || skf_lease_new(p->store, &p->lease, e) < 0)
 		return -1;
-	return image_registry_open(p->peer, p->ref.registry, p->ref.repo, p->q->docker_config, p->q->certs_dir, p->q->flags, &p->reg, e);
+	return image_registry_open(p->peer, p->ref.registry, p->ref.repo, &p->q->how, &p->reg, e);
 }
 
 static int keep_blob(struct pull *p, const struct skf_digest *d, const struct skf_buf *b, struct skf_err *e)

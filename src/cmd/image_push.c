@@ -16,33 +16,19 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define PARALLEL   4
-#define RING_BYTES (1u << 20)
+#define PARALLEL 4
 
-/* A blob on its way through from another registry: a thread receives into a ring, the upload reads from it. */
-struct through {
-	struct push *x;
-	struct skf_desc desc;
-	pthread_mutex_t m;
-	pthread_cond_t c;
-	pthread_t thread;
-	bool running, ended;         /* ended: the thread will bring no more */
-	bool stop;                   /* the reader has gone elsewhere */
-	char *ring;
-	uint64_t at, end;            /* bytes [at, end) of the blob are in the ring */
-	struct skf_registry *r;
-	struct skf_err err;
-};
 struct source {
 	struct push *x;
 	struct skf_desc desc;
 	int fd;                      /* of the store's blob; -EBADF not open */
-	struct through *t;
+	struct image_through *t;
 };
 struct push {
 	const struct image_peer *peer;
-	const char *root, *manifest, *dest, *docker_config, *certs_dir;
-	uint32_t flags, parallel;
+	const char *root, *manifest, *dest;
+	struct image_how how;
+	uint32_t parallel;
 	uint64_t chunk;
 	struct skf_arena arena;
 	struct skf_store *store;
@@ -66,132 +52,6 @@ struct push {
 	size_t n_packed;
 };
 
-/* --- a blob from another registry --- */
-static int take(void *arg, uint64_t off, const void *p, size_t n, struct skf_err *e)
-{
-	struct through *t = arg;
-	const char *c = p;
-	size_t done = 0;
-	pthread_mutex_lock(&t->m);
-	while (done < n && !t->stop) {
-		uint64_t room = RING_BYTES - (t->end - t->at);
-		if (!room) {
-			pthread_cond_wait(&t->c, &t->m);
-			continue;
-		}
-		size_t pos = (size_t)(t->end % RING_BYTES), k = n - done;
-		k = k < room ? k : (size_t)room;
-		k = k < RING_BYTES - pos ? k : RING_BYTES - pos;
-		memcpy(t->ring + pos, c + done, k);
-		t->end += k;
-		done += k;
-		pthread_cond_broadcast(&t->c);
-	}
-	bool stop = t->stop;
-	pthread_mutex_unlock(&t->m);
-	(void)off; /* bytes come in order, from where the thread began */
-	return stop ? skf_fail(e, SKF_EUNAVAILABLE, "cancelled") : 0;
-}
-
-static void *receive(void *arg)
-{
-	struct through *t = arg;
-	struct skf_blob_get g = { .desc = t->desc, .offset = t->end, .sink = { take, t } };
-	struct skf_err e = SKF_ERR_INIT;
-	int r = skf_registry_blobs(t->r, &t->x->from, &g, 1, 1, &e);
-	pthread_mutex_lock(&t->m);
-	t->ended = true;
-	if (r < 0)
-		t->err = e;
-	pthread_cond_broadcast(&t->c);
-	pthread_mutex_unlock(&t->m);
-	return NULL;
-}
-
-static void through_stop(struct through *t)
-{
-	if (!t->running)
-		return;
-	pthread_mutex_lock(&t->m);
-	t->stop = true;
-	pthread_cond_broadcast(&t->c);
-	pthread_mutex_unlock(&t->m);
-	pthread_join(t->thread, NULL);
-	t->running = false;
-}
-
-static int through_start(struct through *t, uint64_t off, struct skf_err *e)
-{
-	const struct push *x = t->x;
-	through_stop(t);
-	if (!t->r && image_registry_open(x->peer, x->from.registry, x->from.repo, x->docker_config, x->certs_dir, x->flags, &t->r, e) < 0)
-		return -1;
-	if (!t->ring)
-		t->ring = malloc(RING_BYTES);
-	if (!t->ring)
-		return skf_fail(e, SKF_ENOMEM, "blob '%s'", t->desc.digest.s);
-	t->at = t->end = off;
-	t->stop = t->ended = false;
-	skf_err_clear(&t->err);
-	int r = pthread_create(&t->thread, NULL, receive, t);
-	if (r)
-		return skf_fail_sys(e, -r, "start a thread for blob '%s'", t->desc.digest.s);
-	t->running = true;
-	return 0;
-}
-
-static int64_t through_read(struct through *t, uint64_t off, void *p, size_t n, struct skf_err *e)
-{
-	if ((!t->running || off != t->at) && through_start(t, off, e) < 0)
-		return -1;
-	int64_t r;
-	pthread_mutex_lock(&t->m);
-	while (t->at == t->end && !t->ended)
-		pthread_cond_wait(&t->c, &t->m);
-	size_t have = (size_t)(t->end - t->at), pos = (size_t)(t->at % RING_BYTES);
-	if (have) {
-		have = have < n ? have : n;
-		have = have < RING_BYTES - pos ? have : RING_BYTES - pos;
-		memcpy(p, t->ring + pos, have);
-		t->at += have;
-		r = (int64_t)have;
-		pthread_cond_broadcast(&t->c);
-	} else {
-		*e = t->err;
-		if (e->kind && !skf_streq(e->msg, "cancelled"))
-			__atomic_store_n(&t->x->lost, true, __ATOMIC_RELAXED);
-		if (e->kind)
-			skf_ctx(e, "blob '%s' from '%s/%s', which the store did not keep", t->desc.digest.s, t->x->from.registry, t->x->from.repo);
-		r = -1;
-	}
-	pthread_mutex_unlock(&t->m);
-	return r;
-}
-
-static void through_free(struct through *t)
-{
-	if (!t)
-		return;
-	through_stop(t);
-	skf_registry_free(t->r);
-	free(t->ring);
-	pthread_cond_destroy(&t->c);
-	pthread_mutex_destroy(&t->m);
-	free(t);
-}
-
-static struct through *through_new(struct source *s)
-{
-	struct through *t = calloc(1, sizeof(*t));
-	if (!t)
-		return NULL;
-	t->x = s->x;
-	t->desc = s->desc;
-	pthread_mutex_init(&t->m, NULL);
-	pthread_cond_init(&t->c, NULL);
-	return t;
-}
-
 /* --- where the bytes come from; opened when the first of them is wanted --- */
 static int source_open(struct source *s, struct skf_err *e)
 {
@@ -212,7 +72,7 @@ static int source_open(struct source *s, struct skf_err *e)
 		                "blob '%s' is neither in the destination nor in the store, and the image came from no registry that could give it",
 		                s->desc.digest.s);
 	}
-	s->t = through_new(s);
+	s->t = image_through_new(s->x->peer, &s->x->from, &s->x->how, &s->desc);
 	return s->t ? 0 : skf_fail(e, SKF_ENOMEM, "blob '%s'", s->desc.digest.s);
 }
 
@@ -221,8 +81,12 @@ static int64_t source_read(void *arg, uint64_t off, void *p, size_t n, struct sk
 	struct source *s = arg;
 	if (s->fd < 0 && !s->t && source_open(s, e) < 0)
 		return -1;
-	if (s->t)
-		return through_read(s->t, off, p, n, e);
+	if (s->t) {
+		int64_t r = image_through_read(s->t, off, p, n, e);
+		if (r < 0 && !skf_endswith(e->msg, "cancelled"))
+			__atomic_store_n(&s->x->lost, true, __ATOMIC_RELAXED);
+		return r < 0 ? skf_ctx(e, "which the store did not keep") : r;
+	}
 	ssize_t k;
 	do
 		k = pread(s->fd, p, n, (off_t)off);
@@ -251,7 +115,7 @@ static int step_open(struct push *x, struct skf_err *e)
 	if (slash && (skf_fmt(x->from.registry, sizeof(x->from.registry), "%.*s", (int)(slash - x->image->from), x->image->from) < 0 ||
 	              skf_fmt(x->from.repo, sizeof(x->from.repo), "%s", slash + 1) < 0))
 		x->from.repo[0] = 0;
-	if (image_registry_open(x->peer, x->ref.registry, x->ref.repo, x->docker_config, x->certs_dir, x->flags, &x->reg, e) < 0)
+	if (image_registry_open(x->peer, x->ref.registry, x->ref.repo, &x->how, &x->reg, e) < 0)
 		return -1;
 	skf_registry_set_actions(x->reg, "pull,push");
 	return 0;
@@ -366,7 +230,7 @@ static void close_sources(struct push *x)
 {
 	for (size_t i = 0; i < x->n; i++) {
 		skf_closep(&x->src[i].fd);
-		through_free(x->src[i].t);
+		image_through_free(x->src[i].t);
 		x->src[i].t = NULL;
 	}
 }
@@ -496,9 +360,7 @@ int image_serve_push(const struct image_peer *peer, struct skf_recr *q, struct s
 	x.root = skf_recr_str(q);
 	x.manifest = skf_recr_str(q);
 	x.dest = skf_recr_str(q);
-	x.docker_config = skf_recr_str(q);
-	x.certs_dir = skf_recr_str(q);
-	x.flags = skf_recr_u32(q);
+	image_how_get(&x.how, q);
 	x.chunk = skf_recr_u64(q);
 	x.parallel = skf_recr_u32(q);
 	int r = q->bad ? skf_fail(e, SKF_EINVALID, "the push request is cut short") : run(&x, answer, e);

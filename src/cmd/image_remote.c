@@ -30,17 +30,32 @@ static const char *auth_file(char *out, size_t size)
 	return NULL;
 }
 
-int image_registry_open(const struct image_peer *peer, const char *host, const char *repo, const char *docker_config, const char *certs_dir,
-                        uint32_t flags, struct skf_registry **ret, struct skf_err *e)
+static const char *word(const char *s)
+{
+	return s && *s ? s : NULL;
+}
+
+void image_how_get(struct image_how *h, struct skf_recr *q)
+{
+	h->docker_config = skf_recr_str(q);
+	h->certs_dir = skf_recr_str(q);
+	h->flags = skf_recr_u32(q);
+}
+
+int image_registry_open(const struct image_peer *peer, const char *host, const char *repo, const struct image_how *how, struct skf_registry **ret,
+                        struct skf_err *e)
 {
 	char path[4096];
+	bool anonymous = how->flags & SKF_IMG_ANONYMOUS, own_file = word(how->auth_file) != NULL;
 	const struct skf_registry_opts o = {
 		.log = peer->log,
-		.auth_file = auth_file(path, sizeof(path)),
-		.docker_config = docker_config[0] ? docker_config : NULL,
-		.certs_dir = certs_dir[0] ? certs_dir : NULL,
-		.plain_http = flags & SKF_IMG_PLAIN_HTTP,
-		.insecure_tls = flags & SKF_IMG_INSECURE_TLS,
+		.auth_file = anonymous ? NULL : own_file ? how->auth_file : auth_file(path, sizeof(path)),
+		.docker_config = anonymous || own_file ? NULL : word(how->docker_config),
+		.user = word(how->user),
+		.password = how->password,
+		.certs_dir = word(how->certs_dir),
+		.plain_http = how->flags & SKF_IMG_PLAIN_HTTP,
+		.insecure_tls = how->flags & SKF_IMG_INSECURE_TLS,
 		.cancel_fd = peer->cancel_fd,
 		.repo = repo,
 		.conf_dir = getenv("SKIFF_REGISTRIES_D"),
@@ -107,8 +122,9 @@ void image_watch_stop(struct image_watch *w)
 /* --- requests --- */
 struct remote {
 	const struct image_peer *peer;
-	uint32_t what, flags;
-	const char *reference, *argument, *platform, *docker_config, *certs_dir;
+	uint32_t what;
+	const char *reference, *argument, *platform;
+	struct image_how how;
 	struct skf_arena arena;
 	struct skf_registry *reg;
 	struct skf_ref ref;
@@ -294,7 +310,7 @@ static int run(struct remote *x, struct skf_err *e)
 	if (x->what >= SKF_ARRAY_LEN(fn))
 		return skf_fail(e, SKF_EUNSUPPORTED, "skiff-image %s does not know the remote request %u", SKF_VERSION, x->what);
 	if (skf_ref_parse(x->reference, &x->ref, e) < 0 ||
-	    image_registry_open(x->peer, x->ref.registry, x->ref.repo, x->docker_config, x->certs_dir, x->flags, &x->reg, e) < 0 ||
+	    image_registry_open(x->peer, x->ref.registry, x->ref.repo, &x->how, &x->reg, e) < 0 ||
 	    fn[x->what](x, e) < 0)
 		return -1;
 	if (x->out.err)
@@ -311,9 +327,7 @@ int image_serve_remote(const struct image_peer *peer, struct skf_recr *q, struct
 	x.reference = skf_recr_str(q);
 	x.argument = skf_recr_str(q);
 	x.platform = skf_recr_str(q);
-	x.docker_config = skf_recr_str(q);
-	x.certs_dir = skf_recr_str(q);
-	x.flags = skf_recr_u32(q);
+	image_how_get(&x.how, q);
 	int r = q->bad ? skf_fail(e, SKF_EINVALID, "the request is cut short") : image_watch_start(&w, e);
 	if (r == 0)
 		r = run(&x, e);

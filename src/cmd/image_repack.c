@@ -46,6 +46,8 @@ static void replace(struct json_object *layer, const struct image_renamed *v, si
 			continue;
 		json_object_object_add(layer, "digest", json_object_new_string(v[i].now.s));
 		json_object_object_add(layer, "size", json_object_new_uint64(v[i].size));
+		if (v[i].type)
+			json_object_object_add(layer, "mediaType", json_object_new_string(v[i].type));
 		return;
 	}
 }

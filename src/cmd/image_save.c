@@ -294,7 +294,7 @@ static int open_all(struct save *x, const char *root, struct skf_recr *q, struct
 	if (!x->v)
 		return skf_fail(e, SKF_ENOMEM, "%u images", n);
 	if (skf_store_open(root, false, &x->store, e) < 0 || skf_lease_new(x->store, &x->lease, e) < 0 ||
-	    image_out_init(&x->out, x->peer, x->peer->fds->fd[0], &x->a, e) < 0)
+	    image_out_init(&x->out, x->peer, x->peer->fds->fd[0], &x->a, e) < 0 || (x->out.dir && image_out_layout(&x->out, e) < 0))
 		return -1;
 	for (uint32_t i = 0; i < n; i++)
 		if (add_word(x, skf_recr_str(q), e) < 0)
@@ -313,7 +313,7 @@ int image_serve_save(const struct image_peer *peer, struct skf_recr *q, struct s
 		return skf_fail(e, SKF_EINVALID, "the save request is cut short");
 	if (open_all(&x, root, q, e) < 0 || save_all(&x, e) < 0)
 		r = -1;
-	skf_closep(&x.out.file);
+	image_out_drop(&x.out);
 	for (size_t i = 0; i < x.n; i++) {
 		skf_buf_done(&x.v[i].config_doc);
 		skf_buf_done(&x.v[i].manifest_doc);

@@ -106,15 +106,13 @@ int image_verify_run(const struct image_peer *peer, const char *root, const char
 
 static int serve_pull(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e)
 {
-	struct image_pull p;
+	struct image_pull p = { 0 };
 	struct image_done d;
 	struct skf_rec r;
 	p.root = skf_recr_str(q);
 	p.reference = skf_recr_str(q);
 	p.platform = skf_recr_str(q);
-	p.docker_config = skf_recr_str(q);
-	p.certs_dir = skf_recr_str(q);
-	p.flags = skf_recr_u32(q);
+	image_how_get(&p.how, q);
 	if (q->bad)
 		return skf_fail(e, SKF_EINVALID, "the pull request is cut short");
 	if (image_pull_run(peer, &p, &d, e) < 0)
@@ -150,7 +148,7 @@ static const struct {
 } requests[] = { { SKF_IMG_PULL, serve_pull }, { SKF_IMG_VERIFY, serve_verify }, { SKF_IMG_PUSH, image_serve_push },
 	       { SKF_IMG_REMOTE, image_serve_remote }, { SKF_IMG_LOGIN, image_serve_login }, { SKF_IMG_LOGOUT, image_serve_logout },
 	       { SKF_IMG_SAVE, image_serve_save }, { SKF_IMG_LOAD, image_serve_load }, { SKF_IMG_IMPORT, image_serve_import },
-	       { SKF_IMG_COMMIT, image_serve_commit }, { SKF_IMG_EXPORT, image_serve_export } };
+	       { SKF_IMG_COMMIT, image_serve_commit }, { SKF_IMG_EXPORT, image_serve_export }, { SKF_IMG_COPY, image_serve_copy } };
 
 static int serve(struct image_peer *peer, struct skf_err *e)
 {

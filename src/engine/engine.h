@@ -112,6 +112,37 @@ struct skf_remote_req {
 };
 /* What a registry says: a document, as text. The store is not touched. */
 int skf_engine_remote(struct skf_engine *g, const struct skf_remote_req *q, struct skf_buf *ret, struct skf_err *e);
+/* --- copies between places (docs/registries.md "Copies"); numbers of the enums in registry/wire.h --- */
+enum skf_copy_kind {
+	SKF_COPY_STORE,
+	SKF_COPY_REGISTRY,
+	SKF_COPY_OCI,
+	SKF_COPY_DOCKER_ARCHIVE,
+	SKF_COPY_DAEMON, /* name: reference, '\n', path of the socket */
+	SKF_COPY_DIR
+};
+struct skf_copy_place {
+	enum skf_copy_kind kind;
+	const char *name;
+	int fd; /* borrowed: what OCI, DOCKER_ARCHIVE and DIR are read from or written to; else -1 */
+	struct skf_registry_how how;
+	const char *auth_file, *user, *password; /* in place of docker's and podman's files; NULL */
+	bool anonymous;
+};
+struct skf_copy_req {
+	struct skf_reqhdr h;
+	struct skf_copy_place src, dest;
+	bool all, preserve, index_only;
+	const char *platform; /* NULL: host */
+	uint32_t as;          /* enum skf_img_as: 0 as it is, 1 OCI, 2 docker */
+	uint32_t squeeze;     /* enum skf_img_squeeze: 0 as it is, gzip, zstd, zstd:chunked, uncompressed */
+	int level;            /* of the compressor; -1 its default */
+	struct skf_strv tags; /* more names of the destination */
+};
+/* ret: digest of the top document as it arrived. p->message: a line for each step. */
+int skf_engine_copy(struct skf_engine *g, const struct skf_copy_req *q, const struct skf_progress *p, struct skf_digest *ret, struct skf_err *e);
+/* Is there such an image here? 1, 0, -1. */
+int skf_engine_image_has(struct skf_engine *g, const char *name, struct skf_err *e);
 struct skf_login_req {
 	struct skf_reqhdr h;
 	const char *server, *user, *password; /* logout: server only */

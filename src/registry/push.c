@@ -370,6 +370,8 @@ static int put_one(struct run *u, struct skf_registry *r, struct skf_blob_put *p
 	if (rc == 0)
 		rc = put_blob(&x, e);
 	EVP_MD_CTX_free(x.md);
+	if (p->src.done)
+		p->src.done(p->src.arg);
 	return rc;
 }
 

@@ -58,6 +58,7 @@ struct skf_blob_source {
 	/* At most n of the bytes at off, 0 < return <= n; -1 with *e. Never asked beyond desc.size. */
 	int64_t (*read)(void *arg, uint64_t off, void *p, size_t n, struct skf_err *e);
 	void *arg;
+	void (*done)(void *arg);     /* once, when no more will be read; may be NULL */
 };
 enum skf_put_state { SKF_PUT_WAITING, SKF_PUT_SENDING, SKF_PUT_DONE, SKF_PUT_EXISTS, SKF_PUT_MOUNTED };
 struct skf_blob_put {

@@ -22,19 +22,36 @@
  * IMPORT   str root, str reference ("" none), str config object (JSON), str comment, str platform; one fd: a tar; answers DONE
  * COMMIT   str root, str container id, str manifest digest of its image, str reference ("" none), str config object, str author, str comment; answers DONE
  * EXPORT   str root, str container id, u32 n, n * str diff-id (lowest first); one fd: the tar goes there; answers DONE
+ * COPY     str root, place source, place destination, u32 flags (enum skf_img_copy), str platform, u32 format (enum skf_img_as), u32 compression
+ *          (enum skf_img_squeeze), u32 level + 1 (0: the compressor's default), u32 n, n * str more tags; answers TEXT, one line for each step, then DONE.
+ *          place: u32 kind (enum skf_img_place), str name, u32 which of the record's fds + 1 (0: none), str docker_config, str certs_dir, str auth_file,
+ *          str user, str password, u32 flags
  * The worker ends when the peer closes the socket. */
 #pragma once
 #include "base/fwd.h"
 enum skf_img_type {
 	SKF_IMG_PULL = 1, SKF_IMG_VERIFY = 2, SKF_IMG_LAYERS = 16, SKF_IMG_PROGRESS = 17, SKF_IMG_DONE = 18, SKF_IMG_FAILED = 19, SKF_IMG_BAD = 20,
 	SKF_IMG_PUSH = 32, SKF_IMG_REMOTE = 33, SKF_IMG_LOGIN = 34, SKF_IMG_LOGOUT = 35, SKF_IMG_TEXT = 36,
-	SKF_IMG_SAVE = 48, SKF_IMG_LOAD = 49, SKF_IMG_IMPORT = 50, SKF_IMG_COMMIT = 51, SKF_IMG_EXPORT = 52
+	SKF_IMG_SAVE = 48, SKF_IMG_LOAD = 49, SKF_IMG_IMPORT = 50, SKF_IMG_COMMIT = 51, SKF_IMG_EXPORT = 52,
+	SKF_IMG_COPY = 64
 };
 enum skf_img_format { SKF_IMG_DOCKER_ARCHIVE, SKF_IMG_OCI };
 enum skf_img_remote {
 	SKF_IMG_REMOTE_INSPECT, SKF_IMG_REMOTE_RAW, SKF_IMG_REMOTE_CONFIG, SKF_IMG_REMOTE_TAGS, SKF_IMG_REMOTE_REFERRERS /* argument: artifact type */,
 	SKF_IMG_REMOTE_DELETE /* argument: "", "tag" or "blob" */
 };
-enum { SKF_IMG_PLAIN_HTTP = 1, SKF_IMG_INSECURE_TLS = 2 };
+enum { SKF_IMG_PLAIN_HTTP = 1, SKF_IMG_INSECURE_TLS = 2, SKF_IMG_ANONYMOUS = 4 };
+/* Where an image is copied from or to; name: what the comment says. fd: a directory or file that the front end opened. */
+enum skf_img_place {
+	SKF_PLACE_STORE,          /* an image of the store: reference or id */
+	SKF_PLACE_REGISTRY,       /* reference */
+	SKF_PLACE_OCI,            /* layout directory or archive (fd): reference name, "" the only image */
+	SKF_PLACE_DOCKER_ARCHIVE, /* archive (fd): repository:tag, "" the only image */
+	SKF_PLACE_DAEMON,         /* docker's daemon: reference or id, '\n', path of its socket */
+	SKF_PLACE_DIR             /* skopeo's dir: (fd) */
+};
+enum skf_img_copy { SKF_COPY_ALL = 1 /* every platform */, SKF_COPY_PRESERVE = 2 /* fail rather than change a digest */, SKF_COPY_INDEX_ONLY = 4 };
+enum skf_img_as { SKF_AS_IS, SKF_AS_OCI, SKF_AS_DOCKER };
+enum skf_img_squeeze { SKF_SQUEEZE_AS_IS, SKF_SQUEEZE_GZIP, SKF_SQUEEZE_ZSTD, SKF_SQUEEZE_ZSTD_CHUNKED, SKF_SQUEEZE_NONE };
 #define SKF_IMG_VERSION 1
 #define SKF_IMG_FD 3

@@ -1,0 +1,105 @@
+/* engine/copy.c -- copies of images through skiff-image: two places and a wish. Descriptors that the front end opened are only handed on. Blocks as long as
+ * the transfer takes; cancelled by the request's eventfd. */
+#include "engine/worker.h"
+#include "base/arena.h"
+#include "monitor/event.h"
+#include <string.h>
+
+struct request {
+	struct skf_buf b;
+	int fd[2];
+	unsigned n_fd;
+};
+
+static void put_place(struct request *x, struct skf_rec *r, const struct skf_copy_place *p)
+{
+	skf_rec_u32(r, (uint32_t)p->kind);
+	skf_rec_str(r, p->name);
+	if (p->fd >= 0)
+		x->fd[x->n_fd++] = p->fd;
+	skf_rec_u32(r, p->fd >= 0 ? x->n_fd : 0);
+	skf_rec_str(r, p->how.docker_config);
+	skf_rec_str(r, p->how.certs_dir);
+	skf_rec_str(r, p->auth_file);
+	skf_rec_str(r, p->user);
+	skf_rec_str(r, p->password);
+	skf_rec_u32(r, (p->how.plain_http ? SKF_IMG_PLAIN_HTTP : 0u) | (p->how.insecure_tls ? SKF_IMG_INSECURE_TLS : 0u) |
+			       (p->anonymous ? SKF_IMG_ANONYMOUS : 0u));
+}
+
+static void encode(struct request *x, const char *root, const struct skf_copy_req *q)
+{
+	struct skf_rec r;
+
+	skf_rec_begin(&r, &x->b, SKF_IMG_COPY, SKF_IMG_VERSION);
+	skf_rec_str(&r, root);
+	put_place(x, &r, &q->src);
+	put_place(x, &r, &q->dest);
+	skf_rec_u32(&r, (q->all ? SKF_COPY_ALL : 0u) | (q->preserve ? SKF_COPY_PRESERVE : 0u) | (q->index_only ? SKF_COPY_INDEX_ONLY : 0u));
+	skf_rec_str(&r, q->platform);
+	skf_rec_u32(&r, q->as);
+	skf_rec_u32(&r, q->squeeze);
+	skf_rec_u32(&r, (uint32_t)(q->level + 1));
+	skf_rec_u32(&r, (uint32_t)q->tags.n);
+	for (size_t i = 0; i < q->tags.n; i++)
+		skf_rec_str(&r, q->tags.v[i]);
+	skf_rec_end(&r);
+}
+
+/* One line for each record: the worker does not break them. */
+static void say(const struct skf_progress *p, struct skf_recr *r)
+{
+	struct skf_str s = skf_recr_bytes(r);
+	char line[1024];
+
+	if (!p || !p->message || !s.n || skf_fmt(line, sizeof(line), "%.*s", (int)(s.n - 1), s.p) < 0)
+		return;
+	p->message(p->arg, line);
+}
+
+int skf_engine_copy(struct skf_engine *g, const struct skf_copy_req *q, const struct skf_progress *p, struct skf_digest *ret, struct skf_err *e)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
+	SKF_AUTO(skf_worker_end) struct skf_worker w = {.sock = -EBADF, .pidfd = -EBADF};
+	struct request x = {.b = SKF_BUF(SKF_MAX_RECORD)};
+	struct skf_recr r;
+	int n;
+
+	encode(&x, g->root, q);
+	n = x.b.err;
+	if (n < 0)
+		skf_fail_sys(e, n, "request to skiff-image");
+	else
+		n = skf_worker_start(g, &w, e);
+	if (n == 0) {
+		n = skf_record_send(w.sock, &x.b, x.fd, x.n_fd);
+		if (n < 0)
+			skf_fail_sys(e, n, "send the request to skiff-image");
+	}
+	skf_buf_done(&x.b);
+	while (n == 0) {
+		if (skf_worker_recv(&w, q->h.cancel_fd, &b, &r, e) < 0)
+			return -1;
+		if (r.type == SKF_IMG_FAILED)
+			return skf_worker_take_failure(&r, e);
+		if (r.type == SKF_IMG_TEXT)
+			say(p, &r);
+		if (r.type == SKF_IMG_DONE)
+			break;
+	}
+	return n < 0 ? -1 : skf_digest_parse(skf_recr_str(&r), ret, e);
+}
+
+int skf_engine_image_has(struct skf_engine *g, const char *name, struct skf_err *e)
+{
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
+	struct skf_image *image;
+	struct skf_refrec ref;
+
+	if (skf_store_resolve(g->store, name, &a, &image, &ref, e) == 0)
+		return 1;
+	if (e->kind != SKF_ENOTFOUND && e->kind != SKF_EINVALID)
+		return -1;
+	skf_err_clear(e);
+	return 0;
+}
