@@ -46,6 +46,7 @@
 #define SKF_MAX_NAME_BYTES 128
 #define SKF_MAX_ENV 65536                      /* variables */
 #define SKF_MAX_ARGS 65536
+#define SKF_MAX_MOUNTINFO (16 << 20)            /* bytes of /proc/<pid>/mountinfo */
 #define SKF_MAX_MOUNTS 4096
 #define SKF_MAX_RLIMITS 16
 #define SKF_MAX_IDMAPS 340                     /* kernel: UID_GID_MAP_MAX_EXTENTS */
@@ -86,7 +87,7 @@
 #define SKF_MAX_CRIU_REQUEST (128u << 10)      /* one record on its socket, like SKF_MAX_RECORD: some 1000 mounts */
 #define SKF_MAX_CRIU_REPLY (32u << 10)         /* a path and an error text; runc allows 40 KB */
 #define SKF_MAX_CRIU_LOG (256u << 10)          /* end of its log that is searched for errors */
-#define SKF_MAX_CRIU_FDS 16                    /* descriptors given to it: namespaces */
+#define SKF_MAX_CRIU_FDS 32                    /* descriptors given to it: namespaces, directories, pipes */
 
 /* --- templates of --format --- */
 #define SKF_MAX_TEMPLATE_BYTES (64u << 10)     /* a command line's word; the kernel's limit is 128 KB */

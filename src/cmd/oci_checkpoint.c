@@ -2,12 +2,8 @@
  * works, restore in the foreground for the container. */
 #include "cmd/oci_int.h"
 
-#include "oci/spec.h"
 #include "runtime/checkpoint.h"
 
-#include <limits.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 /* An empty path counts as none: that is how engines pass what was not asked for. */
@@ -50,49 +46,11 @@ int oci_checkpoint(struct oci *o, struct skf_err *e)
 	return skf_rt_checkpoint(&o->rt, o->a.rest.v[0], &c, e);
 }
 
-/* The request, with the bundle's descriptor for the caller to close. */
-static int fill_request(struct oci *o, char bundle[PATH_MAX], struct skf_rt_create *q, struct skf_err *e)
-{
-	struct skf_spec_opts so = {.log = &o->log, .name = "config.json"};
-	const char *dir = path_or(o->a.bundle, ".");
-	struct skf_spec *spec;
-
-	if (!realpath(dir, bundle))
-		return skf_fail_sys(e, -errno, "bundle '%s'", dir);
-	q->bundle_fd = skf_openat(AT_FDCWD, bundle, O_PATH | O_DIRECTORY, 0);
-	if (q->bundle_fd < 0)
-		return skf_fail_sys(e, q->bundle_fd, "open bundle '%s'", bundle);
-	if (skf_spec_load_at(q->bundle_fd, "config.json", &so, &o->arena, &spec, e) < 0)
-		return skf_ctx(e, "bundle '%s'", bundle);
-	q->bundle = bundle;
-	q->spec = spec;
-	if (!spec->process)
-		return 0;
-	if (o->a.detach && spec->process->terminal && !o->a.console_socket)
-		return skf_fail(e, SKF_EINVALID,
-				"cannot allocate tty if %s will detach without setting console socket",
-				o->prog);
-	if (o->a.console_socket && (!o->a.detach || !spec->process->terminal))
-		return skf_fail(e, SKF_EINVALID,
-				"cannot use console socket if %s will not detach or allocate tty", o->prog);
-	return 0;
-}
-
 static int restore(struct oci *o, struct skf_rt_container **ret, struct skf_err *e)
 {
 	struct skf_rt_criu c = criu_options(o);
-	char bundle[PATH_MAX];
-	struct skf_rt_create q = {
-		.id = o->a.rest.v[0],
-		.bundle_fd = -EBADF,
-		.root_mount_fd = -1,
-		.stdio = {-1, -1, -1},
-		.console_socket = o->a.console_socket,
-		.want_console_fd = !o->a.detach,
-		.pid_file = o->a.pid_file,
-		.subreaper = !o->a.detach && !o->a.no_subreaper,
-	};
-	int r = fill_request(o, bundle, &q, e);
+	struct skf_rt_create q;
+	int r = oci_fill_request(o, o->a.detach, &q, e);
 
 	if (r == 0)
 		r = skf_rt_restore(&o->rt, &q, &c, ret, e);
@@ -112,6 +70,8 @@ int oci_restore(struct oci *o, struct skf_err *e)
 		return -1;
 	if (restore(o, &c, e) < 0)
 		return -1;
+	if (oci_notify_host())
+		skf_rt_notify_ready(&o->rt, oci_notify_host(), o->a.detach ? skf_rt_pid(c) : getpid());
 	if (o->a.detach)
 		return 0;
 	if (oci_foreground_run(f, c, &code, e) < 0) {

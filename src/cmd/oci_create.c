@@ -61,25 +61,26 @@ int oci_preserved_fds(struct oci *o, struct skf_strv *env, unsigned *ret, struct
 	return 0;
 }
 
-struct bundle {
-	char path[PATH_MAX];
-	int fd;
-	struct skf_spec *spec;
-};
-
-static int open_bundle(struct oci *o, struct bundle *b, struct skf_err *e)
+static int open_bundle(struct oci *o, struct skf_rt_create *q, struct skf_spec **ret, struct skf_err *e)
 {
 	const char *dir = o->a.bundle && *o->a.bundle ? o->a.bundle : ".",
 		   *file = o->a.config ? o->a.config : "config.json";
 	struct skf_spec_opts so = {.log = &o->log, .name = "config.json"};
+	char path[PATH_MAX];
 
-	if (!realpath(dir, b->path))
+	if (!realpath(dir, path))
 		return skf_fail_sys(e, -errno, "bundle '%s'", dir);
-	b->fd = skf_openat(AT_FDCWD, b->path, O_PATH | O_DIRECTORY, 0);
-	if (b->fd < 0)
-		return skf_fail_sys(e, b->fd, "open bundle '%s'", b->path);
-	if (skf_spec_load_at(b->fd, file, &so, &o->arena, &b->spec, e) < 0)
-		return skf_ctx(e, "bundle '%s'", b->path);
+	q->bundle = skf_arena_strdup(&o->arena, path);
+	if (o->a.config)
+		q->config_path = *file == '/' ? file : skf_arena_fmt(&o->arena, "%s/%s", path, file);
+	if (!q->bundle || (o->a.config && !q->config_path))
+		return skf_fail(e, SKF_ENOMEM, "path of bundle '%s'", dir);
+	q->bundle_fd = skf_openat(AT_FDCWD, path, O_PATH | O_DIRECTORY, 0);
+	if (q->bundle_fd < 0)
+		return skf_fail_sys(e, q->bundle_fd, "open bundle '%s'", path);
+	if (skf_spec_load_at(q->bundle_fd, file, &so, &o->arena, ret, e) < 0)
+		return skf_ctx(e, "bundle '%s'", path);
+	q->spec = *ret;
 	return 0;
 }
 
@@ -97,40 +98,36 @@ static int check_terminal(const struct oci *o, const struct skf_spec *s, bool de
 	return 0;
 }
 
-static int fill_request(struct oci *o, struct bundle *b, bool detach, struct skf_rt_create *q,
-			struct skf_err *e)
+int oci_fill_request(struct oci *o, bool detach, struct skf_rt_create *q, struct skf_err *e)
 {
 	const struct oci_args *a = &o->a;
 	struct skf_strv none = {0};
+	struct skf_spec *spec;
 
 	*q = (struct skf_rt_create){
 		.id = a->rest.v[0],
+		.bundle_fd = -EBADF,
 		.root_mount_fd = -1,
 		.stdio = {-1, -1, -1},
 		.console_socket = a->console_socket,
+		.want_console_fd = !detach,
 		.no_pivot = a->no_pivot,
 		.no_new_keyring = a->no_new_keyring,
+		.subreaper = !detach && !a->no_subreaper,
 		.pid_file = a->pid_file,
+		.notify_socket = oci_notify_host(),
 	};
-	if (open_bundle(o, b, e) < 0 || check_terminal(o, b->spec, detach, e) < 0)
+	if (open_bundle(o, q, &spec, e) < 0 || check_terminal(o, spec, detach, e) < 0)
 		return -1;
-	if (oci_preserved_fds(o, b->spec->process ? &b->spec->process->env : &none, &q->preserve_fds, e) < 0)
-		return -1;
-	q->bundle = b->path;
-	q->bundle_fd = b->fd;
-	q->spec = b->spec;
-	q->want_console_fd = q->console_lf = !detach;
-	q->notify_socket = oci_notify_host();
-	return 0;
+	return oci_preserved_fds(o, spec->process ? &spec->process->env : &none, &q->preserve_fds, e);
 }
 
 int oci_create(struct oci *o, struct skf_err *e)
 {
 	SKF_AUTO(oci_container_freep) struct skf_rt_container *c = NULL;
 	SKF_AUTO_FD int pidfd_socket = -EBADF;
-	struct bundle b = {.fd = -EBADF};
 	struct skf_rt_create q;
-	int r = fill_request(o, &b, true, &q, e);
+	int r = oci_fill_request(o, true, &q, e);
 
 	q.fifo = true;
 	if (r == 0)
@@ -141,7 +138,7 @@ int oci_create(struct oci *o, struct skf_err *e)
 		skf_rt_abort(c);
 		r = -1;
 	}
-	skf_closep(&b.fd);
+	skf_closep(&q.bundle_fd);
 	return r;
 }
 
@@ -164,20 +161,19 @@ int oci_run(struct oci *o, struct skf_err *e)
 	SKF_AUTO(oci_container_freep) struct skf_rt_container *c = NULL;
 	SKF_AUTO(oci_foreground_endp) struct oci_foreground *f = NULL;
 	SKF_AUTO_FD int pidfd_socket = -EBADF, notify = -EBADF;
-	struct bundle b = {.fd = -EBADF};
 	struct skf_rt_create q;
-	int r = fill_request(o, &b, o->a.detach, &q, e);
+	int r = oci_fill_request(o, o->a.detach, &q, e);
 
+	q.console_lf = q.want_console_fd;
 	if (r == 0)
 		r = oci_pidfd_connect(o, &pidfd_socket, e);
 	if (r == 0 && !o->a.detach) {
-		oci_console_size(b.spec->process);
-		q.subreaper = !o->a.no_subreaper;
+		oci_console_size(q.spec->process);
 		r = oci_foreground_begin(&f, e);
 	}
 	if (r == 0)
 		r = skf_rt_create(&o->rt, &q, &c, e);
-	skf_closep(&b.fd);
+	skf_closep(&q.bundle_fd);
 	if (r < 0)
 		return -1;
 	if (oci_pidfd_send(pidfd_socket, c, e) < 0 || oci_notify_open(o, &notify, e) < 0) {

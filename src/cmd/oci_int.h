@@ -49,14 +49,14 @@ struct oci_args {
 	/* update: the words as given, NULL when absent */
 	struct {
 		char *resources, *blkio_weight, *cpu_period, *cpu_quota, *cpu_burst, *cpu_share,
-			*cpu_rt_period, *cpu_rt_runtime, *cpu_idle, *cpuset_cpus, *cpuset_mems, *kernel_memory,
-			*kernel_memory_tcp, *memory, *memory_reservation, *memory_swap, *pids_limit, *l3_cache,
-			*mem_bw;
+			*cpu_rt_period, *cpu_rt_runtime, *cpu_idle, *cpuset_cpus, *cpuset_mems,
+			*kernel_memory, *kernel_memory_tcp, *memory, *memory_reservation, *memory_swap,
+			*pids_limit, *l3_cache, *mem_bw;
 	} up;
 	/* checkpoint and restore */
 	struct {
-		char *image_path, *work_path, *parent_path, *page_server, *manage_cgroups_mode, *network_lock,
-			*lsm_profile, *lsm_mount_context;
+		char *image_path, *work_path, *parent_path, *page_server, *manage_cgroups_mode,
+			*network_lock, *lsm_profile, *lsm_mount_context;
 		int status_fd; /* -1: none */
 		struct skf_strv empty_ns;
 		bool leave_running, tcp_established, tcp_skip_in_flight, tcp_close, ext_unix_sk, shell_job,
@@ -71,7 +71,7 @@ struct oci {
 	struct skf_arena arena;
 	struct skf_log log; /* warnings and, with --log, errors */
 	struct skf_rt rt;
-	char **argv; /* of the whole program */
+	char **argv;      /* of the whole program */
 	const char *prog; /* what we are called, for messages */
 	const struct oci_verb_desc *verb;
 	int failure_status; /* exit status of an error; 0: 1 */
@@ -121,7 +121,11 @@ int oci_pidfd_send(int sock, const struct skf_rt_container *c, struct skf_err *e
 int oci_create(struct oci *o, struct skf_err *e);
 int oci_run(struct oci *o, struct skf_err *e);
 int oci_start(struct oci *o, struct skf_err *e);
-/* --preserve-fds plus LISTEN_FDS; adds LISTEN_FDS and LISTEN_PID to env; a warning when not all of them are open. */
+/* What create, run and restore have in common: the bundle, its configuration and the options; bundle_fd of
+ * *q is the caller's to close, also after a failure. detach: nobody of ours stays for the terminal. */
+int oci_fill_request(struct oci *o, bool detach, struct skf_rt_create *q, struct skf_err *e);
+/* --preserve-fds plus LISTEN_FDS; adds LISTEN_FDS and LISTEN_PID to env; a warning when not all of them are
+ * open. */
 int oci_preserved_fds(struct oci *o, struct skf_strv *env, unsigned *ret, struct skf_err *e);
 /* --- oci_exec.c --- */
 int oci_exec(struct oci *o, struct skf_err *e);

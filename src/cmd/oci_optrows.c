@@ -34,7 +34,7 @@ const struct oci_opt oci_opts[] = {
 
 	OPT("bundle", 'b', O_STR, START_VERBS | OCI_SPEC | OCI_RESTORE, bundle, "DIR",
 	    "the bundle (default: the working directory)"),
-	OPT("config", 'f', O_STR, START_VERBS, config, "FILE",
+	OPT("config", 'f', O_STR, START_VERBS | OCI_RESTORE, config, "FILE",
 	    "name of the configuration in the bundle (default config.json)"),
 	OPT("console-socket", 0, O_STR, PROC_VERBS | OCI_RESTORE, console_socket, "PATH",
 	    "AF_UNIX socket that gets the terminal's master"),

@@ -142,7 +142,6 @@ static int create(struct skf_launch *l, struct skf_err *e)
 		.bundle = bundle,
 		.bundle_fd = l->disk_dir,
 		.spec = l->spec,
-		.config_text = l->config.p,
 		.root_mount_fd = l->root_mount,
 		.rootfs_display = rootfs,
 		.stdio = {l->theirs[0], l->theirs[1], l->theirs[2]},

@@ -1,7 +1,7 @@
 /* runtime/checkpoint.c -- saves a running container by criu.
  *
  * Invariants:
- *  1. What the configuration says comes from the bundle's config.json, as with hooks; what the kernel says
+ *  1. What the configuration says is read again from its file; what the kernel says
  * (namespaces that were joined, masked files, standard streams) is asked of the container's init.
  *  2. The container's lock is not held while criu works, so that `state` answers meanwhile; criu itself
  * refuses a second dump of the same processes. Only the delete at the end takes it.
@@ -14,6 +14,7 @@
 #include "base/limits.h"
 #include "base/proc.h"
 #include "oci/spec.h"
+#include "sys/mountinfo.h"
 #include "sys/path.h"
 #include "sys/process.h"
 
@@ -187,6 +188,39 @@ static int add_namespaces(struct dump *x, struct skf_err *e)
 	return 0;
 }
 
+/* The directory of NOTIFY_SOCKET (notify.c) is a mount that no configuration names: init's list is searched
+ * for it. */
+static int add_notify(struct dump *x, int root, struct skf_err *e)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_MOUNTINFO);
+	struct skf_mountinfo m;
+	struct stat dir, st;
+	char path[NAME_MAX + 32];
+	int r = skf_fmt(path, sizeof(path), "%s/" SKF_NOTIFY_DIR, x->state->id);
+
+	if (r == 0 && fstatat(x->rt->rootfd, path, &dir, AT_SYMLINK_NOFOLLOW) < 0)
+		r = -errno;
+	if (r == -ENOENT)
+		return 0;
+	if (r == 0)
+		r = skf_fmt(path, sizeof(path), "/proc/%d/mountinfo", (int)x->state->pid);
+	if (r == 0)
+		r = skf_read_file_at(AT_FDCWD, path, SKF_MAX_MOUNTINFO, &b);
+	for (char *text = b.p; r == 0 && skf_mountinfo_next(&text, &m);) {
+		if (!skf_endswith(m.root, "/" SKF_NOTIFY_DIR) || !m.point[1])
+			continue;
+		SKF_AUTO_FD int fd = skf_path_open(root, m.point + 1, O_PATH, 0);
+		if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != dir.st_dev || st.st_ino != dir.st_ino)
+			continue;
+		const char *point = skf_arena_strdup(&x->arena, m.point);
+		r = point ? skf_criu_list_add(&x->arena, &x->opts.ext_mnt, point, SKF_CRIU_NOTIFY_MOUNT, 0)
+			  : -ENOMEM;
+	}
+	return r < 0 ? skf_fail_sys(e, r, "find the notify socket among the mounts of container '%s'",
+				    x->state->id)
+		     : 0;
+}
+
 static int add_ext_mounts(struct dump *x, struct skf_err *e)
 {
 	char path[32];
@@ -200,22 +234,23 @@ static int add_ext_mounts(struct dump *x, struct skf_err *e)
 
 	if (root < 0)
 		return skf_fail_sys(e, root, "open the root directory of container '%s'", x->state->id);
-	return skf_criu_ext_mounts(&v, &x->opts.ext_mnt, e);
+	return skf_criu_ext_mounts(&v, &x->opts.ext_mnt, e) < 0 ? -1 : add_notify(x, root, e);
 }
 
-/* Where the standard streams lead, for the restore: pipes get those of its caller in their place. */
+/* Where the standard streams and what was handed over with them lead, for the restore: pipes get those of
+ * its caller in their place. */
 static int write_descriptors(const struct dump *x, struct skf_err *e)
 {
-	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(4 * PATH_MAX);
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_OBJECT_BYTES);
 	struct skf_jw w = SKF_JW(&b);
 	int r = 0;
 
 	skf_jw_arr(&w);
-	for (int i = 0; i < 3 && r == 0; i++) {
+	for (unsigned i = 0; i < 3 + x->state->preserve_fds && r == 0; i++) {
 		char path[40], to[PATH_MAX] = "";
 		ssize_t n;
 
-		r = skf_fmt(path, sizeof(path), "/proc/%d/fd/%d", (int)x->state->pid, i);
+		r = skf_fmt(path, sizeof(path), "/proc/%d/fd/%u", (int)x->state->pid, i);
 		n = r < 0 ? -1 : readlink(path, to, sizeof(to) - 1);
 		if (r == 0 && n < 0 && errno != ENOENT) /* closed by the workload */
 			r = -errno;

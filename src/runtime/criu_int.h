@@ -128,6 +128,9 @@ struct skf_criu_view {
 	bool restore; /* names -> sources, else mount points -> names */
 	struct skf_arena *arena;
 };
+#define SKF_CRIU_NOTIFY_MOUNT                                                                               \
+	"NOTIFY_SOCKET" /* name, in an image, of the mount with the notify socket, wherever it is mounted   \
+			 */
 int skf_criu_ext_mounts(const struct skf_criu_view *v, struct skf_criu_list *ret, struct skf_err *e);
 /* Restore, in a mount namespace of its own: makes the missing mount points of the spec below s->root_fd,
  * which is an attached mount. Nothing stays mounted. */

@@ -21,17 +21,15 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define DIR_NAME    "notify"
 #define SOCKET_NAME "notify"
-#define ELSEWHERE   "/run/notify" /* where the host's is abstract, or too long for another name behind it */
-#define BARRIER_MS  5000          /* a manager that does not know BARRIER= never closes it */
+#define BARRIER_MS  5000 /* a manager that does not know BARRIER= never closes it */
 
 static const char *inside(const struct skf_start *s)
 {
 	const char *host = s->req->notify_socket;
 	size_t max = sizeof(((struct sockaddr_un *)NULL)->sun_path) - sizeof("/" SOCKET_NAME);
 
-	return host[0] == '/' && host[1] && strlen(host) <= max ? host : ELSEWHERE;
+	return host[0] == '/' && host[1] && strlen(host) <= max ? host : SKF_NOTIFY_ELSEWHERE;
 }
 
 static int add_mount(struct skf_start *s, struct skf_spec *to)
@@ -47,7 +45,7 @@ static int add_mount(struct skf_start *s, struct skf_spec *to)
 	v[m->n] = (struct skf_spec_mount){
 		.destination = skf_arena_strdup(s->arena, inside(s)),
 		.type = skf_arena_strdup(s->arena, "bind"),
-		.source = skf_arena_fmt(s->arena, "%s/%s/" DIR_NAME, s->rt->root, s->req->id),
+		.source = skf_arena_fmt(s->arena, "%s/%s/" SKF_NOTIFY_DIR, s->rt->root, s->req->id),
 	};
 	for (size_t i = 0; i < SKF_ARRAY_LEN(options); i++)
 		if (skf_strv_add(s->arena, &v[m->n].options, options[i]) < 0)
@@ -71,6 +69,14 @@ static int add_env(struct skf_start *s, struct skf_spec_process *p)
 	return line ? skf_strv_add(s->arena, &p->env, line) : -ENOMEM;
 }
 
+int skf_notify_make_dir(const struct skf_start *s, struct skf_err *e)
+{
+	if (mkdirat(s->state_fd, SKF_NOTIFY_DIR, 0755) < 0)
+		return skf_fail_sys(e, -errno, "make the directory of the notify socket of container '%s'",
+				    s->req->id);
+	return 0;
+}
+
 int skf_notify_prepare(struct skf_start *s, struct skf_err *e)
 {
 	struct skf_spec *spec = skf_arena_alloc(s->arena, sizeof(*spec));
@@ -86,20 +92,18 @@ int skf_notify_prepare(struct skf_start *s, struct skf_err *e)
 		r = add_env(s, p);
 	if (r < 0)
 		return skf_fail_sys(e, r, "notify socket of container '%s'", s->req->id);
-	if (mkdirat(s->state_fd, DIR_NAME, 0755) < 0)
-		return skf_fail_sys(e, -errno, "make the directory of the notify socket of container '%s'",
-				    s->req->id);
 	spec->process = p;
 	s->spec = spec;
 	s->process = p;
-	return 0;
+	return skf_notify_make_dir(s, e);
 }
 
 int skf_rt_notify_open(const struct skf_rt *rt, const char *id, struct skf_err *e)
 {
 	SKF_AUTO_FD int state = skf_openat(rt->rootfd, id, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0),
 			dir = state < 0 ? state
-					: skf_openat(state, DIR_NAME, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
+					: skf_openat(state, SKF_NOTIFY_DIR,
+						     O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	SKF_AUTO_FD int fd = -EBADF;
 
@@ -177,14 +181,31 @@ static bool harmless(const char *text, struct skf_buf *out)
 	return ready;
 }
 
+/* What is in text, and with `ready` who the service is. */
+static void tell_host(const struct skf_rt *rt, const char *host, struct skf_buf *text, bool ready, pid_t pid)
+{
+	SKF_AUTO_FD int to = connect_host(host);
+	int r;
+
+	if (ready)
+		skf_buf_fmt(text, "MAINPID=%d\n", (int)pid);
+	r = to < 0                                           ? to
+	    : text->err < 0                                  ? text->err
+	    : send(to, text->p, text->len, MSG_NOSIGNAL) < 0 ? -errno
+							     : 0;
+	if (r == 0 && ready)
+		r = barrier(to);
+	if (r < 0)
+		skf_warn(rt->log, "pass a message on to NOTIFY_SOCKET '%s': %s, ignoring", host,
+			 strerror(-r));
+}
+
 int skf_rt_notify_relay(const struct skf_rt *rt, int fd, const char *host, pid_t pid)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf out = SKF_BUF(8192);
 	char text[4096];
 	ssize_t n = recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT);
-	SKF_AUTO_FD int to = -EBADF;
 	bool ready;
-	int r;
 
 	if (n <= 0)
 		return 0;
@@ -192,16 +213,16 @@ int skf_rt_notify_relay(const struct skf_rt *rt, int fd, const char *host, pid_t
 	ready = harmless(text, &out);
 	if (out.len == 0)
 		return 0;
-	if (ready)
-		skf_buf_fmt(&out, "MAINPID=%d\n", (int)pid);
-	to = connect_host(host);
-	r = to < 0 ? to : out.err < 0 ? out.err : send(to, out.p, out.len, MSG_NOSIGNAL) < 0 ? -errno : 0;
-	if (r == 0 && ready)
-		r = barrier(to);
-	if (r < 0)
-		skf_warn(rt->log, "pass a message on to NOTIFY_SOCKET '%s': %s, ignoring", host,
-			 strerror(-r));
+	tell_host(rt, host, &out, ready, pid);
 	return ready;
+}
+
+void skf_rt_notify_ready(const struct skf_rt *rt, const char *host, pid_t pid)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf out = SKF_BUF(256);
+
+	skf_buf_str(&out, "READY=1\n");
+	tell_host(rt, host, &out, true, pid);
 }
 
 void skf_rt_notify_wait(const struct skf_rt *rt, int fd, const char *host, pid_t pid, int pidfd)

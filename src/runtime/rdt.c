@@ -15,8 +15,10 @@
  * Documentation/filesystems/resctrl.rst. Does not block. */
 #include "runtime/runtime_int.h"
 
+#include "base/limits.h"
 #include "oci/spec.h"
 #include "runtime/rdt_int.h"
+#include "sys/mountinfo.h"
 #include "sys/path.h"
 
 #include <stdio.h>
@@ -29,62 +31,26 @@ enum { MADE_GROUP = 1, MADE_MON = 2 };
 
 /* --- the mount --- */
 
-/* Octal escapes of mountinfo, in place. */
-static void unescape(char *s)
+/* Mount point of the first resctrl file system. */
+static bool find_mount(char *mountinfo, char *path, size_t size)
 {
-	char *to = s;
+	struct skf_mountinfo m;
 
-	for (; *s; s++) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' &&
-		    s[3] >= '0' && s[3] <= '7') {
-			*to++ = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
-			s += 3;
-		} else {
-			*to++ = *s;
-		}
-	}
-	*to = '\0';
-}
-
-/* "<id> <parent> <dev> <root> <mount point> <options> ... - resctrl ..." of one line. */
-static bool is_resctrl(const char *line, size_t n, char *path, size_t size)
-{
-	const char *type = memmem(line, n, " - resctrl ", 11), *p = line;
-
-	for (int i = 0; type && i < 4; i++) {
-		p = memchr(p, ' ', (size_t)(type - p));
-		if (!p)
-			return false;
-		p++;
-	}
-	if (!type || skf_fmt(path, size, "%.*s", (int)strcspn(p, " "), p) < 0)
-		return false;
-	unescape(path);
-	return true;
-}
-
-bool skf_rdt_find_mount(const char *mountinfo, char *path, size_t size)
-{
-	for (const char *line = mountinfo; *line;) {
-		size_t n = strcspn(line, "\n");
-
-		if (is_resctrl(line, n, path, size))
-			return true;
-		line += n;
-		line += *line == '\n';
-	}
+	while (skf_mountinfo_next(&mountinfo, &m))
+		if (skf_streq(m.type, "resctrl"))
+			return skf_fmt(path, size, "%s", m.point) == 0;
 	return false;
 }
 
 static int open_mount(struct skf_err *e)
 {
-	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(16u << 20);
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_MOUNTINFO);
 	char path[PATH_MAX];
-	int r = skf_read_file_at(AT_FDCWD, "/proc/self/mountinfo", 16u << 20, &b);
+	int r = skf_read_file_at(AT_FDCWD, "/proc/self/mountinfo", SKF_MAX_MOUNTINFO, &b);
 
 	if (r < 0)
 		return skf_fail_sys(e, r, "look for the resctrl mount in '/proc/self/mountinfo'");
-	if (!skf_rdt_find_mount(skf_buf_cstr(&b), path, sizeof(path)))
+	if (!find_mount(b.p, path, sizeof(path)))
 		return skf_fail(e, SKF_EUNSUPPORTED,
 				"config.json: /linux/intelRdt: no resctrl file system is mounted: on a "
 				"processor with RDT, "

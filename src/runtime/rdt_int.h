@@ -13,8 +13,6 @@ struct skf_rdt {
 	char path[SKF_MAX_RDT_PATH];         /* "<group>" or "[<group>/]mon_groups/<id>"; "/" the root */
 	unsigned made;
 };
-/* Mount point of the first resctrl file system in the text of /proc/self/mountinfo. */
-bool skf_rdt_find_mount(const char *mountinfo, char *path, size_t size);
 /* Whether the content of a schemata file has every domain of `wanted` (lines "L3:0=f;1=f") with that value. */
 bool skf_rdt_matches(const char *schemata, const char *wanted);
 /* Groups as the table of rdt.c says. g->made tells the undo what was made, also on failure. */

@@ -162,6 +162,12 @@ static int plan_namespaces(struct restoration *x, struct skf_err *e)
 	return 0;
 }
 
+/* A place for NOTIFY_SOCKET: an image may want one also when nobody waits for this container. */
+static int prepare_notify(struct restoration *x, struct skf_err *e)
+{
+	return x->s.req->notify_socket ? skf_notify_prepare(&x->s, e) : skf_notify_make_dir(&x->s, e);
+}
+
 /* For exec: the filters of the processes are in the image. */
 static int prepare_seccomp(struct restoration *x, struct skf_err *e)
 {
@@ -193,6 +199,56 @@ static int make_rdt_group(struct restoration *x, struct skf_err *e)
 static void undo_rdt_group(struct restoration *x)
 {
 	skf_rdt_undo(&x->s);
+}
+
+struct descriptors {
+	struct skf_strv fds;
+};
+static const struct skf_jfield descriptors_f[] = {
+	SKF_J(struct descriptors, fds, "fds", skf_j_strv, NULL, SKF_J_REQUIRED),
+	SKF_J_END,
+};
+static const struct skf_jtable descriptors_t = {sizeof(struct descriptors), descriptors_f, true, NULL};
+
+/* What were pipes are ours now: the standard streams, and those of --preserve-fds. */
+static int add_descriptors(struct restoration *x, struct skf_err *e)
+{
+	struct skf_jdoc doc = {.name = "descriptors.json", .max_bytes = SKF_MAX_OBJECT_BYTES};
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(2 * SKF_MAX_OBJECT_BYTES);
+	struct descriptors *d;
+	void *decoded;
+	int r;
+
+	skf_buf_str(&b, "{\"fds\":"); /* the document is a bare array */
+	SKF_AUTO_FD int fd =
+		skf_openat(x->dirs[0], "descriptors.json", O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+	r = fd < 0 ? fd : skf_read_fd(fd, SKF_MAX_OBJECT_BYTES / 2, &b);
+	if (r == -ENOENT)
+		return skf_fail(e, SKF_ENOTFOUND,
+				"'%s' is not the checkpoint of a container: it has no descriptors.json",
+				x->o->image_path);
+	if (r < 0)
+		return skf_fail_sys(e, r, "read '%s/descriptors.json'", x->o->image_path);
+	skf_buf_chr(&b, '}');
+	if (skf_json_decode(&doc, skf_buf_cstr(&b), b.len, &descriptors_t, &x->arena, &decoded, e) < 0)
+		return skf_ctx(e, "'%s'", x->o->image_path);
+	d = decoded;
+	for (size_t i = 0; i < d->fds.n && i < 3 + x->s.req->preserve_fds; i++) {
+		int at = (int)i;
+
+		if (!skf_startswith(d->fds.v[i], "pipe:") || (i >= 3 && fcntl((int)i, F_GETFD) < 0))
+			continue;
+		if (i >= 3) {
+			if (x->n_fds + 2 >= SKF_MAX_CRIU_FDS) /* two are the directories */
+				return skf_fail(e, SKF_ELIMIT, "more than %d pipes to hand to criu",
+						SKF_MAX_CRIU_FDS - 2);
+			at = SKF_CRIU_FD + (int)x->n_fds;
+			x->fds[x->n_fds++] = (int)i;
+		}
+		if (skf_criu_list_add(&x->arena, &x->opts.inherit_fd, d->fds.v[i], NULL, at) < 0)
+			return skf_fail(e, SKF_ENOMEM, "list of descriptors");
+	}
+	return 0;
 }
 
 /* In criu's process, before criu: its mounts. */
@@ -310,45 +366,6 @@ static int add_cgroup_roots(struct restoration *x, struct skf_err *e)
 	return r < 0 ? skf_fail_sys(e, r, "find the cgroups of criu") : 0;
 }
 
-struct descriptors {
-	struct skf_strv fds;
-};
-static const struct skf_jfield descriptors_f[] = {
-	SKF_J(struct descriptors, fds, "fds", skf_j_strv, NULL, SKF_J_REQUIRED),
-	SKF_J_END,
-};
-static const struct skf_jtable descriptors_t = {sizeof(struct descriptors), descriptors_f, true, NULL};
-
-/* Standard streams that were pipes are ours now. */
-static int add_descriptors(struct restoration *x, struct skf_err *e)
-{
-	struct skf_jdoc doc = {.name = "descriptors.json", .max_bytes = SKF_MAX_OBJECT_BYTES};
-	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(2 * SKF_MAX_OBJECT_BYTES);
-	struct descriptors *d;
-	void *decoded;
-	int r;
-
-	skf_buf_str(&b, "{\"fds\":"); /* the document is a bare array */
-	SKF_AUTO_FD int fd =
-		skf_openat(x->dirs[0], "descriptors.json", O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
-	r = fd < 0 ? fd : skf_read_fd(fd, SKF_MAX_OBJECT_BYTES / 2, &b);
-	if (r == -ENOENT)
-		return skf_fail(e, SKF_ENOTFOUND,
-				"'%s' is not the checkpoint of a container: it has no descriptors.json",
-				x->o->image_path);
-	if (r < 0)
-		return skf_fail_sys(e, r, "read '%s/descriptors.json'", x->o->image_path);
-	skf_buf_chr(&b, '}');
-	if (skf_json_decode(&doc, skf_buf_cstr(&b), b.len, &descriptors_t, &x->arena, &decoded, e) < 0)
-		return skf_ctx(e, "'%s'", x->o->image_path);
-	d = decoded;
-	for (size_t i = 0; i < d->fds.n && i < 3; i++)
-		if (skf_startswith(d->fds.v[i], "pipe:") &&
-		    skf_criu_list_add(&x->arena, &x->opts.inherit_fd, d->fds.v[i], NULL, (int)i) < 0)
-			return skf_fail(e, SKF_ENOMEM, "list of descriptors");
-	return 0;
-}
-
 static int add_ext_mounts(struct restoration *x, struct skf_err *e)
 {
 	struct skf_criu_view v = {.spec = x->s.spec,
@@ -366,7 +383,15 @@ static int add_ext_mounts(struct restoration *x, struct skf_err *e)
 					    x->s.spec->root_path, x->s.req->bundle);
 		v.root = root;
 	}
-	return skf_criu_ext_mounts(&v, &x->opts.ext_mnt, e);
+	if (skf_criu_ext_mounts(&v, &x->opts.ext_mnt, e) < 0)
+		return -1;
+	/* by our name, and by the one that runc gives */
+	const char *notify = skf_arena_fmt(&x->arena, "%s/%s/" SKF_NOTIFY_DIR, x->s.rt->root, x->s.req->id);
+	if (!notify ||
+	    skf_criu_list_add(&x->arena, &x->opts.ext_mnt, SKF_CRIU_NOTIFY_MOUNT, notify, 0) < 0 ||
+	    skf_criu_list_add(&x->arena, &x->opts.ext_mnt, SKF_NOTIFY_ELSEWHERE, notify, 0) < 0)
+		return skf_fail(e, SKF_ENOMEM, "list of external mounts");
+	return 0;
 }
 
 /* --- notifications --- */
@@ -501,7 +526,7 @@ static int run_restore(struct restoration *x, struct skf_err *e)
 	int r;
 
 	x->opts.root = x->root;
-	if (add_cgroup_roots(x, e) < 0 || add_descriptors(x, e) < 0 || add_ext_mounts(x, e) < 0)
+	if (add_cgroup_roots(x, e) < 0 || add_ext_mounts(x, e) < 0)
 		return -1;
 	r = skf_criu_talk(&x->criu, &q, on_notify, x, &b, &resp, e);
 	if (skf_fmt(what, sizeof(what), "restore container '%.200s'", x->s.req->id) < 0)
@@ -525,7 +550,7 @@ static int finish(struct restoration *x, struct skf_err *e)
 	struct skf_rt_container *c = x->c;
 
 	c->rt = *x->s.rt;
-	c->spec = x->s.spec;
+	c->spec = x->s.req->spec; /* not the copy of notify.c, which ends with the start */
 	c->cg = x->s.cg;
 	if (skf_pid_file(x->s.req->pid_file, c->pid, e) < 0)
 		return -1;
@@ -544,16 +569,12 @@ static const struct restore_step {
 	int (*run)(struct restoration *x, struct skf_err *e);
 	void (*undo)(struct restoration *x);
 } steps[] = {
-	{"check", check_request, NULL},
-	{"state directory", make_state_dir, undo_state_dir},
-	{"console", open_console, NULL},
-	{"namespaces", plan_namespaces, NULL},
-	{"seccomp", prepare_seccomp, NULL},
-	{"cgroup", make_cgroup, undo_cgroup},
-	{"intelRdt", make_rdt_group, undo_rdt_group},
-	{"criu", start_criu, undo_criu},
-	{"restore", run_restore, NULL},
-	{"finish", finish, NULL},
+	{"check", check_request, NULL},          {"state directory", make_state_dir, undo_state_dir},
+	{"console", open_console, NULL},         {"namespaces", plan_namespaces, NULL},
+	{"notify socket", prepare_notify, NULL}, {"seccomp", prepare_seccomp, NULL},
+	{"cgroup", make_cgroup, undo_cgroup},    {"intelRdt", make_rdt_group, undo_rdt_group},
+	{"descriptors", add_descriptors, NULL},  {"criu", start_criu, undo_criu},
+	{"restore", run_restore, NULL},          {"finish", finish, NULL},
 };
 
 static int run_steps(struct restoration *x, struct skf_err *e)

@@ -20,6 +20,7 @@
 #include "base/buf.h"
 #include "base/limits.h"
 #include "runtime/rootfs_int.h"
+#include "sys/mountinfo.h"
 #include "sys/path.h"
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -29,7 +30,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-enum { MAX_MOUNTINFO = 16 << 20, UNIX98_PTY_MAJOR_FIRST = 136, UNIX98_PTY_MAJOR_LAST = 143 };
+enum { UNIX98_PTY_MAJOR_FIRST = 136, UNIX98_PTY_MAJOR_LAST = 143 };
 
 /* --- prepare: the parent --- */
 
@@ -315,47 +316,6 @@ int skf_rootfs_console(struct skf_start *s, int pty_peer, struct skf_err *e)
 
 /* --- enter --- */
 
-/* The fields of a line of mountinfo that matter here; cuts the line in place. */
-struct mountinfo {
-	char *root, *point, *type;
-};
-
-static bool mountinfo_split(char *line, struct mountinfo *m)
-{
-	char *f[5], *p = line;
-
-	char *dash = strstr(line, " - ");
-	if (!dash)
-		return false;
-	for (int i = 0; i < 5; i++) {
-		f[i] = p;
-		p = strchr(p, ' ');
-		if (!p)
-			return false;
-		*p++ = '\0';
-	}
-	*m = (struct mountinfo){.root = f[3], .point = f[4], .type = dash + 3};
-	m->type[strcspn(m->type, " \n")] = '\0';
-	return true;
-}
-
-/* "\040" -> " ", in place. */
-static void mountinfo_unescape(char *s)
-{
-	char *out = s;
-
-	while (*s) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' &&
-		    s[3] >= '0' && s[3] <= '7') {
-			*out++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
-			s += 4;
-		} else {
-			*out++ = *s++;
-		}
-	}
-	*out = '\0';
-}
-
 /* An unmount reaches the peers of the parent mount: the parent leaves them first. */
 static int hide_one(const struct skf_start *s, const char *point)
 {
@@ -377,16 +337,11 @@ static int hide_one(const struct skf_start *s, const char *point)
  * the container mount another one without the masks, so each goes away or is covered. */
 static int hide_host_views(const struct skf_start *s, char *text, const char *root, struct skf_err *e)
 {
-	struct mountinfo m;
+	struct skf_mountinfo m;
 
-	for (char *line = text, *next; line && *line; line = next) {
-		next = strchr(line, '\n');
-		if (next)
-			*next++ = '\0';
-		if (!mountinfo_split(line, &m) || !skf_streq(m.root, "/") ||
-		    (!skf_streq(m.type, "proc") && !skf_streq(m.type, "sysfs")))
+	while (skf_mountinfo_next(&text, &m)) {
+		if (!skf_streq(m.root, "/") || (!skf_streq(m.type, "proc") && !skf_streq(m.type, "sysfs")))
 			continue;
-		mountinfo_unescape(m.point);
 		if (root[1] && skf_startswith(m.point, root) && strchr("/", m.point[strlen(root)]))
 			continue;
 		int r = hide_one(s, m.point);
@@ -398,12 +353,12 @@ static int hide_host_views(const struct skf_start *s, char *text, const char *ro
 
 static int enter_move(struct skf_start *s, struct skf_err *e)
 {
-	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_MOUNTINFO);
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_MOUNTINFO);
 	char root[PATH_MAX];
 
 	int r = skf_path_readlink_fd(s->root_fd, root, sizeof(root));
 	if (r == 0)
-		r = skf_read_file_at(AT_FDCWD, "/proc/self/mountinfo", MAX_MOUNTINFO, &b);
+		r = skf_read_file_at(AT_FDCWD, "/proc/self/mountinfo", SKF_MAX_MOUNTINFO, &b);
 	if (r < 0 || !b.p)
 		return skf_fail_sys(e, r < 0 ? r : -ENODATA,
 				    "no-pivot: cannot read the mounts of the new namespace");

@@ -33,7 +33,7 @@ struct skf_rt_create {
 	const char *bundle;               /* absolute path; recorded in state.json */
 	int bundle_fd;                    /* borrowed directory fd */
 	const struct skf_spec *spec;      /* decoded config.json; its arena outlives the container handle */
-	const char *config_text;          /* raw text of config.json (kept for poststop hooks), may be NULL: read again from the bundle */
+	const char *config_path;          /* absolute, of what spec was read from, for a later checkpoint; NULL: config.json of the bundle */
 	int root_mount_fd;                /* detached mount of the root file system (open_tree/fsmount), borrowed; -1: spec->root_path */
 	const char *rootfs_display;       /* "rootfs" of the state document when root_mount_fd is used */
 	int stdio[3];                     /* become 0,1,2 of init when it has no terminal; -1: inherit the caller's */
@@ -72,6 +72,8 @@ int skf_rt_notify_open(const struct skf_rt *rt, const char *id, struct skf_err *
 /* One message that is there: READY=1, together with MAINPID=pid, and what else a service may say, goes to host. 1 after READY,
  * 0 otherwise; failures are warnings. */
 int skf_rt_notify_relay(const struct skf_rt *rt, int fd, const char *host, pid_t pid);
+/* For a container that was restored, which will not say again that it is ready: READY=1 and MAINPID=pid to host; a failure is a warning. */
+void skf_rt_notify_ready(const struct skf_rt *rt, const char *host, pid_t pid);
 /* Relays until READY was passed on or the process of pidfd has ended. */
 void skf_rt_notify_wait(const struct skf_rt *rt, int fd, const char *host, pid_t pid, int pidfd);
 
@@ -109,7 +111,8 @@ struct skf_rt_state { /* arena memory */
 	char *rdt;                 /* resctrl group, "<closID>" or "<closID>/mon_groups/<id>", "/" the root; NULL: none */
 	char *systemd_scope;       /* transient unit of the systemd cgroup manager; NULL: none */
 	bool has_fifo;
-	char *config_path;         /* of the config that hooks come from */
+	char *config_path;         /* absolute; of the configuration that it was made from */
+	unsigned preserve_fds;     /* handed over at the start, from 3 on */
 	int ns_flags;              /* CLONE_NEW* that init has of its own */
 	char *apparmor_profile, *selinux_label; /* of the container's process, for exec */
 	struct skf_spec_process *process; /* defaults of exec: env, caps, cwd, user, noNewPrivileges */

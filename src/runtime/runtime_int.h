@@ -380,5 +380,9 @@ void skf_hooks_poststop(const struct skf_kvs *annotations, const char *bundle, c
                         const struct skf_log *log);
 
 /* --- notify.c: NOTIFY_SOCKET of sd_notify(3) --- */
-/* create, when the request has a notify socket: directory, mount and environment. Replaces s->spec by a copy with both. */
+#define SKF_NOTIFY_DIR       "notify"      /* below the state directory: what the container gets by a mount */
+#define SKF_NOTIFY_ELSEWHERE "/run/notify" /* where, if the host's socket is abstract, or too long for another name behind it */
+/* When the request has a notify socket: directory, mount and environment. Replaces s->spec by a copy with both. */
 int skf_notify_prepare(struct skf_start *s, struct skf_err *e);
+/* The directory alone. */
+int skf_notify_make_dir(const struct skf_start *s, struct skf_err *e);

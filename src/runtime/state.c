@@ -41,14 +41,16 @@ int skf_state_check_id(const char *id, struct skf_err *e)
 
 		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
 		      strchr("_+-.", c)))
-			return skf_fail(e, SKF_EINVALID,
-					"invalid container id format: '%.64s': invalid character `%c` in the ID: "
-					"letters, digits and _ + - . are allowed",
-					id, c);
+			return skf_fail(
+				e, SKF_EINVALID,
+				"invalid container id format: '%.64s': invalid character `%c` in the ID: "
+				"letters, digits and _ + - . are allowed",
+				id, c);
 	}
 	if (skf_streq(id, ".") || skf_streq(id, "..") || skf_streq(id, SKF_SECCOMP_CACHE_DIR))
 		return skf_fail(e, SKF_EINVALID,
-				"invalid container id format: '%s' is a directory of the state root itself", id);
+				"invalid container id format: '%s' is a directory of the state root itself",
+				id);
 	return 0;
 }
 
@@ -109,8 +111,8 @@ struct state_cgroup {
 	struct skf_jarr hiers; /* struct state_hier */
 };
 struct state_file {
-	uint32_t v, min, uid;
-	char *oci_version, *id, *boot_id, *bundle, *rootfs, *created, *process, *linux_;
+	uint32_t v, min, uid, preserve_fds;
+	char *oci_version, *id, *boot_id, *bundle, *config, *rootfs, *created, *process, *linux_;
 	int32_t pid;
 	uint64_t pid_start, namespaces;
 	struct skf_kvs annotations;
@@ -160,8 +162,10 @@ static const struct skf_jfield state_f[] = {
 	SKF_J(struct state_file, id, "id", skf_j_str, NULL, SKF_J_REQUIRED),
 	SKF_J(struct state_file, boot_id, "bootId", skf_j_str, NULL, SKF_J_REQUIRED),
 	SKF_J(struct state_file, bundle, "bundle", skf_j_str, NULL, SKF_J_REQUIRED),
+	SKF_J(struct state_file, config, "config", skf_j_str, NULL, 0),
 	SKF_J(struct state_file, rootfs, "rootfs", skf_j_str, NULL, 0),
 	SKF_J(struct state_file, created, "created", skf_j_str, NULL, 0),
+	SKF_J(struct state_file, preserve_fds, "preserveFds", skf_j_u32, NULL, 0),
 	SKF_J(struct state_file, pid, "pid", skf_j_i32, NULL, SKF_J_REQUIRED),
 	SKF_J(struct state_file, pid_start, "pidStart", skf_j_u64, NULL, SKF_J_REQUIRED),
 	SKF_J(struct state_file, namespaces, "namespaces", skf_j_u64, NULL, 0),
@@ -253,13 +257,14 @@ static int fill_state(int dir, bool locked, const struct state_file *f, struct s
 	s->rootfs = f->rootfs ? f->rootfs : skf_arena_strdup(a, "");
 	s->created = f->created ? f->created : skf_arena_strdup(a, "");
 	s->owner = owner_name(f->uid, a);
-	s->config_path = skf_arena_fmt(a, "%s/config.json", f->bundle);
+	s->config_path = f->config ? f->config : skf_arena_fmt(a, "%s/config.json", f->bundle);
 	if (!s->rootfs || !s->created || !s->owner || !s->config_path)
 		return skf_fail(e, SKF_ENOMEM, "state of container '%s'", f->id);
 	s->annotations = f->annotations;
 	s->systemd_scope = f->systemd_scope;
 	s->rdt = f->rdt;
 	s->ns_flags = (int)f->namespaces;
+	s->preserve_fds = f->preserve_fds;
 	s->pid_start = f->pid_start;
 	if (skf_fmt(s->boot_id, sizeof(s->boot_id), "%s", f->boot_id) < 0)
 		return skf_fail(e, SKF_ECORRUPT, "state.json: /bootId is too long");
@@ -372,7 +377,8 @@ int skf_rt_list(const struct skf_rt *rt, struct skf_arena *a, struct skf_strv *r
 			continue; /* longer than any id */
 		if (faccessat(fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0) {
 			if (errno == ENOENT || errno == ENOTDIR)
-				continue; /* the seccomp cache, or a container that is just being made or removed */
+				continue; /* the seccomp cache, or a container that is just being made or
+					     removed */
 			return skf_fail_sys(e, -errno, "look for '%s/%s'", rt->root, path);
 		}
 		if (skf_strv_add(a, &ids, de->d_name) < 0)

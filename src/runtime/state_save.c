@@ -222,6 +222,8 @@ int skf_state_save(const struct skf_state_in *in, struct skf_err *e)
 	skf_jw_ku64(&w, "pidStart", in->pid_start);
 	skf_jw_kstr(&w, "bootId", in->boot_id);
 	skf_jw_kstr(&w, "bundle", s->req->bundle);
+	if (s->req->config_path)
+		skf_jw_kstr(&w, "config", s->req->config_path);
 	skf_jw_kstr(&w, "rootfs", skf_buf_cstr(&root));
 	skf_jw_kstr(&w, "created", in->created);
 	skf_jw_kint(&w, "uid", geteuid());
@@ -232,6 +234,8 @@ int skf_state_save(const struct skf_state_in *in, struct skf_err *e)
 		skf_jw_kstr(&w, "rdt", s->rdt);
 	if (s->systemd_scope)
 		skf_jw_kstr(&w, "systemdScope", s->systemd_scope);
+	if (s->req->preserve_fds)
+		skf_jw_kint(&w, "preserveFds", s->req->preserve_fds);
 	r = write_descriptors(&w, s);
 	write_process(&w, s->process);
 	write_linux(&w, &s->spec->linux_);

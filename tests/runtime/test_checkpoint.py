@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from conftest import IS_SKIFF, RUNTIME, TOP
+from notifylib import build_say, manager  # noqa: F401
 
 COUNT = "i=0; while :; do i=$((i+1)); echo $i > /work/n.new; mv /work/n.new /work/n; sleep 0.05; done"
 
@@ -303,7 +304,7 @@ def test_pipes(counter):
 def read_until(fd, text, seconds=5):
     got = b""
     end = time.time() + seconds
-    while text not in got and time.time() < end:
+    while text not in got.replace(b"\r", b"") and time.time() < end:
         if select.select([fd], [], [], 0.1)[0]:
             try:
                 got += os.read(fd, 4096)
@@ -918,3 +919,71 @@ def test_images_of_runc(counter, saver, restorer):
     finally:
         for program in {saver, restorer}:
             rt(program, "delete", "--force", b.id)
+
+
+def test_configuration_of_another_name(counter):
+    """create --config: what the checkpoint has to know about the container is not in the bundle's config.json."""
+    b = counter.box
+    (b.dir / "data").mkdir()
+    b.c["mounts"].append({"destination": "/data", "type": "bind", "source": str(b.dir / "data"), "options": ["rbind"]})
+    b.write()
+    (b.bundle / "config.json").rename(b.bundle / "other.json")
+    null = subprocess.DEVNULL
+    name = ("--config", "other.json" if IS_SKIFF else str(b.bundle / "other.json"))
+    assert b.rt("run", "-d", *name, "--bundle", str(b.bundle), b.id, stdout=null, stderr=null).returncode == 0
+    counter.cycle(restore=name)
+    counter.ok(counter.checkpoint())  # of the restored one, too
+    r = counter.restore()
+    assert r.returncode != 0 and "config.json" in r.stderr
+
+
+def test_notify_socket(counter, manager):
+    """The place of NOTIFY_SOCKET is a mount from outside. A manager that restores is told that its service runs."""
+    path, got = manager
+    b = counter.box
+    build_say(b)
+    b.p["args"] = ["sh", "-c", "until [ -e /work/go ]; do sleep 0.05; done; say; " + COUNT]
+    b.write()
+    null = subprocess.DEVNULL
+    told = {**os.environ, "NOTIFY_SOCKET": path}
+    assert b.rt("create", "--bundle", str(b.bundle), b.id, env=told, stdout=null, stderr=null).returncode == 0
+    assert b.rt("start", b.id).returncode == 0
+    counter.ok(counter.checkpoint())
+    counter.ok(counter.restore())  # nobody asks: it comes back all the same
+    counter.ok(counter.checkpoint())
+    assert got == []
+    counter.ok(counter.restore(env=told))
+    pid = b.state()["pid"]
+    assert "".join(got).startswith(f"READY=1\nMAINPID={pid}\n"), got
+    (Path(b.rootfs) / "work" / "go").touch()
+    counter.number(1)  # its message has a place to go to
+
+
+def test_preserved_pipe(counter):
+    """A pipe that was handed over with --preserve-fds is replaced as a standard stream is."""
+    b = counter.box
+    b.p["args"] = ["sh", "-c", "while read x; do echo got $x >&3; done"]
+    b.write()
+    in_r, in_w = os.pipe()
+    out_r, out_w = os.pipe()
+
+    def call(cmd, out):
+        null = subprocess.DEVNULL
+        return subprocess.run(["bash", "-c", f'exec "$@" 3>&{out} {out}>&-', "bash", *cmd], stdin=in_r, pass_fds=(out,),
+                              stdout=null, stderr=null, timeout=60)
+
+    keep = ("--preserve-fds", "1")
+    assert call(b.cmd("run", "-d", *keep, "--bundle", str(b.bundle), b.id), out_w).returncode == 0
+    os.write(in_w, b"one\n")
+    assert read_until(out_r, b"one") == b"got one"
+    counter.ok(counter.checkpoint())
+    os.close(out_r)
+    os.close(out_w)
+    out_r, out_w = os.pipe()
+    assert call(counter.restore_cmd("-d", *keep), out_w).returncode == 0, counter.errors()
+    os.close(out_w)
+    os.write(in_w, b"two\n")
+    assert read_until(out_r, b"two") == b"got two"
+    for fd in (in_r, in_w, out_r):
+        os.close(fd)
+    b.wait_stopped()

@@ -215,20 +215,6 @@ static void update(void **state)
 	assert_int_equal(skf_rdt_update(NULL, NULL, NULL, &e), 0);
 }
 
-static void mount_is_found(void **state)
-{
-	char path[64] = "";
-
-	(void)state;
-	assert_true(skf_rdt_find_mount("22 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
-				       "40 22 0:30 / /sys/fs/res\\040ctrl rw,nosuid shared:5 - resctrl resctrl rw\n",
-				       path, sizeof(path)));
-	assert_string_equal(path, "/sys/fs/res ctrl");
-	assert_false(skf_rdt_find_mount("22 1 8:1 / /resctrl rw - ext4 resctrl rw\n", path, sizeof(path)));
-	assert_false(skf_rdt_find_mount("x - resctrl y\n", path, sizeof(path)));
-	assert_false(skf_rdt_find_mount("", path, sizeof(path)));
-}
-
 static void schemata_compare(void **state)
 {
 	const char *have = "    MB:0=100;1= 20\n  L3CODE:0=7ff\n    L3:0=007ff;1=1F\n";
@@ -253,7 +239,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(root_group, setup, teardown),
 		cmocka_unit_test_setup_teardown(names_stay_below_the_mount, setup, teardown),
 		cmocka_unit_test_setup_teardown(update, setup, teardown),
-		cmocka_unit_test(mount_is_found),
 		cmocka_unit_test(schemata_compare),
 	};
 
