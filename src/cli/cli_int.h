@@ -64,9 +64,16 @@ struct skf_cli_opts {
 	struct skf_strv filter;
 	int64_t last;
 	char *format; /* also of save, inspect, info, version */
-	/* logs */
-	bool follow, timestamps;
-	char *since, *until, *tail;
+	/* logs, events */
+	bool follow, timestamps, names;
+	char *since, *until, *tail, *cursor;
+	/* how a container lives */
+	char *restart, *health_cmd, *health_interval, *health_timeout, *health_start_period, *health_start_interval, *health_on_failure, *init_path;
+	bool no_healthcheck;
+	int64_t health_retries;
+	/* start, attach, wait, stats, cp */
+	bool attach, no_stdin, no_stream, ignore, archive, follow_link;
+	struct skf_strv attach_to, condition;
 	/* stop, kill, rm, rmi */
 	char *signal;
 	int64_t timeout;
@@ -142,6 +149,13 @@ void skf_table_add(struct skf_table *t, const char *cell); /* cell after cell, r
 void skf_table_print(const struct skf_table *t);
 void skf_table_done(struct skf_table *t);
 
+/* --- targets.c: the containers that a verb is for --- */
+/* c->args becomes the list: the words, or what --all, --latest and --filter name (states: only those in `states`, NULL any). -1 with docker's words
+ * when there is neither. */
+int skf_cli_targets(struct skf_cli *c, const char *const *states);
+/* fn for each of c->args; an error of one is told and does not keep the others from being done; status 1 when there was any. */
+int skf_cli_for_each(struct skf_cli *c, int (*fn)(struct skf_cli *c, const char *name));
+
 /* --- main.c --- */
 /* Opens the engine once; -1 with c->e set. */
 int skf_cli_engine(struct skf_cli *c);
@@ -211,9 +225,16 @@ struct skf_pump {
 	struct skf_run_handle *h;
 	bool tty, interactive, sig_proxy;
 	const char *detach_keys; /* NULL: ctrl-p,ctrl-q */
+	unsigned streams; /* of run -a: 1 input, 2 output, 4 errors; 0: all */
 	int in, out, err; /* our ends: stdin of the workload (written), its output (read); -EBADF absent;
 			     consumed */
 };
+/* What a foreground is of: run and start reap afterwards; exec and attach do not. */
+enum skf_foreground { SKF_FG_RUN, SKF_FG_EXEC, SKF_FG_ATTACH };
+/* Pumps until the end and returns the exit status for ours. */
+int skf_cli_foreground(struct skf_cli *c, struct skf_pump *p, enum skf_foreground kind);
+/* --cidfile, if given. */
+int skf_cli_write_cidfile(struct skf_cli *c, const char *id);
 enum skf_pump_end { SKF_PUMP_EXITED, SKF_PUMP_DETACHED };
 /* Pipes for a workload's stdio: the ends for the engine in stdio[], ours in p. */
 int skf_pump_pipes(struct skf_pump *p, int stdio[3], struct skf_err *e);
@@ -230,6 +251,10 @@ int skf_pump_parse_keys(const char *s, unsigned char *out, size_t max);
 int skf_cli_env(struct skf_cli *c, struct skf_strv *ret, struct skf_err *e);
 /* The request of run and create from the flags: c->args.v[0] is the image. */
 int skf_cli_run_request(struct skf_cli *c, struct skf_create_req *q);
+/* --restart, --health-*, --log-*: run_life.c. */
+int skf_cli_life(struct skf_cli *c, struct skf_life_req *q);
+/* -a: bits of struct skf_pump.streams. */
+int skf_cli_streams(struct skf_cli *c, unsigned *ret);
 /* -it needs a terminal on standard input. */
 int skf_cli_check_tty(struct skf_cli *c);
 /* run_network.c: the flags of networks; -1 with c->e set. */
@@ -241,6 +266,21 @@ const char *skf_cli_docker_config(struct skf_cli *c);
 int skf_cmd_run(struct skf_cli *c);
 int skf_cmd_exec(struct skf_cli *c);
 int skf_cmd_ps(struct skf_cli *c);
+int skf_cmd_create(struct skf_cli *c);
+int skf_cmd_start(struct skf_cli *c);
+int skf_cmd_restart(struct skf_cli *c);
+int skf_cmd_attach(struct skf_cli *c);
+int skf_cmd_rename(struct skf_cli *c);
+int skf_cmd_pause(struct skf_cli *c);
+int skf_cmd_unpause(struct skf_cli *c);
+int skf_cmd_update(struct skf_cli *c);
+int skf_cmd_top(struct skf_cli *c);
+int skf_cmd_stats(struct skf_cli *c);
+int skf_cmd_events(struct skf_cli *c);
+int skf_cmd_container_prune(struct skf_cli *c);
+int skf_cmd_container_exists(struct skf_cli *c);
+int skf_cmd_healthcheck(struct skf_cli *c);
+int skf_cmd_boot(struct skf_cli *c);
 int skf_cmd_logs(struct skf_cli *c);
 int skf_cmd_stop(struct skf_cli *c);
 int skf_cmd_kill(struct skf_cli *c);

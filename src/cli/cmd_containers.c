@@ -1,75 +1,137 @@
-/* cli/cmd_containers.c -- logs, stop, kill, rm, wait: each argument is done by itself, an error
- * of one does not keep the others from being done, and the status is 1 when there was any. */
+/* cli/cmd_containers.c -- logs, stop, kill, rm. */
 #include "cli/cli_int.h"
 #include "base/proc.h"
+#include "engine/life.h"
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-static int for_each(struct skf_cli *c, int (*fn)(struct skf_cli *c, const char *name))
-{
-	int status = 0;
-
-	if (skf_cli_engine(c) < 0)
-		return skf_cli_fail(c, 1);
-	for (size_t i = 0; i < c->args.n; i++) {
-		skf_err_clear(&c->e);
-		if (fn(c, c->args.v[i]) < 0) {
-			skf_cli_error(&c->e);
-			status = 1;
-		}
-		fflush(stdout);
-	}
-	return status;
-}
-
 /* --- logs --- */
+
+struct log_reader {
+	struct skf_cli *c;
+	struct skf_logs_req q;
+	char name[SKF_MAX_NAME_BYTES + 1]; /* with --names */
+	struct skf_err e;
+	int r;
+};
 
 static int print_line(void *arg, int stream, int64_t time_ns, const char *p, size_t n, struct skf_err *e)
 {
-	const struct skf_cli *c = arg;
+	const struct log_reader *l = arg;
 	FILE *f = stream == 2 ? stderr : stdout;
 	char t[36];
+	bool failed;
 
-	if (c->o.timestamps) {
+	flockfile(f); /* readers of several logs share it */
+	if (l->c->o.names)
+		fprintf(f, "%s ", l->name);
+	if (l->c->o.timestamps) {
 		skf_time_rfc3339(time_ns, t);
 		fprintf(f, "%s ", t);
 	}
-	if (fwrite(p, 1, n, f) != n || (c->o.follow && fflush(f) != 0))
-		return skf_fail_sys(e, -errno, "write the log");
+	failed = fwrite(p, 1, n, f) != n || (l->c->o.follow && fflush(f) != 0);
+	funlockfile(f);
+	return failed ? skf_fail_sys(e, -errno, "write the log") : 0;
+}
+
+static int log_options(struct skf_cli *c, struct skf_logs_req *q)
+{
+	int64_t now = skf_now_ns();
+
+	q->follow = c->o.follow;
+	q->timestamps = c->o.timestamps;
+	q->out = q->err_ = true;
+	q->tail = -1;
+	q->line = print_line;
+	if (c->o.tail && !skf_streq(c->o.tail, "all") && (skf_parse_i64(c->o.tail, &q->tail) < 0 || q->tail < -1))
+		return skf_fail(&c->e, SKF_EINVALID, "invalid --tail '%s': expected a number or all", c->o.tail);
+	if (c->o.since && skf_human_parse_time(c->o.since, now, &q->since_ns) < 0)
+		return skf_fail(&c->e, SKF_EINVALID,
+				"invalid --since '%s': expected a time like 2026-11-23T02:17:15Z or a duration like 10m", c->o.since);
+	if (c->o.until && skf_human_parse_time(c->o.until, now, &q->until_ns) < 0)
+		return skf_fail(&c->e, SKF_EINVALID,
+				"invalid --until '%s': expected a time like 2026-11-23T02:17:15Z or a duration like 10m", c->o.until);
 	return 0;
+}
+
+/* An engine of its own: another reader may be blocked in the other one. */
+static void *read_log(void *arg)
+{
+	struct log_reader *l = arg;
+	const struct skf_engine_opts o = {.root = l->c->o.root, .run_root = l->c->o.run_root, .log = &l->c->log};
+	struct skf_engine *g = NULL;
+
+	l->r = skf_engine_open(&o, &g, &l->e);
+	if (l->r == 0)
+		l->r = skf_engine_logs(g, &l->q, &l->e);
+	skf_engine_free(g);
+	return NULL;
+}
+
+static int name_readers(struct skf_cli *c, struct log_reader *l)
+{
+	struct skf_ctr_brief b;
+
+	for (size_t i = 0; i < c->args.n; i++) {
+		l[i].c = c;
+		l[i].q.container = c->args.v[i];
+		l[i].q.arg = &l[i];
+		if (!c->o.names)
+			continue;
+		if (skf_engine_brief(c->g, c->args.v[i], &b, &c->e) < 0)
+			return -1;
+		memcpy(l[i].name, b.name, sizeof(b.name));
+	}
+	return 0;
+}
+
+/* One after the other; those that are followed together. */
+static int read_logs(struct skf_cli *c, struct log_reader *l)
+{
+	pthread_t *t = c->o.follow && c->args.n > 1 ? skf_arena_array(&c->a, c->args.n, sizeof(*t)) : NULL;
+	size_t started = 0;
+	int status = 0;
+
+	for (size_t i = 0; i < c->args.n; i++) {
+		if (t && pthread_create(&t[i], NULL, read_log, &l[i]) == 0)
+			started++;
+		else if (t)
+			l[i].r = skf_fail(&l[i].e, SKF_ENOMEM, "start a thread for the log of '%s'", c->args.v[i]);
+		else
+			l[i].r = skf_engine_logs(c->g, &l[i].q, &l[i].e);
+		if (t && started != i + 1)
+			break;
+	}
+	for (size_t i = 0; i < started; i++)
+		(void)pthread_join(t[i], NULL); /* of our own and joined once */
+	for (size_t i = 0; i < c->args.n; i++)
+		if (l[i].r < 0) {
+			skf_cli_error(&l[i].e);
+			status = skf_err_exit_code(&l[i].e, 1);
+		}
+	return status;
 }
 
 int skf_cmd_logs(struct skf_cli *c)
 {
-	struct skf_logs_req q = SKF_REQ(struct skf_logs_req);
-	int64_t now = skf_now_ns();
+	struct log_reader *l = skf_arena_array(&c->a, c->args.n, sizeof(*l));
 
-	q.container = c->args.v[0];
-	q.follow = c->o.follow;
-	q.timestamps = c->o.timestamps;
-	q.out = q.err_ = true;
-	q.tail = -1;
-	q.line = print_line;
-	q.arg = c;
-	if (c->o.tail && !skf_streq(c->o.tail, "all") &&
-	    (skf_parse_i64(c->o.tail, &q.tail) < 0 || q.tail < -1))
-		skf_fail(&c->e, SKF_EINVALID, "invalid --tail '%s': expected a number or all", c->o.tail);
-	else if (c->o.since && skf_human_parse_time(c->o.since, now, &q.since_ns) < 0)
-		skf_fail(&c->e, SKF_EINVALID,
-			 "invalid --since '%s': expected a time like 2026-11-23T02:17:15Z or a duration "
-			 "like 10m",
-			 c->o.since);
-	else if (c->o.until && skf_human_parse_time(c->o.until, now, &q.until_ns) < 0)
-		skf_fail(&c->e, SKF_EINVALID,
-			 "invalid --until '%s': expected a time like 2026-11-23T02:17:15Z or a duration "
-			 "like 10m",
-			 c->o.until);
-	else if (skf_cli_engine(c) == 0 && skf_engine_logs(c->g, &q, &c->e) == 0)
-		return 0;
-	return skf_cli_fail(c, 1);
+	for (size_t i = 0; l && i < c->args.n; i++) {
+		l[i] = (struct log_reader){.q = SKF_REQ(struct skf_logs_req)};
+		if (log_options(c, &l[i].q) < 0)
+			return skf_cli_fail(c, 1);
+	}
+	if (!l)
+		skf_fail(&c->e, SKF_ENOMEM, "memory for the logs");
+	if (!l || skf_cli_engine(c) < 0 || name_readers(c, l) < 0)
+		return skf_cli_fail(c, 1);
+	return read_logs(c, l);
 }
 
-/* --- stop, kill, rm, wait --- */
+/* --- stop, kill, rm --- */
+
+static const char *const up[] = {"running", "paused", "restarting", NULL};
 
 static int signal_option(struct skf_cli *c, int otherwise)
 {
@@ -93,7 +155,7 @@ static int stop_one(struct skf_cli *c, const char *name)
 
 int skf_cmd_stop(struct skf_cli *c)
 {
-	return for_each(c, stop_one);
+	return skf_cli_targets(c, up) < 0 ? skf_cli_usage(c) : skf_cli_for_each(c, stop_one);
 }
 
 static int kill_one(struct skf_cli *c, const char *name)
@@ -108,7 +170,7 @@ static int kill_one(struct skf_cli *c, const char *name)
 
 int skf_cmd_kill(struct skf_cli *c)
 {
-	return for_each(c, kill_one);
+	return skf_cli_targets(c, up) < 0 ? skf_cli_usage(c) : skf_cli_for_each(c, kill_one);
 }
 
 static int rm_one(struct skf_cli *c, const char *name)
@@ -125,20 +187,5 @@ static int rm_one(struct skf_cli *c, const char *name)
 
 int skf_cmd_rm(struct skf_cli *c)
 {
-	return for_each(c, rm_one);
-}
-
-static int wait_one(struct skf_cli *c, const char *name)
-{
-	struct skf_exit x;
-
-	if (skf_engine_wait(c->g, name, -1, &x, &c->e) < 0)
-		return -1;
-	printf("%u\n", x.code);
-	return 0;
-}
-
-int skf_cmd_wait(struct skf_cli *c)
-{
-	return for_each(c, wait_one);
+	return skf_cli_targets(c, NULL) < 0 ? skf_cli_usage(c) : skf_cli_for_each(c, rm_one);
 }

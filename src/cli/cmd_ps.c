@@ -11,13 +11,24 @@
 #define COMMAND_MAX 20
 #define MOUNT_MAX   15
 
+static const char *health_text(const char *health)
+{
+	return skf_streq(health, "healthy")	? " (healthy)"
+	       : skf_streq(health, "unhealthy") ? " (unhealthy)"
+	       : skf_streq(health, "starting")	? " (health: starting)"
+						: "";
+}
+
 static void status_text(const struct skf_ps_row *r, int64_t now, char *out, size_t size)
 {
 	char d[64];
 
 	if (skf_streq(r->state, "running") || skf_streq(r->state, "paused")) {
 		skf_human_duration(now - r->started_ns, d, sizeof(d));
-		snprintf(out, size, "Up %s%s", d, skf_streq(r->state, "paused") ? " (Paused)" : "");
+		snprintf(out, size, "Up %s%s", d, skf_streq(r->state, "paused") ? " (Paused)" : health_text(r->health));
+	} else if (skf_streq(r->state, "restarting")) {
+		skf_human_ago(r->finished_ns, now, d, sizeof(d));
+		snprintf(out, size, "Restarting (%d) %s", r->exit_code, d);
 	} else if (skf_streq(r->state, "exited")) {
 		skf_human_ago(r->finished_ns, now, d, sizeof(d));
 		snprintf(out, size, "Exited (%d) %s", r->exit_code, d);

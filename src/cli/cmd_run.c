@@ -6,7 +6,7 @@
 
 #define RUN_STATUS 125
 
-static int write_cidfile(struct skf_cli *c, const char *id)
+int skf_cli_write_cidfile(struct skf_cli *c, const char *id)
 {
 	SKF_AUTO_FD int fd = -EBADF;
 	int r;
@@ -31,7 +31,7 @@ static int exit_status(struct skf_cli *c, const struct skf_run_handle *h, const 
 	return (int)(x->code & 0xff);
 }
 
-static int foreground(struct skf_cli *c, struct skf_pump *p, bool is_run)
+int skf_cli_foreground(struct skf_cli *c, struct skf_pump *p, enum skf_foreground kind)
 {
 	enum skf_pump_end end;
 	struct skf_exit x;
@@ -45,7 +45,7 @@ static int foreground(struct skf_cli *c, struct skf_pump *p, bool is_run)
 		fprintf(stderr, "\n");
 		return 0;
 	}
-	if (is_run && skf_engine_run_end(c->g, p->h, &c->e) < 0) {
+	if (kind == SKF_FG_RUN && skf_engine_run_end(c->g, p->h, &c->e) < 0) {
 		skf_ctx(&c->e, "clean up after container %.12s", id);
 		skf_cli_error(&c->e);
 	}
@@ -70,7 +70,7 @@ int skf_cmd_run(struct skf_cli *c)
 	int r;
 
 	q.stdio[0] = q.stdio[1] = q.stdio[2] = -EBADF;
-	if (skf_cli_run_request(c, &q) < 0 || skf_cli_engine(c) < 0)
+	if (skf_cli_run_request(c, &q) < 0 || skf_cli_streams(c, &p.streams) < 0 || skf_cli_engine(c) < 0)
 		return skf_cli_fail(c, RUN_STATUS);
 	p.g = c->g;
 	if (!q.detach && skf_pump_pipes(&p, q.stdio, &c->e) < 0)
@@ -82,13 +82,13 @@ int skf_cmd_run(struct skf_cli *c)
 	skf_cli_progress_done(&progress);
 	if (r < 0)
 		return skf_cli_fail(c, RUN_STATUS);
-	if (write_cidfile(c, h.id) < 0)
+	if (skf_cli_write_cidfile(c, h.id) < 0)
 		skf_cli_error(&c->e);
 	if (q.detach) {
 		printf("%s\n", h.id);
 		return 0;
 	}
-	return foreground(c, &p, true);
+	return skf_cli_foreground(c, &p, SKF_FG_RUN);
 }
 
 int skf_cmd_exec(struct skf_cli *c)
@@ -123,5 +123,5 @@ int skf_cmd_exec(struct skf_cli *c)
 		skf_pump_size(&q.rows, &q.cols);
 	if (skf_engine_exec(c->g, &q, &h, &c->e) < 0)
 		return skf_cli_fail(c, 1);
-	return q.detach ? 0 : foreground(c, &p, false);
+	return q.detach ? 0 : skf_cli_foreground(c, &p, SKF_FG_EXEC);
 }

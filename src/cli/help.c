@@ -55,6 +55,7 @@ void skf_cli_help(const struct skf_cmd *cmd)
 	print_commands("Commands", NULL);
 	print_commands("Container commands", "container");
 	print_commands("Image commands", "image");
+	print_commands("Health check commands", "healthcheck");
 	print_commands("System commands", "system");
 	print_options(C_GLOBAL);
 	printf("\n'skiff COMMAND --help' says more about a command.\n");

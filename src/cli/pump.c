@@ -93,14 +93,16 @@ static int one_pipe(int *read_end, int *write_end, bool we_read, struct skf_err 
 
 int skf_pump_pipes(struct skf_pump *p, int stdio[3], struct skf_err *e)
 {
+	unsigned want = p->streams ? p->streams : 7;
+
 	p->in = p->out = p->err = -EBADF;
 	stdio[0] = stdio[1] = stdio[2] = -EBADF;
-	if (p->interactive && one_pipe(&stdio[0], &p->in, false, e) < 0)
+	if (p->interactive && want & 1 && one_pipe(&stdio[0], &p->in, false, e) < 0)
 		return -1;
-	if (one_pipe(&p->out, &stdio[1], true, e) < 0)
+	if ((want & 2 || (p->tty && want & 4)) && one_pipe(&p->out, &stdio[1], true, e) < 0)
 		return -1;
 	/* A terminal has one output. */
-	return p->tty ? 0 : one_pipe(&p->err, &stdio[2], true, e);
+	return p->tty || !(want & 4) ? 0 : one_pipe(&p->err, &stdio[2], true, e);
 }
 
 void skf_pump_done(struct skf_pump *p)
@@ -300,8 +302,12 @@ static int step(struct loop *l, struct skf_exit *x, struct skf_err *e)
 		return 1;
 	if (!f[P_SOCK].revents)
 		return 0;
-	if (skf_engine_run_wait(l->p->g, l->p->h, 0, x, e) < 0)
-		return -1;
+	if (skf_engine_run_wait(l->p->g, l->p->h, 0, x, e) < 0) {
+		if (e->kind != SKF_ETIMEOUT)
+			return -1;
+		skf_err_clear(e); /* an answer to a signal or a size */
+		return 0;
+	}
 	while (l->p->out >= 0 && copy_out(l, &l->p->out, STDOUT_FILENO))
 		;
 	while (l->p->err >= 0 && copy_out(l, &l->p->err, STDERR_FILENO))

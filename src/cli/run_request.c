@@ -43,30 +43,6 @@ static int set_security(struct skf_cli *c, struct skf_create_req *q)
 	return 0;
 }
 
-static int set_log(struct skf_cli *c, struct skf_create_req *q)
-{
-	int64_t n;
-
-	if (c->o.log_driver && !skf_streq(c->o.log_driver, "json-file"))
-		return skf_fail(&c->e, SKF_EUNSUPPORTED,
-				"--log-driver %s is not supported by this version: it has json-file",
-				c->o.log_driver);
-	for (size_t i = 0; i < c->o.log_opt.n; i++) {
-		const char *s = c->o.log_opt.v[i];
-
-		if (skf_startswith(s, "max-size=") && skf_parse_size(s + 9, &n) == 0 && n > 0)
-			q->log_max_size = (uint64_t)n;
-		else if (skf_startswith(s, "max-file=") && skf_parse_u32(s + 9, &q->log_max_file) == 0 &&
-			 q->log_max_file > 0)
-			continue;
-		else
-			return skf_fail(&c->e, SKF_EINVALID,
-					"invalid --log-opt '%s': expected max-size=BYTES or max-file=NUMBER",
-					s);
-	}
-	return 0;
-}
-
 static int set_pull(struct skf_cli *c, struct skf_create_req *q)
 {
 	const char *p = c->o.pull ? c->o.pull : "missing";
@@ -135,7 +111,7 @@ int skf_cli_check_tty(struct skf_cli *c)
 int skf_cli_run_request(struct skf_cli *c, struct skf_create_req *q)
 {
 	if (skf_cli_check_tty(c) < 0 || set_words(c, q) < 0 || set_volumes(c, q) < 0 || set_security(c, q) < 0 ||
-	    set_log(c, q) < 0 || skf_cli_net(c, &q->net) < 0 || set_pull(c, q) < 0 || skf_cli_env(c, &q->env, &c->e) < 0)
+	    skf_cli_life(c, &q->life) < 0 || skf_cli_net(c, &q->net) < 0 || set_pull(c, q) < 0 || skf_cli_env(c, &q->env, &c->e) < 0)
 		return -1;
 	if (c->o.cidfile && access(c->o.cidfile, F_OK) == 0)
 		return skf_fail(

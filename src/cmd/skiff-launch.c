@@ -39,9 +39,9 @@ int main(int argc, char **argv)
 	struct skf_err e = SKF_ERR_INIT;
 	char path[512];
 
-	if (argc < 2 || argc > 3 || (strcmp(argv[1], "start") != 0 && strcmp(argv[1], "exec") != 0)) {
-		skf_error(&log, "usage: skiff-launch start|exec, with a request on descriptor 3; use `skiff "
-				"run` instead");
+	if (argc < 2 || argc > 3 || !skf_launch_knows(argv[1])) {
+		skf_error(&log, "usage: skiff-launch start|exec|restart|health|update|mount, with a request on "
+				"descriptor 3; use `skiff run` instead");
 		return 125;
 	}
 	monitor = sealed_monitor_path(argc, argv, path, sizeof(path), &e);

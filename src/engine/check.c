@@ -122,7 +122,7 @@ static int locked(struct check *c, const char *id, entry_fn fn, const char *arg,
 
 static bool runs(const struct skf_ctr_live *l)
 {
-	return l->state == SKF_CTR_RUNNING || l->state == SKF_CTR_PAUSED;
+	return skf_ctr_is_up(l->state);
 }
 
 /* Ended a moment ago: who ran it is about to clean up. A repair need not wait for that. */

@@ -14,7 +14,8 @@
 
 #define LOST_CODE 137
 
-static const char *const state_names[] = {"created", "running", "paused", "exited", "stopping-failed"};
+static const char *const state_names[] = {"created", "running", "paused", "exited", "stopping-failed",
+					  "restarting"};
 
 const char *skf_ctr_state_name(enum skf_ctr_state s)
 {
@@ -72,6 +73,8 @@ static const struct skf_jfield exit_f[] = {
 	XF(finished_ns, "finishedAt", skf_j_i64),
 	XF(reason, "reason", skf_j_str),
 	XF(error, "error", skf_j_str),
+	XF(manual, "manuallyStopped", skf_j_bool),
+	XF(restarts, "restarts", skf_j_u32),
 	SKF_J_END,
 };
 static const struct skf_jtable exit_table = {sizeof(struct skf_ctr_exit), exit_f, false, NULL};
@@ -121,9 +124,9 @@ static enum skf_ctr_state state_of_word(const char *s)
 	return SKF_CTR_EXITED;
 }
 
-static bool claims_to_run(enum skf_ctr_state s)
+bool skf_ctr_is_up(enum skf_ctr_state s)
 {
-	return s == SKF_CTR_RUNNING || s == SKF_CTR_PAUSED;
+	return s == SKF_CTR_RUNNING || s == SKF_CTR_PAUSED || s == SKF_CTR_RESTARTING;
 }
 
 static bool is_lost(struct skf_engine *g, const char *id, const struct skf_summary *s, bool cheap)
@@ -140,10 +143,10 @@ static void live_of(struct skf_engine *g, const char *id, const struct skf_summa
 	ret->has_summary = true;
 	ret->sum = *s;
 	ret->state = state_of_word(s->state);
-	if (claims_to_run(ret->state) && is_lost(g, id, s, cheap)) {
+	if (skf_ctr_is_up(ret->state) && is_lost(g, id, s, cheap)) {
 		/* Its end may have been written between our two looks. */
 		if (skf_summary_read(g->run_fd, id, &again) == 0 &&
-		    !claims_to_run(state_of_word(again.state))) {
+		    !skf_ctr_is_up(state_of_word(again.state))) {
 			ret->sum = again;
 			ret->state = state_of_word(again.state);
 		} else {
@@ -152,7 +155,7 @@ static void live_of(struct skf_engine *g, const char *id, const struct skf_summa
 			ret->sum.exit_code = LOST_CODE;
 		}
 	}
-	ret->exit_code = claims_to_run(ret->state) ? 0 : ret->sum.exit_code;
+	ret->exit_code = ret->state == SKF_CTR_RUNNING || ret->state == SKF_CTR_PAUSED ? 0 : ret->sum.exit_code;
 	ret->started_ns = (int64_t)ret->sum.started_ns;
 	ret->finished_ns = (int64_t)ret->sum.finished_ns;
 }
@@ -200,7 +203,7 @@ static void add_exit_record(struct skf_engine *g, const char *id, struct skf_ctr
 	struct skf_err ignored = SKF_ERR_INIT;
 	struct skf_ctr_exit x = {0};
 
-	if (claims_to_run(l->state) || skf_ctr_exit_read(g, id, &a, &x, &ignored) != 1)
+	if (skf_ctr_is_up(l->state) || skf_ctr_exit_read(g, id, &a, &x, &ignored) != 1)
 		return; /* without it the summary's own fields stand */
 	l->oom = x.oom;
 	if (l->state == SKF_CTR_CREATED)

@@ -170,7 +170,7 @@ int skf_ctr_create(struct skf_engine *g, struct skf_create_req *q, const struct 
 		skf_closep(&p->lock);
 		return -1;
 	}
-	r = skf_event_emit(g->run_fd, "container", "create", p->id, p->name, p->conf.image, 0);
+	r = skf_event_emit(g->run_fd, "container", "create", p->id, p->name, p->conf.image, -1);
 	if (r < 0)
 		skf_warn(&g->log, "write the event 'create' of container %.12s: %s; ignoring", p->id,
 			 strerror(-r));

@@ -9,6 +9,7 @@
 #pragma once
 #include "base/json.h"
 #include "base/limits.h"
+#include "engine/life_req.h"
 #include "engine/net_req.h"
 #include "oci/image.h"
 #include "oci/ref.h"
@@ -276,11 +277,10 @@ struct skf_create_req {
 	int64_t nano_cpus;                     /* 10^-9 CPUs; 0: none */
 	int64_t pids_limit;                    /* 0: none, -1 unlimited */
 	int32_t stop_timeout;                  /* -1: default */
-	uint64_t log_max_size;
-	uint32_t log_max_file;
 	enum skf_pull_policy pull;
 	const char *docker_config; /* for an implied pull */
 	bool plain_http;
+	struct skf_life_req life;
 	/* start */
 	int stdio[3]; /* pipe ends for the monitor: stdin source, stdout and stderr targets; -1 not attached;
 			 consumed */
@@ -291,6 +291,7 @@ struct skf_run_handle {
 	int sock; /* launch/wire.h socket when attached (SKF_LAUNCH_KEEP), else -1; the caller's */
 	uint32_t pid;
 	bool remove; /* --rm: skf_engine_run_end removes the container */
+	bool attached; /* of skf_engine_attach: sock is one to the monitor's control socket */
 };
 struct skf_exit {
 	uint32_t code, signal;
@@ -315,6 +316,8 @@ struct skf_ps_row {
 	int64_t created_ns, started_ns, finished_ns;
 	int exit_code;
 	uint32_t pid;
+	const char *health;           /* "none", "starting", "healthy", "unhealthy" */
+	uint32_t restarts;
 	struct skf_ps_detail *detail; /* NULL unless asked for */
 };
 struct skf_ps_mount {

@@ -58,14 +58,19 @@ enum skf_ctr_state {
 	SKF_CTR_RUNNING,
 	SKF_CTR_PAUSED,
 	SKF_CTR_EXITED,
-	SKF_CTR_STOPPING_FAILED
+	SKF_CTR_STOPPING_FAILED,
+	SKF_CTR_RESTARTING /* its monitor waits, or starts it again */
 };
+/* A monitor is responsible for it: running, paused, restarting. */
+bool skf_ctr_is_up(enum skf_ctr_state s);
 const char *skf_ctr_state_name(enum skf_ctr_state s);
 struct skf_ctr_exit { /* exit.json */
 	int32_t code, signal;
 	bool oom;
 	int64_t started_ns, finished_ns;
 	char *reason, *error;
+	bool manual;   /* stopped by hand: not started at boot with unless-stopped */
+	uint32_t restarts;
 };
 struct skf_ctr_live {
 	enum skf_ctr_state state;
@@ -216,6 +221,26 @@ int skf_ctr_reap_locked(struct skf_engine *g, const char *id, int *lock_own, str
 void skf_ctr_drop_lock(struct skf_engine *g, const char *id, int *lock_own);
 /* SIGKILL by every means there is, until nobody is left (SKF_KILL_WAIT_MS each). */
 int skf_ctr_kill_hard(struct skf_engine *g, const char *id, struct skf_err *e);
+
+/* --- pause.c: the freezer and the summary's word; the caller holds the lock or is ending the container --- */
+int skf_ctr_freeze(struct skf_engine *g, const char *id, bool freeze, struct skf_err *e);
+
+/* --- stop.c, start.c --- */
+/* The stop alone: no reap when its monitor was lost. */
+int skf_ctr_stop(struct skf_engine *g, const char *id, const struct skf_stop_req *q, struct skf_err *e);
+struct skf_launch_start { /* what START needs beside the trees */
+	const char *id;
+	const int *stdio;
+	bool keep; /* the socket: attached */
+	unsigned rows, cols;
+};
+int skf_ctr_launch(struct skf_engine *g, const struct skf_launch_start *s, int *ret_sock, uint32_t *ret_pid, struct skf_err *e);
+/* exit.json of a start that failed: inspect shows why, and the state stays created. */
+int skf_ctr_record_failure(struct skf_engine *g, const char *id, const struct skf_err *why, struct skf_err *e);
+/* One request to a fresh skiff-launch that answers DONE; *ret_fd: the descriptor that came with it, -EBADF none. */
+int skf_launch_ask(struct skf_engine *g, const char *verb, const struct skf_buf *request, int *ret_fd, struct skf_err *e);
+/* Fields that health, update and mount have in common (launch/wire.h). */
+void skf_launch_request(struct skf_engine *g, struct skf_buf *b, uint16_t type, unsigned flags, const char *id, const char *document);
 
 /* --- pull.c --- */
 int skf_image_find_or_pull(struct skf_engine *g, const struct skf_create_req *q,

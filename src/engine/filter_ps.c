@@ -289,7 +289,7 @@ static bool detail_match(const struct query *x, const struct skf_ps_row *r)
 
 static bool is_up(const struct skf_ps_row *r)
 {
-	return skf_streq(r->state, "running") || skf_streq(r->state, "paused");
+	return skf_streq(r->state, "running") || skf_streq(r->state, "paused") || skf_streq(r->state, "restarting");
 }
 
 /* Rows are newest first: what follows `before` is older. */

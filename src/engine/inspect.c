@@ -2,6 +2,7 @@
  * request, the summary and exit.json. */
 #include "engine/engine_int.h"
 #include "base/proc.h"
+#include "engine/health_int.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@ struct doc {
 	struct skf_ctr_request *q;
 	struct skf_ctr_live l;
 	struct skf_jw *w;
+	struct skf_arena *a;
 };
 
 static void write_time(struct skf_jw *w, const char *key, int64_t ns)
@@ -28,21 +30,23 @@ static void write_time(struct skf_jw *w, const char *key, int64_t ns)
 static void write_state(struct doc *d)
 {
 	struct skf_jw *w = d->w;
-	bool running = d->l.state == SKF_CTR_RUNNING || d->l.state == SKF_CTR_PAUSED;
+	bool running = skf_ctr_is_up(d->l.state), restarting = d->l.state == SKF_CTR_RESTARTING;
 
 	skf_jw_kobj(w, "State");
 	skf_jw_kstr(w, "Status",
 		    d->l.state == SKF_CTR_STOPPING_FAILED ? "dead" : skf_ctr_state_name(d->l.state));
 	skf_jw_kbool(w, "Running", running);
 	skf_jw_kbool(w, "Paused", d->l.state == SKF_CTR_PAUSED);
-	skf_jw_kbool(w, "Restarting", false);
+	skf_jw_kbool(w, "Restarting", restarting);
 	skf_jw_kbool(w, "OOMKilled", d->l.oom);
 	skf_jw_kbool(w, "Dead", d->l.state == SKF_CTR_STOPPING_FAILED);
 	skf_jw_ku64(w, "Pid", running ? d->l.sum.pid : 0);
 	skf_jw_kint(w, "ExitCode", d->l.exit_code);
 	skf_jw_kstr(w, "Error", d->l.lost ? "monitor-lost" : d->l.error);
 	write_time(w, "StartedAt", d->l.started_ns);
-	write_time(w, "FinishedAt", running ? 0 : d->l.finished_ns);
+	write_time(w, "FinishedAt", running && !restarting ? 0 : d->l.finished_ns);
+	if (d->c->health)
+		skf_health_write(d->g, d->id, d->l.sum.health, d->a, w);
 	skf_jw_end(w);
 }
 
@@ -66,25 +70,20 @@ static void write_dir_path(struct doc *d, const char *key, const char *name)
 static void write_host_config(struct doc *d)
 {
 	struct skf_jw *w = d->w;
-	char number[32];
 
 	skf_jw_kobj(w, "HostConfig");
 	skf_jw_kstrv(w, "Binds", &d->q->binds);
 	skf_jw_kobj(w, "LogConfig");
 	skf_jw_kstr(w, "Type", d->c->log_driver);
 	skf_jw_kobj(w, "Config");
-	if (d->c->log_max_size) {
-		snprintf(number, sizeof(number), "%llu", (unsigned long long)d->c->log_max_size);
-		skf_jw_kstr(w, "max-size", number);
-		snprintf(number, sizeof(number), "%u", d->c->log_max_file);
-		skf_jw_kstr(w, "max-file", number);
-	}
+	for (size_t i = 0; i < d->c->log_opts.n; i++)
+		skf_jw_kstr(w, d->c->log_opts.v[i].k, d->c->log_opts.v[i].v);
 	skf_jw_end(w);
 	skf_jw_end(w);
 	skf_jw_kstr(w, "NetworkMode", d->c->network);
 	skf_jw_kobj(w, "RestartPolicy");
-	skf_jw_kstr(w, "Name", "no");
-	skf_jw_kint(w, "MaximumRetryCount", 0);
+	skf_jw_kstr(w, "Name", d->c->restart);
+	skf_jw_kint(w, "MaximumRetryCount", d->c->restart_max);
 	skf_jw_end(w);
 	skf_jw_kbool(w, "AutoRemove", d->c->remove);
 	skf_jw_kstrv(w, "CapAdd", &d->q->cap_add);
@@ -101,6 +100,19 @@ static void write_host_config(struct doc *d)
 	skf_jw_kint(w, "PidsLimit", d->q->pids_limit);
 	skf_jw_kbool(w, "Init", d->q->init);
 	skf_jw_end(w);
+}
+
+static void write_healthcheck(struct skf_jw *w, const struct skf_ctrconf_health *h)
+{
+	skf_jw_kobj(w, "Healthcheck");
+	skf_jw_kstrv(w, "Test", &h->test);
+	skf_jw_ku64(w, "Interval", h->interval * 1000000);
+	skf_jw_ku64(w, "Timeout", h->timeout * 1000000);
+	skf_jw_ku64(w, "StartPeriod", h->start_period * 1000000);
+	skf_jw_ku64(w, "StartInterval", h->start_interval * 1000000);
+	skf_jw_kint(w, "Retries", h->retries);
+	skf_jw_end(w);
+	skf_jw_kstr(w, "HealthcheckOnFailureAction", h->on_failure);
 }
 
 static void write_config(struct doc *d)
@@ -125,6 +137,8 @@ static void write_config(struct doc *d)
 	skf_jw_kkvs(w, "Labels", &d->q->labels);
 	skf_jw_kstr(w, "StopSignal", skf_signal_name(d->c->stop_signal));
 	skf_jw_kint(w, "StopTimeout", d->c->stop_timeout);
+	if (d->c->health)
+		write_healthcheck(w, d->c->health);
 	skf_jw_end(w);
 }
 
@@ -210,7 +224,7 @@ static int write_all(struct doc *d, struct skf_arena *a, struct skf_err *e)
 	write_dir_path(d, "HostsPath", "hosts");
 	write_dir_path(d, "LogPath", log);
 	skf_jw_kstr(d->w, "Name", name);
-	skf_jw_kint(d->w, "RestartCount", 0);
+	skf_jw_kint(d->w, "RestartCount", d->l.sum.restarts);
 	skf_jw_kstr(d->w, "Driver", "overlay");
 	skf_jw_kstr(d->w, "Platform", "linux");
 	write_host_config(d);
@@ -229,7 +243,7 @@ int skf_engine_inspect(struct skf_engine *g, const char *container, struct skf_j
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	char id[SKF_ID_LEN + 1];
-	struct doc d = {.g = g, .id = id, .w = w};
+	struct doc d = {.g = g, .id = id, .w = w, .a = &a};
 
 	if (skf_engine_resolve(g, container, id, e) < 0 || skf_ctr_load(g, id, &a, &d.c, e) < 0 ||
 	    skf_ctr_request_parse(d.c->request, &a, &d.q, e) < 0 || skf_ctr_live(g, id, &d.l, e) < 0)

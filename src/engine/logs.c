@@ -251,7 +251,7 @@ static int follow(struct skf_engine *g, struct reader *r, const char *id, struct
 		return skf_fail_sys(e, -errno, "watch the log '%s'", r->base);
 	if (skf_ctr_live(g, id, &l, e) < 0)
 		return -1;
-	ended = l.state != SKF_CTR_RUNNING && l.state != SKF_CTR_PAUSED;
+	ended = !skf_ctr_is_up(l.state);
 	if (!ended && (skf_ctr_monitor(g, id, &sock, e) < 0 || skf_mon_wait(sock, id, 0, &x, e) < 0)) {
 		if (e->kind != SKF_ETIMEOUT && e->kind != SKF_EUNAVAILABLE)
 			return -1;

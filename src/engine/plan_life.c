@@ -1,6 +1,7 @@
 /* engine/plan_life.c -- how a container lives and ends: terminal and streams, log, stop signal, init. */
 #include "engine/create_int.h"
 #include "base/proc.h"
+#include "engine/life.h"
 
 #define DEFAULT_STOP 15
 
@@ -22,12 +23,16 @@ int skf_plan_streams(struct skf_plan *p, struct skf_err *e)
 	return 0;
 }
 
-int skf_plan_log(struct skf_plan *p, struct skf_err *e)
+int skf_plan_restart(struct skf_plan *p, struct skf_err *e)
 {
-	p->conf.log_driver = skf_arena_strdup(p->a, "json-file");
-	p->conf.log_max_size = p->q->log_max_size;
-	p->conf.log_max_file = p->q->log_max_file ? p->q->log_max_file : 1;
-	return p->conf.log_driver ? 0 : skf_plan_no_memory(e);
+	const char *word = "no";
+
+	if (p->q->life.restart && skf_restart_parse(p->q->life.restart, &word, &p->conf.restart_max, e) < 0)
+		return -1;
+	if (p->q->remove && !skf_streq(word, "no"))
+		return skf_fail(e, SKF_EINVALID, "conflicting options: --restart and --rm");
+	p->conf.restart = skf_arena_strdup(p->a, word);
+	return p->conf.restart ? 0 : skf_plan_no_memory(e);
 }
 
 int skf_plan_stop(struct skf_plan *p, struct skf_err *e)

@@ -37,6 +37,16 @@ static int grow(struct rows *r, struct skf_arena *a)
 	return 0;
 }
 
+static const char *health_word(const char *s)
+{
+	static const char *const words[] = {"starting", "healthy", "unhealthy"};
+
+	for (size_t i = 0; i < SKF_ARRAY_LEN(words); i++)
+		if (skf_streq(words[i], s))
+			return words[i];
+	return "none";
+}
+
 static int add_row(struct skf_engine *g, const char *id, bool all, struct skf_arena *a, struct rows *rows,
 		   struct skf_err *e)
 {
@@ -57,7 +67,7 @@ static int add_row(struct skf_engine *g, const char *id, bool all, struct skf_ar
 	if (r < 0)
 		return skf_fail_sys(e, r, "read '%s/summary/%s'", g->run_root, id);
 	skf_ctr_live_of(g, id, &s, &l);
-	if (!all && l.state != SKF_CTR_RUNNING && l.state != SKF_CTR_PAUSED)
+	if (!all && !skf_ctr_is_up(l.state))
 		return 0;
 	if (grow(rows, a) < 0)
 		return skf_fail(e, SKF_ENOMEM, "memory for the list of containers");
@@ -73,6 +83,8 @@ static int add_row(struct skf_engine *g, const char *id, bool all, struct skf_ar
 	row->finished_ns = l.finished_ns;
 	row->exit_code = l.exit_code;
 	row->pid = l.sum.pid;
+	row->restarts = l.sum.restarts;
+	row->health = health_word(l.sum.health);
 	if (!row->name || !row->image || !row->command || !row->ports || !row->state)
 		return skf_fail(e, SKF_ENOMEM, "memory for the list of containers");
 	rows->n++;

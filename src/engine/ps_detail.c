@@ -114,7 +114,7 @@ int skf_ps_detail_load(struct skf_engine *g, struct skf_ps_row *row, bool size, 
 	d->labels = q->labels;
 	d->image_id = c->image_id;
 	d->layers = c->layers;
-	d->health = "none"; /* no container of this version has a health check */
+	d->health = row->health;
 	if (c->network && *c->network && skf_strv_add(a, &d->networks, c->network) < 0)
 		return skf_fail(e, SKF_ENOMEM, "memory for the list of containers");
 	if (size && load_size(g, row->id, c, a, d, e) < 0)

@@ -104,7 +104,7 @@ void skf_ctr_drop_lock(struct skf_engine *g, const char *id, int *lock_own)
 
 static void tell_destroyed(struct skf_engine *g, const char *id, const char *name, const char *image)
 {
-	int r = skf_event_emit(g->run_fd, "container", "destroy", id, name, image, 0);
+	int r = skf_event_emit(g->run_fd, "container", "destroy", id, name, image, -1);
 
 	if (r < 0)
 		skf_warn(&g->log, "write the event 'destroy' of container %.12s: %s; ignoring", id,
@@ -158,7 +158,7 @@ int skf_ctr_reap_locked(struct skf_engine *g, const char *id, int *lock_own, str
 	if (exists) {
 		if (skf_ctr_live(g, id, &l, e) < 0)
 			return -1;
-		if (l.state == SKF_CTR_RUNNING || l.state == SKF_CTR_PAUSED)
+		if (skf_ctr_is_up(l.state))
 			return 0;
 	}
 	if (skf_ctr_undo_runtime(g, id, e) < 0)

@@ -21,7 +21,7 @@ int skf_engine_rm(struct skf_engine *g, const char *container, bool force, bool 
 		if (!force)
 			return -1;
 		skf_err_clear(e);
-	} else if (l.state == SKF_CTR_RUNNING || l.state == SKF_CTR_PAUSED) {
+	} else if (skf_ctr_is_up(l.state)) {
 		if (!force)
 			return skf_fail(e, SKF_ECONFLICT,
 					"cannot remove container \"/%s\": container is %s: stop the "

@@ -58,7 +58,7 @@ static int find_user(struct rmi *x, struct skf_err *e)
 			continue;
 		if (skf_ctr_live(x->g, de->d_name, &l, e) < 0)
 			return -1;
-		runs = l.state == SKF_CTR_RUNNING || l.state == SKF_CTR_PAUSED;
+		runs = skf_ctr_is_up(l.state);
 		if (x->user[0] && !runs)
 			continue;
 		memcpy(x->user, de->d_name, SKF_ID_LEN + 1);

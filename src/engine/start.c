@@ -36,7 +36,8 @@ static int send_request(int sock, const struct skf_buf *request, const int stdio
 	return r < 0 ? skf_fail_sys(e, r, "send the request to skiff-launch") : 0;
 }
 
-static int take_answer(int sock, uint32_t *ret_pid, struct skf_err *e)
+/* STARTED gives a pid, DONE a descriptor. */
+static int take_answer(int sock, uint32_t *ret_pid, int *ret_fd, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
 	SKF_AUTO(skf_fds_done) struct skf_fds fds = {.n = 0};
@@ -52,7 +53,11 @@ static int take_answer(int sock, uint32_t *ret_pid, struct skf_err *e)
 		return skf_fail(e, SKF_EUNAVAILABLE,
 				"skiff-launch ended without an answer; `skiff system check --repair` cleans "
 				"up after it");
-	if (r.type == SKF_LAUNCH_STARTED) {
+	if (r.type == SKF_LAUNCH_DONE && ret_fd) {
+		*ret_fd = fds.n ? SKF_TAKE_FD(fds.fd[0]) : -EBADF;
+		return 0;
+	}
+	if (r.type == SKF_LAUNCH_STARTED && ret_pid) {
 		*ret_pid = skf_recr_u32(&r);
 		return r.bad ? skf_fail(e, SKF_ECORRUPT, "the answer of skiff-launch is cut short") : 0;
 	}
@@ -62,8 +67,8 @@ static int take_answer(int sock, uint32_t *ret_pid, struct skf_err *e)
 	return e->kind == SKF_OK ? skf_fail(e, SKF_ECORRUPT, "skiff-launch failed without saying why") : -1;
 }
 
-int skf_launch(struct skf_engine *g, const char *verb, const struct skf_buf *request, const int stdio[3],
-	       int *ret_sock, uint32_t *ret_pid, struct skf_err *e)
+static int converse(struct skf_engine *g, const char *verb, const struct skf_buf *request, const int stdio[3],
+		    int *ret_sock, uint32_t *ret_pid, int *ret_fd, struct skf_err *e)
 {
 	char path[4096];
 	char prog[] = "skiff-launch";
@@ -90,7 +95,7 @@ int skf_launch(struct skf_engine *g, const char *verb, const struct skf_buf *req
 	if (r < 0)
 		return skf_fail_sys(e, r, "start '%s'", path);
 	skf_closep(&theirs);
-	if (send_request(ours, request, stdio, e) < 0 || take_answer(ours, ret_pid, e) < 0) {
+	if (send_request(ours, request, stdio, e) < 0 || take_answer(ours, ret_pid, ret_fd, e) < 0) {
 		int status;
 
 		/* It ends by itself after FAILED; what hangs is ended, so that a failed start leaves no
@@ -102,19 +107,52 @@ int skf_launch(struct skf_engine *g, const char *verb, const struct skf_buf *req
 		}
 		return -1;
 	}
+	if (!ret_sock) { /* it has said everything */
+		int status;
+
+		(void)skf_wait_pid(pid, pidfd, SKF_HELLO_MS, &status); /* reaped by init otherwise */
+		return 0;
+	}
 	*ret_sock = SKF_TAKE_FD(ours);
 	return 0;
 }
 
-static int start_request(struct skf_engine *g, const char *id, const struct skf_create_req *q,
-			 struct skf_buf *b, struct skf_err *e)
+int skf_launch(struct skf_engine *g, const char *verb, const struct skf_buf *request, const int stdio[3],
+	       int *ret_sock, uint32_t *ret_pid, struct skf_err *e)
+{
+	return converse(g, verb, request, stdio, ret_sock, ret_pid, NULL, e);
+}
+
+int skf_launch_ask(struct skf_engine *g, const char *verb, const struct skf_buf *request, int *ret_fd, struct skf_err *e)
+{
+	static const int none[3] = {-1, -1, -1};
+
+	return converse(g, verb, request, none, NULL, NULL, ret_fd, e);
+}
+
+void skf_launch_request(struct skf_engine *g, struct skf_buf *b, uint16_t type, unsigned flags, const char *id, const char *document)
 {
 	struct skf_rec r;
-	unsigned flags = skf_launch_stdio_flags(q->stdio) | (q->detach ? 0u : SKF_LAUNCH_KEEP);
 
-	skf_rec_begin(&r, b, SKF_LAUNCH_START, SKF_LAUNCH_VERSION);
+	skf_rec_begin(&r, b, type, SKF_LAUNCH_VERSION);
 	skf_rec_u32(&r, flags);
 	skf_rec_str(&r, id);
+	skf_rec_str(&r, g->root);
+	skf_rec_str(&r, g->run_root);
+	skf_rec_str(&r, "");
+	skf_rec_str(&r, document);
+	for (int i = 0; i < 3; i++)
+		skf_rec_u32(&r, 0);
+	skf_rec_end(&r);
+}
+
+static int start_request(struct skf_engine *g, const struct skf_launch_start *q, struct skf_buf *b, struct skf_err *e)
+{
+	struct skf_rec r;
+
+	skf_rec_begin(&r, b, SKF_LAUNCH_START, SKF_LAUNCH_VERSION);
+	skf_rec_u32(&r, skf_launch_stdio_flags(q->stdio) | (q->keep ? SKF_LAUNCH_KEEP : 0u));
+	skf_rec_str(&r, q->id);
 	skf_rec_str(&r, g->root);
 	skf_rec_str(&r, g->run_root);
 	skf_rec_u32(&r, q->rows);
@@ -125,14 +163,22 @@ static int start_request(struct skf_engine *g, const char *id, const struct skf_
 	return b->err < 0 ? skf_fail_sys(e, b->err, "write the request for skiff-launch") : 0;
 }
 
+int skf_ctr_launch(struct skf_engine *g, const struct skf_launch_start *s, int *ret_sock, uint32_t *ret_pid, struct skf_err *e)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_REQUEST);
+
+	if (start_request(g, s, &b, e) < 0)
+		return -1;
+	return skf_launch(g, "start", &b, s->stdio, ret_sock, ret_pid, e);
+}
+
 static void close_stdio(int stdio[3])
 {
 	for (int i = 0; i < 3; i++)
 		skf_closep(&stdio[i]);
 }
 
-/* exit.json of a start that failed: inspect shows why, and the state stays created. */
-static int record_failure(struct skf_engine *g, const char *id, const struct skf_err *why, struct skf_err *e)
+int skf_ctr_record_failure(struct skf_engine *g, const char *id, const struct skf_err *why, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_OBJECT_BYTES);
 	SKF_AUTO_FD int dir = -EBADF;
@@ -164,7 +210,7 @@ static void after_failure(struct skf_engine *g, struct skf_created *c, bool remo
 
 	if (skf_ctr_undo_runtime(g, c->id, &x) < 0 ||
 	    (remove ? skf_ctr_remove_locked(g, c->id, c->name, NULL, &c->lock, &x)
-		    : record_failure(g, c->id, why, &x)) < 0)
+		    : skf_ctr_record_failure(g, c->id, why, &x)) < 0)
 		skf_warn(&g->log, "clean up after the failed start of container %.12s: %s; ignoring", c->id,
 			 x.msg);
 }
@@ -172,12 +218,10 @@ static void after_failure(struct skf_engine *g, struct skf_created *c, bool remo
 static int start_created(struct skf_engine *g, const struct skf_created *c, struct skf_create_req *q,
 			 struct skf_run_handle *h, struct skf_err *e)
 {
-	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_REQUEST);
+	const struct skf_launch_start s = {c->id, q->stdio, !q->detach, q->rows, q->cols};
 	SKF_AUTO_FD int sock = -EBADF;
 
-	if (start_request(g, c->id, q, &b, e) < 0)
-		return -1;
-	if (skf_launch(g, "start", &b, q->stdio, &sock, &h->pid, e) < 0)
+	if (skf_ctr_launch(g, &s, &sock, &h->pid, e) < 0)
 		return -1;
 	memcpy(h->id, c->id, sizeof(h->id));
 	h->remove = c->remove;
@@ -223,7 +267,9 @@ int skf_engine_run_wait(struct skf_engine *g, struct skf_run_handle *h, int time
 		*ret = (struct skf_exit){.code = 137, .signal = SIGKILL, .lost = true};
 		return 0;
 	}
-	if (r.type != SKF_LAUNCH_EXITED)
+	if (h->attached && r.type != SKF_MON_EXIT) /* OK or ERROR of a signal or a size */
+		return skf_fail(e, SKF_ETIMEOUT, "container %.12s still runs", h->id);
+	if (r.type != (h->attached ? (int)SKF_MON_EXIT : (int)SKF_LAUNCH_EXITED))
 		return skf_fail(e, SKF_ECORRUPT, "the monitor of container %.12s sent the unknown record %u",
 				h->id, r.type);
 	x.code = skf_recr_u32(&r);
@@ -241,10 +287,14 @@ static int tell(struct skf_run_handle *h, uint16_t type, uint32_t x, uint32_t y,
 	struct skf_rec r;
 	int n;
 
+	if (h->attached)
+		type = type == SKF_LAUNCH_SIGNAL ? SKF_MON_KILL : SKF_MON_RESIZE;
 	skf_rec_begin(&r, &b, type, SKF_LAUNCH_VERSION);
+	if (h->attached)
+		skf_rec_str(&r, h->id);
 	skf_rec_u32(&r, x);
-	if (two)
-		skf_rec_u32(&r, y);
+	if (two || h->attached)
+		skf_rec_u32(&r, y); /* KILL: of init alone */
 	skf_rec_end(&r);
 	n = b.err < 0 ? b.err : skf_record_send(h->sock, &b, NULL, 0);
 	return n < 0 ? skf_fail_sys(e, n, "reach the monitor of container %.12s", h->id) : 0;

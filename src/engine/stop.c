@@ -12,7 +12,7 @@
 
 static void tell(struct skf_engine *g, const char *action, const char *id, const struct skf_ctr_live *l)
 {
-	int r = skf_event_emit(g->run_fd, "container", action, id, l->sum.name, l->sum.image, 0);
+	int r = skf_event_emit(g->run_fd, "container", action, id, l->sum.name, l->sum.image, -1);
 
 	if (r < 0)
 		skf_warn(&g->log, "write the event '%s' of container %.12s: %s; ignoring", action, id,
@@ -21,7 +21,7 @@ static void tell(struct skf_engine *g, const char *action, const char *id, const
 
 static bool runs(const struct skf_ctr_live *l)
 {
-	return l->state == SKF_CTR_RUNNING || l->state == SKF_CTR_PAUSED;
+	return skf_ctr_is_up(l->state);
 }
 
 /* 1 ended, 0 not within the time. A monitor that is gone means that its container ended, or that it is for
@@ -54,13 +54,18 @@ static void task_name(pid_t pid, char *out, size_t size)
 	snprintf(out, size, "%d (%.*s)", (int)pid, (int)strcspn(skf_buf_cstr(&b), "\n"), skf_buf_cstr(&b));
 }
 
+static void set_failed(struct skf_summary *s, void *arg)
+{
+	(void)arg;
+	memcpy(s->state, "stopping-failed", sizeof("stopping-failed"));
+}
+
 static int stopping_failed(struct skf_engine *g, const char *id, const struct skf_cg_dirs *cg,
 			   struct skf_err *e)
 {
 	char names[256] = "", one[64];
 	pid_t pids[MAX_STUCK];
-	struct skf_summary s;
-	int n = skf_cg_pids(cg, pids, MAX_STUCK);
+	int n = skf_cg_pids(cg, pids, MAX_STUCK), r;
 
 	for (int i = 0; i < n && i < MAX_STUCK; i++) {
 		size_t len = strlen(names);
@@ -69,14 +74,9 @@ static int stopping_failed(struct skf_engine *g, const char *id, const struct sk
 		snprintf(names + len, sizeof(names) - len, "%s%s", len ? ", " : "",
 			 one); /* cut is fine: it is for people */
 	}
-	if (skf_summary_read(g->run_fd, id, &s) == 0 &&
-	    skf_fmt(s.state, sizeof(s.state), "stopping-failed") == 0) {
-		int r = skf_summary_write(g->run_fd, id, &s);
-
-		if (r < 0)
-			skf_warn(&g->log, "write the summary of container %.12s: %s; ignoring", id,
-				 strerror(-r));
-	}
+	r = skf_summary_edit(g->run_fd, id, set_failed, NULL);
+	if (r < 0 && r != -ENOENT)
+		skf_warn(&g->log, "write the summary of container %.12s: %s; ignoring", id, strerror(-r));
 	return skf_fail(e, SKF_ETIMEOUT,
 			"container %.12s could not be stopped: tasks that ignore SIGKILL: %s", id,
 			*names ? names : "none left");
@@ -90,7 +90,7 @@ int skf_ctr_kill_hard(struct skf_engine *g, const char *id, struct skf_err *e)
 	struct skf_cg_dirs cg;
 	int r;
 
-	if (skf_ctr_monitor(g, id, &sock, &x) == 0 && skf_mon_kill(sock, id, SIGKILL, true, &x) == 0) {
+	if (skf_ctr_monitor(g, id, &sock, &x) == 0 && skf_mon_kill(sock, id, SIGKILL, true, true, &x) == 0) {
 		r = wait_end(sock, id, SKF_KILL_WAIT_MS, e);
 		if (r != 0)
 			return r < 0 ? -1 : 0;
@@ -107,7 +107,7 @@ int skf_ctr_kill_hard(struct skf_engine *g, const char *id, struct skf_err *e)
 	return 0;
 }
 
-static int stop_running(struct skf_engine *g, const char *id, int sig, int64_t timeout_ms, struct skf_err *e)
+static int stop_running(struct skf_engine *g, const char *id, int sig, int64_t timeout_ms, bool frozen, struct skf_err *e)
 {
 	SKF_AUTO_FD int sock = -EBADF;
 	int r;
@@ -118,11 +118,13 @@ static int stop_running(struct skf_engine *g, const char *id, int sig, int64_t t
 		skf_err_clear(e);
 		return skf_ctr_kill_hard(g, id, e);
 	}
-	if (skf_mon_kill(sock, id, sig, false, e) < 0) {
+	if (skf_mon_kill(sock, id, sig, false, true, e) < 0) {
 		if (e->kind != SKF_EUNAVAILABLE && e->kind != SKF_ECONFLICT)
 			return -1;
 		skf_err_clear(e); /* it ended at this moment */
 	}
+	if (frozen && skf_ctr_freeze(g, id, false, e) < 0)
+		skf_err_clear(e); /* the hard kill thaws, too */
 	r = wait_end(sock, id, timeout_ms > INT32_MAX ? INT32_MAX : (int)timeout_ms, e);
 	if (r != 0)
 		return r < 0 ? -1 : 0;
@@ -130,24 +132,33 @@ static int stop_running(struct skf_engine *g, const char *id, int sig, int64_t t
 	return skf_ctr_kill_hard(g, id, e);
 }
 
-int skf_engine_stop(struct skf_engine *g, const struct skf_stop_req *q, struct skf_err *e)
+int skf_ctr_stop(struct skf_engine *g, const char *id, const struct skf_stop_req *q, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
-	char id[SKF_ID_LEN + 1];
 	struct skf_ctrconf *c;
 	struct skf_ctr_live l;
 	int64_t seconds;
 
-	if (skf_engine_resolve(g, q->container, id, e) < 0 || skf_ctr_live(g, id, &l, e) < 0)
+	if (skf_ctr_live(g, id, &l, e) < 0)
 		return -1;
 	if (!runs(&l))
-		return l.lost ? skf_engine_reap(g, id, e) : 0;
+		return 0;
 	if (skf_ctr_load(g, id, &a, &c, e) < 0)
 		return -1;
-	seconds = q->timeout_s >= 0 ? q->timeout_s : c->stop_timeout;
-	if (stop_running(g, id, q->signal ? q->signal : c->stop_signal, seconds * 1000, e) < 0)
+	seconds = q->timeout_s >= 0 ? q->timeout_s : c->stop_timeout < 0 ? INT32_MAX / 1000 : c->stop_timeout;
+	if (stop_running(g, id, q->signal ? q->signal : c->stop_signal, seconds * 1000, l.state == SKF_CTR_PAUSED, e) < 0)
 		return -1;
 	tell(g, "stop", id, &l);
+	return 0;
+}
+
+int skf_engine_stop(struct skf_engine *g, const struct skf_stop_req *q, struct skf_err *e)
+{
+	char id[SKF_ID_LEN + 1];
+	struct skf_ctr_live l;
+
+	if (skf_engine_resolve(g, q->container, id, e) < 0 || skf_ctr_stop(g, id, q, e) < 0)
+		return -1;
 	/* Without a monitor nobody wrote down the end. A container that was removed meanwhile (--rm) has
 	 * stopped, too. */
 	if (skf_ctr_live(g, id, &l, e) < 0) {
@@ -162,18 +173,25 @@ int skf_engine_stop(struct skf_engine *g, const struct skf_stop_req *q, struct s
 int skf_engine_kill(struct skf_engine *g, const char *container, int sig, struct skf_err *e)
 {
 	char id[SKF_ID_LEN + 1];
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	SKF_AUTO_FD int sock = -EBADF;
+	struct skf_ctrconf *c;
 	struct skf_ctr_live l;
+	bool manual;
 
 	if (skf_engine_resolve(g, container, id, e) < 0 || skf_ctr_live(g, id, &l, e) < 0)
 		return -1;
 	if (!runs(&l))
 		return skf_fail(e, SKF_ECONFLICT, "cannot kill container: %s: container %s is not running",
 				container, id);
-	if (skf_ctr_monitor(g, id, &sock, e) < 0)
+	if (skf_ctr_load(g, id, &a, &c, e) < 0 || skf_ctr_monitor(g, id, &sock, e) < 0)
 		return -1;
-	if (skf_mon_kill(sock, id, sig, false, e) < 0)
+	/* A signal that ends the container on purpose ends its restarts, too; SIGHUP and its like do not. */
+	manual = sig == SIGKILL || sig == c->stop_signal;
+	if (skf_mon_kill(sock, id, sig, false, manual, e) < 0)
 		return -1;
+	if (manual && l.state == SKF_CTR_PAUSED && skf_ctr_freeze(g, id, false, e) < 0)
+		return -1; /* what is frozen does not die on cgroup v1 */
 	tell(g, "kill", id, &l);
 	return 0;
 }

@@ -45,7 +45,7 @@ int skf_engine_wait(struct skf_engine *g, const char *container, int cancel_fd, 
 
 		if (skf_ctr_live(g, id, &l, e) < 0)
 			return -1;
-		if (l.state != SKF_CTR_RUNNING && l.state != SKF_CTR_PAUSED)
+		if (!skf_ctr_is_up(l.state))
 			break;
 		if (skf_ctr_monitor(g, id, &sock, e) < 0) {
 			if (e->kind != SKF_EUNAVAILABLE)

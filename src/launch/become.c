@@ -12,9 +12,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+static bool is_session(const struct skf_launch *l)
+{
+	return l->q.type == SKF_LAUNCH_EXEC || l->q.type == SKF_LAUNCH_HEALTH;
+}
+
 static unsigned handover_flags(const struct skf_launch *l)
 {
-	bool exec = l->q.type == SKF_LAUNCH_EXEC, has_stdin = l->ours[0] >= 0;
+	bool exec = is_session(l), has_stdin = l->ours[0] >= 0;
 	unsigned f = 0;
 
 	if (l->process->terminal)
@@ -27,6 +32,8 @@ static unsigned handover_flags(const struct skf_launch *l)
 		f |= SKF_MONH_KEEP_STDIN;
 	if (l->q.flags & SKF_LAUNCH_KEEP)
 		f |= SKF_MONH_KEEP_SOCK;
+	if (l->q.flags & SKF_LAUNCH_QUIET)
+		f |= SKF_MONH_QUIET;
 	return f;
 }
 
@@ -49,6 +56,29 @@ static void client_fds(struct skf_launch *l, struct skf_mon_handover *h)
 		*to[i] = l->q.flags & bits[i] ? l->fds.fd[at++] : -1;
 }
 
+/* How the container lives and ends: log, restart policy, health check. */
+static void fill_life(const struct skf_launch *l, struct skf_mon_handover *h)
+{
+	const struct skf_ctrconf *c = l->conf;
+	const struct skf_ctrconf_health *k = c->health;
+
+	h->log_max_size = c->log_max_size;
+	h->log_max_file = c->log_max_file;
+	h->restart = (uint32_t)skf_ctrconf_restart_parse(c->restart); /* checked when it was read */
+	h->restart_max = c->restart_max;
+	h->stop_signal = (uint32_t)c->stop_signal;
+	h->stop_timeout_s = c->stop_timeout < 0 ? INT32_MAX : (uint32_t)c->stop_timeout;
+	if (!k)
+		return;
+	h->health = 1;
+	h->health_retries = k->retries ? k->retries : 1;
+	h->health_action = k->on_failure ? (uint32_t)skf_ctrconf_action_parse(k->on_failure) : SKF_HEALTH_NONE;
+	h->health_interval_ms = k->interval;
+	h->health_timeout_ms = k->timeout;
+	h->health_start_ms = k->start_period;
+	h->health_start_interval_ms = k->start_interval;
+}
+
 static int fill(struct skf_launch *l, struct skf_mon_handover *h, struct skf_err *e)
 {
 	*h = (struct skf_mon_handover){
@@ -59,7 +89,7 @@ static int fill(struct skf_launch *l, struct skf_mon_handover *h, struct skf_err
 		.pidfd = skf_rt_take_pidfd(l->ctr),
 		.netns = netns(l),
 		.run_dir = l->run_dir,
-		.disk_dir = l->q.type == SKF_LAUNCH_START ? l->disk_dir : -1,
+		.disk_dir = is_session(l) ? -1 : l->disk_dir,
 		.run_root_fd = l->run_root_fd,
 		.tty = l->process->terminal ? skf_rt_take_console(l->ctr) : -1,
 		.in = l->ours[0],
@@ -80,10 +110,9 @@ static int fill(struct skf_launch *l, struct skf_mon_handover *h, struct skf_err
 		return skf_fail(e, SKF_EBUG,
 				"a name of container '%s' is longer than the request's check allows",
 				l->q.id);
-	if (l->q.type == SKF_LAUNCH_START) {
-		h->log_max_size = l->conf->log_max_size;
-		h->log_max_file = l->conf->log_max_file;
+	if (!is_session(l)) {
 		h->cg = *skf_rt_cgroup(l->ctr);
+		fill_life(l, h);
 	}
 	client_fds(l, h);
 	return 0;
@@ -142,4 +171,25 @@ int skf_launch_become(struct skf_launch *l, struct skf_err *e)
 		(void)dup2(sock, SKF_LAUNCH_FD);
 	}
 	return skf_fail_sys(e, r, "become the monitor '%s' of container '%s'", l->monitor, l->q.id);
+}
+
+int skf_launch_report(struct skf_launch *l, struct skf_err *e)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MON_HANDOVER_MAX);
+	struct skf_mon_handover h;
+	int32_t *named[SKF_MON_RESTARTED_FDS] = {&h.pidfd, &h.tty, &h.in, &h.out, &h.err};
+	int fds[SKF_MON_RESTARTED_FDS], r;
+	unsigned n = 0;
+
+	if (fill(l, &h, e) < 0)
+		return -1;
+	for (size_t i = 0; i < SKF_ARRAY_LEN(named); i++) {
+		if (*named[i] < 0)
+			continue;
+		fds[n] = *named[i];
+		*named[i] = (int32_t)n++;
+	}
+	skf_mon_restarted_write(&h, SKF_LAUNCH_RESTARTED, &b);
+	r = b.err ? b.err : skf_record_send(SKF_LAUNCH_FD, &b, fds, n);
+	return r < 0 ? skf_fail_sys(e, r, "hand container '%s' over to its monitor", l->q.id) : 0;
 }

@@ -7,6 +7,28 @@
 
 #define C struct skf_ctrconf
 
+static int index_of(const char *const *words, size_t n, const char *word)
+{
+	for (size_t i = 0; i < n; i++)
+		if (skf_streq(words[i], word))
+			return (int)i;
+	return -EINVAL;
+}
+
+int skf_ctrconf_restart_parse(const char *word)
+{
+	static const char *const words[] = {"no", "always", "on-failure", "unless-stopped"};
+
+	return index_of(words, SKF_ARRAY_LEN(words), word);
+}
+
+int skf_ctrconf_action_parse(const char *word)
+{
+	static const char *const words[] = {"none", "kill", "restart", "stop"};
+
+	return index_of(words, SKF_ARRAY_LEN(words), word);
+}
+
 static int check(struct skf_jctx *c, void *obj)
 {
 	struct skf_ctrconf *k = obj;
@@ -16,12 +38,32 @@ static int check(struct skf_jctx *c, void *obj)
 				  SKF_MAX_LAYERS);
 	if (k->stop_signal < 0 || k->stop_signal > 64)
 		return skf_j_fail(c, SKF_EINVALID, "stopSignal %d is not one of 1 to 64", k->stop_signal);
+	if (k->restart && skf_ctrconf_restart_parse(k->restart) < 0)
+		return skf_j_fail(c, SKF_EINVALID, "restart '%.40s' is no restart policy", k->restart);
+	if (k->health && k->health->on_failure && skf_ctrconf_action_parse(k->health->on_failure) < 0)
+		return skf_j_fail(c, SKF_EINVALID, "health/onFailure '%.40s' is no action", k->health->on_failure);
+	if (!k->restart)
+		k->restart = skf_arena_strdup(skf_j_arena(c), "no");
 	if (!k->network)
 		k->network = skf_arena_strdup(skf_j_arena(c), "none");
 	if (!k->log_driver)
 		k->log_driver = skf_arena_strdup(skf_j_arena(c), "json-file");
-	return k->network && k->log_driver ? 0 : skf_j_fail(c, SKF_ENOMEM, "out of memory");
+	return k->network && k->log_driver && k->restart ? 0 : skf_j_fail(c, SKF_ENOMEM, "out of memory");
 }
+
+#define HC struct skf_ctrconf_health
+static const struct skf_jfield health_fields[] = {
+	SKF_J(HC, test, "test", skf_j_strv, NULL, 0),
+	SKF_J(HC, interval, "interval", skf_j_u64, NULL, 0),
+	SKF_J(HC, timeout, "timeout", skf_j_u64, NULL, 0),
+	SKF_J(HC, start_period, "startPeriod", skf_j_u64, NULL, 0),
+	SKF_J(HC, start_interval, "startInterval", skf_j_u64, NULL, 0),
+	SKF_J(HC, retries, "retries", skf_j_u32, NULL, 0),
+	SKF_J(HC, on_failure, "onFailure", skf_j_str, NULL, 0),
+	SKF_J(HC, process, "process", skf_j_raw, NULL, SKF_J_REQUIRED),
+	SKF_J_END,
+};
+static const struct skf_jtable health_table = {.size = sizeof(HC), .f = health_fields};
 
 static const struct skf_jfield fields[] = {
 	SKF_J(C, name, "name", skf_j_str_nonempty, NULL, SKF_J_REQUIRED),
@@ -44,6 +86,10 @@ static const struct skf_jfield fields[] = {
 	SKF_J(C, log_max_size, "logMaxSize", skf_j_u64, NULL, 0),
 	SKF_J(C, log_max_file, "logMaxFile", skf_j_u32, NULL, 0),
 	SKF_J(C, request, "request", skf_j_raw, NULL, 0),
+	SKF_J(C, restart, "restart", skf_j_str_nonempty, NULL, 0),
+	SKF_J(C, restart_max, "restartMax", skf_j_u32, NULL, 0),
+	SKF_J(C, log_opts, "logOpts", skf_j_kvs, NULL, 0),
+	SKF_J(C, health, "health", skf_j_objp, &health_table, 0),
 	SKF_J_END,
 };
 const struct skf_jtable skf_ctrconf_table = {.size = sizeof(C), .f = fields, .check = check};
@@ -73,6 +119,20 @@ int skf_ctrconf_parse(const char *config_json, size_t n, struct skf_arena *a, st
 	return 0;
 }
 
+static void write_health(struct skf_jw *w, const struct skf_ctrconf_health *h)
+{
+	skf_jw_kobj(w, "health");
+	skf_jw_kstrv(w, "test", &h->test);
+	skf_jw_ku64(w, "interval", h->interval);
+	skf_jw_ku64(w, "timeout", h->timeout);
+	skf_jw_ku64(w, "startPeriod", h->start_period);
+	skf_jw_ku64(w, "startInterval", h->start_interval);
+	skf_jw_kint(w, "retries", h->retries);
+	skf_jw_kstr(w, "onFailure", h->on_failure ? h->on_failure : "none");
+	skf_jw_kraw(w, "process", h->process);
+	skf_jw_end(w);
+}
+
 void skf_ctrconf_write(struct skf_jw *w, const struct skf_ctrconf *c)
 {
 	skf_jw_kobj(w, "skiff");
@@ -95,6 +155,12 @@ void skf_ctrconf_write(struct skf_jw *w, const struct skf_ctrconf *c)
 	skf_jw_kstr(w, "logDriver", c->log_driver);
 	skf_jw_ku64(w, "logMaxSize", c->log_max_size);
 	skf_jw_kint(w, "logMaxFile", c->log_max_file);
+	skf_jw_kstr(w, "restart", c->restart ? c->restart : "no");
+	skf_jw_kint(w, "restartMax", c->restart_max);
+	if (c->log_opts.n)
+		skf_jw_kkvs(w, "logOpts", &c->log_opts);
+	if (c->health)
+		write_health(w, c->health);
 	if (c->request)
 		skf_jw_kraw(w, "request", c->request);
 	skf_jw_end(w);

@@ -4,6 +4,13 @@
 #include "base/json.h"
 #include "oci/digest.h"
 
+struct skf_ctrconf_health {           /* docker's HEALTHCHECK; times in milliseconds */
+	struct skf_strv test;         /* "CMD", word ...; "CMD-SHELL", line */
+	uint64_t interval, timeout, start_period, start_interval;
+	uint32_t retries;
+	char *on_failure;             /* "none", "kill", "restart", "stop" */
+	char *process;                /* raw JSON: the process object of runtime-spec that is run */
+};
 struct skf_ctrconf {
 	char *name, *image;           /* image: full reference as resolved */
 	char *image_id, *manifest;    /* digests */
@@ -19,7 +26,14 @@ struct skf_ctrconf {
 	uint64_t log_max_size;        /* bytes, 0: no rotation */
 	uint32_t log_max_file;
 	char *request;                /* raw JSON, NULL when absent */
+	char *restart;                /* "no", "always", "on-failure", "unless-stopped" */
+	uint32_t restart_max;         /* of on-failure; 0: no limit */
+	struct skf_kvs log_opts;      /* as given, checked */
+	struct skf_ctrconf_health *health; /* NULL: none */
 };
+/* Number of enum skf_restart (monitor/wire.h), enum skf_health_action, or -EINVAL. */
+int skf_ctrconf_restart_parse(const char *word);
+int skf_ctrconf_action_parse(const char *word);
 extern const struct skf_jtable skf_ctrconf_table;   /* of the member */
 /* Finds and decodes the member in a whole config.json. CORRUPT when it is missing or wrong. */
 int skf_ctrconf_parse(const char *config_json, size_t n, struct skf_arena *a, struct skf_ctrconf **ret, struct skf_err *e);

@@ -90,6 +90,27 @@ static void undo_run(struct skf_launch *l)
 	l->ctr = NULL;
 }
 
+/* The container's health check: what exec would be asked for stands in its config.json. */
+static int health_process(struct skf_launch *l, struct skf_err *e)
+{
+	if (skf_launch_load_config(l, e) < 0)
+		return -1;
+	if (!l->conf->health)
+		return skf_fail(e, SKF_ECONFLICT, "container '%s' has no health check", l->q.id);
+	l->spec = NULL; /* of the container, not of this process */
+	l->q.process_json = l->conf->health->process;
+	return load_process(l, e);
+}
+
+const struct skf_launch_step skf_launch_health_steps[] = {
+	{"trees", skf_launch_open_trees, NULL},
+	{"process", health_process, NULL},
+	{"stdio", stdio, NULL},
+	{"run", run, undo_run},
+	{"become", skf_launch_become, NULL},
+	{NULL, NULL, NULL},
+};
+
 const struct skf_launch_step skf_launch_exec_steps[] = {
 	{"trees", skf_launch_open_trees, NULL},
 	{"process", load_process, NULL},

@@ -13,7 +13,7 @@
 
 struct skf_launch_request { /* strings are views into the record */
 	uint16_t type;
-	uint32_t flags, rows, cols, detach;
+	uint32_t flags, rows, cols, detach, restarts;
 	const char *id, *root, *run_root, *exec_id, *process_json, *reaper;
 };
 /* INVALID, LIMIT, CORRUPT, UNSUPPORTED. No I/O. */
@@ -61,10 +61,17 @@ struct skf_launch_step {
 	int (*run)(struct skf_launch *l, struct skf_err *e);
 	void (*undo)(struct skf_launch *l);
 };
-extern const struct skf_launch_step skf_launch_start_steps[],
-	skf_launch_exec_steps[]; /* end with run == NULL */
+/* Each list ends with run == NULL. */
+extern const struct skf_launch_step skf_launch_start_steps[], skf_launch_exec_steps[], skf_launch_restart_steps[],
+	skf_launch_health_steps[], skf_launch_update_steps[], skf_launch_mount_steps[];
 int skf_launch_open_trees(struct skf_launch *l, struct skf_err *e);
+int skf_launch_load_config(struct skf_launch *l, struct skf_err *e);
+int skf_launch_mount_root(struct skf_launch *l, struct skf_err *e);
+/* The only answer of a request that neither starts a process nor becomes a monitor: DONE, with fd (borrowed; -1 none). */
+int skf_launch_answer(struct skf_launch *l, int fd, struct skf_err *e);
 
 /* --- become.c --- */
 /* Writes the handover and becomes the monitor; returns only when execve failed. */
 int skf_launch_become(struct skf_launch *l, struct skf_err *e);
+/* Tells the monitor that asked for a restart what it has now. */
+int skf_launch_report(struct skf_launch *l, struct skf_err *e);

@@ -23,6 +23,7 @@ static int check(const struct skf_launch_request *q, unsigned n_fds, struct skf_
 
 	for (unsigned bit = SKF_LAUNCH_STDIN; bit <= SKF_LAUNCH_STDERR; bit <<= 1)
 		want += (q->flags & bit) != 0;
+	want += (q->flags & SKF_LAUNCH_NETNS) != 0;
 	if (want != n_fds)
 		return skf_fail(e, SKF_EINVALID, "the request names %u streams and carries %u descriptors",
 				want, n_fds);
@@ -41,28 +42,42 @@ static int check(const struct skf_launch_request *q, unsigned n_fds, struct skf_
 	return q->reaper[0] ? check_path("reaper", q->reaper, sizeof(h->reaper), e) : 0;
 }
 
+/* Which fields a request has: START's (… reaper) or EXEC's (exec id, document …). */
+static bool is_start(uint16_t type)
+{
+	return type == SKF_LAUNCH_START || type == SKF_LAUNCH_RESTART;
+}
+
+static bool is_known(uint16_t type)
+{
+	return is_start(type) || type == SKF_LAUNCH_EXEC || type == SKF_LAUNCH_HEALTH || type == SKF_LAUNCH_UPDATE ||
+	       type == SKF_LAUNCH_MOUNT;
+}
+
 int skf_launch_request_read(struct skf_recr *r, unsigned n_fds, struct skf_launch_request *ret,
 			    struct skf_err *e)
 {
 	struct skf_launch_request q = {.type = r->type, .exec_id = "", .process_json = "", .reaper = ""};
 
-	if (r->type != SKF_LAUNCH_START && r->type != SKF_LAUNCH_EXEC)
+	if (!is_known(r->type))
 		return skf_fail(e, SKF_EUNSUPPORTED, "skiff-launch %s does not know request %u", SKF_VERSION,
 				r->type);
 	q.flags = skf_recr_u32(r);
 	q.id = skf_recr_str(r);
 	q.root = skf_recr_str(r);
 	q.run_root = skf_recr_str(r);
-	if (r->type == SKF_LAUNCH_EXEC) {
+	if (!is_start(r->type)) {
 		q.exec_id = skf_recr_str(r);
 		q.process_json = skf_recr_str(r);
 	}
 	q.rows = skf_recr_u32(r);
 	q.cols = skf_recr_u32(r);
-	if (r->type == SKF_LAUNCH_START)
+	if (is_start(r->type))
 		q.reaper = skf_recr_str(r);
 	else
 		q.detach = skf_recr_u32(r);
+	if (r->type == SKF_LAUNCH_RESTART && skf_recr_more(r))
+		q.restarts = skf_recr_u32(r);
 	if (r->bad)
 		return skf_fail(e, SKF_ECORRUPT,
 				"the request to skiff-launch is cut short; do both programs come from one "

@@ -13,6 +13,7 @@
 #include "monitor/event.h"
 #include "oci/digest.h"
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,7 +42,7 @@ int skf_launch_open_trees(struct skf_launch *l, struct skf_err *e)
 	return skf_rt_open(&l->rt, e);
 }
 
-static int load_config(struct skf_launch *l, struct skf_err *e)
+int skf_launch_load_config(struct skf_launch *l, struct skf_err *e)
 {
 	struct skf_spec_opts o = {.log = l->log, .name = "config.json"};
 	int r = skf_read_file_at(l->disk_dir, "config.json", SKF_MAX_SPEC_BYTES, &l->config);
@@ -100,7 +101,7 @@ static int layer_paths(struct skf_launch *l, const char ***ret, struct skf_err *
 }
 
 /* SKIFF_OVERLAY=fd|path|symlink forces one of the ways of launch/overlay.h for tests. */
-static int mount_root(struct skf_launch *l, struct skf_err *e)
+int skf_launch_mount_root(struct skf_launch *l, struct skf_err *e)
 {
 	char upper[SKF_ID_LEN + 24], work[SKF_ID_LEN + 24], scratch[SKF_ID_LEN + 24];
 	int way = skf_overlay_way_parse(getenv("SKIFF_OVERLAY"));
@@ -147,6 +148,8 @@ static int create(struct skf_launch *l, struct skf_err *e)
 		.stdio = {l->theirs[0], l->theirs[1], l->theirs[2]},
 		.want_console_fd = l->process->terminal,
 		.pdeathsig = SIGKILL,
+		.sister = l->q.type == SKF_LAUNCH_RESTART,
+		.keep_dir = l->q.type == SKF_LAUNCH_RESTART,
 	};
 
 	if (!bundle || !rootfs)
@@ -237,6 +240,8 @@ static int announce(struct skf_launch *l, struct skf_err *e)
 	s.started_ns = l->started_ns;
 	s.exit_code = 0;
 	s.finished_ns = 0;
+	s.restarts = l->q.restarts;
+	snprintf(s.health, sizeof(s.health), "%s", l->conf->health ? "starting" : "");
 	r = skf_summary_write(l->run_root_fd, l->q.id, &s);
 	if (r < 0)
 		return skf_fail_sys(e, r, "write the summary of container '%s' below '%s'", l->q.id,
@@ -264,14 +269,43 @@ static void undo_announce(struct skf_launch *l)
 
 const struct skf_launch_step skf_launch_start_steps[] = {
 	{"trees", skf_launch_open_trees, NULL},
-	{"config", load_config, NULL},
+	{"config", skf_launch_load_config, NULL},
 	{"log", open_log, NULL},
-	{"root", mount_root, NULL},
+	{"root", skf_launch_mount_root, NULL},
 	{"stdio", stdio, NULL},
 	{"create", create, undo_create},
 	{"listen", listen_, skf_launch_unlisten},
 	{"go", go, NULL},
 	{"announce", announce, undo_announce},
 	{"become", skf_launch_become, NULL},
+	{NULL, NULL, NULL},
+};
+
+/* The network namespace that the container had, instead of a new one. */
+static int old_netns(struct skf_launch *l, struct skf_err *e)
+{
+	struct skf_spec_namespace *n = l->spec->linux_.namespaces.v;
+
+	for (size_t i = 0; l->q.flags & SKF_LAUNCH_NETNS && i < l->spec->linux_.namespaces.n; i++) {
+		if (n[i].type != CLONE_NEWNET || n[i].path)
+			continue;
+		n[i].path = skf_arena_fmt(&l->arena, "/proc/self/fd/%d", l->fds.fd[0]);
+		if (!n[i].path)
+			return skf_fail(e, SKF_ENOMEM, "out of memory for the namespaces of container '%s'", l->q.id);
+	}
+	return 0;
+}
+
+/* From a monitor that lives: it has the log and the control socket, and becomes init's parent. */
+const struct skf_launch_step skf_launch_restart_steps[] = {
+	{"trees", skf_launch_open_trees, NULL},
+	{"config", skf_launch_load_config, NULL},
+	{"network namespace", old_netns, NULL},
+	{"root", skf_launch_mount_root, NULL},
+	{"stdio", stdio, NULL},
+	{"create", create, undo_create},
+	{"go", go, NULL},
+	{"announce", announce, undo_announce},
+	{"report", skf_launch_report, NULL},
 	{NULL, NULL, NULL},
 };

@@ -46,6 +46,30 @@ static void done(struct skf_launch *l)
 	skf_buf_done(&l->record);
 }
 
+static const struct {
+	const char *verb;
+	uint16_t type;
+	const struct skf_launch_step *steps;
+} lists[] = {
+	{"start", SKF_LAUNCH_START, skf_launch_start_steps},    {"exec", SKF_LAUNCH_EXEC, skf_launch_exec_steps},
+	{"restart", SKF_LAUNCH_RESTART, skf_launch_restart_steps}, {"health", SKF_LAUNCH_HEALTH, skf_launch_health_steps},
+	{"update", SKF_LAUNCH_UPDATE, skf_launch_update_steps}, {"mount", SKF_LAUNCH_MOUNT, skf_launch_mount_steps},
+};
+
+/* type 0: any */
+static const struct skf_launch_step *list_of(const char *verb, uint16_t type)
+{
+	for (size_t i = 0; i < SKF_ARRAY_LEN(lists); i++)
+		if (strcmp(lists[i].verb, verb) == 0 && (type == 0 || lists[i].type == type))
+			return lists[i].steps;
+	return NULL;
+}
+
+bool skf_launch_knows(const char *verb)
+{
+	return list_of(verb, 0) != NULL;
+}
+
 static int read_request(struct skf_launch *l, const char *verb, struct skf_err *e)
 {
 	struct skf_recr r;
@@ -58,7 +82,7 @@ static int read_request(struct skf_launch *l, const char *verb, struct skf_err *
 				SKF_LAUNCH_FD);
 	if (skf_launch_request_read(&r, l->fds.n, &l->q, e) < 0)
 		return -1;
-	if (strcmp(verb, l->q.type == SKF_LAUNCH_START ? "start" : "exec") != 0)
+	if (!list_of(verb, l->q.type))
 		return skf_fail(e, SKF_EINVALID,
 				"skiff-launch was started for '%.20s' and asked for something else", verb);
 	return 0;
@@ -73,6 +97,8 @@ static int walk(struct skf_launch *l, const struct skf_launch_step *s, struct sk
 		if (s[i].run(l, e) < 0)
 			break;
 	}
+	if (!s[i].run)
+		return 0; /* answered: only a list that ends in a monitor does not come here */
 	/* The step that failed is undone as well: every undo takes a half-done step. */
 	for (i++; i > 0; i--)
 		if (s[i - 1].undo)
@@ -112,6 +138,7 @@ int skf_launch_main(const char *verb, const char *monitor, const struct skf_log 
 {
 	struct skf_err e = SKF_ERR_INIT;
 	struct skf_launch l;
+	int r = -1;
 
 	init(&l, log);
 	l.monitor = monitor;
@@ -121,10 +148,11 @@ int skf_launch_main(const char *verb, const char *monitor, const struct skf_log 
 	} else if (read_request(&l, verb, &e) == 0) {
 		(void)setsid(); /* EPERM: we lead a session already */
 		skf_launch_enter_cgroup(log);
-		(void)walk(&l, l.q.type == SKF_LAUNCH_START ? skf_launch_start_steps : skf_launch_exec_steps,
-			   &e);
+		r = walk(&l, list_of(verb, l.q.type), &e);
 	}
 	done(&l);
+	if (r == 0)
+		return 0;
 	send_failed(log, &e);
 	return 1;
 }

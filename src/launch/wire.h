@@ -21,18 +21,31 @@
  * EXITED  u32 exit_code (128+signal), u32 signal, u32 oom_killed, u64 finished_ns
  * RESIZE  u32 rows, u32 cols        (engine -> monitor, any time after STARTED)
  * SIGNAL  u32 signal                (engine -> monitor: to the process)
+ * RESTART u32 flags, str id, str root, str run_root, u32 rows, u32 cols, str ""   from a monitor whose restart policy says so, to a launch that it
+ *         spawned: init becomes a child of the monitor (CLONE_PARENT), the run directory with its ctl.sock is kept.
+ *         fds: with SKF_LAUNCH_NETNS the network namespace that the container had
+ * RESTARTED as monitor/wire.h's skf_mon_restarted_write; fds: pidfd, terminal or pipes. launch exits.
+ * HEALTH  u32 flags, str id, str root, str run_root, str "", str "", u32 0, u32 0, u32 0;  fds as START: the container's health check as EXEC,
+ *         with the process object of config.json
+ * UPDATE  u32 0, str id, str root, str run_root, str "", str resources (runtime-spec linux.resources), u32 0, u32 0, u32 0 -> DONE
+ * MOUNT   u32 0, str id, str root, str run_root, str "", str "", u32 0, u32 0, u32 0 -> DONE with one fd: the root of a container that does not
+ *         run, mounted nowhere; it goes with the descriptor
+ * DONE    nothing
  * Numbers are frozen from the first release; fields are only ever appended. */
 #pragma once
 #include "base/fwd.h"
 
 enum skf_launch_type {
 	SKF_LAUNCH_START = 1, SKF_LAUNCH_EXEC = 2, SKF_LAUNCH_STARTED = 3, SKF_LAUNCH_FAILED = 4, SKF_LAUNCH_EXITED = 5,
-	SKF_LAUNCH_RESIZE = 6, SKF_LAUNCH_SIGNAL = 7
+	SKF_LAUNCH_RESIZE = 6, SKF_LAUNCH_SIGNAL = 7, SKF_LAUNCH_RESTART = 8, SKF_LAUNCH_RESTARTED = 9, SKF_LAUNCH_HEALTH = 10,
+	SKF_LAUNCH_UPDATE = 11, SKF_LAUNCH_MOUNT = 12, SKF_LAUNCH_DONE = 13
 };
 enum {
 	SKF_LAUNCH_STDIN = 1, SKF_LAUNCH_STDOUT = 2, SKF_LAUNCH_STDERR = 4,
 	SKF_LAUNCH_KEEP = 8,   /* foreground: keep the socket, report EXITED */
-	SKF_LAUNCH_TTY = 16    /* exec with a terminal (start takes it from config.json) */
+	SKF_LAUNCH_TTY = 16,   /* exec with a terminal (start takes it from config.json) */
+	SKF_LAUNCH_NETNS = 32, /* restart: a descriptor of the network namespace comes along */
+	SKF_LAUNCH_QUIET = 64  /* exec, health: no event of its end */
 };
 #define SKF_LAUNCH_VERSION 1
 #define SKF_LAUNCH_FD 3

@@ -124,13 +124,19 @@ int skf_mon_state(int sock, const char *id, struct skf_mon_state *ret, struct sk
 	s.exit_code = skf_recr_u32(&r);
 	s.oom_killed = skf_recr_u32(&r);
 	s.finished_ns = skf_recr_u64(&r);
+	if (skf_recr_more(&r)) { /* a monitor of an older build ends here */
+		s.restarts = skf_recr_u32(&r);
+		if (skf_fmt(s.health, sizeof(s.health), "%s", skf_recr_str(&r)) < 0)
+			r.bad = true;
+		s.failing = skf_recr_u32(&r);
+	}
 	if (check(&r, id, e) < 0)
 		return -1;
 	*ret = s;
 	return 0;
 }
 
-int skf_mon_kill(int sock, const char *id, int sig, bool all, struct skf_err *e)
+int skf_mon_kill(int sock, const char *id, int sig, bool all, bool manual, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
 	struct skf_recr r = {0};
@@ -139,6 +145,7 @@ int skf_mon_kill(int sock, const char *id, int sig, bool all, struct skf_err *e)
 	begin(&w, &b, SKF_MON_KILL, id);
 	skf_rec_u32(&w, (uint32_t)sig);
 	skf_rec_u32(&w, all);
+	skf_rec_u32(&w, manual);
 	skf_rec_end(&w);
 	return request(sock, id, &b, NULL, 0, SKF_MON_OK, SKF_HELLO_MS, &r, e);
 }
@@ -166,6 +173,40 @@ int skf_mon_resize(int sock, const char *id, unsigned rows, unsigned cols, struc
 	skf_rec_u32(&w, cols);
 	skf_rec_end(&w);
 	return request(sock, id, &b, NULL, 0, SKF_MON_OK, SKF_HELLO_MS, &r, e);
+}
+
+int skf_mon_update_restart(int sock, const char *id, uint32_t policy, uint32_t max, struct skf_err *e)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
+	struct skf_recr r = {0};
+	struct skf_rec w;
+
+	begin(&w, &b, SKF_MON_UPDATE, id);
+	skf_rec_u32(&w, SKF_MON_UPD_RESTART);
+	skf_rec_u32(&w, policy);
+	skf_rec_u32(&w, max);
+	skf_rec_end(&w);
+	return request(sock, id, &b, NULL, 0, SKF_MON_OK, SKF_HELLO_MS, &r, e);
+}
+
+int skf_mon_probe(int sock, const char *id, int timeout_ms, uint32_t *ret_code, char health[16], struct skf_err *e)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
+	struct skf_recr r = {0};
+	struct skf_rec w;
+	uint32_t code;
+
+	begin(&w, &b, SKF_MON_PROBE, id);
+	skf_rec_end(&w);
+	if (request(sock, id, &b, NULL, 0, SKF_MON_HEALTH, timeout_ms, &r, e) < 0)
+		return -1;
+	code = skf_recr_u32(&r);
+	if (skf_fmt(health, 16, "%s", skf_recr_str(&r)) < 0)
+		r.bad = true;
+	if (check(&r, id, e) < 0)
+		return -1;
+	*ret_code = code;
+	return 0;
 }
 
 int skf_mon_wait(int sock, const char *id, int timeout_ms, struct skf_mon_exit *ret, struct skf_err *e)

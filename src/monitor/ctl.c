@@ -80,7 +80,7 @@ void skf_mon_accept(struct skf_monitor *m)
 			 "the monitor of container '%s' has %u clients already; close some of them", m->h.id,
 			 m->n_conns);
 	} else {
-		m->conns[m->n_conns++] = (struct skf_mon_conn){SKF_TAKE_FD(fd), false};
+		m->conns[m->n_conns++] = (struct skf_mon_conn){.fd = SKF_TAKE_FD(fd)};
 		return;
 	}
 	send_error(fd, &e);
@@ -99,16 +99,20 @@ static int hello(struct skf_monitor *m, const struct skf_mon_request *q, struct 
 static int state(struct skf_monitor *m, const struct skf_mon_request *q, struct skf_fds *fds,
 		 struct answer *a, struct skf_err *e)
 {
+	bool again = m->phase == SKF_MON_BACKOFF || m->phase == SKF_MON_RESTARTING;
 	bool frozen = !m->exited && m->h.cg.used && skf_cg_is_frozen(&m->h.cg) == 1;
 
 	begin(a, SKF_MON_STATE);
-	skf_rec_str(&a->w, m->exited ? "exited" : frozen ? "paused" : "running");
+	skf_rec_str(&a->w, again ? "restarting" : m->exited ? "exited" : frozen ? "paused" : "running");
 	skf_rec_u32(&a->w, m->h.pid);
 	skf_rec_u64(&a->w, m->h.start_time);
 	skf_rec_u64(&a->w, m->h.started_ns);
 	skf_rec_u32(&a->w, m->x.code);
 	skf_rec_u32(&a->w, m->x.oom_killed);
 	skf_rec_u64(&a->w, m->x.finished_ns);
+	skf_rec_u32(&a->w, m->r.count);
+	skf_rec_str(&a->w, skf_mon_health_word(m));
+	skf_rec_u32(&a->w, m->health.failing);
 	return 0;
 }
 
@@ -124,8 +128,14 @@ static int kill_(struct skf_monitor *m, const struct skf_mon_request *q, struct 
 
 	if (q->signal == 0 || q->signal > 64)
 		return skf_fail(e, SKF_EINVALID, "signal %u is not one of 1 to 64", q->signal);
-	if (m->exited)
+	m->r.manual |= q->manual != 0;
+	if (q->manual && m->phase == SKF_MON_BACKOFF)
+		skf_mon_restart_cancel(m);
+	else if (m->exited && !(q->manual && m->phase == SKF_MON_RESTARTING)) /* else it is killed when it is there */
 		return not_running(m, e);
+	begin(a, SKF_MON_OK);
+	if (m->exited)
+		return 0;
 	if (q->all && m->h.cg.used)
 		r = skf_cg_signal_all(&m->h.cg, (int)q->signal);
 	else
@@ -134,7 +144,6 @@ static int kill_(struct skf_monitor *m, const struct skf_mon_request *q, struct 
 		return not_running(m, e);
 	if (r < 0)
 		return skf_fail_sys(e, r, "send signal %u to container '%s'", q->signal, m->h.id);
-	begin(a, SKF_MON_OK);
 	return 0;
 }
 
@@ -151,6 +160,9 @@ static int attach(struct skf_monitor *m, const struct skf_mon_request *q, struct
 		return skf_fail(e, SKF_EINVALID,
 				"attach to container '%s': %u streams were asked for with %u descriptors",
 				m->h.id, want, fds->n);
+	if (m->phase == SKF_MON_BACKOFF || m->phase == SKF_MON_RESTARTING)
+		return skf_fail(e, SKF_ECONFLICT,
+				"you cannot attach to a restarting container, wait until it is running");
 	if (m->exited)
 		return not_running(m, e);
 	for (unsigned i = 0; i < 3 && r == 0; i++) {
@@ -194,10 +206,16 @@ static int resize(struct skf_monitor *m, const struct skf_mon_request *q, struct
 static int update(struct skf_monitor *m, const struct skf_mon_request *q, struct skf_fds *fds,
 		  struct answer *a, struct skf_err *e)
 {
-	return skf_fail(
-		e, SKF_EUNSUPPORTED,
-		"the monitor of container '%s' has nothing that can be updated; restart the container",
-		m->h.id);
+	if (q->what != SKF_MON_UPD_RESTART || q->policy > SKF_RESTART_UNLESS_STOPPED)
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"the monitor of container '%s' (skiff %s) can change the restart policy only; restart "
+				"the container",
+				m->h.id, SKF_VERSION);
+	m->r.policy = q->policy;
+	m->r.max = q->policy_max;
+	m->r.backoff_ms = 0;
+	begin(a, SKF_MON_OK);
+	return 0;
 }
 
 static const struct {
@@ -229,6 +247,13 @@ static int handle(struct skf_monitor *m, struct skf_mon_conn *c, struct skf_recr
 				m->h.id, q.container);
 	if (q.type == SKF_MON_WAIT) {
 		c->waits = true;
+		return 1;
+	}
+	if (q.type == SKF_MON_PROBE) {
+		if (skf_mon_health_probe(m) < 0)
+			return skf_fail(e, SKF_ECONFLICT,
+					"container '%s' has no health check, or is not running", m->h.id);
+		c->wants_health = true;
 		return 1;
 	}
 	return requests[q.type].fn(m, &q, fds, a, e);
@@ -275,6 +300,28 @@ void skf_mon_answer_waits(struct skf_monitor *m)
 		begin(&a, SKF_MON_EXIT);
 		put_exit(&a.w, &m->x);
 		m->conns[i].waits = false;
+		if (finish(&a, m->conns[i].fd) < 0)
+			skf_closep(&m->conns[i].fd);
+	}
+}
+
+void skf_mon_answer_probes(struct skf_monitor *m, uint32_t code, const char *health)
+{
+	struct skf_err e = SKF_ERR_INIT;
+	struct answer a;
+
+	for (unsigned i = 0; i < m->n_conns; i++) {
+		if (m->conns[i].fd < 0 || !m->conns[i].wants_health)
+			continue;
+		m->conns[i].wants_health = false;
+		if (!health) {
+			(void)not_running(m, &e);
+			send_error(m->conns[i].fd, &e);
+			continue;
+		}
+		begin(&a, SKF_MON_HEALTH);
+		skf_rec_u32(&a.w, code);
+		skf_rec_str(&a.w, health);
 		if (finish(&a, m->conns[i].fd) < 0)
 			skf_closep(&m->conns[i].fd);
 	}

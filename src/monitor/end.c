@@ -42,9 +42,9 @@ int skf_mon_reap(struct skf_monitor *m)
 	return 1;
 }
 
-static void write_exit(struct skf_monitor *m)
+static void write_exit(struct skf_monitor *m, const char *reason, const char *error)
 {
-	char text[512];
+	char text[4096];
 	struct skf_buf b = {.p = text, .cap = sizeof(text), .max = sizeof(text) - 1};
 	struct skf_jw w = SKF_JW(&b);
 	int r;
@@ -57,34 +57,51 @@ static void write_exit(struct skf_monitor *m)
 	skf_jw_kbool(&w, "oomKilled", m->x.oom_killed);
 	skf_jw_ku64(&w, "startedAt", m->h.started_ns);
 	skf_jw_ku64(&w, "finishedAt", m->x.finished_ns);
-	skf_jw_kstr(&w, "reason", "exited");
-	skf_jw_kstr(&w, "error", "");
+	skf_jw_kstr(&w, "reason", reason);
+	skf_jw_kstr(&w, "error", error);
+	skf_jw_kbool(&w, "manuallyStopped", m->r.manual);
+	skf_jw_kint(&w, "restarts", m->r.count);
 	skf_jw_end(&w);
 	r = b.err ? b.err : skf_write_atomic_at(m->h.disk_dir, "exit.json", b.p, b.len, 0600, 0);
 	if (r < 0)
 		skf_mon_warn(m, r, "write exit.json: the exit status is only in the summary; ignoring");
 }
 
-static void emit(const struct skf_monitor *m, const struct skf_summary *s, const char *action, int code)
+void skf_mon_emit(const struct skf_monitor *m, const char *action, int code)
 {
-	int r = skf_event_emit(m->h.run_root_fd, "container", action, m->h.id, s->name, s->image, code);
+	struct skf_summary s;
+	bool known = skf_summary_read(m->h.run_root_fd, m->h.id, &s) == 0; /* derived data: without it there is no name */
+	int r = skf_event_emit(m->h.run_root_fd, "container", action, m->h.id, known ? s.name : "",
+			       known ? s.image : "", code);
 
 	if (r < 0)
 		skf_mon_warn(m, r,
-			     "write an event: followers of events miss the end of this container; ignoring");
+			     "write an event: followers of events miss a change of this container; ignoring");
 }
 
-static void write_summary(const struct skf_monitor *m, struct skf_summary *s, bool stuck)
-{
-	int r;
+struct end_edit {
+	const struct skf_monitor *m;
+	const char *state;
+};
 
-	snprintf(s->state, sizeof(s->state), "%s", stuck ? "stopping-failed" : "exited");
+static void edit_end(struct skf_summary *s, void *arg)
+{
+	const struct end_edit *x = arg;
+
+	snprintf(s->state, sizeof(s->state), "%s", x->state);
 	s->pid = 0;
 	s->start_time = 0;
-	s->exit_code = (int32_t)m->x.code;
-	s->finished_ns = m->x.finished_ns;
-	r = skf_summary_write(m->h.run_root_fd, m->h.id, s);
-	if (r < 0)
+	s->exit_code = (int32_t)x->m->x.code;
+	s->finished_ns = x->m->x.finished_ns;
+	s->restarts = x->m->r.count;
+}
+
+static void write_summary(const struct skf_monitor *m, const char *state)
+{
+	struct end_edit x = {m, state};
+	int r = skf_summary_edit(m->h.run_root_fd, m->h.id, edit_end, &x);
+
+	if (r < 0 && r != -ENOENT)
 		skf_mon_warn(m, r,
 			     "write the summary: ps shows this container as running until it is reaped; "
 			     "ignoring");
@@ -126,26 +143,35 @@ static int remove_cgroup(const struct skf_monitor *m)
 	return r;
 }
 
-void skf_mon_record_exit(struct skf_monitor *m)
+void skf_mon_record_exit(struct skf_monitor *m, bool again)
 {
-	struct skf_summary s;
-	bool known = skf_summary_read(m->h.run_root_fd, m->h.id, &s) == 0;
 	int r;
 
-	if (!known) /* derived data; events are then without a name */
-		memset(&s, 0, sizeof(s));
 	if (m->h.flags & SKF_MONH_EXEC) {
-		emit(m, &s, "exec_die", (int)m->x.code);
+		if (!(m->h.flags & SKF_MONH_QUIET))
+			skf_mon_emit(m, "exec_die", (int)m->x.code);
 		return;
 	}
 	m->x.oom_killed = m->h.cg.used && skf_cg_oom_kills(&m->h.cg) > 0;
-	write_exit(m);
+	write_exit(m, "exited", "");
 	r = remove_cgroup(m);
-	if (known)
-		write_summary(m, &s, r < 0);
+	write_summary(m, r < 0 ? "stopping-failed" : again ? "restarting" : "exited");
 	if (m->x.oom_killed)
-		emit(m, &s, "oom", -1);
-	emit(m, &s, "die", (int)m->x.code);
+		skf_mon_emit(m, "oom", -1);
+	skf_mon_emit(m, "die", (int)m->x.code);
+}
+
+void skf_mon_record_failure(struct skf_monitor *m, const char *why, bool again)
+{
+	write_exit(m, "restart-failed", why);
+	write_summary(m, again ? "restarting" : "exited");
+	skf_mon_emit(m, "die", (int)m->x.code);
+}
+
+void skf_mon_record_stop(struct skf_monitor *m)
+{
+	write_exit(m, "exited", "");
+	write_summary(m, "exited");
 }
 
 void skf_mon_remove_sockets(struct skf_monitor *m)

@@ -1,6 +1,6 @@
-/* monitor/handover.c -- what launch tells the monitor that it becomes: one record, read once. No I/O.
- * Both programs come from one build, so that every field must be there; the record form is used for its
- * bounds checks. */
+/* monitor/handover.c -- what launch tells the monitor that it becomes: one record, read once; and what it tells
+ * one that lives of a restart. No I/O. Programs of one build begin a container, so that every field of the first
+ * record must be there; a restart may be done by a newer launch, whose further fields are ignored. */
 #include "monitor/wire.h"
 #include "base/buf.h"
 #include "base/record.h"
@@ -53,6 +53,20 @@ void skf_mon_handover_write(const struct skf_mon_handover *h, struct skf_buf *b)
 	skf_rec_u64(&r, h->log_max_size);
 	skf_rec_u32(&r, h->log_max_file);
 	write_cgroup(&r, &h->cg);
+	skf_rec_u32(&r, h->restart);
+	skf_rec_u32(&r, h->restart_max);
+	skf_rec_u32(&r, h->stop_signal);
+	skf_rec_u32(&r, h->stop_timeout_s);
+	skf_rec_u32(&r, h->health);
+	skf_rec_u32(&r, h->health_retries);
+	skf_rec_u32(&r, h->health_action);
+	skf_rec_u64(&r, h->health_interval_ms);
+	skf_rec_u64(&r, h->health_timeout_ms);
+	skf_rec_u64(&r, h->health_start_ms);
+	skf_rec_u64(&r, h->health_start_interval_ms);
+	skf_rec_u32(&r, h->log_nonblocking);
+	skf_rec_u64(&r, h->log_buffer);
+	skf_rec_str(&r, h->log_opts);
 	skf_rec_end(&r);
 }
 
@@ -108,5 +122,56 @@ int skf_mon_handover_read(const void *p, size_t n, struct skf_mon_handover *ret)
 	ret->log_max_size = skf_recr_u64(&r);
 	ret->log_max_file = skf_recr_u32(&r);
 	read_cgroup(&r, &ret->cg);
+	ret->restart = skf_recr_u32(&r);
+	ret->restart_max = skf_recr_u32(&r);
+	ret->stop_signal = skf_recr_u32(&r);
+	ret->stop_timeout_s = skf_recr_u32(&r);
+	ret->health = skf_recr_u32(&r);
+	ret->health_retries = skf_recr_u32(&r);
+	ret->health_action = skf_recr_u32(&r);
+	ret->health_interval_ms = skf_recr_u64(&r);
+	ret->health_timeout_ms = skf_recr_u64(&r);
+	ret->health_start_ms = skf_recr_u64(&r);
+	ret->health_start_interval_ms = skf_recr_u64(&r);
+	ret->log_nonblocking = skf_recr_u32(&r);
+	ret->log_buffer = skf_recr_u64(&r);
+	read_str(&r, ret->log_opts, sizeof(ret->log_opts));
 	return r.bad || r.p != r.end ? -EBADMSG : 0;
+}
+
+static int32_t *restart_fd(struct skf_mon_handover *h, unsigned i)
+{
+	int32_t *f[SKF_MON_RESTARTED_FDS] = {&h->pidfd, &h->tty, &h->in, &h->out, &h->err};
+
+	return i < SKF_ARRAY_LEN(f) ? f[i] : NULL;
+}
+
+void skf_mon_restarted_write(const struct skf_mon_handover *h, uint16_t type, struct skf_buf *b)
+{
+	struct skf_mon_handover copy = *h;
+	struct skf_rec r;
+	int32_t *fd;
+
+	skf_rec_begin(&r, b, type, SKF_MON_VERSION);
+	skf_rec_u32(&r, h->pid);
+	skf_rec_u64(&r, h->start_time);
+	skf_rec_u64(&r, h->started_ns);
+	for (unsigned i = 0; (fd = restart_fd(&copy, i)); i++)
+		skf_rec_u32(&r, (uint32_t)*fd);
+	write_cgroup(&r, &h->cg);
+	skf_rec_end(&r);
+}
+
+int skf_mon_restarted_read(struct skf_recr *r, struct skf_mon_handover *ret)
+{
+	int32_t *fd;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->pid = skf_recr_u32(r);
+	ret->start_time = skf_recr_u64(r);
+	ret->started_ns = skf_recr_u64(r);
+	for (unsigned i = 0; (fd = restart_fd(ret, i)); i++)
+		*fd = (int32_t)skf_recr_u32(r);
+	read_cgroup(r, &ret->cg);
+	return r->bad || ret->pid == 0 ? -EBADMSG : 0;
 }

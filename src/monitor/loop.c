@@ -2,7 +2,8 @@
  * Phases: RUN until the pidfd says that the process has ended; DRAIN until its output is read and delivered,
  * at most SKF_DRAIN_MS; then the exit is recorded, whoever waits is told; LINGER until attached clients have
  * taken what was read (a pager may take its time: as long as somebody is in the foreground; else
- * SKF_KILL_WAIT_MS). Invariants: (1) the only endless wait is poll in RUN, and in LINGER on a client that
+ * SKF_KILL_WAIT_MS). With a restart policy BACKOFF and RESTARTING come instead of LINGER, and then RUN again
+ * (restart.c). Invariants: (1) the only endless wait is poll in RUN, and in LINGER on a client that
  * lives; (2) nobody outside can end the monitor but SIGKILL, which also ends the container (PDEATHSIG); (3)
  * the buffers' pages are given back after IDLE_MS of silence. */
 #include "monitor/monitor_int.h"
@@ -23,10 +24,10 @@
 #define STACK_SLACK   1024u
 #define STACK_DEEP    (96u << 10)
 #define WARN_FILE_MAX 65536
-#define MAX_POLL      (8 + SKF_MON_MAX_SINKS + 2 * SKF_MAX_MONITOR_CLIENTS)
+#define MAX_POLL      (12 + SKF_MON_MAX_SINKS + 2 * SKF_MAX_MONITOR_CLIENTS)
 #define GONE          (POLLERR | POLLHUP | POLLNVAL)
 
-enum who { PIDFD, LISTEN, ENGINE, STREAM, QUIET, STDIN, SOURCE, SINK, CONN };
+enum who { PIDFD, LISTEN, ENGINE, STREAM, QUIET, STDIN, SOURCE, SINK, CONN, JOB, JOB_END, PROBE, PROBE_END, PROBE_OUT };
 struct round {
 	struct pollfd p[MAX_POLL];
 	struct {
@@ -87,6 +88,13 @@ static void collect(const struct skf_monitor *m, struct round *r)
 		    m->sinks[i].done < m->s[m->sinks[i].stream].len ? POLLOUT : 0);
 	for (unsigned i = 0; i < m->n_conns; i++)
 		add(r, CONN, i, m->conns[i].fd, POLLIN);
+	add(r, JOB, 0, m->job.sock, POLLIN);
+	if (m->job.sock < 0)
+		add(r, JOB_END, 0, m->job.pidfd, POLLIN);
+	add(r, PROBE, 0, m->health.job.sock, POLLIN);
+	if (m->health.job.sock < 0)
+		add(r, PROBE_END, 0, m->health.job.pidfd, POLLIN);
+	add(r, PROBE_OUT, 0, m->health.out, POLLIN);
 }
 
 static void wake_tty(struct skf_monitor *m)
@@ -134,6 +142,23 @@ static void dispatch(struct skf_monitor *m, enum who who, unsigned i, short ev)
 		break;
 	case CONN:
 		skf_mon_conn_read(m, &m->conns[i]);
+		break;
+	case JOB:
+		skf_mon_restart_read(m);
+		break;
+	case JOB_END:
+		skf_mon_job_reap(&m->job);
+		break;
+	case PROBE:
+		if (m->health.job.sock >= 0)
+			skf_mon_health_answer(m);
+		break;
+	case PROBE_END:
+		skf_mon_job_reap(&m->health.job);
+		break;
+	case PROBE_OUT:
+		if (m->health.out >= 0)
+			skf_mon_health_read(m);
 		break;
 	}
 }
@@ -209,22 +234,38 @@ static void end_capped(struct skf_monitor *m)
 	}
 }
 
+/* Everything is read: what happened is written down, and whoever waits is told. */
+static void end_drain(struct skf_monitor *m)
+{
+	uint64_t ran = m->x.finished_ns > m->h.started_ns ? (m->x.finished_ns - m->h.started_ns) / 1000000 : 0;
+	bool again = !(m->h.flags & SKF_MONH_EXEC) && skf_mon_policy_next(&m->r, m->x.code, ran);
+
+	cap_streams(m);
+	skf_mon_health_stop(m);
+	skf_mon_record_exit(m, again);
+	skf_mon_answer_waits(m);
+	m->deadline_ms = 0;
+	m->phase = SKF_MON_LINGER;
+	if (again)
+		skf_mon_restart_wait(m);
+}
+
 static void step(struct skf_monitor *m)
 {
 	int64_t now;
 
 	if (m->phase == SKF_MON_RUN && m->exited)
 		start_drain(m);
-	if (m->phase == SKF_MON_RUN)
+	if (m->phase == SKF_MON_RUN && !m->h.health)
 		return;
 	now = skf_mono_ms();
-	if (m->phase == SKF_MON_DRAIN && (skf_mon_drained(m) || now >= m->deadline_ms)) {
-		cap_streams(m);
-		skf_mon_record_exit(m);
-		skf_mon_answer_waits(m);
-		m->deadline_ms = 0;
-		m->phase = SKF_MON_LINGER;
-	}
+	skf_mon_health_tick(m, now);
+	if (m->phase == SKF_MON_DRAIN && (skf_mon_drained(m) || now >= m->deadline_ms))
+		end_drain(m);
+	if (m->phase == SKF_MON_BACKOFF && now >= m->deadline_ms)
+		skf_mon_restart_begin(m);
+	else if (m->phase == SKF_MON_RESTARTING && now >= m->deadline_ms)
+		skf_mon_restart_timeout(m);
 	if (m->phase != SKF_MON_LINGER)
 		return;
 	end_capped(m);
@@ -263,6 +304,8 @@ static void trim(struct skf_monitor *m)
 	give_back(m->log.buf.p, m->log.buf.p + SKF_MON_LOG_BUF); /* empty between rounds */
 	if (m->in.off == m->in.len)
 		give_back(m->in.buf, m->in.buf + SKF_MON_STDIN_BUF);
+	if (!m->health.running)
+		give_back(m->health.buf, m->health.buf + SKF_MON_PROBE_BUF);
 	give_back_stack();
 	m->hot = false;
 }
@@ -271,12 +314,14 @@ static int timeout_of(const struct skf_monitor *m)
 {
 	int64_t left;
 
-	if (m->phase == SKF_MON_RUN)
-		return m->hot ? IDLE_MS : -1;
-	if (m->deadline_ms == 0)
-		return -1;
-	left = m->deadline_ms - skf_mono_ms();
-	return left > 0 ? (int)left : 0;
+	int64_t due = m->phase == SKF_MON_RUN ? skf_mon_health_due(m) : m->deadline_ms;
+
+	if (due == 0)
+		return m->hot && m->phase == SKF_MON_RUN ? IDLE_MS : -1;
+	left = due - skf_mono_ms();
+	if (left > IDLE_MS && m->hot && m->phase == SKF_MON_RUN)
+		left = IDLE_MS;
+	return left <= 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left;
 }
 
 static void run(struct skf_monitor *m)
@@ -288,7 +333,7 @@ static void run(struct skf_monitor *m)
 
 		collect(m, &r);
 		n = poll(r.p, r.n, timeout_of(m));
-		if (n == 0 && m->phase == SKF_MON_RUN && m->hot)
+		if (n == 0 && (m->phase == SKF_MON_RUN || m->phase == SKF_MON_BACKOFF) && m->hot)
 			trim(m);
 		for (unsigned i = 0; n > 0 && i < r.n; i++)
 			if (r.p[i].revents)
@@ -314,7 +359,7 @@ static int set_up(struct skf_monitor *m)
 	struct stat st;
 	int r;
 
-	m->mem = mmap(NULL, 2 * SKF_MON_STREAM_BUF + SKF_MON_LOG_BUF + SKF_MON_STDIN_BUF,
+	m->mem = mmap(NULL, 2 * SKF_MON_STREAM_BUF + SKF_MON_LOG_BUF + SKF_MON_STDIN_BUF + SKF_MON_PROBE_BUF,
 		      PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (m->mem == MAP_FAILED)
 		return -errno;
@@ -337,6 +382,9 @@ static int set_up(struct skf_monitor *m)
 	m->log.buf = (struct skf_buf){
 		.p = m->mem + 2 * SKF_MON_STREAM_BUF, .cap = SKF_MON_LOG_BUF, .max = SKF_MON_LOG_BUF - 1};
 	m->in.buf = m->log.buf.p + SKF_MON_LOG_BUF;
+	m->health.buf = m->in.buf + SKF_MON_STDIN_BUF;
+	m->health.out = m->health.job.sock = m->health.job.pidfd = m->job.sock = m->job.pidfd = -EBADF;
+	m->r = (struct skf_mon_policy){.policy = m->h.restart, .max = m->h.restart_max};
 	if (m->log.fd >= 0 && fstat(m->log.fd, &st) == 0)
 		m->log.size = (uint64_t)st.st_size;
 	m->log.rotate_at = m->log.max_size;
@@ -394,6 +442,7 @@ int skf_monitor_main(void)
 	if (detach_process() < 0 || set_up(&m) < 0)
 		return 1; /* init dies with us, and the engine sees its socket closed without STARTED */
 	attach_first(&m);
+	skf_mon_health_start(&m);
 	if (m.h.engine_sock >= 0 && (skf_mon_send_started(&m) < 0 || !(m.h.flags & SKF_MONH_KEEP_SOCK)))
 		skf_closep(&m.h.engine_sock);
 	run(&m);

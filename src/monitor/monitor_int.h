@@ -17,12 +17,15 @@
 #define SKF_MON_CHUNK      (48u << 10)  /* at most so much is read at once: STREAM_BUF - SKF_LOG_LINE */
 #define SKF_MON_LOG_BUF    (112u << 10) /* an entry of 16 KiB is below 99 KB however it is escaped */
 #define SKF_MON_STDIN_BUF  (16u << 10)
+#define SKF_MON_PROBE_BUF  4096         /* docker keeps as much of a health check's output */
 #define SKF_MON_MAX_SINKS  (2 * SKF_MAX_MONITOR_CLIENTS)
 
 enum { SKF_MON_STDOUT = 0, SKF_MON_STDERR = 1 };
 enum skf_mon_phase {
 	SKF_MON_RUN,
 	SKF_MON_DRAIN,  /* the process has ended; its output is read to the end, at most SKF_DRAIN_MS */
+	SKF_MON_BACKOFF,    /* the exit is recorded; the restart policy starts the container again at deadline_ms */
+	SKF_MON_RESTARTING, /* skiff-launch is at it */
 	SKF_MON_LINGER, /* the exit is recorded; a slow client still takes what was read */
 	SKF_MON_DONE
 };
@@ -51,7 +54,29 @@ struct skf_mon_source { /* an attached input */
 };
 struct skf_mon_conn {
 	int fd;
-	bool waits;
+	bool waits, wants_health;
+};
+/* A skiff-launch that works for this monitor: sock until it said how it went, pidfd until it is reaped. -EBADF: none. */
+struct skf_mon_job {
+	int pidfd, sock;
+};
+struct skf_mon_policy {
+	uint32_t policy, max, count; /* enum skf_restart; restarts so far */
+	uint32_t backoff_ms;         /* 0: none yet */
+	bool manual;                 /* stopped by hand */
+	bool forced;                 /* a health check wants a restart, whatever the policy */
+};
+enum skf_mon_health_state { SKF_MON_STARTING, SKF_MON_HEALTHY, SKF_MON_UNHEALTHY };
+struct skf_mon_health {
+	struct skf_mon_job job;
+	int out;                     /* the probe's output */
+	enum skf_mon_health_state state;
+	bool running, timed_out, begun;
+	uint32_t failing, seq, len;
+	int64_t next_ms, end_ms, since_ms; /* next probe; end of this one's time; start of the container */
+	int64_t probe_ns;            /* when this probe began */
+	int64_t stop_ms;             /* action stop: SIGKILL is due; 0: not stopping */
+	char *buf;                   /* SKF_MON_PROBE_BUF */
 };
 struct skf_mon_log {
 	int fd;  /* -EBADF: no log */
@@ -77,6 +102,9 @@ struct skf_monitor {
 		uint32_t len, off;
 	} in;
 	struct skf_mon_exit x;
+	struct skf_mon_policy r;
+	struct skf_mon_job job; /* of a restart */
+	struct skf_mon_health health;
 	bool exited;
 	char *mem; /* the mapping of all buffers */
 	unsigned n_sinks, n_sources, n_conns;
@@ -132,11 +160,59 @@ int skf_mon_send_started(struct skf_monitor *m);
 /* false when nobody in the foreground heard of the exit. */
 bool skf_mon_send_exited(struct skf_monitor *m);
 
+/* Whoever waits for a health check hears of its end; health NULL: that there is none any more. */
+void skf_mon_answer_probes(struct skf_monitor *m, uint32_t code, const char *health);
+
+/* --- job.c --- */
+/* Starts skiff-launch with this request; fds are borrowed. -errno. */
+int skf_mon_job_start(struct skf_monitor *m, struct skf_mon_job *j, const char *verb, const struct skf_buf *request,
+		      const int *fds, unsigned n_fds);
+/* Reaps the job's process if it has ended; else its pidfd stays in the loop. Closes its socket. */
+void skf_mon_job_reap(struct skf_mon_job *j);
+/* Reaps every child that has ended. Only while the container has no process: launch leaves us those that it cloned as its
+ * sisters, and whose pid nobody tells. */
+void skf_mon_reap_strays(void);
+void skf_mon_job_kill(struct skf_mon_job *j);
+
+/* --- restart.c --- */
+/* Does the container run again after an end with this code, ran_ms after its start? Counts, and sets the back-off: 100 ms,
+ * doubled to a minute, from the beginning after 10 s of life (docker's rules). Pure. */
+bool skf_mon_policy_next(struct skf_mon_policy *p, uint32_t code, uint64_t ran_ms);
+/* After the exit is recorded: the wait, */
+void skf_mon_restart_wait(struct skf_monitor *m);
+/* the start, */
+void skf_mon_restart_begin(struct skf_monitor *m);
+/* and launch's answer. */
+void skf_mon_restart_read(struct skf_monitor *m);
+/* It gave none in time. */
+void skf_mon_restart_timeout(struct skf_monitor *m);
+/* Stopped by hand while it waits. */
+void skf_mon_restart_cancel(struct skf_monitor *m);
+
+/* --- health.c --- */
+const char *skf_mon_health_word(const struct skf_monitor *m); /* "" without a check */
+/* The container runs: the first probe is due after one interval. */
+void skf_mon_health_start(struct skf_monitor *m);
+void skf_mon_health_stop(struct skf_monitor *m);
+/* What is due at now_ms. */
+void skf_mon_health_tick(struct skf_monitor *m, int64_t now_ms);
+/* When something is due; 0: nothing. */
+int64_t skf_mon_health_due(const struct skf_monitor *m);
+int skf_mon_health_probe(struct skf_monitor *m); /* now; -errno */
+void skf_mon_health_read(struct skf_monitor *m); /* output */
+void skf_mon_health_answer(struct skf_monitor *m); /* its launch, then its session, says something */
+
 /* --- end.c --- */
 /* Collects the exit status of the process; 0 while it still runs. */
 int skf_mon_reap(struct skf_monitor *m);
-/* exit.json, events, cgroup, summary: each failure is a warning, the next step is taken all the same. */
-void skf_mon_record_exit(struct skf_monitor *m);
+/* exit.json, events, cgroup, summary: each failure is a warning, the next step is taken all the same. again: the
+ * restart policy brings it back. */
+void skf_mon_record_exit(struct skf_monitor *m, bool again);
+/* Of a restart that failed. */
+void skf_mon_record_failure(struct skf_monitor *m, const char *why, bool again);
+/* The wait for a restart was ended by hand. */
+void skf_mon_record_stop(struct skf_monitor *m);
+void skf_mon_emit(const struct skf_monitor *m, const char *action, int code);
 /* ctl.sock and the directory of an exec session. */
 void skf_mon_remove_sockets(struct skf_monitor *m);
 void skf_mon_spawn_reaper(const struct skf_monitor *m);

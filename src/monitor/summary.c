@@ -11,6 +11,7 @@
 
 #define VERSION   "1"
 #define DIR_NAME  "summary"
+#define EDIT_TRIES 64
 #define PATH_SIZE (sizeof(DIR_NAME) + 1 + SKF_ID_LEN + 24)
 
 static bool plain(unsigned char c)
@@ -60,6 +61,8 @@ int skf_summary_encode(const struct skf_summary *s, char out[SKF_MAX_SUMMARY_BYT
 	put_u64(&b, s->finished_ns);
 	put_field(&b, s->ports);
 	put_field(&b, s->command);
+	put_field(&b, s->health);
+	put_u64(&b, s->restarts);
 	return b.err;
 }
 
@@ -123,7 +126,7 @@ int skf_summary_decode(const char *line, struct skf_summary *ret)
 {
 	struct skf_summary s = {0};
 	const char *p = line;
-	uint64_t pid = 0;
+	uint64_t pid = 0, restarts = 0;
 	char v[8];
 
 	if (take_field(&p, v, sizeof(v)) < 0 || strcmp(v, VERSION) != 0)
@@ -136,6 +139,9 @@ int skf_summary_decode(const char *line, struct skf_summary *ret)
 	    take_field(&p, s.command, sizeof(s.command)) < 0)
 		return -EBADMSG;
 	s.pid = (uint32_t)pid;
+	if (p && (take_field(&p, s.health, sizeof(s.health)) < 0 || take_u64(&p, &restarts) < 0 || restarts > UINT32_MAX))
+		return -EBADMSG; /* the two were appended later: both or none */
+	s.restarts = (uint32_t)restarts;
 	*ret = s;
 	return 0;
 }
@@ -205,6 +211,60 @@ int skf_summary_write(int run_root_fd, const char *id, const struct skf_summary 
 		unlinkat(run_root_fd, tmp, 0); /* r tells why; a second failure adds nothing */
 	}
 	return r;
+}
+
+static int read_line(int run_root_fd, const char *path, char line[SKF_MAX_SUMMARY_BYTES + 1])
+{
+	ssize_t n = readlinkat(run_root_fd, path, line, SKF_MAX_SUMMARY_BYTES + 1);
+
+	if (n < 0)
+		return -errno;
+	if (n > SKF_MAX_SUMMARY_BYTES)
+		return -EBADMSG;
+	line[n] = 0;
+	return 0;
+}
+
+/* Puts the edited form of line[0..] in the place of what is there; line becomes what was taken out, ours what was put in. */
+static int exchange(int run_root_fd, const char *path, const char *tmp, char *line, char *ours,
+		    void (*edit)(struct skf_summary *s, void *arg), void *arg)
+{
+	struct skf_summary s;
+	int r = skf_summary_decode(line, &s);
+
+	if (r < 0)
+		return r;
+	edit(&s, arg);
+	r = skf_summary_encode(&s, ours);
+	if (r == 0)
+		r = place_link(run_root_fd, ours, tmp);
+	if (r < 0)
+		return r;
+	r = renameat2(run_root_fd, tmp, run_root_fd, path, RENAME_EXCHANGE) < 0 ? -errno : 0;
+	if (r == 0)
+		r = read_line(run_root_fd, tmp, line);
+	(void)unlinkat(run_root_fd, tmp, 0); /* the old line; r tells of everything else */
+	return r;
+}
+
+int skf_summary_edit(int run_root_fd, const char *id, void (*edit)(struct skf_summary *s, void *arg), void *arg)
+{
+	char path[PATH_SIZE], tmp[PATH_SIZE];
+	char line[SKF_MAX_SUMMARY_BYTES + 1], ours[SKF_MAX_SUMMARY_BYTES + 1], there[SKF_MAX_SUMMARY_BYTES + 1];
+	int r = path_of(id, path);
+
+	if (r == 0)
+		r = temp_path(id, tmp);
+	if (r == 0)
+		r = read_line(run_root_fd, path, line);
+	memcpy(there, line, sizeof(there));
+	for (unsigned i = 0; r == 0 && i < EDIT_TRIES; i++) {
+		r = exchange(run_root_fd, path, tmp, line, ours, edit, arg);
+		if (r == 0 && strcmp(line, there) == 0)
+			return 0;
+		memcpy(there, ours, sizeof(there)); /* somebody wrote meanwhile: line is theirs */
+	}
+	return r < 0 ? r : -EAGAIN;
 }
 
 int skf_summary_remove(int run_root_fd, const char *id)

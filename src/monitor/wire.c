@@ -7,13 +7,19 @@ int skf_mon_request_read(struct skf_recr *r, struct skf_mon_request *ret)
 {
 	struct skf_mon_request q = {.type = r->type};
 
-	if (r->type < SKF_MON_HELLO || r->type > SKF_MON_UPDATE)
+	if (r->type < SKF_MON_HELLO || r->type > SKF_MON_PROBE)
 		return -EOPNOTSUPP;
 	q.container = skf_recr_str(r);
 	switch (r->type) {
 	case SKF_MON_KILL:
 		q.signal = skf_recr_u32(r);
 		q.all = skf_recr_u32(r);
+		q.manual = skf_recr_more(r) ? skf_recr_u32(r) : 0;
+		break;
+	case SKF_MON_UPDATE:
+		q.what = skf_recr_more(r) ? skf_recr_u32(r) : 0;
+		q.policy = q.what ? skf_recr_u32(r) : 0;
+		q.policy_max = q.what ? skf_recr_u32(r) : 0;
 		break;
 	case SKF_MON_ATTACH:
 		q.flags = skf_recr_u32(r);

@@ -3,14 +3,17 @@
  * never a closed socket. Every request names a container, because a pod's monitor has several.
  *
  * HELLO   (str container)                     -> HELLO   str version, u32 wire version, u32 pid of the monitor
- * STATE   (str container)                     -> STATE   str state, u32 pid, u64 start_time, u64 started_ns, u32 exit_code, u32 oom_killed, u64 finished_ns
- * KILL    (str container, u32 signal, u32 all)-> OK
+ * STATE   (str container)                     -> STATE   str state, u32 pid, u64 start_time, u64 started_ns, u32 exit_code, u32 oom_killed, u64 finished_ns,
+ *                                                u32 restarts, str health ("": no check), u32 failing streak
+ * KILL    (str container, u32 signal, u32 all, u32 manual)-> OK    manual: the container ends by hand, its restart policy does not bring it back
  * WAIT    (str container)                     -> (later) EXIT u32 exit_code, u32 signal, u32 oom_killed, u64 finished_ns
  * ATTACH  (str container, u32 flags) + fds stdin? stdout? stderr? (pipes or sockets; flags as SKF_LAUNCH_STDIN/OUT/ERR) -> OK
  * RESIZE  (str container, u32 rows, u32 cols) -> OK
- * UPDATE  (str container, ...)                -> OK or ERROR (no updatable property in this version: ERROR unsupported)
+ * UPDATE  (str container, u32 what, u32 restart policy, u32 its maximum) -> OK    what: SKF_MON_UPD_*; other bits: ERROR unsupported
+ * PROBE   (str container)                     -> (later) HEALTH u32 exit code of the health check, str health; ERROR when there is none
  * ERROR   err
  *
+ * WAIT is answered at each end of the process, also when the restart policy starts it again.
  * An exec session's monitor answers to the container's id and to its own exec id. One WAIT per connection is remembered; a second one changes
  * nothing. An attached output is written without blocking the monitor, but a client that does not read holds up the container, as in docker. */
 #pragma once
@@ -19,8 +22,12 @@
 
 enum skf_mon_type {
 	SKF_MON_HELLO = 1, SKF_MON_STATE = 2, SKF_MON_KILL = 3, SKF_MON_WAIT = 4, SKF_MON_ATTACH = 5, SKF_MON_RESIZE = 6, SKF_MON_UPDATE = 7,
-	SKF_MON_OK = 64, SKF_MON_EXIT = 65, SKF_MON_ERROR = 66
+	SKF_MON_PROBE = 8,
+	SKF_MON_OK = 64, SKF_MON_EXIT = 65, SKF_MON_ERROR = 66, SKF_MON_HEALTH = 67
 };
+enum { SKF_MON_UPD_RESTART = 1 };
+enum skf_restart { SKF_RESTART_NO = 0, SKF_RESTART_ALWAYS = 1, SKF_RESTART_ON_FAILURE = 2, SKF_RESTART_UNLESS_STOPPED = 3 };
+enum skf_health_action { SKF_HEALTH_NONE = 0, SKF_HEALTH_KILL = 1, SKF_HEALTH_RESTART = 2, SKF_HEALTH_STOP = 3 };
 #define SKF_MON_VERSION 1
 
 /* --- server side --- */
@@ -28,6 +35,7 @@ struct skf_mon_request { /* container is a view into the record */
 	uint16_t type;
 	const char *container;
 	uint32_t signal, all, flags, rows, cols;
+	uint32_t manual, what, policy, policy_max;
 };
 /* Decodes a record that skf_record_recv gave. -EBADMSG for a cut or impossible one, -EOPNOTSUPP for a type that this version does not know. */
 int skf_mon_request_read(struct skf_recr *r, struct skf_mon_request *ret);
@@ -43,11 +51,16 @@ struct skf_mon_state {
 	char state[32];
 	uint32_t pid, exit_code, oom_killed;
 	uint64_t start_time, started_ns, finished_ns;
+	uint32_t restarts, failing;
+	char health[16];
 };
 /* One request and its answer within SKF_HELLO_MS. Fails: UNAVAILABLE (monitor gone), TIMEOUT, or the monitor's own error. */
 int skf_mon_hello(int sock, const char *id, char *version, size_t size, struct skf_err *e);
 int skf_mon_state(int sock, const char *id, struct skf_mon_state *ret, struct skf_err *e);
-int skf_mon_kill(int sock, const char *id, int sig, bool all, struct skf_err *e);
+int skf_mon_kill(int sock, const char *id, int sig, bool all, bool manual, struct skf_err *e);
+int skf_mon_update_restart(int sock, const char *id, uint32_t policy, uint32_t max, struct skf_err *e);
+/* Runs the health check now; blocks until it has ended or timeout_ms passed. health: "starting", "healthy", "unhealthy". */
+int skf_mon_probe(int sock, const char *id, int timeout_ms, uint32_t *ret_code, char health[16], struct skf_err *e);
 int skf_mon_attach(int sock, const char *id, unsigned flags, const int *fds, unsigned n, struct skf_err *e);
 int skf_mon_resize(int sock, const char *id, unsigned rows, unsigned cols, struct skf_err *e);
 /* Waits for the exit; timeout_ms < 0: until the monitor dies or answers. TIMEOUT leaves the wait registered on sock. UNAVAILABLE: the monitor ended
@@ -76,10 +89,25 @@ struct skf_mon_handover {
 	struct skf_cg_dirs cg;        /* used 0 for exec sessions */
 	int32_t listen_fd;            /* ctl.sock, bound and listening; -1 for an exec session without an id */
 	int32_t log_fd;               /* log/<id>-json.log, O_APPEND */
+	/* appended */
+	uint32_t restart, restart_max; /* enum skf_restart; 0: no limit */
+	uint32_t stop_signal, stop_timeout_s;
+	uint32_t health;               /* 1: there is a check, which skiff-launch finds in config.json */
+	uint32_t health_retries, health_action;
+	uint64_t health_interval_ms, health_timeout_ms, health_start_ms, health_start_interval_ms;
+	uint32_t log_nonblocking;      /* drop rather than wait, and say how much */
+	uint64_t log_buffer;           /* bytes kept then */
+	char log_opts[1024];           /* of the driver: KEY=VALUE lines, ready for use */
 };
 enum { SKF_MONH_TTY = 1, SKF_MONH_EXEC = 2, SKF_MONH_STDIN_ONCE = 4, SKF_MONH_KEEP_STDIN = 8,
-       SKF_MONH_KEEP_SOCK = 16 /* SKF_LAUNCH_KEEP: engine_sock stays open until EXITED */ };
+       SKF_MONH_KEEP_SOCK = 16 /* SKF_LAUNCH_KEEP: engine_sock stays open until EXITED */,
+       SKF_MONH_QUIET = 32 /* no event at the end of an exec session */ };
 void skf_mon_handover_write(const struct skf_mon_handover *h, struct skf_buf *b);
+/* What a restart changes of a handover, in a record of its own type (RESTARTED of launch/wire.h): pid, times, cgroup, and descriptors as
+ * positions in the record's list of descriptors (-1: absent). */
+void skf_mon_restarted_write(const struct skf_mon_handover *h, uint16_t type, struct skf_buf *b);
+int skf_mon_restarted_read(struct skf_recr *r, struct skf_mon_handover *ret);
+enum { SKF_MON_RESTARTED_FDS = 5 }; /* pidfd, tty, in, out, err */
 /* -EBADMSG for anything that skf_mon_handover_write did not make. */
 int skf_mon_handover_read(const void *p, size_t n, struct skf_mon_handover *ret);
 #define SKF_MON_HANDOVER_MAX 12288 /* bytes of the record: 16 hierarchies with full names are below 6,000 */

@@ -59,20 +59,23 @@ static int check_request(struct creation *x, struct skf_err *e)
 static int make_state_dir(struct creation *x, struct skf_err *e)
 {
 	const char *id = x->s.req->id;
+	int r;
 
-	if (mkdirat(x->s.rt->rootfd, id, 0700) < 0) {
+	if (mkdirat(x->s.rt->rootfd, id, 0700) == 0)
+		x->dir_made = true;
+	else if (!x->s.req->keep_dir || errno != EEXIST) {
 		if (errno == EEXIST)
 			return skf_fail(e, SKF_ECONFLICT, "container with given ID already exists: '%s'",
 					id);
 		return skf_fail_sys(e, -errno, "make the state directory '%s/%s'", x->s.rt->root, id);
 	}
-	x->dir_made = true;
 	x->s.state_fd = skf_openat(x->s.rt->rootfd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	if (x->s.state_fd < 0)
 		return skf_fail_sys(e, x->s.state_fd, "open the state directory '%s/%s'", x->s.rt->root, id);
 	if (flock(x->s.state_fd, LOCK_EX | LOCK_NB) < 0)
 		return skf_fail_sys(e, -errno, "lock the state directory '%s/%s'", x->s.rt->root, id);
-	return 0;
+	r = x->dir_made ? 0 : skf_state_clear(x->s.state_fd);
+	return r < 0 ? skf_fail_sys(e, r, "empty the state directory '%s/%s'", x->s.rt->root, id) : 0;
 }
 
 /* runtime.md: a creation whose hooks fail goes on with step 12, the end of which are these; as with runc, so
@@ -90,7 +93,12 @@ static void run_poststop(struct creation *x)
 
 static void undo_state_dir(struct creation *x)
 {
-	int r = x->dir_made ? skf_rmtree_at(x->s.rt->rootfd, x->s.req->id) : 0;
+	int r = 0;
+
+	if (x->dir_made)
+		r = skf_rmtree_at(x->s.rt->rootfd, x->s.req->id);
+	else if (x->s.req->keep_dir && x->s.state_fd >= 0)
+		r = skf_state_clear(x->s.state_fd);
 
 	if (r < 0 && r != -ENOENT)
 		skf_warn(x->s.rt->log, "remove the state directory '%s/%s': %s, ignoring", x->s.rt->root,
@@ -203,6 +211,7 @@ static int clone_init(struct creation *x, struct skf_err *e)
 {
 	struct skf_rt_container *c = x->c;
 
+	c->sister = x->s.req->sister;
 	c->pid = skf_ns_clone(&x->s, &c->pidfd, e);
 	if (c->pid == 0)
 		skf_init_run(&x->s);
@@ -445,6 +454,7 @@ static int fill_handle(struct creation *x, struct skf_err *e)
 
 	c->rt = *x->s.rt;
 	c->fifo = x->s.req->fifo;
+	c->keep_dir = x->s.req->keep_dir;
 	c->spec = x->s.req->spec; /* not the copy of notify.c, which ends with the start */
 	c->cg = x->s.cg;
 	c->hooks_ms = skf_hooks_timeout(&x->s.spec->hooks.start_container);

@@ -11,7 +11,9 @@
 #include "oci/spec.h"
 #include "sys/process.h"
 
+#include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 pid_t skf_rt_pid(const struct skf_rt_container *c)
@@ -55,6 +57,15 @@ void skf_rt_container_free(struct skf_rt_container *c)
 	free(c);
 }
 
+/* Our parent reaps it; that it is dead is all that counts here. */
+static int wait_sister(struct skf_rt_container *c)
+{
+	struct pollfd p = {.fd = c->pidfd, .events = POLLIN};
+	int r = poll(&p, 1, SKF_KILL_WAIT_MS);
+
+	return r > 0 ? 0 : r == 0 ? -ETIMEDOUT : -errno;
+}
+
 int skf_rt_kill_and_reap(struct skf_rt_container *c)
 {
 	int r;
@@ -65,9 +76,34 @@ int skf_rt_kill_and_reap(struct skf_rt_container *c)
 		(void)skf_pidfd_kill(c->pidfd, SIGKILL); /* fails only when it is dead already */
 	else
 		(void)kill(c->pid, SIGKILL); /* unreaped child: the pid is still its own */
-	r = skf_wait_pid(c->pid, c->pidfd, SKF_KILL_WAIT_MS, &c->status);
+	r = c->sister ? wait_sister(c) : skf_wait_pid(c->pid, c->pidfd, SKF_KILL_WAIT_MS, &c->status);
 	c->reaped = r == 0;
 	return r;
+}
+
+int skf_state_clear(int state_fd)
+{
+	static const char *const own[] = {"state.json", "status",    "journal", "seccomp.bpf", "seccomp.listener",
+					  "notify",     "exec.fifo", "answer"};
+	int r = 0;
+
+	for (size_t i = 0; i < SKF_ARRAY_LEN(own) && (r == 0 || r == -ENOENT); i++)
+		r = skf_rmtree_at(state_fd, own[i]);
+	return r == -ENOENT ? 0 : r;
+}
+
+static void undo_kept(struct skf_rt_container *c)
+{
+	SKF_AUTO_FD int dir = skf_state_lock(&c->rt, c->id, SKF_LOCK_MS);
+	struct skf_err e = SKF_ERR_INIT;
+	int r = dir;
+
+	if (c->cg.used && skf_cgroups_undo(&c->cg, &e) < 0)
+		skf_warn(c->rt.log, "container '%s': %s, ignoring", c->id, e.msg);
+	if (r >= 0)
+		r = skf_state_clear(dir);
+	if (r < 0)
+		skf_warn(c->rt.log, "empty the state directory of container '%s': %s, ignoring", c->id, strerror(-r));
 }
 
 void skf_rt_abort(struct skf_rt_container *c)
@@ -76,7 +112,9 @@ void skf_rt_abort(struct skf_rt_container *c)
 
 	(void)skf_rt_kill_and_reap(c); /* the delete kills by cgroup and says what is left */
 	skf_closep(&c->sync);
-	if (!c->exec && skf_rt_delete(&c->rt, c->id, true, &e) < 0)
+	if (c->keep_dir)
+		undo_kept(c);
+	else if (!c->exec && skf_rt_delete(&c->rt, c->id, true, &e) < 0)
 		skf_warn(c->rt.log, "delete container '%s': %s, ignoring", c->id, e.msg);
 }
 

@@ -187,7 +187,9 @@ static void stage(struct skf_start *s, uint64_t flags, int out)
 static pid_t clone_staged(struct skf_start *s, uint64_t flags, int *ret_pidfd, struct skf_err *e)
 {
 	/* into the cgroup already here: the joined user namespace has no right to enter it */
-	struct skf_clone c = {.exit_signal = SIGCHLD, .cgroup_fd = s->cg_fd >= 0 ? s->cg_fd : -1};
+	struct skf_clone c = {.flags = s->req->sister ? CLONE_PARENT : 0,
+			      .exit_signal = s->req->sister ? 0 : SIGCHLD,
+			      .cgroup_fd = s->cg_fd >= 0 ? s->cg_fd : -1};
 	SKF_AUTO_FD int mid_fd = -EBADF;
 	pid_t mid, pid = 0;
 	int p[2], r;
@@ -206,8 +208,8 @@ static pid_t clone_staged(struct skf_start *s, uint64_t flags, int *ret_pidfd, s
 	close(p[0]);
 	if (mid < 0)
 		return skf_fail_sys(e, r, "clone the process that joins the container's namespaces");
-	while (waitpid(mid, NULL, 0) < 0 && errno == EINTR)
-		;
+	while (!s->req->sister && waitpid(mid, NULL, 0) < 0 && errno == EINTR)
+		; /* a sister is reaped by our parent */
 	if (r < 0) /* it said why */
 		return skf_sync_expect(s->sync[0], SKF_STEP_READY, 0, NULL, e) < 0
 			       ? -1
@@ -222,8 +224,9 @@ static pid_t clone_staged(struct skf_start *s, uint64_t flags, int *ret_pidfd, s
 pid_t skf_ns_clone(struct skf_start *s, int *ret_pidfd, struct skf_err *e)
 {
 	uint64_t flags = s->ns_new & ~(uint64_t)(CLONE_NEWCGROUP | CLONE_NEWTIME);
-	struct skf_clone c = {
-		.flags = flags, .exit_signal = SIGCHLD, .cgroup_fd = s->cg_fd >= 0 ? s->cg_fd : -1};
+	struct skf_clone c = {.flags = flags | (s->req->sister ? CLONE_PARENT : 0),
+			      .exit_signal = s->req->sister ? 0 : SIGCHLD,
+			      .cgroup_fd = s->cg_fd >= 0 ? s->cg_fd : -1};
 	struct skf_err back = SKF_ERR_INIT;
 	pid_t pid;
 

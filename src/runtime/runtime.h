@@ -45,6 +45,8 @@ struct skf_rt_create {
 	bool fifo;                        /* init waits on exec.fifo (create + start by different processes); else on the handle */
 	int pdeathsig;                    /* for init, set after its last change of credentials; 0 none */
 	bool subreaper;                   /* run: caller becomes a child subreaper */
+	bool sister;                      /* init is a child of the caller's parent, which reaps it (CLONE_PARENT): the monitor's restart */
+	bool keep_dir;                    /* <root>/<id> is there and has files of others: only the runtime's own are replaced, and removed by abort */
 	const char *pid_file;             /* written with the pid, no newline, before the status changes; NULL */
 	const char *notify_socket;        /* NOTIFY_SOCKET of the caller: the container gets one of its own (skf_rt_notify_open); NULL */
 };

@@ -243,7 +243,7 @@ struct skf_rt_container {
 	char *id;
 	pid_t pid;
 	int pidfd, sync, console;
-	bool fifo, exec, reaped;
+	bool fifo, exec, reaped, sister, keep_dir;
 	int status;                    /* wait status once reaped */
 	struct skf_cg_dirs cg;
 	const struct skf_spec *spec;   /* NULL for exec */
@@ -255,6 +255,8 @@ struct skf_rt_container *skf_rt_container_new(const char *id); /* NULL: no memor
 /* Replaces the pid file (path may be NULL: none). */
 int skf_pid_file(const char *path, pid_t pid, struct skf_err *e);
 int skf_rt_kill_and_reap(struct skf_rt_container *c);
+/* Removes the runtime's own files of a state directory that stays (keep_dir). -errno of the first that cannot be removed. */
+int skf_state_clear(int state_fd);
 
 /* --- state.c --- */
 /* Takes the container's lock (flock on its directory: no file to be left over, gone with the process). -ETIMEDOUT, -ENOENT. */

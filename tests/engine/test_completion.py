@@ -64,7 +64,7 @@ def test_names(skiff):
     assert cid[:12] in complete(skiff, 'inspect', cid[:2]) and cid[:12] not in complete(skiff, 'inspect', '')
     image = complete(skiff, 'run', skiff.image)
     assert any(i.startswith(skiff.image) for i in image)
-    assert complete(skiff, 'exec', 'up', '') == [':files'] and complete(skiff, 'logs', 'up', '') == []
+    assert complete(skiff, 'exec', 'up', '') == [':files'] and complete(skiff, 'export', 'up', '') == []
     assert complete(skiff, 'run', '--cidfile', '') == [':files'] and complete(skiff, 'run', '--name', '') == []
     assert complete(skiff, 'ps', '--filter', 'sta') == ['status='] and complete(skiff, 'ps', '--format=j') == ['--format=json']
     assert complete(skiff, 'nosuch', '') == [] and complete(skiff, 'completion', '') == ['bash', 'fish', 'zsh']

@@ -113,7 +113,6 @@ def test_refused(skiff, flags, words):
     (['-Z'], "unknown shorthand flag: 'Z' in -Z"),
     (['--name'], 'flag needs an argument: --name'),
     (['-p', '80:80'], 'flag --publish is not supported by this version'),
-    (['--restart', 'always'], 'flag --restart is not supported by this version'),
     (['-m', 'lots'], 'invalid argument "lots" for "-m, --memory" flag'),
     (['--rm=perhaps'], 'invalid argument "perhaps" for "--rm" flag'),
 ])

@@ -40,6 +40,10 @@ def record(rtype, *fields, version=1):
     return struct.pack("=IHH", 8 + len(body), rtype, version) + body
 
 
+# The appended fields of the handover: restart 2, stop 2, health 3, health times 4, log mode and buffer, log options.
+APPENDED = [u32(0)] * 7 + [u64(0)] * 4 + [u32(0), u64(0), st("")]
+
+
 class Fields:
     def __init__(self, raw):
         self.size, self.type, self.version = struct.unpack_from("=IHH", raw)
@@ -245,7 +249,7 @@ class Monitor:
         pidfd = os.pidfd_open(pid)
         order = [pidfd, -1, theirs.fileno(), rd, dd, rr, fds["tty"], fds["in"], fds["out"], fds["err"], *att, ls.fileno(), log]
         raw = record(1, u32(flags), st(self.id), st(""), st(reaper), st(self.root), st(self.run), u32(pid), u64(start), u64(time.time_ns()),
-                     *[u32(x) for x in order], u32(driver), u64(max_size), u32(max_file), st(""), u32(0), u32(0), u32(0))
+                     *[u32(x) for x in order], u32(driver), u64(max_size), u32(max_file), st(""), u32(0), u32(0), u32(0), *APPENDED)
         mem = os.memfd_create("handover")
         os.write(mem, raw)
         live = {x for x in order if x >= 0}

@@ -135,7 +135,7 @@ static void exit_before_ok_is_skipped(void **state)
 	struct peer p = serve(SKF_MON_KILL, put_exit_then_ok);
 	struct skf_err e = SKF_ERR_INIT;
 
-	assert_int_equal(skf_mon_kill(p.ours, "ctr", 15, false, &e), 0);
+	assert_int_equal(skf_mon_kill(p.ours, "ctr", 15, false, false, &e), 0);
 	peer_done(&p);
 }
 

@@ -1,0 +1,117 @@
+/* engine/life.h -- the engine's verbs of a container's life beyond run, stop, kill, rm, wait and exec (engine.h): the same rules
+ * (DESIGN 5a). Containers are named by id, unique prefix of an id, or name; errors are in docker's words. */
+#pragma once
+#include "engine/engine.h"
+
+/* Makes a container without starting it. ret_id. */
+int skf_engine_create(struct skf_engine *g, struct skf_create_req *q, const struct skf_progress *p,
+		      char ret_id[SKF_ID_LEN + 1], struct skf_err *e);
+struct skf_start_req {
+	struct skf_reqhdr h;
+	const char *container;
+	bool attach;  /* keep the monitor's socket: ret->sock, else -1 */
+	int stdio[3]; /* as in create; consumed */
+	unsigned rows, cols;
+};
+/* Starts a container that does not run; a running one is success (ret->pid). CONFLICT for a paused one, and for one that is being removed. */
+int skf_engine_start(struct skf_engine *g, struct skf_start_req *q, struct skf_run_handle *ret, struct skf_err *e);
+/* Stop and start as one step for everybody else: `run --rm` does not remove it in between. A container that does not run is started. */
+int skf_engine_restart(struct skf_engine *g, const struct skf_stop_req *q, struct skf_err *e);
+int skf_engine_rename(struct skf_engine *g, const char *container, const char *name, struct skf_err *e);
+/* Freezes all processes, or lets them go on. CONFLICT when they are already as wanted. */
+int skf_engine_pause(struct skf_engine *g, const char *container, bool pause, struct skf_err *e);
+
+struct skf_ctr_brief { /* what a front end has to know before it attaches */
+	char id[SKF_ID_LEN + 1];
+	char name[SKF_MAX_NAME_BYTES + 1];
+	bool tty, open_stdin, up;
+	int stop_signal;
+};
+int skf_engine_brief(struct skf_engine *g, const char *container, struct skf_ctr_brief *ret, struct skf_err *e);
+struct skf_attach_req {
+	struct skf_reqhdr h;
+	const char *container;
+	int stdio[3]; /* as in create; consumed */
+};
+/* The container's streams to these descriptors. ret: for skf_engine_run_wait, _signal and _resize; run_end is not for it. */
+int skf_engine_attach(struct skf_engine *g, struct skf_attach_req *q, struct skf_run_handle *ret, struct skf_err *e);
+
+enum skf_condition { SKF_COND_NOT_RUNNING, SKF_COND_NEXT_EXIT, SKF_COND_REMOVED, SKF_COND_RUNNING, SKF_COND_PAUSED, SKF_COND_CREATED,
+		     SKF_COND_HEALTHY, SKF_COND_UNHEALTHY };
+/* docker's and podman's words: "not-running", "stopped", "exited", "next-exit", "removed", "running", ... or -EINVAL. */
+int skf_condition_parse(const char *word);
+/* Blocks until one of the conditions (bits 1 << enum skf_condition) holds; watches, never polls by time. ret->code: the last exit code. */
+int skf_engine_wait_for(struct skf_engine *g, const char *container, unsigned conditions, int cancel_fd, struct skf_exit *ret,
+			struct skf_err *e);
+
+/* --- update --- */
+struct skf_update_req {
+	struct skf_reqhdr h;
+	const char *container;
+	bool has_restart;
+	const char *restart; /* "no", "always", "on-failure[:n]", "unless-stopped" */
+	/* 0: unchanged */
+	int64_t memory, memory_reservation, memory_swap /* -1 no limit */, nano_cpus, cpu_period, cpu_quota, cpu_shares, pids_limit /* -1 */;
+	uint32_t blkio_weight;
+	const char *cpuset_cpus, *cpuset_mems; /* NULL: unchanged */
+};
+/* Changes limits in the cgroup of a running container and in its configuration, and its restart policy. When the kernel refuses a limit
+ * the configuration stays as it was. */
+int skf_engine_update(struct skf_engine *g, const struct skf_update_req *q, struct skf_err *e);
+/* "on-failure:3" -> the policy's word (arena of the caller: a literal) and its number. INVALID in docker's words. */
+int skf_restart_parse(const char *s, const char **ret_word, uint32_t *ret_max, struct skf_err *e);
+
+/* --- top --- */
+struct skf_table_ret { /* title and rows of one width */
+	struct skf_strv titles;
+	struct skf_jarr rows; /* struct skf_strv */
+};
+/* args: none: docker's `ps -ef` columns; words that begin with '-': the host's own ps is run with them and shows the container's processes only;
+ * else podman's descriptors. CONFLICT "container x is not running". */
+int skf_engine_top(struct skf_engine *g, const char *container, const struct skf_strv *args, struct skf_arena *a, struct skf_table_ret *ret,
+		   struct skf_err *e);
+
+/* --- stats --- */
+struct skf_stats_row {
+	char id[SKF_ID_LEN + 1];
+	char name[SKF_MAX_NAME_BYTES + 1];
+	int64_t time_ns;
+	uint64_t cpu_ns, system_ns; /* so far, of the container and of all CPUs */
+	uint64_t memory, memory_limit, net_rx, net_tx, block_read, block_write, pids;
+	bool running;
+};
+/* One look at a container's counters, O(1); rows of containers that do not run have running == false. */
+int skf_engine_stats(struct skf_engine *g, const char *id, struct skf_stats_row *ret, struct skf_err *e);
+
+/* --- events --- */
+struct skf_event {
+	int64_t time_ns;
+	const char *type, *action, *id, *name, *image;
+	int exit_code; /* -1: none */
+	char cursor[96];
+};
+struct skf_events_req {
+	struct skf_reqhdr h;
+	int64_t since_ns, until_ns; /* 0: none. until in the future ends the wait then */
+	const char *cursor;         /* NULL, or of the last event that was seen */
+	bool follow, past;          /* past: also what is there already (since, until or cursor given) */
+	struct skf_strv filters;
+	int (*event)(void *arg, const struct skf_event *ev, struct skf_err *e);
+	void *arg;
+};
+int skf_engine_events(struct skf_engine *g, const struct skf_events_req *q, struct skf_err *e);
+
+/* --- prune --- */
+/* Removes what does not run. filters: until (RFC 3339), label, label!. ids in arena memory; bytes of their writable layers. */
+int skf_engine_prune(struct skf_engine *g, const struct skf_strv *filters, struct skf_arena *a, struct skf_strv *ret_ids, uint64_t *ret_bytes,
+		     struct skf_err *e);
+
+/* --- at boot --- */
+/* Records what the last shutdown ended, and starts what its restart policy wants to run: always, unless-stopped, on-failure. done(arg, id, name, error):
+ * error NULL when it runs. */
+int skf_engine_boot(struct skf_engine *g, void (*done)(void *arg, const char *id, const char *name, const struct skf_err *error), void *arg,
+		    struct skf_err *e);
+
+/* --- health --- */
+/* Runs the check of a running container now. CONFLICT when it has none. health: "starting", "healthy", "unhealthy". */
+int skf_engine_healthcheck(struct skf_engine *g, const char *container, uint32_t *ret_code, char health[16], struct skf_err *e);

@@ -1,0 +1,89 @@
+/* engine/plan_log.c -- where a container's output goes: the log driver and its options, checked against a
+ * table, in docker's words. */
+#include "engine/create_int.h"
+#include <string.h>
+
+#define D(n) (1u << (n))
+enum driver { JSON_FILE, K8S_FILE, JOURNALD, SYSLOG, NONE, N_DRIVERS };
+static const char *const drivers[N_DRIVERS] = {"json-file", "k8s-file", "journald", "syslog", "none"};
+#define FILES (D(JSON_FILE) | D(K8S_FILE))
+
+struct option {
+	const char *key;
+	unsigned drivers;
+	int (*take)(struct skf_plan *p, const char *v); /* NULL: only kept; -EINVAL: not a value */
+};
+
+static int size_of(const char *v, uint64_t *ret)
+{
+	int64_t n;
+
+	if (skf_parse_size(v, &n) < 0 || n <= 0)
+		return -EINVAL;
+	*ret = (uint64_t)n;
+	return 0;
+}
+
+static int take_max_size(struct skf_plan *p, const char *v)
+{
+	return skf_streq(v, "-1") ? 0 : size_of(v, &p->conf.log_max_size); /* docker: -1 is no limit */
+}
+
+static int take_max_file(struct skf_plan *p, const char *v)
+{
+	return skf_parse_u32(v, &p->conf.log_max_file) < 0 || p->conf.log_max_file == 0 ||
+			       p->conf.log_max_file > 1000
+		       ? -EINVAL
+		       : 0;
+}
+
+static const struct option options[] = {
+	{"max-size", FILES, take_max_size},
+	{"max-file", FILES, take_max_file},
+};
+
+static int set(struct skf_plan *p, enum driver d, const char *word, struct skf_err *e)
+{
+	const char *eq = strchr(word, '='), *name = drivers[d];
+	size_t n = eq ? (size_t)(eq - word) : strlen(word);
+	struct skf_kv *kv;
+
+	for (size_t i = 0; i < SKF_ARRAY_LEN(options); i++) {
+		const struct option *o = &options[i];
+
+		if (strlen(o->key) != n || strncmp(o->key, word, n) != 0 || !(o->drivers & D(d)))
+			continue;
+		if (!eq || (o->take && o->take(p, eq + 1) < 0))
+			return skf_fail(e, SKF_EINVALID, "invalid --log-opt '%.100s' for log driver %s",
+					word, name);
+		kv = &p->conf.log_opts.v[p->conf.log_opts.n++];
+		kv->k = skf_arena_strdup(p->a, o->key);
+		kv->v = skf_arena_strdup(p->a, eq + 1);
+		return kv->k && kv->v ? 0 : skf_plan_no_memory(e);
+	}
+	return skf_fail(e, SKF_EINVALID, "unknown log opt '%.*s' for %s log driver", (int)n, word, name);
+}
+
+int skf_plan_log(struct skf_plan *p, struct skf_err *e)
+{
+	const struct skf_life_req *q = &p->q->life;
+	const char *name = q->log_driver && *q->log_driver ? q->log_driver : "json-file";
+	enum driver d = 0;
+
+	while (d < N_DRIVERS && !skf_streq(drivers[d], name))
+		d++;
+	if (d == N_DRIVERS)
+		return skf_fail(e, SKF_EINVALID,
+				"logger: no log driver named '%.60s' is registered: there are json-file, "
+				"k8s-file, journald, syslog and none",
+				name);
+	p->conf.log_driver = skf_arena_strdup(p->a, name);
+	p->conf.log_max_file = 1;
+	p->conf.log_opts.v = skf_arena_array(p->a, q->log_opts.n + 1, sizeof(*p->conf.log_opts.v));
+	if (!p->conf.log_driver || !p->conf.log_opts.v)
+		return skf_plan_no_memory(e);
+	for (size_t i = 0; i < q->log_opts.n; i++)
+		if (set(p, d, q->log_opts.v[i], e) < 0)
+			return -1;
+	return 0;
+}
