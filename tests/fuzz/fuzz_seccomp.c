@@ -46,11 +46,11 @@ static void same_answers(const struct sock_filter *full, size_t n, const struct 
 		d.arch = archs[a];
 		for (int nr = -1; nr < 1024; nr += nr < 480 ? 1 : 37) {
 			d.nr = nr;
-			if (cbpf_run(full, n, &d) != cbpf_run(p->insn, p->n, &d))
+			if (cbpf_walk(full, n, &d, 1) != cbpf_run(p->insn, p->n, &d))
 				abort();
 		}
 		d.nr = 0x40000000 | 1; /* x32 */
-		if (cbpf_run(full, n, &d) != cbpf_run(p->insn, p->n, &d))
+		if (cbpf_walk(full, n, &d, 1) != cbpf_run(p->insn, p->n, &d))
 			abort();
 	}
 }
@@ -62,9 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct skf_err e = SKF_ERR_INIT;
 	struct skf_spec_seccomp *p;
 	struct skf_bpf_prog prog;
-	struct sock_filter *full;
-	size_t n;
-	bool notify;
+	struct skf_seccomp_built whole;
 
 	if (size > MAX_PROFILE || skf_spec_parse_seccomp((const char *)data, size, &o, &a, &p, &e) < 0)
 		return 0;
@@ -74,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	check_shape(&prog);
-	if (skf_seccomp_build(p, 0, NULL, &a, &full, &n, &notify, &e) == 0)
-		same_answers(full, n, &prog, data, size);
+	if (skf_seccomp_build(p, 0, true, NULL, &a, &whole, &e) == 0)
+		same_answers(whole.v, whole.n, &prog, data, size);
 	return 0;
 }
