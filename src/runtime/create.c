@@ -229,7 +229,7 @@ static int attach_late(struct creation *x, struct skf_err *e)
 {
 	int r;
 
-	if (skf_cgroups_attach(&x->s, x->c->pid, e) < 0) {
+	if (skf_cgroups_attach_late(&x->s, x->c->pid, false, e) < 0) {
 		if (e->sys != ESRCH)
 			return -1;
 		skf_err_clear(e); /* it ended meanwhile: asked for its reason in the next step */
@@ -366,6 +366,7 @@ static int await_ready(struct creation *x, struct skf_err *e)
 	if (x->s.listener.path && deliver_listener(x, ms, e) < 0)
 		return -1;
 	if (skf_sync_expect(x->s.sync[0], SKF_STEP_READY, ms, NULL, e) < 0 ||
+	    (skf_cgroups_late(&x->s) && skf_cgroups_attach_late(&x->s, x->c->pid, true, e) < 0) ||
 	    skf_sched_apply(x->c->pid, x->s.process, NULL, e) < 0 || send_pidfd(x, e) < 0 ||
 	    skf_cgroups_delegate(&x->s, x->c->pid, e) < 0)
 		return -1;

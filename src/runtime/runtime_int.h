@@ -291,6 +291,8 @@ int skf_seccomp_program(const struct skf_rt *rt, const struct skf_spec_seccomp *
 int skf_cgroups_create(struct skf_start *s, struct skf_err *e);      /* fills cg and cg_fd; applies resources; journaled first */
 /* No-op when CLONE_INTO_CGROUP did all of it. With the systemd manager the scope, which cannot exist without a process, is made here, and with it cg. */
 int skf_cgroups_attach(struct skf_start *s, pid_t pid, struct skf_err *e);
+/* The same in two parts where skf_cgroups_late: all hierarchies but the one of memory; that one, when init is ready. */
+int skf_cgroups_attach_late(const struct skf_start *s, pid_t pid, bool ready, struct skf_err *e);
 int skf_cgroups_undo(const struct skf_cg_dirs *d, struct skf_err *e); /* kill all, rmdir */
 /* Is the attach to be done while the child builds its root file system? The write to cgroup.procs waits for an RCU grace period
  * (milliseconds), the mounts for nobody. Not where the child's part needs the cgroup: its namespace, hooks, tmpcopyup, a scope. */

@@ -5,7 +5,9 @@
  * no process is in it: whoever cleans up from the journal kills what it finds there.
  * 2. The directory is a leaf of the container alone, never the root of a hierarchy.
  * 3. Limits are in force before a process enters, and it enters before anything of the container is executed or
- * copied; on v1 that may be while the child still builds the root file system (skf_cgroups_late).
+ * copied; on v1 that may be while the child still builds the root file system (skf_cgroups_late). Then the memory
+ * hierarchy comes last, when all but the execve is done: what the kernel allocates for mounts, names and credentials is
+ * not the workload's, and a limit is for the workload.
  * 4. cg_fd >= 0 means that clone3 puts the child into the v2 directory; skf_cgroups_attach then does the v1
  * hierarchies only.
  * 5. With the systemd manager 1 holds too (the path follows from the names), but the directory can only be
@@ -242,19 +244,35 @@ bool skf_cgroups_late(const struct skf_start *s)
 	return true;
 }
 
-int skf_cgroups_attach(struct skf_start *s, pid_t pid, struct skf_err *e)
+static uint32_t memory_bit(const struct skf_cg_dirs *d)
+{
+	const struct skf_cg_hier *h = skf_cg_find(&d->layout, "memory");
+
+	return h ? d->used & (1u << (h - d->layout.h)) : 0;
+}
+
+static int attach(const struct skf_start *s, uint32_t used, pid_t pid, struct skf_err *e)
 {
 	struct skf_cg_dirs d = s->cg;
 	int v2 = v2_index(&d), r;
 
-	if (s->systemd_scope)
-		return attach_systemd(s, pid, e);
 	if (s->cg_fd >= 0 && v2 >= 0)
-		d.used &= ~(1u << v2);
-	if (!d.used)
-		return 0;
-	r = skf_cg_attach(&d, pid);
+		used &= ~(1u << v2);
+	d.used = used;
+	r = used ? skf_cg_attach(&d, pid) : 0;
 	return r < 0 ? skf_fail_sys(e, r, "move process %d into cgroup '%s'", (int)pid, d.path) : 0;
+}
+
+int skf_cgroups_attach(struct skf_start *s, pid_t pid, struct skf_err *e)
+{
+	return s->systemd_scope ? attach_systemd(s, pid, e) : attach(s, s->cg.used, pid, e);
+}
+
+int skf_cgroups_attach_late(const struct skf_start *s, pid_t pid, bool ready, struct skf_err *e)
+{
+	uint32_t memory = memory_bit(&s->cg);
+
+	return attach(s, ready ? memory : s->cg.used & ~memory, pid, e);
 }
 
 int skf_cgroups_update(const struct skf_rt *rt, const struct skf_rt_state *st,
