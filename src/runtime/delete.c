@@ -42,7 +42,7 @@ static int load(struct removal *x, struct skf_err *e)
 
 	if (r < 0 && r != -ENOENT)
 		return skf_fail_sys(e, r, "read the journal of container '%s'", x->id);
-	if (skf_state_load_full(x->rt, x->dir, true, x->id, &x->arena, &x->state, &x->hooks, &se) < 0) {
+	if (skf_state_load_full(x->rt, x->dir, SKF_STATE_LOCKED | SKF_STATE_BRIEF, x->id, &x->arena, &x->state, &x->hooks, &se) < 0) {
 		x->state = NULL;
 		if (!x->force && se.kind != SKF_ENOTFOUND) {
 			*e = se;
@@ -82,7 +82,7 @@ static int kill_init(const struct removal *x, struct skf_err *e)
 	struct pollfd p = {.events = POLLIN};
 	int r;
 
-	if (j->pid <= 0)
+	if (j->pid <= 0 || (x->state && x->state->status == SKF_RT_STOPPED)) /* which says that it is dead */
 		return 0;
 	r = skf_boot_id(boot);
 	if (r == 0 && !skf_streq(boot, j->boot_id))
@@ -149,7 +149,7 @@ static int remove_all(struct removal *x, struct skf_err *e)
 		return skf_ctx(e, "container '%s'", x->id);
 	if (skf_rdt_remove(x->journal.rdt, e) < 0)
 		return skf_ctx(e, "container '%s'", x->id);
-	r = skf_rmtree_at(x->rt->rootfd, x->id);
+	r = skf_state_remove(x->rt, x->dir, x->id);
 	if (r < 0 && r != -ENOENT)
 		return skf_fail_sys(e, r, "remove the state directory '%s/%s'", x->rt->root, x->id);
 	run_poststop(x);

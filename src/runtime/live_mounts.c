@@ -340,7 +340,7 @@ static int change(const struct skf_rt *rt, const char *id, const struct skf_jarr
 		return skf_fail(e, SKF_ENOTFOUND, "container '%s' does not exist", id);
 	if (dir < 0)
 		return skf_fail_sys(e, dir, "lock container '%s'", id);
-	if (skf_state_load_full(rt, dir, true, id, &a, &st, NULL, e) < 0)
+	if (skf_state_load_full(rt, dir, SKF_STATE_LOCKED, id, &a, &st, NULL, e) < 0)
 		return -1;
 	l.st = st;
 	req.bundle = st->bundle;

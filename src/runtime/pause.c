@@ -42,7 +42,7 @@ static int change(const struct skf_rt *rt, const char *id, bool freeze, struct s
 		return skf_fail(e, SKF_ENOTFOUND, "container '%s' does not exist", id);
 	if (dir < 0)
 		return skf_fail_sys(e, dir, "lock container '%s'", id);
-	if (skf_state_load_full(rt, dir, true, id, &a, &s, NULL, e) < 0)
+	if (skf_state_load_full(rt, dir, SKF_STATE_LOCKED, id, &a, &s, NULL, e) < 0)
 		return -1;
 	if (freeze && s->status != SKF_RT_RUNNING && s->status != SKF_RT_CREATED)
 		return skf_fail(e, SKF_ECONFLICT, "container not running: '%s' is %s", id,

@@ -275,9 +275,13 @@ char *skf_state_doc(const struct skf_start *s, const char *id, const char *statu
 struct skf_state_hooks {
 	struct skf_jarr poststart, poststop, start_container;
 };
-/* locked: the caller holds the container's lock on state_fd. hooks may be NULL. */
-int skf_state_load_full(const struct skf_rt *rt, int state_fd, bool locked, const char *id, struct skf_arena *a,
+enum { SKF_STATE_LOCKED = 1, /* the caller holds the container's lock on state_fd */
+       SKF_STATE_BRIEF = 2 /* without process and linux_ (and the labels that come from them) */ };
+/* how: SKF_STATE_*. hooks may be NULL. */
+int skf_state_load_full(const struct skf_rt *rt, int state_fd, unsigned how, const char *id, struct skf_arena *a,
                         struct skf_rt_state **ret, struct skf_state_hooks *hooks, struct skf_err *e);
+/* The directory <root>/<id>, which state_fd is, with all that is in it. -errno. */
+int skf_state_remove(const struct skf_rt *rt, int state_fd, const char *id);
 /* seccomp.bpf beside state.json: the program that exec loads. */
 int skf_state_save_bpf(int state_fd, const struct skf_bpf_prog *p, struct skf_err *e);
 int skf_state_load_bpf(int state_fd, struct skf_arena *a, struct skf_bpf_prog *ret, struct skf_err *e);

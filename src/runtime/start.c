@@ -99,7 +99,7 @@ int skf_rt_start(const struct skf_rt *rt, const char *id, struct skf_err *e)
 		return skf_fail(e, SKF_ENOTFOUND, "container '%s' does not exist", id);
 	if (dir < 0)
 		return skf_fail_sys(e, dir, "lock container '%s'", id);
-	if (skf_state_load_full(rt, dir, true, id, &a, &s, &hooks, e) < 0)
+	if (skf_state_load_full(rt, dir, SKF_STATE_LOCKED, id, &a, &s, &hooks, e) < 0)
 		return -1;
 	if (s->status != SKF_RT_CREATED)
 		return not_created(id, s->status, e);

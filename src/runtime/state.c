@@ -279,7 +279,7 @@ static int fill_state(int dir, bool locked, const struct state_file *f, struct s
 	return 0;
 }
 
-int skf_state_load_full(const struct skf_rt *rt, int state_fd, bool locked, const char *id,
+int skf_state_load_full(const struct skf_rt *rt, int state_fd, unsigned how, const char *id,
 			struct skf_arena *a, struct skf_rt_state **ret, struct skf_state_hooks *hooks,
 			struct skf_err *e)
 {
@@ -299,13 +299,14 @@ int skf_state_load_full(const struct skf_rt *rt, int state_fd, bool locked, cons
 	s = skf_arena_alloc(a, sizeof(*s));
 	if (!s)
 		return skf_fail(e, SKF_ENOMEM, "state of container '%s'", id);
-	if (fill_state(state_fd, locked, f, a, s, e) < 0)
+	if (fill_state(state_fd, how & SKF_STATE_LOCKED, f, a, s, e) < 0)
 		return -1;
-	if (f->process &&
+	if (f->process && !(how & SKF_STATE_BRIEF) &&
 	    skf_spec_parse_process(f->process, strlen(f->process), &opts, a, &s->process, e) < 0)
 		return skf_ctx(e, "container '%s'", id);
 	opts.name = "state.json: /linux";
-	if (f->linux_ && skf_spec_parse_linux(f->linux_, strlen(f->linux_), &opts, a, &s->linux_, e) < 0)
+	if (f->linux_ && !(how & SKF_STATE_BRIEF) &&
+	    skf_spec_parse_linux(f->linux_, strlen(f->linux_), &opts, a, &s->linux_, e) < 0)
 		return skf_ctx(e, "container '%s'", id);
 	if (s->process) {
 		s->apparmor_profile = s->process->apparmor_profile;
@@ -328,7 +329,19 @@ int skf_rt_state_load(const struct skf_rt *rt, const char *id, struct skf_arena 
 		return skf_fail(e, SKF_ENOTFOUND, "container '%s' does not exist", id);
 	if (dir < 0)
 		return skf_fail_sys(e, dir, "open the state of container '%s'", id);
-	return skf_state_load_full(rt, dir, false, id, a, ret, NULL, e);
+	return skf_state_load_full(rt, dir, 0, id, a, ret, NULL, e);
+}
+
+int skf_state_remove(const struct skf_rt *rt, int state_fd, const char *id)
+{
+	/* what nearly every container has; the journal last, which is enough to go on from */
+	static const char *const usual[] = {"status", "state.json", "journal"};
+
+	for (size_t i = 0; i < SKF_ARRAY_LEN(usual); i++)
+		(void)unlinkat(state_fd, usual[i], 0); /* what stays is met again below */
+	if (unlinkat(rt->rootfd, id, AT_REMOVEDIR) == 0)
+		return 0;
+	return errno == ENOTEMPTY || errno == EEXIST ? skf_rmtree_at(rt->rootfd, id) : -errno;
 }
 
 void skf_rt_state_write(const struct skf_rt_state *s, struct skf_jw *w)

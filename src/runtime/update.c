@@ -58,7 +58,7 @@ int skf_rt_update(const struct skf_rt *rt, const char *id, const struct skf_rt_u
 		return skf_fail(e, SKF_ENOTFOUND, "container '%s' does not exist", id);
 	if (dir < 0)
 		return skf_fail_sys(e, dir, "lock container '%s'", id);
-	if (skf_state_load_full(rt, dir, true, id, &a, &s, NULL, e) < 0)
+	if (skf_state_load_full(rt, dir, SKF_STATE_LOCKED, id, &a, &s, NULL, e) < 0)
 		return -1;
 	if (s->status == SKF_RT_STOPPED)
 		return skf_fail(e, SKF_ECONFLICT, "cannot update container '%s': container not running", id);

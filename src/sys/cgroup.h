@@ -11,6 +11,7 @@ struct skf_cg_hier {
 	char controllers[64]; /* "cpu,cpuacct"; "name=systemd"; "" for the v2 hierarchy */
 	char mountpoint[128]; /* "/sys/fs/cgroup/memory" */
 	bool v2;
+	bool whole; /* seen: the mount shows the hierarchy from its root. false: not known */
 };
 struct skf_cg_layout {
 	enum skf_cg_mode mode;

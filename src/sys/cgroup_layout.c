@@ -193,13 +193,14 @@ static int usual_place(char *line, void *arg)
 	    skf_fmt(h.mountpoint, sizeof(h.mountpoint), CGROUP_ROOT "/%s", name) < 0 ||
 	    !root_at(h.mountpoint, h.v2))
 		return -ENOENT;
+	h.whole = true;
 	skf_cg_layout_add(l, &h);
 	return 0;
 }
 
 static int usual_places(struct skf_cg_layout *l)
 {
-	const struct skf_cg_hier v2 = {.mountpoint = CGROUP_ROOT, .v2 = true};
+	const struct skf_cg_hier v2 = {.mountpoint = CGROUP_ROOT, .v2 = true, .whole = true};
 
 	if (!in_first_namespace())
 		return -ENOENT;
@@ -215,8 +216,10 @@ static int layout_line(char *line, void *arg)
 	struct skf_cg_hier h;
 	char root[SKF_CG_PATH_MAX];
 
-	if (skf_cg_parse_mount(line, &h, root, sizeof(root)))
+	if (skf_cg_parse_mount(line, &h, root, sizeof(root))) {
+		h.whole = !strcmp(root, "/");
 		skf_cg_layout_add(arg, &h);
+	}
 	return 0;
 }
 
@@ -305,7 +308,7 @@ static int visible_path(const struct skf_cg_hier *h, bool first_ns, const char *
 	struct root_of ro = {.h = h, .root = "/"};
 	int r = 0;
 
-	if (!first_ns || !root_at(h->mountpoint, h->v2)) {
+	if (!first_ns || !(h->whole || root_at(h->mountpoint, h->v2))) {
 		r = skf_cg_each_line("/proc/self/mountinfo", root_line, &ro);
 		if (r == 0 && !ro.found)
 			r = -ENOENT;
