@@ -80,7 +80,7 @@ struct skf_cli_opts {
 	bool force, volumes, no_prune;
 	/* inspect, check */
 	char *type;
-	bool repair;
+	bool repair, verbose; /* verbose: of system df */
 };
 
 struct skf_cli;
@@ -202,6 +202,8 @@ int skf_cli_doc_format(struct skf_cli *c, struct skf_tmpl **ret);
 int skf_cli_doc_print(struct skf_cli *c, const struct skf_tmpl *t, const char *text, size_t n);
 
 /* --- cmd_ps.c --- */
+void skf_cli_ps_status(const struct skf_ps_row *r, int64_t now, char *out, size_t size);
+void skf_cli_ps_command(const char *command, bool whole, char *out, size_t size);
 /* Go's time.String() of whole seconds, local time: "2026-11-23 02:17:15 +0000 UTC". */
 void skf_cli_time_text(int64_t ns, char out[64]);
 /* NAME=VALUE, all of them; else c->e in docker's words. */
@@ -262,6 +264,10 @@ int skf_cli_net(struct skf_cli *c, struct skf_net_req *q);
 /* $DOCKER_CONFIG/config.json or ~/.docker/config.json when it exists, else NULL. */
 const char *skf_cli_docker_config(struct skf_cli *c);
 
+/* --- cmd_system_prune.c --- */
+/* --filter of a prune, with until= as RFC 3339: what the engine takes. */
+int skf_cli_prune_filters(struct skf_cli *c, struct skf_strv *ret);
+
 /* --- commands --- */
 int skf_cmd_run(struct skf_cli *c);
 int skf_cmd_exec(struct skf_cli *c);
@@ -314,6 +320,8 @@ int skf_cmd_image_prune(struct skf_cli *c);
 int skf_cmd_version(struct skf_cli *c);
 int skf_cmd_info(struct skf_cli *c);
 int skf_cmd_check(struct skf_cli *c);
+int skf_cmd_df(struct skf_cli *c);
+int skf_cmd_system_prune(struct skf_cli *c);
 int skf_cmd_reap(struct skf_cli *c);
 int skf_cmd_list(struct skf_cli *c);
 int skf_cmd_complete(struct skf_cli *c);

@@ -218,19 +218,8 @@ int skf_cmd_image_prune(struct skf_cli *c)
 	q.all = c->o.all;
 	if (!agreed(c))
 		return 0;
-	for (size_t i = 0; i < c->o.filter.n; i++) {
-		char *f = c->o.filter.v[i], when[36];
-		int64_t ns;
-
-		if (skf_startswith(f, "until=") && skf_human_parse_time(f + 6, skf_now_ns(), &ns) == 0) {
-			skf_time_rfc3339(ns, when);
-			f = skf_arena_fmt(&c->a, "until=%s", when);
-		}
-		if (!f || skf_strv_add(&c->a, &q.filters, f) < 0) {
-			skf_fail(&c->e, SKF_ENOMEM, "memory for the filters");
-			return skf_cli_fail(c, 1);
-		}
-	}
+	if (skf_cli_prune_filters(c, &q.filters) < 0)
+		return skf_cli_fail(c, 1);
 	if (skf_cli_engine(c) < 0 || skf_engine_image_prune(c->g, &q, &c->a, &untagged, &deleted, &bytes, &c->e) < 0)
 		return skf_cli_fail(c, 1);
 	if (untagged.n + deleted.n)

@@ -19,7 +19,7 @@ static const char *health_text(const char *health)
 						: "";
 }
 
-static void status_text(const struct skf_ps_row *r, int64_t now, char *out, size_t size)
+void skf_cli_ps_status(const struct skf_ps_row *r, int64_t now, char *out, size_t size)
 {
 	char d[64];
 
@@ -61,7 +61,7 @@ static void quote(const char *p, size_t n, const char *tail, char *out, size_t s
 }
 
 /* At most COMMAND_MAX characters, the last one an ellipsis when cut. */
-static void command_text(const char *command, bool whole, char *out, size_t size)
+void skf_cli_ps_command(const char *command, bool whole, char *out, size_t size)
 {
 	size_t chars = 0, cut = 0;
 	const char *p;
@@ -87,9 +87,9 @@ static void plain_row(const struct skf_cli *c, struct skf_table *t, const struct
 		printf("%s\n", id);
 		return;
 	}
-	command_text(r->command, c->o.no_trunc, command, sizeof(command));
+	skf_cli_ps_command(r->command, c->o.no_trunc, command, sizeof(command));
 	skf_human_ago(r->created_ns, now, created, sizeof(created));
-	status_text(r, now, status, sizeof(status));
+	skf_cli_ps_status(r, now, status, sizeof(status));
 	skf_table_add(t, id);
 	skf_table_add(t, r->image);
 	skf_table_add(t, command);
@@ -229,10 +229,10 @@ static struct json_object *row_document(const struct skf_cli *c, const struct sk
 	for (size_t i = 0; ok && i < SKF_ARRAY_LEN(order); i++)
 		ok = json_object_object_add(o, order[i], NULL) == 0;
 	snprintf(id, sizeof(id), "%.*s", c->o.no_trunc ? SKF_ID_LEN : SHORT_ID, r->id);
-	command_text(r->command, c->o.no_trunc, command, sizeof(command));
+	skf_cli_ps_command(r->command, c->o.no_trunc, command, sizeof(command));
 	skf_cli_time_text(r->created_ns, created);
 	skf_human_ago(r->created_ns, now, ago, sizeof(ago));
-	status_text(r, now, status, sizeof(status));
+	skf_cli_ps_status(r, now, status, sizeof(status));
 	if (ok && put(o, "ID", id) && put(o, "Command", command) && put(o, "CreatedAt", created) &&
 	    put(o, "RunningFor", ago) && put(o, "Status", status) && put(o, "Image", r->image) &&
 	    put(o, "Names", r->name) && put(o, "Ports", r->ports) &&

@@ -21,3 +21,6 @@ int skf_imgconf_changes(struct skf_imgconf *c, const struct skf_strv *changes, s
 int skf_imgconf_env(struct skf_imgconf *c, const char *name_value, struct skf_arena *a, struct skf_err *e);
 int skf_imgconf_label(struct skf_imgconf *c, const char *k, const char *v, struct skf_arena *a, struct skf_err *e);
 void skf_imgconf_write(const struct skf_imgconf *c, struct skf_buf *b);
+/* rmi.c: skf_engine_rmi that says how many bytes the collection freed. */
+int skf_image_remove(struct skf_engine *g, const struct skf_rmi_req *q, struct skf_arena *a, struct skf_strv *untagged,
+		     struct skf_strv *deleted, uint64_t *ret_bytes, struct skf_err *e);

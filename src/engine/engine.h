@@ -245,6 +245,52 @@ struct skf_prune_req {
 int skf_engine_image_prune(struct skf_engine *g, const struct skf_prune_req *q, struct skf_arena *a, struct skf_strv *untagged,
 			   struct skf_strv *deleted, uint64_t *ret_bytes, struct skf_err *e);
 
+/* --- what takes the disk (engine/df.c) --- */
+struct skf_df_row { /* docker's table: "Images", "Containers", "Local Volumes", "Build Cache", and ours */
+	const char *type;
+	uint64_t total, active, size, reclaimable; /* bytes */
+};
+struct skf_df_image {
+	char *repository, *tag, *id; /* as in skf_image_row */
+	int64_t created_ns;
+	uint64_t size, shared, unique; /* bytes of layers: all, those that another image has too, the rest */
+	uint64_t containers;
+};
+struct skf_ps_row;
+struct skf_df_container {
+	struct skf_ps_row *row;
+	uint64_t size, volumes; /* bytes on the disk with logs; named volumes in use */
+};
+struct skf_df_volume {
+	char *name;
+	uint64_t links, size;
+};
+struct skf_df_part { /* every file below the root, by what it is for: together they are what du(1) says of the root */
+	const char *path, *what;
+	uint64_t files, disk; /* disk: allocated bytes */
+};
+struct skf_df {
+	struct skf_jarr rows;                            /* skf_df_row */
+	struct skf_jarr images, containers, volumes, parts; /* with detail only */
+	uint64_t disk;                                   /* sum of parts */
+	bool partial;                                    /* a tree of a container was too deep to be counted to its end */
+};
+/* Layers count by the sizes that their seals say, all else by its blocks. detail walks the whole root. Takes no lock. */
+int skf_engine_df(struct skf_engine *g, bool detail, struct skf_arena *a, struct skf_df *ret, struct skf_err *e);
+struct skf_system_prune_req {
+	struct skf_reqhdr h;
+	bool all, volumes;
+	struct skf_strv filters; /* until= as RFC 3339, label=, label!= */
+};
+struct skf_pruned { /* one group of docker's output: "Deleted Containers" */
+	const char *title;
+	struct skf_strv lines;
+};
+/* Stopped containers, then (what they no longer hold) networks, volumes with `volumes`, images, unfinished downloads.
+ * ret: struct skf_pruned of every group that lost something. */
+int skf_engine_system_prune(struct skf_engine *g, const struct skf_system_prune_req *q, struct skf_arena *a, struct skf_jarr *ret,
+			    uint64_t *ret_bytes, struct skf_err *e);
+
 /* --- containers --- */
 struct skf_mount_req { /* -v */
 	char *source, *target;

@@ -76,22 +76,25 @@ static bool has_tag(const struct skf_jarr *refs, const struct skf_digest *manife
 }
 
 static int remove_one(struct skf_engine *g, const struct skf_image *i, struct skf_arena *a, struct skf_strv *untagged, struct skf_strv *deleted,
-		      struct skf_err *e)
+		      uint64_t *bytes, struct skf_err *e)
 {
 	struct skf_rmi_req q = SKF_REQ(struct skf_rmi_req);
+	uint64_t freed;
 
 	q.name = i->config.s;
 	q.force = true; /* all of its names; never from under a container */
-	if (skf_engine_rmi(g, &q, a, untagged, deleted, e) == 0)
+	if (skf_image_remove(g, &q, a, untagged, deleted, &freed, e) == 0) {
+		*bytes += freed;
 		return 0;
+	}
 	if (e->kind != SKF_ECONFLICT && e->kind != SKF_ENOTFOUND)
 		return -1;
 	skf_err_clear(e); /* in use, or somebody else removed it */
 	return 0;
 }
 
-/* Whether a container is made of the image. */
-static int used(struct skf_engine *g, const struct skf_image *i, struct skf_arena *a, struct skf_err *e)
+/* The manifests that containers are made of. */
+static int find_used(struct skf_engine *g, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e)
 {
 	struct skf_jarr rows;
 	const struct skf_ps_row *v;
@@ -106,24 +109,32 @@ static int used(struct skf_engine *g, const struct skf_image *i, struct skf_aren
 			if (e->kind != SKF_ENOTFOUND)
 				return -1;
 			skf_err_clear(e);
-			continue;
+		} else if (c->manifest && skf_strv_add(a, ret, c->manifest) < 0) {
+			return skf_fail(e, SKF_ENOMEM, "memory for the images in use");
 		}
-		if (skf_streq(c->manifest, i->manifest.s))
-			return 1;
 	}
 	return 0;
+}
+
+static bool is_used(const struct skf_strv *used, const struct skf_image *i)
+{
+	for (size_t k = 0; k < used->n; k++)
+		if (skf_streq(used->v[k], i->manifest.s))
+			return true;
+	return false;
 }
 
 int skf_engine_image_prune(struct skf_engine *g, const struct skf_prune_req *q, struct skf_arena *a, struct skf_strv *untagged,
 			   struct skf_strv *deleted, uint64_t *ret_bytes, struct skf_err *e)
 {
 	struct limits l = {0};
+	struct skf_strv users = {0};
 	struct skf_gc_result swept;
 	struct skf_jarr refs;
 	const struct skf_refrec *v;
 
 	*ret_bytes = 0;
-	if (read_filters(q, &l, e) < 0 || skf_store_ref_list(g->store, a, &refs, e) < 0)
+	if (read_filters(q, &l, e) < 0 || skf_store_ref_list(g->store, a, &refs, e) < 0 || find_used(g, a, &users, e) < 0)
 		return -1;
 	v = refs.v;
 	for (size_t k = 0; k < refs.n; k++) {
@@ -136,18 +147,14 @@ int skf_engine_image_prune(struct skf_engine *g, const struct skf_prune_req *q, 
 			skf_err_clear(e);
 			continue;
 		}
-		if (!l.all && has_tag(&refs, &i->manifest))
+		if ((!l.all && has_tag(&refs, &i->manifest)) || is_used(&users, i))
 			continue;
-		r = used(g, i, a, e);
-		if (r == 0)
-			r = wanted(g, &l, i, a, e) == 1 ? 0 : e->kind != SKF_OK ? -1 : 1;
-		if (r < 0)
+		r = wanted(g, &l, i, a, e);
+		if (r < 0 || (r > 0 && remove_one(g, i, a, untagged, deleted, ret_bytes, e) < 0))
 			return -1;
-		if (r == 0 && remove_one(g, i, a, untagged, deleted, e) < 0)
-			return -1;
-		*ret_bytes += r == 0 ? i->unpacked : 0;
 	}
-	if (skf_store_gc(g->store, false, &swept, e) < 0)
+	if (skf_store_gc(g->store, 0, &swept, e) < 0)
 		return -1;
+	*ret_bytes += swept.bytes;
 	return 0;
 }

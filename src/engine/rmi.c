@@ -1,7 +1,7 @@
 /* engine/rmi.c -- removing images in docker's steps: a name is untagged; with the last name the image goes,
  * unless a container uses it; an id stands for all of its names. What nobody refers to any more is then
  * collected. */
-#include "engine/engine_int.h"
+#include "engine/archive_int.h"
 #include "monitor/event.h"
 #include <fcntl.h>
 #include <string.h>
@@ -190,13 +190,14 @@ static int list_deleted(struct rmi *x, struct skf_err *e)
 	return 0;
 }
 
-int skf_engine_rmi(struct skf_engine *g, const struct skf_rmi_req *q, struct skf_arena *a,
-		   struct skf_strv *untagged, struct skf_strv *deleted, struct skf_err *e)
+int skf_image_remove(struct skf_engine *g, const struct skf_rmi_req *q, struct skf_arena *a, struct skf_strv *untagged,
+		     struct skf_strv *deleted, uint64_t *ret_bytes, struct skf_err *e)
 {
 	struct rmi x = {.g = g, .q = q, .a = a, .untagged = untagged, .deleted = deleted};
 	struct skf_gc_result res;
 	size_t repos, in_repo;
 
+	*ret_bytes = 0;
 	if (skf_store_resolve(g->store, q->name, a, &x.image, &x.ref, e) < 0 ||
 	    skf_store_ref_list(g->store, a, &x.refs, e) < 0 || find_user(&x, e) < 0)
 		return -1;
@@ -206,7 +207,16 @@ int skf_engine_rmi(struct skf_engine *g, const struct skf_rmi_req *q, struct skf
 		return -1;
 	if (q->no_prune)
 		return 0; /* the next collection takes what is unused */
-	if (skf_store_gc(g->store, false, &res, e) < 0)
+	if (skf_store_gc(g->store, SKF_GC_KEEP_DOWNLOADS, &res, e) < 0)
 		return skf_ctx(e, "the names are removed, the collection failed");
+	*ret_bytes = res.bytes;
 	return list_deleted(&x, e);
+}
+
+int skf_engine_rmi(struct skf_engine *g, const struct skf_rmi_req *q, struct skf_arena *a,
+		   struct skf_strv *untagged, struct skf_strv *deleted, struct skf_err *e)
+{
+	uint64_t bytes;
+
+	return skf_image_remove(g, q, a, untagged, deleted, &bytes, e);
 }

@@ -22,20 +22,23 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+struct set { /* open-addressed, of hex digests */
+	const char **v;
+	size_t n, cap;
+};
 struct gc {
 	struct skf_store *s;
 	struct skf_arena *a;
-	bool dry;
+	bool dry, keep_downloads;
 	int locks;
 	struct skf_gc_result *res;
-	const char **v; /* open-addressed set of hex digests */
-	size_t n, cap;
+	struct set used, leased; /* leased: what live leases name themselves; also in used */
 };
 
 /* --- the set of marked digests, by their hex digits: 64 or 128 of them, so that the algorithms cannot be
  * confused --- */
 
-static size_t slot(const struct gc *g, const char *hex)
+static size_t slot(const struct set *g, const char *hex)
 {
 	uint64_t h = 14695981039346656037u;
 	size_t i;
@@ -47,7 +50,7 @@ static size_t slot(const struct gc *g, const char *hex)
 	return i;
 }
 
-static int grow_set(struct gc *g, struct skf_err *e)
+static int grow_set(struct set *g, struct skf_err *e)
 {
 	const char **old = g->v;
 	size_t n = g->cap;
@@ -66,13 +69,13 @@ static int grow_set(struct gc *g, struct skf_err *e)
 	return 0;
 }
 
-static bool marked(const struct gc *g, const char *hex)
+static bool contains(const struct set *g, const char *hex)
 {
 	return g->cap && g->v[slot(g, hex)];
 }
 
-/* 1 newly marked, 0 was marked. */
-static int mark(struct gc *g, const struct skf_digest *d, struct skf_err *e)
+/* 1 new in the set, 0 was there. */
+static int add(struct set *g, struct skf_arena *a, const struct skf_digest *d, struct skf_err *e)
 {
 	const char *hex = skf_digest_hex(d);
 	size_t i;
@@ -84,11 +87,22 @@ static int mark(struct gc *g, const struct skf_digest *d, struct skf_err *e)
 	i = slot(g, hex);
 	if (g->v[i])
 		return 0;
-	g->v[i] = skf_arena_strdup(g->a, hex);
+	g->v[i] = skf_arena_strdup(a, hex);
 	if (!g->v[i])
 		return skf_fail(e, SKF_ENOMEM, "no memory to mark what is in use");
 	g->n++;
 	return 1;
+}
+
+static bool marked(const struct gc *g, const char *hex)
+{
+	return contains(&g->used, hex);
+}
+
+/* 1 newly marked, 0 was marked. */
+static int mark(struct gc *g, const struct skf_digest *d, struct skf_err *e)
+{
+	return add(&g->used, g->a, d, e);
 }
 
 static int mark_image(struct gc *g, const struct skf_digest *manifest, struct skf_err *e)
@@ -219,6 +233,7 @@ static int mark_lease(struct gc *g, int dirfd, const char *name, struct skf_err 
 		if (!nl)
 			return skf_fail(e, SKF_ECORRUPT, "lease '%s' ends within a line", name);
 		if (skf_json_decode(&doc, p, (size_t)(nl - p), &lease_table, &scratch, &v, e) < 0 ||
+		    add(&g->leased, g->a, &((struct lease_line *)v)->digest, e) < 0 ||
 		    mark_image(g, &((struct lease_line *)v)->digest, e) < 0)
 			return skf_ctx(e, "lease '%s'", name);
 	}
@@ -307,19 +322,31 @@ static int sweep_layer(void *arg, int dirfd, const char *name, struct skf_err *e
 	return drop(g, dirfd, name, &g->res->n_layers, layer_size(dirfd, name), e);
 }
 
+static bool is_young(int dirfd, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       skf_now_ns() / 1000000000 - st.st_mtim.tv_sec < SKF_DOWNLOAD_KEEP_S;
+}
+
+/* A download that nobody works on is for the next pull to go on with, for a day. That of an image which is complete was left by a
+ * process that died between the layer's last rename and its own cleaning. */
 static int sweep_ingest(void *arg, int dirfd, const char *name, struct skf_err *e)
 {
 	struct gc *g = arg;
 	char lock[300], data[300];
 	int held = skf_fmt(lock, sizeof(lock), "ingest-%s", name);
 
-	if (marked(g, name))
+	if (contains(&g->leased, name))
 		return 0;
 	if (held == 0)
 		held = skf_lock_held_at(g->locks, lock);
 	if (held < 0)
 		return skf_fail_sys(e, held, "look whether the download '%s' is held", name);
 	if (held || skf_fmt(data, sizeof(data), "%s/data", name) < 0)
+		return 0;
+	if (g->keep_downloads && !marked(g, name) && is_young(dirfd, data))
 		return 0;
 	return drop(g, dirfd, name, &g->res->n_ingests, file_size(dirfd, data), e);
 }
@@ -388,16 +415,19 @@ static const struct {
 
 static void gc_done(struct gc *g)
 {
-	free(g->v);
+	free(g->used.v);
+	free(g->leased.v);
 	skf_closep(&g->locks);
 }
 
-static int mark_and_sweep(struct skf_store *s, bool dry, struct skf_gc_result *res, struct skf_err *e)
+static int mark_and_sweep(struct skf_store *s, unsigned flags, struct skf_gc_result *res, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
-	SKF_AUTO(gc_done) struct gc g = { .s = s, .a = &a, .dry = dry, .res = res, .locks = -EBADF };
+	SKF_AUTO(gc_done) struct gc g = { .s = s, .a = &a, .res = res, .locks = -EBADF };
 	SKF_AUTO_FD int lock = -EBADF;
 
+	g.dry = flags & SKF_GC_DRY;
+	g.keep_downloads = flags & SKF_GC_KEEP_DOWNLOADS;
 	if (skf_store_dir(s, "locks", &g.locks, e) < 0 || skf_store_lock(s, true, &lock, e) < 0 ||
 	    mark_refs(&g, e) < 0)
 		return -1;
@@ -407,11 +437,11 @@ static int mark_and_sweep(struct skf_store *s, bool dry, struct skf_gc_result *r
 	return 0;
 }
 
-int skf_store_gc(struct skf_store *s, bool dry, struct skf_gc_result *ret, struct skf_err *e)
+int skf_store_gc(struct skf_store *s, unsigned flags, struct skf_gc_result *ret, struct skf_err *e)
 {
 	struct skf_gc_result res = { 0 };
 
-	if (mark_and_sweep(s, dry, &res, e) < 0 || (!dry && skf_store_empty_trash(s, e) < 0))
+	if (mark_and_sweep(s, flags, &res, e) < 0 || (!(flags & SKF_GC_DRY) && skf_store_empty_trash(s, e) < 0))
 		return -1;
 	*ret = res;
 	return 0;

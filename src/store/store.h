@@ -105,8 +105,12 @@ int skf_ingest_done(struct skf_store *s, const struct skf_digest *d, bool keep_b
 struct skf_gc_result {
 	uint64_t n_blobs, n_layers, n_images, n_ingests, n_leases, bytes;
 };
-/* Mark from refs, containers and live leases; sweep. `dry` only counts. Also empties trash/. */
-int skf_store_gc(struct skf_store *s, bool dry, struct skf_gc_result *ret, struct skf_err *e);
+enum {
+	SKF_GC_DRY = 1,           /* only count */
+	SKF_GC_KEEP_DOWNLOADS = 2 /* downloads that a dead pull left less than SKF_DOWNLOAD_KEEP_S ago: the next pull goes on there */
+};
+/* Mark from refs, containers and live leases; sweep. Also empties trash/. */
+int skf_store_gc(struct skf_store *s, unsigned flags, struct skf_gc_result *ret, struct skf_err *e);
 /* rename into trash/ (same file system), then unlinked by gc or by skf_store_empty_trash. name: single
  * component below dirfd. */
 int skf_store_to_trash(struct skf_store *s, int dirfd, const char *name, struct skf_err *e);

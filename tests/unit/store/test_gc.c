@@ -168,6 +168,43 @@ static void being_made(void **state)
 	skf_closep(&dir);
 }
 
+static void download(struct fix *f, const struct skf_digest *d, int64_t age_s)
+{
+	const struct timespec t[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = skf_now_ns() / 1000000000 - age_s } };
+	int lock, dir;
+
+	OK(skf_ingest_open(f->s, d, 1000, &lock, &dir, &f->e), f);
+	assert_int_equal(skf_write_atomic_at(dir, "data", "part", 4, 0600, 0), 0);
+	assert_int_equal(utimensat(dir, "data", t, 0), 0);
+	skf_closep(&lock);
+	skf_closep(&dir);
+}
+
+/* Kept for a day when asked to, unless the image is complete without it. */
+static void downloads(void **state)
+{
+	struct fix *f = *state;
+	struct obj o = obj_image(f, "kept", "base");
+	struct skf_digest young = fix_digest("young"), old = fix_digest("old");
+	struct skf_image *im;
+	struct skf_arena a = SKF_ARENA(1 << 20);
+	struct skf_gc_result r;
+
+	obj_ref(f, "kept", &o);
+	OK(skf_store_image_get(f->s, &o.manifest, &a, &im, &f->e), f);
+	download(f, &young, SKF_DOWNLOAD_KEEP_S - 60);
+	download(f, &old, SKF_DOWNLOAD_KEEP_S + 60);
+	download(f, &((struct skf_image_layer *)im->layers.v)[0].digest, 0);
+	OK(skf_store_gc(f->s, SKF_GC_KEEP_DOWNLOADS, &r, &f->e), f);
+	assert_int_equal(r.n_ingests, 2);
+	assert_int_equal(r.n_blobs + r.n_layers + r.n_images, 0);
+	OK(skf_store_gc(f->s, SKF_GC_KEEP_DOWNLOADS, &r, &f->e), f);
+	assert_int_equal(r.n_ingests, 0);
+	OK(skf_store_gc(f->s, 0, &r, &f->e), f);
+	assert_int_equal(r.n_ingests, 1);
+	skf_arena_done(&a);
+}
+
 static void ingests(void **state)
 {
 	struct fix *f = *state;
@@ -280,7 +317,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(marks),      T(containers), T(live_lease),      T(after_a_crash),
-		T(being_made), T(ingests),    T(race_with_lease), T(trash_of_big_trees),
+		T(being_made), T(downloads),
+		T(ingests),    T(race_with_lease), T(trash_of_big_trees),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
