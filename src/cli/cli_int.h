@@ -39,7 +39,7 @@ struct skf_cli_opts {
 	bool detach, interactive, tty, rm, read_only, privileged, init, sig_proxy, plain_http, quiet;
 	char *name, *user, *workdir, *entrypoint, *hostname, *network, *platform, *pull, *stop_signal,
 		*cidfile, *detach_keys, *log_driver;
-	struct skf_strv env, env_file, volume, cap_add, cap_drop, label, security_opt, log_opt;
+	struct skf_strv storage_opt, env, env_file, volume, cap_add, cap_drop, label, security_opt, log_opt;
 	int64_t memory, cpus, pids_limit, stop_timeout;
 	/* pull */
 	bool tls_verify;

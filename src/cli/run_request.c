@@ -79,6 +79,7 @@ static int set_words(struct skf_cli *c, struct skf_create_req *q)
 	q->stop_timeout = (int32_t)o->stop_timeout;
 	q->cap_add = o->cap_add;
 	q->cap_drop = o->cap_drop;
+	q->storage_opt = o->storage_opt;
 	q->labels = o->label;
 	q->tty = o->tty;
 	q->interactive = o->interactive;

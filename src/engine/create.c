@@ -51,7 +51,7 @@ static int make_dirs(struct skf_plan *p, int *ret_dir, struct skf_err *e)
 	for (size_t i = 0; i < SKF_ARRAY_LEN(sub); i++)
 		if (mkdirat(dir, sub[i], 0700) < 0)
 			return skf_fail_sys(e, -errno, "make the directory '%s/%s'", p->dir, sub[i]);
-	if (make_upper(p, dir, e) < 0 || skf_ctr_hostfiles(dir, p->hostname, p->gen.host_network, e) < 0)
+	if (make_upper(p, dir, e) < 0 || skf_plan_make_quota(p, dir, e) < 0 || skf_ctr_hostfiles(dir, p->hostname, p->gen.host_network, e) < 0)
 		return -1;
 	*ret_dir = SKF_TAKE_FD(dir);
 	return 0;
@@ -98,6 +98,7 @@ static void undo(struct skf_plan *p)
 	if (r < 0 && r != -ENOENT)
 		skf_warn(&p->g->log, "remove the summary of container %.12s: %s; ignoring", p->id,
 			 strerror(-r));
+	skf_ctr_quota_release(p->g, p->id);
 	r = skf_rmtree_at(p->g->ctr_fd, p->id);
 	if (r < 0)
 		skf_warn(&p->g->log, "remove '%s': %s; ignoring", p->dir, strerror(-r));

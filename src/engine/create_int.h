@@ -2,6 +2,7 @@
  * then made (create.c). */
 #pragma once
 #include "engine/engine_int.h"
+#include "sys/quota.h"
 
 struct skf_plan {
 	struct skf_engine *g;
@@ -19,6 +20,7 @@ struct skf_plan {
 	char hostname[256];
 	char created[36];
 	char dir[4096];            /* <root>/containers/<id> */
+	struct skf_quota quota;    /* of the writable layer; 0: none */
 	int lock;                  /* of the container; taken before anything of it is made */
 	struct skf_layered layers; /* open trees, highest first */
 };
@@ -32,6 +34,7 @@ int skf_plan_make(struct skf_plan *p, struct skf_err *e);
 int skf_plan_no_memory(struct skf_err *e); /* -1 */
 int skf_plan_resources(struct skf_plan *p, struct skf_err *e);
 int skf_plan_security(struct skf_plan *p, struct skf_err *e);
+int skf_plan_storage(struct skf_plan *p, struct skf_err *e);
 int skf_plan_streams(struct skf_plan *p, struct skf_err *e);
 int skf_plan_network(struct skf_plan *p, struct skf_err *e);
 int skf_plan_log(struct skf_plan *p, struct skf_err *e);
@@ -45,3 +48,7 @@ int skf_plan_workdir(struct skf_plan *p, struct skf_err *e);
 int skf_plan_stop(struct skf_plan *p, struct skf_err *e);
 int skf_plan_labels(struct skf_plan *p, struct skf_err *e);
 int skf_plan_mounts(struct skf_plan *p, struct skf_err *e);
+
+/* --- quota.c --- */
+/* rw/ and work/ below dir, still empty, under one project with the plan's limits. UNSUPPORTED says what the file system lacks. */
+int skf_plan_make_quota(struct skf_plan *p, int dir, struct skf_err *e);

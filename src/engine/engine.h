@@ -315,6 +315,7 @@ struct skf_create_req {
 	struct skf_strv
 		env; /* KEY=VALUE, or KEY from the caller's environment (resolved by the front end) */
 	struct skf_strv cap_add, cap_drop;
+	struct skf_strv storage_opt; /* size=, inodes= of the writable layer */
 	struct skf_strv labels; /* K=V */
 	struct skf_jarr mounts; /* struct skf_mount_req */
 	bool tty, interactive, attach, detach, remove, readonly, privileged, init;

@@ -43,7 +43,7 @@ struct skf_engine {
  * for inspect and exec --- */
 struct skf_ctr_request {
 	char *image, *hostname, *user, *workdir, *stop_signal;
-	struct skf_strv entrypoint, cmd, env, cap_add, cap_drop, binds, security_opt;
+	struct skf_strv entrypoint, cmd, env, cap_add, cap_drop, binds, security_opt, storage_opt;
 	struct skf_kvs labels;
 	bool privileged, attach_stdout, attach_stderr, init;
 	int64_t memory, nano_cpus, pids_limit;
@@ -109,6 +109,10 @@ void skf_ctr_summary_init(const struct skf_ctrconf *c, const char *shown_image, 
 /* Cgroup of a container in every hierarchy of this host. -errno. */
 int skf_ctr_cgroup(const char *id, struct skf_cg_dirs *ret);
 bool skf_ctr_id_valid(const char *s);
+
+/* --- quota.c --- */
+/* Before the container's directory goes: its project number is then free as soon as the last file is. */
+void skf_ctr_quota_release(struct skf_engine *g, const char *id);
 
 /* --- names.c --- */
 bool skf_name_valid(const char *s);

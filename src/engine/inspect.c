@@ -67,6 +67,22 @@ static void write_dir_path(struct doc *d, const char *key, const char *name)
 		skf_jw_kstr(d->w, key, path);
 }
 
+/* docker's map of KEY: VALUE, null without any */
+static void write_storage_opt(struct skf_jw *w, const struct skf_strv *v)
+{
+	char key[64];
+
+	if (!v->n) {
+		skf_jw_knull(w, "StorageOpt");
+		return;
+	}
+	skf_jw_kobj(w, "StorageOpt");
+	for (size_t i = 0; i < v->n; i++)
+		if (skf_fmt(key, sizeof(key), "%.*s", (int)strcspn(v->v[i], "="), v->v[i]) == 0)
+			skf_jw_kstr(w, key, v->v[i] + strlen(key) + 1);
+	skf_jw_end(w);
+}
+
 static void write_host_config(struct doc *d)
 {
 	struct skf_jw *w = d->w;
@@ -94,6 +110,7 @@ static void write_host_config(struct doc *d)
 	skf_jw_kbool(w, "Privileged", d->q->privileged);
 	skf_jw_kbool(w, "ReadonlyRootfs", d->c->readonly);
 	skf_jw_kstrv(w, "SecurityOpt", &d->q->security_opt);
+	write_storage_opt(w, &d->q->storage_opt);
 	skf_jw_kstr(w, "Runtime", "skiff");
 	skf_jw_kint(w, "Memory", d->q->memory);
 	skf_jw_kint(w, "NanoCpus", d->q->nano_cpus);

@@ -26,7 +26,7 @@ static int plan_ids(struct skf_plan *p, struct skf_err *e)
 
 typedef int (*plan_step)(struct skf_plan *, struct skf_err *);
 static const plan_step before_image[] = {
-	skf_plan_resources, skf_plan_security, skf_plan_streams, skf_plan_network, skf_plan_log, skf_plan_restart, plan_ids, skf_plan_hostname,
+	skf_plan_resources, skf_plan_storage, skf_plan_security, skf_plan_streams, skf_plan_network, skf_plan_log, skf_plan_restart, plan_ids, skf_plan_hostname,
 };
 static const plan_step with_image[] = {
 	skf_plan_image, skf_plan_command, skf_plan_user, skf_plan_workdir, skf_plan_stop, skf_plan_labels, skf_plan_mounts,

@@ -125,6 +125,8 @@ int skf_ctr_remove_locked(struct skf_engine *g, const char *id, const char *name
 		image = c->image;
 	}
 	r = faccessat(g->ctr_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? 1 : 0;
+	if (r == 1)
+		skf_ctr_quota_release(g, id);
 	if (r == 1 && skf_store_to_trash(g->store, g->ctr_fd, id, e) < 0)
 		return skf_ctx(e, "remove container %.12s", id);
 	if (name && skf_name_release(g, name, id, e) < 0)

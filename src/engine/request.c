@@ -17,6 +17,7 @@ static const struct skf_jfield request_f[] = {
 	RF(cap_drop, "capDrop", skf_j_strv),
 	RF(binds, "binds", skf_j_strv),
 	RF(security_opt, "securityOpt", skf_j_strv),
+	RF(storage_opt, "storageOpt", skf_j_strv),
 	RF(labels, "labels", skf_j_kvs),
 	RF(privileged, "privileged", skf_j_bool),
 	RF(attach_stdout, "attachStdout", skf_j_bool),
@@ -44,6 +45,7 @@ void skf_ctr_request_write(struct skf_jw *w, const struct skf_ctr_request *r)
 	skf_jw_kstrv(w, "capDrop", &r->cap_drop);
 	skf_jw_kstrv(w, "binds", &r->binds);
 	skf_jw_kstrv(w, "securityOpt", &r->security_opt);
+	skf_jw_kstrv(w, "storageOpt", &r->storage_opt);
 	skf_jw_kkvs(w, "labels", &r->labels);
 	skf_jw_kbool(w, "privileged", r->privileged);
 	skf_jw_kbool(w, "attachStdout", r->attach_stdout);
