@@ -116,6 +116,7 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 C
 	containerd --config "$W/ctd/config.toml" >"$W/ctd/log" 2>&1 &
 	pids+=($!)
+	CONTAINERD_PID=$!
 	bench_wait_socket "$W/ctd/sock" "$W/ctd/log"
 }
 bench_docker() {
@@ -127,6 +128,7 @@ bench_docker() {
 		--containerd "$W/ctd/sock" --bridge none --iptables=false --ip6tables=false --storage-driver overlay2 \
 		--exec-opt native.cgroupdriver=cgroupfs ${REGISTRY:+--insecure-registry "$REGISTRY"} >"$W/docker/log" 2>&1 &
 	pids+=($!)
+	DOCKERD_PID=$!
 	bench_wait_socket "$W/docker/sock" "$W/docker/log"
 }
 docker_() { DOCKER_CONFIG="$W/docker/cfg" docker -H "unix://$W/docker/sock" "$@"; }

@@ -80,7 +80,7 @@ struct skf_cli_opts {
 	bool force, volumes, no_prune;
 	/* inspect, check */
 	char *type;
-	bool repair, verbose; /* verbose: of system df */
+	bool repair, quick, verbose; /* verbose: of system df */
 };
 
 struct skf_cli;

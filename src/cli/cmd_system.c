@@ -128,11 +128,15 @@ int skf_cmd_info(struct skf_cli *c)
 
 int skf_cmd_check(struct skf_cli *c)
 {
+	struct skf_check_req q = SKF_REQ(struct skf_check_req);
 	const struct skf_check_row *v;
 	struct skf_jarr rows;
 	size_t left = 0;
 
-	if (skf_cli_engine(c) < 0 || skf_engine_check(c->g, c->o.repair, &c->a, &rows, &c->e) < 0)
+	q.repair = c->o.repair;
+	q.quick = c->o.quick;
+	q.docker_config = skf_cli_docker_config(c);
+	if (skf_cli_engine(c) < 0 || skf_engine_check(c->g, &q, &c->a, &rows, &c->e) < 0)
 		return skf_cli_fail(c, 1);
 	v = rows.v;
 	for (size_t i = 0; i < rows.n; i++) {

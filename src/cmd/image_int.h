@@ -41,8 +41,8 @@ struct image_done {
 };
 /* The whole of a pull; progress goes to the peer. On failure nothing but collectable garbage is left. */
 int image_pull_run(const struct image_peer *peer, const struct image_pull *q, struct image_done *ret, struct skf_err *e);
-/* Re-hashes one layer or all; BAD records go to the peer. */
-int image_verify_run(const struct image_peer *peer, const char *root, const char *diff_id, struct skf_err *e);
+/* A message on its way to a terminal: control bytes become '?'. */
+void image_printable(struct skf_err *e);
 
 /* --- image_remote.c --- */
 struct skf_registry;
@@ -84,6 +84,7 @@ struct image_watch {
 int image_watch_start(struct image_watch *w, struct skf_err *e);
 void image_watch_stop(struct image_watch *w); /* a zeroed struct with stop_fd < 0 is fine */
 /* Requests: decode q, work, write DONE into answer. */
+int image_serve_verify(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e);
 int image_serve_push(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e);
 int image_serve_remote(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e);
 int image_serve_copy(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e);

@@ -499,7 +499,7 @@ static int choose(struct fetch *f, struct image_layer_job *j, size_t n, struct w
 /* After the network or the user has ended it the next pull goes on with what is there; whatever else it was would come again. */
 static bool worth_keeping(const struct work *w, int x, const struct skf_err *e)
 {
-	return x < 0 && !w->retry && w->data >= 0 && (e->kind == SKF_EUNAVAILABLE || e->kind == SKF_ETIMEOUT);
+	return x < 0 && !w->retry && w->data >= 0 && __atomic_load_n(&w->j->received, __ATOMIC_RELAXED) && (e->kind == SKF_EUNAVAILABLE || e->kind == SKF_ETIMEOUT);
 }
 
 /* *ret_again: a layer that was resumed was no good; its old bytes are gone. */

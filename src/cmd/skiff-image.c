@@ -7,8 +7,6 @@
 #include "cmd/image_int.h"
 #include "store/unpack.h"
 #include "sys/process.h"
-#include <dirent.h>
-#include <fcntl.h>
 #include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
@@ -51,7 +49,7 @@ static int drop_privileges(struct skf_err *e)
 
 /* Messages quote names of entries, headers and words of registries. Whoever prints them writes to a terminal and wants one line: control bytes
  * (C1 in UTF-8 too) become '?'. */
-static void make_printable(struct skf_err *e)
+void image_printable(struct skf_err *e)
 {
 	for (unsigned char *p = (unsigned char *)e->msg; *p; p++) {
 		if (*p == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f)
@@ -59,49 +57,6 @@ static void make_printable(struct skf_err *e)
 		else if (*p < 0x20 || *p == 0x7f)
 			*p = '?';
 	}
-}
-
-static int verify_one(const struct image_peer *peer, struct skf_store *s, const struct skf_digest *d, struct skf_err *e)
-{
-	struct skf_err bad = SKF_ERR_INIT;
-	struct skf_layer_info info;
-	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
-	struct skf_rec r;
-	int has = skf_store_layer_has(s, d, &info, e);
-	if (has < 0)
-		return -1;
-	if (skf_unpack_verify(s, d, &bad) == 0)
-		return has == 2 ? skf_unpack_sync(s, d, 1, e) : 0;
-	make_printable(&bad);
-	skf_rec_begin(&r, &b, SKF_IMG_BAD, SKF_IMG_VERSION);
-	skf_rec_str(&r, d->s);
-	skf_rec_err(&r, &bad);
-	skf_rec_end(&r);
-	image_send(peer, &b);
-	return 0;
-}
-
-int image_verify_run(const struct image_peer *peer, const char *root, const char *diff_id, struct skf_err *e)
-{
-	SKF_AUTO(skf_store_freep) struct skf_store *s = NULL;
-	struct skf_digest d;
-	if (skf_store_open(root, false, &s, e) < 0)
-		return -1;
-	if (diff_id[0])
-		return skf_digest_parse(diff_id, &d, e) < 0 ? -1 : verify_one(peer, s, &d, e);
-	int fd = skf_openat(skf_store_fd(s), "layers", O_RDONLY | O_DIRECTORY, 0);
-	if (fd == -ENOENT)
-		return 0;
-	SKF_AUTO_DIR DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir)
-		return skf_fail_sys(e, fd < 0 ? fd : -errno, "list the layers of '%s'", root);
-	for (const struct dirent *de; (de = readdir(dir));) {
-		if (!skf_is_hex(de->d_name, 64) || skf_fmt(d.s, sizeof(d.s), "sha256:%s", de->d_name) < 0)
-			continue; /* unfinished ones are the collection's */
-		if (verify_one(peer, s, &d, e) < 0)
-			return -1;
-	}
-	return 0;
 }
 
 static int serve_pull(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e)
@@ -126,26 +81,10 @@ static int serve_pull(const struct image_peer *peer, struct skf_recr *q, struct 
 	return 0;
 }
 
-static int serve_verify(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e)
-{
-	const char *root = skf_recr_str(q), *diff_id = skf_recr_str(q);
-	struct skf_rec r;
-	if (q->bad)
-		return skf_fail(e, SKF_EINVALID, "the verify request is cut short");
-	if (image_verify_run(peer, root, diff_id, e) < 0)
-		return -1;
-	skf_rec_begin(&r, answer, SKF_IMG_DONE, SKF_IMG_VERSION);
-	for (int i = 0; i < 3; i++)
-		skf_rec_str(&r, "");
-	skf_rec_u32(&r, 0);
-	skf_rec_end(&r);
-	return 0;
-}
-
 static const struct {
 	uint16_t type;
 	int (*fn)(const struct image_peer *, struct skf_recr *, struct skf_buf *, struct skf_err *);
-} requests[] = { { SKF_IMG_PULL, serve_pull }, { SKF_IMG_VERIFY, serve_verify }, { SKF_IMG_PUSH, image_serve_push },
+} requests[] = { { SKF_IMG_PULL, serve_pull }, { SKF_IMG_VERIFY, image_serve_verify }, { SKF_IMG_PUSH, image_serve_push },
 	       { SKF_IMG_REMOTE, image_serve_remote }, { SKF_IMG_LOGIN, image_serve_login }, { SKF_IMG_LOGOUT, image_serve_logout },
 	       { SKF_IMG_SAVE, image_serve_save }, { SKF_IMG_LOAD, image_serve_load }, { SKF_IMG_IMPORT, image_serve_import },
 	       { SKF_IMG_COMMIT, image_serve_commit }, { SKF_IMG_EXPORT, image_serve_export }, { SKF_IMG_COPY, image_serve_copy } };
@@ -167,7 +106,7 @@ static int serve(struct image_peer *peer, struct skf_err *e)
 		}
 	if (x < 0) {
 		skf_buf_clear(&out);
-		make_printable(e);
+		image_printable(e);
 		skf_rec_begin(&r, &out, SKF_IMG_FAILED, SKF_IMG_VERSION);
 		skf_rec_err(&r, e);
 		skf_rec_end(&r);

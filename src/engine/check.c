@@ -10,7 +10,7 @@
  * happen under that lock, and what is locked for long is left alone.
  *  3. Repairs can be repeated, and a finding that cannot be repaired says why and does not stop the others.
  */
-#include "engine/engine_int.h"
+#include "engine/check_int.h"
 #include "base/proc.h"
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,18 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct check {
-	struct skf_engine *g;
-	bool repair;
-	struct skf_arena *a;
-	struct skf_check_row *v;
-	size_t n, cap;
-	int lock; /* of the container that is being looked at; see locked() */
-};
-
-typedef int (*entry_fn)(struct check *c, const char *name, struct skf_err *e);
-
-static int report(struct check *c, const char *kind, const char *object, const char *problem,
+int skf_check_report(struct check *c, const char *kind, const char *object, const char *problem,
 		  const char *done, struct skf_err *e)
 {
 	struct skf_check_row *r;
@@ -67,14 +56,14 @@ static int finding(struct check *c, const char *kind, const char *object, const 
 	char text[600];
 
 	if (!c->repair || !fix)
-		return report(c, kind, object, problem, "", e);
+		return skf_check_report(c, kind, object, problem, "", e);
 	if (fix(c, object, &x) == 0)
-		return report(c, kind, object, problem, done, e);
+		return skf_check_report(c, kind, object, problem, done, e);
 	snprintf(text, sizeof(text), "repair failed: %s", x.msg);
-	return report(c, kind, object, problem, text, e);
+	return skf_check_report(c, kind, object, problem, text, e);
 }
 
-static int each(struct check *c, int dirfd, const char *path, entry_fn fn, struct skf_err *e)
+int skf_check_each(struct check *c, int dirfd, const char *path, entry_fn fn, struct skf_err *e)
 {
 	SKF_AUTO_FD int fd = skf_openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	SKF_AUTO_DIR DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -209,7 +198,7 @@ static int check_container(struct check *c, const char *id, struct skf_err *e)
 
 static int pass_containers(struct check *c, struct skf_err *e)
 {
-	return each(c, c->g->ctr_fd, ".", check_container, e);
+	return skf_check_each(c, c->g->ctr_fd, ".", check_container, e);
 }
 
 /* --- names --- */
@@ -254,7 +243,7 @@ static int check_name(struct check *c, const char *name, struct skf_err *e)
 
 static int pass_names(struct check *c, struct skf_err *e)
 {
-	return each(c, c->g->names_fd, ".", check_name, e);
+	return skf_check_each(c, c->g->names_fd, ".", check_name, e);
 }
 
 /* --- summaries --- */
@@ -328,7 +317,7 @@ static int check_summary(struct check *c, const char *id, struct skf_err *e)
 
 static int pass_summaries(struct check *c, struct skf_err *e)
 {
-	return each(c, c->g->run_fd, "summary", check_summary, e);
+	return skf_check_each(c, c->g->run_fd, "summary", check_summary, e);
 }
 
 /* --- run directories --- */
@@ -354,7 +343,7 @@ static int check_run_dir(struct check *c, const char *id, struct skf_err *e)
 
 static int pass_run_dirs(struct check *c, struct skf_err *e)
 {
-	return each(c, c->g->run_ctr_fd, ".", check_run_dir, e);
+	return skf_check_each(c, c->g->run_ctr_fd, ".", check_run_dir, e);
 }
 
 /* --- cgroups --- */
@@ -468,7 +457,7 @@ static int pass_cgroups(struct check *c, struct skf_err *e)
 		char path[sizeof(layout.h[0].mountpoint) + 16];
 
 		if (skf_fmt(path, sizeof(path), "%s" SKF_CGROUP_PARENT, layout.h[i].mountpoint) == 0 &&
-		    each(c, AT_FDCWD, path, check_cgroup, e) < 0)
+		    skf_check_each(c, AT_FDCWD, path, check_cgroup, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -526,78 +515,21 @@ static int pass_cgroup_parents(struct check *c, struct skf_err *e)
 
 static int pass_locks(struct check *c, struct skf_err *e)
 {
-	return each(c, c->g->locks_fd, ".", check_lock, e);
-}
-
-/* --- layers of an earlier boot, and everything that the store counts as garbage --- */
-
-static void damaged(void *arg, const char *diff_id, const char *why)
-{
-	struct check *c = arg;
-	struct skf_err ignored = SKF_ERR_INIT;
-
-	(void)report(c, "layer", diff_id, why, c->repair ? "kept: pull its image again" : "",
-		     &ignored); /* no memory: the row is missing */
-}
-
-static int check_layer(struct check *c, const char *name, struct skf_err *e)
-{
-	struct skf_err x = SKF_ERR_INIT;
-	struct skf_layer_info info;
-	struct skf_digest d;
-	char text[SKF_DIGEST_MAX];
-	size_t before = c->n;
-
-	if (!skf_is_hex(name, 64) || skf_fmt(text, sizeof(text), "sha256:%s", name) < 0 ||
-	    skf_digest_parse(text, &d, &x) < 0)
-		return 0; /* being unpacked; the collection knows by its lock */
-	if (skf_store_layer_has(c->g->store, &d, &info, &x) != 2)
-		return 0;
-	if (!c->repair)
-		return report(c, "layer", text, "it was not synced to the disk before the last boot", "", e);
-	if (skf_image_verify(c->g, text, damaged, c, &x) < 0)
-		return report(c, "layer", text, "it was not synced to the disk before the last boot", x.msg,
-			      e);
-	return c->n == before ? report(c, "layer", text,
-				       "it was not synced to the disk before the last boot", "verified", e)
-			      : 0;
-}
-
-static int pass_layers(struct check *c, struct skf_err *e)
-{
-	return each(c, c->g->root_fd, "layers", check_layer, e);
-}
-
-static int pass_store(struct check *c, struct skf_err *e)
-{
-	struct skf_gc_result r = {0};
-	char what[160];
-
-	if (skf_store_gc(c->g->store, SKF_GC_KEEP_DOWNLOADS | (c->repair ? 0u : SKF_GC_DRY), &r, e) < 0)
-		return skf_ctx(e, "look for unused parts of the store");
-	if (r.n_blobs + r.n_layers + r.n_images + r.n_ingests + r.n_leases == 0)
-		return 0;
-	snprintf(what, sizeof(what),
-		 "unused: %llu blobs, %llu layers, %llu image records, %llu downloads, %llu leases; %llu "
-		 "bytes",
-		 (unsigned long long)r.n_blobs, (unsigned long long)r.n_layers,
-		 (unsigned long long)r.n_images, (unsigned long long)r.n_ingests,
-		 (unsigned long long)r.n_leases, (unsigned long long)r.bytes);
-	return report(c, "store", c->g->root, what, c->repair ? "collected" : "", e);
+	return skf_check_each(c, c->g->locks_fd, ".", check_lock, e);
 }
 
 /* Containers first: what they refer to is then known, and the passes after them find only what no container
  * explains. */
 static int (*const passes[])(struct check *, struct skf_err *) = {
 	pass_containers, pass_run_dirs, pass_cgroups, pass_names,
-	pass_summaries,  pass_layers,   pass_store,   pass_locks,
+	pass_summaries,  skf_check_layers, skf_check_garbage, pass_locks,
 	pass_cgroup_parents,
 };
 
-int skf_engine_check(struct skf_engine *g, bool repair, struct skf_arena *a, struct skf_jarr *ret,
+int skf_engine_check(struct skf_engine *g, const struct skf_check_req *q, struct skf_arena *a, struct skf_jarr *ret,
 		     struct skf_err *e)
 {
-	struct check c = {.g = g, .repair = repair, .a = a, .lock = -EBADF};
+	struct check c = {.g = g, .q = q, .repair = q->repair, .a = a, .lock = -EBADF};
 
 	for (size_t i = 0; i < SKF_ARRAY_LEN(passes); i++)
 		if (passes[i](&c, e) < 0)

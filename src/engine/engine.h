@@ -442,6 +442,13 @@ int skf_engine_reap(struct skf_engine *g, const char *id, struct skf_err *e);
 struct skf_check_row {
 	char *kind, *object, *problem, *done; /* done: "" or what repair did */
 };
-/* Looks at every object of both trees, cgroups and processes; repairs when asked. ret: skf_check_row. */
-int skf_engine_check(struct skf_engine *g, bool repair, struct skf_arena *a, struct skf_jarr *ret,
+struct skf_check_req {
+	struct skf_reqhdr h;
+	bool repair;
+	bool quick;                /* do not read every file of every layer */
+	const char *docker_config; /* for what is pulled again; NULL none */
+};
+/* Looks at every object of both trees, cgroups and processes, and recomputes every digest; repairs when asked: what is damaged or
+ * missing of an image is pulled again from where the image came. ret: skf_check_row. */
+int skf_engine_check(struct skf_engine *g, const struct skf_check_req *q, struct skf_arena *a, struct skf_jarr *ret,
 		     struct skf_err *e);

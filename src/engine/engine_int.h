@@ -250,7 +250,10 @@ void skf_launch_request(struct skf_engine *g, struct skf_buf *b, uint16_t type, 
 int skf_image_find_or_pull(struct skf_engine *g, const struct skf_create_req *q,
 			   const struct skf_progress *p, struct skf_arena *a, struct skf_image **ret,
 			   struct skf_refrec *ret_ref, struct skf_err *e);
-/* Verifies one layer ("" all) by skiff-image; damaged(arg, diff id, error) per layer that differs. */
-int skf_image_verify(struct skf_engine *g, const char *diff_id,
-		     void (*damaged)(void *arg, const char *diff_id, const char *why), void *arg,
-		     struct skf_err *e);
+/* Verifies one layer ("" all layers and blobs) by skiff-image; damaged() per object that differs. flags: of registry/wire.h. */
+int skf_image_verify(struct skf_engine *g, const char *diff_id, uint32_t flags,
+		     void (*damaged)(void *arg, const char *digest, bool blob, const char *why), void *arg, struct skf_err *e);
+/* Pulls what the store lacks of an image, or distrusts, from where the image came; no name is given. UNSUPPORTED when it came from
+ * nowhere. */
+bool skf_image_has_origin(const struct skf_image *i); /* whether it came from a registry */
+int skf_image_heal(struct skf_engine *g, const struct skf_image *i, const char *docker_config, struct skf_err *e);

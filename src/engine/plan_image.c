@@ -7,10 +7,11 @@ struct damage {
 	char why[256];
 };
 
-static void note_damage(void *arg, const char *diff_id, const char *why)
+static void note_damage(void *arg, const char *diff_id, bool blob, const char *why)
 {
 	struct damage *d = arg;
 
+	(void)blob;
 	if (skf_fmt(d->diff_id, sizeof(d->diff_id), "%s", diff_id) < 0 ||
 	    skf_fmt(d->why, sizeof(d->why), "%s", why) < 0)
 		memcpy(d->diff_id, "?", 2); /* too long to be shown; that there is damage counts */
@@ -28,7 +29,7 @@ static int verify_layers(struct skf_plan *p, struct skf_err *e)
 	for (size_t i = 0; i < p->image->layers.n; i++) {
 		if (skf_store_layer_has(p->g->store, &l[i].diff_id, &info, &x) != 2)
 			continue;
-		if (skf_image_verify(p->g, l[i].diff_id.s, note_damage, &bad, e) < 0)
+		if (skf_image_verify(p->g, l[i].diff_id.s, 0, note_damage, &bad, e) < 0)
 			return skf_ctx(e, "verify a layer of '%s'", p->q->image);
 		if (bad.diff_id[0])
 			return skf_fail(e, SKF_ECORRUPT,

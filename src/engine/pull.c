@@ -56,15 +56,57 @@ static void say(const struct skf_progress *p, const char *text)
 		p->message(p->arg, text);
 }
 
-int skf_engine_pull(struct skf_engine *g, const struct skf_pull_req *q, const struct skf_progress *p,
-		    struct skf_pull_ret *ret, struct skf_err *e)
+static int pull(struct skf_engine *g, const struct skf_pull_req *q, const char *full, uint32_t flags, const struct skf_progress *p,
+		struct skf_pull_ret *ret, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
 	SKF_AUTO(skf_worker_end) struct skf_worker w = {.sock = -EBADF, .pidfd = -EBADF};
 	struct skf_transfer t = {0};
+	struct skf_rec r;
+	int n;
+
+	skf_rec_begin(&r, &b, SKF_IMG_PULL, SKF_IMG_VERSION);
+	skf_rec_str(&r, g->root);
+	skf_rec_str(&r, full);
+	skf_rec_str(&r, q->platform);
+	skf_rec_str(&r, q->docker_config);
+	skf_rec_str(&r, q->certs_dir);
+	skf_rec_u32(&r, flags | (q->plain_http ? SKF_IMG_PLAIN_HTTP : 0u) |
+				(q->insecure_tls ? SKF_IMG_INSECURE_TLS : 0u));
+	skf_rec_end(&r);
+	if (skf_worker_start(g, &w, e) < 0 || skf_worker_send(&w, &b, e) < 0)
+		return -1;
+	n = pull_loop(&w, q->h.cancel_fd, p, &t, ret, e);
+	free(t.v);
+	return n;
+}
+
+/* "registry/repository"; what was loaded or made here says "archive" or "local". */
+bool skf_image_has_origin(const struct skf_image *i)
+{
+	return i->from && strchr(i->from, '/');
+}
+
+int skf_image_heal(struct skf_engine *g, const struct skf_image *i, const char *docker_config, struct skf_err *e)
+{
+	struct skf_pull_req q = SKF_REQ(struct skf_pull_req);
+	char full[SKF_MAX_REF_BYTES + 1];
+	struct skf_pull_ret x = {0};
+
+	if (!skf_image_has_origin(i))
+		return skf_fail(e, SKF_EUNSUPPORTED, "the image came from no registry; load or build it again");
+	if (skf_fmt(full, sizeof(full), "%s@%s", i->from, i->manifest.s) < 0)
+		return skf_fail(e, SKF_ECORRUPT, "the record of image '%s' names no place that it could be pulled from", i->manifest.s);
+	q.platform = i->platform;
+	q.docker_config = docker_config;
+	return pull(g, &q, full, SKF_IMG_NO_NAME, NULL, &x, e);
+}
+
+int skf_engine_pull(struct skf_engine *g, const struct skf_pull_req *q, const struct skf_progress *p,
+		    struct skf_pull_ret *ret, struct skf_err *e)
+{
 	char full[SKF_MAX_REF_BYTES + 1], text[SKF_MAX_REF_BYTES * 2];
 	struct skf_pull_ret x = {0};
-	struct skf_rec r;
 	int n;
 
 	if (skf_ref_parse(q->reference, &x.ref, e) < 0)
@@ -73,20 +115,7 @@ int skf_engine_pull(struct skf_engine *g, const struct skf_pull_req *q, const st
 	if (skf_fmt(text, sizeof(text), "%s%sPulling from %s",
 		    x.ref.digest.s[0] ? x.ref.digest.s : x.ref.tag, ": ", x.ref.repo) == 0)
 		say(p, text);
-	skf_rec_begin(&r, &b, SKF_IMG_PULL, SKF_IMG_VERSION);
-	skf_rec_str(&r, g->root);
-	skf_rec_str(&r, full);
-	skf_rec_str(&r, q->platform);
-	skf_rec_str(&r, q->docker_config);
-	skf_rec_str(&r, q->certs_dir);
-	skf_rec_u32(&r, (q->plain_http ? SKF_IMG_PLAIN_HTTP : 0u) |
-				(q->insecure_tls ? SKF_IMG_INSECURE_TLS : 0u));
-	skf_rec_end(&r);
-	if (skf_worker_start(g, &w, e) < 0 || skf_worker_send(&w, &b, e) < 0)
-		return -1;
-	n = pull_loop(&w, q->h.cancel_fd, p, &t, &x, e);
-	free(t.v);
-	if (n < 0)
+	if (pull(g, q, full, 0, p, &x, e) < 0)
 		return -1;
 	n = skf_event_emit(g->run_fd, "image", "pull", x.config.s, full, full, 0);
 	if (n < 0)
@@ -151,9 +180,8 @@ int skf_image_find_or_pull(struct skf_engine *g, const struct skf_create_req *q,
 	return skf_store_resolve(g->store, q->image, a, ret, ret_ref, e);
 }
 
-int skf_image_verify(struct skf_engine *g, const char *diff_id,
-		     void (*damaged)(void *arg, const char *diff_id, const char *why), void *arg,
-		     struct skf_err *e)
+int skf_image_verify(struct skf_engine *g, const char *diff_id, uint32_t flags,
+		     void (*damaged)(void *arg, const char *digest, bool blob, const char *why), void *arg, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
 	SKF_AUTO(skf_worker_end) struct skf_worker w = {.sock = -EBADF, .pidfd = -EBADF};
@@ -163,7 +191,7 @@ int skf_image_verify(struct skf_engine *g, const char *diff_id,
 	skf_rec_begin(&req, &b, SKF_IMG_VERIFY, SKF_IMG_VERSION);
 	skf_rec_str(&req, g->root);
 	skf_rec_str(&req, diff_id);
-	skf_rec_u32(&req, 0);
+	skf_rec_u32(&req, flags);
 	skf_rec_end(&req);
 	if (skf_worker_start(g, &w, e) < 0 || skf_worker_send(&w, &b, e) < 0)
 		return -1;
@@ -181,7 +209,7 @@ int skf_image_verify(struct skf_engine *g, const char *diff_id,
 
 			skf_recr_err(&r, &why);
 			if (damaged)
-				damaged(arg, id, why.msg);
+				damaged(arg, id, skf_recr_u32(&r) != 0, why.msg);
 		}
 	}
 }

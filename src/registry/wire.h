@@ -2,11 +2,11 @@
  * One request per process, records of base/record.h.
  *
  * PULL     str root, str reference (full), str platform ("" host), str docker_config ("" none), str certs_dir ("" default), u32 flags
- * VERIFY   str root, str diff_id ("" all layers), u32 flags        (system check: re-hash layers)
+ * VERIFY   str root, str diff_id ("" all layers and blobs), u32 flags        (system check: re-hash)
  * LAYERS   u32 n, then n * (str digest, u64 size, u32 already_present)     sent once, before the first PROGRESS
  * PROGRESS u32 n, then n * (u64 received, u32 phase: 0 waiting 1 downloading 2 extracting 3 done 4 already exists)   at most 10 per second
  * DONE     str top digest, str manifest digest, str config digest, u32 up_to_date
- * BAD      str diff_id, err     (VERIFY: one per damaged layer, then DONE)
+ * BAD      str digest, err, u32 blob (0: a layer)     (VERIFY: one per damaged layer or blob, then DONE)
  * FAILED   err
  * PUSH     str root, str manifest digest (of an image of the store), str destination (full reference), str docker_config, str certs_dir, u32 flags,
  *          u64 bytes of a chunk (0: one request per blob), u32 parallel uploads (0: the default); answers LAYERS (again when layers were packed anew), PROGRESS (phase 1: pushing, 3: pushed, 5: mounted),
@@ -40,7 +40,11 @@ enum skf_img_remote {
 	SKF_IMG_REMOTE_INSPECT, SKF_IMG_REMOTE_RAW, SKF_IMG_REMOTE_CONFIG, SKF_IMG_REMOTE_TAGS, SKF_IMG_REMOTE_REFERRERS /* argument: artifact type */,
 	SKF_IMG_REMOTE_DELETE /* argument: "", "tag" or "blob" */
 };
-enum { SKF_IMG_PLAIN_HTTP = 1, SKF_IMG_INSECURE_TLS = 2, SKF_IMG_ANONYMOUS = 4 };
+enum {
+	SKF_IMG_PLAIN_HTTP = 1, SKF_IMG_INSECURE_TLS = 2, SKF_IMG_ANONYMOUS = 4,
+	SKF_IMG_NO_NAME = 8,   /* PULL: what is missing of an image, which gets no name by it */
+	SKF_IMG_READ_ONLY = 16 /* VERIFY: layers of an earlier boot that were never synced are left out instead of synced */
+};
 /* Where an image is copied from or to; name: what the comment says. fd: a directory or file that the front end opened. */
 enum skf_img_place {
 	SKF_PLACE_STORE,          /* an image of the store: reference or id */

@@ -128,11 +128,58 @@ int skf_store_layer_open(struct skf_store *s, const struct skf_digest *diff_id, 
 	if (r == 2)
 		return skf_fail(
 			e, SKF_ENOTFOUND,
-			"layer '%s' was not safely on the disk when the machine last stopped; pull the image again",
+			"layer '%s' is damaged, or was not safely on the disk when the machine last stopped; pull the image again",
 			diff_id->s);
 	tree = skf_openat(fd, "tree", O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
 	if (tree < 0)
 		return skf_fail_sys(e, tree, "open the files of the layer '%s'", diff_id->s);
 	*ret_fd = tree;
+	return 0;
+}
+
+/* The value is replaced in the text, so that members of a newer version stay. A seal holds no foreign strings. */
+int skf_store_seal_set_synced(struct skf_store *s, const struct skf_digest *d, const char *value, struct skf_err *e)
+{
+	static const char key[] = "\"synced\":\"";
+	SKF_AUTO(skf_buf_done) struct skf_buf in = SKF_BUF(SKF_MAX_OBJECT_BYTES);
+	SKF_AUTO(skf_buf_done) struct skf_buf out = SKF_BUF(SKF_MAX_OBJECT_BYTES);
+	SKF_AUTO_FD int dir = -EBADF;
+	const char *at, *end;
+	int r = open_layer_dir(s, d, &dir, e);
+
+	if (r < 0)
+		return -1;
+	if (r > 0)
+		r = skf_read_file_at(dir, "seal", SKF_MAX_OBJECT_BYTES, &in);
+	else
+		r = -ENOENT;
+	if (r < 0)
+		return skf_fail_sys(e, r, "read the seal of the layer '%s'", d->s);
+	at = strstr(skf_buf_cstr(&in), key);
+	end = at ? strchr(at + strlen(key), '"') : NULL;
+	if (!end)
+		return skf_fail(e, SKF_ECORRUPT,
+		                "the seal of the layer '%s' does not say whether it is synced; pull the image again",
+		                d->s);
+	skf_buf_put(&out, in.p, (size_t)(at - in.p) + strlen(key));
+	skf_buf_str(&out, value);
+	skf_buf_str(&out, end);
+	if (skf_streq(skf_buf_cstr(&in), skf_buf_cstr(&out)))
+		return 0;
+	r = out.err ? out.err : skf_write_atomic_at(dir, "seal", out.p, out.len, 0600, 0);
+	return r < 0 ? skf_fail_sys(e, r, "rewrite the seal of the layer '%s'", d->s) : 0;
+}
+
+int skf_store_layer_distrust(struct skf_store *s, const struct skf_digest *diff_id, struct skf_err *e)
+{
+	SKF_AUTO_FD int lock = -EBADF;
+
+	if (skf_store_lock_layer(s, diff_id, &lock, e) < 0)
+		return -1;
+	if (skf_store_seal_set_synced(s, diff_id, "damaged", e) == 0)
+		return 0;
+	if (e->kind != SKF_ECORRUPT && e->kind != SKF_ENOTFOUND)
+		return -1;
+	skf_err_clear(e);
 	return 0;
 }

@@ -47,6 +47,9 @@ int skf_store_layer_has(struct skf_store *s, const struct skf_digest *diff_id, s
 /* O_PATH directory fd of layers/<hex>/tree. NOTFOUND when not usable. */
 int skf_store_layer_open(struct skf_store *s, const struct skf_digest *diff_id, int *ret_fd, struct skf_err *e);
 
+/* The layer is known to be damaged: not usable until it was verified or pulled again. A layer without a readable seal is not usable anyway. */
+int skf_store_layer_distrust(struct skf_store *s, const struct skf_digest *diff_id, struct skf_err *e);
+
 /* --- image records and references --- */
 struct skf_image_layer {
 	struct skf_digest digest, diff_id;

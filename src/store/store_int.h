@@ -44,6 +44,8 @@ struct skf_seal {
 	char *synced;
 };
 int skf_store_seal_read(int layer_fd, struct skf_arena *a, struct skf_seal **ret, struct skf_err *e);
+/* Rewrites "synced" of a layer's seal; the file keeps whatever else is in it. CORRUPT when the seal is not one. */
+int skf_store_seal_set_synced(struct skf_store *s, const struct skf_digest *diff_id, const char *value, struct skf_err *e);
 /* Members that a newer version wrote into an object of ours and that `known` does not have, as "key": raw
  * JSON pairs; kept when the object is rewritten (docs/formats.md). */
 int skf_store_unknown(const char *name, const char *text, size_t n, const struct skf_jtable *known,

@@ -385,6 +385,7 @@ static int commit(struct skf_unpack *u, struct skf_err *e)
 		skf_err_clear(e);
 		if (skf_store_to_trash(u->s, u->layers, hex, e) < 0)
 			return -1;
+		u->replaced = true;
 	}
 	return skf_fail(e, SKF_ECONFLICT, "layer '%s' keeps coming back while it is replaced; try again",
 	                u->o.diff_id.s);
@@ -401,6 +402,8 @@ int skf_unpack_finish(struct skf_unpack *u, struct skf_unpack_result *ret, struc
 		return -1;
 	if ((u->o.named && u->o.named(u->o.arg, &u->o.diff_id, e) < 0) || commit(u, e) < 0)
 		return -1;
+	if (u->replaced && skf_store_empty_trash(u->s, e) < 0)
+		skf_err_clear(e); /* what stays is the next collection's */
 	*ret = (struct skf_unpack_result){ .size = l.size, .inodes = l.inodes, .packed = u->n_in };
 	ret->digest = u->o.digest;
 	ret->diff_id = u->o.diff_id;
@@ -412,46 +415,12 @@ int skf_unpack_finish(struct skf_unpack *u, struct skf_unpack_result *ret, struc
 
 /* --- syncing --- */
 
-/* The value of "synced" is replaced in the text, so that members of a newer version stay. A seal holds no
- * foreign strings. */
-static int seal_synced(struct skf_store *s, const struct skf_digest *d, struct skf_err *e)
-{
-	static const char key[] = "\"synced\":\"";
-	SKF_AUTO(skf_buf_done) struct skf_buf in = SKF_BUF(SKF_MAX_OBJECT_BYTES);
-	SKF_AUTO(skf_buf_done) struct skf_buf out = SKF_BUF(SKF_MAX_OBJECT_BYTES);
-	SKF_AUTO_FD int layers = -EBADF;
-	SKF_AUTO_FD int dir = -EBADF;
-	const char *at, *end;
-	int r;
-
-	if (skf_store_check_digest(d, e) < 0 || skf_store_dir(s, "layers", &layers, e) < 0)
-		return -1;
-	dir = skf_openat(layers, skf_digest_hex(d), O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-	r = dir < 0 ? dir : skf_read_file_at(dir, "seal", SKF_MAX_OBJECT_BYTES, &in);
-	if (r < 0)
-		return skf_fail_sys(e, r, "read the seal of the layer '%s'", d->s);
-	at = strstr(skf_buf_cstr(&in), key);
-	end = at ? strchr(at + strlen(key), '"') : NULL;
-	if (!end)
-		return skf_fail(
-			e, SKF_ECORRUPT,
-			"the seal of the layer '%s' does not say whether it is synced; pull the image again",
-			d->s);
-	skf_buf_put(&out, in.p, (size_t)(at - in.p) + strlen(key));
-	skf_buf_str(&out, "yes");
-	skf_buf_str(&out, end);
-	if (skf_streq(skf_buf_cstr(&in), skf_buf_cstr(&out)))
-		return 0;
-	r = out.err ? out.err : skf_write_atomic_at(dir, "seal", out.p, out.len, 0600, 0);
-	return r < 0 ? skf_tree_fail(e, r, "rewrite the seal of the layer", d->s) : 0;
-}
-
 int skf_unpack_sync(struct skf_store *s, const struct skf_digest *diff_ids, size_t n, struct skf_err *e)
 {
 	if (syncfs(skf_store_fd(s)) < 0)
 		return skf_tree_fail(e, -errno, "sync the file system of the store", skf_store_root(s));
 	for (size_t i = 0; i < n; i++)
-		if (seal_synced(s, &diff_ids[i], e) < 0)
+		if (skf_store_seal_set_synced(s, &diff_ids[i], "yes", e) < 0)
 			return -1;
 	return 0;
 }

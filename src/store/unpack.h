@@ -39,5 +39,7 @@ void skf_unpack_free(struct skf_unpack *u); /* removes what is unfinished */
 int skf_unpack_sync(struct skf_store *s, const struct skf_digest *diff_ids, size_t n, struct skf_err *e);
 /* Recomputes a layer's listing against its seal: 0 good, CORRUPT names the first path that differs. */
 int skf_unpack_verify(struct skf_store *s, const struct skf_digest *diff_id, struct skf_err *e);
+/* A blob against its name: 0 good, CORRUPT, NOTFOUND. */
+int skf_unpack_verify_blob(struct skf_store *s, const struct skf_digest *d, struct skf_err *e);
 /* Whole-buffer sha256, for manifests and configs. */
 int skf_unpack_sha256(const void *p, size_t n, struct skf_digest *ret, struct skf_err *e);

@@ -1,7 +1,11 @@
-/* store/unpack_hash.c -- digests with OpenSSL's EVP (SHA-NI where the processor has it). Nothing blocks. */
+/* store/unpack_hash.c -- digests with OpenSSL's EVP (SHA-NI where the processor has it). Only checking a blob blocks, on
+ * the disk. */
 #include "base/buf.h"
+#include "base/fd.h"
 #include "store/unpack_int.h"
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int skf_hash_init(struct skf_hash *h, const struct skf_digest *d, struct skf_err *e)
 {
@@ -95,4 +99,30 @@ int skf_unpack_sha256(const void *p, size_t n, struct skf_digest *ret, struct sk
 	if (skf_hash_init(&h, NULL, e) < 0 || skf_hash_add(&h, p, n, e) < 0)
 		return -1;
 	return skf_hash_end(&h, ret, e);
+}
+
+int skf_unpack_verify_blob(struct skf_store *s, const struct skf_digest *d, struct skf_err *e)
+{
+	SKF_AUTO(skf_hash_done) struct skf_hash h = { 0 };
+	SKF_AUTO_FREE char *buf = malloc(SKF_UNPACK_BLOCK);
+	SKF_AUTO_FD int fd = -EBADF;
+	struct skf_digest got;
+	uint64_t size;
+	ssize_t n;
+
+	if (!buf)
+		return skf_fail(e, SKF_ENOMEM, "no memory to read the blob '%s'", d->s);
+	if (skf_store_blob_open(s, d, &fd, &size, e) < 0 || skf_hash_init(&h, d, e) < 0)
+		return -1;
+	while ((n = read(fd, buf, SKF_UNPACK_BLOCK)) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return skf_fail_sys(e, -errno, "read the blob '%s'", d->s);
+		if (skf_hash_add(&h, buf, (size_t)n, e) < 0)
+			return -1;
+	}
+	if (skf_hash_end(&h, &got, e) < 0)
+		return -1;
+	return skf_digest_eq(&got, d) ? 0 : skf_fail(e, SKF_ECORRUPT, "blob '%s' was changed: its bytes are '%s'", d->s, got.s);
 }

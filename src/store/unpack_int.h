@@ -248,7 +248,7 @@ struct skf_unpack {
 	char what[SKF_DIGEST_MAX];    /* for messages */
 	bool any_digest, any_diff_id; /* nobody knows them before the end */
 	pthread_t thread;
-	bool thread_runs, failed;
+	bool thread_runs, failed, replaced; /* replaced: a damaged layer went to the trash for this one */
 };
 /* Lower limits than base/limits.h has, before the first write. */
 void skf_unpack_set_limits(struct skf_unpack *u, const struct skf_unpack_limits *lim);

@@ -1,0 +1,24 @@
+/* engine/check_int.h -- what the files of the check share. */
+#pragma once
+#include "engine/engine_int.h"
+
+struct check {
+	struct skf_engine *g;
+	const struct skf_check_req *q;
+	bool repair;
+	struct skf_arena *a;
+	struct skf_check_row *v;
+	size_t n, cap;
+	int lock; /* of the container that is being looked at; see locked() in check.c */
+};
+typedef int (*entry_fn)(struct check *c, const char *name, struct skf_err *e);
+/* A row; texts are copied. done "": nothing was done; one that begins "kept" or "repair failed" is left
+ * over. */
+int skf_check_report(struct check *c, const char *kind, const char *object, const char *problem,
+		     const char *done, struct skf_err *e);
+/* fn for every name of a directory but . and ..; a missing one has none. */
+int skf_check_each(struct check *c, int dirfd, const char *path, entry_fn fn, struct skf_err *e);
+
+/* --- check_store.c: passes --- */
+int skf_check_layers(struct check *c, struct skf_err *e);
+int skf_check_garbage(struct check *c, struct skf_err *e);
