@@ -227,7 +227,7 @@ static int step_commit(struct pull *p, struct skf_err *e)
 {
 	if (write_record(p, e) < 0)
 		return -1;
-	if (p->q->flags & SKF_IMG_NO_NAME)
+	if (p->q->how.flags & SKF_IMG_NO_NAME)
 		return 0;
 	return skf_store_ref_set(p->store, &p->ref, &p->top, &p->manifest, e);
 }
