@@ -30,6 +30,7 @@ SKIFF = os.path.join(BIN, "skiff")
 CACHE = os.environ.get("SKIFF_DEMO_CACHE", os.path.join(TOP, "build", "demo-cache"))
 BUSYBOX, DEBIAN, PAUSE = "localhost/busybox", "localhost/debian", "localhost/pause"
 V1 = os.path.isdir("/sys/fs/cgroup/memory")
+MANY = int(os.environ.get("MANY", 40))  # containers alive at the same time; make soak: 200
 
 
 def sh(*argv, check=True, timeout=60, **kw):

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from interoplib import BUSYBOX, CRIU, RUNTIME, V1, Containerd, Terminal, alive, busybox_tree, cgroup_dirs, mounts_below, remove_cgroups, sh, status, wait_for
+from interoplib import BUSYBOX, CRIU, MANY, RUNTIME, V1, Containerd, Terminal, alive, busybox_tree, cgroup_dirs, mounts_below, remove_cgroups, sh, status, wait_for
 
 PARENT = f"skiff-ctr-{os.getpid()}"
 
@@ -220,17 +220,15 @@ def test_checkpoint_and_restore(ctr, tmp_path):
     ctr("image", "rm", "localhost/check:1")
 
 
-def test_two_hundred_at_once(ctr):
-    """200 containers alive at the same time, started sixteen at once; none fails and nothing is left."""
-    names = [f"m{n}" for n in range(200)]
-    began = time.monotonic()
+def test_many_alive_at_once(ctr):
+    """Started sixteen at once; none fails and nothing is left."""
+    names = [f"m{n}" for n in range(MANY)]
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda n: run(ctr, n, "sleep", "1000", options=["-d", "--null-io", "--memory-limit", str(16 << 20)]), names))
         tasks = re.findall(r"^(m\d+)\s+(\d+)\s+RUNNING", ctr("task", "ls").stdout, re.M)
         assert sorted(t[0] for t in tasks) == sorted(names) and all(alive(int(t[1])) for t in tasks)
-        codes = list(pool.map(lambda n: ctr("task", "exec", "--exec-id", "e", n, "sh", "-c", f"exit {n[1:]}", check=False).returncode, names[:100:5]))
-        assert codes == list(range(0, 100, 5))
+        codes = list(pool.map(lambda n: ctr("task", "exec", "--exec-id", "e", n, "sh", "-c", f"exit {n[1:]}", check=False).returncode, names[::10]))
+        assert codes == list(range(0, MANY, 10))
         list(pool.map(lambda n: ctr("task", "rm", "-f", n, check=False), names))
         list(pool.map(lambda n: ctr("container", "rm", n), names))
     assert ctr("task", "ls", "-q").stdout == ""
-    assert time.monotonic() - began < 180

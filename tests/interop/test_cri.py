@@ -363,10 +363,8 @@ def test_removal_of_a_pod_with_running_containers(pods):
 
 def test_many_at_once(pods):
     """Four pods, twenty-four containers, side by side."""
-    began = time.monotonic()
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda _: pods.pod(), range(4)))
         ran = list(pool.map(lambda n: made[n % 4].run("sh", "-c", f"echo {n}; exit {n}", resources={"memory_limit_in_bytes": 32 << 20}), range(24)))
         list(pool.map(Pod.remove, made))
     assert ran == [(n, [str(n)]) for n in range(24)]
-    assert time.monotonic() - began < 60

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from interoplib import BUSYBOX, CRIU, RUNTIME, V1, alive, cgroup_dirs, sh, wait_for
+from interoplib import BUSYBOX, CRIU, MANY, RUNTIME, V1, alive, cgroup_dirs, sh, wait_for
 
 RUNC = os.path.basename(RUNTIME) == "runc"
 
@@ -159,10 +159,12 @@ def test_checkpoint_and_restore(podman):
     assert after == [str(n) for n in range(len(after))]
 
 
-def test_forty_alive_at_once(podman):
+def test_many_alive_at_once(podman):
     with ThreadPoolExecutor(8) as pool:
-        names = list(pool.map(lambda _: podman.start("--memory", "32m"), range(40)))
+        names = list(pool.map(lambda _: podman.start("--memory", "32m", timeout=300), range(MANY)))
         assert sorted(lines(podman("ps", "-q", "--no-trunc"))) == sorted(names)
-        assert podman("exec", names[-1], "echo", "in", check=True).stdout == "in\n"
-    podman("rm", "-af", "-t", "0", check=True, timeout=120)
+        assert all(alive(podman.pid(n)) for n in names[::20])
+        codes = list(pool.map(lambda n: podman("exec", names[n], "sh", "-c", f"exit {n}").returncode, range(0, MANY, 10)))
+        assert codes == list(range(0, MANY, 10))
+    podman("rm", "-af", "-t", "0", check=True, timeout=600)
     assert podman.leftovers() == []

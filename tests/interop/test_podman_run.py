@@ -2,7 +2,6 @@
 import os
 import re
 import subprocess
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -246,10 +245,8 @@ def test_masked_and_read_only_paths(podman):
 
 
 def test_ten_at_once(podman):
-    began = time.monotonic()
     with ThreadPoolExecutor(10) as pool:
         done = list(pool.map(lambda n: podman.run("--rm", "--memory", "64m", "--name", f"many-{n}", BUSYBOX, "sh", "-c", f"echo {n}; sleep 1; exit {n}", check=False),
                              range(10)))
     assert [(p.returncode, p.stdout) for p in done] == [(n, f"{n}\n") for n in range(10)]
-    assert time.monotonic() - began < 30
     assert [d for d in cgroup_dirs(podman.parent) if "libpod-" in d and "conmon" not in d] == []
