@@ -53,6 +53,11 @@ struct skf_cli_opts {
 	char *dest_creds, *dest_username, *dest_password, *dest_authfile, *dest_cert_dir, *dest_daemon_host;
 	bool src_no_creds, dest_no_creds, src_tls_verify, dest_tls_verify, preserve_digests, dest_compress, dest_decompress;
 	char *authfile, *digestfile, *multi_arch, *compress_format;
+	bool all_tags, all_platforms;
+	/* manifest */
+	char *arch, *os, *variant, *os_version;
+	struct skf_strv annotation, os_features, features;
+	bool amend, purge, insecure;
 	int64_t compress_level;
 	struct skf_strv additional_tag;
 	/* save, load, import, export, commit, history */
@@ -167,6 +172,12 @@ int skf_cli_fail(struct skf_cli *c, int other);
 /* c->e and a hint at --help on stderr; returns the status of a wrong command line. */
 int skf_cli_usage(const struct skf_cli *c);
 
+/* --- cmd_images.c, cmd_registry.c --- */
+struct skf_registry_how skf_cli_how(struct skf_cli *c);
+/* Exit statuses. dest NULL: where the image's name says. */
+int skf_cli_pull_one(struct skf_cli *c, const char *reference);
+int skf_cli_push_one(struct skf_cli *c, const char *image, const char *dest);
+
 /* --- output.c --- */
 struct skf_cli_output {
 	int fd;           /* STDOUT_FILENO, or owned */
@@ -191,6 +202,8 @@ struct skf_cli_place {
 /* word: containers-transports(5) words, skiff:NAME, or a plain name: an image of the store where there is one (source), else a registry's; as a
  * destination a name that begins with a host is a registry's, another one is of the store. */
 int skf_cli_place_open(struct skf_cli *c, const char *word, bool dest, struct skf_cli_place *ret);
+/* --digestfile, when it was given. */
+int skf_cli_write_digest(struct skf_cli *c, const struct skf_digest *d);
 /* Gives a written file its name. */
 int skf_cli_place_close(struct skf_cli *c, struct skf_cli_place *x);
 void skf_cli_place_done(struct skf_cli_place *x);
@@ -297,6 +310,14 @@ int skf_cmd_pull(struct skf_cli *c);
 int skf_cmd_images(struct skf_cli *c);
 int skf_cmd_push(struct skf_cli *c);
 int skf_cmd_image_copy(struct skf_cli *c);
+int skf_cmd_manifest_create(struct skf_cli *c);
+int skf_cmd_manifest_add(struct skf_cli *c);
+int skf_cmd_manifest_annotate(struct skf_cli *c);
+int skf_cmd_manifest_inspect(struct skf_cli *c);
+int skf_cmd_manifest_push(struct skf_cli *c);
+int skf_cmd_manifest_remove(struct skf_cli *c);
+int skf_cmd_manifest_rm(struct skf_cli *c);
+int skf_cmd_manifest_exists(struct skf_cli *c);
 int skf_cmd_login(struct skf_cli *c);
 int skf_cmd_logout(struct skf_cli *c);
 int skf_cmd_image_tags(struct skf_cli *c);

@@ -61,7 +61,7 @@ static int wish(struct skf_cli *c, struct skf_copy_req *q)
 	return which(c, q);
 }
 
-static int write_digest(struct skf_cli *c, const struct skf_digest *d)
+int skf_cli_write_digest(struct skf_cli *c, const struct skf_digest *d)
 {
 	SKF_AUTO_FD int fd = -EBADF;
 	int r;
@@ -89,7 +89,7 @@ int skf_cmd_image_copy(struct skf_cli *c)
 	skf_cli_progress_init(&p, stdout, c->o.quiet);
 	r = skf_engine_copy(c->g, &q, &p.p, &d, &c->e);
 	skf_cli_progress_done(&p);
-	if (r < 0 || skf_cli_place_close(c, &dest) < 0 || write_digest(c, &d) < 0)
+	if (r < 0 || skf_cli_place_close(c, &dest) < 0 || skf_cli_write_digest(c, &d) < 0)
 		return skf_cli_fail(c, 1);
 	return 0;
 }

@@ -1,4 +1,4 @@
-/* cli/cmd_images.c -- pull, images, rmi. */
+/* cli/cmd_images.c -- pull, images, rmi. Several tags or platforms at once: cmd_transfer.c. */
 #include "cli/cli_int.h"
 #include "cli/listing.h"
 #include <json-c/json.h>
@@ -15,7 +15,7 @@ static bool has_tag(const char *reference)
 	return strpbrk(slash ? slash : reference, ":@") != NULL;
 }
 
-int skf_cmd_pull(struct skf_cli *c)
+int skf_cli_pull_one(struct skf_cli *c, const char *reference)
 {
 	struct skf_pull_req q = SKF_REQ(struct skf_pull_req);
 	struct skf_cli_progress p;
@@ -23,7 +23,7 @@ int skf_cmd_pull(struct skf_cli *c)
 	char full[SKF_MAX_REF_BYTES + 1];
 	int r;
 
-	q.reference = c->args.v[0];
+	q.reference = reference;
 	q.platform = c->o.platform;
 	q.plain_http = c->o.plain_http;
 	q.insecure_tls = !c->o.tls_verify;
@@ -32,7 +32,7 @@ int skf_cmd_pull(struct skf_cli *c)
 	if (skf_cli_engine(c) < 0)
 		return skf_cli_fail(c, 1);
 	skf_cli_progress_init(&p, stdout, c->o.quiet);
-	if (!c->o.quiet && !has_tag(c->args.v[0]))
+	if (!c->o.quiet && !has_tag(reference))
 		printf("Using default tag: latest\n");
 	r = skf_engine_pull(c->g, &q, &p.p, &ret, &c->e);
 	skf_cli_progress_done(&p);

@@ -1,4 +1,4 @@
-/* cli/cmd_registry.c -- push, login, logout, and what is asked of a registry without pulling: inspect --remote, tags, referrers, delete. */
+/* cli/cmd_registry.c -- push (of several at once: cmd_transfer.c), login, logout, and what is asked of a registry without pulling: inspect --remote, tags, referrers, delete. */
 #include "cli/cli_int.h"
 #include <errno.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #define HUB          "https://index.docker.io/v1/"
 #define SECRET_BYTES 65536
 
-static struct skf_registry_how how(struct skf_cli *c)
+struct skf_registry_how skf_cli_how(struct skf_cli *c)
 {
 	return (struct skf_registry_how){.plain_http = c->o.plain_http,
 					 .insecure_tls = !c->o.tls_verify,
@@ -18,7 +18,7 @@ static struct skf_registry_how how(struct skf_cli *c)
 					 .docker_config = skf_cli_docker_config(c)};
 }
 
-int skf_cmd_push(struct skf_cli *c)
+int skf_cli_push_one(struct skf_cli *c, const char *image, const char *dest)
 {
 	struct skf_push_req q = SKF_REQ(struct skf_push_req);
 	struct skf_cli_progress p;
@@ -27,9 +27,9 @@ int skf_cmd_push(struct skf_cli *c)
 	const char *last;
 	int r;
 
-	q.image = c->args.v[0];
-	q.reference = c->args.n > 1 ? c->args.v[1] : NULL;
-	q.how = how(c);
+	q.image = image;
+	q.reference = dest;
+	q.how = skf_cli_how(c);
 	q.chunk = c->o.chunk_size > 0 ? (uint64_t)c->o.chunk_size : 0;
 	if (skf_cli_engine(c) < 0)
 		return skf_cli_fail(c, 1);
@@ -139,7 +139,7 @@ int skf_cmd_login(struct skf_cli *c)
 	SKF_AUTO(skf_buf_done) struct skf_buf text = SKF_BUF(65536);
 
 	q.server = c->args.n ? c->args.v[0] : HUB;
-	q.how = how(c);
+	q.how = skf_cli_how(c);
 	q.how.docker_config = config_path(c);
 	if (!q.how.docker_config || ask_who(c, &q) < 0 || skf_cli_engine(c) < 0 ||
 	    skf_engine_login(c->g, &q, &text, &c->e) < 0)
@@ -173,7 +173,7 @@ static int remote(struct skf_cli *c, enum skf_remote_what what, const char *refe
 	q.reference = reference;
 	q.argument = argument;
 	q.platform = c->o.platform;
-	q.how = how(c);
+	q.how = skf_cli_how(c);
 	if (skf_cli_engine(c) < 0 || skf_engine_remote(c->g, &q, &text, &c->e) < 0)
 		return skf_cli_fail(c, 1);
 	fwrite(skf_buf_cstr(&text), 1, text.len, stdout);

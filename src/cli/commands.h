@@ -60,6 +60,12 @@ __extension__ typedef unsigned __int128 skf_cmdset; /* more commands than 64 */
 #define C_IMGDIFF    SKF_CMD_BIT(57)
 #define C_IMGPRUNE   SKF_CMD_BIT(58)
 #define C_COPY       SKF_CMD_BIT(59)
+#define C_MFCREATE   SKF_CMD_BIT(60)
+#define C_MFADD      SKF_CMD_BIT(61)
+#define C_MFANNOTATE SKF_CMD_BIT(62)
+#define C_MFINSPECT  SKF_CMD_BIT(63)
+#define C_MFPUSH     SKF_CMD_BIT(64)
+#define C_MFPLAIN    SKF_CMD_BIT(65) /* rm, remove, exists: no options */
 #define C_REGISTRY   (C_PUSH | C_LOGIN | C_LOGOUT | C_IMGTAGS | C_IMGDELETE | C_REFERRERS | C_IMGINSPECT)
 /* network: 75 to 86 */
 /* volume: 87 to 95 */

@@ -32,13 +32,29 @@ static void print_options(skf_cmdset bit)
 			print_option(&skf_opts[i]);
 }
 
-static void print_commands(const char *title, const char *group)
+static void print_commands(const char *group)
 {
-	printf("\n%s:\n", title);
+	if (group)
+		printf("\n%c%s commands:\n", group[0] - 'a' + 'A', group + 1);
+	else
+		printf("\nCommands:\n");
 	for (size_t i = 0; i < skf_n_cmds; i++)
 		if (!skf_cmds[i].hidden && skf_streq(skf_cmds[i].group, group))
 			printf("  %s%s%-*s%s\n", group ? group : "", group ? " " : "",
 			       group ? 20 - (int)strlen(group) : 21, skf_cmds[i].name, skf_cmds[i].about);
+}
+
+/* Groups in the order in which they first appear in the table. */
+static void print_groups(void)
+{
+	for (size_t i = 0; i < skf_n_cmds; i++) {
+		size_t k = 0;
+
+		while (!skf_streq(skf_cmds[k].group, skf_cmds[i].group))
+			k++;
+		if (k == i && skf_cmds[i].group)
+			print_commands(skf_cmds[i].group);
+	}
 }
 
 void skf_cli_help(const struct skf_cmd *cmd)
@@ -52,11 +68,8 @@ void skf_cli_help(const struct skf_cmd *cmd)
 		return;
 	}
 	printf("Usage:  skiff [OPTIONS] COMMAND\n\nRuns containers: no daemon, one small program per job\n");
-	print_commands("Commands", NULL);
-	print_commands("Container commands", "container");
-	print_commands("Image commands", "image");
-	print_commands("Health check commands", "healthcheck");
-	print_commands("System commands", "system");
+	print_commands(NULL);
+	print_groups();
 	print_options(C_GLOBAL);
 	printf("\n'skiff COMMAND --help' says more about a command.\n");
 }

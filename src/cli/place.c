@@ -59,7 +59,7 @@ static int set_creds(struct skf_cli *c, struct skf_copy_place *p, const char *cr
 
 static int set_how(struct skf_cli *c, bool dest, struct skf_copy_place *p)
 {
-	bool verify = (dest ? c->o.dest_tls_verify : c->o.src_tls_verify) && c->o.tls_verify;
+	bool verify = (dest ? c->o.dest_tls_verify : c->o.src_tls_verify) && c->o.tls_verify && !c->o.insecure;
 	char *file = dest ? c->o.dest_authfile : c->o.src_authfile, *certs = dest ? c->o.dest_cert_dir : c->o.src_cert_dir;
 
 	p->how = (struct skf_registry_how){.plain_http = !verify || c->o.plain_http,

@@ -45,6 +45,20 @@ struct image {
 	size_t n;
 };
 
+/* An index was searched for the platform; a lone image must be of it. */
+static int check_platform(const struct image *i, struct skf_err *e)
+{
+	const struct skf_platform *have = &i->config->platform;
+	struct skf_platform want;
+	if (!i->x->platform[0])
+		return 0;
+	if (skf_platform_parse(i->x->platform, &want, e) < 0)
+		return -1;
+	return skf_platform_score(&want, have) >= 0 ? 0
+	                                            : skf_fail(e, SKF_ENOTFOUND, "image '%s' is for the platform '%s/%s', not for '%s'", i->doc->digest.s, have->os,
+	                                                       have->arch, i->x->platform);
+}
+
 static int read_config(struct image *i, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_CONFIG_BLOB_BYTES + 1);
@@ -57,7 +71,7 @@ static int read_config(struct image *i, struct skf_err *e)
 	if (i->config->diff_ids.n != i->m->layers.n)
 		return skf_fail(e, SKF_ECORRUPT, "image '%s': the manifest has %zu layers, the config names %zu", i->doc->digest.s, i->m->layers.n,
 		                i->config->diff_ids.n);
-	return 0;
+	return check_platform(i, e);
 }
 
 static int add_layer(struct image *i, size_t k, struct skf_err *e)
@@ -253,7 +267,8 @@ static enum skf_media pack_as(const struct copy *x)
 static int run(struct copy *x, struct skf_err *e)
 {
 	SKF_AUTO(image_doc_done) struct image_doc doc = IMAGE_DOC;
-	if (image_from_open(x->peer, x->root, &x->src, x->flags, pack_as(x), &x->from, e) < 0)
+	uint32_t all = x->platform[0] ? SKF_COPY_ALL : 0; /* the store is to tell its index, so that a platform can be chosen */
+	if (image_from_open(x->peer, x->root, &x->src, x->flags | all, pack_as(x), &x->from, e) < 0)
 		return skf_ctx(e, "source");
 	if (image_to_open(x->peer, x->root, &x->dest, &x->tags, x->from, &x->to, e) < 0)
 		return skf_ctx(e, "destination");
@@ -266,26 +281,10 @@ static int run(struct copy *x, struct skf_err *e)
 	return 0;
 }
 
-static int get_place(struct copy *x, struct image_place *p, struct skf_recr *q, struct skf_err *e)
-{
-	p->kind = skf_recr_u32(q);
-	p->name = skf_recr_str(q);
-	uint32_t fd = skf_recr_u32(q);
-	p->how.docker_config = skf_recr_str(q);
-	p->how.certs_dir = skf_recr_str(q);
-	p->how.auth_file = skf_recr_str(q);
-	p->how.user = skf_recr_str(q);
-	p->how.password = skf_recr_str(q);
-	p->how.flags = skf_recr_u32(q);
-	p->fd = fd && fd <= x->peer->fds->n ? x->peer->fds->fd[fd - 1] : -1;
-	bool wants = p->kind == SKF_PLACE_OCI || p->kind == SKF_PLACE_DOCKER_ARCHIVE || p->kind == SKF_PLACE_DIR;
-	return q->bad || wants != (p->fd >= 0) ? skf_fail(e, SKF_EINVALID, "the copy request is cut short") : 0;
-}
-
 static int get_request(struct copy *x, struct skf_recr *q, struct skf_err *e)
 {
 	x->root = skf_recr_str(q);
-	if (get_place(x, &x->src, q, e) < 0 || get_place(x, &x->dest, q, e) < 0)
+	if (image_place_get(x->peer, &x->src, q, e) < 0 || image_place_get(x->peer, &x->dest, q, e) < 0)
 		return -1;
 	x->flags = skf_recr_u32(q);
 	x->platform = skf_recr_str(q);

@@ -180,6 +180,7 @@ int image_from_open(const struct image_peer *peer, const char *root, const struc
 	static int (*const makers[])(struct image_from **, struct skf_err *) = {
 		[SKF_PLACE_STORE] = image_from_store,        [SKF_PLACE_REGISTRY] = from_registry,    [SKF_PLACE_OCI] = from_files,
 		[SKF_PLACE_DOCKER_ARCHIVE] = image_from_docker, [SKF_PLACE_DAEMON] = image_from_docker, [SKF_PLACE_DIR] = from_files,
+		[SKF_PLACE_LIST] = image_from_list,
 	};
 	if (p->kind >= SKF_ARRAY_LEN(makers))
 		return skf_fail(e, SKF_EUNSUPPORTED, "skiff-image %s does not know the place %u", SKF_VERSION, p->kind);

@@ -117,6 +117,18 @@ static int from_origin(struct from_store *x, const struct skf_desc *d, struct im
 	return 0;
 }
 
+/* A layer that the manifest names uncompressed is packed again bit for bit. 1 and a file, 0 no such layer, -1. */
+static int pack_plain(struct from_store *x, const struct skf_desc *d, int *ret_fd, struct skf_err *e)
+{
+	const struct skf_image_layer *l = x->image->layers.v;
+	struct skf_digest got;
+	uint64_t size;
+	for (size_t i = 0; i < x->image->layers.n; i++)
+		if (skf_digest_eq(&l[i].digest, &d->digest) && skf_digest_eq(&l[i].diff_id, &d->digest))
+			return image_repack_layer(x->x.store, &l[i].diff_id, SKF_MEDIA_LAYER_TAR, ret_fd, &got, &size, e) < 0 ? -1 : 1;
+	return 0;
+}
+
 static int store_blob(struct image_from *f, const struct skf_desc *d, struct image_reader *ret, struct skf_err *e)
 {
 	struct from_store *x = (struct from_store *)f;
@@ -130,8 +142,13 @@ static int store_blob(struct image_from *f, const struct skf_desc *d, struct ima
 	if (r.fd >= 0)
 		return image_reader_file(&r, ret, e);
 	int has = skf_store_blob_has(f->store, &d->digest, e);
-	if (has <= 0)
-		return has < 0 ? -1 : from_origin(x, d, ret, e);
+	int packed = has ? 0 : pack_plain(x, d, &r.fd, e);
+	if (has < 0 || packed < 0)
+		return -1;
+	if (packed)
+		return image_reader_file(&r, ret, e);
+	if (!has)
+		return from_origin(x, d, ret, e);
 	if (skf_store_blob_open(f->store, &d->digest, &r.fd, &r.size, e) < 0)
 		return -1;
 	return image_reader_file(&r, ret, e);

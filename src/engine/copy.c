@@ -1,5 +1,6 @@
 /* engine/copy.c -- copies of images through skiff-image: two places and a wish. Descriptors that the front end opened are only handed on. Blocks as long as
  * the transfer takes; cancelled by the request's eventfd. */
+#include "engine/list_int.h"
 #include "engine/worker.h"
 #include "base/arena.h"
 #include "monitor/event.h"
@@ -88,6 +89,23 @@ int skf_engine_copy(struct skf_engine *g, const struct skf_copy_req *q, const st
 			break;
 	}
 	return n < 0 ? -1 : skf_digest_parse(skf_recr_str(&r), ret, e);
+}
+
+int skf_copy_describe(struct skf_engine *g, const struct skf_copy_place *p, bool all, const char *platform, struct skf_buf *ret, struct skf_err *e)
+{
+	struct request x = {.b = SKF_BUF(SKF_MAX_RECORD)};
+	struct skf_rec r;
+	int n;
+
+	skf_rec_begin(&r, &x.b, SKF_IMG_DESCRIBE, SKF_IMG_VERSION);
+	skf_rec_str(&r, g->root);
+	put_place(&x, &r, p);
+	skf_rec_u32(&r, all ? SKF_COPY_ALL : 0);
+	skf_rec_str(&r, platform);
+	skf_rec_end(&r);
+	n = skf_worker_text(g, &x.b, -1, ret, e);
+	skf_buf_done(&x.b);
+	return n;
 }
 
 int skf_engine_image_has(struct skf_engine *g, const char *name, struct skf_err *e)

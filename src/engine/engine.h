@@ -120,7 +120,8 @@ enum skf_copy_kind {
 	SKF_COPY_OCI,
 	SKF_COPY_DOCKER_ARCHIVE,
 	SKF_COPY_DAEMON, /* name: reference, '\n', path of the socket */
-	SKF_COPY_DIR
+	SKF_COPY_DIR,
+	SKF_COPY_LIST /* only of skf_engine_list_push */
 };
 struct skf_copy_place {
 	enum skf_copy_kind kind;
@@ -142,6 +143,25 @@ struct skf_copy_req {
 };
 /* ret: digest of the top document as it arrived. p->message: a line for each step. */
 int skf_engine_copy(struct skf_engine *g, const struct skf_copy_req *q, const struct skf_progress *p, struct skf_digest *ret, struct skf_err *e);
+/* --- lists of platforms that are put together here, and pushed as one index --- */
+struct skf_list_change { /* NULL and none: as it is */
+	const char *os, *arch, *variant, *os_version;
+	struct skf_strv os_features, features, annotations; /* annotations: KEY=VALUE */
+};
+/* CONFLICT when there is one, unless amend. */
+int skf_engine_list_create(struct skf_engine *g, const char *name, bool amend, const struct skf_strv *annotations, struct skf_err *e);
+/* An image of the store or of a registry: the manifest for platform (NULL: host) or all of its index. Replaces an entry of that digest. */
+int skf_engine_list_add(struct skf_engine *g, const char *name, const struct skf_copy_place *image, bool all, const char *platform,
+			const struct skf_list_change *c, struct skf_err *e);
+/* image: a digest of the list, or the name of an image that was added. NOTFOUND. */
+int skf_engine_list_annotate(struct skf_engine *g, const char *name, const char *image, const struct skf_list_change *c, struct skf_err *e);
+int skf_engine_list_remove(struct skf_engine *g, const char *name, const char *image, struct skf_err *e);
+int skf_engine_list_rm(struct skf_engine *g, const char *name, struct skf_err *e);
+/* The index into w: 1, 0 there is no such list. */
+int skf_engine_list_show(struct skf_engine *g, const char *name, struct skf_jw *w, struct skf_err *e);
+/* q: destination (its name NULL: the list's own) and wishes. Copies what the destination has not got yet, then the index. */
+int skf_engine_list_push(struct skf_engine *g, const char *name, const struct skf_copy_req *q, const struct skf_progress *p, struct skf_digest *ret,
+			 struct skf_err *e);
 /* Is there such an image here? 1, 0, -1. */
 int skf_engine_image_has(struct skf_engine *g, const char *name, struct skf_err *e);
 struct skf_login_req {

@@ -1,6 +1,6 @@
 /* registry/push.c -- blobs and manifests into a repository (distribution-spec "Push").
  *
- * One struct upload per blob, driven by one thread: HEAD -> POST (with mount) -> PUT of everything, or PATCH ... PATCH PUT -> done. After a break the
+ * One struct upload per blob, driven by one thread: HEAD -> POST (with mount; of a small blob whole) -> PUT of everything, or PATCH ... PATCH PUT -> done. After a break the
  * registry is asked how far it got; it then gets the rest, or everything again when it forgot the session. Invariants:
  * 1. Every byte is hashed when it is read for the first time, and the last byte of a blob leaves only when the digest is right: a wrong source
  *    never commits a blob, not even in a registry that does not look.
@@ -12,9 +12,11 @@
 #include "registry/registry_int.h"
 #include <openssl/evp.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define CHUNK_AFTER_413 (8u << 20) /* a registry (or the proxy before it) that refuses a large body gets smaller ones */
+#define WHOLE_BYTES     (16u << 10) /* blobs that go in one POST */
 #define MAX_SESSIONS 20            /* of one blob, however far each of them came */
 
 struct run {
@@ -196,6 +198,38 @@ static int open_session(struct upload *x, bool mount, struct skf_err *e)
 	return 0;
 }
 
+/* Small blobs in one request (distribution-spec end-4b); a registry that does not know it opens a session all the same. 1 stored, 0 not, -1. */
+static int post_whole(struct upload *x, struct skf_err *e)
+{
+	SKF_AUTO(skf_http_resp_done) struct skf_http_resp p = { 0 };
+	SKF_AUTO_FREE char *whole = malloc(WHOLE_BYTES);
+	char start[2048], url[2048];
+	size_t n = (size_t)x->p->desc.size;
+	if (!whole)
+		return skf_fail(e, SKF_ENOMEM, "blob '%s'", x->p->desc.digest.s);
+	for (size_t at = 0; at < n;) {
+		int64_t k = body(x, at, whole + at, n - at);
+		if (k < 0) {
+			*e = x->err;
+			return -1;
+		}
+		at += (size_t)k;
+	}
+	if (skf_http_url(x->r, x->u->ref->repo, "blobs/uploads/", start, sizeof(start), e) < 0 ||
+	    with_query(start, "digest", x->p->desc.digest.s, url, sizeof(url), e) < 0)
+		return -1;
+	const struct skf_http_req q = { .url = url, .method = "POST", .headers = { "Content-Type: application/octet-stream" }, .body = whole, .body_n = n,
+		                        .max_body = 65536, .with_auth = true, .follow = true };
+	if (request(x, &q, &p, e) < 0)
+		return -1;
+	if (p.status == 201)
+		return 1;
+	if (p.status != 202)
+		return 0; /* it may refuse the form, not the blob: the usual way tells */
+	x->sessions++;
+	return take_location(x, start, &p, e);
+}
+
 /* How much does it have? 1: go on at x->off; 0: it does not know the session any more. */
 static int ask_status(struct upload *x, struct skf_err *e)
 {
@@ -346,7 +380,14 @@ static int put_blob(struct upload *x, struct skf_err *e)
 		set_state(x->p, SKF_PUT_EXISTS);
 	if (r != 0)
 		return r < 0 ? -1 : 0;
-	r = open_session(x, true, e);
+	if (x->p->desc.size && x->p->desc.size <= WHOLE_BYTES && !x->p->mount_from && !x->chunk) {
+		r = post_whole(x, e);
+		if (r == 1)
+			set_state(x->p, SKF_PUT_DONE);
+		if (r != 0)
+			return r < 0 ? -1 : 0;
+	}
+	r = x->url[0] ? 0 : open_session(x, true, e);
 	if (r == 1)
 		set_state(x->p, SKF_PUT_MOUNTED);
 	if (r != 0)

@@ -26,6 +26,8 @@
  *          (enum skf_img_squeeze), u32 level + 1 (0: the compressor's default), u32 n, n * str more tags; answers TEXT, one line for each step, then DONE.
  *          place: u32 kind (enum skf_img_place), str name, u32 which of the record's fds + 1 (0: none), str docker_config, str certs_dir, str auth_file,
  *          str user, str password, u32 flags
+ * DESCRIBE str root, place, u32 flags (SKF_COPY_ALL), str platform; answers TEXT {"manifests":[descriptor ...]}: the image's manifest, or those of its
+ *          index; then DONE
  * The worker ends when the peer closes the socket. */
 #pragma once
 #include "base/fwd.h"
@@ -33,7 +35,7 @@ enum skf_img_type {
 	SKF_IMG_PULL = 1, SKF_IMG_VERIFY = 2, SKF_IMG_LAYERS = 16, SKF_IMG_PROGRESS = 17, SKF_IMG_DONE = 18, SKF_IMG_FAILED = 19, SKF_IMG_BAD = 20,
 	SKF_IMG_PUSH = 32, SKF_IMG_REMOTE = 33, SKF_IMG_LOGIN = 34, SKF_IMG_LOGOUT = 35, SKF_IMG_TEXT = 36,
 	SKF_IMG_SAVE = 48, SKF_IMG_LOAD = 49, SKF_IMG_IMPORT = 50, SKF_IMG_COMMIT = 51, SKF_IMG_EXPORT = 52,
-	SKF_IMG_COPY = 64
+	SKF_IMG_COPY = 64, SKF_IMG_DESCRIBE = 65
 };
 enum skf_img_format { SKF_IMG_DOCKER_ARCHIVE, SKF_IMG_OCI };
 enum skf_img_remote {
@@ -52,7 +54,8 @@ enum skf_img_place {
 	SKF_PLACE_OCI,            /* layout directory or archive (fd): reference name, "" the only image */
 	SKF_PLACE_DOCKER_ARCHIVE, /* archive (fd): repository:tag, "" the only image */
 	SKF_PLACE_DAEMON,         /* docker's daemon: reference or id, '\n', path of its socket */
-	SKF_PLACE_DIR             /* skopeo's dir: (fd) */
+	SKF_PLACE_DIR,            /* skopeo's dir: (fd) */
+	SKF_PLACE_LIST            /* source only: a document (fd) {"index": text of an index, "from": [{"digest", "kind", "name"}]} */
 };
 enum skf_img_copy { SKF_COPY_ALL = 1 /* every platform */, SKF_COPY_PRESERVE = 2 /* fail rather than change a digest */, SKF_COPY_INDEX_ONLY = 4 };
 enum skf_img_as { SKF_AS_IS, SKF_AS_OCI, SKF_AS_DOCKER };

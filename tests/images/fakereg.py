@@ -96,6 +96,7 @@ class FakeRegistry:
     ranges: bool = True        # honours Range
     sessions: dict = field(default_factory=dict)  # upload id -> bytearray
     repos: dict = field(default_factory=dict)     # repo -> digests that were pushed or mounted there; None: every blob is everywhere
+    whole: bool = False        # knows uploads in one POST (end-4b)
     split: bool = False        # blobs are only in the repositories that they were pushed to
     chunk_min: int = 0
     chunks: bool = True        # knows PATCH with Content-Range
@@ -207,6 +208,12 @@ class FakeRegistry:
         if h.command == "POST":
             d, from_ = query.get("mount"), query.get("from")
             if d and d in self.blobs and d in self.repos.get(from_, ()):
+                self.repos.setdefault(repo, set()).add(d)
+                return h.reply(201, b"", {"Location": f"/v2/{repo}/blobs/{d}"})
+            if self.whole and (d := query.get("digest")):
+                if d != "sha256:" + hashlib.sha256(h.body).hexdigest():
+                    return h.reply(400, b'{"errors":[{"code":"DIGEST_INVALID"}]}')
+                self.blobs[d] = bytes(h.body)
                 self.repos.setdefault(repo, set()).add(d)
                 return h.reply(201, b"", {"Location": f"/v2/{repo}/blobs/{d}"})
             name = os.urandom(8).hex()

@@ -106,7 +106,7 @@ def test_token_has_the_scopes(registry_token, store, home, docker_config):
 
 
 def test_order_blobs_before_manifest(fake, src, store):
-    dst, im = fake(), image(3)
+    dst, im = fake(), image(3, 30000)
     push(store, pulled(store, src, im), dst.host + "/x/y:1")
     has_all(dst, im, "x/y")
     last = dst.log[-1]
@@ -114,7 +114,60 @@ def test_order_blobs_before_manifest(fake, src, store):
     assert len([s for s in dst.log if s.method == "PUT" and "/uploads/" in s.path]) == 4
     for s in dst.log:
         if s.method == "POST":
-            assert re.search(r"\?mount=sha256%3A[0-9a-f]{64}$", s.path), s.path  # automatic content discovery: no `from`
+            assert re.search(r"\?(mount|digest)=sha256%3A[0-9a-f]{64}$", s.path), s.path  # automatic content discovery: no `from`
+    assert len([s for s in dst.log if s.method == "POST" and "?mount=" in s.path]) == 3
+
+
+def test_small_blobs_go_in_one_post(fake, src, store):
+    dst, im = fake(whole=True), image(2, 1000)
+    push(store, pulled(store, src, im), dst.host + "/x/y:1")
+    has_all(dst, im, "x/y")
+    assert [s.method for s in dst.seen("/uploads/")] == ["POST"] * 3
+    other = fake()
+
+    @other.rule("digest=")
+    def no(h, n):
+        return h.reply(404) if h.command == "POST" else False
+    push(store, f"{src.host}/team/app:1", other.host + "/x/y:1")
+    has_all(other, im, "x/y")
+
+
+def test_every_tag_of_a_repository(fake, src, store):
+    dst, images = fake(), {t: image(1, 100) for t in ("one", "two", "3")}
+    for t, im in images.items():
+        src.add("team/app", t, im)
+    rc, out, err = run(store, "pull", "-q", "--all-tags", f"{src.host}/team/app")
+    assert rc == 0 and sorted(out.split()) == sorted(f"{src.host}/team/app:{t}" for t in images), err
+    for t in images:
+        assert run(store, "tag", f"{src.host}/team/app:{t}", f"{dst.host}/c:{t}")[0] == 0
+    push(store, "-q", "-a", f"{dst.host}/c")
+    for t, im in images.items():
+        assert dst.docs["c", t][0] == im.docs[im.manifest][0]
+    for verb in ("pull", "push"):
+        rc, out, err = run(store, verb, "-a", f"{src.host}/team/app:one")
+        assert rc == 1 and "tag can't be used with --all-tags" in err
+    rc, out, err = run(store, "push", "-a", "nothing/here")
+    assert rc == 1 and "does not exist locally" in err
+
+
+def test_every_platform_with_its_index(fake, src, store):
+    dst, a, b = fake(), image(1, 2000), ig.image([ig.layer([file("arm", b"1")])], arch="arm64")
+    im = ig.index({"linux/amd64": a, "linux/arm64": b})
+    ref = src.add("team/app", "1", im)
+    rc, out, err = run(store, "pull", "--all-platforms", ref)
+    assert rc == 0 and im.top in out, err
+    push(store, "--all-platforms", ref, f"{dst.host}/c:1")
+    assert dst.docs["c", "1"][0] == im.docs[im.top][0]
+    has_all(dst, a, "c")
+    has_all(dst, b, "c")
+    push(store, "--platform", "linux/arm64", ref, f"{dst.host}/c:arm")
+    assert dst.docs["c", "arm"][0] == b.docs[b.manifest][0]
+    rc, out, err = run(store, "push", "--platform", "linux/s390x", ref, f"{dst.host}/c:none")
+    assert rc == 1 and "linux/s390x" in err
+    one = src.add("lone", "1", image(1))
+    assert run(store, "pull", one)[0] == 0
+    rc, out, err = run(store, "push", "--platform", "linux/arm64", one, f"{dst.host}/c:none")
+    assert rc == 1 and "linux/amd64" in err
 
 
 def test_layers_come_from_where_the_image_came_from(fake, src, store):
