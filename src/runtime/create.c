@@ -18,7 +18,6 @@
 #include "sys/process.h"
 
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -28,7 +27,7 @@ struct creation {
 	struct skf_arena arena;
 	struct skf_rt_container *c;
 	int console_sock;
-	bool dir_made, hooks_began;
+	bool hooks_began;
 };
 
 /* --- steps --- */
@@ -58,24 +57,7 @@ static int check_request(struct creation *x, struct skf_err *e)
 
 static int make_state_dir(struct creation *x, struct skf_err *e)
 {
-	const char *id = x->s.req->id;
-	int r;
-
-	if (mkdirat(x->s.rt->rootfd, id, 0700) == 0)
-		x->dir_made = true;
-	else if (!x->s.req->keep_dir || errno != EEXIST) {
-		if (errno == EEXIST)
-			return skf_fail(e, SKF_ECONFLICT, "container with given ID already exists: '%s'",
-					id);
-		return skf_fail_sys(e, -errno, "make the state directory '%s/%s'", x->s.rt->root, id);
-	}
-	x->s.state_fd = skf_openat(x->s.rt->rootfd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-	if (x->s.state_fd < 0)
-		return skf_fail_sys(e, x->s.state_fd, "open the state directory '%s/%s'", x->s.rt->root, id);
-	if (flock(x->s.state_fd, LOCK_EX | LOCK_NB) < 0)
-		return skf_fail_sys(e, -errno, "lock the state directory '%s/%s'", x->s.rt->root, id);
-	r = x->dir_made ? 0 : skf_state_clear(x->s.state_fd);
-	return r < 0 ? skf_fail_sys(e, r, "empty the state directory '%s/%s'", x->s.rt->root, id) : 0;
+	return skf_begin_dir(&x->s, e);
 }
 
 /* runtime.md: a creation whose hooks fail goes on with step 12, the end of which are these; as with runc, so
@@ -93,16 +75,7 @@ static void run_poststop(struct creation *x)
 
 static void undo_state_dir(struct creation *x)
 {
-	int r = 0;
-
-	if (x->dir_made)
-		r = skf_rmtree_at(x->s.rt->rootfd, x->s.req->id);
-	else if (x->s.req->keep_dir && x->s.state_fd >= 0)
-		r = skf_state_clear(x->s.state_fd);
-
-	if (r < 0 && r != -ENOENT)
-		skf_warn(x->s.rt->log, "remove the state directory '%s/%s': %s, ignoring", x->s.rt->root,
-			 x->s.req->id, strerror(-r));
+	skf_begin_undo_dir(&x->s);
 	run_poststop(x);
 }
 
@@ -194,12 +167,7 @@ static void undo_rdt_group(struct creation *x)
 
 static void undo_cgroup(struct creation *x)
 {
-	struct skf_err e = SKF_ERR_INIT;
-
-	if (skf_cgroups_undo(&x->s.cg, &e) < 0)
-		skf_warn(x->s.rt->log, "%s, ignoring", e.msg);
-	if (skf_cgroups_stop_scope(x->s.rt, x->s.systemd_scope, &e) < 0)
-		skf_warn(x->s.rt->log, "%s, ignoring", e.msg);
+	skf_begin_undo_cgroup(&x->s);
 }
 
 static int prepare_rootfs(struct creation *x, struct skf_err *e)
@@ -490,34 +458,14 @@ int skf_rt_create(const struct skf_rt *rt, const struct skf_rt_create *q, struct
 	struct creation x = {
 		.arena = SKF_ARENA(SKF_MAX_ARENA_DOC),
 		.console_sock = -EBADF,
-		.s = {.rt = rt,
-		      .req = q,
-		      .spec = q->spec,
-		      .state_fd = -EBADF,
-		      .cg_fd = -EBADF,
-		      .root_fd = -EBADF,
-		      .proc_fd = -EBADF,
-		      .own_pidns = -EBADF,
-		      .sync = {-EBADF, -EBADF},
-		      .go_fifo = -EBADF,
-		      .err_fifo = -EBADF,
-		      .hook_out = -EBADF,
-		      .hook_err = -EBADF,
-		      .listener.sock = -EBADF},
+		.s = skf_begin(rt, q),
 	};
 	int r;
 
 	x.s.arena = &x.arena;
-	for (int i = 0; i < SKF_NS_COUNT; i++)
-		x.s.ns_fd[i] = -EBADF;
-	x.c = skf_rt_container_new(q->id);
+	x.c = skf_begin_handle(rt, q, e);
 	if (!x.c)
-		return skf_fail(e, SKF_ENOMEM, "container '%s'", q->id);
-	if (q->subreaper) {
-		r = skf_set_subreaper();
-		if (r < 0)
-			skf_warn(rt->log, "become a child subreaper: %s, ignoring", strerror(-r));
-	}
+		return -1;
 	r = run_steps(&x, e);
 	if (r == 0 && fill_handle(&x, e) < 0) {
 		for (size_t i = SKF_ARRAY_LEN(steps); i-- > 0;)

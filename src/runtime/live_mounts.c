@@ -333,14 +333,9 @@ static int change(const struct skf_rt *rt, const char *id, const struct skf_jarr
 
 	for (unsigned i = 0; i < SKF_NS_COUNT; i++)
 		s.ns_fd[i] = -EBADF;
-	if (skf_state_check_id(id, e) < 0)
-		return -1;
-	SKF_AUTO_FD int dir = skf_state_lock(rt, id, SKF_LOCK_MS);
-	if (dir == -ENOENT)
-		return skf_fail(e, SKF_ENOTFOUND, "container '%s' does not exist", id);
+	SKF_AUTO_FD int dir = skf_state_take(rt, id, &a, &st, NULL, e);
+
 	if (dir < 0)
-		return skf_fail_sys(e, dir, "lock container '%s'", id);
-	if (skf_state_load_full(rt, dir, SKF_STATE_LOCKED, id, &a, &st, NULL, e) < 0)
 		return -1;
 	l.st = st;
 	req.bundle = st->bundle;

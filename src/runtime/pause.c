@@ -35,14 +35,9 @@ static int change(const struct skf_rt *rt, const char *id, bool freeze, struct s
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	struct skf_rt_state *s;
 
-	if (skf_state_check_id(id, e) < 0)
-		return -1;
-	SKF_AUTO_FD int dir = skf_state_lock(rt, id, SKF_LOCK_MS);
-	if (dir == -ENOENT)
-		return skf_fail(e, SKF_ENOTFOUND, "container '%s' does not exist", id);
+	SKF_AUTO_FD int dir = skf_state_take(rt, id, &a, &s, NULL, e);
+
 	if (dir < 0)
-		return skf_fail_sys(e, dir, "lock container '%s'", id);
-	if (skf_state_load_full(rt, dir, SKF_STATE_LOCKED, id, &a, &s, NULL, e) < 0)
 		return -1;
 	if (freeze && s->status != SKF_RT_RUNNING && s->status != SKF_RT_CREATED)
 		return skf_fail(e, SKF_ECONFLICT, "container not running: '%s' is %s", id,

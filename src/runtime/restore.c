@@ -28,7 +28,6 @@
 #include "sys/process.h"
 
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -41,7 +40,6 @@ struct restoration {
 	struct skf_criu_opts opts;
 	int dirs[2], console_sock, fds[SKF_MAX_CRIU_FDS];
 	unsigned n_fds;
-	bool dir_made;
 	char program[PATH_MAX], root[PATH_MAX]; /* where the root is attached */
 };
 static const char log_name[] = "restore.log";
@@ -92,38 +90,24 @@ static int check_request(struct restoration *x, struct skf_err *e)
 
 static int make_state_dir(struct restoration *x, struct skf_err *e)
 {
-	const char *id = x->s.req->id;
 	int r;
 
-	if (mkdirat(x->s.rt->rootfd, id, 0700) < 0) {
-		if (errno == EEXIST)
-			return skf_fail(e, SKF_ECONFLICT, "container with given ID already exists: '%s'",
-					id);
-		return skf_fail_sys(e, -errno, "make the state directory '%s/%s'", x->s.rt->root, id);
-	}
-	x->dir_made = true;
-	x->s.state_fd = skf_openat(x->s.rt->rootfd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-	r = x->s.state_fd;
-	if (r >= 0 && flock(r, LOCK_EX | LOCK_NB) < 0)
-		r = -errno;
-	if (r >= 0)
-		r = skf_mkdir_at(x->s.state_fd, "criu-root", 0755);
+	if (skf_begin_dir(&x->s, e) < 0)
+		return -1;
+	r = skf_mkdir_at(x->s.state_fd, "criu-root", 0755);
 	if (r >= 0) {
 		SKF_AUTO_FD int fd =
 			skf_openat(x->s.state_fd, "criu-root", O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
 		r = fd < 0 ? fd : skf_path_readlink_fd(fd, x->root, sizeof(x->root));
 	}
-	return r < 0 ? skf_fail_sys(e, r, "open and lock the state directory '%s/%s'", x->s.rt->root, id)
+	return r < 0 ? skf_fail_sys(e, r, "make the directory '%s/%s/criu-root'", x->s.rt->root,
+				    x->s.req->id)
 		     : 0;
 }
 
 static void undo_state_dir(struct restoration *x)
 {
-	int r = x->dir_made ? skf_rmtree_at(x->s.rt->rootfd, x->s.req->id) : 0;
-
-	if (r < 0 && r != -ENOENT)
-		skf_warn(x->s.rt->log, "remove the state directory '%s/%s': %s, ignoring", x->s.rt->root,
-			 x->s.req->id, strerror(-r));
+	skf_begin_undo_dir(&x->s);
 }
 
 static int open_console(struct restoration *x, struct skf_err *e)
@@ -183,12 +167,7 @@ static int make_cgroup(struct restoration *x, struct skf_err *e)
 
 static void undo_cgroup(struct restoration *x)
 {
-	struct skf_err e = SKF_ERR_INIT;
-
-	if (skf_cgroups_undo(&x->s.cg, &e) < 0)
-		skf_warn(x->s.rt->log, "%s, ignoring", e.msg);
-	if (skf_cgroups_stop_scope(x->s.rt, x->s.systemd_scope, &e) < 0)
-		skf_warn(x->s.rt->log, "%s, ignoring", e.msg);
+	skf_begin_undo_cgroup(&x->s);
 }
 
 static int make_rdt_group(struct restoration *x, struct skf_err *e)
@@ -617,33 +596,14 @@ int skf_rt_restore(const struct skf_rt *rt, const struct skf_rt_create *q, const
 		.opts = SKF_CRIU_OPTS_INIT,
 		.dirs = {-EBADF, -EBADF},
 		.console_sock = -EBADF,
-		.s = {.rt = rt,
-		      .req = q,
-		      .spec = q->spec,
-		      .state_fd = -EBADF,
-		      .cg_fd = -EBADF,
-		      .root_fd = -EBADF,
-		      .proc_fd = -EBADF,
-		      .own_pidns = -EBADF,
-		      .sync = {-EBADF, -EBADF},
-		      .go_fifo = -EBADF,
-		      .err_fifo = -EBADF,
-		      .hook_out = -EBADF,
-		      .hook_err = -EBADF},
+		.s = skf_begin(rt, q),
 	};
 	int r;
 
 	x.s.arena = &x.arena;
-	for (int i = 0; i < SKF_NS_COUNT; i++)
-		x.s.ns_fd[i] = -EBADF;
-	x.c = skf_rt_container_new(q->id);
+	x.c = skf_begin_handle(rt, q, e);
 	if (!x.c)
-		return skf_fail(e, SKF_ENOMEM, "container '%s'", q->id);
-	if (q->subreaper) {
-		r = skf_set_subreaper();
-		if (r < 0)
-			skf_warn(rt->log, "become a child subreaper: %s, ignoring", strerror(-r));
-	}
+		return -1;
 	r = run_steps(&x, e);
 	close_fds(&x);
 	skf_arena_done(&x.arena);

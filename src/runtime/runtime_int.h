@@ -76,6 +76,7 @@ struct skf_start {
 	const struct skf_spec *spec;
 	struct skf_arena *arena;      /* lives as long as the start; children allocate from their copy */
 	/* state */
+	bool dir_made;                /* by us: an engine may have made it for its own files */
 	int state_fd;                 /* directory <root>/<id>, O_RDONLY|O_DIRECTORY; -EBADF */
 	/* cgroups/ */
 	struct skf_cg_dirs cg;        /* used == 0: no cgroup */
@@ -110,6 +111,14 @@ struct skf_start {
 	char rdt[SKF_MAX_RDT_PATH];
 	unsigned rdt_made;
 };
+
+/* --- begin.c: create and restore --- */
+struct skf_start skf_begin(const struct skf_rt *rt, const struct skf_rt_create *q); /* nothing done yet; the arena is the caller's to set */
+/* The handle for the new container; as the request asks, its maker becomes a child subreaper. NULL: no memory. */
+struct skf_rt_container *skf_begin_handle(const struct skf_rt *rt, const struct skf_rt_create *q, struct skf_err *e);
+int skf_begin_dir(struct skf_start *s, struct skf_err *e); /* the state directory, locked; CONFLICT when the id is in use */
+void skf_begin_undo_dir(struct skf_start *s);
+void skf_begin_undo_cgroup(struct skf_start *s);
 
 /* --- journal.c: one line per resource, appended and never rewritten: "cgroup <mode> <path>", "scope <unit>",
  * "rdt <group>", "pid <pid> <start> <boot id>" --- */
@@ -280,6 +289,9 @@ enum { SKF_STATE_LOCKED = 1, /* the caller holds the container's lock on state_f
 /* how: SKF_STATE_*. hooks may be NULL. */
 int skf_state_load_full(const struct skf_rt *rt, int state_fd, unsigned how, const char *id, struct skf_arena *a,
                         struct skf_rt_state **ret, struct skf_state_hooks *hooks, struct skf_err *e);
+/* For what changes a container that exists: its directory, locked (within SKF_LOCK_MS), and its state. -1: NOTFOUND, or by errno. */
+int skf_state_take(const struct skf_rt *rt, const char *id, struct skf_arena *a, struct skf_rt_state **ret, struct skf_state_hooks *hooks,
+                   struct skf_err *e);
 /* The directory <root>/<id>, which state_fd is, with all that is in it. -errno. */
 int skf_state_remove(const struct skf_rt *rt, int state_fd, const char *id);
 /* seccomp.bpf beside state.json: the program that exec loads. */

@@ -92,14 +92,9 @@ int skf_rt_start(const struct skf_rt *rt, const char *id, struct skf_err *e)
 	struct skf_rt_state *s;
 	int r;
 
-	if (skf_state_check_id(id, e) < 0)
-		return -1;
-	SKF_AUTO_FD int dir = skf_state_lock(rt, id, SKF_LOCK_MS);
-	if (dir == -ENOENT)
-		return skf_fail(e, SKF_ENOTFOUND, "container '%s' does not exist", id);
+	SKF_AUTO_FD int dir = skf_state_take(rt, id, &a, &s, &hooks, e);
+
 	if (dir < 0)
-		return skf_fail_sys(e, dir, "lock container '%s'", id);
-	if (skf_state_load_full(rt, dir, SKF_STATE_LOCKED, id, &a, &s, &hooks, e) < 0)
 		return -1;
 	if (s->status != SKF_RT_CREATED)
 		return not_created(id, s->status, e);

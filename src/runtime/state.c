@@ -318,6 +318,21 @@ int skf_state_load_full(const struct skf_rt *rt, int state_fd, unsigned how, con
 	return 0;
 }
 
+int skf_state_take(const struct skf_rt *rt, const char *id, struct skf_arena *a, struct skf_rt_state **ret,
+		   struct skf_state_hooks *hooks, struct skf_err *e)
+{
+	if (skf_state_check_id(id, e) < 0)
+		return -1;
+	SKF_AUTO_FD int dir = skf_state_lock(rt, id, SKF_LOCK_MS);
+	if (dir == -ENOENT)
+		return skf_fail(e, SKF_ENOTFOUND, "container '%s' does not exist", id);
+	if (dir < 0)
+		return skf_fail_sys(e, dir, "lock container '%s'", id);
+	if (skf_state_load_full(rt, dir, SKF_STATE_LOCKED, id, a, ret, hooks, e) < 0)
+		return -1;
+	return SKF_TAKE_FD(dir);
+}
+
 int skf_rt_state_load(const struct skf_rt *rt, const char *id, struct skf_arena *a,
 		      struct skf_rt_state **ret, struct skf_err *e)
 {

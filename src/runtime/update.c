@@ -51,14 +51,9 @@ int skf_rt_update(const struct skf_rt *rt, const char *id, const struct skf_rt_u
 	struct skf_spec_resources res;
 	struct skf_rt_state *s;
 
-	if (skf_state_check_id(id, e) < 0)
-		return -1;
-	SKF_AUTO_FD int dir = skf_state_lock(rt, id, SKF_LOCK_MS);
-	if (dir == -ENOENT)
-		return skf_fail(e, SKF_ENOTFOUND, "container '%s' does not exist", id);
+	SKF_AUTO_FD int dir = skf_state_take(rt, id, &a, &s, NULL, e);
+
 	if (dir < 0)
-		return skf_fail_sys(e, dir, "lock container '%s'", id);
-	if (skf_state_load_full(rt, dir, SKF_STATE_LOCKED, id, &a, &s, NULL, e) < 0)
 		return -1;
 	if (s->status == SKF_RT_STOPPED)
 		return skf_fail(e, SKF_ECONFLICT, "cannot update container '%s': container not running", id);
