@@ -46,6 +46,35 @@ static int open_dir(const struct skf_overlay *o, const char *path, struct skf_er
 	return fd;
 }
 
+/* A detached clone of a layer that shows its files under the mapped ids. */
+static int clone_idmapped(const struct skf_overlay *o, int dirfd, const char *path, struct skf_err *e)
+{
+	struct mount_attr a = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)(unsigned)o->userns_fd};
+	SKF_AUTO_FD int tree = skf_open_tree(dirfd, path, OPEN_TREE_CLONE);
+	int r = tree < 0 ? tree : skf_mount_setattr(tree, "", AT_EMPTY_PATH, &a);
+
+	if (r == -EINVAL || r == -EOPNOTSUPP || r == -ENOSYS)
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"the layer '%s/%s' cannot be id-mapped for a container in a user namespace: "
+				"the file system "
+				"of '%s' or this kernel does not support it",
+				o->root, path, o->root);
+	if (r < 0)
+		return skf_fail_sys(e, r, "id-map the layer '%s/%s'", o->root, path);
+	return SKF_TAKE_FD(tree);
+}
+
+static int open_idmapped(const struct skf_overlay *o, const char *path, struct skf_err *e)
+{
+	SKF_AUTO_FD int tree = clone_idmapped(o, o->root_fd, path, e);
+	int fd;
+
+	if (tree < 0)
+		return -1;
+	fd = skf_openat(tree, ".", O_RDONLY | O_DIRECTORY, 0);
+	return fd < 0 ? skf_fail_sys(e, fd, "open the id-mapped layer '%s/%s'", o->root, path) : fd;
+}
+
 /* Which errors of a way mean that this kernel does not have it. */
 static bool not_known(int r)
 {
@@ -59,9 +88,10 @@ struct attempt {
 	int r; /* of the call that failed; 0: what is in e has another cause */
 };
 
-static int set_dir(struct attempt *t, const char *key, const char *path, struct skf_err *e)
+static int set_dir(struct attempt *t, const char *key, const char *path, bool lower, struct skf_err *e)
 {
-	SKF_AUTO_FD int fd = open_dir(t->o, path, e);
+	SKF_AUTO_FD int fd =
+		lower && t->o->idmapped ? open_idmapped(t->o, path, e) : open_dir(t->o, path, e);
 	char name[32];
 
 	if (fd < 0)
@@ -78,11 +108,14 @@ static int set_dirs(struct attempt *t, struct skf_err *e)
 	const struct skf_overlay *o = t->o;
 
 	for (size_t i = o->n_lower; i > 0; i--) /* topmost first */
-		if (set_dir(t, "lowerdir+", o->lower[i - 1], e) < 0)
+		if (set_dir(t, "lowerdir+", o->lower[i - 1], true, e) < 0)
 			return -1;
+	t->r = o->userxattr ? skf_fsconfig_flag(t->fs, "userxattr") : 0;
+	if (t->r < 0)
+		return skf_fail_sys(e, t->r, "make overlay keep its marks in user.* attributes");
 	if (!o->upper)
 		return 0;
-	if (set_dir(t, "upperdir", o->upper, e) < 0 || set_dir(t, "workdir", o->work, e) < 0)
+	if (set_dir(t, "upperdir", o->upper, false, e) < 0 || set_dir(t, "workdir", o->work, false, e) < 0)
 		return -1;
 	if (!o->is_volatile)
 		return 0;
@@ -132,18 +165,40 @@ static int helper_link(const struct skf_overlay *o, const char *path, const char
 	return 0;
 }
 
+/* A layer in its mapping, attached to a directory of the helper's own tmpfs: kernels that refuse a detached
+ * clone as a layer take that. */
+static int helper_idmapped(const struct skf_overlay *o, const char *path, const char *name,
+			   struct skf_err *e)
+{
+	SKF_AUTO_FD int tree = -EBADF;
+	char target[PATH_MAX];
+	int r;
+
+	if (skf_fmt(target, sizeof(target), "%s/%s", o->root, path) < 0)
+		return skf_fail(e, SKF_EINVALID, "the path '%s/%s' is too long", o->root, path);
+	tree = clone_idmapped(o, AT_FDCWD, target, e);
+	if (tree < 0)
+		return -1;
+	r = mkdir(name, 0700) < 0 ? -errno
+				  : skf_move_mount(tree, "", AT_FDCWD, name, MOVE_MOUNT_F_EMPTY_PATH);
+	return r < 0 ? skf_fail_sys(e, r, "attach the id-mapped layer '%s' for overlay", target) : 0;
+}
+
 static int helper_options(const struct skf_overlay *o, struct skf_buf *b, struct skf_err *e)
 {
+	int (*const show)(const struct skf_overlay *, const char *, const char *, struct skf_err *) =
+		o->idmapped ? helper_idmapped : helper_link;
 	char name[24];
 
 	skf_buf_str(b, "lowerdir=");
 	for (size_t i = 0; i < o->n_lower; i++) {
 		snprintf(name, sizeof(name), "%zu", i);
-		if (helper_link(o, o->lower[o->n_lower - 1 - i], name, e) < 0)
+		if (show(o, o->lower[o->n_lower - 1 - i], name, e) < 0)
 			return -1;
 		skf_buf_str(b, i ? ":" : "");
 		skf_buf_str(b, name);
 	}
+	skf_buf_str(b, o->userxattr ? ",userxattr" : "");
 	if (o->upper) {
 		if (helper_link(o, o->upper, "u", e) < 0 || helper_link(o, o->work, "w", e) < 0)
 			return -1;
@@ -251,9 +306,12 @@ static int mount_plain(const struct skf_overlay *o, const char *path, bool reado
 		       struct skf_err *e)
 {
 	struct mount_attr ro = {.attr_set = MOUNT_ATTR_RDONLY};
-	SKF_AUTO_FD int fd = skf_open_tree(o->root_fd, path, OPEN_TREE_CLONE);
+	SKF_AUTO_FD int fd = o->idmapped && readonly ? clone_idmapped(o, o->root_fd, path, e)
+						     : skf_open_tree(o->root_fd, path, OPEN_TREE_CLONE);
 	int r = fd < 0 ? fd : 0;
 
+	if (r < 0 && o->idmapped && readonly)
+		return -1;
 	if (r == 0 && readonly)
 		r = skf_mount_setattr(fd, "", AT_EMPTY_PATH, &ro);
 	if (r < 0)
@@ -296,6 +354,7 @@ int skf_overlay_mount(const struct skf_overlay *o, int *ret_fd, struct skf_err *
 		return mount_plain(o, o->lower[0], true, ret_fd, e);
 	if (clear_mark(o, e) < 0)
 		return -1;
+	t.r = 0;
 	for (enum skf_overlay_way w = SKF_OVERLAY_FD; w <= SKF_OVERLAY_PATH; w++) {
 		if (o->way != SKF_OVERLAY_AUTO && o->way != w)
 			continue;

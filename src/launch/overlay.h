@@ -20,11 +20,18 @@ struct skf_overlay {
 	bool is_volatile; /* the upper layer is thrown away at the end: nothing is synced to disk (also not
 			     at unmount) */
 	enum skf_overlay_way way;
+	/* The layers belong to other ids: each is seen through the mapping of this user namespace
+	 * (Linux 5.19, and a file system of the layers that can). upper and work are not mapped: they belong
+	 * to the mapped root already. */
+	bool idmapped;
+	int userns_fd;  /* borrowed */
+	bool userxattr; /* overlay's own attributes are user.overlay.*: in a user namespace trusted.* cannot
+			   be set */
 };
 /* Reads the switch that tests force a way with: "fd", "path", "symlink"; NULL or "" is AUTO. -EINVAL. */
 int skf_overlay_way_parse(const char *s);
 /* *ret_fd: the detached mount (CLOEXEC). No layers: the upper directory itself; one layer without upper:
  * that layer, read-only. Blocks on the disk, and on the helper for at most SKF_START_MS. The caller has
- * CAP_SYS_ADMIN and no threads. NOTFOUND when a layer is not there, LIMIT beyond SKF_MAX_LAYERS, otherwise
- * by errno with the kernel's own message. */
+ * CAP_SYS_ADMIN and no threads. NOTFOUND when a layer is not there, LIMIT beyond SKF_MAX_LAYERS, UNSUPPORTED
+ * when the layers cannot be id-mapped, otherwise by errno with the kernel's own message. */
 int skf_overlay_mount(const struct skf_overlay *o, int *ret_fd, struct skf_err *e);

@@ -8,7 +8,6 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/proc.h"
-#include "launch/overlay.h"
 #include "launch/wire.h"
 #include "monitor/event.h"
 #include "oci/digest.h"
@@ -80,53 +79,6 @@ static int open_log(struct skf_launch *l, struct skf_err *e)
 		r = l->log_fd =
 			skf_openat(l->disk_dir, name, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0640);
 	return r < 0 ? skf_fail_sys(e, r, "open the log of container '%s'", l->q.id) : 0;
-}
-
-static int layer_paths(struct skf_launch *l, const char ***ret, struct skf_err *e)
-{
-	const char **v = skf_arena_array(&l->arena, l->conf->layers.n + 1, sizeof(*v));
-	struct skf_digest d;
-
-	for (size_t i = 0; v && i < l->conf->layers.n; i++) {
-		if (skf_digest_parse(l->conf->layers.v[i], &d, e) < 0)
-			return skf_ctx(e, "layer %zu of container '%s'", i, l->q.id);
-		v[i] = skf_arena_fmt(&l->arena, "layers/%s/tree", skf_digest_hex(&d));
-		if (!v[i])
-			v = NULL;
-	}
-	if (!v)
-		return skf_fail(e, SKF_ENOMEM, "out of memory for the layers of container '%s'", l->q.id);
-	*ret = v;
-	return 0;
-}
-
-/* SKIFF_OVERLAY=fd|path|symlink forces one of the ways of launch/overlay.h for tests. */
-int skf_launch_mount_root(struct skf_launch *l, struct skf_err *e)
-{
-	char upper[SKF_ID_LEN + 24], work[SKF_ID_LEN + 24], scratch[SKF_ID_LEN + 24];
-	int way = skf_overlay_way_parse(getenv("SKIFF_OVERLAY"));
-	struct skf_overlay o = {.root_fd = l->root_fd,
-				.root = l->q.root,
-				.n_lower = l->conf->layers.n,
-				.upper = upper,
-				.work = work,
-				.scratch = scratch,
-				.is_volatile = l->conf->remove};
-	const char **lower = NULL;
-
-	if (way < 0)
-		return skf_fail(e, SKF_EINVALID, "SKIFF_OVERLAY is '%.40s'; it takes fd, path or symlink",
-				getenv("SKIFF_OVERLAY"));
-	if (layer_paths(l, &lower, e) < 0)
-		return -1;
-	snprintf(upper, sizeof(upper), "containers/%s/rw", l->q.id);
-	snprintf(work, sizeof(work), "containers/%s/work", l->q.id);
-	snprintf(scratch, sizeof(scratch), "containers/%s/rootfs", l->q.id);
-	o.lower = lower;
-	o.way = (enum skf_overlay_way)way;
-	if (skf_overlay_mount(&o, &l->root_mount, e) < 0)
-		return skf_ctx(e, "root of container '%s'", l->q.id);
-	return 0;
 }
 
 static int stdio(struct skf_launch *l, struct skf_err *e)

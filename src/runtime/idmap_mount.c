@@ -47,7 +47,7 @@ static int open_userns(pid_t pid, struct skf_err *e)
 	return r < 0 ? skf_fail_sys(e, r, "open the user namespace of an id-mapped mount") : r;
 }
 
-static int make_userns(const struct skf_jarr *uids, const struct skf_jarr *gids, struct skf_err *e)
+int skf_rt_userns(const struct skf_jarr *uids, const struct skf_jarr *gids, struct skf_err *e)
 {
 	struct skf_clone c = {.flags = CLONE_NEWUSER, .exit_signal = SIGCHLD, .cgroup_fd = -1};
 	SKF_AUTO_FD int pidfd = -EBADF;
@@ -116,7 +116,7 @@ int skf_idmap_mount_prepare(struct skf_start *s, size_t i, const struct skf_moun
 	} else if (cache->fd >= 0 && same_maps(&cache->uids, &uids) && same_maps(&cache->gids, &gids)) {
 		fd = skf_dup_cloexec(cache->fd);
 	} else {
-		fd = make_userns(&uids, &gids, e);
+		fd = skf_rt_userns(&uids, &gids, e);
 		if (fd < 0)
 			return skf_ctx(e, "mount '%s'", m->destination);
 		skf_closep(&cache->fd);

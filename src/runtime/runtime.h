@@ -50,6 +50,8 @@ struct skf_rt_create {
 	const char *pid_file;             /* written with the pid, no newline, before the status changes; NULL */
 	const char *notify_socket;        /* NOTIFY_SOCKET of the caller: the container gets one of its own (skf_rt_notify_open); NULL */
 };
+/* A user namespace with these mappings (struct skf_idmap), for id-mapped mounts: an fd, or -1. Waits for a helper child. */
+int skf_rt_userns(const struct skf_jarr *uids, const struct skf_jarr *gids, struct skf_err *e);
 /* A container that this process created: holds the pidfd, the sync socket and what undo needs. */
 struct skf_rt_container;
 

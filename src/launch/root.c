@@ -1,0 +1,117 @@
+/* launch/root.c -- the root of a container: its layers, its writable directory, and for a container in a
+ * user namespace of its own both in the ids of that: the layers through id-mapped mounts, without a copy,
+ * and rw/ by its owner (DESIGN 3a). */
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "launch/launch_int.h"
+#include "launch/overlay.h"
+#include "oci/digest.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int layer_paths(struct skf_launch *l, const char ***ret, struct skf_err *e)
+{
+	const char **v = skf_arena_array(&l->arena, l->conf->layers.n + 1, sizeof(*v));
+	struct skf_digest d;
+
+	for (size_t i = 0; v && i < l->conf->layers.n; i++) {
+		if (skf_digest_parse(l->conf->layers.v[i], &d, e) < 0)
+			return skf_ctx(e, "layer %zu of container '%s'", i, l->q.id);
+		v[i] = skf_arena_fmt(&l->arena, "layers/%s/tree", skf_digest_hex(&d));
+		if (!v[i])
+			v = NULL;
+	}
+	if (!v)
+		return skf_fail(e, SKF_ENOMEM, "out of memory for the layers of container '%s'", l->q.id);
+	*ret = v;
+	return 0;
+}
+
+/* The host's id of an id in the container; itself when it is not mapped, which the kernel then shows as
+ * nobody's. */
+static uint32_t host_id(const struct skf_jarr *maps, uint32_t id)
+{
+	const struct skf_idmap *m = maps->v;
+
+	for (size_t i = 0; i < maps->n; i++)
+		if (id >= m[i].container_id && id - m[i].container_id < m[i].size)
+			return m[i].host_id + (id - m[i].container_id);
+	return id;
+}
+
+static bool is_mapped(const struct skf_jarr *maps, uint32_t id)
+{
+	const struct skf_idmap *m = maps->v;
+
+	for (size_t i = 0; i < maps->n; i++)
+		if (id >= m[i].host_id && id - m[i].host_id < m[i].size)
+			return true;
+	return false;
+}
+
+/* rw/ is made with the owner that the image's root has; here it becomes the mapped one, once: what is mapped
+ * stays. */
+static int own_upper(struct skf_launch *l, const char *upper, struct skf_err *e)
+{
+	const struct skf_spec_linux *x = &l->spec->linux_;
+	SKF_AUTO_FD int fd = skf_openat(l->root_fd, upper, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	struct stat st;
+	uint32_t uid, gid;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return skf_fail_sys(e, fd < 0 ? fd : -errno, "look at '%s/%s'", l->q.root, upper);
+	uid = is_mapped(&x->uid_mappings, st.st_uid) ? st.st_uid : host_id(&x->uid_mappings, st.st_uid);
+	gid = is_mapped(&x->gid_mappings, st.st_gid) ? st.st_gid : host_id(&x->gid_mappings, st.st_gid);
+	if ((uid == st.st_uid && gid == st.st_gid) || fchown(fd, uid, gid) == 0)
+		return 0;
+	return skf_fail_sys(e, -errno, "give '%s/%s' to the container's root", l->q.root, upper);
+}
+
+static int map_ids(struct skf_launch *l, struct skf_overlay *o, int *userns_own, struct skf_err *e)
+{
+	const struct skf_spec_linux *x = &l->spec->linux_;
+
+	if (!x->uid_mappings.n || !x->gid_mappings.n)
+		return 0;
+	if (own_upper(l, o->upper, e) < 0)
+		return -1;
+	*userns_own = skf_rt_userns(&x->uid_mappings, &x->gid_mappings, e);
+	if (*userns_own < 0)
+		return -1;
+	o->idmapped = true;
+	o->userns_fd = *userns_own;
+	return 0;
+}
+
+/* SKIFF_OVERLAY=fd|path|symlink forces one of the ways of launch/overlay.h for tests. */
+int skf_launch_mount_root(struct skf_launch *l, struct skf_err *e)
+{
+	char upper[SKF_ID_LEN + 24], work[SKF_ID_LEN + 24], scratch[SKF_ID_LEN + 24];
+	int way = skf_overlay_way_parse(getenv("SKIFF_OVERLAY"));
+	struct skf_overlay o = {.root_fd = l->root_fd,
+				.root = l->q.root,
+				.n_lower = l->conf->layers.n,
+				.upper = upper,
+				.work = work,
+				.scratch = scratch,
+				.is_volatile = l->conf->remove};
+	SKF_AUTO_FD int userns = -EBADF;
+	const char **lower = NULL;
+
+	if (way < 0)
+		return skf_fail(e, SKF_EINVALID, "SKIFF_OVERLAY is '%.40s'; it takes fd, path or symlink",
+				getenv("SKIFF_OVERLAY"));
+	if (layer_paths(l, &lower, e) < 0)
+		return -1;
+	snprintf(upper, sizeof(upper), "containers/%s/rw", l->q.id);
+	snprintf(work, sizeof(work), "containers/%s/work", l->q.id);
+	snprintf(scratch, sizeof(scratch), "containers/%s/rootfs", l->q.id);
+	o.lower = lower;
+	o.way = (enum skf_overlay_way)way;
+	if (map_ids(l, &o, &userns, e) < 0 || skf_overlay_mount(&o, &l->root_mount, e) < 0)
+		return skf_ctx(e, "root of container '%s'", l->q.id);
+	return 0;
+}
