@@ -70,6 +70,7 @@
 #define SKF_MAX_DNS_PENDING 1024               /* forwarded queries of all containers that wait, as docker */
 #define SKF_MAX_DNS_PENDING_EACH 128           /* ... and of one container, so that none starves the others */
 #define SKF_MAX_DNS_TCP_EACH 16                /* TCP clients of one container */
+#define SKF_MAX_EGRESS_RULES 256               /* --egress-allow of one container */
 #define SKF_MAX_RESOLV_CONF 65536              /* the host's resolv.conf */
 #define SKF_DNS_TRY_MS 2000                    /* an upstream server answers, or the next one is asked; glibc gives up after 5 s */
 #define SKF_DNS_TCP_IDLE_MS 10000              /* a TCP client is silent: RFC 7766 6.2.3 wants some seconds */
