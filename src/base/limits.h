@@ -77,6 +77,14 @@
 #define SKF_RESOLVER_MS 5000                   /* the resolver answers a join */
 #define SKF_RESOLVER_LINGER_MS 1000            /* it ends so long after its last container */
 
+/* --- CNI --- */
+#define SKF_MAX_CNI_CONF (256u << 10)          /* a configuration list; real ones have some KB */
+#define SKF_MAX_CNI_PLUGINS 32                 /* of one list */
+#define SKF_MAX_CNI_RESULT (1u << 20)          /* what a plugin says */
+#define SKF_MAX_CNI_CACHE (4u << 20)           /* configuration and result of one ADD */
+#define SKF_MAX_CNI_IPS 1024                   /* addresses and interfaces of one result */
+#define SKF_CNI_PLUGIN_MS 60000                /* one plugin: DHCP and cloud plugins take seconds; kubelet gives a pod minutes */
+
 /* --- wire --- */
 #define SKF_MAX_RECORD (128u << 10)            /* one SOCK_SEQPACKET record; default wmem is 208 KB */
 #define SKF_MAX_RECORD_FDS 32                  /* fds in one record; the kernel's limit is 253 */

@@ -77,6 +77,7 @@ struct skf_dns {
 	struct skf_log *log;
 	int64_t idle_since; /* 0: there are containers */
 	bool stop, sweep;
+	bool lost;          /* in a namespace that is not the engine's: nothing may be opened any more */
 	uint32_t turn;      /* rotates addresses of shared names */
 	struct skf_ip ips[SKF_MAX_DNS_ADDRS]; /* room for one query; pages that are never touched cost nothing */
 	uint8_t buf[SKF_MAX_DNS_MESSAGE + 2];

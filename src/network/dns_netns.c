@@ -12,7 +12,6 @@
 #include "sys/process.h"
 #include <linux/netfilter.h>
 #include <netinet/ip.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -128,13 +127,16 @@ static int open_inside(struct skf_dns *d, int *ret_udp, int *ret_tcp, const char
 int skf_dns_netns_open(struct skf_dns *d, struct skf_dns_container *c, int netns_fd, struct skf_err *e)
 {
 	const char *step = "enter it";
-	int udp = -EBADF, tcp = -EBADF, r = skf_setns(netns_fd, CLONE_NEWNET);
+	int udp = -EBADF, tcp = -EBADF, r = d->lost ? -ENOTRECOVERABLE : skf_setns(netns_fd, CLONE_NEWNET);
 
 	if (r == 0) {
 		r = open_inside(d, &udp, &tcp, &step);
 		if (skf_setns(d->host_netns, CLONE_NEWNET) < 0) {
-			skf_error(d->log, "cannot return to the host's network namespace");
-			abort();
+			d->lost = d->stop = true;
+			skf_closep(&udp);
+			skf_closep(&tcp);
+			return skf_fail_sys(e, -errno,
+					    "return from the network namespace of container '%.12s'", c->id);
 		}
 	}
 	if (r < 0)
