@@ -175,10 +175,11 @@ static int resolve(const struct skf_start *s, struct skf_mnt *m, bool dir)
 int skf_mount_target(struct skf_start *s, struct skf_mnt *m, bool dir, int tree, struct skf_err *e)
 {
 	if (skf_streq(m->dest, "/") && tree < 0 && !(skf_streq(type_of(m), "tmpfs") && m->o.tmpcopyup))
-		return skf_fail(e, SKF_EINVALID,
-				"mount '%s': the root itself can only be the destination of a bind mount, or "
-				"of a tmpfs with the option 'tmpcopyup'; use root.path",
-				m->spec->destination);
+		return skf_fail(
+			e, SKF_EINVALID,
+			"mount '%s': the root itself can only be the destination of a bind mount, or "
+			"of a tmpfs with the option 'tmpcopyup'; use root.path",
+			m->spec->destination);
 	SKF_AUTO_FD int fd = resolve(s, m, dir);
 	if ((fd == -ELOOP || fd == -ENOTDIR) && wants_plain_dir(m))
 		return skf_fail(e, SKF_EINVALID,
@@ -422,48 +423,17 @@ static int mount_bind(struct skf_start *s, struct skf_mnt *m, size_t i, struct s
 
 /* --- file systems --- */
 
-static bool selinux_label(const struct skf_start *s, const char *type)
-{
-	if (!s->spec->linux_.mount_label || !s->spec->linux_.mount_label[0])
-		return false;
-	/* These cannot be labelled by option. */
-	static const char *const no[] = {"proc", "sysfs", "cgroup", "cgroup2", "mqueue"};
-	for (size_t i = 0; i < SKF_ARRAY_LEN(no); i++) {
-		if (skf_streq(type, no[i]))
-			return false;
-	}
-	return faccessat(AT_FDCWD, "/sys/fs/selinux/enforce", F_OK, 0) == 0;
-}
-
-/* Which of SELinux' mount options carries linux.mountLabel, by crun's annotation. */
-static const char *context_option(const struct skf_start *s)
-{
-	static const char *const known[] = {"context", "fscontext", "defcontext", "rootcontext"};
-	const char *want = skf_kvs_get(&s->spec->annotations, "run.oci.mount_context_type");
-
-	for (size_t i = 0; want && i < SKF_ARRAY_LEN(known); i++) {
-		if (skf_streq(known[i], want))
-			return known[i];
-	}
-	if (want)
-		skf_warn(s->rt->log,
-			 "annotation 'run.oci.mount_context_type': '%.64s' is not a kind of context, using "
-			 "'context'",
-			 want);
-	return "context";
-}
-
 /* The options of the spec, and: a tmpfs over an existing directory keeps its mode; the SELinux label. NULL:
  * no memory. */
 static const char *fs_data(struct skf_start *s, const struct skf_mnt *m, const struct stat *target)
 {
-	const char *d = m->o.data;
+	const char *d = m->o.data, *label = skf_mount_label_option(s, type_of(m));
 
 	if (target)
 		d = skf_arena_fmt(s->arena, "%s%smode=%o", d, *d ? "," : "",
 				  (unsigned)target->st_mode & 07777);
-	if (d && selinux_label(s, type_of(m)))
-		d = skf_arena_fmt(s->arena, "%s%s%s=\"%s\"", d, *d ? "," : "", context_option(s),
+	if (d && label)
+		d = skf_arena_fmt(s->arena, "%s%s%s=\"%s\"", d, *d ? "," : "", label,
 				  s->spec->linux_.mount_label);
 	return d;
 }
@@ -580,7 +550,7 @@ static int mount_fs(struct skf_start *s, struct skf_mnt *m, size_t i, struct skf
 		return -1;
 	if (tmpfs && m->o.tmpcopyup && m->existed && skf_tmpcopyup(target, m->tree, s->rt->log, e) < 0)
 		return skf_ctx(e, "mount '%s': tmpcopyup", m->spec->destination);
-	if (skf_mount_apply(s, m, 0, 0, false, e) < 0)
+	if (skf_mount_label_root(s, m, e) < 0 || skf_mount_apply(s, m, 0, 0, false, e) < 0)
 		return -1;
 	if (!attached && attach(s, m, target, e) < 0)
 		return -1;

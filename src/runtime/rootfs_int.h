@@ -98,6 +98,13 @@ int skf_idmap_mount_apply(int tree, int userns, const struct skf_spec_mount *m, 
 /* --- mount_cgroup.c --- */
 int skf_mount_cgroup(struct skf_start *s, struct skf_mnt *m, struct skf_err *e);
 
+/* --- mount_label.c --- */
+/* The mount option that carries linux.mountLabel for this type; NULL: none. */
+const char *skf_mount_label_option(const struct skf_start *s, const char *type);
+/* mqueue: there is one per IPC namespace, so its root gets the label; that of the host stays as it is. Other
+ * types: nothing. */
+int skf_mount_label_root(const struct skf_start *s, const struct skf_mnt *m, struct skf_err *e);
+
 /* --- tmpcopyup.c --- */
 /* Copies the tree below directory fd `from` into the empty directory `to`. Blocks on disk. */
 int skf_tmpcopyup(int from, int to, const struct skf_log *log, struct skf_err *e);

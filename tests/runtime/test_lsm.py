@@ -292,8 +292,9 @@ policycap nnp_nosuid_transition;
 type skf_t;
 type skf_other_t;
 type skf_file_t;
+type skf_queue_t;
 role skf_r;
-role skf_r types { skf_t skf_other_t skf_file_t };
+role skf_r types { skf_t skf_other_t skf_file_t skf_queue_t };
 allow skf_t skf_t : process { transition };
 user skf_u roles { skf_r };
 sid kernel skf_u:skf_r:skf_t
@@ -304,7 +305,7 @@ fs_use_trans devpts skf_u:skf_r:skf_file_t;
 fs_use_trans mqueue skf_u:skf_r:skf_file_t;
 genfscon proc / skf_u:skf_r:skf_file_t
 """
-INIT, OTHER, FILE = "skf_u:skf_r:skf_t", "skf_u:skf_r:skf_other_t", "skf_u:skf_r:skf_file_t"
+INIT, OTHER, FILE, QUEUE = "skf_u:skf_r:skf_t", "skf_u:skf_r:skf_other_t", "skf_u:skf_r:skf_file_t", "skf_u:skf_r:skf_queue_t"
 
 selinux_marks = [
     pytest.mark.lsm,
@@ -381,8 +382,25 @@ def test_selinux_mount_label(box, selinux):
     assert "context=" + FILE in options["/dev"].replace('"', ""), r.stdout
     assert "context=" + FILE in options["/dev/shm"].replace('"', "")
     assert "context=" not in options["/proc"] and "context=" not in options["/sys"]
+    assert "context=" not in options["/dev/mqueue"]
     box.start("sleep", "100")
-    assert os.getxattr(f"/proc/{box.state()['pid']}/root/dev/shm", "security.selinux").rstrip(b"\0").decode() == FILE
+    for place in ("dev/shm", "dev/mqueue"):
+        assert os.getxattr(f"/proc/{box.state()['pid']}/root/{place}", "security.selinux").rstrip(b"\0").decode() == FILE
+
+
+@marks(selinux_marks)
+@pytest.mark.skiff_only
+@pytest.mark.parametrize("own", [True, False])
+def test_selinux_label_of_mqueue(box, selinux, own):
+    """Only that of an IPC namespace of the container's own: the host's queues keep their label."""
+    before = os.getxattr("/dev/mqueue", "security.selinux")
+    box.c["linux"]["mountLabel"] = QUEUE
+    if not own:
+        box.c["linux"]["namespaces"] = [n for n in box.c["linux"]["namespaces"] if n["type"] != "ipc"]
+    box.start("sleep", "100")
+    got = os.getxattr(f"/proc/{box.state()['pid']}/root/dev/mqueue", "security.selinux")
+    assert got.rstrip(b"\0").decode() == (QUEUE if own else before.rstrip(b"\0").decode())
+    assert os.getxattr("/dev/mqueue", "security.selinux") == before
 
 
 @marks(selinux_marks)
