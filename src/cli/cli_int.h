@@ -58,6 +58,8 @@ struct skf_cli_opts {
 	char *arch, *os, *variant, *os_version;
 	struct skf_strv annotation, os_features, features;
 	bool amend, purge, insecure;
+	/* artifact */
+	bool replace;
 	int64_t compress_level;
 	struct skf_strv additional_tag;
 	/* save, load, import, export, commit, history */
@@ -310,6 +312,14 @@ int skf_cmd_pull(struct skf_cli *c);
 int skf_cmd_images(struct skf_cli *c);
 int skf_cmd_push(struct skf_cli *c);
 int skf_cmd_image_copy(struct skf_cli *c);
+int skf_cmd_artifact_add(struct skf_cli *c);
+int skf_cmd_artifact_push(struct skf_cli *c);
+int skf_cmd_artifact_pull(struct skf_cli *c);
+int skf_cmd_artifact_attach(struct skf_cli *c);
+int skf_cmd_artifact_ls(struct skf_cli *c);
+int skf_cmd_artifact_inspect(struct skf_cli *c);
+int skf_cmd_artifact_rm(struct skf_cli *c);
+int skf_cmd_artifact_extract(struct skf_cli *c);
 int skf_cmd_manifest_create(struct skf_cli *c);
 int skf_cmd_manifest_add(struct skf_cli *c);
 int skf_cmd_manifest_annotate(struct skf_cli *c);

@@ -66,6 +66,13 @@ __extension__ typedef unsigned __int128 skf_cmdset; /* more commands than 64 */
 #define C_MFINSPECT  SKF_CMD_BIT(63)
 #define C_MFPUSH     SKF_CMD_BIT(64)
 #define C_MFPLAIN    SKF_CMD_BIT(65) /* rm, remove, exists: no options */
+#define C_ARTADD     SKF_CMD_BIT(66)
+#define C_ARTPUSH    SKF_CMD_BIT(67)
+#define C_ARTPULL    SKF_CMD_BIT(68)
+#define C_ARTPLAIN   SKF_CMD_BIT(69) /* ls, inspect, rm, extract */
+#define C_ARTATTACH  SKF_CMD_BIT(70)
+#define C_SEARCH     SKF_CMD_BIT(71)
+#define C_SYNC       SKF_CMD_BIT(72)
 #define C_REGISTRY   (C_PUSH | C_LOGIN | C_LOGOUT | C_IMGTAGS | C_IMGDELETE | C_REFERRERS | C_IMGINSPECT)
 /* network: 75 to 86 */
 /* volume: 87 to 95 */

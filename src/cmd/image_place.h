@@ -67,6 +67,7 @@ int image_from_docker(struct image_from **x, struct skf_err *e);
 int image_from_list(struct image_from **x, struct skf_err *e);
 /* A place out of a request. */
 int image_place_get(const struct image_peer *peer, struct image_place *p, struct skf_recr *q, struct skf_err *e);
+int image_serve_artifact(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e);
 int image_serve_describe(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e);
 /* A small blob, checked against its digest. */
 int image_from_small(struct image_from *x, const struct skf_desc *d, size_t max, struct skf_buf *ret, struct skf_err *e);

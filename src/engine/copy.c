@@ -8,7 +8,7 @@
 
 struct request {
 	struct skf_buf b;
-	int fd[2];
+	int fd[SKF_MAX_RECORD_FDS];
 	unsigned n_fd;
 };
 
@@ -58,37 +58,71 @@ static void say(const struct skf_progress *p, struct skf_recr *r)
 	p->message(p->arg, line);
 }
 
-int skf_engine_copy(struct skf_engine *g, const struct skf_copy_req *q, const struct skf_progress *p, struct skf_digest *ret, struct skf_err *e)
+/* The request to its end; lines to p. */
+static int call(struct skf_engine *g, struct request *x, int cancel_fd, const struct skf_progress *p, struct skf_digest *ret, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
 	SKF_AUTO(skf_worker_end) struct skf_worker w = {.sock = -EBADF, .pidfd = -EBADF};
-	struct request x = {.b = SKF_BUF(SKF_MAX_RECORD)};
 	struct skf_recr r;
-	int n;
+	int n = x->b.err;
 
-	encode(&x, g->root, q);
-	n = x.b.err;
 	if (n < 0)
-		skf_fail_sys(e, n, "request to skiff-image");
-	else
-		n = skf_worker_start(g, &w, e);
-	if (n == 0) {
-		n = skf_record_send(w.sock, &x.b, x.fd, x.n_fd);
-		if (n < 0)
-			skf_fail_sys(e, n, "send the request to skiff-image");
-	}
-	skf_buf_done(&x.b);
-	while (n == 0) {
-		if (skf_worker_recv(&w, q->h.cancel_fd, &b, &r, e) < 0)
+		return skf_fail_sys(e, n, "request to skiff-image");
+	if (skf_worker_start(g, &w, e) < 0)
+		return -1;
+	n = skf_record_send(w.sock, &x->b, x->fd, x->n_fd);
+	if (n < 0)
+		return skf_fail_sys(e, n, "send the request to skiff-image");
+	for (;;) {
+		if (skf_worker_recv(&w, cancel_fd, &b, &r, e) < 0)
 			return -1;
 		if (r.type == SKF_IMG_FAILED)
 			return skf_worker_take_failure(&r, e);
 		if (r.type == SKF_IMG_TEXT)
 			say(p, &r);
 		if (r.type == SKF_IMG_DONE)
-			break;
+			return skf_digest_parse(skf_recr_str(&r), ret, e);
 	}
-	return n < 0 ? -1 : skf_digest_parse(skf_recr_str(&r), ret, e);
+}
+
+int skf_engine_copy(struct skf_engine *g, const struct skf_copy_req *q, const struct skf_progress *p, struct skf_digest *ret, struct skf_err *e)
+{
+	struct request x = {.b = SKF_BUF(SKF_MAX_RECORD)};
+	int n;
+
+	encode(&x, g->root, q);
+	n = call(g, &x, q->h.cancel_fd, p, ret, e);
+	skf_buf_done(&x.b);
+	return n;
+}
+
+int skf_copy_make_artifact(struct skf_engine *g, const struct skf_copy_place *dest, const char *type, const struct skf_copy_place *subject,
+			   const struct skf_strv *annotations, const struct skf_artifact_file *files, size_t n, struct skf_digest *ret, struct skf_err *e)
+{
+	struct request x = {.b = SKF_BUF(SKF_MAX_RECORD)};
+	struct skf_rec r;
+	int rc;
+
+	if (n >= SKF_MAX_RECORD_FDS)
+		return skf_fail(e, SKF_ELIMIT, "an artifact is made of at most %d files, found %zu", SKF_MAX_RECORD_FDS - 1, n);
+	skf_rec_begin(&r, &x.b, SKF_IMG_ARTIFACT, SKF_IMG_VERSION);
+	put_place(&x, &r, dest);
+	skf_rec_str(&r, type);
+	put_place(&x, &r, subject);
+	skf_rec_u32(&r, (uint32_t)annotations->n);
+	for (size_t i = 0; i < annotations->n; i++)
+		skf_rec_str(&r, annotations->v[i]);
+	skf_rec_u32(&r, (uint32_t)n);
+	for (size_t i = 0; i < n; i++) {
+		skf_rec_str(&r, files[i].title);
+		skf_rec_str(&r, files[i].media_type);
+		x.fd[x.n_fd++] = files[i].fd;
+		skf_rec_u32(&r, x.n_fd);
+	}
+	skf_rec_end(&r);
+	rc = call(g, &x, -1, NULL, ret, e);
+	skf_buf_done(&x.b);
+	return rc;
 }
 
 int skf_copy_describe(struct skf_engine *g, const struct skf_copy_place *p, bool all, const char *platform, struct skf_buf *ret, struct skf_err *e)

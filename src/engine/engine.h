@@ -162,6 +162,38 @@ int skf_engine_list_show(struct skf_engine *g, const char *name, struct skf_jw *
 /* q: destination (its name NULL: the list's own) and wishes. Copies what the destination has not got yet, then the index. */
 int skf_engine_list_push(struct skf_engine *g, const char *name, const struct skf_copy_req *q, const struct skf_progress *p, struct skf_digest *ret,
 			 struct skf_err *e);
+/* --- artifacts: files of any media type, kept apart from the images --- */
+struct skf_artifact_file {
+	const char *title, *media_type;
+	int fd; /* borrowed */
+};
+struct skf_artifact_req {
+	struct skf_reqhdr h;
+	const char *name;               /* reference; not of attach */
+	const char *subject;            /* of attach: an image of a registry; else NULL */
+	const char *type;               /* artifactType; NULL: unknown */
+	struct skf_strv annotations;    /* KEY=VALUE */
+	struct skf_jarr files;          /* struct skf_artifact_file, at most 31 */
+	struct skf_copy_place registry; /* how it is reached; kind, name and fd are not read */
+	bool replace;
+};
+/* ret: the manifest's digest. CONFLICT when there is one of that name, unless replace. */
+int skf_engine_artifact_add(struct skf_engine *g, const struct skf_artifact_req *q, struct skf_digest *ret, struct skf_err *e);
+int skf_engine_artifact_push(struct skf_engine *g, const struct skf_artifact_req *q, const struct skf_progress *p, struct skf_digest *ret, struct skf_err *e);
+int skf_engine_artifact_pull(struct skf_engine *g, const struct skf_artifact_req *q, const struct skf_progress *p, struct skf_digest *ret, struct skf_err *e);
+int skf_engine_artifact_attach(struct skf_engine *g, const struct skf_artifact_req *q, const struct skf_progress *p, struct skf_digest *ret,
+			       struct skf_err *e);
+int skf_engine_artifact_rm(struct skf_engine *g, const char *name, struct skf_digest *ret, struct skf_err *e);
+struct skf_artifact_row {
+	char *name;
+	struct skf_digest digest;
+	uint64_t size; /* of its files */
+};
+int skf_engine_artifacts(struct skf_engine *g, struct skf_arena *a, struct skf_jarr *ret /* skf_artifact_row */, struct skf_err *e);
+/* podman's document of one artifact. */
+int skf_engine_artifact_inspect(struct skf_engine *g, const char *name, struct skf_jw *w, struct skf_err *e);
+/* Its files into a directory, under their titles where those are plain names, else under their digests. CONFLICT-free: an existing file is an error. */
+int skf_engine_artifact_extract(struct skf_engine *g, const char *name, int dirfd, struct skf_err *e);
 /* Is there such an image here? 1, 0, -1. */
 int skf_engine_image_has(struct skf_engine *g, const char *name, struct skf_err *e);
 struct skf_login_req {

@@ -34,3 +34,6 @@ int skf_list_annotate_kvs(struct skf_arena *a, struct skf_kvs *m, const struct s
 /* --- copy.c --- */
 /* Descriptors of an image as skiff-image sees it, as JSON. */
 int skf_copy_describe(struct skf_engine *g, const struct skf_copy_place *p, bool all, const char *platform, struct skf_buf *ret, struct skf_err *e);
+/* An artifact of files into the OCI layout that dest is. subject: kind REGISTRY, name NULL none. */
+int skf_copy_make_artifact(struct skf_engine *g, const struct skf_copy_place *dest, const char *type, const struct skf_copy_place *subject,
+			   const struct skf_strv *annotations, const struct skf_artifact_file *files, size_t n, struct skf_digest *ret, struct skf_err *e);

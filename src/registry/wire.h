@@ -28,6 +28,8 @@
  *          str user, str password, u32 flags
  * DESCRIBE str root, place, u32 flags (SKF_COPY_ALL), str platform; answers TEXT {"manifests":[descriptor ...]}: the image's manifest, or those of its
  *          index; then DONE
+ * ARTIFACT place (OCI layout directory that is written, and the entry's name), str artifact type, place of the subject (kind REGISTRY; name "" none),
+ *          u32 n, n * str annotation ("KEY=VALUE"), u32 files, files * (str title, str media type, u32 which of the fds + 1); answers DONE with the manifest's digest
  * The worker ends when the peer closes the socket. */
 #pragma once
 #include "base/fwd.h"
@@ -35,7 +37,7 @@ enum skf_img_type {
 	SKF_IMG_PULL = 1, SKF_IMG_VERIFY = 2, SKF_IMG_LAYERS = 16, SKF_IMG_PROGRESS = 17, SKF_IMG_DONE = 18, SKF_IMG_FAILED = 19, SKF_IMG_BAD = 20,
 	SKF_IMG_PUSH = 32, SKF_IMG_REMOTE = 33, SKF_IMG_LOGIN = 34, SKF_IMG_LOGOUT = 35, SKF_IMG_TEXT = 36,
 	SKF_IMG_SAVE = 48, SKF_IMG_LOAD = 49, SKF_IMG_IMPORT = 50, SKF_IMG_COMMIT = 51, SKF_IMG_EXPORT = 52,
-	SKF_IMG_COPY = 64, SKF_IMG_DESCRIBE = 65
+	SKF_IMG_COPY = 64, SKF_IMG_DESCRIBE = 65, SKF_IMG_ARTIFACT = 66
 };
 enum skf_img_format { SKF_IMG_DOCKER_ARCHIVE, SKF_IMG_OCI };
 enum skf_img_remote {
