@@ -85,6 +85,9 @@ struct skf_cli_opts {
 	char *signal;
 	int64_t timeout;
 	bool force, volumes, no_prune;
+	/* pods */
+	char *share, *exit_policy, *pod;
+	bool replace;
 	/* inspect, check */
 	char *type;
 	bool repair, quick, verbose; /* verbose: of system df */
@@ -216,6 +219,11 @@ int skf_cli_doc_format(struct skf_cli *c, struct skf_tmpl **ret);
 /* text: JSON of our own making. */
 int skf_cli_doc_print(struct skf_cli *c, const struct skf_tmpl *t, const char *text, size_t n);
 
+/* Writes the document of one object into b; -1 with c->e. */
+typedef int skf_cli_inspect_fn(struct skf_cli *c, const char *name, unsigned indent, struct skf_buf *b);
+/* Documents of all words, as docker's inspect prints them; the exit status. */
+int skf_cli_inspect_all(struct skf_cli *c, skf_cli_inspect_fn *fn);
+
 /* --- cmd_ps.c --- */
 void skf_cli_ps_status(const struct skf_ps_row *r, int64_t now, char *out, size_t size);
 void skf_cli_ps_command(const char *command, bool whole, char *out, size_t size);
@@ -284,6 +292,18 @@ const char *skf_cli_docker_config(struct skf_cli *c);
 int skf_cli_prune_filters(struct skf_cli *c, struct skf_strv *ret);
 
 /* --- commands --- */
+int skf_cmd_pod_create(struct skf_cli *c);
+int skf_cmd_pod_start(struct skf_cli *c);
+int skf_cmd_pod_stop(struct skf_cli *c);
+int skf_cmd_pod_restart(struct skf_cli *c);
+int skf_cmd_pod_kill(struct skf_cli *c);
+int skf_cmd_pod_pause(struct skf_cli *c);
+int skf_cmd_pod_unpause(struct skf_cli *c);
+int skf_cmd_pod_rm(struct skf_cli *c);
+int skf_cmd_pod_ps(struct skf_cli *c);
+int skf_cmd_pod_inspect(struct skf_cli *c);
+int skf_cmd_pod_prune(struct skf_cli *c);
+int skf_cmd_pod_exists(struct skf_cli *c);
 int skf_cmd_run(struct skf_cli *c);
 int skf_cmd_exec(struct skf_cli *c);
 int skf_cmd_ps(struct skf_cli *c);

@@ -4,8 +4,6 @@
 #include <json-c/json.h>
 #include <string.h>
 
-typedef int inspect_fn(struct skf_cli *c, const char *name, unsigned indent, struct skf_buf *b);
-
 /* The document of one object into b; what it may be is said by --type, else containers come first, as in
  * docker. */
 static int inspect_one(struct skf_cli *c, const char *name, unsigned indent, struct skf_buf *b)
@@ -118,7 +116,7 @@ static int print_document(struct printer *p, const struct skf_buf *b)
 	return 0;
 }
 
-static int print_all(struct printer *p, inspect_fn *fn)
+static int print_all(struct printer *p, skf_cli_inspect_fn *fn)
 {
 	struct skf_cli *c = p->c;
 	struct skf_err first = SKF_ERR_INIT;
@@ -142,7 +140,7 @@ static int print_all(struct printer *p, inspect_fn *fn)
 	return skf_cli_fail(c, 1);
 }
 
-static int inspect_all(struct skf_cli *c, inspect_fn *fn)
+int skf_cli_inspect_all(struct skf_cli *c, skf_cli_inspect_fn *fn)
 {
 	struct printer p = {.c = c, .compact = skf_streq(c->o.format, "json")};
 
@@ -157,7 +155,7 @@ static int inspect_all(struct skf_cli *c, inspect_fn *fn)
 
 int skf_cmd_inspect(struct skf_cli *c)
 {
-	return inspect_all(c, inspect_one);
+	return skf_cli_inspect_all(c, inspect_one);
 }
 
 static int inspect_image(struct skf_cli *c, const char *name, unsigned indent, struct skf_buf *b)
@@ -169,5 +167,5 @@ static int inspect_image(struct skf_cli *c, const char *name, unsigned indent, s
 
 int skf_cmd_image_inspect(struct skf_cli *c)
 {
-	return inspect_all(c, inspect_image);
+	return skf_cli_inspect_all(c, inspect_image);
 }

@@ -77,6 +77,22 @@ __extension__ typedef unsigned __int128 skf_cmdset; /* more commands than 64 */
 /* network: 75 to 86 */
 /* volume: 87 to 95 */
 /* pod: 96 to 111 */
+#define C_PODCREATE   SKF_CMD_BIT(96)
+#define C_PODSTART    SKF_CMD_BIT(97)
+#define C_PODSTOP     SKF_CMD_BIT(98)
+#define C_PODRESTART  SKF_CMD_BIT(99)
+#define C_PODKILL     SKF_CMD_BIT(100)
+#define C_PODPAUSE    SKF_CMD_BIT(101)
+#define C_PODUNPAUSE  SKF_CMD_BIT(102)
+#define C_PODRM       SKF_CMD_BIT(103)
+#define C_PODPS       SKF_CMD_BIT(104)
+#define C_PODINSPECT  SKF_CMD_BIT(105)
+#define C_PODPRUNE    SKF_CMD_BIT(106)
+#define C_PODEXISTS   SKF_CMD_BIT(107)
+#define C_PODLOGS     SKF_CMD_BIT(108)
+#define C_PODSTATS    SKF_CMD_BIT(109)
+#define C_PODTOP      SKF_CMD_BIT(110)
+#define C_PODS_DO    (C_PODSTART | C_PODSTOP | C_PODRESTART | C_PODKILL | C_PODPAUSE | C_PODUNPAUSE | C_PODRM)
 /* system: 112 to 127 */
 #define C_VERSION    SKF_CMD_BIT(112)
 #define C_INFO       SKF_CMD_BIT(113)

@@ -22,6 +22,7 @@ struct skf_ctrconf {
 	int32_t stop_timeout;         /* seconds */
 	bool remove, readonly;
 	char *network;                /* "none", "host" */
+	char *pod;                    /* id of the pod that it belongs to; NULL: none */
 	char *log_driver;             /* "json-file", "none" */
 	uint64_t log_max_size;        /* bytes, 0: no rotation */
 	uint32_t log_max_file;

@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/record.h"
 #include "launch/config.h"
+#include "monitor/hold.h"
 #include "monitor/summary.h"
 #include "monitor/wire.h"
 #include "runtime/runtime.h"
@@ -42,6 +43,12 @@ struct skf_launch {
 	bool had_summary, wrote_summary;
 	struct skf_summary before;
 	uint64_t started_ns, start_time;
+	struct { /* pod.c: of a pod that is made, or (ns) that the container joins */
+		uint32_t share;
+		const char *hostname, *init;
+		int ns[SKF_HOLD_N], pidfd;
+		pid_t pid;
+	} pod;
 };
 
 /* --- cgroup.c --- */
@@ -63,12 +70,16 @@ struct skf_launch_step {
 };
 /* Each list ends with run == NULL. */
 extern const struct skf_launch_step skf_launch_start_steps[], skf_launch_exec_steps[], skf_launch_restart_steps[],
-	skf_launch_health_steps[], skf_launch_update_steps[], skf_launch_mount_steps[];
+	skf_launch_health_steps[], skf_launch_update_steps[], skf_launch_mount_steps[], skf_launch_pod_steps[];
 int skf_launch_open_trees(struct skf_launch *l, struct skf_err *e);
 int skf_launch_load_config(struct skf_launch *l, struct skf_err *e);
 int skf_launch_mount_root(struct skf_launch *l, struct skf_err *e);
 /* The only answer of a request that neither starts a process nor becomes a monitor: DONE, with fd (borrowed; -1 none). */
 int skf_launch_answer(struct skf_launch *l, int fd, struct skf_err *e);
+
+/* --- pod.c --- */
+/* Of a container in a pod: its shared namespaces become those of the spec. UNAVAILABLE when the pod does not run. */
+int skf_launch_join_pod(struct skf_launch *l, struct skf_err *e);
 
 /* --- become.c --- */
 /* Writes the handover and becomes the monitor; returns only when execve failed. */

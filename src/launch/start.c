@@ -222,6 +222,7 @@ static void undo_announce(struct skf_launch *l)
 const struct skf_launch_step skf_launch_start_steps[] = {
 	{"trees", skf_launch_open_trees, NULL},
 	{"config", skf_launch_load_config, NULL},
+	{"pod", skf_launch_join_pod, NULL},
 	{"log", open_log, NULL},
 	{"root", skf_launch_mount_root, NULL},
 	{"stdio", stdio, NULL},
@@ -252,6 +253,7 @@ static int old_netns(struct skf_launch *l, struct skf_err *e)
 const struct skf_launch_step skf_launch_restart_steps[] = {
 	{"trees", skf_launch_open_trees, NULL},
 	{"config", skf_launch_load_config, NULL},
+	{"pod", skf_launch_join_pod, NULL},
 	{"network namespace", old_netns, NULL},
 	{"root", skf_launch_mount_root, NULL},
 	{"stdio", stdio, NULL},

@@ -27,6 +27,9 @@ static void init(struct skf_launch *l, const struct skf_log *log)
 				 .rt.rootfd = -EBADF};
 	for (unsigned i = 0; i < 3; i++)
 		l->ours[i] = l->theirs[i] = -1;
+	for (unsigned i = 0; i < SKF_HOLD_N; i++)
+		l->pod.ns[i] = -EBADF;
+	l->pod.pidfd = -1;
 }
 
 static void done(struct skf_launch *l)
@@ -40,6 +43,9 @@ static void done(struct skf_launch *l)
 		skf_closep(&l->ours[i]);
 		skf_closep(&l->theirs[i]);
 	}
+	for (unsigned i = 0; i < SKF_HOLD_N; i++)
+		skf_closep(&l->pod.ns[i]);
+	skf_closep(&l->pod.pidfd);
 	skf_fds_done(&l->fds);
 	skf_arena_done(&l->arena);
 	skf_buf_done(&l->config);
@@ -54,6 +60,7 @@ static const struct {
 	{"start", SKF_LAUNCH_START, skf_launch_start_steps},    {"exec", SKF_LAUNCH_EXEC, skf_launch_exec_steps},
 	{"restart", SKF_LAUNCH_RESTART, skf_launch_restart_steps}, {"health", SKF_LAUNCH_HEALTH, skf_launch_health_steps},
 	{"update", SKF_LAUNCH_UPDATE, skf_launch_update_steps}, {"mount", SKF_LAUNCH_MOUNT, skf_launch_mount_steps},
+	{"pod", SKF_LAUNCH_POD, skf_launch_pod_steps},
 };
 
 /* type 0: any */

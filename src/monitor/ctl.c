@@ -256,6 +256,8 @@ static int handle(struct skf_monitor *m, struct skf_mon_conn *c, struct skf_recr
 		c->wants_health = true;
 		return 1;
 	}
+	if (q.type >= SKF_ARRAY_LEN(requests) || !requests[q.type].fn)
+		return skf_fail(e, SKF_EUNSUPPORTED, "the monitor of container '%s' does not do request %u", m->h.id, q.type);
 	return requests[q.type].fn(m, &q, fds, a, e);
 }
 

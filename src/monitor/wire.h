@@ -11,6 +11,7 @@
  * RESIZE  (str container, u32 rows, u32 cols) -> OK
  * UPDATE  (str container, u32 what, u32 restart policy, u32 its maximum) -> OK    what: SKF_MON_UPD_*; other bits: ERROR unsupported
  * PROBE   (str container)                     -> (later) HEALTH u32 exit code of the health check, str health; ERROR when there is none
+ * NAMESPACES (str pod)                        -> NAMESPACES u32 set, fds in the order of enum skf_hold_ns; only a pod's holder knows it (hold.h)
  * ERROR   err
  *
  * WAIT is answered at each end of the process, also when the restart policy starts it again.
@@ -22,7 +23,7 @@
 
 enum skf_mon_type {
 	SKF_MON_HELLO = 1, SKF_MON_STATE = 2, SKF_MON_KILL = 3, SKF_MON_WAIT = 4, SKF_MON_ATTACH = 5, SKF_MON_RESIZE = 6, SKF_MON_UPDATE = 7,
-	SKF_MON_PROBE = 8,
+	SKF_MON_PROBE = 8, SKF_MON_NAMESPACES = 9,
 	SKF_MON_OK = 64, SKF_MON_EXIT = 65, SKF_MON_ERROR = 66, SKF_MON_HEALTH = 67
 };
 enum { SKF_MON_UPD_RESTART = 1 };

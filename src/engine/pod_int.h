@@ -1,0 +1,42 @@
+/* engine/pod_int.h -- what the files of pods share: the object on the disk, and how a container belongs to it.
+ *
+ * Invariants: a pod exists when pods/<id>/pod.json exists. A container belongs to a pod when its config says so; pods/<id>/members/<container> is made
+ * before the container's config.json and removed after it, so that it can name one that is not there, never the other way round. Who changes a
+ * pod holds locks/container-<id> of the pod; it is taken before that of a container. */
+#pragma once
+#include "engine/engine_int.h"
+#include "engine/pod.h"
+
+#define SKF_POD_CGROUP "/skiff/p" /* above pod and container, DESIGN 3b */
+
+struct skf_pod {
+	char *id, *name, *hostname, *created; /* created: RFC 3339 */
+	uint32_t share;
+	char *exit_policy;
+	struct skf_kvs labels;
+};
+int skf_pod_dir(struct skf_engine *g, const char *id, int *ret_fd, struct skf_err *e);
+int skf_pod_load(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_pod **ret, struct skf_err *e);
+/* dir: the pod's, which has no pod.json yet. */
+int skf_pod_save(int dir, const struct skf_pod *p, struct skf_err *e);
+bool skf_pod_exists(struct skf_engine *g, const char *id);
+/* All ids, unsorted. */
+int skf_pod_list(struct skf_engine *g, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e);
+/* Containers that exist and say that they belong to the pod. */
+int skf_pod_members(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e);
+int skf_pod_member_add(struct skf_engine *g, const char *id, const char *container, struct skf_err *e);
+/* A missing one is success. */
+int skf_pod_member_remove(struct skf_engine *g, const char *id, const char *container, struct skf_err *e);
+
+/* Event of a pod; a failure is a warning. */
+void skf_pod_tell(struct skf_engine *g, const char *action, const char *id, const char *name);
+
+/* --- pod_hold.c: the holder --- */
+/* Socket of the pod's holder. UNAVAILABLE when there is none. */
+int skf_pod_holder(struct skf_engine *g, const char *id, int *ret_sock, struct skf_err *e);
+/* Starts it when it does not run. The pod's lock is held. */
+int skf_pod_hold(struct skf_engine *g, const struct skf_pod *p, struct skf_err *e);
+/* Starts it when it does not run; takes the pod's lock itself. Before the start of a container in the pod. */
+int skf_pod_ensure(struct skf_engine *g, const char *id, struct skf_err *e);
+/* Ends it and undoes what was made for it. The pod's lock is held; may be repeated. */
+int skf_pod_unhold(struct skf_engine *g, const char *id, struct skf_err *e);
