@@ -87,7 +87,6 @@ struct skf_cli_opts {
 	bool force, volumes, no_prune;
 	/* pods */
 	char *share, *exit_policy, *pod;
-	bool replace;
 	/* inspect, check */
 	char *type;
 	bool repair, quick, verbose; /* verbose: of system df */
