@@ -310,7 +310,10 @@ def test_check_before_update(cg):
         if int(value(cg.path, "memory", "memory.current")) > 8 << 20:
             break
         time.sleep(0.1)
-    update(cg, {"memory": {"limit": 1 << 20, "checkBeforeUpdate": True}}, ok=False)
+    r = update(cg, {"memory": {"limit": 1 << 20, "checkBeforeUpdate": True}}, ok=False)
+    assert "rejecting memory limit" in r.stderr
+    r = update(cg, {"memory": {"limit": 1 << 20, "swap": 2 << 20, "checkBeforeUpdate": True}}, ok=False)
+    assert "rejecting memory+swap limit" in r.stderr
     assert value(cg.path, "memory", "memory.max") == str(64 << 20)
     assert cg.state()["status"] == "running"
 

@@ -283,7 +283,7 @@ static int set_network(struct skf_cgset *s, struct skf_err *e)
 int skf_cgset_check(const struct skf_cgset *s, struct skf_err *e)
 {
 	const __typeof__(s->r->memory) *m = &s->r->memory;
-	int64_t limits[] = {m->has_limit ? m->limit : 0, m->has_swap ? m->swap : 0};
+	int64_t limits[] = {m->has_swap ? m->swap : 0, m->has_limit ? m->limit : 0}; /* runc's order */
 	char text[32];
 	uint64_t now;
 
@@ -296,7 +296,7 @@ int skf_cgset_check(const struct skf_cgset *s, struct skf_err *e)
 			return skf_fail(e, SKF_ECONFLICT,
 					"rejecting %s limit %lld: it is not above what the container uses now (%llu "
 					"bytes); memory.checkBeforeUpdate forbids it",
-					i ? "memory+swap" : "memory", (long long)limits[i],
+					i ? "memory" : "memory+swap", (long long)limits[i],
 					(unsigned long long)now);
 	return 0;
 }
