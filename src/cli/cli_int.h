@@ -367,6 +367,8 @@ int skf_cmd_image_tree(struct skf_cli *c);
 int skf_cmd_image_diff(struct skf_cli *c);
 int skf_cmd_diff(struct skf_cli *c);
 int skf_cmd_image_prune(struct skf_cli *c);
+int skf_cmd_image_mount(struct skf_cli *c);
+int skf_cmd_image_unmount(struct skf_cli *c);
 int skf_cmd_version(struct skf_cli *c);
 int skf_cmd_info(struct skf_cli *c);
 int skf_cmd_check(struct skf_cli *c);

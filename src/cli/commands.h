@@ -74,6 +74,8 @@ __extension__ typedef unsigned __int128 skf_cmdset; /* more commands than 64 */
 #define C_SEARCH     SKF_CMD_BIT(71)
 #define C_SYNC       SKF_CMD_BIT(72)
 #define C_REGISTRY   (C_PUSH | C_LOGIN | C_LOGOUT | C_IMGTAGS | C_IMGDELETE | C_REFERRERS | C_IMGINSPECT)
+#define C_IMGMOUNT   SKF_CMD_BIT(73)
+#define C_IMGUNMOUNT SKF_CMD_BIT(74)
 /* network: 75 to 86 */
 /* volume: 87 to 95 */
 /* pod: 96 to 111 */

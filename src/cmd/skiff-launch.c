@@ -40,7 +40,7 @@ int main(int argc, char **argv)
 	char path[512];
 
 	if (argc < 2 || argc > 3 || !skf_launch_knows(argv[1])) {
-		skf_error(&log, "usage: skiff-launch start|exec|restart|health|update|mount|pod, with a request on "
+		skf_error(&log, "usage: skiff-launch start|exec|restart|health|update|mount|pod|image-mount|image-unmount, with a request on "
 				"descriptor 3; use `skiff run` instead");
 		return 125;
 	}

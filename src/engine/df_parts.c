@@ -21,6 +21,7 @@ static const struct {
 	{"ingest", "downloads under way, or to be gone on with"},
 	{"leases", "what running pulls use"},
 	{"trash", "waits to be unlinked"},
+	{"mounts", "where images are mounted for a look"},
 	{"locks", "lock files"},
 	{"", "other, and the root itself"},
 };

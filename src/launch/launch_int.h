@@ -71,6 +71,7 @@ struct skf_launch_step {
 /* Each list ends with run == NULL. */
 extern const struct skf_launch_step skf_launch_start_steps[], skf_launch_exec_steps[], skf_launch_restart_steps[],
 	skf_launch_health_steps[], skf_launch_update_steps[], skf_launch_mount_steps[], skf_launch_pod_steps[];
+extern const struct skf_launch_step skf_launch_image_mount_steps[], skf_launch_image_unmount_steps[];
 int skf_launch_open_trees(struct skf_launch *l, struct skf_err *e);
 int skf_launch_load_config(struct skf_launch *l, struct skf_err *e);
 int skf_launch_mount_root(struct skf_launch *l, struct skf_err *e);

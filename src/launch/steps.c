@@ -61,6 +61,8 @@ static const struct {
 	{"restart", SKF_LAUNCH_RESTART, skf_launch_restart_steps}, {"health", SKF_LAUNCH_HEALTH, skf_launch_health_steps},
 	{"update", SKF_LAUNCH_UPDATE, skf_launch_update_steps}, {"mount", SKF_LAUNCH_MOUNT, skf_launch_mount_steps},
 	{"pod", SKF_LAUNCH_POD, skf_launch_pod_steps},
+	{"image-mount", SKF_LAUNCH_IMAGE_MOUNT, skf_launch_image_mount_steps},
+	{"image-unmount", SKF_LAUNCH_IMAGE_UNMOUNT, skf_launch_image_unmount_steps},
 };
 
 /* type 0: any */

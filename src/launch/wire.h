@@ -32,6 +32,8 @@
  *         run, mounted nowhere; it goes with the descriptor
  * POD     u32 0, str id, str root, str run_root, str "", str {"share","hostname","init","reaper"}, u32 0, u32 0, u32 0 -> STARTED: launch has become
  *         the holder of a pod's namespaces (monitor/hold.h), which keeps no socket to the engine
+ * IMAGE_MOUNT  u32 0, str manifest (hex digits), str root, str run_root, str "", str diff-ids (one a line, lowest first), 3 * u32 0 -> DONE: the image is
+ *         mounted read-only at root/mounts/<manifest>, a directory that exists;  IMAGE_UNMOUNT  the same without diff-ids -> DONE
  * DONE    nothing
  * Numbers are frozen from the first release; fields are only ever appended. */
 #pragma once
@@ -40,7 +42,8 @@
 enum skf_launch_type {
 	SKF_LAUNCH_START = 1, SKF_LAUNCH_EXEC = 2, SKF_LAUNCH_STARTED = 3, SKF_LAUNCH_FAILED = 4, SKF_LAUNCH_EXITED = 5,
 	SKF_LAUNCH_RESIZE = 6, SKF_LAUNCH_SIGNAL = 7, SKF_LAUNCH_RESTART = 8, SKF_LAUNCH_RESTARTED = 9, SKF_LAUNCH_HEALTH = 10,
-	SKF_LAUNCH_UPDATE = 11, SKF_LAUNCH_MOUNT = 12, SKF_LAUNCH_DONE = 13, SKF_LAUNCH_POD = 14
+	SKF_LAUNCH_UPDATE = 11, SKF_LAUNCH_MOUNT = 12, SKF_LAUNCH_DONE = 13, SKF_LAUNCH_POD = 14,
+	SKF_LAUNCH_IMAGE_MOUNT = 15, SKF_LAUNCH_IMAGE_UNMOUNT = 16
 };
 enum {
 	SKF_LAUNCH_STDIN = 1, SKF_LAUNCH_STDOUT = 2, SKF_LAUNCH_STDERR = 4,

@@ -205,6 +205,25 @@ static int mark_container(void *arg, int dirfd, const char *name, struct skf_err
 	return 0;
 }
 
+/* An image that is mounted for a look (engine/image_mount.c) stays; a place that is no mount point is of an earlier boot, and a counter without a
+ * place is nothing. */
+static int mark_mount(void *arg, int dirfd, const char *name, struct skf_err *e)
+{
+	const char *hex = *name == '.' ? name + 1 : name;
+	struct gc *g = arg;
+	char text[SKF_DIGEST_MAX];
+	struct skf_digest m;
+	struct statx st;
+
+	if (!skf_is_hex(hex, 64) || skf_fmt(text, sizeof(text), "sha256:%s", hex) < 0)
+		return 0;
+	if (statx(dirfd, hex, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &st) == 0 && (st.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+		return skf_digest_parse(text, &m, e) < 0 ? -1 : mark_image(g, &m, e);
+	if (g->dry || unlinkat(dirfd, name, *name == '.' ? 0 : AT_REMOVEDIR) == 0 || errno == ENOENT || errno == EBUSY)
+		return 0;
+	return skf_fail_sys(e, -errno, "remove 'mounts/%s', where an image was mounted", name);
+}
+
 struct lease_line {
 	struct skf_store_ver ver;
 	struct skf_digest digest;
@@ -403,6 +422,7 @@ static const struct {
 	/* roots */
 	{ "containers", mark_container },
 	{ "leases", sweep_lease },
+	{ "mounts", mark_mount },
 	/* garbage */
 	{ "images", sweep_image },
 	{ "blobs/sha256", sweep_blob },
