@@ -163,14 +163,15 @@ void skf_mon_record_exit(struct skf_monitor *m, bool again)
 
 void skf_mon_record_failure(struct skf_monitor *m, const char *why, bool again)
 {
-	write_exit(m, "restart-failed", why);
+	snprintf(m->why, sizeof(m->why), "%s", why); /* for people: a cut does no harm */
+	write_exit(m, "restart-failed", m->why);
 	write_summary(m, again ? "restarting" : "exited");
 	skf_mon_emit(m, "die", (int)m->x.code);
 }
 
 void skf_mon_record_stop(struct skf_monitor *m)
 {
-	write_exit(m, "exited", "");
+	write_exit(m, m->why[0] ? "restart-failed" : "exited", m->why);
 	write_summary(m, "exited");
 }
 

@@ -104,6 +104,7 @@ struct skf_monitor {
 	struct skf_mon_exit x;
 	struct skf_mon_policy r;
 	struct skf_mon_job job; /* of a restart */
+	char why[200];          /* it failed so; "": the container ended by itself */
 	struct skf_mon_health health;
 	bool exited;
 	char *mem; /* the mapping of all buffers */

@@ -145,6 +145,7 @@ static void adopt(struct skf_monitor *m, const struct skf_mon_handover *n, struc
 	watch(m->s[1].fd);
 	watch(m->h.in);
 	m->x = (struct skf_mon_exit){0};
+	m->why[0] = '\0';
 	m->exited = false;
 	m->phase = SKF_MON_RUN;
 	m->deadline_ms = 0;
