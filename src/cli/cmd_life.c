@@ -291,7 +291,7 @@ int skf_cmd_healthcheck(struct skf_cli *c)
 	return 1;
 }
 
-/* --- boot --- */
+/* --- boot, shutdown --- */
 static void booted(void *arg, const char *id, const char *name, const struct skf_err *error)
 {
 	int *status = arg;
@@ -309,6 +309,15 @@ int skf_cmd_boot(struct skf_cli *c)
 	int status = 0;
 
 	if (skf_cli_engine(c) < 0 || skf_engine_boot(c->g, booted, &status, &c->e) < 0)
+		return skf_cli_fail(c, 1);
+	return status;
+}
+
+int skf_cmd_shutdown(struct skf_cli *c)
+{
+	int status = 0;
+
+	if (skf_cli_engine(c) < 0 || skf_engine_shutdown(c->g, booted, &status, &c->e) < 0)
 		return skf_cli_fail(c, 1);
 	return status;
 }

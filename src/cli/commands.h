@@ -101,6 +101,7 @@ __extension__ typedef unsigned __int128 skf_cmdset; /* more commands than 64 */
 #define C_CHECK      SKF_CMD_BIT(114)
 #define C_REAP       SKF_CMD_BIT(115)
 #define C_BOOT       SKF_CMD_BIT(120)
+#define C_SHUTDOWN   SKF_CMD_BIT(121)
 #define C_LIST       SKF_CMD_BIT(116)
 #define C_DF         SKF_CMD_BIT(124)
 #define C_SYSPRUNE   SKF_CMD_BIT(125)

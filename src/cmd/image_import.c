@@ -235,7 +235,7 @@ static int open_upper(struct skf_store *s, const char *id, int *ret, struct skf_
 static int fill_commit(struct feed *f, int fd, struct skf_err *e)
 {
 	/* what every container has for its own copies to be mounted on (engine/hostfiles.c) */
-	static const char *const stubs[] = { "etc/hostname", "etc/hosts", "etc/resolv.conf", NULL };
+	static const char *const stubs[] = { "etc/hostname", "etc/hosts", "etc/resolv.conf", "sbin/docker-init", NULL };
 	const struct skf_pack_sink sink = { to_unpack, f };
 
 	return skf_pack_tree(fd, stubs, &sink, e);

@@ -39,6 +39,8 @@ int skf_plan_streams(struct skf_plan *p, struct skf_err *e);
 int skf_plan_network(struct skf_plan *p, struct skf_err *e);
 int skf_plan_log(struct skf_plan *p, struct skf_err *e);
 int skf_plan_restart(struct skf_plan *p, struct skf_err *e);
+/* Before the health check, which runs without it: skf_plan_command has set the command. */
+int skf_plan_init(struct skf_plan *p, struct skf_err *e);
 int skf_plan_health(struct skf_plan *p, struct skf_err *e);
 int skf_plan_hostname(struct skf_plan *p, struct skf_err *e);
 int skf_plan_image(struct skf_plan *p, struct skf_err *e);

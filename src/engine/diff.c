@@ -197,7 +197,7 @@ static int compare(struct diff *d, const struct view *new, const struct view *ol
 /* Empty files that every container has for its own copies to be mounted on (engine/hostfiles.c). */
 static bool is_stub(const struct diff *d)
 {
-	static const char *const stubs[] = {"/etc/hostname", "/etc/hosts", "/etc/resolv.conf"};
+	static const char *const stubs[] = {"/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/sbin/docker-init"};
 
 	for (size_t i = 0; i < SKF_ARRAY_LEN(stubs); i++)
 		if (skf_streq(skf_buf_cstr(&d->path), stubs[i]))

@@ -175,6 +175,7 @@ struct skf_gen {
 	struct skf_gen_process process;
 	const struct skf_gen_mount *mounts; /* in this order, after the defaults */
 	size_t n_mounts;
+	const char *init_path; /* bound to /sbin/docker-init; NULL */
 	const char *hosts_dir; /* directory that holds hosts, hostname, resolv.conf; absolute */
 	bool host_network, privileged, readonly, seccomp_unconfined;
 	int64_t memory, nano_cpus, pids_limit;
@@ -224,7 +225,7 @@ int skf_ctr_reap_locked(struct skf_engine *g, const char *id, int *lock_own, str
 /* Closes the lock and takes its file away: only when the container does not exist (any more). */
 void skf_ctr_drop_lock(struct skf_engine *g, const char *id, int *lock_own);
 /* SIGKILL by every means there is, until nobody is left (SKF_KILL_WAIT_MS each). */
-int skf_ctr_kill_hard(struct skf_engine *g, const char *id, struct skf_err *e);
+int skf_ctr_kill_hard(struct skf_engine *g, const char *id, unsigned manual /* SKF_MON_BY_HAND, _SHUTDOWN */, struct skf_err *e);
 
 /* --- pause.c: the freezer and the summary's word; the caller holds the lock or is ending the container --- */
 int skf_ctr_freeze(struct skf_engine *g, const char *id, bool freeze, struct skf_err *e);

@@ -112,6 +112,10 @@ int skf_engine_prune(struct skf_engine *g, const struct skf_strv *filters, struc
 int skf_engine_boot(struct skf_engine *g, void (*done)(void *arg, const char *id, const char *name, const struct skf_err *error), void *arg,
 		    struct skf_err *e);
 
+/* Stops all that run, together, before the host goes down: each gets its stop signal and its stop time-out. They are not taken for stopped by hand. */
+int skf_engine_shutdown(struct skf_engine *g, void (*done)(void *arg, const char *id, const char *name, const struct skf_err *error), void *arg,
+			struct skf_err *e);
+
 /* --- health --- */
 /* Runs the check of a running container now. CONFLICT when it has none. health: "starting", "healthy", "unhealthy". */
 int skf_engine_healthcheck(struct skf_engine *g, const char *container, uint32_t *ret_code, char health[16], struct skf_err *e);

@@ -2,6 +2,7 @@
 #include "engine/create_int.h"
 #include "base/proc.h"
 #include "engine/life.h"
+#include <unistd.h>
 
 #define DEFAULT_STOP 15
 
@@ -9,9 +10,6 @@ int skf_plan_streams(struct skf_plan *p, struct skf_err *e)
 {
 	const struct skf_create_req *q = p->q;
 
-	if (q->init)
-		return skf_fail(e, SKF_EUNSUPPORTED,
-				"--init is not supported by this version: it has no skiff-init");
 	p->gen.process.tty = p->conf.tty = q->tty;
 	p->gen.process.rows = q->rows;
 	p->gen.process.cols = q->cols;
@@ -49,4 +47,37 @@ int skf_plan_stop(struct skf_plan *p, struct skf_err *e)
 	p->conf.stop_timeout = p->q->stop_timeout >= 0 ? p->q->stop_timeout : SKF_STOP_DEFAULT_S;
 	p->req.stop_signal = skf_arena_strdup(p->a, s ? s : "");
 	return p->req.stop_signal ? 0 : skf_plan_no_memory(e);
+}
+
+#define INIT_TARGET "/sbin/docker-init" /* docker's: tools look for it */
+
+/* --init: our init, or the user's, in front of the command; its file is bound read-only. */
+int skf_plan_init(struct skf_plan *p, struct skf_err *e)
+{
+	const char *path = p->q->life.init_path;
+	struct skf_strv args = {0};
+	char ours[4096];
+	int r;
+
+	if (!p->q->init && !(path && *path))
+		return 0;
+	if (path && *path && path[0] != '/')
+		return skf_fail(e, SKF_EINVALID, "--init-path '%.100s' is not an absolute path", path);
+	if (!path || !*path) {
+		r = skf_sibling_program("skiff-init", ours, sizeof(ours));
+		if (r < 0)
+			return skf_fail_sys(e, r, "find skiff-init beside this program, for --init");
+		path = ours;
+	}
+	if (access(path, X_OK) < 0)
+		return skf_fail_sys(e, -errno, "use '%s' as the container's init", path);
+	p->req.init = true;
+	p->gen.init_path = skf_arena_strdup(p->a, path);
+	if (!p->gen.init_path || skf_strv_add(p->a, &args, INIT_TARGET) < 0 || skf_strv_add(p->a, &args, "--") < 0)
+		return skf_plan_no_memory(e);
+	for (size_t i = 0; i < p->gen.process.args.n; i++)
+		if (skf_strv_add(p->a, &args, p->gen.process.args.v[i]) < 0)
+			return skf_plan_no_memory(e);
+	p->gen.process.args = args;
+	return 0;
 }

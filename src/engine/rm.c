@@ -27,7 +27,7 @@ int skf_engine_rm(struct skf_engine *g, const char *container, bool force, bool 
 					"cannot remove container \"/%s\": container is %s: stop the "
 					"container before removing or force remove",
 					l.sum.name[0] ? l.sum.name : container, skf_ctr_state_name(l.state));
-		if (skf_ctr_kill_hard(g, id, e) < 0)
+		if (skf_ctr_kill_hard(g, id, SKF_MON_BY_HAND, e) < 0)
 			return -1;
 	}
 	if (skf_ctr_undo_runtime(g, id, e) < 0)

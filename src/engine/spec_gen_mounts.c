@@ -78,6 +78,14 @@ static int write_hostfiles(struct skf_jw *w, const struct skf_gen *g, struct skf
 	return 0;
 }
 
+static void write_init(struct skf_jw *w, const struct skf_gen *g)
+{
+	const struct skf_gen_mount m = {.source = g->init_path, .target = "/sbin/docker-init", .readonly = true};
+
+	if (g->init_path && !has_target(g, m.target))
+		write_bind(w, &m);
+}
+
 int skf_gen_mounts(struct skf_jw *w, const struct skf_gen *g, struct skf_err *e)
 {
 	skf_jw_karr(w, "mounts");
@@ -95,6 +103,7 @@ int skf_gen_mounts(struct skf_jw *w, const struct skf_gen *g, struct skf_err *e)
 	}
 	if (write_hostfiles(w, g, e) < 0)
 		return -1;
+	write_init(w, g);
 	for (size_t i = 0; i < g->n_mounts; i++)
 		write_bind(w, &g->mounts[i]);
 	skf_jw_end_arr(w);

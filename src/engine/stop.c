@@ -83,14 +83,14 @@ static int stopping_failed(struct skf_engine *g, const char *id, const struct sk
 }
 
 /* SIGKILL through the monitor, then to the whole cgroup. */
-int skf_ctr_kill_hard(struct skf_engine *g, const char *id, struct skf_err *e)
+int skf_ctr_kill_hard(struct skf_engine *g, const char *id, unsigned manual, struct skf_err *e)
 {
 	SKF_AUTO_FD int sock = -EBADF;
 	struct skf_err x = SKF_ERR_INIT;
 	struct skf_cg_dirs cg;
 	int r;
 
-	if (skf_ctr_monitor(g, id, &sock, &x) == 0 && skf_mon_kill(sock, id, SIGKILL, true, true, &x) == 0) {
+	if (skf_ctr_monitor(g, id, &sock, &x) == 0 && skf_mon_kill(sock, id, SIGKILL, true, manual, &x) == 0) {
 		r = wait_end(sock, id, SKF_KILL_WAIT_MS, e);
 		if (r != 0)
 			return r < 0 ? -1 : 0;
@@ -116,9 +116,9 @@ static int stop_running(struct skf_engine *g, const char *id, int sig, int64_t t
 		if (e->kind != SKF_EUNAVAILABLE)
 			return -1;
 		skf_err_clear(e);
-		return skf_ctr_kill_hard(g, id, e);
+		return skf_ctr_kill_hard(g, id, SKF_MON_BY_HAND, e);
 	}
-	if (skf_mon_kill(sock, id, sig, false, true, e) < 0) {
+	if (skf_mon_kill(sock, id, sig, false, SKF_MON_BY_HAND, e) < 0) {
 		if (e->kind != SKF_EUNAVAILABLE && e->kind != SKF_ECONFLICT)
 			return -1;
 		skf_err_clear(e); /* it ended at this moment */
@@ -129,7 +129,7 @@ static int stop_running(struct skf_engine *g, const char *id, int sig, int64_t t
 	if (r != 0)
 		return r < 0 ? -1 : 0;
 	skf_closep(&sock);
-	return skf_ctr_kill_hard(g, id, e);
+	return skf_ctr_kill_hard(g, id, SKF_MON_BY_HAND, e);
 }
 
 int skf_ctr_stop(struct skf_engine *g, const char *id, const struct skf_stop_req *q, struct skf_err *e)
@@ -188,7 +188,7 @@ int skf_engine_kill(struct skf_engine *g, const char *container, int sig, struct
 		return -1;
 	/* A signal that ends the container on purpose ends its restarts, too; SIGHUP and its like do not. */
 	manual = sig == SIGKILL || sig == c->stop_signal;
-	if (skf_mon_kill(sock, id, sig, false, manual, e) < 0)
+	if (skf_mon_kill(sock, id, sig, false, manual ? SKF_MON_BY_HAND : 0, e) < 0)
 		return -1;
 	if (manual && l.state == SKF_CTR_PAUSED && skf_ctr_freeze(g, id, false, e) < 0)
 		return -1; /* what is frozen does not die on cgroup v1 */

@@ -136,7 +136,7 @@ int skf_mon_state(int sock, const char *id, struct skf_mon_state *ret, struct sk
 	return 0;
 }
 
-int skf_mon_kill(int sock, const char *id, int sig, bool all, bool manual, struct skf_err *e)
+int skf_mon_kill(int sock, const char *id, int sig, bool all, unsigned manual, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
 	struct skf_recr r = {0};

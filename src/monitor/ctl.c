@@ -129,6 +129,7 @@ static int kill_(struct skf_monitor *m, const struct skf_mon_request *q, struct 
 	if (q->signal == 0 || q->signal > 64)
 		return skf_fail(e, SKF_EINVALID, "signal %u is not one of 1 to 64", q->signal);
 	m->r.manual |= q->manual != 0;
+	m->r.shutdown |= q->manual == SKF_MON_SHUTDOWN;
 	if (q->manual && m->phase == SKF_MON_BACKOFF)
 		skf_mon_restart_cancel(m);
 	else if (m->exited && !(q->manual && m->phase == SKF_MON_RESTARTING)) /* else it is killed when it is there */

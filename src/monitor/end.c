@@ -59,7 +59,7 @@ static void write_exit(struct skf_monitor *m, const char *reason, const char *er
 	skf_jw_ku64(&w, "finishedAt", m->x.finished_ns);
 	skf_jw_kstr(&w, "reason", reason);
 	skf_jw_kstr(&w, "error", error);
-	skf_jw_kbool(&w, "manuallyStopped", m->r.manual);
+	skf_jw_kbool(&w, "manuallyStopped", m->r.manual && !m->r.shutdown);
 	skf_jw_kint(&w, "restarts", m->r.count);
 	skf_jw_end(&w);
 	r = b.err ? b.err : skf_write_atomic_at(m->h.disk_dir, "exit.json", b.p, b.len, 0600, 0);

@@ -63,7 +63,8 @@ struct skf_mon_job {
 struct skf_mon_policy {
 	uint32_t policy, max, count; /* enum skf_restart; restarts so far */
 	uint32_t backoff_ms;         /* 0: none yet */
-	bool manual;                 /* stopped by hand */
+	bool manual;                 /* stopped: no restart */
+	bool shutdown;               /* ... by the host, which will start it again */
 	bool forced;                 /* a health check wants a restart, whatever the policy */
 };
 enum skf_mon_health_state { SKF_MON_STARTING, SKF_MON_HEALTHY, SKF_MON_UNHEALTHY };

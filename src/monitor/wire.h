@@ -5,7 +5,8 @@
  * HELLO   (str container)                     -> HELLO   str version, u32 wire version, u32 pid of the monitor
  * STATE   (str container)                     -> STATE   str state, u32 pid, u64 start_time, u64 started_ns, u32 exit_code, u32 oom_killed, u64 finished_ns,
  *                                                u32 restarts, str health ("": no check), u32 failing streak
- * KILL    (str container, u32 signal, u32 all, u32 manual)-> OK    manual: the container ends by hand, its restart policy does not bring it back
+ * KILL    (str container, u32 signal, u32 all, u32 manual)-> OK    manual: SKF_MON_BY_HAND or SKF_MON_SHUTDOWN: its restart
+ *                                                policy does not bring it back; after a shutdown the next boot does
  * WAIT    (str container)                     -> (later) EXIT u32 exit_code, u32 signal, u32 oom_killed, u64 finished_ns
  * ATTACH  (str container, u32 flags) + fds stdin? stdout? stderr? (pipes or sockets; flags as SKF_LAUNCH_STDIN/OUT/ERR) -> OK
  * RESIZE  (str container, u32 rows, u32 cols) -> OK
@@ -27,6 +28,7 @@ enum skf_mon_type {
 	SKF_MON_OK = 64, SKF_MON_EXIT = 65, SKF_MON_ERROR = 66, SKF_MON_HEALTH = 67
 };
 enum { SKF_MON_UPD_RESTART = 1 };
+enum { SKF_MON_BY_HAND = 1, SKF_MON_SHUTDOWN = 2 };
 enum skf_restart { SKF_RESTART_NO = 0, SKF_RESTART_ALWAYS = 1, SKF_RESTART_ON_FAILURE = 2, SKF_RESTART_UNLESS_STOPPED = 3 };
 enum skf_health_action { SKF_HEALTH_NONE = 0, SKF_HEALTH_KILL = 1, SKF_HEALTH_RESTART = 2, SKF_HEALTH_STOP = 3 };
 #define SKF_MON_VERSION 1
@@ -58,7 +60,7 @@ struct skf_mon_state {
 /* One request and its answer within SKF_HELLO_MS. Fails: UNAVAILABLE (monitor gone), TIMEOUT, or the monitor's own error. */
 int skf_mon_hello(int sock, const char *id, char *version, size_t size, struct skf_err *e);
 int skf_mon_state(int sock, const char *id, struct skf_mon_state *ret, struct skf_err *e);
-int skf_mon_kill(int sock, const char *id, int sig, bool all, bool manual, struct skf_err *e);
+int skf_mon_kill(int sock, const char *id, int sig, bool all, unsigned manual, struct skf_err *e);
 int skf_mon_update_restart(int sock, const char *id, uint32_t policy, uint32_t max, struct skf_err *e);
 /* Runs the health check now; blocks until it has ended or timeout_ms passed. health: "starting", "healthy", "unhealthy". */
 int skf_mon_probe(int sock, const char *id, int timeout_ms, uint32_t *ret_code, char health[16], struct skf_err *e);

@@ -188,6 +188,19 @@ def test_boot(skiff):
     assert skiff.out('system', 'boot') == '', 'a second one finds nothing to do'
 
 
+def test_shutdown_then_boot(skiff):
+    """All get their signal at once, and those that are to run come back; stopped by hand they do not."""
+    for n in 'abc':
+        skiff.detached('--name', n, '--restart', 'unless-stopped', '--', 'sh', '-c', 'trap "sleep 0.4; exit 0" TERM; while :; do sleep 0.02; done')
+    skiff.detached('--name', 'deaf', '--restart', 'unless-stopped', '--stop-timeout', '1', '--', 'sleep', '1000')
+    skiff.sleeper('--name', 'plain')
+    skiff('stop', 'c')
+    assert sorted(skiff.out('system', 'shutdown').split()) == ['a', 'b', 'deaf', 'plain']
+    assert skiff.out('ps', '-q') == '' and skiff.state('a')['ExitCode'] == 0 and skiff.state('deaf')['ExitCode'] == 137
+    power_cut(skiff)
+    assert sorted(skiff.out('system', 'boot').split()) == ['a', 'b', 'deaf']
+
+
 # --- health ---
 
 def health(skiff, name):

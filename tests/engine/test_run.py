@@ -94,7 +94,6 @@ def test_cannot_execute(skiff, command, status, words):
     (['--memory', '1m'], 'Minimum memory limit allowed is 6MB'),
     (['--cpus', '100000'], 'range of CPUs is from 0.01'),
     (['--stop-signal', 'NOSUCH'], 'invalid signal: NOSUCH'),
-    (['--init'], '--init'),
     (['--pull', 'sometimes'], "invalid pull option: 'sometimes'"),
     (['--security-opt', 'apparmor=x'], '--security-opt apparmor=x is not supported'),
     (['--env-file', '/no/such/file'], '/no/such/file'),
