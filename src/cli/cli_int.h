@@ -320,6 +320,7 @@ int skf_cmd_events(struct skf_cli *c);
 int skf_cmd_container_prune(struct skf_cli *c);
 int skf_cmd_container_exists(struct skf_cli *c);
 int skf_cmd_healthcheck(struct skf_cli *c);
+int skf_cmd_cp(struct skf_cli *c);
 int skf_cmd_boot(struct skf_cli *c);
 int skf_cmd_shutdown(struct skf_cli *c);
 int skf_cmd_logs(struct skf_cli *c);

@@ -106,6 +106,16 @@ int skf_engine_events(struct skf_engine *g, const struct skf_events_req *q, stru
 int skf_engine_prune(struct skf_engine *g, const struct skf_strv *filters, struct skf_arena *a, struct skf_strv *ret_ids, uint64_t *ret_bytes,
 		     struct skf_err *e);
 
+/* --- cp --- */
+struct skf_cp_req {
+	struct skf_reqhdr h;
+	const char *from_container, *from, *to_container, *to; /* a container NULL: a path of the host */
+	bool archive, follow_link;                             /* owners as they are; a link at the end of `from` is followed */
+	int in_fd, out_fd;                                     /* a tar instead of the host's side, borrowed; -1: none */
+};
+/* docker's cp, also between two containers. NOTFOUND in docker's words. */
+int skf_engine_cp(struct skf_engine *g, const struct skf_cp_req *q, struct skf_err *e);
+
 /* --- at boot --- */
 /* Records what the last shutdown ended, and starts what its restart policy wants to run: always, unless-stopped, on-failure. done(arg, id, name, error):
  * error NULL when it runs. */

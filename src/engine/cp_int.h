@@ -1,0 +1,19 @@
+/* engine/cp_int.h -- cp.c finds both ends, cp_tree.c copies between two directories, cp_tar.c between one and a tar. */
+#pragma once
+#include "engine/engine_int.h"
+
+struct skf_cp {
+	bool archive; /* owners as they are; else uid and gid */
+	uid_t uid;
+	gid_t gid;
+};
+/* sdir/sname to ddir/dname, whatever it is; an existing directory is filled, an existing file replaced. depth 0 at the top. */
+int skf_cp_entry(const struct skf_cp *c, int sdir, const char *sname, int ddir, const char *dname, unsigned depth, struct skf_err *e);
+/* procfs, sysfs and their like: a directory of the copy, without content. */
+bool skf_cp_is_kernels(int dir);
+/* What is in sdir, into ddir. */
+int skf_cp_content(const struct skf_cp *c, int sdir, int ddir, unsigned depth, struct skf_err *e);
+/* sdir/sname (content: only what is in it, as ".") as a tar to fd. The name in the tar is sname. */
+int skf_cp_tar_write(int sdir, const char *sname, bool content, int fd, struct skf_err *e);
+/* A tar from fd to prefix below root: each place is found by openat2(RESOLVE_IN_ROOT), and what stands there is replaced, never followed. */
+int skf_cp_tar_read(const struct skf_cp *c, int fd, int root, const char *prefix, struct skf_err *e);
