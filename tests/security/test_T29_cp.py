@@ -10,7 +10,7 @@ from seclib_engine import registry, seed, skiff, wait_until  # noqa: F401
 
 ROUNDS = int(os.environ.get("SKIFF_SOAK_ROUNDS", "0")) or 40
 
-# Exchanges a directory and a link to the host's canary path as fast as it can: renameat2 has no busybox word, two renames have.
+# Exchanges a directory and a link to the canary of the host as fast as a shell can.
 SWAP = '''mkdir -p /p/real /p/links; ln -s {canary} /p/links/evil; mkdir /p/d; echo inside > /p/d/file; echo inside > /p/real/file; touch /ready
 while :; do mv /p/d /p/t; ln -s {canary} /p/d; rm /p/d; mv /p/t /p/d; done'''
 
