@@ -74,15 +74,22 @@ void skf_buf_chr(struct skf_buf *b, char c)
 	skf_buf_put(b, &c, 1);
 }
 
-void skf_buf_u64(struct skf_buf *b, uint64_t v)
+char *skf_digits(char d[SKF_DIGITS], uint64_t v)
 {
-	char d[20];
-	size_t i = sizeof(d);
+	size_t i = SKF_DIGITS - 1;
 
+	d[i] = '\0';
 	do
 		d[--i] = (char)('0' + v % 10);
 	while ((v /= 10) != 0);
-	skf_buf_put(b, d + i, sizeof(d) - i);
+	return d + i;
+}
+
+void skf_buf_u64(struct skf_buf *b, uint64_t v)
+{
+	char d[SKF_DIGITS];
+
+	skf_buf_str(b, skf_digits(d, v));
 }
 
 void skf_buf_fmt(struct skf_buf *b, const char *fmt, ...)

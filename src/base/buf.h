@@ -33,6 +33,9 @@ int skf_parse_u32(const char *s, uint32_t *ret);
 int skf_parse_i64(const char *s, int64_t *ret);   /* one leading '-' allowed */
 /* "512", "64k", "1.5g", "2GiB": docker's size strings, binary units. 0 or -EINVAL / -ERANGE. */
 int skf_parse_size(const char *s, int64_t *ret);
+/* Decimal digits of v and NUL at the end of d; where they begin. For what is done so often that printf(3) shows. */
+#define SKF_DIGITS 21
+char *skf_digits(char d[SKF_DIGITS], uint64_t v);
 /* snprintf that fails with -ENAMETOOLONG rather than cut. 0 on success. */
 int skf_fmt(char *dst, size_t size, const char *fmt, ...) SKF_PRINTF(3, 4) SKF_MUST_CHECK;
 /* RFC 3339 with nanoseconds, UTC: "2026-11-23T02:17:15.000000001Z". out has at least 36 bytes. */

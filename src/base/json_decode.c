@@ -57,10 +57,9 @@ static size_t push_key(struct skf_jctx *c, const char *key)
 
 static size_t push_index(struct skf_jctx *c, size_t i)
 {
-	char num[24];
+	char num[SKF_DIGITS];
 
-	snprintf(num, sizeof(num), "%zu", i);
-	return push_key(c, num);
+	return push_key(c, skf_digits(num, i));
 }
 
 static void pop(struct skf_jctx *c, size_t old)
@@ -484,7 +483,7 @@ static int parse(const struct skf_jdoc *d, const char *text, size_t n, struct js
 
 	if (!t)
 		return skf_fail(e, SKF_ENOMEM, "%s: no memory for the parser", d->name);
-	json_tokener_set_flags(t, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	json_tokener_set_flags(t, JSON_TOKENER_STRICT); /* UTF-8 was checked by the scan */
 	v = json_tokener_parse_ex(t, text, (int)n);
 	err = json_tokener_get_error(t);
 	/* A number ends only where something else begins; the scan has shown that the text is complete. */

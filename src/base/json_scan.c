@@ -72,7 +72,8 @@ size_t skf_jpath_push(char path[SKF_JPATH_SIZE], size_t len, const char *key, si
 
 static size_t path_of(const struct level *l, char path[SKF_JPATH_SIZE])
 {
-	char num[24];
+	char num[SKF_DIGITS];
+	const char *digits;
 	size_t len;
 
 	if (!l) {
@@ -82,9 +83,8 @@ static size_t path_of(const struct level *l, char path[SKF_JPATH_SIZE])
 	len = path_of(l->up, path);
 	if (l->key)
 		return skf_jpath_push(path, len, l->key->p, l->key->n);
-	if (skf_fmt(num, sizeof(num), "%zu", l->index) < 0)
-		return len;
-	return skf_jpath_push(path, len, num, strlen(num));
+	digits = skf_digits(num, l->index);
+	return skf_jpath_push(path, len, digits, strlen(digits));
 }
 
 static int syntax(struct scan *s, const char *at, const char *expected)
@@ -186,7 +186,7 @@ static int scan_string(struct scan *s, struct key *ret)
 		}
 		if (c < 0x20)
 			return syntax(s, s->p, "an escape instead of a control character in a string");
-		n = skf_utf8_len((const unsigned char *)s->p, (size_t)(s->end - s->p));
+		n = c < 0x80 ? 1 : skf_utf8_len((const unsigned char *)s->p, (size_t)(s->end - s->p));
 		if (n == 0)
 			return syntax(s, s->p, "valid UTF-8");
 		s->p += n;

@@ -5,7 +5,6 @@
 #include "base/base_int.h"
 #include "base/buf.h"
 #include "base/json.h"
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -145,7 +144,9 @@ static void string(struct skf_jw *w, const char *k, const char *p, size_t n)
 static void number(struct skf_jw *w, const char *k, int64_t v)
 {
 	lead(w, k);
-	skf_buf_fmt(w->b, "%" PRId64, v);
+	if (v < 0)
+		skf_buf_chr(w->b, '-');
+	skf_buf_u64(w->b, v < 0 ? -(uint64_t)v : (uint64_t)v);
 }
 
 void skf_jw_obj(struct skf_jw *w)
