@@ -6,7 +6,7 @@ DESTDIR ?=
 B      := build/release
 SAN    := build/san
 PYTEST := /usr/bin/python3 -m pytest -q -p no:cacheprovider
-PROGS  := skiff skiff-image skiff-launch skiff-monitor skiff-init skiff-oci
+PROGS  := skiff skiff-image skiff-launch skiff-monitor skiff-resolver skiff-init skiff-oci
 
 .PHONY: help all deps test unit system vm-smoke test-vm test-weak lint demo bench fuzz-smoke soak install clean
 
@@ -66,7 +66,7 @@ soak: all ## many start/kill/remove rounds, then the leak check
 install: all ## into $(DESTDIR)$(PREFIX): skiff and skiff-oci in bin, the rest in libexec/skiff
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/skiff $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 755 build/bin/skiff build/bin/skiff-oci $(DESTDIR)$(PREFIX)/bin
-	install -m 755 build/bin/skiff-image build/bin/skiff-launch build/bin/skiff-monitor build/bin/skiff-init $(DESTDIR)$(PREFIX)/libexec/skiff
+	install -m 755 build/bin/skiff-image build/bin/skiff-launch build/bin/skiff-monitor build/bin/skiff-resolver build/bin/skiff-init $(DESTDIR)$(PREFIX)/libexec/skiff
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's|@bindir@|$(PREFIX)/bin|' tools/skiff-boot.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/skiff-boot.service
 	tools/mkman build/bin build/man

@@ -37,10 +37,15 @@ struct skf_cli_opts {
 	char *root, *run_root;
 	/* run, exec */
 	bool detach, interactive, tty, rm, read_only, privileged, init, sig_proxy, plain_http, quiet;
-	char *name, *user, *workdir, *entrypoint, *hostname, *network, *platform, *pull, *stop_signal,
+	char *name, *user, *workdir, *entrypoint, *hostname, *platform, *pull, *stop_signal,
 		*cidfile, *detach_keys, *log_driver;
 	struct skf_strv storage_opt, env, env_file, volume, cap_add, cap_drop, label, security_opt, log_opt;
 	int64_t memory, cpus, pids_limit, stop_timeout;
+	/* networks of run, create and network connect; network create */
+	struct skf_strv network, network_alias, publish, expose, dns, dns_search, dns_option, add_host, link, egress_allow;
+	struct skf_strv subnet, ip_range, gateway, aux_address, opt, ipam_opt, driver_opt;
+	char *ip, *ip6, *mac_address, *domainname, *egress, *driver, *ipam_driver, *interface_name;
+	bool publish_all, ipv4, ipv6, internal, attachable, disable_dns;
 	/* pull */
 	bool tls_verify;
 	char *cert_dir;
@@ -371,6 +376,16 @@ int skf_cmd_diff(struct skf_cli *c);
 int skf_cmd_image_prune(struct skf_cli *c);
 int skf_cmd_image_mount(struct skf_cli *c);
 int skf_cmd_image_unmount(struct skf_cli *c);
+int skf_cmd_network_create(struct skf_cli *c);
+int skf_cmd_network_ls(struct skf_cli *c);
+int skf_cmd_network_inspect(struct skf_cli *c);
+int skf_cmd_network_rm(struct skf_cli *c);
+int skf_cmd_network_connect(struct skf_cli *c);
+int skf_cmd_network_disconnect(struct skf_cli *c);
+int skf_cmd_network_prune(struct skf_cli *c);
+int skf_cmd_network_reload(struct skf_cli *c);
+int skf_cmd_network_exists(struct skf_cli *c);
+int skf_cmd_port(struct skf_cli *c);
 int skf_cmd_version(struct skf_cli *c);
 int skf_cmd_info(struct skf_cli *c);
 int skf_cmd_check(struct skf_cli *c);

@@ -169,3 +169,15 @@ int skf_cmd_image_inspect(struct skf_cli *c)
 {
 	return skf_cli_inspect_all(c, inspect_image);
 }
+
+static int inspect_network(struct skf_cli *c, const char *name, unsigned indent, struct skf_buf *b)
+{
+	struct skf_jw w = {.b = b, .indent = indent};
+
+	return skf_engine_network_inspect(c->g, name, &w, &c->e);
+}
+
+int skf_cmd_network_inspect(struct skf_cli *c)
+{
+	return skf_cli_inspect_all(c, inspect_network);
+}

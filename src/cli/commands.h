@@ -77,6 +77,16 @@ __extension__ typedef unsigned __int128 skf_cmdset; /* more commands than 64 */
 #define C_IMGMOUNT   SKF_CMD_BIT(73)
 #define C_IMGUNMOUNT SKF_CMD_BIT(74)
 /* network: 75 to 86 */
+#define C_NETCREATE  SKF_CMD_BIT(75)
+#define C_NETLS      SKF_CMD_BIT(76)
+#define C_NETINSPECT SKF_CMD_BIT(77)
+#define C_NETRM      SKF_CMD_BIT(78)
+#define C_NETCONNECT SKF_CMD_BIT(79)
+#define C_NETLEAVE   SKF_CMD_BIT(80)
+#define C_NETPRUNE   SKF_CMD_BIT(81)
+#define C_NETRELOAD  SKF_CMD_BIT(82)
+#define C_NETEXISTS  SKF_CMD_BIT(83)
+#define C_PORT       SKF_CMD_BIT(84)
 /* volume: 87 to 95 */
 /* pod: 96 to 111 */
 #define C_PODCREATE   SKF_CMD_BIT(96)

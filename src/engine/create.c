@@ -71,7 +71,7 @@ static int write_config(struct skf_plan *p, int dir, struct skf_err *e)
 	p->conf.request = req.p;
 	r = skf_spec_gen(&p->gen, &b, e);
 	p->conf.request = NULL;
-	if (r < 0)
+	if (r < 0 || skf_net_conf_write(dir, &p->net, e) < 0)
 		return -1;
 	/* A container that goes away with its process need not survive a power cut. */
 	r = skf_write_atomic_at(dir, "config.json", b.p, b.len, 0600, p->q->remove ? 0 : SKF_SYNC);

@@ -2,6 +2,7 @@
  * then made (create.c). */
 #pragma once
 #include "engine/engine_int.h"
+#include "engine/net_int.h"
 #include "sys/quota.h"
 
 struct skf_plan {
@@ -14,6 +15,7 @@ struct skf_plan {
 	struct skf_ctrconf conf;
 	struct skf_ctr_request req;
 	struct skf_gen gen;
+	struct skf_net_conf net;
 	struct skf_gen_mount *mounts;
 	char id[SKF_ID_LEN + 1];
 	char name[SKF_MAX_NAME_BYTES + 1];
@@ -37,6 +39,7 @@ int skf_plan_security(struct skf_plan *p, struct skf_err *e);
 int skf_plan_storage(struct skf_plan *p, struct skf_err *e);
 int skf_plan_streams(struct skf_plan *p, struct skf_err *e);
 int skf_plan_network(struct skf_plan *p, struct skf_err *e);
+int skf_plan_exposed(struct skf_plan *p, struct skf_err *e);
 int skf_plan_log(struct skf_plan *p, struct skf_err *e);
 int skf_plan_restart(struct skf_plan *p, struct skf_err *e);
 /* Before the health check, which runs without it: skf_plan_command has set the command. */

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "engine/life_req.h"
+#include "engine/net_api.h"
 #include "engine/net_req.h"
 #include "oci/image.h"
 #include "oci/ref.h"

@@ -211,10 +211,12 @@ int skf_ctr_create(struct skf_engine *g, struct skf_create_req *q, const struct 
 		   struct skf_created *ret, struct skf_err *e);
 /* Files hosts, hostname, resolv.conf in the container's directory. */
 int skf_ctr_hostfiles(int dirfd, const char *hostname, bool host_network, struct skf_err *e);
-/* Sends one record to a fresh skiff-launch; on success *ret_sock is its socket. stdio (-1 absent) is
- * borrowed. */
+/* Sends one record to a fresh skiff-launch; on success *ret_sock is its socket. stdio and netns (-1
+ * absent) are borrowed. */
 int skf_launch(struct skf_engine *g, const char *verb, const struct skf_buf *request, const int stdio[3],
 	       int *ret_sock, uint32_t *ret_pid, struct skf_err *e);
+int skf_launch_in(struct skf_engine *g, const char *verb, const struct skf_buf *request, const int stdio[3], int netns,
+		  int *ret_sock, uint32_t *ret_pid, struct skf_err *e);
 unsigned skf_launch_stdio_flags(const int stdio[3]);
 /* What `--rm` and the reap need to be undone; the container's lock is held. */
 int skf_ctr_undo_runtime(struct skf_engine *g, const char *id, struct skf_err *e);
@@ -244,6 +246,7 @@ int skf_ctr_launch(struct skf_engine *g, const struct skf_launch_start *s, int *
 int skf_ctr_record_failure(struct skf_engine *g, const char *id, const struct skf_err *why, struct skf_err *e);
 /* One request to a fresh skiff-launch that answers DONE; *ret_fd: the descriptor that came with it, -EBADF none. */
 int skf_launch_ask(struct skf_engine *g, const char *verb, const struct skf_buf *request, int *ret_fd, struct skf_err *e);
+int skf_launch_ask_in(struct skf_engine *g, const char *verb, const struct skf_buf *request, int netns, int *ret_fd, struct skf_err *e);
 /* Fields that health, update and mount have in common (launch/wire.h). */
 void skf_launch_request(struct skf_engine *g, struct skf_buf *b, uint16_t type, unsigned flags, const char *id, const char *document);
 

@@ -1,6 +1,7 @@
 /* engine/inspect.c -- docker's document of a container, the members that tools read: from config.json, its
  * request, the summary and exit.json. */
 #include "engine/engine_int.h"
+#include "engine/net_int.h"
 #include "base/proc.h"
 #include "engine/health_int.h"
 #include <stdio.h>
@@ -83,7 +84,7 @@ static void write_storage_opt(struct skf_jw *w, const struct skf_strv *v)
 	skf_jw_end(w);
 }
 
-static void write_host_config(struct doc *d)
+static int write_host_config(struct doc *d, struct skf_err *e)
 {
 	struct skf_jw *w = d->w;
 
@@ -97,6 +98,8 @@ static void write_host_config(struct doc *d)
 	skf_jw_end(w);
 	skf_jw_end(w);
 	skf_jw_kstr(w, "NetworkMode", d->c->network);
+	if (skf_net_inspect_host(d->g, d->id, w, e) < 0)
+		return -1;
 	skf_jw_kobj(w, "RestartPolicy");
 	skf_jw_kstr(w, "Name", d->c->restart);
 	skf_jw_kint(w, "MaximumRetryCount", d->c->restart_max);
@@ -117,6 +120,7 @@ static void write_host_config(struct doc *d)
 	skf_jw_kint(w, "PidsLimit", d->q->pids_limit);
 	skf_jw_kbool(w, "Init", d->q->init);
 	skf_jw_end(w);
+	return 0;
 }
 
 static void write_healthcheck(struct skf_jw *w, const struct skf_ctrconf_health *h)
@@ -185,24 +189,6 @@ static int write_mounts(struct doc *d, struct skf_arena *a, struct skf_err *e)
 	return 0;
 }
 
-static void write_network(struct doc *d)
-{
-	struct skf_jw *w = d->w;
-
-	skf_jw_kobj(w, "NetworkSettings");
-	skf_jw_kobj(w, "Ports");
-	skf_jw_end(w);
-	skf_jw_kstr(w, "IPAddress", "");
-	skf_jw_kobj(w, "Networks");
-	skf_jw_kobj(w, d->c->network);
-	skf_jw_kstr(w, "IPAddress", "");
-	skf_jw_kstr(w, "Gateway", "");
-	skf_jw_kstr(w, "MacAddress", "");
-	skf_jw_end(w);
-	skf_jw_end(w);
-	skf_jw_end(w);
-}
-
 static void write_driver(struct doc *d)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf lower = SKF_BUF(1u << 20);
@@ -244,12 +230,14 @@ static int write_all(struct doc *d, struct skf_arena *a, struct skf_err *e)
 	skf_jw_kint(d->w, "RestartCount", d->l.sum.restarts);
 	skf_jw_kstr(d->w, "Driver", "overlay");
 	skf_jw_kstr(d->w, "Platform", "linux");
-	write_host_config(d);
+	if (write_host_config(d, e) < 0)
+		return -1;
 	write_driver(d);
 	if (write_mounts(d, a, e) < 0)
 		return -1;
 	write_config(d);
-	write_network(d);
+	if (skf_net_inspect(d->g, d->id, d->w, e) < 0)
+		return -1;
 	skf_jw_end(d->w);
 	return d->w->b->err < 0
 		       ? skf_fail_sys(e, d->w->b->err, "write the document of container '%.12s'", d->id)

@@ -29,7 +29,7 @@ static const plan_step before_image[] = {
 	skf_plan_resources, skf_plan_storage, skf_plan_security, skf_plan_streams, skf_plan_network, skf_plan_log, skf_plan_restart, plan_ids, skf_plan_hostname,
 };
 static const plan_step with_image[] = {
-	skf_plan_image, skf_plan_command, skf_plan_user, skf_plan_workdir, skf_plan_stop, skf_plan_labels, skf_plan_mounts,
+	skf_plan_image, skf_plan_exposed, skf_plan_command, skf_plan_user, skf_plan_workdir, skf_plan_stop, skf_plan_labels, skf_plan_mounts,
 	skf_plan_init, skf_plan_health, /* last: it runs as the container's process does */
 };
 

@@ -1,10 +1,11 @@
 /* engine/reap.c -- undoing what the engine made for a container that ended (DESIGN 3).
  *
  * Every step can be repeated, in this order: the init that the journal names, cgroup (what still runs in it
- * is killed), run directory with its journal, and with `remove` the container itself: its directory goes to
+ * is killed), network, run directory with its journal, and with `remove` the container itself: its directory goes to
  * trash/ in one rename, then name, summary, trash, lock file. Two reapers meet at the container's lock; the
  * second one finds nothing to do. A container that runs again is left alone. */
 #include "engine/engine_int.h"
+#include "engine/net_int.h"
 #include "base/proc.h"
 #include "monitor/event.h"
 #include "sys/process.h"
@@ -85,7 +86,7 @@ static int undo_run_dir(struct skf_engine *g, const char *id, struct skf_err *e)
 
 int skf_ctr_undo_runtime(struct skf_engine *g, const char *id, struct skf_err *e)
 {
-	return undo_journal(g, id, e) < 0 || undo_cgroup(g, id, e) < 0 ? -1 : undo_run_dir(g, id, e);
+	return undo_journal(g, id, e) < 0 || undo_cgroup(g, id, e) < 0 || skf_net_down(g, id, e) < 0 ? -1 : undo_run_dir(g, id, e);
 }
 
 /* The file is taken away only while nobody can be adding references, and by the holder of its lock: who
@@ -193,7 +194,7 @@ int skf_engine_run_end(struct skf_engine *g, struct skf_run_handle *h, struct sk
 	skf_closep(&h->sock);
 	if (skf_summary_read(g->run_fd, h->id, &s) < 0 || !skf_streq(s.state, "exited"))
 		return skf_engine_reap(g, h->id, e);
-	if (skf_ctr_lock(g, h->id, &lock, e) < 0 || undo_run_dir(g, h->id, e) < 0)
+	if (skf_ctr_lock(g, h->id, &lock, e) < 0 || skf_net_down(g, h->id, e) < 0 || undo_run_dir(g, h->id, e) < 0)
 		return -1;
 	return h->remove ? skf_ctr_remove_locked(g, h->id, s.name, s.image, &lock, e) : 0;
 }

@@ -5,6 +5,7 @@
  * Blocks until launch answers (SKF_START_MS) and, in run_wait, until the process ends or the time-out of the
  * caller. */
 #include "engine/engine_int.h"
+#include "engine/net_int.h"
 #include "base/proc.h"
 #include "base/record.h"
 #include "launch/wire.h"
@@ -21,14 +22,16 @@ unsigned skf_launch_stdio_flags(const int stdio[3])
 	       (stdio[2] >= 0 ? SKF_LAUNCH_STDERR : 0u);
 }
 
-static int send_request(int sock, const struct skf_buf *request, const int stdio[3], struct skf_err *e)
+static int send_request(int sock, const struct skf_buf *request, const int stdio[3], int netns, struct skf_err *e)
 {
-	int fds[3], r;
+	int fds[4], r;
 	unsigned n = 0;
 
 	for (int i = 0; i < 3; i++)
 		if (stdio[i] >= 0)
 			fds[n++] = stdio[i];
+	if (netns >= 0)
+		fds[n++] = netns;
 	if (request->err < 0)
 		return skf_fail_sys(e, request->err, "write the request for skiff-launch (at most %u bytes)",
 				    MAX_REQUEST);
@@ -37,13 +40,19 @@ static int send_request(int sock, const struct skf_buf *request, const int stdio
 }
 
 /* STARTED gives a pid, DONE a descriptor. */
-static int take_answer(int sock, uint32_t *ret_pid, int *ret_fd, struct skf_err *e)
+static int take_answer(struct skf_engine *g, int sock, uint32_t *ret_pid, int *ret_fd, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
 	SKF_AUTO(skf_fds_done) struct skf_fds fds = {.n = 0};
 	struct skf_recr r;
 	int n = skf_record_recv(sock, &b, &r, &fds, SKF_START_MS);
 
+	if (n > 0 && r.type == SKF_LAUNCH_NETNS_MADE) {
+		if (skf_net_serve(g, sock, &r, &fds, e) < 0)
+			return -1;
+		skf_fds_done(&fds);
+		n = skf_record_recv(sock, &b, &r, &fds, SKF_START_MS);
+	}
 	if (n == -ETIMEDOUT)
 		return skf_fail(e, SKF_ETIMEOUT, "the container did not start within %d s",
 				SKF_START_MS / 1000);
@@ -67,7 +76,7 @@ static int take_answer(int sock, uint32_t *ret_pid, int *ret_fd, struct skf_err 
 	return e->kind == SKF_OK ? skf_fail(e, SKF_ECORRUPT, "skiff-launch failed without saying why") : -1;
 }
 
-static int converse(struct skf_engine *g, const char *verb, const struct skf_buf *request, const int stdio[3],
+static int converse(struct skf_engine *g, const char *verb, const struct skf_buf *request, const int stdio[3], int netns,
 		    int *ret_sock, uint32_t *ret_pid, int *ret_fd, struct skf_err *e)
 {
 	char path[4096];
@@ -95,7 +104,7 @@ static int converse(struct skf_engine *g, const char *verb, const struct skf_buf
 	if (r < 0)
 		return skf_fail_sys(e, r, "start '%s'", path);
 	skf_closep(&theirs);
-	if (send_request(ours, request, stdio, e) < 0 || take_answer(ours, ret_pid, ret_fd, e) < 0) {
+	if (send_request(ours, request, stdio, netns, e) < 0 || take_answer(g, ours, ret_pid, ret_fd, e) < 0) {
 		int status;
 
 		/* It ends by itself after FAILED; what hangs is ended, so that a failed start leaves no
@@ -117,17 +126,28 @@ static int converse(struct skf_engine *g, const char *verb, const struct skf_buf
 	return 0;
 }
 
+int skf_launch_in(struct skf_engine *g, const char *verb, const struct skf_buf *request, const int stdio[3], int netns,
+		  int *ret_sock, uint32_t *ret_pid, struct skf_err *e)
+{
+	return converse(g, verb, request, stdio, netns, ret_sock, ret_pid, NULL, e);
+}
+
 int skf_launch(struct skf_engine *g, const char *verb, const struct skf_buf *request, const int stdio[3],
 	       int *ret_sock, uint32_t *ret_pid, struct skf_err *e)
 {
-	return converse(g, verb, request, stdio, ret_sock, ret_pid, NULL, e);
+	return converse(g, verb, request, stdio, -1, ret_sock, ret_pid, NULL, e);
+}
+
+int skf_launch_ask_in(struct skf_engine *g, const char *verb, const struct skf_buf *request, int netns, int *ret_fd, struct skf_err *e)
+{
+	static const int none[3] = {-1, -1, -1};
+
+	return converse(g, verb, request, none, netns, NULL, NULL, ret_fd, e);
 }
 
 int skf_launch_ask(struct skf_engine *g, const char *verb, const struct skf_buf *request, int *ret_fd, struct skf_err *e)
 {
-	static const int none[3] = {-1, -1, -1};
-
-	return converse(g, verb, request, none, NULL, NULL, ret_fd, e);
+	return skf_launch_ask_in(g, verb, request, -1, ret_fd, e);
 }
 
 void skf_launch_request(struct skf_engine *g, struct skf_buf *b, uint16_t type, unsigned flags, const char *id, const char *document)
@@ -146,12 +166,12 @@ void skf_launch_request(struct skf_engine *g, struct skf_buf *b, uint16_t type, 
 	skf_rec_end(&r);
 }
 
-static int start_request(struct skf_engine *g, const struct skf_launch_start *q, struct skf_buf *b, struct skf_err *e)
+static int start_request(struct skf_engine *g, const struct skf_launch_start *q, unsigned net, struct skf_buf *b, struct skf_err *e)
 {
 	struct skf_rec r;
 
 	skf_rec_begin(&r, b, SKF_LAUNCH_START, SKF_LAUNCH_VERSION);
-	skf_rec_u32(&r, skf_launch_stdio_flags(q->stdio) | (q->keep ? SKF_LAUNCH_KEEP : 0u));
+	skf_rec_u32(&r, skf_launch_stdio_flags(q->stdio) | (q->keep ? SKF_LAUNCH_KEEP : 0u) | net);
 	skf_rec_str(&r, q->id);
 	skf_rec_str(&r, g->root);
 	skf_rec_str(&r, g->run_root);
@@ -166,10 +186,12 @@ static int start_request(struct skf_engine *g, const struct skf_launch_start *q,
 int skf_ctr_launch(struct skf_engine *g, const struct skf_launch_start *s, int *ret_sock, uint32_t *ret_pid, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_REQUEST);
+	SKF_AUTO_FD int netns = -EBADF;
+	unsigned net;
 
-	if (start_request(g, s, &b, e) < 0)
+	if (skf_net_launch_flags(g, s->id, &net, &netns, e) < 0 || start_request(g, s, net, &b, e) < 0)
 		return -1;
-	return skf_launch(g, "start", &b, s->stdio, ret_sock, ret_pid, e);
+	return skf_launch_in(g, "start", &b, s->stdio, netns, ret_sock, ret_pid, e);
 }
 
 static void close_stdio(int stdio[3])

@@ -41,7 +41,7 @@ static unsigned handover_flags(const struct skf_launch *l)
 static int netns(struct skf_launch *l)
 {
 	const struct skf_spec_namespace *n = l->spec ? skf_spec_ns(l->spec, CLONE_NEWNET) : NULL;
-	int fd = n && !n->path ? skf_rt_take_netns(l->ctr) : -1;
+	int fd = n && (!n->path || l->q.flags & SKF_LAUNCH_NETNS) ? skf_rt_take_netns(l->ctr) : -1;
 
 	return fd < 0 ? -1 : fd;
 }

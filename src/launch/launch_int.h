@@ -62,6 +62,14 @@ int skf_launch_stdio(struct skf_launch *l, bool with_stdin, struct skf_err *e);
 int skf_launch_listen(struct skf_launch *l, struct skf_err *e);
 void skf_launch_unlisten(struct skf_launch *l);
 
+/* --- net.c: callbacks of skf_rt_create; arg: struct skf_launch --- */
+bool skf_launch_has_own_netns(const struct skf_launch *l);
+int skf_launch_net_begin(void *arg, pid_t pid, struct skf_err *e);
+int skf_launch_net_end(void *arg, struct skf_err *e);
+int skf_launch_join_netns(struct skf_launch *l, struct skf_err *e);
+/* A route netlink socket of the namespace; this process is back in its own when it returns. */
+int skf_launch_visit_netns(int netns, int *ret_nl, struct skf_err *e);
+
 /* --- start.c, exec.c --- */
 struct skf_launch_step {
 	const char *name; /* for the debug log */
@@ -70,7 +78,8 @@ struct skf_launch_step {
 };
 /* Each list ends with run == NULL. */
 extern const struct skf_launch_step skf_launch_start_steps[], skf_launch_exec_steps[], skf_launch_restart_steps[],
-	skf_launch_health_steps[], skf_launch_update_steps[], skf_launch_mount_steps[], skf_launch_pod_steps[];
+	skf_launch_health_steps[], skf_launch_update_steps[], skf_launch_mount_steps[], skf_launch_pod_steps[],
+	skf_launch_netsock_steps[];
 extern const struct skf_launch_step skf_launch_image_mount_steps[], skf_launch_image_unmount_steps[];
 int skf_launch_open_trees(struct skf_launch *l, struct skf_err *e);
 int skf_launch_load_config(struct skf_launch *l, struct skf_err *e);

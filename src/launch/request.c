@@ -45,7 +45,7 @@ static int check(const struct skf_launch_request *q, unsigned n_fds, struct skf_
 /* Which fields a request has: START's (… reaper) or EXEC's (exec id, document …). */
 static bool is_start(uint16_t type)
 {
-	return type == SKF_LAUNCH_START || type == SKF_LAUNCH_RESTART;
+	return type == SKF_LAUNCH_START || type == SKF_LAUNCH_RESTART || type == SKF_LAUNCH_NETSOCK;
 }
 
 static bool is_known(uint16_t type)

@@ -12,7 +12,6 @@
 #include "monitor/event.h"
 #include "oci/digest.h"
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,6 +101,9 @@ static int create(struct skf_launch *l, struct skf_err *e)
 		.pdeathsig = SIGKILL,
 		.sister = l->q.type == SKF_LAUNCH_RESTART,
 		.keep_dir = l->q.type == SKF_LAUNCH_RESTART,
+		.net_begin = l->q.flags & SKF_LAUNCH_NET && skf_launch_has_own_netns(l) ? skf_launch_net_begin : NULL,
+		.net_end = skf_launch_net_end,
+		.net_arg = l,
 	};
 
 	if (!bundle || !rootfs)
@@ -224,6 +226,7 @@ const struct skf_launch_step skf_launch_start_steps[] = {
 	{"config", skf_launch_load_config, NULL},
 	{"pod", skf_launch_join_pod, NULL},
 	{"log", open_log, NULL},
+	{"network namespace", skf_launch_join_netns, NULL},
 	{"root", skf_launch_mount_root, NULL},
 	{"stdio", stdio, NULL},
 	{"create", create, undo_create},
@@ -234,27 +237,12 @@ const struct skf_launch_step skf_launch_start_steps[] = {
 	{NULL, NULL, NULL},
 };
 
-/* The network namespace that the container had, instead of a new one. */
-static int old_netns(struct skf_launch *l, struct skf_err *e)
-{
-	struct skf_spec_namespace *n = l->spec->linux_.namespaces.v;
-
-	for (size_t i = 0; l->q.flags & SKF_LAUNCH_NETNS && i < l->spec->linux_.namespaces.n; i++) {
-		if (n[i].type != CLONE_NEWNET || n[i].path)
-			continue;
-		n[i].path = skf_arena_fmt(&l->arena, "/proc/self/fd/%d", l->fds.fd[0]);
-		if (!n[i].path)
-			return skf_fail(e, SKF_ENOMEM, "out of memory for the namespaces of container '%s'", l->q.id);
-	}
-	return 0;
-}
-
 /* From a monitor that lives: it has the log and the control socket, and becomes init's parent. */
 const struct skf_launch_step skf_launch_restart_steps[] = {
 	{"trees", skf_launch_open_trees, NULL},
 	{"config", skf_launch_load_config, NULL},
 	{"pod", skf_launch_join_pod, NULL},
-	{"network namespace", old_netns, NULL},
+	{"network namespace", skf_launch_join_netns, NULL},
 	{"root", skf_launch_mount_root, NULL},
 	{"stdio", stdio, NULL},
 	{"create", create, undo_create},

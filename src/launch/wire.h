@@ -35,6 +35,10 @@
  * IMAGE_MOUNT  u32 0, str manifest (hex digits), str root, str run_root, str "", str diff-ids (one a line, lowest first), 3 * u32 0 -> DONE: the image is
  *         mounted read-only at root/mounts/<manifest>, a directory that exists;  IMAGE_UNMOUNT  the same without diff-ids -> DONE
  * DONE    nothing
+ * NETNS_MADE  str id, u32 pid of init; fds: the network namespace, a route netlink socket opened in it   (launch -> engine, with SKF_LAUNCH_NET:
+ *             init exists and waits; the engine makes the network meanwhile)
+ * NET_READY   nothing               (engine -> launch; FAILED err instead when it could not)
+ * NETSOCK as RESTART, with SKF_LAUNCH_NETNS -> DONE with one fd: a route netlink socket opened in that network namespace
  * Numbers are frozen from the first release; fields are only ever appended. */
 #pragma once
 #include "base/fwd.h"
@@ -43,14 +47,16 @@ enum skf_launch_type {
 	SKF_LAUNCH_START = 1, SKF_LAUNCH_EXEC = 2, SKF_LAUNCH_STARTED = 3, SKF_LAUNCH_FAILED = 4, SKF_LAUNCH_EXITED = 5,
 	SKF_LAUNCH_RESIZE = 6, SKF_LAUNCH_SIGNAL = 7, SKF_LAUNCH_RESTART = 8, SKF_LAUNCH_RESTARTED = 9, SKF_LAUNCH_HEALTH = 10,
 	SKF_LAUNCH_UPDATE = 11, SKF_LAUNCH_MOUNT = 12, SKF_LAUNCH_DONE = 13, SKF_LAUNCH_POD = 14,
-	SKF_LAUNCH_IMAGE_MOUNT = 15, SKF_LAUNCH_IMAGE_UNMOUNT = 16
+	SKF_LAUNCH_IMAGE_MOUNT = 15, SKF_LAUNCH_IMAGE_UNMOUNT = 16,
+	SKF_LAUNCH_NETNS_MADE = 20, SKF_LAUNCH_NET_READY = 21, SKF_LAUNCH_NETSOCK = 22
 };
 enum {
 	SKF_LAUNCH_STDIN = 1, SKF_LAUNCH_STDOUT = 2, SKF_LAUNCH_STDERR = 4,
 	SKF_LAUNCH_KEEP = 8,   /* foreground: keep the socket, report EXITED */
 	SKF_LAUNCH_TTY = 16,   /* exec with a terminal (start takes it from config.json) */
-	SKF_LAUNCH_NETNS = 32, /* restart: a descriptor of the network namespace comes along */
-	SKF_LAUNCH_QUIET = 64  /* exec, health: no event of its end */
+	SKF_LAUNCH_NETNS = 32, /* start, restart: the last descriptor is the network namespace to be joined */
+	SKF_LAUNCH_QUIET = 64, /* exec, health: no event of its end */
+	SKF_LAUNCH_NET = 128   /* start: the engine makes the network of the new namespace (NETNS_MADE) */
 };
 #define SKF_LAUNCH_VERSION 1
 #define SKF_LAUNCH_FD 3

@@ -21,7 +21,7 @@ static inline void skf_nft_freep(struct skf_nft **n)
 int skf_nft_commit(struct skf_nft *n);
 
 /* --- table, chains, sets: at load only --- */
-void skf_nft_table(struct skf_nft *n);        /* -EEXIST when it is there */
+void skf_nft_table(struct skf_nft *n);        /* made when it is not there */
 void skf_nft_table_delete(struct skf_nft *n);
 void skf_nft_chain(struct skf_nft *n, const char *name);
 void skf_nft_chain_flush(struct skf_nft *n, const char *name);
@@ -38,9 +38,12 @@ struct skf_nft_set {
 	uint32_t data_len;       /* a map: bytes of its data, padded like the key; 0: a set */
 	bool verdict;            /* a map to verdicts */
 	bool interval, timeout;
+	bool host_order;         /* shown by nft as text or number of the host's byte order: names of interfaces */
 	uint32_t key_type, data_type; /* for `nft list`: nft's own type numbers, 6 bits each; 0: a number */
 };
+/* Made when it is not there; -EEXIST when it is there and different. */
 void skf_nft_set(struct skf_nft *n, const struct skf_nft_set *s);
+void skf_nft_set_flush(struct skf_nft *n, const char *name);
 
 /* --- elements --- */
 struct skf_nft_elem {

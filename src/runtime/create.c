@@ -187,6 +187,16 @@ static int clone_init(struct creation *x, struct skf_err *e)
 	return c->pid < 0 ? -1 : 0;
 }
 
+static int begin_network(struct creation *x, struct skf_err *e)
+{
+	return x->s.req->net_begin ? x->s.req->net_begin(x->s.req->net_arg, x->c->pid, e) : 0;
+}
+
+static int end_network(struct creation *x, struct skf_err *e)
+{
+	return x->s.req->net_begin ? x->s.req->net_end(x->s.req->net_arg, e) : 0;
+}
+
 static void undo_init(struct creation *x)
 {
 	(void)skf_rt_kill_and_reap(
@@ -358,8 +368,10 @@ static const struct create_step {
 	{"intelRdt", make_rdt_group, undo_rdt_group},
 	{"root file system", prepare_rootfs, NULL},
 	{"clone", clone_init, undo_init},
+	{"network", begin_network, NULL},
 	{"setup", configure_init, NULL},
 	{"console", take_console, NULL},
+	{"network ready", end_network, NULL},
 	{"hooks", run_runtime_hooks, NULL},
 	{"ready", await_ready, NULL},
 };

@@ -44,6 +44,11 @@ struct skf_rt_create {
 	bool no_pivot, no_new_keyring;
 	bool fifo;                        /* init waits on exec.fifo (create + start by different processes); else on the handle */
 	int pdeathsig;                    /* for init, set after its last change of credentials; 0 none */
+	/* The network, made by somebody else: begin once init exists (with a network namespace of its own, before anything runs in it), end before the
+	 * hooks; in between it is made while init builds its root. Both or none; -1 fails the creation. */
+	int (*net_begin)(void *arg, pid_t pid, struct skf_err *e);
+	int (*net_end)(void *arg, struct skf_err *e);
+	void *net_arg;
 	bool subreaper;                   /* run: caller becomes a child subreaper */
 	bool sister;                      /* init is a child of the caller's parent, which reaps it (CLONE_PARENT): the monitor's restart */
 	bool keep_dir;                    /* <root>/<id> is there and has files of others: only the runtime's own are replaced, and removed by abort */

@@ -31,7 +31,7 @@ def test_ps_filters(three):
     assert f('before=db') == ['web-2', 'web-1'] and f('since=web-1') == ['db', 'web-2'] and f('since=web-1', 'before=db') == ['web-2']
     assert names(three, '-f', 'before=db') == ['web-1']
     assert f('volume=/data') == ['db'] and f('volume=/tmp') == ['db'] and f('volume=/nope') == []
-    assert len(f('network=none')) == 3 and f('network=host') == []
+    assert len(f('network=bridge')) == 3 and f('network=host') == []
     assert len(f('health=none')) == 3 and f('health=healthy') == [] and f('publish=80') == [] and f('expose=80-90/udp') == []
     assert f('is-task=true') == [] and len(f('is-task=false')) == 3
     assert f('name=web', 'exited=3') == ['web-2']

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from conftest import wait_until
 
 CASES = json.loads((Path(__file__).parent.parent / 'unit/cli/template_cases.json').read_text())
 
@@ -47,7 +48,7 @@ def test_ps(skiff):
     lines = skiff.out('ps', '--format', r'table {{.Names}}\t{{.Label "com.example.tier-one"}}\t{{.State}}').splitlines()
     assert lines == ['NAMES     tier one   STATE', 'web       front      running']
     row = json.loads(skiff.out('ps', '--format', 'json'))
-    assert list(row) == sorted(row) and row['Names'] == 'web' and row['Networks'] == 'none' and row['LocalVolumes'] == '0'
+    assert list(row) == sorted(row) and row['Names'] == 'web' and row['Networks'] == 'bridge' and row['LocalVolumes'] == '0'
     assert {'Command', 'CreatedAt', 'ID', 'Image', 'Labels', 'LocalVolumes', 'Mounts', 'Names', 'Networks', 'Ports', 'RunningFor', 'Size',
             'State', 'Status'} == set(row)
     assert re.fullmatch(r'\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} \w+', row['CreatedAt'])
@@ -61,7 +62,7 @@ def test_ps(skiff):
 
 def test_ps_size(skiff):
     skiff.detached('--name', 'w', '--', 'sh', '-c', 'head -c 123000 /dev/zero >/f; sleep 1000')
-    assert re.fullmatch(r'12[0-9]kB \(virtual [0-9.]+[kM]B\)\n', skiff.out('ps', '--format', '{{.Size}}'))
+    assert wait_until(lambda: re.fullmatch(r'12[0-9]kB \(virtual [0-9.]+[kM]B\)\n', skiff.out('ps', '--format', '{{.Size}}')))
     head, row = skiff.out('ps', '-s').splitlines()
     assert head.endswith('NAMES     SIZE') and '(virtual ' in row
 
@@ -84,7 +85,7 @@ def test_inspect(skiff):
     assert f('{{index .Config.Labels "a"}}|{{index .Config.Labels "zz"}}|{{.Config.Labels.a}}|{{.Config.Labels.zz}}') == '1||1|<no value>'
     assert f('{{range .Mounts}}{{.Source}}:{{.Destination}} {{.RW}}{{end}}') == '/tmp:/x false'
     assert 'A=b' in f('{{range .Config.Env}}{{println .}}{{end}}').splitlines()
-    assert f('{{range $k, $v := .NetworkSettings.Networks}}{{$k}}{{end}}') == 'none'
+    assert f('{{range $k, $v := .NetworkSettings.Networks}}{{$k}}{{end}}') == 'bridge'
     assert f('{{json .State.Running}}') == 'true' and f('{{join .Args " "}}').startswith('-c')
     assert json.loads(f('{{json .}}'))['Id'] == cid
     assert json.loads(skiff.out('inspect', '--format', 'json', 'i'))[0]['Id'] == cid

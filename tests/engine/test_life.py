@@ -246,7 +246,7 @@ def test_stats(skiff):
     skiff('create', '--name', 'idle', skiff.image, 'true')
     lines = skiff.out('stats', '--no-stream').splitlines()
     assert re.split(r'\s{2,}', lines[0].strip()) == ['CONTAINER ID', 'NAME', 'CPU %', 'MEM USAGE / LIMIT', 'MEM %', 'NET I/O', 'BLOCK I/O', 'PIDS']
-    assert len(lines) == 2 and re.match(rf'{cid[:12]}   busy +\d+\.\d\d% +[\d.]+[KM]iB / 64MiB +\d+\.\d\d% +0B / 0B +.* / .* +1$', lines[1]), lines[1]
+    assert len(lines) == 2 and re.match(rf'{cid[:12]}   busy +\d+\.\d\d% +[\d.]+[KM]iB / 64MiB +\d+\.\d\d% +\S+ / \S+ +.* / .* +1$', lines[1]), lines[1]
     assert len(skiff.out('stats', '--no-stream', '-a').splitlines()) == 3
     row = json.loads(skiff.out('stats', '--no-stream', '--format', 'json', 'busy'))
     assert row['Name'] == 'busy' and row['ID'] == cid[:12] and row['PIDs'] == '1' and float(row['CPUPerc'][:-1]) > 5

@@ -249,7 +249,7 @@ def test_inspect(skiff):
     assert d['Id'] == cid and d['Name'] == '/i' and d['Path'] == 'sh' and d['Args'][0] == '-c'
     assert d['State']['Status'] == 'running' and d['State']['Running'] and d['State']['Pid'] > 0
     assert d['Config']['Labels'] == {'maker': 'test', 'a': '1', 'b': ''} and 'X=y' in d['Config']['Env']
-    assert d['HostConfig']['Memory'] == 64 << 20 and d['HostConfig']['NetworkMode'] == 'none' and d['HostConfig']['CapAdd'] == ['SYS_TIME']
+    assert d['HostConfig']['Memory'] == 64 << 20 and d['HostConfig']['NetworkMode'] == 'bridge' and d['HostConfig']['CapAdd'] == ['SYS_TIME']
     assert d['Mounts'] == [{'Type': 'bind', 'Source': str(host), 'Destination': '/v', 'Mode': 'ro', 'RW': False, 'Propagation': 'rprivate'}]
     assert d['Image'].startswith('sha256:') and d['Config']['Image'] == skiff.image
     assert d['LogPath'].endswith(f'{cid}-json.log')

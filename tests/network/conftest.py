@@ -7,6 +7,7 @@ from pathlib import Path
 
 import netns
 import pytest
+from bridgelib import outside, probe, seed, skiff  # noqa: F401: fixtures
 
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parent.parent

@@ -1,0 +1,244 @@
+/* engine/net_connect.c -- network connect and disconnect: the container's file first, then, when it runs, the endpoint itself. The container's
+ * lock is held. Links are made and removed through a socket that launch opens in the container's namespace. */
+#include "engine/net_int.h"
+#include "network/names.h"
+#include "base/proc.h"
+#include "base/record.h"
+#include "launch/wire.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct change {
+	struct skf_engine *g;
+	struct skf_arena *a;
+	const char *id;
+	struct skf_network *n;
+	struct skf_net_conf *c;
+	struct skf_netrec *r; /* NULL: it does not run */
+	struct skf_ctr_live l;
+	int netns, nl, lock;
+};
+
+static int no_memory(struct skf_err *e)
+{
+	return skf_fail(e, SKF_ENOMEM, "memory for a container's network");
+}
+
+static void change_done(struct change *x)
+{
+	skf_closep(&x->netns);
+	skf_closep(&x->nl);
+	skf_closep(&x->lock);
+}
+
+/* launch opens the socket in the namespace: the engine itself enters none (DESIGN 3c). */
+static int open_socket(struct change *x, struct skf_err *e)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/%u/ns/net", x->l.sum.pid);
+	x->netns = skf_openat(AT_FDCWD, path, O_RDONLY, 0);
+	if (x->netns < 0)
+		return skf_fail_sys(e, x->netns, "open the network namespace of container %.12s", x->id);
+	if (skf_proc_alive((pid_t)x->l.sum.pid, x->l.sum.start_time) != 1)
+		return skf_fail(e, SKF_ECONFLICT, "container %.12s has just ended", x->id);
+	return skf_net_ask_socket(x->g, x->id, x->netns, &x->nl, e);
+}
+
+static int begin(struct change *x, const char *network, const char *container, struct skf_err *e)
+{
+	int r;
+
+	x->netns = x->nl = x->lock = -EBADF;
+	if (skf_engine_resolve(x->g, container, (char *)(uintptr_t)x->id, e) < 0 || skf_net_find(x->g, network, x->a, &x->n, e) < 0 ||
+	    skf_ctr_lock(x->g, x->id, &x->lock, e) < 0 || skf_net_conf_read(x->g, x->id, x->a, &x->c, e) < 0 || skf_ctr_live(x->g, x->id, &x->l, e) < 0)
+		return -1;
+	if (!skf_net_conf_is_ours(x->c) && !skf_streq(x->c->mode, "none"))
+		return skf_fail(e, SKF_EDENIED, "container sharing network namespace with another container or host cannot be connected to any other network");
+	if (x->l.state != SKF_CTR_RUNNING && x->l.state != SKF_CTR_PAUSED)
+		return 0;
+	r = skf_netrec_read(x->g->run_fd, x->id, x->a, &x->r, e);
+	if (r == 0 && skf_streq(x->c->mode, "none")) { /* its first network */
+		x->r = skf_arena_alloc(x->a, sizeof(*x->r));
+		if (!x->r)
+			return no_memory(e);
+		*x->r = (struct skf_netrec){.container = skf_arena_strdup(x->a, x->id), .name = x->l.sum.name};
+	}
+	return r < 0 ? -1 : x->r ? open_socket(x, e) : skf_fail(e, SKF_ECORRUPT, "container %.12s runs without a network record", x->id);
+}
+
+static int save(struct change *x, struct skf_err *e)
+{
+	SKF_AUTO_FD int dir = -EBADF;
+
+	return skf_ctr_open_dir(x->g, x->id, &dir, e) < 0 ? -1 : skf_net_conf_write(dir, x->c, e);
+}
+
+static bool name_is_free(const struct skf_netrec *r, const char *ifname)
+{
+	const struct skf_endpoint *p = r->endpoints.v;
+
+	for (size_t i = 0; i < r->endpoints.n; i++)
+		if (skf_streq(p[i].ifname, ifname))
+			return false;
+	return true;
+}
+
+/* Room for one more at the end of both lists. */
+static int grow(struct change *x)
+{
+	struct skf_net_choice *c = skf_arena_array(x->a, x->c->networks.n + 1, sizeof(*c));
+	struct skf_endpoint *p = x->r ? skf_arena_array(x->a, x->r->endpoints.n + 1, sizeof(*p)) : NULL;
+
+	if (!c || (x->r && !p))
+		return -ENOMEM;
+	if (x->c->networks.n)
+		memcpy(c, x->c->networks.v, x->c->networks.n * sizeof(*c));
+	x->c->networks.v = c;
+	if (x->r && x->r->endpoints.n)
+		memcpy(p, x->r->endpoints.v, x->r->endpoints.n * sizeof(*p));
+	if (x->r)
+		x->r->endpoints.v = p;
+	return 0;
+}
+
+static int names_of(struct change *x, const struct skf_net_choice *c, struct skf_endpoint *p)
+{
+	char short_id[SKF_SHORT_ID + 1];
+
+	memcpy(short_id, x->id, SKF_SHORT_ID);
+	short_id[SKF_SHORT_ID] = '\0';
+	if (skf_strv_add(x->a, &p->names, x->l.sum.name) < 0 || skf_strv_add(x->a, &p->names, short_id) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < c->aliases.n; i++)
+		if (skf_strv_add(x->a, &p->names, c->aliases.v[i]) < 0)
+			return -ENOMEM;
+	return 0;
+}
+
+/* A running container gets the interface. */
+static int add_endpoint(struct change *x, const struct skf_net_choice *c, struct skf_err *e)
+{
+	const struct skf_net_start s = {.id = x->id, .pid = x->l.sum.pid, .netns_fd = x->netns, .nl = x->nl};
+	struct skf_endpoint *p = (struct skf_endpoint *)x->r->endpoints.v + x->r->endpoints.n;
+	char ifname[16];
+	unsigned i = 0;
+
+	*p = (struct skf_endpoint){.network = x->n->id, .name = x->n->name, .driver = x->n->driver, .interface = x->n->interface, .mac = c->mac};
+	do
+		snprintf(ifname, sizeof(ifname), "eth%u", i++);
+	while (!name_is_free(x->r, ifname));
+	p->ifname = c->ifname ? c->ifname : skf_arena_strdup(x->a, ifname);
+	p->link = skf_streq(x->n->driver, "bridge") ? skf_arena_fmt(x->a, "veth%.8s%x", x->id, (i - 1) & 0xfff) : skf_arena_strdup(x->a, "");
+	if (!p->ifname || !p->link || names_of(x, c, p) < 0)
+		return no_memory(e);
+	x->r->endpoints.n++;
+	x->r->resolver |= x->n->dns;
+	if (skf_netrec_write(x->g->run_fd, x->r, e) < 0 || skf_net_endpoint(x->g, x->n, c, x->id, x->a, p, e) < 0 ||
+	    skf_netrec_write(x->g->run_fd, x->r, e) < 0 || skf_net_link(x->g, x->n, p, &s, x->r->endpoints.n == 1, e) < 0 ||
+	    skf_net_table_add(x->g, x->n, x->r, x->c, e) < 0)
+		return -1;
+	return skf_net_names(x->g, &s, x->c, x->r, e) < 0 ? -1 : skf_net_files(x->g, x->id, x->c, x->r, e);
+}
+
+/* Takes endpoint i of a running container away. */
+static int drop_endpoint(struct change *x, size_t i, struct skf_err *e)
+{
+	const struct skf_net_start s = {.id = x->id, .pid = x->l.sum.pid, .netns_fd = x->netns, .nl = x->nl};
+	struct skf_endpoint *v = x->r->endpoints.v, p = v[i];
+	int r;
+
+	if (x->r->resolver && skf_names_remove(x->g->run_fd, p.network, x->id, e) < 0)
+		return -1;
+	r = skf_link_delete(x->nl, p.ifname);
+	if (r < 0 && r != -ENODEV)
+		return skf_fail_sys(e, r, "remove the interface '%s' of container %.12s", p.ifname, x->id);
+	memmove(&v[i], &v[i + 1], (x->r->endpoints.n - i - 1) * sizeof(*v));
+	x->r->endpoints.n--;
+	r = p.ip ? skf_lease_drop(x->g->run_fd, p.network, p.ip, x->id) : 0;
+	if (r == 0 && p.ip6)
+		r = skf_lease_drop(x->g->run_fd, p.network, p.ip6, x->id);
+	if (r < 0)
+		return skf_fail_sys(e, r, "give back the addresses of container %.12s", x->id);
+	if (skf_netrec_write(x->g->run_fd, x->r, e) < 0)
+		return -1;
+	if (i == 0 && x->r->endpoints.n && skf_net_default_route(x->g, &v[0], x->nl, e) < 0)
+		return -1;
+	return skf_net_names(x->g, &s, x->c, x->r, e) < 0 ? -1 : skf_net_files(x->g, x->id, x->c, x->r, e);
+}
+
+static void take_back(struct change *x)
+{
+	struct skf_err ignored = SKF_ERR_INIT;
+
+	x->c->networks.n--;
+	if (save(x, &ignored) < 0 || (x->r && x->r->endpoints.n && drop_endpoint(x, x->r->endpoints.n - 1, &ignored) < 0))
+		skf_warn(&x->g->log, "%s; ignoring", ignored.msg); /* the failure that led here is the one to tell */
+}
+
+int skf_engine_network_connect(struct skf_engine *g, const char *network, const char *container, const struct skf_net_attach *how, struct skf_err *e)
+{
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
+	char id[SKF_ID_LEN + 1];
+	SKF_AUTO(change_done) struct change x = {.g = g, .a = &a, .id = id};
+	struct skf_net_choice *c;
+	size_t before;
+
+	if (begin(&x, network, container, e) < 0)
+		return -1;
+	c = x.c->networks.v;
+	for (size_t i = 0; i < x.c->networks.n; i++)
+		if (skf_streq(c[i].network, x.n->id))
+			return skf_fail(e, SKF_ECONFLICT, "endpoint with name %s already exists in network %s", x.l.sum.name, x.n->name);
+	if (x.n->is_default && (how->ip || how->ip6))
+		return skf_fail(e, SKF_EINVALID, "user specified IP address is supported on user defined networks only");
+	if (grow(&x) < 0)
+		return no_memory(e);
+	before = x.r ? x.r->endpoints.n : 0;
+	c = (struct skf_net_choice *)x.c->networks.v + x.c->networks.n++;
+	*c = (struct skf_net_choice){x.n->id, x.n->name, how->ip, how->ip6, how->mac, how->interface, how->aliases};
+	x.c->mode = skf_arena_strdup(&a, SKF_NET_MODE_BRIDGE);
+	if (!x.c->mode || save(&x, e) < 0)
+		return x.c->mode ? -1 : no_memory(e);
+	if (!x.r || add_endpoint(&x, c, e) == 0)
+		return 0;
+	x.r->endpoints.n = before + 1;
+	take_back(&x);
+	return -1;
+}
+
+int skf_engine_network_disconnect(struct skf_engine *g, const char *network, const char *container, bool force, struct skf_err *e)
+{
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
+	char id[SKF_ID_LEN + 1];
+	SKF_AUTO(change_done) struct change x = {.g = g, .a = &a, .id = id};
+	struct skf_net_choice *c;
+	struct skf_endpoint *p;
+	size_t i = 0;
+
+	if (begin(&x, network, container, e) < 0)
+		return -1;
+	c = x.c->networks.v;
+	while (i < x.c->networks.n && !skf_streq(c[i].network, x.n->id))
+		i++;
+	if (i == x.c->networks.n)
+		return force ? 0 : skf_fail(e, SKF_EDENIED, "container %s is not connected to network %s", id, x.n->name);
+	memmove(&c[i], &c[i + 1], (x.c->networks.n - i - 1) * sizeof(*c));
+	x.c->networks.n--;
+	if (x.c->networks.n == 0) {
+		x.c->mode = skf_arena_strdup(&a, SKF_NET_MODE_BRIDGE);
+		if (!x.c->mode)
+			return no_memory(e);
+	}
+	if (save(&x, e) < 0)
+		return -1;
+	p = x.r ? x.r->endpoints.v : NULL;
+	for (i = 0; x.r && i < x.r->endpoints.n; i++)
+		if (skf_streq(p[i].network, x.n->id))
+			return drop_endpoint(&x, i, e);
+	return 0;
+}

@@ -1,0 +1,130 @@
+/* engine/net_down.c -- undoing a container's network from its record: names, nft elements, ports, addresses, the record last. Links, addresses and
+ * routes go with the network namespace. Every step can be repeated; a lease is given back only by who has it. The caller holds the container's
+ * lock, or the container does not exist. */
+#include "engine/net_int.h"
+#include "network/egress.h"
+#include "network/names.h"
+#include "network/resolver.h"
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* A record without addresses: whoever wrote it was killed between the first lease and the second writing. The leases say themselves whose they
+ * are. */
+static int drop_all_in(struct skf_engine *g, const char *dir, const char *container)
+{
+	SKF_AUTO_FD int fd = skf_openat(g->run_fd, dir, O_RDONLY | O_DIRECTORY, 0);
+	SKF_AUTO_DIR DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *de;
+
+	if (!d)
+		return fd == -ENOENT ? 0 : fd < 0 ? fd : -errno;
+	(void)SKF_TAKE_FD(fd); /* d closes it */
+	while ((de = readdir(d))) {
+		char who[SKF_ID_LEN + 1];
+
+		if (readlinkat(dirfd(d), de->d_name, who, SKF_ID_LEN) == SKF_ID_LEN && !memcmp(who, container, SKF_ID_LEN) &&
+		    unlinkat(dirfd(d), de->d_name, 0) < 0 && errno != ENOENT)
+			return -errno;
+	}
+	return 0;
+}
+
+static int drop_endpoint(struct skf_engine *g, const struct skf_endpoint *p, const char *container)
+{
+	char dir[SKF_ID_LEN + 24];
+	int r = 0;
+
+	if (!p->ip && !p->ip6)
+		return skf_fmt(dir, sizeof(dir), "networks/%s/addr", p->network) < 0 ? -ENAMETOOLONG : drop_all_in(g, dir, container);
+	if (p->ip)
+		r = skf_lease_drop(g->run_fd, p->network, p->ip, container);
+	if (r == 0 && p->ip6)
+		r = skf_lease_drop(g->run_fd, p->network, p->ip6, container);
+	return r;
+}
+
+static int drop_ports(struct skf_engine *g, const struct skf_netrec *rec)
+{
+	const struct skf_portmap *m = rec->ports.v;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < rec->ports.n; i++) {
+		struct skf_ip ip;
+
+		if (skf_ip_parse(m[i].host_ip, &ip) == 0)
+			r = skf_port_drop(g->run_fd, m[i].proto, ip.family, skf_ip_is_any(&ip) ? "" : m[i].host_ip, (uint16_t)m[i].host,
+					  rec->container);
+	}
+	return r;
+}
+
+static bool is_incomplete(const struct skf_netrec *rec)
+{
+	const struct skf_endpoint *p = rec->endpoints.v;
+
+	for (size_t i = 0; i < rec->endpoints.n; i++)
+		if (!p[i].ip && !p[i].ip6)
+			return true;
+	return false;
+}
+
+static int drop_names(struct skf_engine *g, const struct skf_netrec *rec, struct skf_err *e)
+{
+	const struct skf_endpoint *p = rec->endpoints.v;
+
+	if (!rec->resolver)
+		return 0;
+	for (size_t i = 0; i < rec->endpoints.n; i++)
+		if (skf_names_remove(g->run_fd, p[i].network, rec->container, e) < 0)
+			return -1;
+#ifdef SKF_HAVE_RESOLVER
+	return skf_resolver_leave(g->run_root, rec->container, e);
+#else
+	return 0;
+#endif
+}
+
+static int drop_egress(struct skf_engine *g, const struct skf_netrec *rec, struct skf_arena *a, struct skf_err *e)
+{
+	const struct skf_endpoint *p = rec->endpoints.v;
+	struct skf_strv addrs = {0};
+	struct skf_net_conf *c;
+	struct skf_err x = SKF_ERR_INIT;
+
+	/* A container that is gone has no file that says so; then its addresses are looked for. */
+	if (skf_net_conf_read(g, rec->container, a, &c, &x) == 0 && faccessat(g->ctr_fd, rec->container, F_OK, 0) == 0 && !skf_streq(c->egress, "deny"))
+		return 0;
+	for (size_t i = 0; i < rec->endpoints.n; i++)
+		if ((p[i].ip && skf_strv_add(a, &addrs, p[i].ip) < 0) || (p[i].ip6 && skf_strv_add(a, &addrs, p[i].ip6) < 0))
+			return skf_fail(e, SKF_ENOMEM, "memory for a container's network");
+#ifdef SKF_HAVE_EGRESS
+	return addrs.n ? skf_egress_remove(&addrs, e) : 0;
+#else
+	return 0;
+#endif
+}
+
+int skf_net_down(struct skf_engine *g, const char *id, struct skf_err *e)
+{
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
+	struct skf_netrec *rec;
+	int r = skf_netrec_read(g->run_fd, id, &a, &rec, e);
+
+	if (r <= 0)
+		return r;
+	if (drop_names(g, rec, e) < 0 || drop_egress(g, rec, &a, e) < 0 || skf_net_table_del(g, rec, e) < 0)
+		return -1;
+	r = drop_ports(g, rec);
+	if (r == 0 && is_incomplete(rec)) {
+		r = drop_all_in(g, "networks/.ports", id);
+		if (r == 0)
+			r = drop_all_in(g, "networks/.ports/.single", id);
+	}
+	for (size_t i = 0; r == 0 && i < rec->endpoints.n; i++)
+		r = drop_endpoint(g, (const struct skf_endpoint *)rec->endpoints.v + i, id);
+	if (r == 0)
+		r = skf_netrec_remove(g->run_fd, id);
+	return r < 0 ? skf_fail_sys(e, r, "give back the addresses and ports of container %.12s", id) : 0;
+}

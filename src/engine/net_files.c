@@ -1,0 +1,208 @@
+/* engine/net_files.c -- hosts and resolv.conf of a container with networks. The files are bound into the container: they are rewritten in place,
+ * never replaced. */
+#include "engine/net_int.h"
+#include "network/resolver.h"
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MAX_HOSTFILE   (1u << 20)
+#define RESOLVED_STUB  "127.0.0.53"
+#define RESOLVED_FILE  "/run/systemd/resolve/resolv.conf" /* the servers behind the stub */
+
+static const char hosts_head[] = "127.0.0.1\tlocalhost\n"
+				 "::1\tlocalhost ip6-localhost ip6-loopback\n"
+				 "fe00::\tip6-localnet\n"
+				 "ff00::\tip6-mcastprefix\n"
+				 "ff02::1\tip6-allnodes\n"
+				 "ff02::2\tip6-allrouters\n";
+
+static int rewrite(int dir, const char *name, const struct skf_buf *b, struct skf_err *e)
+{
+	SKF_AUTO_FD int fd = skf_openat(dir, name, O_WRONLY | O_CREAT | O_NOFOLLOW, 0644);
+	int r = fd < 0 ? fd : b->err < 0 ? b->err : 0;
+
+	if (r == 0 && b->len)
+		r = skf_write_full(fd, b->p, b->len);
+	if (r == 0 && ftruncate(fd, (off_t)b->len) < 0) /* last: a reader sees no empty file */
+		r = -errno;
+	return r < 0 ? skf_fail_sys(e, r, "write the container's file '%s'", name) : 0;
+}
+
+/* The host as the container reaches it. */
+static const char *host_gateway(const struct skf_netrec *r)
+{
+	const struct skf_endpoint *p = r->endpoints.v;
+
+	for (size_t i = 0; i < r->endpoints.n; i++)
+		if (p[i].gateway)
+			return p[i].gateway;
+	return r->endpoints.n && p[0].gateway6 ? p[0].gateway6 : NULL;
+}
+
+/* NAME:ADDRESS or NAME=ADDRESS; several names joined by ';' as podman. */
+static int add_extra(struct skf_buf *b, const char *word, const struct skf_netrec *r, struct skf_err *e)
+{
+	size_t n = strcspn(word, "=");
+	const char *addr;
+
+	if (!word[n])
+		n = strcspn(word, ":");
+	addr = word + n + (word[n] != '\0');
+	if (skf_streq(addr, "host-gateway"))
+		addr = host_gateway(r);
+	if (!addr)
+		return skf_fail(e, SKF_EINVALID, "unable to derive the IP value for host-gateway: the container is on no network with a gateway");
+	skf_buf_fmt(b, "%s\t", addr);
+	for (size_t i = 0; i < n; i++)
+		skf_buf_chr(b, word[i] == ';' ? ' ' : word[i]);
+	skf_buf_chr(b, '\n');
+	return 0;
+}
+
+static void add_self(struct skf_buf *b, const char *ip, const struct skf_net_conf *c)
+{
+	if (!ip || !c->hostname)
+		return;
+	skf_buf_fmt(b, "%s\t", ip);
+	if (c->domainname && *c->domainname)
+		skf_buf_fmt(b, "%s.%s ", c->hostname, c->domainname);
+	skf_buf_fmt(b, "%s\n", c->hostname);
+}
+
+static int write_hosts(int dir, const struct skf_net_conf *c, const struct skf_netrec *r, struct skf_err *e)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_HOSTFILE);
+	const struct skf_endpoint *p = r->endpoints.v;
+
+	skf_buf_str(&b, hosts_head);
+	for (size_t i = 0; i < c->add_host.n; i++)
+		if (add_extra(&b, c->add_host.v[i], r, e) < 0)
+			return -1;
+	for (size_t i = 0; i < r->endpoints.n; i++) {
+		add_self(&b, p[i].ip, c);
+		add_self(&b, p[i].ip6, c);
+	}
+	return rewrite(dir, "hosts", &b, e);
+}
+
+static bool is_server_line(const char *line, size_t n, const char **ret, size_t *ret_n)
+{
+	static const char word[] = "nameserver";
+	size_t k = sizeof(word) - 1, end;
+
+	if (n <= k || memcmp(line, word, k) != 0 || (line[k] != ' ' && line[k] != '\t'))
+		return false;
+	while (k < n && (line[k] == ' ' || line[k] == '\t'))
+		k++;
+	for (end = k; end < n && line[end] != ' ' && line[end] != '\t'; end++)
+		;
+	*ret = line + k;
+	*ret_n = end - k;
+	return true;
+}
+
+static bool is_loopback_server(const char *s, size_t n)
+{
+	char text[64];
+	struct skf_ip ip;
+
+	if (n >= sizeof(text))
+		return true; /* no address */
+	memcpy(text, s, n);
+	text[n] = '\0';
+	text[strcspn(text, "%")] = '\0';
+	return skf_ip_parse(text, &ip) < 0 || skf_ip_is_loopback(&ip);
+}
+
+/* The host's file; with resolved's stub the one with the real servers. */
+static int read_host_file(struct skf_buf *b)
+{
+	int r = skf_read_file_at(AT_FDCWD, "/etc/resolv.conf", MAX_HOSTFILE, b);
+
+	if (r >= 0 && strstr(skf_buf_cstr(b), "nameserver " RESOLVED_STUB)) {
+		SKF_AUTO(skf_buf_done) struct skf_buf real = SKF_BUF(MAX_HOSTFILE);
+
+		if (skf_read_file_at(AT_FDCWD, RESOLVED_FILE, MAX_HOSTFILE, &real) >= 0) {
+			skf_buf_clear(b);
+			skf_buf_put(b, skf_buf_cstr(&real), real.len);
+		}
+	}
+	return r == -ENOENT ? 0 : r;
+}
+
+/* Copies what a container can use; returns how many servers that were. skip: words of lines that the user replaces. */
+static unsigned filter_host_file(const struct skf_buf *host, const struct skf_net_conf *c, struct skf_buf *out)
+{
+	const char *p = skf_buf_cstr(host);
+	unsigned servers = 0;
+
+	while (*p) {
+		size_t n = strcspn(p, "\n"), len;
+		const char *s;
+		bool keep = true;
+
+		if (is_server_line(p, n, &s, &len)) {
+			keep = c->dns.n == 0 && !is_loopback_server(s, len);
+			servers += keep;
+		} else if ((c->dns_search.n && (skf_startswith(p, "search") || skf_startswith(p, "domain"))) ||
+			   (c->dns_opt.n && skf_startswith(p, "options"))) {
+			keep = false;
+		}
+		if (keep && out) {
+			skf_buf_put(out, p, n);
+			skf_buf_chr(out, '\n');
+		}
+		p += n + (p[n] == '\n');
+	}
+	return servers;
+}
+
+bool skf_net_host_dns_usable(void)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf host = SKF_BUF(MAX_HOSTFILE);
+	const struct skf_net_conf none = {0};
+
+	return read_host_file(&host) >= 0 && filter_host_file(&host, &none, NULL) > 0;
+}
+
+static void add_words(struct skf_buf *b, const char *key, const struct skf_strv *v)
+{
+	if (v->n == 0 || skf_streq(v->v[0], ".")) /* docker: "." means no search domain */
+		return;
+	skf_buf_str(b, key);
+	for (size_t i = 0; i < v->n; i++)
+		skf_buf_fmt(b, " %s", v->v[i]);
+	skf_buf_chr(b, '\n');
+}
+
+static int write_resolv(int dir, const struct skf_net_conf *c, const struct skf_netrec *r, struct skf_err *e)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_HOSTFILE), host = SKF_BUF(MAX_HOSTFILE);
+	int n;
+
+	if (r->resolver) {
+#ifdef SKF_HAVE_RESOLVER
+		skf_resolver_conf(&b, &c->dns_search, &c->dns_opt);
+#endif
+		return rewrite(dir, "resolv.conf", &b, e);
+	}
+	n = read_host_file(&host);
+	if (n < 0)
+		return skf_fail_sys(e, n, "read the host's /etc/resolv.conf");
+	for (size_t i = 0; i < c->dns.n; i++)
+		skf_buf_fmt(&b, "nameserver %s\n", c->dns.v[i]);
+	(void)filter_host_file(&host, c, &b);
+	add_words(&b, "search", &c->dns_search);
+	add_words(&b, "options", &c->dns_opt);
+	return rewrite(dir, "resolv.conf", &b, e);
+}
+
+int skf_net_files(struct skf_engine *g, const char *id, const struct skf_net_conf *c, const struct skf_netrec *r, struct skf_err *e)
+{
+	SKF_AUTO_FD int dir = -EBADF;
+
+	if (skf_ctr_open_dir(g, id, &dir, e) < 0)
+		return -1;
+	return write_hosts(dir, c, r, e) < 0 ? -1 : write_resolv(dir, c, r, e);
+}

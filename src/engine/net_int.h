@@ -1,0 +1,120 @@
+/* engine/net_int.h -- networks of containers: what the files net_*.c share. What a container wants is <root>/containers/<id>/network.json (struct
+ * skf_net_conf, written at create, changed by connect and disconnect); what it has while it runs is its record in /run (network/endpoint.h).
+ *
+ * Locks: "networks" for making and removing networks, "network-<id>" for the host's side of one, "nft" shared for adding and removing elements,
+ * exclusive for loading the whole table. The container's own lock comes before all of them. */
+#pragma once
+#include "engine/engine_int.h"
+#include "network/endpoint.h"
+#include "network/lease.h"
+#include "network/link.h"
+#include "network/nft.h"
+#include "network/publish.h"
+#include "base/record.h"
+
+#define SKF_NET_MODE_BRIDGE    "bridge"    /* any network of the engine */
+#define SKF_NET_MODE_CONTAINER "container"
+
+struct skf_net_choice { /* one network of a container, as asked for; strings may be NULL */
+	char *network, *name; /* id, name */
+	char *ip, *ip6, *mac, *ifname;
+	struct skf_strv aliases;
+};
+struct skf_net_conf {
+	char *mode;              /* SKF_NET_MODE_*, "none", "host" */
+	char *target;            /* container:ID */
+	struct skf_jarr networks; /* skf_net_choice; the first has the default route */
+	struct skf_jarr ports;   /* skf_publish */
+	bool publish_all;
+	struct skf_strv exposed; /* "80/tcp": --expose and the image's */
+	struct skf_strv dns, dns_search, dns_opt, add_host, links;
+	char *hostname, *domainname;
+	char *egress;
+	struct skf_strv egress_allow;
+};
+/* --- net_conf.c --- */
+int skf_net_conf_write(int ctr_dir, const struct skf_net_conf *c, struct skf_err *e);
+/* A container that has none (made by an older version): mode "none" or "host", as its config.json says. */
+int skf_net_conf_read(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_net_conf **ret, struct skf_err *e);
+/* Does the engine make its network at a start? */
+bool skf_net_conf_is_ours(const struct skf_net_conf *c);
+
+/* --- net_default.c --- */
+/* The default network; made when there is none. */
+int skf_net_default(struct skf_engine *g, struct skf_arena *a, struct skf_network **ret, struct skf_err *e);
+/* A network by the user's word; "default" and "bridge" are the default network. */
+int skf_net_find(struct skf_engine *g, const char *word, struct skf_arena *a, struct skf_network **ret, struct skf_err *e);
+
+/* --- net_pool.c --- */
+/* A subnet that overlaps no route of the host and no network of ours: prefix 16 from docker's pools, 24 from ours; v6: a random ULA /64. */
+int skf_net_pool(struct skf_engine *g, int family, bool small, struct skf_arena *a, char **ret, struct skf_err *e);
+/* CONFLICT "Pool overlaps with other one on this address space" when a network of ours has it; host routes are the user's business. */
+int skf_net_pool_check(struct skf_engine *g, const struct skf_cidr *c, struct skf_err *e);
+/* First usable address of a subnet. */
+char *skf_net_first_address(const char *subnet, struct skf_arena *a);
+
+/* --- net_host.c --- */
+/* The host's side of a network is there (bridge with addresses, forwarding, nft elements; parent of macvlan and ipvlan). *ret: index of the
+ * bridge or parent. nl: route netlink socket of the host. */
+int skf_net_host_up(struct skf_engine *g, int nl, const struct skf_network *n, int *ret, struct skf_err *e);
+/* br_netfilter is on for the family ("ip", "ip6"): what a bridge forwards goes through the packet filter. */
+bool skf_net_bridges_filtered(const char *family);
+/* Takes it away again: network rm. */
+int skf_net_host_down(struct skf_engine *g, const struct skf_network *n, struct skf_err *e);
+
+/* --- net_table.c --- */
+/* Elements of a container (ports, egress) and the proof that the table is there; loads the whole table when it is not. */
+int skf_net_table_add(struct skf_engine *g, const struct skf_network *first, const struct skf_netrec *r, const struct skf_net_conf *c, struct skf_err *e);
+/* Deletes the elements of those ports whose lease the container still has. */
+int skf_net_table_del(struct skf_engine *g, const struct skf_netrec *r, struct skf_err *e);
+int skf_net_table_network(struct skf_engine *g, const struct skf_network *n, bool add, struct skf_err *e);
+/* Everything anew, from lib/networks and the records. */
+int skf_net_table_load(struct skf_engine *g, struct skf_err *e);
+
+/* --- net_ports.c --- */
+/* Takes a port of the host for each that the container publishes; r->ports. What it took when it fails is given back by skf_net_down. */
+int skf_net_ports_take(struct skf_engine *g, const struct skf_net_conf *c, struct skf_netrec *r, struct skf_arena *a, struct skf_err *e);
+/* "0.0.0.0:8080->80/tcp, [::]:8080->80/tcp" cut to size, as ps shows it. */
+void skf_net_ports_text(const struct skf_netrec *r, const struct skf_strv *exposed, char *out, size_t size);
+
+/* --- net_files.c --- */
+/* hosts and resolv.conf of a container that starts or changes its networks, in place: they are bound into it. */
+int skf_net_files(struct skf_engine *g, const char *id, const struct skf_net_conf *c, const struct skf_netrec *r, struct skf_err *e);
+/* Does the host's resolv.conf name a server that a container can reach itself? */
+bool skf_net_host_dns_usable(void);
+
+/* --- net_list.c --- */
+/* Ids of all networks that a container wants, running or not; with repetitions. */
+int skf_net_used(struct skf_engine *g, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e);
+
+/* --- net_inspect.c --- */
+int skf_net_inspect(struct skf_engine *g, const char *id, struct skf_jw *w, struct skf_err *e);
+int skf_net_inspect_host(struct skf_engine *g, const char *id, struct skf_jw *w, struct skf_err *e);
+
+/* --- net_up.c, net_down.c --- */
+struct skf_net_start { /* what launch hands over */
+	const char *id;
+	uint32_t pid;
+	int netns_fd, nl; /* borrowed: the container's namespace, a route netlink socket of it */
+};
+/* How launch is to make the namespace of a container that starts: SKF_LAUNCH_NET, or SKF_LAUNCH_NETNS and a descriptor in *ret_netns (else
+ * -EBADF). */
+int skf_net_launch_flags(struct skf_engine *g, const char *id, unsigned *ret_flags, int *ret_netns, struct skf_err *e);
+/* Answers NETNS_MADE of launch: makes the network and says so, or says why not (then 0, too: launch's FAILED follows). */
+int skf_net_serve(struct skf_engine *g, int sock, struct skf_recr *r, const struct skf_fds *fds, struct skf_err *e);
+/* All of a container's network. On failure what was made is undone by skf_net_down, which the caller's cleaning up calls. */
+int skf_net_up(struct skf_engine *g, const struct skf_net_start *s, struct skf_err *e);
+/* Undoes it, from the record alone; can be repeated. Links and addresses go with the namespace. */
+int skf_net_down(struct skf_engine *g, const char *id, struct skf_err *e);
+/* One more endpoint of a record, without its links: leases. i: number of the interface. */
+int skf_net_endpoint(struct skf_engine *g, const struct skf_network *n, const struct skf_net_choice *c, const char *container, struct skf_arena *a,
+		     struct skf_endpoint *p, struct skf_err *e);
+/* Link, addresses and routes of an endpoint. */
+int skf_net_link(struct skf_engine *g, const struct skf_network *n, const struct skf_endpoint *p, const struct skf_net_start *s, bool default_route,
+		 struct skf_err *e);
+/* The default route of an endpoint that had none. */
+int skf_net_default_route(struct skf_engine *g, const struct skf_endpoint *p, int nl, struct skf_err *e);
+/* A route netlink socket of a running container's namespace (borrowed), from a fresh launch. */
+int skf_net_ask_socket(struct skf_engine *g, const char *id, int netns, int *ret_nl, struct skf_err *e);
+/* Names and resolver of all endpoints. */
+int skf_net_names(struct skf_engine *g, const struct skf_net_start *s, const struct skf_net_conf *c, struct skf_netrec *r, struct skf_err *e);

@@ -1,0 +1,148 @@
+/* engine/net_remove.c -- network rm, prune, reload. A network goes when no running container is on it; a container that only wants it fails at
+ * its next start, as with docker.
+ *
+ * Invariant: whoever starts writes its record first and looks then whether the network is still there (net_up.c); whoever removes takes the network
+ * away first and looks then for records: of two at the same moment one gives way. */
+#include "engine/net_int.h"
+#include "network/resolver.h"
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+/* 1 somebody runs on it (*ret: who), 0 nobody, -1. */
+static int find_user(struct skf_engine *g, const char *network, struct skf_arena *a, const char **ret, struct skf_err *e)
+{
+	struct skf_strv ids = {0};
+
+	if (skf_netrec_list(g->run_fd, a, &ids, e) < 0)
+		return -1;
+	for (size_t i = 0; i < ids.n; i++) {
+		const struct skf_endpoint *p;
+		struct skf_netrec *r;
+		int k = skf_netrec_read(g->run_fd, ids.v[i], a, &r, e);
+
+		if (k < 0)
+			return -1;
+		p = k ? r->endpoints.v : NULL;
+		for (size_t j = 0; k && j < r->endpoints.n; j++)
+			if (skf_streq(p[j].network, network)) {
+				*ret = ids.v[i];
+				return 1;
+			}
+	}
+	return 0;
+}
+
+static int in_use(const struct skf_network *n, const char *who, struct skf_err *e)
+{
+	return skf_fail(e, SKF_ECONFLICT, "error while removing network: network %s id %.12s has active endpoints (container %.12s)", n->name, n->id, who);
+}
+
+static int disconnect_all(struct skf_engine *g, const struct skf_network *n, struct skf_arena *a, struct skf_err *e)
+{
+	const char *who;
+	int r;
+
+	while ((r = find_user(g, n->id, a, &who, e)) == 1)
+		if (skf_engine_network_disconnect(g, n->id, who, true, e) < 0)
+			return -1;
+	return r;
+}
+
+static int drop_run_dir(struct skf_engine *g, const char *id)
+{
+	SKF_AUTO_FD int dir = skf_openat(g->run_fd, "networks", O_RDONLY | O_DIRECTORY, 0);
+
+	return dir == -ENOENT ? 0 : dir < 0 ? dir : skf_rmtree_at(dir, id);
+}
+
+/* The lock "networks" is held. */
+static int remove_network(struct skf_engine *g, const struct skf_network *n, struct skf_arena *a, struct skf_err *e)
+{
+	char lock[SKF_ID_LEN + 16];
+	const char *who;
+	int r = find_user(g, n->id, a, &who, e);
+
+	if (r != 0)
+		return r < 0 ? -1 : in_use(n, who, e);
+	if (skf_network_remove(g->root_fd, n->id, n->name, e) < 0)
+		return -1;
+	r = find_user(g, n->id, a, &who, e);
+	if (r != 0) { /* it came in between: the network stays */
+		if (skf_network_save(g->root_fd, n, e) < 0 || skf_network_claim(g->root_fd, n->name, n->id, e) < 0)
+			return -1;
+		return r < 0 ? -1 : in_use(n, who, e);
+	}
+	if (skf_net_host_down(g, n, e) < 0)
+		return -1;
+	r = drop_run_dir(g, n->id);
+	if (r < 0)
+		return skf_fail_sys(e, r, "remove the leases of network '%s'", n->name);
+	if (skf_fmt(lock, sizeof(lock), "network-%s", n->id) == 0)
+		(void)unlinkat(g->locks_fd, lock, 0); /* an empty file: left behind it is found by the check */
+	return 0;
+}
+
+static int lock_networks(struct skf_engine *g, struct skf_err *e)
+{
+	int fd = skf_lock_at(g->locks_fd, "networks", true, SKF_LOCK_MS);
+
+	return fd < 0 ? skf_fail_sys(e, fd, "lock the networks") : fd;
+}
+
+int skf_engine_network_rm(struct skf_engine *g, const char *name, bool force, struct skf_err *e)
+{
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
+	SKF_AUTO_FD int lock = -EBADF;
+	struct skf_network *n;
+
+	if (skf_streq(name, "host") || skf_streq(name, "none") || skf_streq(name, SKF_NET_DEFAULT))
+		return skf_fail(e, SKF_EDENIED, "%s is a pre-defined network and cannot be removed", name);
+	if (skf_network_find(g->root_fd, name, &a, &n, e) < 0)
+		return -1;
+	if (force && disconnect_all(g, n, &a, e) < 0)
+		return -1;
+	lock = lock_networks(g, e);
+	return lock < 0 ? -1 : remove_network(g, n, &a, e);
+}
+
+int skf_engine_network_prune(struct skf_engine *g, const struct skf_strv *filters, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e)
+{
+	SKF_AUTO_FD int lock = lock_networks(g, e);
+	struct skf_strv used = {0};
+	const struct skf_network_row *v;
+	struct skf_jarr rows;
+
+	if (lock < 0 || skf_engine_network_list(g, filters, a, &rows, e) < 0 || skf_net_used(g, a, &used, e) < 0)
+		return -1;
+	v = rows.v;
+	for (size_t i = 0; i < rows.n; i++) {
+		struct skf_network *n;
+		bool keep = skf_streq(v[i].name, SKF_NET_DEFAULT) || skf_streq(v[i].name, "host") || skf_streq(v[i].name, "none");
+
+		for (size_t k = 0; k < used.n && !keep; k++)
+			keep = skf_streq(used.v[k], v[i].id);
+		if (keep)
+			continue;
+		if (skf_network_load(g->root_fd, v[i].id, a, &n, e) < 0 || remove_network(g, n, a, e) < 0) {
+			if (e->kind != SKF_ENOTFOUND && e->kind != SKF_ECONFLICT)
+				return -1;
+			skf_err_clear(e); /* gone, or in use since */
+			continue;
+		}
+		if (skf_strv_add(a, ret, n->name) < 0)
+			return skf_fail(e, SKF_ENOMEM, "memory for the names of removed networks");
+	}
+	return 0;
+}
+
+int skf_engine_network_reload(struct skf_engine *g, struct skf_err *e)
+{
+	if (skf_net_table_load(g, e) < 0)
+		return -1;
+#ifdef SKF_HAVE_RESOLVER
+	return skf_resolver_restart(g->run_root, e);
+#else
+	return 0;
+#endif
+}

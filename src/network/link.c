@@ -1,0 +1,374 @@
+/* network/link.c -- interfaces, addresses and routes over route netlink. Every request that changes something asks for an acknowledgement. */
+#include "network/link.h"
+#include "base/cleanup.h"
+#include "sys/nlmsg.h"
+#include <linux/if_bridge.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define MAX_REQUEST 8192
+#define NEW         (NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL)
+
+/* --- looking --- */
+static int note_link(const struct nlmsghdr *h, void *user)
+{
+	const struct ifinfomsg *i = NLMSG_DATA(h);
+	struct skf_link *l = user;
+	const struct nlattr *a;
+	const char *at = (const char *)i + NLMSG_ALIGN(sizeof(*i));
+	size_t n;
+
+	if (h->nlmsg_type != RTM_NEWLINK || h->nlmsg_len < NLMSG_LENGTH(sizeof(*i)))
+		return 0;
+	n = h->nlmsg_len - NLMSG_LENGTH(sizeof(*i));
+	l->index = i->ifi_index;
+	l->flags = i->ifi_flags;
+	a = skf_nla_find(at, n, IFLA_MASTER);
+	if (a && skf_nla_len(a) == sizeof(l->master))
+		memcpy(&l->master, skf_nla_data(a), sizeof(l->master));
+	a = skf_nla_find(at, n, IFLA_MTU);
+	if (a && skf_nla_len(a) == sizeof(l->mtu))
+		memcpy(&l->mtu, skf_nla_data(a), sizeof(l->mtu));
+	a = skf_nla_find(at, n, IFLA_ADDRESS);
+	if (a && skf_nla_len(a) == sizeof(l->mac))
+		memcpy(l->mac, skf_nla_data(a), sizeof(l->mac));
+	return 0;
+}
+
+int skf_link_get(int nl, const char *name, struct skf_link *ret)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_REQUEST);
+	struct ifinfomsg i = {.ifi_family = AF_UNSPEC};
+	struct skf_link l = {0};
+	size_t at = skf_nlm_begin(&b, RTM_GETLINK, 0, &i, sizeof(i));
+	int r;
+
+	if (strlen(name) >= IFNAMSIZ)
+		return -ENODEV;
+	skf_nlm_str(&b, IFLA_IFNAME, name);
+	skf_nlm_end(&b, at);
+	r = skf_nlm_ask(nl, &b, note_link, &l);
+	if (r == 0 && l.index == 0)
+		r = -ENODEV;
+	if (r == 0)
+		*ret = l;
+	return r;
+}
+
+/* --- making --- */
+struct making {
+	struct skf_buf b;
+	size_t msg, info;
+};
+
+/* A link that is up, with its kind; what follows goes into the message, between info_begin and info_end into the kind's own data. */
+static void begin_link(struct making *m, const char *name, const uint8_t *mac, uint32_t mtu)
+{
+	struct ifinfomsg i = {.ifi_family = AF_UNSPEC, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
+
+	m->b = (struct skf_buf)SKF_BUF(MAX_REQUEST);
+	m->msg = skf_nlm_begin(&m->b, RTM_NEWLINK, NEW, &i, sizeof(i));
+	skf_nlm_str(&m->b, IFLA_IFNAME, name);
+	if (mac)
+		skf_nlm_put(&m->b, IFLA_ADDRESS, mac, 6);
+	if (mtu)
+		skf_nlm_u32(&m->b, IFLA_MTU, mtu);
+}
+
+static int end_link(struct making *m, int nl)
+{
+	int r;
+
+	skf_nlm_end(&m->b, m->msg);
+	r = skf_nlm_talk(nl, &m->b, m->msg, NULL);
+	skf_buf_done(&m->b);
+	return r;
+}
+
+static size_t begin_kind(struct making *m, const char *kind)
+{
+	m->info = skf_nlm_nest(&m->b, IFLA_LINKINFO);
+	skf_nlm_str(&m->b, IFLA_INFO_KIND, kind);
+	return skf_nlm_nest(&m->b, IFLA_INFO_DATA);
+}
+
+static void end_kind(struct making *m, size_t data)
+{
+	skf_nlm_nest_end(&m->b, data);
+	skf_nlm_nest_end(&m->b, m->info);
+}
+
+int skf_link_bridge(int nl, const char *name, const uint8_t mac[6], uint32_t mtu)
+{
+	struct making m;
+
+	begin_link(&m, name, mac, mtu);
+	end_kind(&m, begin_kind(&m, "bridge"));
+	return end_link(&m, nl);
+}
+
+int skf_link_dummy(int nl, const char *name)
+{
+	struct making m;
+
+	begin_link(&m, name, NULL, 0);
+	end_kind(&m, begin_kind(&m, "dummy"));
+	return end_link(&m, nl);
+}
+
+int skf_link_vlan(int nl, const char *name, int parent, uint32_t id)
+{
+	struct making m;
+	size_t data;
+
+	begin_link(&m, name, NULL, 0);
+	skf_nlm_u32(&m.b, IFLA_LINK, (uint32_t)parent);
+	data = begin_kind(&m, "vlan");
+	skf_nlm_u16(&m.b, IFLA_VLAN_ID, (uint16_t)id);
+	end_kind(&m, data);
+	return end_link(&m, nl);
+}
+
+int skf_link_subif(int nl, const struct skf_subif *s)
+{
+	struct making m;
+	size_t data;
+	bool mac = strcmp(s->kind, "macvlan") == 0;
+
+	begin_link(&m, s->name, s->mac, s->mtu);
+	skf_nlm_u32(&m.b, IFLA_LINK, (uint32_t)s->parent);
+	skf_nlm_u32(&m.b, IFLA_NET_NS_FD, (uint32_t)s->netns_fd);
+	data = begin_kind(&m, s->kind);
+	if (mac)
+		skf_nlm_u32(&m.b, IFLA_MACVLAN_MODE, s->mode);
+	else
+		skf_nlm_u16(&m.b, IFLA_IPVLAN_MODE, (uint16_t)s->mode);
+	end_kind(&m, data);
+	return end_link(&m, nl);
+}
+
+/* Settings of a bridge port need a message of their own, after it has joined. */
+static int set_port(int nl, const struct skf_veth *v)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_REQUEST);
+	struct ifinfomsg i = {.ifi_family = AF_BRIDGE};
+	struct skf_link l;
+	size_t at, port;
+	int r = skf_link_get(nl, v->host, &l);
+
+	if (r < 0)
+		return r;
+	i.ifi_index = l.index;
+	at = skf_nlm_begin(&b, RTM_SETLINK, NLM_F_ACK, &i, sizeof(i));
+	port = skf_nlm_nest(&b, IFLA_PROTINFO);
+	if (v->isolated)
+		skf_nlm_u8(&b, IFLA_BRPORT_ISOLATED, 1);
+	if (v->hairpin)
+		skf_nlm_u8(&b, IFLA_BRPORT_MODE, 1);
+	skf_nlm_nest_end(&b, port);
+	skf_nlm_end(&b, at);
+	return skf_nlm_talk(nl, &b, at, NULL);
+}
+
+int skf_link_veth(int nl, const struct skf_veth *v)
+{
+	struct ifinfomsg peer = {.ifi_family = AF_UNSPEC}; /* the kernel cannot bring it up before it has its other end */
+	struct making m;
+	size_t data, info;
+	int r;
+
+	begin_link(&m, v->host, NULL, v->mtu);
+	skf_nlm_u32(&m.b, IFLA_MASTER, (uint32_t)v->bridge);
+	data = begin_kind(&m, "veth");
+	info = skf_nlm_nest(&m.b, VETH_INFO_PEER);
+	skf_buf_put(&m.b, &peer, sizeof(peer));
+	skf_nlm_str(&m.b, IFLA_IFNAME, v->peer);
+	skf_nlm_u32(&m.b, IFLA_NET_NS_FD, (uint32_t)v->netns_fd);
+	if (v->mac)
+		skf_nlm_put(&m.b, IFLA_ADDRESS, v->mac, 6);
+	if (v->mtu)
+		skf_nlm_u32(&m.b, IFLA_MTU, v->mtu);
+	skf_nlm_nest_end(&m.b, info);
+	end_kind(&m, data);
+	r = end_link(&m, nl);
+	if (r < 0 || (!v->isolated && !v->hairpin))
+		return r;
+	r = set_port(nl, v);
+	if (r < 0)
+		(void)skf_link_delete(nl, v->host); /* the caller gets the reason; the link would go with its namespace */
+	return r;
+}
+
+int skf_link_delete(int nl, const char *name)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_REQUEST);
+	struct ifinfomsg i = {.ifi_family = AF_UNSPEC};
+	size_t at = skf_nlm_begin(&b, RTM_DELLINK, NLM_F_ACK, &i, sizeof(i));
+
+	skf_nlm_str(&b, IFLA_IFNAME, name);
+	skf_nlm_end(&b, at);
+	return skf_nlm_talk(nl, &b, at, NULL);
+}
+
+static size_t put_up(struct skf_buf *b, int index)
+{
+	struct ifinfomsg i = {.ifi_family = AF_UNSPEC, .ifi_index = index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
+	size_t at = skf_nlm_begin(b, RTM_NEWLINK, NLM_F_ACK, &i, sizeof(i));
+
+	skf_nlm_end(b, at);
+	return at;
+}
+
+int skf_link_up(int nl, int index)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_REQUEST);
+	size_t at = put_up(&b, index);
+
+	return skf_nlm_talk(nl, &b, at, NULL);
+}
+
+/* --- addresses and routes --- */
+static size_t put_addr(struct skf_buf *b, int index, const struct skf_cidr *c)
+{
+	struct ifaddrmsg m = {.ifa_family = c->ip.family, .ifa_prefixlen = c->prefix, .ifa_index = (unsigned)index};
+	struct skf_ip last = skf_cidr_last(c);
+	size_t at = skf_nlm_begin(b, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &m, sizeof(m)), n = skf_ip_len(&c->ip);
+
+	skf_nlm_put(b, IFA_LOCAL, c->ip.b, n);
+	skf_nlm_put(b, IFA_ADDRESS, c->ip.b, n);
+	if (c->ip.family == AF_INET && c->prefix < 31)
+		skf_nlm_put(b, IFA_BROADCAST, last.b, n);
+	if (c->ip.family == AF_INET6) /* the lease is the proof that nobody else has it; waiting a second would be no better one */
+		skf_nlm_u32(b, IFA_FLAGS, IFA_F_NODAD);
+	skf_nlm_end(b, at);
+	return at;
+}
+
+static size_t put_route(struct skf_buf *b, int index, const struct skf_link_addr *a, bool add)
+{
+	struct rtmsg m = {.rtm_family = a->addr.ip.family,
+			  .rtm_table = RT_TABLE_MAIN,
+			  .rtm_protocol = RTPROT_BOOT,
+			  .rtm_scope = a->device_route && a->addr.ip.family == AF_INET ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE,
+			  .rtm_type = RTN_UNICAST};
+	size_t at = skf_nlm_begin(b, add ? RTM_NEWROUTE : RTM_DELROUTE, NLM_F_ACK | (add ? NLM_F_CREATE | NLM_F_REPLACE : 0), &m, sizeof(m));
+
+	if (!a->device_route)
+		skf_nlm_put(b, RTA_GATEWAY, a->gateway.b, skf_ip_len(&a->gateway));
+	skf_nlm_u32(b, RTA_OIF, (uint32_t)index);
+	skf_nlm_end(b, at);
+	return at;
+}
+
+int skf_link_configure(int nl, int index, const struct skf_link_addr *v, size_t n)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_REQUEST);
+	size_t last = put_up(&b, index);
+
+	for (size_t i = 0; i < n; i++)
+		last = put_addr(&b, index, &v[i].addr);
+	for (size_t i = 0; i < n; i++)
+		if (v[i].gateway.family || v[i].device_route)
+			last = put_route(&b, index, &v[i], true);
+	return skf_nlm_talk(nl, &b, last, NULL);
+}
+
+int skf_link_addr_add(int nl, int index, const struct skf_cidr *addr)
+{
+	struct skf_link_addr a = {.addr = *addr};
+
+	return skf_link_configure(nl, index, &a, 1);
+}
+
+int skf_link_default_route(int nl, int index, const struct skf_link_addr *a, bool add)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_REQUEST);
+	size_t at = put_route(&b, index, a, add);
+
+	return skf_nlm_talk(nl, &b, at, NULL);
+}
+
+int skf_link_loopback6_route(int nl, int index)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_REQUEST);
+	static const uint8_t one[16] = {[15] = 1};
+	struct rtmsg m = {.rtm_family = AF_INET6,
+			  .rtm_dst_len = 128,
+			  .rtm_table = RT_TABLE_LOCAL,
+			  .rtm_protocol = RTPROT_BOOT,
+			  .rtm_scope = RT_SCOPE_HOST,
+			  .rtm_type = RTN_LOCAL};
+	size_t at = skf_nlm_begin(&b, RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE, &m, sizeof(m));
+
+	skf_nlm_put(&b, RTA_DST, one, sizeof(one));
+	skf_nlm_u32(&b, RTA_OIF, (uint32_t)index);
+	skf_nlm_u32(&b, RTA_PRIORITY, 4096 + (uint32_t)index); /* behind the loopback's own, one per bridge */
+	skf_nlm_end(&b, at);
+	return skf_nlm_talk(nl, &b, at, NULL);
+}
+
+struct each_route {
+	int (*fn)(const struct skf_cidr *dst, void *user);
+	void *user;
+};
+
+static int note_route(const struct nlmsghdr *h, void *user)
+{
+	const struct rtmsg *m = NLMSG_DATA(h);
+	struct each_route *x = user;
+	struct skf_cidr c = {.ip.family = m->rtm_family, .prefix = m->rtm_dst_len};
+	const struct nlattr *a;
+
+	if (h->nlmsg_type != RTM_NEWROUTE || h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)) || m->rtm_dst_len == 0 ||
+	    m->rtm_table != RT_TABLE_MAIN || (m->rtm_family != AF_INET && m->rtm_family != AF_INET6))
+		return 0;
+	a = skf_nla_find((const char *)m + NLMSG_ALIGN(sizeof(*m)), h->nlmsg_len - NLMSG_LENGTH(sizeof(*m)), RTA_DST);
+	if (!a || skf_nla_len(a) != skf_ip_len(&c.ip))
+		return 0;
+	memcpy(c.ip.b, skf_nla_data(a), skf_nla_len(a));
+	return x->fn(&c, x->user);
+}
+
+int skf_link_each_route(int nl, int (*fn)(const struct skf_cidr *dst, void *user), void *user)
+{
+	static const uint8_t families[] = {AF_INET, AF_INET6};
+	struct each_route x = {fn, user};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < SKF_ARRAY_LEN(families); i++) {
+		SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_REQUEST);
+		struct rtmsg m = {.rtm_family = families[i]};
+
+		skf_nlm_end(&b, skf_nlm_begin(&b, RTM_GETROUTE, NLM_F_DUMP, &m, sizeof(m)));
+		r = skf_nlm_ask(nl, &b, note_route, &x);
+	}
+	return r;
+}
+
+void skf_mac_text(const uint8_t mac[6], char out[18])
+{
+	snprintf(out, 18, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+}
+
+int skf_mac_parse(const char *s, uint8_t ret[6])
+{
+	static const char hex[] = "0123456789abcdef";
+	uint8_t m[6];
+
+	for (size_t i = 0; i < 6; i++, s += 3) {
+		const char *hi = *s ? strchr(hex, *s | 0x20) : NULL, *lo = hi && s[1] ? strchr(hex, s[1] | 0x20) : NULL;
+
+		if (!hi || !lo || s[2] != (i < 5 ? s[2] == '-' ? '-' : ':' : '\0'))
+			return -EINVAL;
+		m[i] = (uint8_t)((hi - hex) << 4 | (lo - hex));
+	}
+	if (m[0] & 1) /* a group's address */
+		return -EINVAL;
+	memcpy(ret, m, 6);
+	return 0;
+}

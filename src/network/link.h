@@ -1,0 +1,52 @@
+/* network/link.h -- interfaces, addresses and routes over route netlink. Functions return -errno; nl is a socket of the namespace that is meant
+ * (sys/nlmsg.h). Nothing blocks but the kernel's own locks. man 7 rtnetlink. */
+#pragma once
+#include "network/ip.h"
+
+struct skf_link {
+	int index, master;
+	uint32_t flags, mtu; /* IFF_* */
+	uint8_t mac[6];
+};
+/* -ENODEV when there is none. */
+int skf_link_get(int nl, const char *name, struct skf_link *ret);
+int skf_link_delete(int nl, const char *name);
+int skf_link_up(int nl, int index);
+
+/* All are up when the call returns, but for the peer of a veth. mac NULL: the kernel's; mtu 0: the kernel's. -EEXIST when the name is taken. */
+int skf_link_bridge(int nl, const char *name, const uint8_t mac[6], uint32_t mtu);
+int skf_link_dummy(int nl, const char *name);
+int skf_link_vlan(int nl, const char *name, int parent, uint32_t id);
+struct skf_veth {
+	const char *host, *peer; /* names here and in the other namespace */
+	int bridge, netns_fd;    /* the host's end joins the bridge, the peer is born in the namespace */
+	const uint8_t *mac;      /* of the peer */
+	uint32_t mtu;
+	bool isolated, hairpin;  /* of the bridge port */
+};
+int skf_link_veth(int nl, const struct skf_veth *v);
+struct skf_subif { /* macvlan or ipvlan, born in the namespace */
+	const char *kind, *name; /* "macvlan", "ipvlan" */
+	int parent, netns_fd;
+	uint32_t mode, mtu;      /* MACVLAN_MODE_*, IPVLAN_MODE_* */
+	const uint8_t *mac;
+};
+int skf_link_subif(int nl, const struct skf_subif *s);
+
+/* Up; addresses and, with a gateway, a default route of each; one datagram. */
+struct skf_link_addr {
+	struct skf_cidr addr;
+	struct skf_ip gateway; /* family 0: no default route */
+	bool device_route;     /* default route without a gateway (ipvlan l3) */
+};
+int skf_link_configure(int nl, int index, const struct skf_link_addr *v, size_t n);
+int skf_link_addr_add(int nl, int index, const struct skf_cidr *addr);
+int skf_link_default_route(int nl, int index, const struct skf_link_addr *a, bool add);
+/* Answers to ::1 that come in through this link find their way: published ports on the IPv6 loopback. A packet from outside with that address is
+ * dropped by the kernel before any route is looked at. */
+int skf_link_loopback6_route(int nl, int index);
+/* Every route's destination and every address' subnet of the host: what a new network must not overlap. fn returns 0 or -errno. */
+int skf_link_each_route(int nl, int (*fn)(const struct skf_cidr *dst, void *user), void *user);
+/* "02:42:ac:11:00:02" */
+void skf_mac_text(const uint8_t mac[6], char out[18]);
+int skf_mac_parse(const char *s, uint8_t ret[6]);

@@ -1,0 +1,108 @@
+/* tests/network/netprobe.c -- the one program that test containers and test hosts run: a server that answers every client with the address that it
+ * sees, and its client. Static, so that it runs in any image.
+ *
+ *     netprobe serve PROTO PORT [WORD]      tcp, udp or sctp, both families; answers "<peer address> <WORD>\n"
+ *     netprobe ask PROTO ADDRESS PORT       prints the answer; status 1 refused or unreachable, 2 no answer within 2 s */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static int kind(const char *proto, int *type)
+{
+	*type = strcmp(proto, "udp") ? SOCK_STREAM : SOCK_DGRAM;
+	return strcmp(proto, "sctp") ? 0 : IPPROTO_SCTP;
+}
+
+static void text_of(const struct sockaddr_storage *s, char *out)
+{
+	const struct sockaddr_in6 *a6 = (const void *)s;
+	const struct sockaddr_in *a4 = (const void *)s;
+
+	if (s->ss_family == AF_INET)
+		inet_ntop(AF_INET, &a4->sin_addr, out, INET6_ADDRSTRLEN);
+	else if (IN6_IS_ADDR_V4MAPPED(&a6->sin6_addr))
+		inet_ntop(AF_INET, &a6->sin6_addr.s6_addr[12], out, INET6_ADDRSTRLEN);
+	else
+		inet_ntop(AF_INET6, &a6->sin6_addr, out, INET6_ADDRSTRLEN);
+}
+
+static int serve(const char *proto, int port, const char *word)
+{
+	struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_port = htons((unsigned short)port)};
+	int type, p = kind(proto, &type), on = 1, fd = socket(AF_INET6, type, p);
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (fd < 0 || bind(fd, (void *)&any, sizeof(any)) < 0 || (type == SOCK_STREAM && listen(fd, 64) < 0)) {
+		perror("netprobe");
+		return 1;
+	}
+	printf("ready\n");
+	fflush(stdout);
+	for (;;) {
+		struct sockaddr_storage peer;
+		socklen_t len = sizeof(peer);
+		char in[64], addr[INET6_ADDRSTRLEN], out[256];
+		int c = fd;
+
+		if (type == SOCK_STREAM)
+			c = accept(fd, (void *)&peer, &len);
+		else if (recvfrom(fd, in, sizeof(in), 0, (void *)&peer, &len) < 0)
+			continue;
+		if (c < 0)
+			continue;
+		text_of(&peer, addr);
+		snprintf(out, sizeof(out), "%s %s\n", addr, word);
+		sendto(c, out, strlen(out), MSG_NOSIGNAL, type == SOCK_STREAM ? NULL : (void *)&peer, type == SOCK_STREAM ? 0 : len);
+		if (c != fd)
+			close(c);
+	}
+}
+
+static int ask(const char *proto, const char *address, int port)
+{
+	struct sockaddr_in6 a6 = {.sin6_family = AF_INET6, .sin6_port = htons((unsigned short)port)};
+	struct sockaddr_in a4 = {.sin_family = AF_INET, .sin_port = htons((unsigned short)port)};
+	int v6 = strchr(address, ':') != NULL, type, p = kind(proto, &type), fd = socket(v6 ? AF_INET6 : AF_INET, type | SOCK_NONBLOCK, p), err = 0;
+	socklen_t len = sizeof(err);
+	struct pollfd w = {.fd = fd, .events = POLLOUT};
+	char in[256];
+	ssize_t n;
+
+	inet_pton(v6 ? AF_INET6 : AF_INET, address, v6 ? (void *)&a6.sin6_addr : (void *)&a4.sin_addr);
+	if (connect(fd, v6 ? (void *)&a6 : (void *)&a4, v6 ? sizeof(a6) : sizeof(a4)) < 0 && errno != EINPROGRESS) {
+		perror("connect");
+		return 1;
+	}
+	if (poll(&w, 1, 2000) <= 0)
+		return 2;
+	getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len);
+	if (err) {
+		fprintf(stderr, "connect: %s\n", strerror(err));
+		return 1;
+	}
+	if (type == SOCK_DGRAM && send(fd, "x", 1, 0) < 0)
+		return 1;
+	w.events = POLLIN;
+	if (poll(&w, 1, 2000) <= 0)
+		return 2;
+	n = recv(fd, in, sizeof(in), 0);
+	if (n <= 0)
+		return 1;
+	fwrite(in, 1, (size_t)n, stdout);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc >= 4 && !strcmp(argv[1], "serve"))
+		return serve(argv[2], atoi(argv[3]), argc > 4 ? argv[4] : "-");
+	if (argc == 5 && !strcmp(argv[1], "ask"))
+		return ask(argv[2], argv[3], atoi(argv[4]));
+	return 64;
+}

@@ -1,0 +1,225 @@
+"""The default network: addresses, the way out, published ports in all forms, leftovers."""
+import json
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+from bridgelib import PROBE, run, wait_until
+
+
+@pytest.mark.smoke
+def test_main_line(skiff, outside):
+    """Published on every address of the host, both families; a client from outside keeps its address."""
+    skiff.server('web', '-p', '8080:80')
+    ip, ip6 = skiff.ip('web'), skiff.ip('web', v6=True)
+    assert skiff.ask('tcp', ip, 80)[1] == 'web' and skiff.ask('tcp', ip6, 80)[1] == 'web'
+    assert skiff.ask('tcp', '127.0.0.1', 8080)[1] == 'web'
+    assert skiff.ask('tcp', outside.near, 8080) == [outside.near, 'web'] and skiff.ask('tcp', outside.near6, 8080)[1] == 'web'
+    assert outside(skiff.probe, 'ask', 'tcp', outside.near, 8080).stdout.split() == [outside.far, 'web']
+    assert outside(skiff.probe, 'ask', 'tcp', outside.near6, 8080).stdout.split() == [outside.far6, 'web']
+    assert '0.0.0.0:8080->80/tcp, [::]:8080->80/tcp' in skiff.out('ps')
+    assert skiff.out('port', 'web') == '80/tcp -> 0.0.0.0:8080\n80/tcp -> [::]:8080\n'
+
+
+def test_loopback6(skiff):
+    """::1 is forwarded, too; with br_netfilter on for IPv6 it is refused at once, so that clients go on to 127.0.0.1."""
+    try:
+        with open('/proc/sys/net/bridge/bridge-nf-call-ip6tables', 'w') as f:
+            f.write('0')
+    except FileNotFoundError:
+        pass
+    skiff.server('web', '-p', '8080:80')
+    assert skiff.ask('tcp', '::1', 8080)[1] == 'web'
+    assert skiff.ask('tcp', '127.0.0.1', 8080)[1] == 'web'
+
+
+def test_the_way_out(skiff, outside):
+    """A container reaches a host outside with the host's address, by both families."""
+    server = outside.popen(skiff.probe, 'serve', 'tcp', 7000, 'out')
+    assert server.stdout.readline() == 'ready\n'
+    skiff.client('c')
+    assert skiff.ask_from('c', 'tcp', outside.far, 7000) == [outside.near, 'out']
+    assert skiff.ask_from('c', 'tcp', outside.far6, 7000) == [outside.near6, 'out']
+    server.kill()
+    server.wait()
+
+
+def test_unpublished_is_closed(skiff, outside):
+    """Nobody outside reaches a container by its own address, even with a route."""
+    skiff.server('web', '-p', '8080:80')
+    skiff.server('shy', port=81)
+    for name, port in (('web', 80), ('shy', 81)):
+        outside('ip', 'route', 'replace', f'{skiff.ip(name)}/32', 'via', outside.near)
+        outside(skiff.probe, 'ask', 'tcp', skiff.ip(name), port, rc=2)
+    assert outside(skiff.probe, 'ask', 'tcp', outside.near, 8080).stdout.split()[1] == 'web'
+
+
+@pytest.mark.parametrize('filtered', [True, False])
+def test_hairpin(skiff, filtered):
+    """A container reaches a published port of its own network, and its own, through the host's address; with br_netfilter on and off."""
+    for f in ('iptables', 'ip6tables'):
+        path = f'/proc/sys/net/bridge/bridge-nf-call-{f}'
+        if not os.path.exists(path):
+            if filtered:
+                pytest.skip('no br_netfilter here')
+            continue
+        with open(path, 'w') as w:
+            w.write('1' if filtered else '0')
+    skiff.server('web', '-p', '8080:80')
+    skiff.client('c')
+    gateway = skiff.inspect('web')['NetworkSettings']['Networks']['bridge']['Gateway']
+    assert skiff.ask_from('c', 'tcp', gateway, 8080)[1] == 'web'
+    assert skiff.ask_from('web', 'tcp', gateway, 8080)[1] == 'web'
+    assert skiff.ask_from('c', 'tcp', skiff.ip('web'), 80) == [skiff.ip('c'), 'web']
+
+
+def test_udp(skiff, outside):
+    skiff.server('u', '-p', '5300:53/udp', proto='udp', port=53)
+    assert outside(skiff.probe, 'ask', 'udp', outside.near, 5300).stdout.split() == [outside.far, 'u']
+    assert skiff.ask('udp', '127.0.0.1', 5300)[1] == 'u'
+
+
+def test_forms_of_publish(skiff):
+    skiff.server('web', '-p', '127.0.0.1:9000:80', '-p', '[::1]:9001:80', '-p', '9100-9102:81-83', '-p', '80', '-p', '9200-9210:90/udp')
+    rows = re.findall(r'(\d+/\w+) -> (\S+):(\d+)', skiff.out('port', 'web'))
+    assert ('80/tcp', '127.0.0.1', '9000') in rows and ('80/tcp', '[::1]', '9001') in rows
+    assert {(c, p) for c, a, p in rows if a == '0.0.0.0' and c in ('81/tcp', '82/tcp', '83/tcp')} == {('81/tcp', '9100'), ('82/tcp', '9101'), ('83/tcp', '9102')}
+    free = [p for c, a, p in rows if c == '80/tcp' and a == '0.0.0.0']
+    assert len(free) == 1 and skiff.ask('tcp', '127.0.0.1', free[0])[1] == 'web'
+    assert [p for c, a, p in rows if c == '90/udp' and a == '0.0.0.0'] == ['9200']
+    ports = skiff.inspect('web')['NetworkSettings']['Ports']
+    assert ports['81/tcp'] == [{'HostIp': '0.0.0.0', 'HostPort': '9100'}, {'HostIp': '::', 'HostPort': '9100'}] and ports['8000/tcp'] is None
+
+
+def test_publish_all(skiff):
+    skiff.server('web', '-P', '--expose', '8100', port=8000)
+    ports = skiff.inspect('web')['NetworkSettings']['Ports']
+    assert set(ports) == {'8000/tcp', '8001/udp', '8100/tcp'} and all(ports.values())
+    assert skiff.ask('tcp', '127.0.0.1', ports['8000/tcp'][0]['HostPort'])[1] == 'web'
+
+
+@pytest.mark.parametrize('spec, words', [
+    ('80:x', 'invalid containerPort: x'), ('70000:80', 'invalid hostPort: 70000'), ('80-81:80-82', 'invalid ranges specified for container and host Ports: 80-82 and 80-81'),
+    ('1.2.3:80:80', 'invalid IP address: 1.2.3'), ('80:80/icmp', 'invalid proto: icmp'), ('80:', 'no port specified: 80:<empty>')])
+def test_publish_refused(skiff, spec, words):
+    assert words in skiff.run('-p', spec, '--', 'true', rc=125).stderr
+
+
+def test_port_conflicts(skiff):
+    """With another container, with one address against all, and with a process of the host; nothing is left of the one that failed."""
+    skiff.server('web', '-p', '8080:80')
+    for spec in ('8080:80', '127.0.0.1:8080:80'):
+        assert 'port is already allocated' in skiff.run('-p', spec, '--', 'true', rc=125).stderr
+    skiff('rm', '-f', 'web')
+    skiff.server('one', '-p', '127.0.0.1:8080:80')
+    assert 'port is already allocated' in skiff.run('-p', '8080:80', '--', 'true', rc=125).stderr
+    before = skiff.leases()
+    listener = subprocess.Popen([str(skiff.probe), 'serve', 'tcp', '8081'], stdout=subprocess.PIPE, text=True)
+    assert listener.stdout.readline() == 'ready\n'
+    assert 'a process of the host listens there' in skiff.run('-p', '8081:80', '--', 'true', rc=125).stderr
+    listener.kill()
+    listener.wait()
+    assert skiff.leases() == before
+    skiff.run('-p', '8081:80', '--', 'true')
+
+
+def test_loopback_of_the_host_stays_shut(skiff):
+    """CVE-2020-8558: route_localnet on the bridge must not let containers into services on 127.0.0.1."""
+    listener = subprocess.Popen([str(skiff.probe), 'serve', 'tcp', '7777'], stdout=subprocess.PIPE, text=True)
+    assert listener.stdout.readline() == 'ready\n'
+    skiff.client('c', '--cap-add', 'NET_ADMIN')
+    gateway = skiff.inspect('c')['NetworkSettings']['Networks']['bridge']['Gateway']
+    skiff('exec', '--privileged', 'c', 'ip', 'addr', 'del', '127.0.0.1/8', 'dev', 'lo')
+    skiff('exec', '--privileged', 'c', 'ip', 'route', 'add', '127.0.0.0/8', 'via', gateway)
+    skiff('exec', 'c', PROBE, 'ask', 'tcp', '127.0.0.1', '7777', rc=2)
+    listener.kill()
+    listener.wait()
+
+
+def test_heals_after_a_flush(skiff):
+    """Somebody flushes all rules: the next start, or `network reload`, brings everything back, also the ports of containers that run."""
+    skiff.server('web', '-p', '8080:80')
+    run('nft', 'flush', 'ruleset')
+    skiff.run('--', 'true')
+    assert skiff.ask('tcp', '127.0.0.1', 8080)[1] == 'web'
+    run('nft', 'flush', 'ruleset')
+    skiff('network', 'reload')
+    assert skiff.ask('tcp', '127.0.0.1', 8080)[1] == 'web'
+
+
+def test_user_chain_and_host_firewall(skiff, outside):
+    """The admin's chain is asked first and survives a reload; a policy of another table of the host counts as well."""
+    skiff.server('web', '-p', '8080:80')
+    run('nft', 'add', 'rule', 'inet', 'skiff_v1', 'skiff_user', 'ip', 'saddr', outside.far, 'drop')
+    outside(skiff.probe, 'ask', 'tcp', outside.near, 8080, rc=2)
+    skiff('network', 'reload')
+    outside(skiff.probe, 'ask', 'tcp', outside.near, 8080, rc=2)
+    run('nft', 'flush', 'chain', 'inet', 'skiff_v1', 'skiff_user')
+    assert outside(skiff.probe, 'ask', 'tcp', outside.near, 8080).stdout.split()[1] == 'web'
+    run('nft', 'add', 'table', 'ip', 'admin')
+    run('nft', 'add', 'chain', 'ip', 'admin', 'strict', '{ type filter hook forward priority 10; policy drop; }')
+    outside(skiff.probe, 'ask', 'tcp', outside.near, 8080, rc=2)
+    run('nft', 'delete', 'table', 'ip', 'admin')
+
+
+def test_modes(skiff):
+    assert skiff.run('--network', 'none', '--', 'ls', '/sys/class/net').stdout.split() == ['lo']
+    skiff.server('a')
+    assert skiff.run('--network', 'container:a', '--', PROBE, 'ask', 'tcp', '127.0.0.1', '80').stdout.split()[1] == 'a'
+    assert 'conflicting options: port publishing and the container type network mode' in skiff.run('--network', 'container:a', '-p', '80', '--', 'true', rc=125).stderr
+    skiff('stop', '-t', '0', 'a')
+    assert 'non running container' in skiff.run('--network', 'container:a', '--', 'true', rc=125).stderr
+
+
+def test_host_files(skiff):
+    cid = skiff.client('c', '--add-host', 'db:10.1.2.3', '--add-host', 'me=host-gateway', '--dns', '192.0.2.53', '--dns-search', 'example.org', '--dns-option',
+                       'ndots:3')
+    gateway = skiff.inspect('c')['NetworkSettings']['Networks']['bridge']['Gateway']
+    hosts = skiff.out('exec', 'c', 'cat', '/etc/hosts')
+    for line in ('127.0.0.1\tlocalhost', '10.1.2.3\tdb', f'{gateway}\tme', f'{skiff.ip("c")}\t{cid[:12]}'):
+        assert line in hosts.splitlines()
+    assert skiff.out('exec', 'c', 'cat', '/etc/resolv.conf').splitlines() == ['nameserver 192.0.2.53', 'search example.org', 'options ndots:3']
+    assert skiff.out('exec', 'c', 'cat', '/etc/hostname').strip() == cid[:12]
+
+
+def test_restart_keeps_working(skiff):
+    skiff.server('web', '-p', '8080:80')
+    skiff('restart', '-t', '0', 'web')
+    assert wait_until(lambda: run(skiff.probe, 'ask', 'tcp', '127.0.0.1', '8080', rc=None).stdout.split()[1:] == ['web'])
+    skiff('stop', '-t', '0', 'web')
+    skiff('start', 'web')
+    assert wait_until(lambda: run(skiff.probe, 'ask', 'tcp', '127.0.0.1', '8080', rc=None).stdout.split()[1:] == ['web'])
+    skiff('stop', '-t', '0', 'web')
+    assert wait_until(lambda: skiff.leases() == [] and skiff.dnat() == '')
+
+
+def test_killed_engine_leaves_nothing(skiff):
+    """The engine is killed at each system call of its network step in turn: the check explains and undoes what is there."""
+    skiff.run('--', 'true')
+    for point in (1, 3, 6, 10, 15, 21, 28, 40):
+        p = subprocess.run(['strace', '-f', '-o', '/dev/null', '-e', 'trace=symlinkat,sendto,renameat,unlinkat',
+                            '-e', f'inject=symlinkat,sendto,renameat:signal=KILL:when={point}', *skiff.argv('run', '--rm', '-p', '8080:80', 'netimage', 'true')],
+                           capture_output=True, text=True, env=skiff.env, timeout=60)
+        if p.returncode == 0:
+            break
+        assert wait_until(lambda: 'orderly' in skiff('system', 'check', '--repair', rc=None).stdout or skiff('system', 'check', rc=None).returncode == 0, 10)
+        assert wait_until(lambda: skiff.leases() == [], 5), (point, skiff.leases())
+    assert skiff.leases() == [] and skiff.dnat() == ''
+
+
+def test_killed_monitor(skiff):
+    skiff.server('web', '--rm', '-p', '8080:80')
+    os.kill(skiff.monitor_pid('web'), signal.SIGKILL)
+    assert wait_until(lambda: skiff('system', 'check', '--repair', rc=None) and skiff.leases() == [] and skiff.dnat() == '', 10)
+
+
+@pytest.mark.smoke
+def test_many_at_once(skiff):
+    """64 starts on one bridge: 64 different addresses."""
+    n = int(os.environ.get('SKIFF_NET_PARALLEL', '24'))
+    ps = [skiff.popen('run', '--rm', 'netimage', 'hostname', '-i', text=True) for _ in range(n)]
+    out = [p.communicate(timeout=120) for p in ps]
+    assert [p.returncode for p in ps] == [0] * n, out
+    assert json.loads(skiff.out('network', 'inspect', 'bridge'))[0]['Containers'] == {}

@@ -1,0 +1,154 @@
+"""User networks: objects, addresses, isolation, internal ones, macvlan, connect and disconnect."""
+import json
+
+import pytest
+from bridgelib import PROBE, run, wait_until
+
+
+def inspect_net(skiff, name):
+    return json.loads(skiff.out('network', 'inspect', name))[0]
+
+
+@pytest.mark.smoke
+def test_life_of_a_network(skiff):
+    nid = skiff.out('network', 'create', '--subnet', '10.5.0.0/24', '--ip-range', '10.5.0.128/25', '--gateway', '10.5.0.254', '--label', 'a=b', '-o',
+                    'com.docker.network.driver.mtu=1400', 'n1').strip()
+    d = inspect_net(skiff, 'n1')
+    assert d['Id'] == nid and d['Driver'] == 'bridge' and d['Labels'] == {'a': 'b'} and d['Options'] == {'com.docker.network.driver.mtu': '1400'}
+    assert d['IPAM']['Config'] == [{'Subnet': '10.5.0.0/24', 'IPRange': '10.5.0.128/25', 'Gateway': '10.5.0.254'}] and d['Containers'] == {}
+    assert skiff.out('network', 'ls', '--filter', 'type=custom', '--format', '{{.Name}} {{.Driver}}') == 'n1 bridge\n'
+    assert skiff.out('network', 'ls', '-q', '--filter', 'label=a=b').strip() == nid[:12]
+    skiff('network', 'exists', 'n1')
+    skiff('network', 'exists', 'n2', rc=1)
+    assert 'network with name n1 already exists' in skiff('network', 'create', 'n1', rc=1).stderr
+    skiff.client('c', '--network', 'n1')
+    assert skiff.ip('c').startswith('10.5.0.1') and int(skiff.ip('c').split('.')[3]) >= 128
+    assert 'mtu 1400' in skiff.out('exec', 'c', 'ip', 'link', 'show', 'eth0')
+    assert [x['Name'] for x in inspect_net(skiff, 'n1')['Containers'].values()] == ['c']
+    assert 'has active endpoints' in skiff('network', 'rm', 'n1', rc=1).stderr
+    skiff('rm', '-f', 'c')
+    assert skiff.out('network', 'rm', nid[:12]) == nid[:12] + '\n'
+    assert not [x for x in skiff.links() if x.startswith('sk-')]
+    assert 'network n1 not found' in skiff('network', 'inspect', 'n1', rc=1).stderr
+
+
+@pytest.mark.parametrize('args, words', [
+    (['--subnet', '10.5.0.0/33', 'n'], 'invalid subnet 10.5.0.0/33'), (['--subnet', '10.5.0.0/24', '--gateway', '10.6.0.1', 'n'], 'no matching subnet for gateway 10.6.0.1'),
+    (['--driver', 'overlay', 'n'], 'could not find plugin overlay'), (['-o', 'x=y', 'n'], 'unsupported network option x'), (['bridge'], 'operation is not permitted on predefined bridge network'),
+    (['--subnet', '10.5.0.0/24', '--ip-range', '10.7.0.0/25', 'n'], 'no matching subnet for range 10.7.0.0/25'), (['-o', 'mtu=5', 'n'], 'expected an MTU')])
+def test_create_refused(skiff, args, words):
+    assert words in skiff('network', 'create', *args, rc=1).stderr
+    assert skiff.out('network', 'ls', '--filter', 'type=custom', '-q') == ''
+
+
+def test_pools_do_not_overlap(skiff, outside):
+    """Neither with each other nor with a route of the host."""
+    run('ip', 'route', 'add', '10.89.1.0/24', 'via', outside.far)
+    subnets = []
+    for i in range(3):
+        skiff('network', 'create', f'n{i}')
+        subnets.append(inspect_net(skiff, f'n{i}')['IPAM']['Config'][0]['Subnet'])
+    assert subnets == ['10.89.0.0/24', '10.89.2.0/24', '10.89.3.0/24']
+    assert 'Pool overlaps with other one' in skiff('network', 'create', '--subnet', '10.89.2.128/25', 'x', rc=1).stderr
+
+
+def test_addresses(skiff):
+    skiff('network', 'create', '--subnet', '10.5.0.0/29', '--ipv6', 'n')
+    skiff.client('a', '--network', 'n', '--ip', '10.5.0.5', '--mac-address', '02:11:22:33:44:55')
+    assert skiff.ip('a') == '10.5.0.5' and '02:11:22:33:44:55' in skiff.out('exec', 'a', 'ip', 'link', 'show', 'eth0')
+    assert 'Address already in use' in skiff.run('--network', 'n', '--ip', '10.5.0.5', '--', 'true', rc=125).stderr
+    assert 'no configured subnet' in skiff.run('--network', 'n', '--ip', '10.6.0.5', '--', 'true', rc=125).stderr
+    assert 'supported on user defined networks only' in skiff.run('--ip', '172.17.0.9', '--', 'true', rc=125).stderr
+    for i in range(4):
+        skiff.client(f'c{i}', '--network', 'n')
+    assert sorted(skiff.ip(f'c{i}') for i in range(4)) == ['10.5.0.2', '10.5.0.3', '10.5.0.4', '10.5.0.6']
+    err = skiff.run('--network', 'n', '--', 'true', rc=125).stderr
+    assert "no available IPv4 addresses on this network's address pools: n (" in err
+    skiff('rm', '-f', 'c2')
+    skiff.run('--network', 'n', '--', 'true')
+
+
+def test_isolation(skiff, outside):
+    """Networks do not reach each other; an internal one reaches nothing, and its host side is not reachable from other networks either."""
+    server = outside.popen(skiff.probe, 'serve', 'tcp', 7000, 'out')
+    assert server.stdout.readline() == 'ready\n'
+    skiff('network', 'create', 'n1')
+    skiff('network', 'create', '--internal', 'n2')
+    skiff.server('s1', '--network', 'n1')
+    skiff.server('s2', '--network', 'n2')
+    skiff.client('c1', '--network', 'n1')
+    skiff.client('c2', '--network', 'n2')
+    assert skiff.ask_from('c1', 'tcp', skiff.ip('s1'), 80)[1] == 's1' and skiff.ask_from('c2', 'tcp', skiff.ip('s2'), 80)[1] == 's2'
+    assert skiff.ask_from('c1', 'tcp', outside.far, 7000)[1] == 'out'
+    skiff.ask_from('c1', 'tcp', skiff.ip('s2'), 80, rc=2)
+    skiff.ask_from('c2', 'tcp', skiff.ip('s1'), 80, rc=1)
+    skiff.ask_from('c2', 'tcp', outside.far, 7000, rc=1)
+    server.kill()
+    server.wait()
+
+
+def test_no_icc(skiff):
+    skiff('network', 'create', '-o', 'com.docker.network.bridge.enable_icc=false', 'n')
+    skiff.server('s', '--network', 'n', '-p', '8080:80')
+    skiff.client('c', '--network', 'n')
+    skiff('exec', 'c', PROBE, 'ask', 'tcp', skiff.ip('s'), '80', rc=None)
+    assert skiff('exec', 'c', PROBE, 'ask', 'tcp', skiff.ip('s'), '80', rc=None).returncode in (1, 2)
+    assert skiff.ask('tcp', '127.0.0.1', 8080)[1] == 's'
+
+
+def test_connect_and_disconnect(skiff):
+    skiff('network', 'create', '--subnet', '10.5.1.0/24', 'n1')
+    skiff('network', 'create', '--subnet', '10.5.2.0/24', 'n2')
+    skiff.client('c', '--network', 'n1')
+    skiff.server('s', '--network', 'n2')
+    skiff.ask_from('c', 'tcp', skiff.ip('s'), 80, rc=2)
+    skiff('network', 'connect', '--ip', '10.5.2.77', '--alias', 'x', 'n2', 'c')
+    assert skiff.ask_from('c', 'tcp', skiff.ip('s'), 80) == ['10.5.2.77', 's']
+    assert set(skiff.inspect('c')['NetworkSettings']['Networks']) == {'n1', 'n2'} and '10.5.2.77' in skiff.out('exec', 'c', 'cat', '/etc/hosts')
+    assert 'already exists in network n2' in skiff('network', 'connect', 'n2', 'c', rc=1).stderr
+    skiff('network', 'disconnect', 'n1', 'c')
+    assert 'default via 10.5.2.1' in skiff.out('exec', 'c', 'ip', 'route') and '10.5.1.' not in skiff.out('exec', 'c', 'cat', '/etc/hosts')
+    assert 'not connected to network n1' in skiff('network', 'disconnect', 'n1', 'c', rc=1).stderr
+    skiff('restart', '-t', '0', 'c')
+    assert skiff.ip('c', 'n2') == '10.5.2.77'
+    skiff('network', 'rm', '-f', 'n2')
+    assert skiff.inspect('c')['NetworkSettings']['Networks'] == {}
+
+
+def test_several_networks(skiff):
+    skiff('network', 'create', '--subnet', '10.5.1.0/24', 'n1')
+    skiff('network', 'create', '--subnet', '10.5.2.0/24', 'n2')
+    skiff.client('c', '--network', 'name=n1,ip=10.5.1.9', '--network', 'n2:ip=10.5.2.9,alias=x')
+    assert skiff.ip('c', 'n1') == '10.5.1.9' and skiff.ip('c', 'n2') == '10.5.2.9'
+    assert 'default via 10.5.1.1' in skiff.out('exec', 'c', 'ip', 'route')
+    assert skiff.inspect('c')['NetworkSettings']['Networks']['n2']['Aliases'] == ['x']
+    assert 'conflicting options' in skiff.run('--network', 'n1', '--network', 'host', '--', 'true', rc=125).stderr
+
+
+def test_macvlan(skiff, outside):
+    """Containers are on the parent's own network: the host outside reaches them without any rule of ours."""
+    skiff('network', 'create', '-d', 'macvlan', '--subnet', '192.0.2.0/24', '--gateway', '192.0.2.2', '--ip-range', '192.0.2.128/25', '-o', f'parent={outside.link}', 'm')
+    skiff.server('s', '--network', 'm')
+    assert outside(skiff.probe, 'ask', 'tcp', skiff.ip('s'), 80).stdout.split() == [outside.far, 's']
+
+
+@pytest.mark.parametrize('mode', ['l2', 'l3'])
+@pytest.mark.smoke
+def test_ipvlan(skiff, outside, mode):
+    if run('ip', 'link', 'add', 'ipv0', 'link', outside.link, 'type', 'ipvlan', rc=None).returncode:
+        pytest.skip('this kernel has no ipvlan')
+    run('ip', 'link', 'del', 'ipv0')
+    skiff('network', 'create', '-d', 'ipvlan', '--subnet', '192.0.2.0/24', '--gateway', '192.0.2.2', '--ip-range', '192.0.2.128/25', '-o', f'parent={outside.link}', '-o',
+          f'ipvlan_mode={mode}', 'm')
+    skiff.server('s', '--network', 'm')
+    assert outside(skiff.probe, 'ask', 'tcp', skiff.ip('s'), 80).stdout.split() == [outside.far, 's']
+
+
+def test_prune(skiff):
+    for n in ('n1', 'n2', 'n3'):
+        skiff('network', 'create', n)
+    skiff.client('c', '--network', 'n2')
+    skiff('stop', '-t', '0', 'c')
+    assert skiff.out('network', 'ls', '--filter', 'dangling=true', '--format', '{{.Name}}').split() == ['n1', 'n3']
+    assert skiff.out('network', 'prune', '-f').split() == ['Deleted', 'Networks:', 'n1', 'n3']
+    assert wait_until(lambda: skiff.leases() == [])
