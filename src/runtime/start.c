@@ -12,6 +12,7 @@
 #include "oci/spec.h"
 #include "sys/process.h"
 
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -67,13 +68,15 @@ static int run_poststart(const struct skf_rt *rt, const struct skf_rt_state *s, 
 	return skf_hooks_run_host(&s->annotations, s->bundle, hooks, "poststart", doc, rt->log, e);
 }
 
-/* A failed start leaves a stopped container behind, as the spec says: delete is the caller's. */
+/* A failed start leaves a stopped container behind, as the spec says, and nothing that runs: delete is the
+ * caller's. */
 static void stop_init(const struct skf_rt_state *s)
 {
 	SKF_AUTO_FD int pidfd = skf_pidfd_open(s->pid);
+	struct pollfd p = {.fd = pidfd, .events = POLLIN};
 
-	if (pidfd >= 0)
-		(void)skf_pidfd_kill(pidfd, SIGKILL); /* dead already: just as well */
+	if (pidfd >= 0 && skf_pidfd_kill(pidfd, SIGKILL) == 0) /* else it is dead already: just as well */
+		(void)poll(&p, 1, SKF_KILL_WAIT_MS);           /* its state says what became of it */
 }
 
 /* runtime.md, lifecycle 9: after a failed poststart hook the container is deleted, as crun does it. */
@@ -103,8 +106,10 @@ int skf_rt_start(const struct skf_rt *rt, const char *id, struct skf_err *e)
 		return -1;
 	}
 	r = unlinkat(dir, "exec.fifo", 0) < 0 ? -errno : skf_rmtree_at(dir, "answer");
-	if (r < 0)
+	if (r < 0) {
+		stop_init(s);
 		return skf_fail_sys(e, r, "remove exec.fifo of container '%s'", id);
+	}
 	if (run_poststart(rt, s, &hooks.poststart, e) < 0) {
 		stop_init(s);
 		skf_closep(&dir); /* and with it the lock, which the delete takes */

@@ -104,6 +104,7 @@ class Start(Verb):
 
     def prepare(self):
         self.box.quiet("create", "--bundle", self.bundle, "f")
+        self.init = self.box.pid()
         os.rename(self.box.area + "/out", self.box.area + "/workload")
 
     def output(self):
@@ -115,8 +116,10 @@ class Start(Verb):
         return self.compare(self.output())
 
     def judge_failed(self, trace):
+        if self.flavour == "hooks" and "poststart" in self.box.said()[1]:  # such a container is deleted
+            return self.box.left([self.init])
         state = self.box.status()
-        if state in ("created", "stopped") or (state == "running" and self.output().endswith("end\n")):
+        if state in ("created", "stopped"):
             return []
         return [f"status {state} after a start that failed"]
 
