@@ -63,8 +63,12 @@ struct skf_cli_opts {
 	char *arch, *os, *variant, *os_version;
 	struct skf_strv annotation, os_features, features;
 	bool amend, purge, insecure;
-	/* artifact */
-	bool replace;
+	/* sync */
+	char *src_kind, *dest_kind;
+	bool scoped, keep_going, dry_run;
+	/* artifact, search */
+	bool replace, list_tags;
+	int64_t limit;
 	int64_t compress_level;
 	struct skf_strv additional_tag;
 	/* save, load, import, export, commit, history */
@@ -186,6 +190,10 @@ struct skf_registry_how skf_cli_how(struct skf_cli *c);
 /* Exit statuses. dest NULL: where the image's name says. */
 int skf_cli_pull_one(struct skf_cli *c, const char *reference);
 int skf_cli_push_one(struct skf_cli *c, const char *image, const char *dest);
+
+/* --- cmd_transfer.c --- */
+/* All tags of a repository of a registry. plain: reached as --plain-http and --tls-verify say, else as the source's options of copy and sync. */
+int skf_cli_remote_tags(struct skf_cli *c, const char *repo, bool plain, struct skf_strv *ret);
 
 /* --- output.c --- */
 struct skf_cli_output {
@@ -338,6 +346,8 @@ int skf_cmd_pull(struct skf_cli *c);
 int skf_cmd_images(struct skf_cli *c);
 int skf_cmd_push(struct skf_cli *c);
 int skf_cmd_image_copy(struct skf_cli *c);
+int skf_cmd_image_sync(struct skf_cli *c);
+int skf_cmd_search(struct skf_cli *c);
 int skf_cmd_artifact_add(struct skf_cli *c);
 int skf_cmd_artifact_push(struct skf_cli *c);
 int skf_cmd_artifact_pull(struct skf_cli *c);

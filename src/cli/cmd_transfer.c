@@ -64,7 +64,7 @@ static int between(struct skf_cli *c, bool pull, const char *image, const char *
 
 /* --- all tags --- */
 /* Tags of a repository of a registry, out of the document of `image tags`. */
-static int remote_tags(struct skf_cli *c, const char *repo, struct skf_strv *ret)
+int skf_cli_remote_tags(struct skf_cli *c, const char *repo, bool plain, struct skf_strv *ret)
 {
 	struct skf_remote_req q = SKF_REQ(struct skf_remote_req);
 	SKF_AUTO(skf_buf_done) struct skf_buf text = SKF_BUF(64u << 20);
@@ -74,6 +74,13 @@ static int remote_tags(struct skf_cli *c, const char *repo, struct skf_strv *ret
 	q.what = SKF_REMOTE_TAGS;
 	q.reference = repo;
 	q.how = skf_cli_how(c);
+	if (!plain) {
+		q.how.plain_http = q.how.insecure_tls = !c->o.src_tls_verify;
+		q.how.certs_dir = c->o.src_cert_dir;
+		q.how.auth_file = c->o.src_authfile ? c->o.src_authfile : c->o.authfile;
+		q.how.user = c->o.src_username;
+		q.how.password = c->o.src_password;
+	}
 	if (skf_engine_remote(c->g, &q, &text, &c->e) < 0)
 		return -1;
 	doc = json_tokener_parse(skf_buf_cstr(&text));
@@ -114,7 +121,7 @@ static int each_tag(struct skf_cli *c, bool pull)
 	int status = 0;
 
 	if (skf_cli_engine(c) < 0 || repository(c, c->args.v[0], &repo) < 0 ||
-	    (pull ? remote_tags(c, repo, &tags) : local_tags(c, repo, &tags)) < 0)
+	    (pull ? skf_cli_remote_tags(c, repo, true, &tags) : local_tags(c, repo, &tags)) < 0)
 		return skf_cli_fail(c, 1);
 	for (size_t i = 0; status == 0 && i < tags.n; i++) {
 		const char *name = skf_arena_fmt(&c->a, "%s:%s", repo, tags.v[i]);

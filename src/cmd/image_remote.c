@@ -297,6 +297,16 @@ static int do_delete(struct remote *x, struct skf_err *e)
 	return 0;
 }
 
+static int do_search(struct remote *x, struct skf_err *e)
+{
+	const char *nl = strchr(x->argument, '\n');
+	char number[16];
+	uint32_t limit;
+	if (!nl || skf_fmt(number, sizeof(number), "%.*s", (int)(nl - x->argument), x->argument) < 0 || skf_parse_u32(number, &limit) < 0)
+		return skf_fail(e, SKF_EINVALID, "the search request is cut short");
+	return skf_registry_search(x->reg, nl + 1, limit, &x->out, e);
+}
+
 static int run(struct remote *x, struct skf_err *e)
 {
 	static int (*const fn[])(struct remote *, struct skf_err *) = {
@@ -306,6 +316,7 @@ static int run(struct remote *x, struct skf_err *e)
 		[SKF_IMG_REMOTE_TAGS] = do_tags,
 		[SKF_IMG_REMOTE_REFERRERS] = do_referrers,
 		[SKF_IMG_REMOTE_DELETE] = do_delete,
+		[SKF_IMG_REMOTE_SEARCH] = do_search,
 	};
 	if (x->what >= SKF_ARRAY_LEN(fn))
 		return skf_fail(e, SKF_EUNSUPPORTED, "skiff-image %s does not know the remote request %u", SKF_VERSION, x->what);
@@ -328,6 +339,11 @@ int image_serve_remote(const struct image_peer *peer, struct skf_recr *q, struct
 	x.argument = skf_recr_str(q);
 	x.platform = skf_recr_str(q);
 	image_how_get(&x.how, q);
+	if (skf_recr_more(q)) {
+		x.how.auth_file = skf_recr_str(q);
+		x.how.user = skf_recr_str(q);
+		x.how.password = skf_recr_str(q);
+	}
 	int r = q->bad ? skf_fail(e, SKF_EINVALID, "the request is cut short") : image_watch_start(&w, e);
 	if (r == 0)
 		r = run(&x, e);

@@ -88,7 +88,8 @@ static const struct {
 	       { SKF_IMG_REMOTE, image_serve_remote }, { SKF_IMG_LOGIN, image_serve_login }, { SKF_IMG_LOGOUT, image_serve_logout },
 	       { SKF_IMG_SAVE, image_serve_save }, { SKF_IMG_LOAD, image_serve_load }, { SKF_IMG_IMPORT, image_serve_import },
 	       { SKF_IMG_COMMIT, image_serve_commit }, { SKF_IMG_EXPORT, image_serve_export }, { SKF_IMG_COPY, image_serve_copy },
-	       { SKF_IMG_DESCRIBE, image_serve_describe }, { SKF_IMG_ARTIFACT, image_serve_artifact } };
+	       { SKF_IMG_DESCRIBE, image_serve_describe }, { SKF_IMG_ARTIFACT, image_serve_artifact },
+	       { SKF_IMG_YAML, image_serve_yaml } };
 
 static int serve(struct image_peer *peer, struct skf_err *e)
 {

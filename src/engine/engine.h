@@ -80,6 +80,7 @@ int skf_engine_pull(struct skf_engine *g, const struct skf_pull_req *q, const st
 struct skf_registry_how {
 	bool plain_http, insecure_tls;
 	const char *docker_config, *certs_dir;
+	const char *auth_file, *user, *password; /* in place of the files of credentials; only of skf_engine_remote. NULL */
 };
 struct skf_push_req {
 	struct skf_reqhdr h;
@@ -103,7 +104,8 @@ enum skf_remote_what { /* numbers of enum skf_img_remote in registry/wire.h */
 		       SKF_REMOTE_CONFIG,
 		       SKF_REMOTE_TAGS,
 		       SKF_REMOTE_REFERRERS,
-		       SKF_REMOTE_DELETE
+		       SKF_REMOTE_DELETE,
+		       SKF_REMOTE_SEARCH /* reference: "HOST/WORD", or a word for Docker Hub; argument: how many at most */
 };
 struct skf_remote_req {
 	struct skf_reqhdr h;
@@ -197,6 +199,8 @@ int skf_engine_artifact_inspect(struct skf_engine *g, const char *name, struct s
 int skf_engine_artifact_extract(struct skf_engine *g, const char *name, int dirfd, struct skf_err *e);
 /* Is there such an image here? 1, 0, -1. */
 int skf_engine_image_has(struct skf_engine *g, const char *name, struct skf_err *e);
+/* A YAML document of the user (fd, borrowed) as JSON. INVALID names the line. */
+int skf_engine_yaml(struct skf_engine *g, int fd, struct skf_buf *ret, struct skf_err *e);
 struct skf_login_req {
 	struct skf_reqhdr h;
 	const char *server, *user, *password; /* logout: server only */

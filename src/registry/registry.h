@@ -98,6 +98,9 @@ int skf_registry_tags(struct skf_registry *r, const struct skf_ref *ref, struct 
 /* Index of the manifests that refer to ref->digest, as JSON: the referrers API with all its pages, else the fallback tag; without either an
  * empty index. artifact_type NULL: all. */
 int skf_registry_referrers(struct skf_registry *r, const struct skf_ref *ref, const char *artifact_type, struct skf_buf *ret, struct skf_err *e);
+/* Repositories that fit a word, as JSON {"results":[{index, name, description, star_count, is_official, is_automated}]}: /v1/search (Docker Hub, old
+ * registries), else the catalog's names that hold the word. */
+int skf_registry_search(struct skf_registry *r, const char *word, unsigned limit, struct skf_buf *ret, struct skf_err *e);
 enum skf_delete_what { SKF_DELETE_MANIFEST, SKF_DELETE_TAG, SKF_DELETE_BLOB };
 /* MANIFEST: ref's digest, or what its tag means now. TAG: only the name. BLOB: ref's digest. UNSUPPORTED when the registry does not delete. */
 int skf_registry_delete(struct skf_registry *r, const struct skf_ref *ref, enum skf_delete_what what, struct skf_digest *ret, struct skf_err *e);

@@ -59,6 +59,9 @@ struct skf_registry {
 int skf_http_digest(const char *alg, const void *p, size_t n, struct skf_digest *ret, struct skf_err *e);
 
 /* --- remote.c --- */
+struct skf_http_resp;
+/* GETs url and turns it into the next page's; "" after the last. Only on the registry's own origin. */
+int skf_registry_page(struct skf_registry *r, const char *repo, char url[4096], const char *accept, struct skf_http_resp *p, struct skf_err *e);
 /* After a manifest was stored: when it has a subject and the registry did not say (OCI-Subject: `answered`) that it knows, the fallback tag
  * of the subject gets its descriptor. */
 int skf_referrers_after_push(struct skf_registry *r, const struct skf_ref *ref, const char *media_type, const void *p, size_t n,

@@ -13,7 +13,7 @@
 
 /* --- pages --- */
 /* GETs url and turns it into the next page's; "" after the last. */
-static int page(struct skf_registry *r, const char *repo, char url[4096], const char *accept, struct skf_http_resp *p, struct skf_err *e)
+int skf_registry_page(struct skf_registry *r, const char *repo, char url[4096], const char *accept, struct skf_http_resp *p, struct skf_err *e)
 {
 	char next[4096] = "";
 	const struct skf_http_req q = { .url = url, .accept = accept, .max_body = SKF_MAX_MANIFEST_BYTES, .with_auth = true, .follow = true };
@@ -66,7 +66,7 @@ int skf_registry_tags(struct skf_registry *r, const struct skf_ref *ref, struct 
 		SKF_AUTO(skf_http_resp_done) struct skf_http_resp p = { 0 };
 		if (i >= MAX_PAGES)
 			return skf_fail(e, SKF_ELIMIT, "%s: registry '%s' sends more than %d pages", what, r->host, MAX_PAGES);
-		if (page(r, ref->repo, url, NULL, &p, e) < 0)
+		if (skf_registry_page(r, ref->repo, url, NULL, &p, e) < 0)
 			return skf_ctx(e, "%s", what);
 		if (p.status != 200)
 			return skf_http_fail_status(r, &p, what, e);
@@ -189,7 +189,7 @@ static int api_get(struct skf_registry *r, const struct skf_ref *ref, const char
 		struct referrers_doc *d;
 		if (i >= MAX_PAGES)
 			return skf_fail(e, SKF_ELIMIT, "referrers of '%s': more than %d pages", ref->digest.s, MAX_PAGES);
-		if (page(r, ref->repo, url, "Accept: " MEDIA_INDEX, &p, e) < 0)
+		if (skf_registry_page(r, ref->repo, url, "Accept: " MEDIA_INDEX, &p, e) < 0)
 			return -1;
 		if (i == 0 && (p.status == 404 || (p.status == 200 && !skf_startswith(p.content_type, MEDIA_INDEX))))
 			return 0;

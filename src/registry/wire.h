@@ -11,7 +11,8 @@
  * PUSH     str root, str manifest digest (of an image of the store), str destination (full reference), str docker_config, str certs_dir, u32 flags,
  *          u64 bytes of a chunk (0: one request per blob), u32 parallel uploads (0: the default); answers LAYERS (again when layers were packed anew), PROGRESS (phase 1: pushing, 3: pushed, 5: mounted),
  *          DONE with u64 bytes of the manifest behind the rest
- * REMOTE   u32 what (enum skf_img_remote), str reference (full), str argument, str platform, str docker_config, str certs_dir, u32 flags;
+ * REMOTE   u32 what (enum skf_img_remote), str reference (full), str argument, str platform, str docker_config, str certs_dir, u32 flags,
+ *          str auth_file, str user, str password;
  *          answers TEXT as often as needed, then DONE
  * LOGIN    str server, str user, str password, str docker_config (file that is written), str certs_dir, u32 flags; answers TEXT, DONE
  * LOGOUT   str server, str docker_config; answers TEXT, DONE
@@ -30,6 +31,7 @@
  *          index; then DONE
  * ARTIFACT place (OCI layout directory that is written, and the entry's name), str artifact type, place of the subject (kind REGISTRY; name "" none),
  *          u32 n, n * str annotation ("KEY=VALUE"), u32 files, files * (str title, str media type, u32 which of the fds + 1); answers DONE with the manifest's digest
+ * YAML     one fd: a YAML document; answers TEXT, the same as JSON, then DONE
  * The worker ends when the peer closes the socket. */
 #pragma once
 #include "base/fwd.h"
@@ -37,12 +39,13 @@ enum skf_img_type {
 	SKF_IMG_PULL = 1, SKF_IMG_VERIFY = 2, SKF_IMG_LAYERS = 16, SKF_IMG_PROGRESS = 17, SKF_IMG_DONE = 18, SKF_IMG_FAILED = 19, SKF_IMG_BAD = 20,
 	SKF_IMG_PUSH = 32, SKF_IMG_REMOTE = 33, SKF_IMG_LOGIN = 34, SKF_IMG_LOGOUT = 35, SKF_IMG_TEXT = 36,
 	SKF_IMG_SAVE = 48, SKF_IMG_LOAD = 49, SKF_IMG_IMPORT = 50, SKF_IMG_COMMIT = 51, SKF_IMG_EXPORT = 52,
-	SKF_IMG_COPY = 64, SKF_IMG_DESCRIBE = 65, SKF_IMG_ARTIFACT = 66
+	SKF_IMG_COPY = 64, SKF_IMG_DESCRIBE = 65, SKF_IMG_ARTIFACT = 66, SKF_IMG_YAML = 67
 };
 enum skf_img_format { SKF_IMG_DOCKER_ARCHIVE, SKF_IMG_OCI };
 enum skf_img_remote {
 	SKF_IMG_REMOTE_INSPECT, SKF_IMG_REMOTE_RAW, SKF_IMG_REMOTE_CONFIG, SKF_IMG_REMOTE_TAGS, SKF_IMG_REMOTE_REFERRERS /* argument: artifact type */,
-	SKF_IMG_REMOTE_DELETE /* argument: "", "tag" or "blob" */
+	SKF_IMG_REMOTE_DELETE /* argument: "", "tag" or "blob" */,
+	SKF_IMG_REMOTE_SEARCH /* reference: any of the registry; argument: how many at most, '\n', word */
 };
 enum {
 	SKF_IMG_PLAIN_HTTP = 1, SKF_IMG_INSECURE_TLS = 2, SKF_IMG_ANONYMOUS = 4,

@@ -8,6 +8,7 @@ import io
 import os
 import stat
 import tarfile
+import threading
 import time
 
 import imagegen as ig
@@ -15,6 +16,7 @@ import model
 import pytest
 import worker
 from imagegen import chardev, dir_, entry, fifo, file, hardlink, symlink
+from test_crash import run
 
 BAD = ("invalid", "corrupt", "limit")
 
@@ -77,7 +79,7 @@ def up(path, n=12):
 # --- T38: through links ---
 @pytest.mark.parametrize("how", [pytest.param("absolute", marks=pytest.mark.smoke), "up", "self-root", "cwd", "proc-fd", "layer", "chain",
                                  "deep-chain", "loop"])
-def test_file_through_a_symlink(outside, how):
+def test_T38_file_through_a_symlink(outside, how):
     d = outside.dir
     other = f"../../{outside.base.hex}/tree"
     links = {
@@ -98,20 +100,20 @@ def test_file_through_a_symlink(outside, how):
 
 @pytest.mark.parametrize("name", ["../pwned", "a/../../pwned", "/../pwned", "./../pwned", "a/b/../../../pwned", "..", "../", "a/../..",
                                   "../outside/canary", "/../../outside/canary"])
-def test_name_that_climbs(outside, name):
+def test_T38_name_that_climbs(outside, name):
     for kind in (tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.FIFOTYPE):
         la = ig.layer([dir_("a"), dir_("a/b"), entry(name, kind, data=b"pwned" if kind == tarfile.REGTYPE else b"", link="x")])
         outside.attack(la, must="refused")
 
 
-def test_absolute_names_are_below_the_root(outside):
+def test_T38_absolute_names_are_below_the_root(outside):
     tree = outside.attack(ig.layer([dir_("/"), file(str(outside.dir / "canary"), "mine"), file("//etc///passwd", "mine"), dir_("/./var/./")]), "taken")
     assert str(outside.dir / "canary").lstrip("/") in tree and "etc/passwd" in tree and "var" in tree
 
 
 # --- T39: the root itself ---
 @pytest.mark.parametrize("name", [".", "/", "./", "//", "././.", "a/.."])
-def test_root_that_is_no_directory(outside, name):
+def test_T39_root_that_is_no_directory(outside, name):
     first = [dir_("a"), file("f", "x")]
     for kind in (tarfile.SYMTYPE, tarfile.REGTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE):
         e = entry(name, kind, link="f" if kind == tarfile.LNKTYPE else str(outside.dir))
@@ -140,7 +142,7 @@ def checksum(h):
 
 # --- T40: hard links ---
 @pytest.mark.parametrize("how", ["up", "absolute", "symlink", "through", "later", "itself", "directory", "layer", "empty", "whiteout"])
-def test_hardlink_target(outside, how):
+def test_T40_hardlink_target(outside, how):
     d = outside.dir
     entries = {
         "up": [hardlink("h", up(d / "canary"))], "absolute": [hardlink("h", str(d / "canary"))],
@@ -155,7 +157,7 @@ def test_hardlink_target(outside, how):
 
 # --- T41: what has a name is replaced, never followed ---
 @pytest.mark.parametrize("how", ["mode", "dir-mode", "owner", "xattr", "content", "hardlink", "under"])
-def test_nothing_is_applied_through_a_link(outside, how):
+def test_T41_nothing_is_applied_through_a_link(outside, how):
     c, d = str(outside.dir / "canary"), str(outside.dir)
     entries = {
         "mode": [file("f", "x"), symlink("f", c), file("f", "y", mode=0o4777)],
@@ -171,13 +173,51 @@ def test_nothing_is_applied_through_a_link(outside, how):
         assert tree["f"]["type"] == "file" and stat.S_IMODE(tree["f"]["mode"]) == 0o4777
 
 
+# --- T42: a race ---
+def test_T42_race_while_unpacking(registry, store, tmp_path):
+    """Another process of the same user swaps directories for links under the unpacker. Nobody else can: what is unpacked stands below mode 0700."""
+    canary = tmp_path / "canary"
+    canary.mkdir()
+    im = ig.image([ig.layer([e for d in range(40) for e in [dir_(f"d{d}"), *(file(f"d{d}/f{i}", b"x" * 512) for i in range(60))]])])
+    ref = registry.push("race/im", "1", im)
+    stop, swaps = threading.Event(), []
+
+    def swap():
+        while not stop.is_set():
+            for tmp in (store.path / "layers").glob(".tmp-*"):
+                assert (store.path / "layers").stat().st_mode & 0o077 == 0
+                for d in list((tmp / "tree").glob("d*"))[-3:]:
+                    try:
+                        os.rename(d, str(d) + ".away")
+                        os.symlink(canary, d)
+                        swaps.append(d)
+                    except OSError:
+                        pass
+    t = threading.Thread(target=swap)
+    t.start()
+    try:
+        for _ in range(20):
+            try:
+                store.pull(ref)
+            except worker.PullFailed:
+                pass
+            if len(swaps) > 20:
+                break
+            run(store, "rmi", "-f", ref)
+    finally:
+        stop.set()
+        t.join()
+    assert swaps
+    assert os.listdir(canary) == []
+
+
 # --- T43: whiteouts ---
 @pytest.mark.parametrize("name", [".wh..", ".wh...", ".wh.", "a/.wh...", "a/.wh..", ".wh.x/f", "a/.wh.b/c/d"])
-def test_whiteout_of_no_name(outside, name):
+def test_T43_whiteout_of_no_name(outside, name):
     outside.attack(ig.layer([dir_("a"), file("a/f", "x"), file(name)]), must="refused")
 
 
-def test_whiteouts_hide_only_lower_layers(outside):
+def test_T43_whiteouts_hide_only_lower_layers(outside):
     la = ig.layer([dir_("a"), file("a/new", "1"), file("a/.wh.new"), file("a/.wh.old"), file("b/.wh..wh..opq"), file("b/new", "2"), file(".wh.b"),
                    file("a/.wh..wh.plnk"), chardev("dev0", 0, 0)])
     tree = outside.attack(la, "taken")
@@ -186,7 +226,7 @@ def test_whiteouts_hide_only_lower_layers(outside):
     assert set(tree) == {"a", "a/new", "a/old", "b", "b/new", "dev0"}
 
 
-def test_overlay_attributes_of_the_archive_mean_nothing(outside):
+def test_T43_overlay_attributes_of_the_archive_mean_nothing(outside):
     attrs = {"trusted.overlay.opaque": "y", "trusted.overlay.redirect": "/etc", "trusted.overlay.metacopy": "", "user.overlay.opaque": "y",
              "user.overlay.whiteout": "y", "trusted.overlay.origin": "x"}
     tree = outside.attack(ig.layer([dir_("d", xattrs=attrs), file("d/f", "x", xattrs=attrs)]), "taken")
@@ -194,7 +234,7 @@ def test_overlay_attributes_of_the_archive_mean_nothing(outside):
 
 
 # --- T44: kinds ---
-def test_device_nodes_and_set_id_bits(outside):
+def test_T44_device_nodes_and_set_id_bits(outside):
     tree = outside.attack(ig.layer([chardev("mem", 1, 1, mode=0o600), ig.blockdev("sda", 8, 0), file("su", "x", mode=0o6755), fifo("p", mode=0o7777),
                                     dir_("t", mode=0o3777)]), "taken")
     assert tree["mem"]["type"] == "chr" and tree["sda"]["type"] == "blk" and tree["su"]["mode"] == 0o6755 and tree["t"]["mode"] == 0o3777
@@ -234,17 +274,17 @@ def header(name, size=0, kind=b"0", raw_size=None):
 
 @pytest.mark.parametrize("size", [b"-0000000001\0", b"\xff" * 12, b"\x80" + b"\0" * 3 + b"\x7f" + b"\xff" * 7, b"\x80" + b"\xff" * 11,
                                   b"77777777777\0", b"zzzzzzzzzzz\0"])
-def test_size_fields_that_lie(outside, size):
+def test_T45_size_fields_that_lie(outside, size):
     la = ig.Layer(header("f", raw_size=size) + bytes(2048))
     pull_limited(outside, la)
 
 
-def test_pax_record_without_an_end(outside):
+def test_T45_pax_record_without_an_end(outside):
     gb = header("x", 1 << 30, b"x") + b"1073741824 comment=" + b"a" * (8 << 20)
     pull_limited(outside, ig.Layer(gb))
 
 
-def test_million_entries_of_a_sparse_map(outside):
+def test_T45_million_entries_of_a_sparse_map(outside):
     n = 1_000_000
     body = b"%d\n" % n + b"".join(b"%d\n1\n" % (i * 2) for i in range(n))
     body += bytes(-len(body) % 512)
@@ -258,7 +298,7 @@ def test_million_entries_of_a_sparse_map(outside):
     outside.attack(ig.Layer(raw + body + bytes(n + 1024 + 512 - n % 512)))
 
 
-def test_zstd_bomb(outside):
+def test_T46_zstd_bomb(outside):
     """100 GB of zeros in a few megabytes."""
     frame = ig.compress(bytes(16 << 20), "zstd")
     raw_head = header("zeros", raw_size=b"\x80" + (100 << 30).to_bytes(11, "big"))
@@ -267,7 +307,7 @@ def test_zstd_bomb(outside):
     assert err.kind == "limit"
 
 
-def test_depth_and_length_of_names(outside):
+def test_T46_depth_and_length_of_names(outside):
     outside.attack(ig.layer([file("d/" * 300 + "f", "x")]), must="refused")
     outside.attack(ig.layer([file("/".join(["n" * 200] * 21), "x")]), must="refused")
     outside.attack(ig.layer([file("n" * 256, "x")]))
@@ -289,7 +329,7 @@ def test_noise(outside):
 
 
 # --- T47: order, case, bytes ---
-def test_entries_that_replace_each_other(outside, store, fake):
+def test_T47_entries_that_replace_each_other(outside, store, fake):
     la = ig.layer([
         file("a", "1"), dir_("a"), file("a/x", "x"), file("a", "2"), dir_("b"), file("b/f", "f"), symlink("b", "a"), symlink("c", "a"), file("c", "c"),
         file("d", "1"), hardlink("e", "d"), file("d", "2"), file("Case", "1"), file("case", "2"), file("f", "1"), file("f", "2"), fifo("g"), file("g", "g"),
@@ -299,14 +339,14 @@ def test_entries_that_replace_each_other(outside, store, fake):
     assert tree["e"]["ino"] != tree["d"]["ino"]
 
 
-def test_names_that_are_no_text(outside):
+def test_T47_names_that_are_no_text(outside):
     names = [b"caf\xe9", b"\xff\xfe", b"new\nline", b"tab\there", b" ", b"-rf", b"\xf0\x9f\x98\x80"]
     la = ig.layer([file(n.decode("utf-8", "surrogateescape"), n) for n in names], fmt=tarfile.GNU_FORMAT)
     outside.attack(la, "taken")
     assert sorted(os.listdir(os.fsencode(outside.store.tree(la.hex)))) == sorted(names)
 
 
-def test_same_archive_same_tree(outside):
+def test_T47_same_archive_same_tree(outside):
     """Which thread comes first makes no difference: the listing of the same archive is the same in every compression."""
     raw = ig.tar([dir_("d")] + [file(f"d/{i}", os.urandom(i % 5000)) for i in range(500)])
     seals = set()

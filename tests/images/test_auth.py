@@ -244,7 +244,7 @@ FORBIDDEN = ["http://169.254.169.254/latest/", "http://[::ffff:169.254.169.254]/
 
 
 @pytest.mark.parametrize("realm", FORBIDDEN)
-def test_realm_at_a_metadata_service(fake, store, docker_config, realm):
+def test_T52_realm_at_a_metadata_service(fake, store, docker_config, realm):
     reg = fake()
     ref = reg.add("a", "1", one())
     protect(reg, f'Bearer realm="{realm}",service="s"')
@@ -252,7 +252,7 @@ def test_realm_at_a_metadata_service(fake, store, docker_config, realm):
     assert "token" in err.message
 
 
-def test_realm_at_loopback_for_a_registry_elsewhere(fake, site, store, tmp_path):
+def test_T52_realm_at_loopback_for_a_registry_elsewhere(fake, site, store, tmp_path):
     """By address and by a name that resolves to the loopback: judged on the address that is connected to."""
     address = own_address()
     reg, auth = fake(address=address), site(gives())
@@ -265,7 +265,7 @@ def test_realm_at_loopback_for_a_registry_elsewhere(fake, site, store, tmp_path)
     assert auth.seen == []
 
 
-def test_realm_by_a_name_that_resolves_to_the_loopback(fake, site, store):
+def test_T52_realm_by_a_name_that_resolves_to_the_loopback(fake, site, store):
     """A name of this machine in /etc/hosts; nothing in the name itself tells."""
     name = loopback_name()
     address = own_address()
@@ -276,7 +276,7 @@ def test_realm_by_a_name_that_resolves_to_the_loopback(fake, site, store):
     assert auth.seen == []
 
 
-def test_realm_http_for_an_https_registry(fake, site, store, ca, tmp_path, docker_config):
+def test_T52_realm_http_for_an_https_registry(fake, site, store, ca, tmp_path, docker_config):
     reg, auth = fake(tls=ca.issue("realm")), site(gives())
     ref = reg.add("a", "1", one())
     protect(reg, f'Bearer realm="{auth.url}",service="s"')
@@ -284,7 +284,7 @@ def test_realm_http_for_an_https_registry(fake, site, store, ca, tmp_path, docke
     assert auth.seen == []
 
 
-def test_token_server_that_redirects(fake, site, store, docker_config):
+def test_T52_token_server_that_redirects(fake, site, store, docker_config):
     target = site(gives())
     auth = site(lambda h, p: h.reply(307, Location=target.url + "/"))
     reg = fake()
@@ -319,7 +319,7 @@ def loopback_name():
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_redirect_to_another_host_loses_the_credentials(fake, store, docker_config, status):
+def test_T51_redirect_to_another_host_loses_the_credentials(fake, store, docker_config, status):
     reg, cdn = fake(), fake()
     im = one()
     ref = reg.add("a", "1", im)
@@ -344,7 +344,7 @@ def test_redirect_within_the_registry_keeps_them(fake, store, docker_config):
     assert len(moved) == 2 and all(s.headers["Authorization"] == BASIC for s in moved)
 
 
-def test_challenge_of_a_redirect_target_gets_nothing(fake, site, store, docker_config):
+def test_T51_challenge_of_a_redirect_target_gets_nothing(fake, site, store, docker_config):
     """Another host asks for authentication: neither its realm nor it gets what belongs to the registry."""
     reg, cdn, thief = fake(), fake(), site(gives())
     im = one()
@@ -362,14 +362,14 @@ def test_challenge_of_a_redirect_target_gets_nothing(fake, site, store, docker_c
 
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://127.0.0.1:1/", "dict://127.0.0.1:1/", "javascript:0", ""])
 @pytest.mark.parametrize("part", ["/blobs/", "/manifests/"])
-def test_redirect_to_another_scheme(fake, store, target, part):
+def test_T51_redirect_to_another_scheme(fake, store, target, part):
     reg = fake()
     ref = reg.add("a", "1", one())
     reg.rule(part)(lambda h, n: h.reply(307, headers={"Location": target}))
     store.fails(("denied", "unavailable"), ref)
 
 
-def test_redirect_from_https_to_http(fake, store, ca, tmp_path):
+def test_T51_redirect_from_https_to_http(fake, store, ca, tmp_path):
     reg, cdn = fake(tls=ca.issue("down")), fake()
     im = one()
     ref = reg.add("a", "1", im)
@@ -390,7 +390,7 @@ def test_redirects_without_an_end(fake, store):
         assert len(reg.seen(part)) == 6
 
 
-def test_urls_of_foreign_layers_are_not_asked(fake, site, store):
+def test_T51_urls_of_foreign_layers_are_not_asked(fake, site, store):
     other = site(lambda h, p: h.reply(200, b"x"))
     reg = fake()
     la = ig.layer([file("f", "x")])

@@ -122,7 +122,7 @@ def test_each_side_has_credentials_of_its_own(fake, registry_basic, store, tmp_p
     assert json.loads((tmp_path / "o/index.json").read_text())["manifests"][0]["digest"] == im.manifest
 
 
-def test_certificates_are_checked_on_both_sides(registry_tls, store, tmp_path, ca):
+def test_T53_certificates_are_checked_on_both_sides(registry_tls, store, tmp_path, ca):
     registry_tls.push("t/a", "1", sample())
     src = f"docker://{registry_tls.host}/t/a:1"
     fails(store, "certificate", args=[src, f"dir:{tmp_path}/x"])

@@ -369,7 +369,7 @@ def test_subject_that_the_registry_knows(fake, src, store):
 
 
 # --- T51, T52, T53 on the ways of a push ---
-def test_upload_to_another_host_gets_no_credentials(fake, src, store, home, docker_config):
+def test_T51_upload_to_another_host_gets_no_credentials(fake, src, store, home, docker_config):
     other, im = fake(), image(1)
     dst = fake()
     other.sessions = dst.sessions
@@ -383,7 +383,7 @@ def test_upload_to_another_host_gets_no_credentials(fake, src, store, home, dock
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_redirected_upload_loses_the_credentials(fake, src, store, home, docker_config, status):
+def test_T51_redirected_upload_loses_the_credentials(fake, src, store, home, docker_config, status):
     other, im = fake(), image(1)
     dst = fake()
     other.sessions, other.blobs, other.repos = dst.sessions, dst.blobs, dst.repos
@@ -407,7 +407,7 @@ def test_upload_location_that_is_no_http(fake, src, store, where):
     assert rc == 1 and "redirects to" in err
 
 
-def test_upload_location_from_https_to_http(fake, src, store, ca, home):
+def test_T51_upload_location_from_https_to_http(fake, src, store, ca, home):
     plain, im = fake(), image(1)
     dst = fake(tls=ca.issue("push"))
     dst.upload_base = plain.base
@@ -416,7 +416,7 @@ def test_upload_location_from_https_to_http(fake, src, store, ca, home):
     assert rc == 1 and "from https" in err and plain.log == []
 
 
-def test_certificates(fake, src, store, ca, home):
+def test_T53_certificates(fake, src, store, ca, home):
     im = image(1)
     dst = fake(tls=ca.issue("push2"))
     ref = pulled(store, src, im)
@@ -426,7 +426,7 @@ def test_certificates(fake, src, store, ca, home):
     push(store, "--tls-verify=false", ref, dst.host + "/x:2")
 
 
-def test_token_realm_of_a_push(fake, src, site, store, home, docker_config):  # noqa: F811
+def test_T52_token_realm_of_a_push(fake, src, site, store, home, docker_config):  # noqa: F811
     dst, im = fake(), image(1)
     protect(dst, 'Bearer realm="http://169.254.169.254/token",service="s"')
     docker_config(dst.host).rename(home / ".docker/config.json")

@@ -47,7 +47,7 @@ def bad_cert(ca, path, how):
 
 @pytest.mark.parametrize("flags", [0, worker.PLAIN_HTTP], ids=["", "plain-http"])
 @pytest.mark.parametrize("how", ["self-signed", "wrong-name", "expired"])
-def test_bad_certificate_of_the_registry(fake, store, ca, tmp_path, how, flags):
+def test_T53_bad_certificate_of_the_registry(fake, store, ca, tmp_path, how, flags):
     """Also not by falling back to plain HTTP."""
     reg = fake(tls=bad_cert(ca, tmp_path, how))
     ref = reg.add("a", "1", one())
@@ -57,7 +57,7 @@ def test_bad_certificate_of_the_registry(fake, store, ca, tmp_path, how, flags):
 
 @pytest.mark.parametrize("how", ["self-signed", "wrong-name", "expired"])
 @pytest.mark.parametrize("part", ["/blobs/", "/manifests/"])
-def test_bad_certificate_of_a_redirect_target(fake, store, ca, tmp_path, how, part):
+def test_T53_bad_certificate_of_a_redirect_target(fake, store, ca, tmp_path, how, part):
     reg, cdn = fake(tls=ca.issue("good")), fake(tls=bad_cert(ca, tmp_path, how))
     im = one()
     ref = reg.add("a", "1", im)
@@ -68,7 +68,7 @@ def test_bad_certificate_of_a_redirect_target(fake, store, ca, tmp_path, how, pa
 
 
 @pytest.mark.parametrize("how", ["self-signed", "wrong-name", "expired"])
-def test_bad_certificate_of_the_token_server(fake, store, ca, tmp_path, docker_config, how):
+def test_T53_bad_certificate_of_the_token_server(fake, store, ca, tmp_path, docker_config, how):
     reg, auth = fake(tls=ca.issue("good")), fake(tls=bad_cert(ca, tmp_path, how))
     ref = reg.add("a", "1", one())
     reg.rule("/manifests/")(lambda h, n: h.reply(401, headers={"WWW-Authenticate": f'Bearer realm="{auth.base}/t",service="s"'}))

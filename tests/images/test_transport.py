@@ -65,7 +65,7 @@ def begun(request, tmp_path_factory):
 
 # --- bytes that are not what was asked for ---
 @pytest.mark.smoke
-def test_layer_with_wrong_bytes(fake, store):
+def test_T50_layer_with_wrong_bytes(fake, store):
     reg = fake()
     im, la, ref = one(reg)
     reg.blobs[la.digest] = la.blob[:-9] + bytes([la.blob[-9] ^ 1]) + la.blob[-8:]
@@ -73,7 +73,7 @@ def test_layer_with_wrong_bytes(fake, store):
     assert store.layers() == []
 
 
-def test_layer_of_another_content_same_size(fake, store):
+def test_T50_layer_of_another_content_same_size(fake, store):
     reg = fake()
     la, other = big(200000), big(200000)
     im, la, ref = one(reg, la)
@@ -104,7 +104,7 @@ def test_wrong_config_and_wrong_manifest(fake, store):
     assert store.pull(ref).manifest == im.top
 
 
-def test_wrong_manifest_for_a_digest(fake, store):
+def test_T50_wrong_manifest_for_a_digest(fake, store):
     reg = fake()
     im, la, ref = one(reg)
     reg.docs["a/b", im.top] = (reg.docs["a/b", im.top][0] + b" ", reg.docs["a/b", im.top][1])
@@ -138,7 +138,7 @@ def test_layer_size_differs_from_the_manifest(fake, store, delta):
 
 
 @waiting
-def test_body_shorter_than_announced_with_200(fake, store):
+def test_T50_body_shorter_than_announced_with_200(fake, store):
     """A proxy that cuts: the length is right for what it sends."""
     reg = fake()
     im, la, ref = one(reg, big(100000))
@@ -168,7 +168,7 @@ def test_endless_body(fake, store):
     assert len(sent) < 1000
 
 
-def test_second_answer_differs_from_the_first(fake, store):
+def test_T50_second_answer_differs_from_the_first(fake, store):
     """Broken in the middle, then other bytes: what was resumed is hashed as a whole."""
     reg = fake()
     im, la, ref = one(reg, big(2 << 20))
@@ -210,7 +210,7 @@ def test_resume_after_a_reset(fake, store, ranges):
     assert store.layers() == [la.hex]
 
 
-def test_206_of_another_range(fake, store):
+def test_T50_206_of_another_range(fake, store):
     reg = fake()
     im, la, ref = one(reg, big())
 
@@ -387,19 +387,19 @@ def test_cancel_while_a_server_is_silent(fake, store):
 
 
 # --- documents that may not pass ---
-def test_manifest_larger_than_the_limit(fake, store):
+def test_T46_manifest_larger_than_the_limit(fake, store):
     reg = fake()
     im, la, ref = one(reg, edit=lambda m: {**m, "annotations": {"x": "y" * (5 << 20)}})
     store.fails("limit", ref, "larger than")
 
 
-def test_config_larger_than_the_limit(fake, store):
+def test_T46_config_larger_than_the_limit(fake, store):
     reg = fake()
     im, la, ref = one(reg, edit_config=lambda c: {**c, "author": "y" * (9 << 20)})
     store.fails("limit", ref, "at most")
 
 
-def test_more_layers_than_the_limit(fake, store):
+def test_T46_more_layers_than_the_limit(fake, store):
     reg = fake()
     la = ig.layer([file("f")])
     store.fails("limit", reg.add("n", "1", ig.image([la] * 501)))
@@ -431,7 +431,7 @@ def ambiguous():
 
 
 @pytest.mark.parametrize("name", [n for n in ambiguous()[2] if n not in ("text", "long-type", "case")])
-def test_ambiguous_manifest(fake, store, name):
+def test_T48_ambiguous_manifest(fake, store, name):
     """T48."""
     la, good, cases = ambiguous()
     reg = fake()
@@ -448,7 +448,7 @@ BAD_DIGESTS = ["sha256:../../../../etc/passwd", "sha256:" + "A" * 64, "sha256:" 
 
 @pytest.mark.parametrize("bad", BAD_DIGESTS, ids=[str(i) for i in range(len(BAD_DIGESTS))])
 @pytest.mark.parametrize("where", ["layer", "config", "index", "diffid"])
-def test_digest_strings(fake, store, bad, where):
+def test_T49_digest_strings(fake, store, bad, where):
     """T49: refused before any request or file that the string would name."""
     reg = fake()
     la = ig.layer([file("f", "x")])
