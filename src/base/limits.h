@@ -36,6 +36,8 @@
 #define SKF_MAX_CHALLENGE_BYTES 8192           /* one WWW-Authenticate header */
 #define SKF_MAX_REDIRECTS 5
 #define SKF_MAX_REMOTE_TAGS 1000000           /* tags of one repository */
+#define SKF_MAX_YAML_DEPTH 16                  /* a list of images needs 4 */
+#define SKF_MAX_YAML_NODES 100000              /* names and tags of a list of images */
 #define SKF_HTTP_CONNECT_MS 15000
 #define SKF_HTTP_STALL_MS 30000                /* no byte for so long ends a transfer */
 #define SKF_HTTP_RETRIES 4

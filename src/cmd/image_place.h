@@ -161,6 +161,4 @@ struct image_moved {
 int image_convert_index(struct image_doc *d, const struct image_wish *w, const struct image_moved *v, size_t n, struct skf_err *e);
 
 /* --- image_yaml.c --- */
-/* One document. INVALID names the line; LIMIT. */
-int image_yaml_to_json(const char *text, size_t n, struct skf_buf *ret, struct skf_err *e);
 int image_serve_yaml(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e);

@@ -78,6 +78,10 @@ int skf_registry_push_blobs(struct skf_registry *r, const struct skf_ref *ref, s
 int skf_registry_push_manifest(struct skf_registry *r, const struct skf_ref *ref, const char *media_type, const void *p, size_t n,
                                struct skf_digest *ret, struct skf_err *e);
 
+/* --- yaml.c --- */
+/* One YAML document, a mapping, as JSON. INVALID names the line; LIMIT (SKF_MAX_YAML_DEPTH, SKF_MAX_YAML_NODES). Does not block. */
+int skf_yaml_to_json(const char *text, size_t n, struct skf_buf *ret, struct skf_err *e);
+
 /* --- login (login.c) --- */
 /* Are the handle's credentials (opts.user, opts.password) good? DENIED when not. *ret_token: the refresh token that the token server gave for them
  * (malloc'ed), or NULL. */
