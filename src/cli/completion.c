@@ -182,7 +182,7 @@ static const struct values values[] = {
 	{"net", C_ALL, {"none", "host", NULL}},
 	{"pull", C_ALL, {"always", "missing", "never", NULL}},
 	{"type", C_INSPECT, {"container", "image", NULL}},
-	{"log-driver", C_ALL, {"json-file", "none", NULL}},
+	{"log-driver", C_ALL, {"json-file", "k8s-file", "journald", "syslog", "none", NULL}},
 	{"signal", C_ALL, {"HUP", "INT", "QUIT", "KILL", "USR1", "USR2", "TERM", "STOP", "CONT", NULL}},
 	{"stop-signal", C_ALL, {"HUP", "INT", "QUIT", "KILL", "USR1", "USR2", "TERM", NULL}},
 };

@@ -185,9 +185,9 @@ static int live_from_disk(struct skf_engine *g, const char *id, struct skf_ctr_l
 	}
 	if (skf_ctr_open_dir(g, id, &dir, e) < 0)
 		return -1;
-	/* The log file is made at the first start. */
+	/* Both are made at the first start; the log alone by older releases. */
 	r = skf_fmt(path, sizeof(path), "log/%s-json.log", id);
-	if (r == 0 && faccessat(dir, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+	if (faccessat(dir, "started", F_OK, AT_SYMLINK_NOFOLLOW) == 0 || (r == 0 && faccessat(dir, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)) {
 		ret->state = SKF_CTR_EXITED;
 		ret->lost = true;
 		ret->exit_code = LOST_CODE;

@@ -213,7 +213,7 @@ static int write_all(struct doc *d, struct skf_arena *a, struct skf_err *e)
 {
 	char log[SKF_ID_LEN + 32], name[SKF_MAX_NAME_BYTES + 2];
 
-	if (skf_fmt(log, sizeof(log), "log/%s-json.log", d->id) < 0 ||
+	if (skf_fmt(log, sizeof(log), skf_streq(d->c->log_driver, "k8s-file") ? "log/%s.log" : "log/%s-json.log", d->id) < 0 ||
 	    skf_fmt(name, sizeof(name), "/%s", d->c->name) < 0)
 		return skf_fail(e, SKF_ECORRUPT, "the name of container '%.12s' is too long", d->id);
 	skf_jw_obj(d->w);
@@ -225,7 +225,10 @@ static int write_all(struct doc *d, struct skf_arena *a, struct skf_err *e)
 	write_dir_path(d, "ResolvConfPath", "resolv.conf");
 	write_dir_path(d, "HostnamePath", "hostname");
 	write_dir_path(d, "HostsPath", "hosts");
-	write_dir_path(d, "LogPath", log);
+	if (skf_streq(d->c->log_driver, "json-file") || skf_streq(d->c->log_driver, "k8s-file"))
+		write_dir_path(d, "LogPath", log);
+	else
+		skf_jw_kstr(d->w, "LogPath", "");
 	skf_jw_kstr(d->w, "Name", name);
 	skf_jw_kint(d->w, "RestartCount", d->l.sum.restarts);
 	skf_jw_kstr(d->w, "Driver", "overlay");

@@ -8,4 +8,6 @@ struct skf_logline {
 };
 /* p[0..n) is one line without its newline, {"log":"...","stream":"stdout","time":"..."}. The unescaped text
  * is appended to `text` (NUL bytes included). 0, or -EBADMSG. Unknown members are skipped. */
+/* The same of a line of k8s-file: "<RFC 3339> stdout F text"; of a piece (P) the text goes on in the next line. */
+int skf_logline_parse_k8s(const char *p, size_t n, struct skf_logline *ret, struct skf_buf *text);
 int skf_logline_parse(const char *p, size_t n, struct skf_logline *ret, struct skf_buf *text);

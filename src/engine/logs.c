@@ -23,6 +23,7 @@
 struct reader {
 	const struct skf_logs_req *q;
 	int dir; /* containers/<id>/log */
+	int (*parse)(const char *p, size_t n, struct skf_logline *ret, struct skf_buf *text);
 	char base[SKF_ID_LEN + 16];
 	int fd; /* file being read; -EBADF */
 	off_t off;
@@ -52,7 +53,7 @@ static int give_line(struct reader *r, const char *p, size_t n, struct skf_err *
 	struct skf_logline l;
 
 	skf_buf_clear(&r->text);
-	if (skf_logline_parse(p, n, &l, &r->text) < 0)
+	if (r->parse(p, n, &l, &r->text) < 0)
 		return 0; /* a torn line of a machine that went down: nothing in it can be trusted */
 	if (q->until_ns && l.time_ns > q->until_ns) {
 		r->stop = true;
@@ -277,11 +278,31 @@ static int follow(struct skf_engine *g, struct reader *r, const char *id, struct
 	return 0;
 }
 
+/* By the driver that the container was made with. */
+static int name_log(struct skf_engine *g, const char *id, struct reader *r, struct skf_err *e)
+{
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
+	struct skf_ctrconf *c;
+	bool k8s;
+	int n;
+
+	if (skf_ctr_load(g, id, &a, &c, e) < 0)
+		return -1;
+	k8s = skf_streq(c->log_driver, "k8s-file");
+	if (!k8s && !skf_streq(c->log_driver, "json-file"))
+		return skf_fail(e, SKF_EUNSUPPORTED, "configured logging driver does not support reading: container '%.12s' has %s%s%s", id, c->log_driver,
+				skf_streq(c->log_driver, "journald") ? "; ask journalctl CONTAINER_ID_FULL=" : "",
+				skf_streq(c->log_driver, "journald") ? id : "");
+	r->parse = k8s ? skf_logline_parse_k8s : skf_logline_parse;
+	n = skf_fmt(r->base, sizeof(r->base), k8s ? "%s.log" : "%s-json.log", id);
+	return n < 0 ? skf_fail_sys(e, n, "name the log of container '%.12s'", id) : 0;
+}
+
 int skf_engine_logs(struct skf_engine *g, const struct skf_logs_req *q, struct skf_err *e)
 {
 	char id[SKF_ID_LEN + 1];
 	SKF_AUTO_FD int dir = -EBADF, log = -EBADF;
-	struct reader r = {.q = q, .fd = -EBADF, .pending = SKF_BUF(MAX_LINE), .text = SKF_BUF(MAX_LINE)};
+	struct reader r = {.q = q, .parse = skf_logline_parse, .fd = -EBADF, .pending = SKF_BUF(MAX_LINE), .text = SKF_BUF(MAX_LINE)};
 	int x;
 
 	if (skf_engine_resolve(g, q->container, id, e) < 0 || skf_ctr_open_dir(g, id, &dir, e) < 0)
@@ -290,9 +311,9 @@ int skf_engine_logs(struct skf_engine *g, const struct skf_logs_req *q, struct s
 	if (log < 0)
 		return skf_fail_sys(e, log, "open the log directory of container '%.12s'", id);
 	r.dir = log;
-	x = skf_fmt(r.base, sizeof(r.base), "%s-json.log", id);
+	x = name_log(g, id, &r, e);
 	if (x < 0)
-		return skf_fail_sys(e, x, "name the log of container '%.12s'", id);
+		return -1;
 	x = read_existing(&r, e);
 	if (x == 0 && q->follow)
 		x = follow(g, &r, id, e);

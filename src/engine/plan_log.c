@@ -37,7 +37,60 @@ static int take_max_file(struct skf_plan *p, const char *v)
 		       : 0;
 }
 
+static int take_mode(struct skf_plan *p, const char *v)
+{
+	(void)p;
+	return skf_streq(v, "blocking") || skf_streq(v, "non-blocking") ? 0 : -EINVAL;
+}
+
+static int take_buffer(struct skf_plan *p, const char *v)
+{
+	uint64_t n;
+
+	(void)p;
+	return size_of(v, &n);
+}
+
+static int take_address(struct skf_plan *p, const char *v)
+{
+	static const char *const forms[] = {"unix:///", "unixgram:///", "udp://", "tcp://"};
+
+	(void)p;
+	for (size_t i = 0; i < SKF_ARRAY_LEN(forms); i++)
+		if (skf_startswith(v, forms[i]) && strlen(v) < 120 && !strpbrk(v, "\n"))
+			return 0;
+	return -EINVAL;
+}
+
+static int take_facility(struct skf_plan *p, const char *v)
+{
+	static const char *const names[] = {"kern",     "user",   "mail",   "daemon", "auth",
+					    "syslog",   "lpr",    "news",   "uucp",   "cron",
+					    "authpriv", "ftp",    "local0", "local1", "local2",
+					    "local3",   "local4", "local5", "local6", "local7"};
+
+	(void)p;
+	for (size_t i = 0; i < SKF_ARRAY_LEN(names); i++)
+		if (skf_streq(v, names[i]))
+			return 0;
+	return -EINVAL;
+}
+
+static int take_rfc(struct skf_plan *p, const char *v)
+{
+	(void)p;
+	return skf_streq(v, "rfc3164") || !*v ? 0 : -EINVAL;
+}
+
+#define ALL (FILES | D(JOURNALD) | D(SYSLOG))
 static const struct option options[] = {
+	{"mode", ALL, take_mode},
+	{"max-buffer-size", ALL, take_buffer},
+	{"tag", D(JOURNALD) | D(SYSLOG), NULL},
+	{"env", D(JOURNALD), NULL},
+	{"syslog-address", D(SYSLOG), take_address},
+	{"syslog-facility", D(SYSLOG), take_facility},
+	{"syslog-format", D(SYSLOG), take_rfc},
 	{"max-size", FILES, take_max_size},
 	{"max-file", FILES, take_max_file},
 };

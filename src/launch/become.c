@@ -57,19 +57,19 @@ static void client_fds(struct skf_launch *l, struct skf_mon_handover *h)
 }
 
 /* How the container lives and ends: log, restart policy, health check. */
-static void fill_life(const struct skf_launch *l, struct skf_mon_handover *h)
+static int fill_life(const struct skf_launch *l, struct skf_mon_handover *h, struct skf_err *e)
 {
 	const struct skf_ctrconf *c = l->conf;
 	const struct skf_ctrconf_health *k = c->health;
 
-	h->log_max_size = c->log_max_size;
-	h->log_max_file = c->log_max_file;
+	if (skf_launch_fill_log(l, h, e) < 0)
+		return -1;
 	h->restart = (uint32_t)skf_ctrconf_restart_parse(c->restart); /* checked when it was read */
 	h->restart_max = c->restart_max;
 	h->stop_signal = (uint32_t)c->stop_signal;
 	h->stop_timeout_s = c->stop_timeout < 0 ? INT32_MAX : (uint32_t)c->stop_timeout;
 	if (!k)
-		return;
+		return 0;
 	h->health = 1;
 	h->health_retries = k->retries ? k->retries : 1;
 	h->health_action = k->on_failure ? (uint32_t)skf_ctrconf_action_parse(k->on_failure) : SKF_HEALTH_NONE;
@@ -77,6 +77,7 @@ static void fill_life(const struct skf_launch *l, struct skf_mon_handover *h)
 	h->health_timeout_ms = k->timeout;
 	h->health_start_ms = k->start_period;
 	h->health_start_interval_ms = k->start_interval;
+	return 0;
 }
 
 static int fill(struct skf_launch *l, struct skf_mon_handover *h, struct skf_err *e)
@@ -95,7 +96,6 @@ static int fill(struct skf_launch *l, struct skf_mon_handover *h, struct skf_err
 		.in = l->ours[0],
 		.out = l->ours[1],
 		.err = l->ours[2],
-		.log_driver = l->log_fd >= 0,
 		.listen_fd = l->listen_fd,
 		.log_fd = l->log_fd,
 	};
@@ -112,7 +112,8 @@ static int fill(struct skf_launch *l, struct skf_mon_handover *h, struct skf_err
 				l->q.id);
 	if (!is_session(l)) {
 		h->cg = *skf_rt_cgroup(l->ctr);
-		fill_life(l, h);
+		if (fill_life(l, h, e) < 0)
+			return -1;
 	}
 	client_fds(l, h);
 	return 0;

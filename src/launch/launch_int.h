@@ -40,6 +40,7 @@ struct skf_launch {
 	struct skf_rt rt;
 	struct skf_rt_container *ctr;
 	bool gone; /* the runtime has deleted the container itself */
+	uint32_t log_driver; /* enum skf_logd */
 	bool had_summary, wrote_summary;
 	struct skf_summary before;
 	uint64_t started_ns, start_time;
@@ -50,6 +51,11 @@ struct skf_launch {
 		pid_t pid;
 	} pod;
 };
+
+/* --- logging.c --- */
+int skf_launch_open_log(struct skf_launch *l, struct skf_err *e);
+/* What the monitor needs to know of the log driver. LIMIT. */
+int skf_launch_fill_log(const struct skf_launch *l, struct skf_mon_handover *h, struct skf_err *e);
 
 /* --- cgroup.c --- */
 /* Moves the calling process into skiff/m of every hierarchy; a hierarchy that refuses is a warning. */

@@ -61,25 +61,6 @@ int skf_launch_load_config(struct skf_launch *l, struct skf_err *e)
 	return 0;
 }
 
-static int open_log(struct skf_launch *l, struct skf_err *e)
-{
-	char name[SKF_ID_LEN + 20];
-	int r;
-
-	if (strcmp(l->conf->log_driver, "none") == 0)
-		return 0;
-	if (strcmp(l->conf->log_driver, "json-file") != 0)
-		return skf_fail(e, SKF_EUNSUPPORTED,
-				"container '%s' asks for log driver '%s'; there are json-file and none",
-				l->q.id, l->conf->log_driver);
-	r = skf_mkdir_at(l->disk_dir, "log", 0700);
-	snprintf(name, sizeof(name), "log/%s-json.log", l->q.id);
-	if (r == 0)
-		r = l->log_fd =
-			skf_openat(l->disk_dir, name, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0640);
-	return r < 0 ? skf_fail_sys(e, r, "open the log of container '%s'", l->q.id) : 0;
-}
-
 static int stdio(struct skf_launch *l, struct skf_err *e)
 {
 	return skf_launch_stdio(l, l->conf->open_stdin, e);
@@ -178,6 +159,16 @@ static int summary_from_config(const struct skf_launch *l, struct skf_summary *s
 	return 0;
 }
 
+/* Survives a reboot: who finds it and no exit.json knows that the container ran. */
+static void mark_started(const struct skf_launch *l)
+{
+	SKF_AUTO_FD int fd = skf_openat(l->disk_dir, "started", O_WRONLY | O_CREAT | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		skf_warn(l->log, "mark container '%s' as started: %s; after a crash of the host it looks as if it never ran; ignoring", l->q.id,
+			 strerrordesc_np(-fd));
+}
+
 static int announce(struct skf_launch *l, struct skf_err *e)
 {
 	struct skf_summary s;
@@ -201,6 +192,7 @@ static int announce(struct skf_launch *l, struct skf_err *e)
 		return skf_fail_sys(e, r, "write the summary of container '%s' below '%s'", l->q.id,
 				    l->q.run_root);
 	l->wrote_summary = true;
+	mark_started(l);
 	r = skf_event_emit(l->run_root_fd, "container", "start", l->q.id, s.name, s.image, -1);
 	if (r < 0)
 		skf_warn(l->log, "write event 'start' of container '%s': %s; ignoring", l->q.id,
@@ -225,7 +217,7 @@ const struct skf_launch_step skf_launch_start_steps[] = {
 	{"trees", skf_launch_open_trees, NULL},
 	{"config", skf_launch_load_config, NULL},
 	{"pod", skf_launch_join_pod, NULL},
-	{"log", open_log, NULL},
+	{"log", skf_launch_open_log, NULL},
 	{"network namespace", skf_launch_join_netns, NULL},
 	{"root", skf_launch_mount_root, NULL},
 	{"stdio", stdio, NULL},

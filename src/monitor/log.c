@@ -1,19 +1,31 @@
-/* monitor/log.c -- docker's json-file log: {"log":"line\n","stream":"stdout","time":"<RFC 3339 with
- * nanoseconds>"} per line. Invariants: (1) an entry is at most SKF_LOG_LINE bytes of output; the pieces of a
- * longer line carry the time of the first one and only the last of them ends in \n, as docker writes them;
- * (2) the file holds whole entries only: a write that fails half-way is cut off again; (3) a file is rotated
- * between two entries, never inside one; (4) a log that cannot be written never stops the container. Blocks
- * on the disk. */
+/* monitor/log.c -- the container's output as log entries: cut into lines, given to the log driver. A driver
+ * is one row of a table: it either formats entries for a file (json-file, k8s-file), or sends each
+ * (journald, syslog).
+ *
+ * Invariants: (1) an entry is at most SKF_LOG_LINE bytes of output; the pieces of a longer line carry the
+ * time of the first one and only the last of them ends in \n, as docker writes them; (2) a file holds whole
+ * entries only: a write that fails half-way is cut off again; (3) a file is rotated between two entries,
+ * never inside one; (4) a log that cannot be written never stops the container. In the mode "blocking" this
+ * blocks on the disk; "non-blocking" has a process of its own for that (log_writer.c). */
 #include "monitor/monitor_int.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
-#include "base/json.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #define ENTRY_OVERHEAD 128 /* keys, stream, time */
+
+static const struct skf_mon_logdrv *const drivers[] = {[SKF_LOGD_JSON_FILE] = &skf_mon_log_json,
+						       [SKF_LOGD_K8S_FILE] = &skf_mon_log_k8s,
+						       [SKF_LOGD_JOURNALD] = &skf_mon_log_journald,
+						       [SKF_LOGD_SYSLOG] = &skf_mon_log_syslog};
+
+const struct skf_mon_logdrv *skf_mon_log_driver(uint32_t number)
+{
+	return number < SKF_ARRAY_LEN(drivers) ? drivers[number] : NULL;
+}
 
 int skf_mon_log_cut(const char *p, size_t n, bool eof, struct skf_mon_cut *ret)
 {
@@ -31,8 +43,7 @@ int skf_mon_log_cut(const char *p, size_t n, bool eof, struct skf_mon_cut *ret)
 	return 1;
 }
 
-/* One complaint until a write works again: a full disk must not fill the other one with messages. */
-static void complain(struct skf_monitor *m, int r, const char *what)
+void skf_mon_log_complain(struct skf_monitor *m, int r, const char *what)
 {
 	if (!m->log.complained)
 		skf_mon_warn(m, r, what);
@@ -45,7 +56,7 @@ void skf_mon_log_flush(struct skf_monitor *m)
 	uint64_t before = l->size - l->buf.len;
 	int r;
 
-	if (l->buf.len == 0)
+	if (l->buf.len == 0 || l->pipe >= 0)
 		return;
 	r = skf_write_full(l->fd, l->buf.p, l->buf.len);
 	skf_buf_clear(&l->buf);
@@ -53,16 +64,18 @@ void skf_mon_log_flush(struct skf_monitor *m)
 		l->complained = false;
 		return;
 	}
-	complain(m, r, "write the container's log: entries are lost; free space on its disk; ignoring");
+	skf_mon_log_complain(
+		m, r, "write the container's log: entries are lost; free space on its disk; ignoring");
 	if (ftruncate(l->fd, (off_t)before) < 0)
-		complain(m, -errno, "cut a half-written entry off the container's log; ignoring");
+		skf_mon_log_complain(m, -errno,
+				     "cut a half-written entry off the container's log; ignoring");
 	l->size = before;
 }
 
 static int name_of(const struct skf_mon_log *l, unsigned nr, char *out, size_t size)
 {
-	return nr ? skf_fmt(out, size, "log/%s-json.log.%u", l->id, nr)
-		  : skf_fmt(out, size, "log/%s-json.log", l->id);
+	return nr ? skf_fmt(out, size, "log/%s%s.%u", l->id, l->drv->suffix, nr)
+		  : skf_fmt(out, size, "log/%s%s", l->id, l->drv->suffix);
 }
 
 /* <log>.1 is the newest of the older files; max_file counts the current one. */
@@ -79,27 +92,34 @@ static int shift_files(const struct skf_mon_log *l)
 	return 0;
 }
 
-static void rotate(struct skf_monitor *m)
+int skf_mon_log_open(struct skf_mon_log *l, int flags)
+{
+	char name[SKF_ID_LEN + 40];
+	int r = name_of(l, 0, name, sizeof(name));
+
+	if (r == 0)
+		r = skf_openat(l->dir, name, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | flags, 0640);
+	if (r < 0)
+		return r;
+	skf_closep(&l->fd);
+	l->fd = r;
+	return 0;
+}
+
+void skf_mon_log_rotate(struct skf_monitor *m)
 {
 	struct skf_mon_log *l = &m->log;
-	char name[SKF_ID_LEN + 40];
-	int r, fd;
+	int r;
 
 	skf_mon_log_flush(m);
 	r = l->max_file > 1 ? shift_files(l) : 0;
 	if (r == 0)
-		r = name_of(l, 0, name, sizeof(name));
-	if (r == 0) {
-		fd = skf_openat(l->dir, name, O_WRONLY | O_APPEND | O_CREAT | O_TRUNC | O_NOFOLLOW, 0640);
-		r = fd < 0 ? fd : 0;
-		if (r == 0) {
-			skf_closep(&l->fd);
-			l->fd = fd;
-			l->size = 0;
-		}
-	}
-	if (r < 0)
-		complain(m, r, "rotate the container's log: it grows beyond its limit; ignoring");
+		r = skf_mon_log_open(l, O_TRUNC);
+	if (r == 0)
+		l->size = 0;
+	else
+		skf_mon_log_complain(m, r,
+				     "rotate the container's log: it grows beyond its limit; ignoring");
 	l->rotate_at =
 		l->size +
 		l->max_size; /* after a failure: the next attempt is max_size bytes away, not one entry */
@@ -109,23 +129,24 @@ static void put_entry(struct skf_monitor *m, unsigned stream, const char *p, con
 {
 	struct skf_mon_log *l = &m->log;
 	int64_t now = l->partial_ns[stream] ? l->partial_ns[stream] : skf_now_ns();
-	char t[36];
 	size_t before;
 
+	l->partial_ns[stream] = c->newline ? 0 : now;
+	if (l->drv->send) {
+		l->drv->send(m, stream, p, c, now);
+		return;
+	}
+	if (l->pipe >= 0) {
+		skf_mon_log_offer(m, stream, p, c, now);
+		return;
+	}
 	if (l->rotate_at && l->size >= l->rotate_at)
-		rotate(m);
+		skf_mon_log_rotate(m);
 	if (l->buf.max - l->buf.len < 6 * c->len + ENTRY_OVERHEAD)
 		skf_mon_log_flush(m);
 	before = l->buf.len;
-	skf_time_rfc3339(now, t);
-	skf_buf_str(&l->buf, "{\"log\":\"");
-	skf_json_escape(&l->buf, p, c->len);
-	skf_buf_str(&l->buf, c->newline ? "\\n\",\"stream\":\"" : "\",\"stream\":\"");
-	skf_buf_str(&l->buf, stream == SKF_MON_STDERR ? "stderr\",\"time\":\"" : "stdout\",\"time\":\"");
-	skf_buf_str(&l->buf, t);
-	skf_buf_str(&l->buf, "\"}\n");
+	l->drv->format(&l->buf, stream, p, c, now);
 	l->size += l->buf.len - before;
-	l->partial_ns[stream] = c->newline ? 0 : now;
 }
 
 size_t skf_mon_log_lines(struct skf_monitor *m, unsigned stream, const char *p, size_t n, bool eof)
@@ -133,7 +154,7 @@ size_t skf_mon_log_lines(struct skf_monitor *m, unsigned stream, const char *p, 
 	struct skf_mon_cut c;
 	size_t used = 0;
 
-	if (m->log.fd < 0)
+	if (!m->log.drv || (m->log.drv->format && m->log.fd < 0))
 		return n;
 	while (skf_mon_log_cut(p + used, n - used, eof, &c)) {
 		put_entry(m, stream, p + used, &c);

@@ -242,6 +242,8 @@ static void end_drain(struct skf_monitor *m)
 
 	cap_streams(m);
 	skf_mon_health_stop(m);
+	if (!again)
+		skf_mon_log_writer_end(m);
 	skf_mon_record_exit(m, again);
 	skf_mon_answer_waits(m);
 	m->deadline_ms = 0;
@@ -374,7 +376,9 @@ static int set_up(struct skf_monitor *m)
 	if (m->h.tty >= 0)
 		m->h.in = m->h.tty;
 	m->tty_ep = -EBADF;
-	m->log = (struct skf_mon_log){.fd = m->h.log_fd,
+	m->log = (struct skf_mon_log){.drv = skf_mon_log_driver(m->h.log_driver),
+				      .pipe = -EBADF,
+				      .fd = m->h.log_fd,
 				      .dir = m->h.disk_dir,
 				      .id = m->h.id,
 				      .max_size = m->h.log_max_size,
@@ -397,6 +401,8 @@ static int set_up(struct skf_monitor *m)
 		(void)skf_set_nonblock(m->h.in, true);
 	if (m->h.engine_sock >= 0)
 		(void)skf_set_nonblock(m->h.engine_sock, true);
+	if (m->h.log_nonblocking && m->log.drv && m->log.drv->format && m->log.fd >= 0)
+		skf_mon_log_writer_start(m);
 	return 0;
 }
 

@@ -79,8 +79,25 @@ struct skf_mon_health {
 	int64_t stop_ms;             /* action stop: SIGKILL is due; 0: not stopping */
 	char *buf;                   /* SKF_MON_PROBE_BUF */
 };
+struct skf_mon_cut {
+	size_t len, used; /* bytes of the entry; bytes taken from the input (one more for the newline) */
+	bool newline;
+};
+struct skf_monitor;
+struct skf_mon_logdrv { /* one of the two functions */
+	const char *suffix; /* of the file: log/<id><suffix> */
+	/* Appends an entry to b. Pure. */
+	void (*format)(struct skf_buf *b, unsigned stream, const char *p, const struct skf_mon_cut *c, int64_t time_ns);
+	/* Sends an entry; waits at most SKF_HELLO_MS. */
+	void (*send)(struct skf_monitor *m, unsigned stream, const char *p, const struct skf_mon_cut *c, int64_t time_ns);
+};
 struct skf_mon_log {
-	int fd;  /* -EBADF: no log */
+	const struct skf_mon_logdrv *drv; /* NULL: none */
+	int pipe;                         /* to the writer of a non-blocking log; -EBADF */
+	int32_t writer;                   /* its pid */
+	uint64_t dropped;                 /* entries since the last one that was taken */
+	bool stream;                      /* fd is a byte stream to a syslog server */
+	int fd;  /* file or socket; -EBADF: none */
 	int dir; /* containers/<id>, borrowed */
 	const char *id;
 	uint64_t size, max_size; /* size of the file with what is in buf */
@@ -142,16 +159,27 @@ void skf_mon_stdin_write(struct skf_monitor *m);
 void skf_mon_stdin_close(struct skf_monitor *m);
 
 /* --- log.c --- */
-struct skf_mon_cut {
-	size_t len, used; /* bytes of the entry; bytes taken from the input (one more for the newline) */
-	bool newline;
-};
+const struct skf_mon_logdrv *skf_mon_log_driver(uint32_t number); /* SKF_LOG_*; NULL: none */
+/* One complaint until a write works again: a full disk must not fill the other one with messages. */
+void skf_mon_log_complain(struct skf_monitor *m, int r, const char *what);
+void skf_mon_log_rotate(struct skf_monitor *m);
+int skf_mon_log_open(struct skf_mon_log *l, int flags); /* the current file into l->fd; -errno */
 /* Cuts one entry of docker's json-file log from p[0..n): a line, or SKF_LOG_LINE bytes of a longer one, or
  * at `eof` the rest. 1, or 0 when more input is needed. No I/O. */
 int skf_mon_log_cut(const char *p, size_t n, bool eof, struct skf_mon_cut *ret);
 /* Logs what is complete in p[0..n) and returns the bytes used. */
 size_t skf_mon_log_lines(struct skf_monitor *m, unsigned stream, const char *p, size_t n, bool eof);
 void skf_mon_log_flush(struct skf_monitor *m);
+
+/* --- log_format.c, log_socket.c --- */
+extern const struct skf_mon_logdrv skf_mon_log_json, skf_mon_log_k8s, skf_mon_log_journald, skf_mon_log_syslog;
+
+/* --- log_writer.c: the mode non-blocking of drivers that write files --- */
+void skf_mon_log_writer_start(struct skf_monitor *m);
+/* Into the pipe, or dropped and counted. Does not block. */
+void skf_mon_log_offer(struct skf_monitor *m, unsigned stream, const char *p, const struct skf_mon_cut *c, int64_t now);
+/* The container has ended: what was taken is on the disk when this returns, at most 2 * SKF_DRAIN_MS. */
+void skf_mon_log_writer_end(struct skf_monitor *m);
 
 /* --- ctl.c --- */
 void skf_mon_accept(struct skf_monitor *m);

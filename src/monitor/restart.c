@@ -79,6 +79,7 @@ static void failed(struct skf_monitor *m, const char *why, uint32_t code)
 	if (again) {
 		skf_mon_restart_wait(m);
 	} else {
+		skf_mon_log_writer_end(m);
 		m->deadline_ms = 0;
 		m->phase = SKF_MON_LINGER;
 	}
@@ -188,6 +189,7 @@ void skf_mon_restart_timeout(struct skf_monitor *m)
 
 void skf_mon_restart_cancel(struct skf_monitor *m)
 {
+	skf_mon_log_writer_end(m);
 	skf_mon_record_stop(m);
 	skf_mon_answer_waits(m);
 	m->deadline_ms = 0;

@@ -27,6 +27,7 @@ enum skf_mon_type {
 	SKF_MON_PROBE = 8, SKF_MON_NAMESPACES = 9,
 	SKF_MON_OK = 64, SKF_MON_EXIT = 65, SKF_MON_ERROR = 66, SKF_MON_HEALTH = 67
 };
+enum skf_logd { SKF_LOGD_NONE = 0, SKF_LOGD_JSON_FILE = 1, SKF_LOGD_K8S_FILE = 2, SKF_LOGD_JOURNALD = 3, SKF_LOGD_SYSLOG = 4 };
 enum { SKF_MON_UPD_RESTART = 1 };
 enum { SKF_MON_BY_HAND = 1, SKF_MON_SHUTDOWN = 2 };
 enum skf_restart { SKF_RESTART_NO = 0, SKF_RESTART_ALWAYS = 1, SKF_RESTART_ON_FAILURE = 2, SKF_RESTART_UNLESS_STOPPED = 3 };
@@ -86,12 +87,12 @@ struct skf_mon_handover {
 	int32_t tty;                  /* pty master */
 	int32_t in, out, err;         /* our ends of the container's pipes */
 	int32_t att_in, att_out, att_err; /* first attached client */
-	uint32_t log_driver;          /* 0 none, 1 json-file */
+	uint32_t log_driver;          /* enum skf_logd */
 	uint64_t log_max_size;
 	uint32_t log_max_file;
 	struct skf_cg_dirs cg;        /* used 0 for exec sessions */
 	int32_t listen_fd;            /* ctl.sock, bound and listening; -1 for an exec session without an id */
-	int32_t log_fd;               /* log/<id>-json.log, O_APPEND */
+	int32_t log_fd;               /* file of the log, O_APPEND; -1 none */
 	/* appended */
 	uint32_t restart, restart_max; /* enum skf_restart; 0: no limit */
 	uint32_t stop_signal, stop_timeout_s;

@@ -38,7 +38,7 @@ static void init(struct skf_monitor *m, const struct tmp_dir *t, uint64_t max_si
 	memset(m, 0, sizeof(*m));
 	assert_int_equal(skf_mkdir_at(t->fd, "log", 0700), 0);
 	m->h.run_dir = t->fd;
-	m->log = (struct skf_mon_log){ .dir = t->fd, .id = "id", .max_size = max_size, .rotate_at = max_size, .max_file = max_file };
+	m->log = (struct skf_mon_log){ .drv = &skf_mon_log_json, .pipe = -1, .dir = t->fd, .id = "id", .max_size = max_size, .rotate_at = max_size, .max_file = max_file };
 	m->log.buf = (struct skf_buf){ .p = mem, .cap = sizeof(mem), .max = sizeof(mem) - 1 };
 	m->log.fd = skf_openat(t->fd, "log/id-json.log", O_WRONLY | O_APPEND | O_CREAT, 0640);
 	assert_true(m->log.fd >= 0);

@@ -1,0 +1,210 @@
+"""Never stuck, nothing lost: many at once, processes killed at random points, full disks, readers that stop. SKIFF_SOAK=1 (make soak) runs the full counts."""
+import os
+import random
+import signal
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from conftest import BIN, wait_until
+
+SOAK = bool(os.environ.get('SKIFF_SOAK'))
+
+
+def rounds(few, many):
+    return many if SOAK else few
+
+
+def rss_kb(pid):
+    return next(int(x.split()[1]) for x in Path(f'/proc/{pid}/status').read_text().splitlines() if x.startswith('VmRSS'))
+
+
+def zombies_of(pid):
+    found = []
+    for c in Path(f'/proc/{pid}/task/{pid}/children').read_text().split():
+        try:
+            if Path(f'/proc/{c}/stat').read_text().rpartition(')')[2].split()[0] == 'Z':
+                found.append(c)
+        except OSError:
+            pass
+    return found
+
+
+def test_many_starts_at_once(skiff):
+    """No start fails, and ps answers all the while."""
+    n = rounds(40, 800)
+    with ThreadPoolExecutor(16 if not SOAK else 64) as pool:
+        runs = [pool.submit(skiff, 'run', '-d', '--network', 'none', skiff.image, 'sleep', '1000', timeout=600) for _ in range(n)]
+        seen = []
+        while not all(r.done() for r in runs):
+            seen.append(len(skiff.out('ps', '-q').split()))
+        failed = [r.exception() for r in runs if r.exception()]
+    assert failed == [] and seen == sorted(seen), 'a container that was shown is shown again'
+    assert len(set(skiff.out('ps', '-q', '--no-trunc').split())) == n
+    skiff('kill', '--all', timeout=600)
+    skiff('rm', '-f', '--all', timeout=600)
+
+
+def test_failing_execs_leave_nothing(skiff):
+    skiff.detached('--name', 'x', '--', 'sleep', '1000')
+    monitor, init = skiff.monitor_pid('x'), skiff.state('x')['Pid']
+    for _ in range(10):
+        skiff('exec', 'x', '/nowhere', rc=127)
+    rss, fds = rss_kb(monitor), len(os.listdir(f'/proc/{monitor}/fd'))
+    with ThreadPoolExecutor(4) as pool:
+        for r in [pool.submit(skiff, 'exec', 'x', '/nowhere', rc=127) for _ in range(rounds(60, 100000))]:
+            r.result()
+    assert rss_kb(monitor) <= rss + 8 and len(os.listdir(f'/proc/{monitor}/fd')) == fds
+    assert zombies_of(monitor) == [] and zombies_of(init) == []
+    assert not list((skiff.run_root / 'containers').glob('*/exec/*'))
+
+
+def below(pid):
+    """The process and all below it."""
+    found, todo = [], [pid]
+    while todo:
+        p = todo.pop()
+        found.append(p)
+        try:
+            todo += [int(c) for c in Path(f'/proc/{p}/task/{p}/children').read_text().split()]
+        except OSError:
+            pass
+    return found
+
+
+@pytest.mark.parametrize('verb', ['run', 'run --rm', 'restart', 'exec', 'stop'])
+def test_killed_at_a_random_point(skiff, kill9, verb):
+    """kill -9 of the front end or of what it started, anywhere in a verb: the container can be managed afterwards and nothing is left (fixture)."""
+    rng = random.Random(int(os.environ.get('SKIFF_SEED', '7')))
+    for i in range(rounds(8, 2500)):
+        if verb not in ('run', 'run --rm'):
+            skiff.detached('--name', 'v', '--stop-timeout', '1', '--', 'sleep', '1000')
+        words = {'run': ['run', '-d', '--name', 'v', skiff.image, 'sleep', '1000'], 'run --rm': ['run', '--rm', '--name', 'v', skiff.image, 'sleep', '1000'],
+                 'restart': ['restart', '-t', '0', 'v'], 'exec': ['exec', 'v', 'sleep', '1000'], 'stop': ['stop', '-t', '0', 'v']}[verb]
+        p = skiff.popen(*words)
+        end = time.monotonic() + rng.random() * 0.06
+        while time.monotonic() < end:
+            pass
+        victim = rng.choice(below(p.pid))
+        try:
+            kill9(victim)
+        except ProcessLookupError:
+            pass
+        if victim != p.pid and verb in ('run --rm', 'exec'):
+            wait_until(lambda: p.poll() is not None, 1)
+        p.kill()
+        p.communicate()
+        skiff('ps', '-a')
+        if skiff.out('ps', '-aq'):
+            skiff('rm', '-f', '--all')
+        skiff('system', 'check', '--repair', rc=None)
+        assert skiff.out('ps', '-aq') == ''
+
+
+def test_killed_monitor_at_a_random_point(skiff, kill9):
+    """Also one with a restart policy and a health check at work."""
+    for i in range(rounds(6, 1000)):
+        skiff.detached('--name', 'm', '--restart', 'always', '--health-cmd', 'true', '--health-interval', '5ms', '--', 'sh', '-c', 'sleep 0.05; exit 1')
+        try:
+            monitor = skiff.monitor_pid('m')
+        except (FileNotFoundError, ProcessLookupError):
+            monitor = None
+        time.sleep(random.random() * 0.2)
+        if monitor and monitor != 1:
+            kill9(monitor)
+        assert wait_until(lambda: skiff.state('m')['Status'] in ('exited', 'running', 'restarting'))
+        skiff('rm', '-f', 'm')
+        skiff('system', 'check', '--repair', rc=None)
+
+
+def in_small_disk(skiff, script, megabytes):
+    """Runs a shell script with $S (skiff and its roots) on a file system of its own that is full soon."""
+    root = skiff.tmp / 'small'
+    root.mkdir()
+    head = f'mount -t tmpfs -o size={megabytes}m small {root} && cp -a {skiff.root} {root}/lib && mkdir {root}/run || exit 99\n' \
+           f'S="{BIN}/skiff --root {root}/lib --run-root {root}/run"\nI={skiff.image}\nfill() {{ cat /dev/zero >{root}/filler 2>/dev/null; true; }}\nroom() {{ rm -f {root}/filler; }}\n'
+    return subprocess.run(['unshare', '-m', '--propagation', 'private', 'bash', '-c', head + script], capture_output=True, text=True, env=skiff.env, timeout=120)
+
+
+@pytest.fixture
+def megabytes(skiff):
+    used = sum(f.stat().st_blocks * 512 for f in skiff.root.rglob('*') if f.is_file() and not f.is_symlink())
+    return used // (1 << 20) + 6
+
+
+def test_disk_full_while_logging(skiff, megabytes):
+    p = in_small_disk(skiff, '''
+$S run -d --name l $I sh -c 'while [ ! -e /go ]; do sleep 0.02; done; seq 1 100000; touch /dev/shm/done; sleep 1000' >/dev/null || exit 1
+fill; $S exec l touch /go || { room; $S exec l touch /go || exit 2; fill; }
+for i in $(seq 200); do $S exec l test -e /dev/shm/done && break; sleep 0.05; done
+$S exec l test -e /dev/shm/done || exit 3
+room; $S stop -t 0 l >/dev/null || exit 4
+$S logs l | tail -1 >/dev/null || exit 5
+$S rm l >/dev/null || exit 6
+$S system check | grep -v 'of no container here' | grep -q . && [ "$($S system check | grep -vc 'of no container here')" != 1 ] && exit 7
+exit 0''', megabytes)
+    assert p.returncode == 0, (p.returncode, p.stdout, p.stderr)
+
+
+def test_disk_full_while_starting(skiff, megabytes):
+    p = in_small_disk(skiff, '''
+fill
+$S run -d --name f $I sleep 1000 >/dev/null 2>&1 && { $S rm -f f >/dev/null; }
+room
+$S rm -f f >/dev/null 2>&1
+$S run --rm --name f $I true || exit 2
+[ -z "$($S ps -aq)" ] || exit 3''', megabytes)
+    assert p.returncode == 0, (p.returncode, p.stdout, p.stderr)
+
+
+def test_disk_full_while_committing(skiff, megabytes):
+    p = in_small_disk(skiff, '''
+$S run --name c $I sh -c 'head -c 3000000 /dev/urandom > /data' || exit 1
+$S commit c full:1 >/dev/null 2>&1 && exit 2
+$S rm c >/dev/null || exit 3
+$S image prune -f >/dev/null; $S system prune -f >/dev/null 2>&1
+$S run --rm $I true || exit 4
+$S images -q full | grep -q . && exit 5; exit 0''', megabytes)
+    assert p.returncode == 0, (p.returncode, p.stdout, p.stderr)
+
+
+def test_reader_that_stops(skiff):
+    """A stopped `logs -f` holds nobody up; a stopped `attach` holds its container up, as docker's, until it is gone."""
+    skiff.detached('--name', 'r', '--', 'sh', '-c', 'while [ ! -e /go ]; do sleep 0.02; done; seq 1 100000; touch /done; sleep 1000')
+    follower, attached = skiff.popen('logs', '-f', 'r'), skiff.popen('attach', '--no-stdin', 'r')
+    fd_dir = f'/proc/{attached.pid}/fd'
+    assert wait_until(lambda: any('signalfd' in os.readlink(f'{fd_dir}/{f}') for f in os.listdir(fd_dir)))
+    for p in (follower, attached):
+        p.send_signal(signal.SIGSTOP)
+    skiff('exec', 'r', 'touch', '/go')
+    done = lambda: skiff('exec', 'r', 'test', '-e', '/done', rc=None).returncode == 0  # noqa: E731
+    assert not wait_until(done, 0.3), 'docker: who is attached gets every byte'
+    attached.kill()
+    attached.communicate()
+    assert wait_until(done), 'a dead one holds nobody up'
+    assert skiff.out('logs', 'r').count('\n') == 100000
+    follower.kill()
+    follower.communicate()
+
+
+def test_clients_that_go_away_leave_nothing(skiff):
+    """T62: exec, attach, logs, whose front ends die at a random moment."""
+    skiff.detached('--name', 'c', '--', 'sh', '-c', 'while :; do echo x; sleep 0.01; done')
+    monitor = skiff.monitor_pid('c')
+    time.sleep(0.1)
+    fds, rss = len(os.listdir(f'/proc/{monitor}/fd')), rss_kb(monitor)
+    rng = random.Random(3)
+    for i in range(rounds(30, 30000)):
+        words = [['exec', 'c', 'sleep', '1000'], ['attach', '--no-stdin', 'c'], ['logs', '-f', 'c']][i % 3]
+        p = skiff.popen(*words)
+        time.sleep(rng.random() * 0.04)
+        p.kill()
+        p.communicate()
+    for line in skiff.out('top', 'c', 'hpid,args').splitlines()[1:]:
+        pid, args = line.split(None, 1)
+        if args.startswith('sleep 1000'):
+            os.kill(int(pid), signal.SIGKILL)
+    assert wait_until(lambda: len(os.listdir(f'/proc/{monitor}/fd')) <= fds) and zombies_of(monitor) == []
+    assert rss_kb(monitor) <= rss + 128
