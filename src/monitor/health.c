@@ -214,7 +214,11 @@ int skf_mon_health_probe(struct skf_monitor *m)
 	if (!m->h.health || m->phase != SKF_MON_RUN)
 		return -ENOENT;
 	if (c->running)
-		return 0; /* its result is as good */
+		return 0;             /* its result is as good */
+	if (c->job.pidfd >= 0) {      /* the last one has answered and is about to end: then it is our turn */
+		c->next_ms = skf_mono_ms();
+		return 0;
+	}
 	if (!c->begun)
 		clear_log(m);
 	c->begun = c->running = true;
@@ -238,6 +242,8 @@ int64_t skf_mon_health_due(const struct skf_monitor *m)
 
 	if (!m->h.health || m->phase != SKF_MON_RUN)
 		return 0;
+	if (!c->running && c->job.pidfd >= 0)
+		due = 0; /* the end of the last one's process wakes us */
 	return c->stop_ms && (!due || c->stop_ms < due) ? c->stop_ms : due;
 }
 
@@ -274,7 +280,7 @@ void skf_mon_health_tick(struct skf_monitor *m, int64_t now)
 	}
 	if (c->running && now >= c->end_ms)
 		time_out(m, now);
-	else if (!c->running && c->next_ms && now >= c->next_ms)
+	else if (!c->running && c->job.pidfd < 0 && c->next_ms && now >= c->next_ms)
 		(void)skf_mon_health_probe(m); /* cannot fail: there is a check and the container runs */
 }
 

@@ -1,15 +1,19 @@
 /* monitor/job.c -- a skiff-launch that works for this monitor: a restart, a health check. The monitor has
  * one thread and waits for nobody: the answer comes on the socket, the end on the pidfd. Invariant: every
- * child is reaped, also one that was left to us by launch (CLONE_PARENT). Blocks for the execve only. */
+ * child is reaped, also one that was left to us by launch (CLONE_PARENT). Blocks for the execve, and at most 2 * LAST_MS for
+ * the job before. */
 #include "monitor/monitor_int.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/proc.h"
 #include "base/record.h"
 #include "sys/process.h"
+#include <poll.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define LAST_MS 1000
 
 static int spawn(struct skf_mon_job *j, const char *verb, int theirs)
 {
@@ -30,6 +34,21 @@ static int spawn(struct skf_mon_job *j, const char *verb, int theirs)
 	return r < 0 ? r : skf_spawn(&s, NULL, &j->pidfd);
 }
 
+/* The one before has answered and is about to end, or it never will: its pidfd is all that can reap it. */
+static void end_last(struct skf_mon_job *j)
+{
+	struct pollfd p = {.fd = j->pidfd, .events = POLLIN};
+
+	if (j->pidfd < 0)
+		return;
+	if (poll(&p, 1, LAST_MS) == 0) {
+		(void)skf_pidfd_kill(j->pidfd, SIGKILL); /* ESRCH: it has ended */
+		(void)poll(&p, 1, LAST_MS);
+	}
+	skf_mon_job_reap(j);
+	skf_closep(&j->pidfd); /* of a task that is stuck in the kernel */
+}
+
 int skf_mon_job_start(struct skf_monitor *m, struct skf_mon_job *j, const char *verb,
 		      const struct skf_buf *request, const int *fds, unsigned n_fds)
 {
@@ -39,6 +58,7 @@ int skf_mon_job_start(struct skf_monitor *m, struct skf_mon_job *j, const char *
 	(void)m;
 	if (request->err)
 		return request->err;
+	end_last(j);
 	r = skf_socketpair_seqpacket(pair);
 	if (r < 0)
 		return r;
