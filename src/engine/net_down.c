@@ -79,31 +79,21 @@ static int drop_names(struct skf_engine *g, const struct skf_netrec *rec, struct
 	for (size_t i = 0; i < rec->endpoints.n; i++)
 		if (skf_names_remove(g->run_fd, p[i].network, rec->container, e) < 0)
 			return -1;
-#ifdef SKF_HAVE_RESOLVER
 	return skf_resolver_leave(g->run_root, rec->container, e);
-#else
-	return 0;
-#endif
 }
 
-static int drop_egress(struct skf_engine *g, const struct skf_netrec *rec, struct skf_arena *a, struct skf_err *e)
+static int drop_egress(const struct skf_netrec *rec, struct skf_arena *a, struct skf_err *e)
 {
+	SKF_AUTO(skf_nft_freep) struct skf_nft *n = NULL;
 	const struct skf_endpoint *p = rec->endpoints.v;
 	struct skf_strv addrs = {0};
-	struct skf_net_conf *c;
-	struct skf_err x = SKF_ERR_INIT;
 
-	/* A container that is gone has no file that says so; then its addresses are looked for. */
-	if (skf_net_conf_read(g, rec->container, a, &c, &x) == 0 && faccessat(g->ctr_fd, rec->container, F_OK, 0) == 0 && !skf_streq(c->egress, "deny"))
+	if (!rec->egress)
 		return 0;
 	for (size_t i = 0; i < rec->endpoints.n; i++)
 		if ((p[i].ip && skf_strv_add(a, &addrs, p[i].ip) < 0) || (p[i].ip6 && skf_strv_add(a, &addrs, p[i].ip6) < 0))
 			return skf_fail(e, SKF_ENOMEM, "memory for a container's network");
-#ifdef SKF_HAVE_EGRESS
-	return addrs.n ? skf_egress_remove(&addrs, e) : 0;
-#else
-	return 0;
-#endif
+	return skf_nft_open(&n, e) < 0 ? -1 : skf_egress_remove(n, rec->container, &addrs, e);
 }
 
 int skf_net_down(struct skf_engine *g, const char *id, struct skf_err *e)
@@ -114,7 +104,7 @@ int skf_net_down(struct skf_engine *g, const char *id, struct skf_err *e)
 
 	if (r <= 0)
 		return r;
-	if (drop_names(g, rec, e) < 0 || drop_egress(g, rec, &a, e) < 0 || skf_net_table_del(g, rec, e) < 0)
+	if (drop_names(g, rec, e) < 0 || drop_egress(rec, &a, e) < 0 || skf_net_table_del(g, rec, e) < 0)
 		return -1;
 	r = drop_ports(g, rec);
 	if (r == 0 && is_incomplete(rec)) {

@@ -182,9 +182,7 @@ static int write_resolv(int dir, const struct skf_net_conf *c, const struct skf_
 	int n;
 
 	if (r->resolver) {
-#ifdef SKF_HAVE_RESOLVER
 		skf_resolver_conf(&b, &c->dns_search, &c->dns_opt);
-#endif
 		return rewrite(dir, "resolv.conf", &b, e);
 	}
 	n = read_host_file(&host);

@@ -62,6 +62,11 @@ bool skf_net_bridges_filtered(const char *family);
 /* Takes it away again: network rm. */
 int skf_net_host_down(struct skf_engine *g, const struct skf_network *n, struct skf_err *e);
 
+/* --- net_egress.c --- */
+/* The policy that applies: what the container says, else deny when one of its networks does; and everything that they allow. A container with policy
+ * deny uses our resolver, whatever its network is. -ENOMEM. */
+int skf_net_egress(const struct skf_net_conf *c, struct skf_network *const *nets, struct skf_netrec *r, struct skf_arena *a);
+
 /* --- net_table.c --- */
 /* Elements of a container (ports, egress) and the proof that the table is there; loads the whole table when it is not. */
 int skf_net_table_add(struct skf_engine *g, const struct skf_network *first, const struct skf_netrec *r, const struct skf_net_conf *c, struct skf_err *e);

@@ -140,9 +140,5 @@ int skf_engine_network_reload(struct skf_engine *g, struct skf_err *e)
 {
 	if (skf_net_table_load(g, e) < 0)
 		return -1;
-#ifdef SKF_HAVE_RESOLVER
 	return skf_resolver_restart(g->run_root, e);
-#else
-	return 0;
-#endif
 }

@@ -18,21 +18,17 @@ static int failed(int r, const char *what, struct skf_err *e)
 	return skf_fail_sys(e, r, "%s of the firewall table inet " SKF_NFT_TABLE, what);
 }
 
-static int add_egress(struct skf_nft *n, const struct skf_netrec *r, const struct skf_net_conf *c, struct skf_arena *a, struct skf_err *e)
+static int add_egress(struct skf_nft *n, const struct skf_netrec *r, struct skf_arena *a, struct skf_err *e)
 {
-	struct skf_egress x = {.container_id = r->container, .allow = c->egress_allow};
+	struct skf_egress x = {.container_id = r->container, .allow = r->egress_allow};
 	const struct skf_endpoint *p = r->endpoints.v;
 
-	if (!skf_streq(c->egress, "deny"))
+	if (!r->egress)
 		return 0;
 	for (size_t i = 0; i < r->endpoints.n; i++)
 		if ((p[i].ip && skf_strv_add(a, &x.addrs, p[i].ip) < 0) || (p[i].ip6 && skf_strv_add(a, &x.addrs, p[i].ip6) < 0))
 			return skf_fail(e, SKF_ENOMEM, "memory for the firewall's elements");
-#ifdef SKF_HAVE_EGRESS
 	return skf_egress_add(n, &x, e);
-#else
-	return 0;
-#endif
 }
 
 static int load_networks(struct skf_engine *g, struct skf_nft *n, struct skf_arena *a, struct skf_err *e)
@@ -61,15 +57,14 @@ static int load_containers(struct skf_engine *g, struct skf_nft *n, struct skf_a
 		return -1;
 	for (size_t i = 0; i < ids.n; i++) {
 		struct skf_netrec *r;
-		struct skf_net_conf *c;
 		int k = skf_netrec_read(g->run_fd, ids.v[i], a, &r, e);
 
-		if (k < 0 || (k > 0 && skf_net_conf_read(g, ids.v[i], a, &c, e) < 0))
+		if (k < 0)
 			return -1;
 		if (k == 0)
 			continue;
 		skf_table_ports(n, r, true);
-		if (add_egress(n, r, c, a, e) < 0)
+		if (add_egress(n, r, a, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -85,6 +80,7 @@ int skf_net_table_load(struct skf_engine *g, struct skf_err *e)
 	if (lock < 0 || skf_nft_open(&n, e) < 0)
 		return -1;
 	skf_table_load(n, !skf_net_bridges_filtered("ip6"));
+	skf_egress_load(n);
 	if (load_networks(g, n, &a, e) < 0 || load_containers(g, n, &a, e) < 0)
 		return -1;
 	r = skf_nft_commit(n);
@@ -112,7 +108,7 @@ int skf_net_table_add(struct skf_engine *g, const struct skf_network *first, con
 		return -1;
 	skf_table_bridge(n, first); /* there already; without it a flushed table would not be noticed */
 	skf_table_ports(n, r, true);
-	if (add_egress(n, r, c, &a, e) < 0)
+	if (add_egress(n, r, &a, e) < 0)
 		return -1;
 	return commit_or_load(g, n, &lock, e);
 }

@@ -289,18 +289,14 @@ int skf_net_names(struct skf_engine *g, const struct skf_net_start *s, const str
 	n = skf_proc_start_time((pid_t)s->pid, &j.start_time);
 	if (n == 0)
 		n = collect(r, &a, &j);
-	for (size_t i = 0; n == 0 && skf_streq(c->egress, "deny") && i < c->egress_allow.n; i++)
-		n = skf_strv_add(&a, &j.egress_names, c->egress_allow.v[i]);
+	for (size_t i = 0; n == 0 && r->egress && i < r->egress_allow.n; i++)
+		n = skf_strv_add(&a, &j.egress_names, r->egress_allow.v[i]);
 	j.internal = true;
 	for (size_t i = 0; i < r->endpoints.n; i++)
 		j.internal &= !p[i].gateway && !p[i].gateway6;
 	if (n < 0)
 		return skf_fail_sys(e, n, "prepare the names of container %.12s", s->id);
-#ifdef SKF_HAVE_RESOLVER
 	return skf_resolver_join(g->run_root, &j, e);
-#else
-	return 0;
-#endif
 }
 
 /* --- the whole --- */
@@ -331,6 +327,8 @@ static int load(struct up *u, struct skf_err *e)
 		if (!p[i].ifname || !p[i].link || add_names(&p[i], &c[i], u->s->id, u->k->name, u->a) < 0)
 			return no_memory(e);
 	}
+	if (skf_net_egress(u->c, u->nets, &u->r, u->a) < 0)
+		return no_memory(e);
 	/* The host's only servers are on its own loopback: our resolver reaches them, the container does not. */
 	if (!u->r.resolver && u->c->dns.n == 0 && !skf_net_host_dns_usable())
 		u->r.resolver = true;

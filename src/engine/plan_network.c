@@ -89,16 +89,12 @@ static int choose_all(struct skf_plan *p, const struct skf_net_attach *v, size_t
 
 static int check_egress(const struct skf_net_req *q, struct skf_err *e)
 {
-#ifdef SKF_HAVE_EGRESS
 	struct skf_egress_rule rule;
-#endif
 
 	if (q->egress && !skf_streq(q->egress, "allow") && !skf_streq(q->egress, "deny"))
 		return skf_fail(e, SKF_EINVALID, "invalid --egress '%s': expected allow or deny", q->egress);
 	for (size_t i = 0; i < q->egress_allow.n; i++)
-#ifdef SKF_HAVE_EGRESS
 		if (skf_egress_parse(q->egress_allow.v[i], &rule, e) < 0)
-#endif
 			return -1;
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "network/cni_int.h"
 #include <string.h>
+#include <unistd.h>
 
 #define MEMORY (16u << 20) /* of one call that returns nothing */
 
@@ -319,7 +320,10 @@ struct gc {
 static int gc_cached(const struct skf_cni_cache *c, void *arg, struct skf_err *e)
 {
 	struct gc *g = arg;
-	struct skf_cni_call call = {.container_id = c->container_id, .ifname = c->ifname};
+	/* a namespace that is still there still has the interface */
+	bool there = c->netns && *c->netns && access(c->netns, F_OK) == 0;
+	struct skf_cni_call call = {
+		.container_id = c->container_id, .ifname = c->ifname, .netns = there ? c->netns : NULL};
 	struct skf_err one = SKF_ERR_INIT;
 
 	for (size_t i = 0; i < g->n; i++)

@@ -14,6 +14,7 @@
 #include <netinet/in.h>
 
 struct skf_dns;
+struct skf_nft;
 struct skf_dns_source { /* first member of whatever waits for a descriptor */
 	int fd;
 	void (*fn)(struct skf_dns *d, struct skf_dns_source *s, uint32_t events);
@@ -75,6 +76,7 @@ struct skf_dns {
 	struct skf_dns_upstream up;
 	const char *resolv_conf;
 	struct skf_log *log;
+	struct skf_nft *nft; /* of the engine's namespace; opened when a container has allowed names */
 	int64_t idle_since; /* 0: there are containers */
 	bool stop, sweep;
 	bool lost;          /* in a namespace that is not the engine's: nothing may be opened any more */
@@ -130,6 +132,8 @@ void skf_dns_deliver(struct skf_dns *d, struct skf_dns_pending *f, uint8_t *p, s
 /* --- dns_learn.c --- */
 /* Puts the addresses of an answer to an allowed name into the container's egress set. */
 void skf_dns_learn(struct skf_dns *d, const struct skf_dns_pending *f, const uint8_t *p, size_t n);
+
+void skf_dns_learn_own(struct skf_dns *d, const struct skf_dns_container *c, const char *name, const struct skf_ip *ips, size_t n);
 
 /* --- dns_upstream.c --- */
 /* The servers of a container: its own, or the host's as they are now. */

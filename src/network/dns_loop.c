@@ -150,6 +150,7 @@ int skf_dns_run(struct skf_dns *d, struct skf_err *e)
 	struct epoll_event ev[ROUND];
 
 	skf_dns_adopt_all(d);
+	try_end(d, skf_mono_ms()); /* who started us may never come: the clock of the end runs from here */
 	d->listen.fn = skf_dns_ctl_accept;
 	if (skf_dns_watch(d, &d->listen, EPOLLIN) < 0)
 		return skf_fail_sys(e, -errno, "watch the control socket");

@@ -76,9 +76,8 @@ static void ring(struct skf_dns_list *l)
 
 static int prepare(struct skf_dns *d, const char *run_root, struct skf_err *e)
 {
-	d->run_fd = skf_openat(AT_FDCWD, run_root, O_RDONLY | O_DIRECTORY, 0);
-	d->dir_fd = d->run_fd < 0 ? d->run_fd
-				  : skf_openat(d->run_fd, SKF_RESOLVER_DIR, O_RDONLY | O_DIRECTORY, 0);
+	d->run_fd = SKF_RESOLVER_RUN;
+	d->dir_fd = skf_openat(d->run_fd, SKF_RESOLVER_DIR, O_RDONLY | O_DIRECTORY, 0);
 	if (d->dir_fd < 0)
 		return skf_fail_sys(e, d->dir_fd, "open '%s/" SKF_RESOLVER_DIR "'", run_root);
 	d->log->fd = open_log(d->dir_fd);
@@ -92,7 +91,8 @@ static int prepare(struct skf_dns *d, const char *run_root, struct skf_err *e)
 	ring(&d->tcp_clients);
 	ring(&d->dead_pending);
 	ring(&d->dead_clients);
-	if (skf_set_cloexec(d->listen.fd, true) < 0 || skf_set_nonblock(d->listen.fd, true) < 0)
+	if (skf_set_cloexec(d->run_fd, true) < 0 || skf_set_cloexec(d->listen.fd, true) < 0 ||
+	    skf_set_nonblock(d->listen.fd, true) < 0)
 		return skf_fail_sys(e, -errno, "descriptor %d is not the control socket", d->listen.fd);
 	enter_cgroup(d->log);
 	return drop_privileges(e);

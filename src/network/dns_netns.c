@@ -40,20 +40,6 @@ static int open_socket(int type, uint16_t port, uint16_t *ret_port)
 	return SKF_TAKE_FD(fd);
 }
 
-static void put_value(struct skf_nft *n, uint32_t reg, const void *p, uint32_t len)
-{
-	size_t elem = skf_nlm_nest(&n->b, NFTA_LIST_ELEM), data, value;
-
-	skf_nlm_str(&n->b, NFTA_EXPR_NAME, "immediate");
-	data = skf_nlm_nest(&n->b, NFTA_EXPR_DATA);
-	skf_nlm_be32(&n->b, NFTA_IMMEDIATE_DREG, reg);
-	value = skf_nlm_nest(&n->b, NFTA_IMMEDIATE_DATA);
-	skf_nlm_put(&n->b, NFTA_DATA_VALUE, p, len);
-	skf_nlm_nest_end(&n->b, value);
-	skf_nlm_nest_end(&n->b, data);
-	skf_nlm_nest_end(&n->b, elem);
-}
-
 /* ip daddr 127.0.0.11 <proto> dport 53 dnat to 127.0.0.11:<port> */
 static void redirect_rule(struct skf_nft *n, uint8_t proto, uint16_t port)
 {
@@ -69,8 +55,8 @@ static void redirect_rule(struct skf_nft *n, uint8_t proto, uint16_t port)
 	skf_nft_x_cmp(n, NFT_CMP_EQ, NFT_REG_1, address, 4);
 	skf_nft_x_payload(n, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, NFT_REG_1);
 	skf_nft_x_cmp(n, NFT_CMP_EQ, NFT_REG_1, &from, 2);
-	put_value(n, NFT_REG_1, address, 4);
-	put_value(n, NFT_REG_2, &to, 2);
+	skf_nft_x_value(n, NFT_REG_1, address, 4);
+	skf_nft_x_value(n, NFT_REG_2, &to, 2);
 	skf_nft_x_dnat(n, NFPROTO_IPV4, NFT_REG_1, NFT_REG_2);
 	skf_nft_rule_end(n);
 }

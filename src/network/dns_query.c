@@ -127,6 +127,8 @@ size_t skf_dns_query(struct skf_dns *d, const struct skf_dns_from *from, const u
 		if (r < 0)
 			return answer_rcode(d, from, p, &q, SKF_DNS_SERVFAIL);
 		if (r == 1)
+			skf_dns_learn_own(d, from->c, q.name, ips, k);
+		if (r == 1)
 			return answer_addrs(d, from, p, &q, ips, k);
 		if (q.type == SKF_DNS_PTR && answer_ptr(d, from, p, &q, &len) == 1)
 			return len;

@@ -1,24 +1,30 @@
 /* network/egress.h -- what a container may reach: `--egress deny|allow`, `--egress-allow CIDR|NAME[:PORT]`.
  *
- * A container with policy deny is an element of the set egress_deny4/6 (its addresses); what it may reach all the same is elements of
- * egress_net4/6 (source, destination range, port range) and egress_name4/6 (source, destination, port range; with time-outs, put there by
- * skiff-resolver before it gives the answer to the container). Whatever the packet filter of the host sees from such an address and is neither the
- * reply of a connection that somebody else began nor in these sets is rejected and counted. The sets and chains belong to table inet skiff_v1. */
+ * A container with policy deny has, in table inet skiff_v1: its addresses in the maps egress4 and egress6, which lead to a chain of its own
+ * (e_<id>), where each allowed CIDR is a rule; and two sets (e4_<id>, e6_<id>) of address . port, with time-outs, into which skiff-resolver puts the
+ * addresses of allowed names before it gives the answer to the container. The chain ends in a counter and a reject, so that a refused connection
+ * fails at once. <id>: the first SKF_EGRESS_ID characters of the container's id.
+ *
+ * It applies to everything that the container sends to other networks, to the outside and to the host itself, whatever the protocol; not to answers
+ * of connections that others began, to members of its own networks (but to the host at their gateway address), and to names: the resolver is inside
+ * the container's network namespace. An established connection goes on when a name's time-out has passed. */
 #pragma once
 #include "network/ip.h"
 #include "network/nft.h"
 
+#define SKF_EGRESS_ID 16
+
 struct skf_egress_rule { /* one --egress-allow */
 	struct skf_cidr cidr;  /* family 0: a name */
-	char name[254];        /* lower case; "*.example.com" means every name below example.com */
-	uint16_t port;         /* 0: all */
+	char name[254];        /* lower case, no final dot; "*.example.com": every name below example.com */
+	uint16_t port;         /* 0: all, and all protocols; else TCP and UDP */
 };
-/* "10.0.0.0/8", "10.0.0.1:443", "[fd00::/8]:443", "example.com:443", "*.example.com". INVALID says what is wrong. */
+/* "10.0.0.0/8", "10.0.0.1:443", "fd00::/8", "[fd00::1]:443", "example.com:443", "*.example.com", "web". INVALID says what is wrong. */
 int skf_egress_parse(const char *word, struct skf_egress_rule *ret, struct skf_err *e);
+/* name: lower case. */
 bool skf_egress_name_matches(const struct skf_egress_rule *r, const char *name);
 
-/* --- the table: part of what loads inet skiff_v1 --- */
-/* Sets and the chain `egress`; the caller jumps to it from its forward and input hooks, before anything is accepted. */
+/* --- the table: what loads inet skiff_v1 calls this last; the set pairs hairpin4/6 of table.h is there --- */
 void skf_egress_load(struct skf_nft *n);
 
 struct skf_egress {
@@ -26,11 +32,15 @@ struct skf_egress {
 	struct skf_strv addrs;    /* the container's addresses on all networks */
 	struct skf_strv allow;    /* --egress-allow of the container, then of its networks */
 };
-/* Elements of a container with policy deny, into the caller's batch. Names among `allow` are the resolver's business (skf_resolver_join). */
+/* A container with policy deny, into the caller's batch; for one that is there already the rules are replaced and the counter begins anew. Names
+ * among `allow` are the resolver's business (skf_resolver_join). INVALID for a word of `allow`. */
 int skf_egress_add(struct skf_nft *n, const struct skf_egress *g, struct skf_err *e);
-/* One address of a name, for timeout_s (at least 1): used by the resolver. */
-void skf_egress_learn(struct skf_nft *n, const struct skf_ip *from, const struct skf_ip *to, uint16_t port, uint32_t timeout_s);
-/* Deletes the container's elements of all sets, learned ones as well; nothing there is success. Own transactions. */
-int skf_egress_remove(const struct skf_strv *addrs, struct skf_err *e);
-/* Packets and bytes that were rejected for these addresses so far. */
-int skf_egress_denied(const struct skf_strv *addrs, uint64_t *ret_packets, uint64_t *ret_bytes, struct skf_err *e);
+/* Everything of the container; what is not there, is not missed. Transactions of its own on n, whose batch is empty. */
+int skf_egress_remove(struct skf_nft *n, const char *container_id, const struct skf_strv *addrs, struct skf_err *e);
+/* Addresses that the container has no longer. */
+int skf_egress_forget(struct skf_nft *n, const struct skf_strv *addrs, struct skf_err *e);
+/* One address of a name, into the caller's batch, for timeout_s seconds. Used by the resolver; commit gives -ENOENT when the container has no sets.
+ * again: it is there, with less time left (the kernel does not prolong by itself). */
+void skf_egress_learn(struct skf_nft *n, const char *container_id, const struct skf_ip *to, uint16_t port, uint32_t timeout_s, bool again);
+/* Packets and bytes that were refused so far. NOTFOUND for a container without the policy. */
+int skf_egress_denied(const char *container_id, uint64_t *ret_packets, uint64_t *ret_bytes, struct skf_err *e);

@@ -40,6 +40,8 @@ static const struct skf_jfield rec_f[] = {
 	R(endpoints, "endpoints", skf_j_arr, &endpoints_arg),
 	R(ports, "ports", skf_j_arr, &ports_arg),
 	R(resolver, "resolver", skf_j_bool, NULL),
+	R(egress, "egress", skf_j_bool, NULL),
+	R(egress_allow, "egressAllow", skf_j_strv, NULL),
 	SKF_J_END,
 };
 static const struct skf_jtable rec_table = {sizeof(struct skf_netrec), rec_f, false, NULL};
@@ -96,6 +98,10 @@ static void write_record(struct skf_jw *w, const struct skf_netrec *r)
 	}
 	skf_jw_end_arr(w);
 	skf_jw_kbool(w, "resolver", r->resolver);
+	if (r->egress) {
+		skf_jw_kbool(w, "egress", true);
+		skf_jw_kstrv(w, "egressAllow", &r->egress_allow);
+	}
 	skf_jw_end(w);
 }
 

@@ -28,6 +28,8 @@ struct skf_netrec {
 	struct skf_jarr endpoints;     /* skf_endpoint; the first has the default route */
 	struct skf_jarr ports;         /* skf_portmap */
 	bool resolver;                 /* joined our resolver */
+	bool egress;                   /* policy deny (network/egress.h) */
+	struct skf_strv egress_allow;  /* of the container, then of its networks */
 };
 int skf_netrec_write(int run_fd, const struct skf_netrec *r, struct skf_err *e);
 /* 1 found, 0 there is none, -1. */

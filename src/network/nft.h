@@ -70,6 +70,7 @@ void skf_nft_x_bitmask(struct skf_nft *n, uint32_t reg, uint32_t len, const void
 void skf_nft_x_lookup(struct skf_nft *n, const char *set, uint32_t reg, bool invert);
 void skf_nft_x_map(struct skf_nft *n, const char *map, uint32_t reg, uint32_t dreg);     /* no element: the rule does not match */
 void skf_nft_x_vmap(struct skf_nft *n, const char *map, uint32_t reg);
+void skf_nft_x_value(struct skf_nft *n, uint32_t reg, const void *p, uint32_t len); /* a constant -> register */
 void skf_nft_x_verdict(struct skf_nft *n, int32_t verdict, const char *chain);      /* NF_DROP, NF_ACCEPT, NFT_JUMP, ... */
 void skf_nft_x_counter(struct skf_nft *n);
 void skf_nft_x_masquerade(struct skf_nft *n);

@@ -158,6 +158,15 @@ void skf_nft_x_verdict(struct skf_nft *n, int32_t verdict, const char *chain)
 	end(n, x);
 }
 
+void skf_nft_x_value(struct skf_nft *n, uint32_t reg, const void *p, uint32_t len)
+{
+	struct expr x = begin(n, "immediate");
+
+	skf_nlm_be32(&n->b, NFTA_IMMEDIATE_DREG, reg);
+	value(n, NFTA_IMMEDIATE_DATA, p, len);
+	end(n, x);
+}
+
 void skf_nft_x_counter(struct skf_nft *n)
 {
 	end(n, begin(n, "counter"));

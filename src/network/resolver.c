@@ -203,20 +203,21 @@ static int listen_at(int dir)
 /* The caller holds the lock alone. */
 static int start(int dir, const char *run_root, struct skf_err *e)
 {
-	SKF_AUTO_FD int sock = listen_at(dir);
+	SKF_AUTO_FD int sock = listen_at(dir), run = skf_openat(dir, "..", O_RDONLY | O_DIRECTORY, 0);
+	const int fds[] = {sock, run}; /* SKF_RESOLVER_LISTEN, SKF_RESOLVER_RUN */
 	char path[PATH_MAX];
 	char *const argv[] = {(char *)PROGRAM, (char *)run_root, NULL};
 	struct skf_spawn s = {.path = path,
 			      .argv = argv,
 			      .stdio = {-1, -1, -1},
-			      .fds = &sock,
-			      .n_fds = 1,
+			      .fds = fds,
+			      .n_fds = 2,
 			      .cwd = "/",
 			      .new_session = true};
 	int r;
 
-	if (sock < 0)
-		return skf_fail_sys(e, sock, "control socket of the resolver");
+	if (sock < 0 || run < 0)
+		return skf_fail_sys(e, sock < 0 ? sock : run, "control socket of the resolver");
 	r = skf_sibling_program(PROGRAM, path, sizeof(path));
 	if (r < 0)
 		return skf_fail_sys(e, r, "find " PROGRAM);

@@ -17,7 +17,8 @@
 #define SKF_RESOLVER_DIR    "resolver"
 #define SKF_RESOLVER_SOCK   "ctl.sock"
 #define SKF_RESOLVER_LOCK   ".lock"
-#define SKF_RESOLVER_LISTEN 3 /* the listening socket is this descriptor of a new skiff-resolver */
+#define SKF_RESOLVER_LISTEN 3 /* descriptors of a new skiff-resolver: its listening socket */
+#define SKF_RESOLVER_RUN    4 /* ... and the run root */
 
 /* Requests, each answered by one record of type OK or ERROR. Version 1. */
 enum skf_resolver_msg {

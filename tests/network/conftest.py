@@ -28,11 +28,12 @@ def netctl(tmp_path_factory):
     if os.environ.get("NETCTL"):
         return os.environ["NETCTL"]
     out = tmp_path_factory.mktemp('netctl') / 'netctl'
-    libs = [BUILD / 'src' / d / f'libskf-{d}.a' for d in ('network', 'sys', 'base')]
+    libs = [BUILD / 'src' / lib for lib in ('network/libskf-network.a', 'network/libskf-network-plain.a', 'sys/libskf-sys.a', 'base/libskf-base.a',
+                                            'base/libskf-basejson.a')]
     if not all(lib.exists() for lib in libs):
         pytest.skip(f'no libraries in {BUILD}: set SKIFF_BUILD')
     subprocess.run(['gcc', '-std=gnu17', '-D_GNU_SOURCE', '-O1', f'-I{TOP}/src', '-o', out, HERE / 'netctl.c',
-                    '-Wl,--start-group', *libs, BUILD / 'src/base/libskf-basejson.a', '-Wl,--end-group', '-ljson-c'], check=True)
+                    '-Wl,--start-group', *libs, '-Wl,--end-group', '-ljson-c'], check=True)
     return out
 
 

@@ -9,7 +9,10 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/proc.h"
+#include "network/cni.h"
+#include "network/egress.h"
 #include "network/names.h"
+#include "network/table.h"
 #include "network/resolver.h"
 #include <fcntl.h>
 #include <stdio.h>
@@ -94,6 +97,112 @@ static int ping(const char *run, struct skf_err *e)
 	return r;
 }
 
+/* --- egress --- */
+static int commit(struct skf_nft *n, struct skf_err *e)
+{
+	int r = skf_nft_commit(n);
+
+	return r < 0 ? skf_fail_sys(e, r, "commit") : 0;
+}
+
+static int egress(const char *verb, int argc, char **argv, struct skf_err *e)
+{
+	struct skf_strv none = {0}, rest = {argv + 2, argc > 2 ? (size_t)argc - 2 : 0};
+	struct skf_egress g = {argc > 0 ? argv[0] : "", argc > 1 ? split(argv[1]) : none, rest};
+	struct skf_nft *n = NULL;
+	uint64_t packets, bytes;
+	int r = skf_nft_open(&n, e);
+
+	if (r == 0 && strcmp(verb, "egress-load") == 0) {
+		skf_table_load(n, true);
+		skf_egress_load(n);
+		r = commit(n, e);
+	} else if (r == 0 && strcmp(verb, "egress-add") == 0) {
+		r = skf_egress_add(n, &g, e);
+		r = r == 0 ? commit(n, e) : r;
+	} else if (r == 0 && strcmp(verb, "egress-remove") == 0) {
+		r = skf_egress_remove(n, g.container_id, &g.addrs, e);
+	} else if (r == 0) {
+		r = skf_egress_denied(g.container_id, &packets, &bytes, e);
+		if (r == 0)
+			printf("%llu %llu\n", (unsigned long long)packets, (unsigned long long)bytes);
+	}
+	skf_nft_free(n);
+	return r;
+}
+
+/* --- CNI --- */
+static struct skf_cni_port ports[8];
+
+static struct skf_cni_call cni_call(int argc, char **argv)
+{
+	struct skf_cni_call c = {.container_id = argv[0],
+				 .ifname = "eth0",
+				 .netns = *argv[1] ? argv[1] : NULL,
+				 .ports = ports};
+
+	for (int i = 2; i < argc; i++) {
+		char proto[8];
+
+		if (skf_startswith(argv[i], "arg=")) {
+			if (skf_strv_add(&arena, &c.args, argv[i] + 4) < 0)
+				abort();
+		} else if (c.n_ports < SKF_ARRAY_LEN(ports) &&
+			   sscanf(argv[i], "port=%hu:%hu:%7s", &ports[c.n_ports].host_port,
+				  &ports[c.n_ports].container_port, proto) == 3) {
+			ports[c.n_ports++].protocol = skf_arena_strdup(&arena, proto);
+		} else {
+			exit(2);
+		}
+	}
+	return c;
+}
+
+static int cni_list(int run, const struct skf_cni_dirs *d, const char *verb, int argc, char **argv,
+		    struct skf_err *e)
+{
+	struct skf_cni_attachment valid[16];
+	struct skf_cni_list *l = NULL;
+
+	if (skf_cni_find(d, argv[1], &arena, &l, e) < 0)
+		return -1;
+	if (strcmp(verb, "cni-status") == 0)
+		return skf_cni_status(d, l, e);
+	for (int i = 2; i < argc && i < 18; i++)
+		valid[i - 2] = (struct skf_cni_attachment){argv[i], "eth0"};
+	return skf_cni_gc(run, d, l, valid, (size_t)argc - 2, e);
+}
+
+static int cni(const char *root, const char *verb, int argc, char **argv, struct skf_err *e)
+{
+	struct skf_cni_dirs d = {.conf = {argv, 1}};
+	int run = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
+	struct skf_cni_result *res = NULL;
+	struct skf_cni_list *l = NULL;
+	struct skf_cni_call c;
+
+	if (argc < 2)
+		exit(2);
+	if (strcmp(verb, "cni-status") == 0 || strcmp(verb, "cni-gc") == 0)
+		return cni_list(run, &d, verb, argc, argv, e);
+	if (argc < 4)
+		exit(2);
+	c = cni_call(argc - 2, argv + 2);
+	r = skf_cni_find(&d, argv[1], &arena, &l, e);
+	if (strcmp(verb, "cni-del") == 0) {
+		skf_err_clear(e);
+		return skf_cni_del(run, &d, argv[1], l, &c, e);
+	}
+	if (r < 0)
+		return r;
+	if (strcmp(verb, "cni-check") == 0)
+		return skf_cni_check(run, &d, l, &c, e);
+	r = skf_cni_add(run, &d, l, &c, &arena, &res, e);
+	if (r == 0)
+		puts(res->json);
+	return r;
+}
+
 int main(int argc, char **argv)
 {
 	struct skf_err e = SKF_ERR_INIT;
@@ -110,6 +219,10 @@ int main(int argc, char **argv)
 		r = skf_resolver_restart(argv[1], &e);
 	else if (strcmp(verb, "ping") == 0)
 		r = ping(argv[1], &e);
+	else if (skf_startswith(verb, "egress-"))
+		r = egress(verb, argc - 3, argv + 3, &e);
+	else if (skf_startswith(verb, "cni-"))
+		r = cni(argv[1], verb, argc - 3, argv + 3, &e);
 	else
 		return 2;
 	if (r < 0)

@@ -1,0 +1,123 @@
+"""Names and egress policy through the engine: networks, connect and disconnect, a resolver that is killed."""
+import os
+import signal
+import subprocess
+
+import pytest
+from bridgelib import run, wait_until
+
+
+def lookup(skiff, container, name, server='127.0.0.11'):
+    """Addresses that busybox's nslookup finds, sorted."""
+    out = skiff('exec', container, 'nslookup', name, server, rc=None).stdout
+    answers = out.partition('\n\n')[2]
+    return sorted({line.split(': ', 1)[1].strip() for line in answers.splitlines() if line.startswith('Address')})
+
+
+def resolver(skiff):
+    """Its pid; 0: none."""
+    for p in os.listdir('/proc'):
+        try:
+            argv = open(f'/proc/{p}/cmdline', encoding='utf-8').read().split('\0') if p.isdigit() else []
+        except OSError:
+            continue
+        if argv and argv[0] == 'skiff-resolver' and argv[1] == str(skiff.run_root):
+            return int(p)
+    return 0
+
+
+def test_names_of_a_user_network(skiff):
+    skiff('network', 'create', '--ipv6', 'blue')
+    skiff.server('web', '--network', 'blue', '--network-alias', 'svc')
+    skiff.server('db', '--network', 'blue', '--network-alias', 'svc')
+    skiff.client('c', '--network', 'blue')
+    for name in ('web', 'WEB', 'web.blue', skiff.inspect('web')['Id'][:12]):
+        assert lookup(skiff, 'c', name) == sorted([skiff.ip('web'), skiff.ip('web', v6=True)]), name
+    assert lookup(skiff, 'c', 'svc') == sorted(skiff.ip(n, v6=v6) for n in ('web', 'db') for v6 in (False, True))
+    assert lookup(skiff, 'c', 'nothere') == []
+    assert 'name = web.blue' in skiff('exec', 'c', 'nslookup', skiff.ip('web'), '127.0.0.11').stdout
+    assert skiff.ask_from('c', 'tcp', skiff.ip('web'), 80)[-1] == 'web'
+    conf = skiff('exec', 'c', 'cat', '/etc/resolv.conf').stdout
+    assert conf.startswith('nameserver 127.0.0.11\n') and 'ndots:0' in conf
+    pid = resolver(skiff)
+    assert pid
+    skiff('rm', '-f', 'web', 'db', 'c')
+    assert wait_until(lambda: resolver(skiff) == 0, 10)
+
+
+def test_connect_disconnect_restart(skiff):
+    for n in ('blue', 'red'):
+        skiff('network', 'create', n)
+    skiff.client('a', '--network', 'blue')
+    skiff.client('b', '--network', 'red')
+    assert lookup(skiff, 'a', 'b') == [] and lookup(skiff, 'b', 'a') == []
+    skiff('network', 'connect', '--alias', 'bee', 'blue', 'b')
+    assert lookup(skiff, 'a', 'b') == [skiff.ip('b', 'blue')] == lookup(skiff, 'a', 'bee')
+    assert lookup(skiff, 'b', 'a') == [skiff.ip('a')]
+    skiff('network', 'disconnect', 'blue', 'b')
+    assert lookup(skiff, 'a', 'b') == [] and lookup(skiff, 'b', 'a') == []
+    skiff('network', 'connect', 'blue', 'b')
+    skiff('restart', '-t', '0', 'b')
+    assert lookup(skiff, 'a', 'b') == [skiff.ip('b', 'blue')] and lookup(skiff, 'b', 'a') == [skiff.ip('a')]
+    skiff('stop', '-t', '0', 'b')
+    assert lookup(skiff, 'a', 'b') == []
+
+
+def test_a_killed_resolver(skiff):
+    skiff('network', 'create', 'blue')
+    skiff.client('a', '--network', 'blue')
+    pid = resolver(skiff)
+    os.kill(pid, signal.SIGKILL)
+    assert wait_until(lambda: resolver(skiff) == 0)
+    skiff.client('b', '--network', 'blue')
+    assert resolver(skiff) not in (0, pid)
+    assert lookup(skiff, 'a', 'b') == [skiff.ip('b')] and lookup(skiff, 'b', 'a') == [skiff.ip('a')]
+    os.kill(resolver(skiff), signal.SIGKILL)
+    assert wait_until(lambda: resolver(skiff) == 0)
+    skiff('network', 'reload')
+    assert lookup(skiff, 'a', 'b') == [skiff.ip('b')]
+
+
+@pytest.mark.parametrize('how', ['run', 'network'])
+def test_egress(skiff, outside, how):
+    """A run flag, or the default of a network."""
+    allow = f'{outside.far}:80'
+    flags = ['--egress', 'deny', '--egress-allow', allow]
+    skiff('network', 'create', 'blue', *(flags if how == 'network' else []))
+    servers = [outside.popen(skiff.probe, 'serve', 'tcp', port, 'out') for port in ('80', '81')]
+    assert [p.stdout.readline() for p in servers] == ['ready\n'] * 2
+    skiff.client('free', '--network', 'blue', '--egress', 'allow')
+    skiff.client('c', '--network', 'blue', *(flags if how == 'run' else []))
+    chain = skiff.inspect('c')['Id'][:16]
+    assert f'e_{chain}' in skiff.table() and skiff.inspect('free')['Id'][:16] not in skiff.table()
+
+    def reaches(name, port):
+        return skiff.ask_from(name, 'tcp', outside.far, port, rc=None)[-1:] == ['out']
+    assert reaches('free', 80) and reaches('free', 81) and reaches('c', 80) and not reaches('c', 81)
+    subprocess.run(['nft', 'flush', 'ruleset'], check=True)
+    skiff('network', 'reload')
+    assert f'e_{chain}' in skiff.table() and reaches('c', 80) and not reaches('c', 81)
+    for p in servers:
+        p.kill()
+        p.wait()
+    skiff('rm', '-f', 'c', 'free')
+    assert wait_until(lambda: chain not in skiff.table())
+
+
+def test_egress_of_an_address_that_was_given_back(skiff):
+    for n in ('blue', 'red'):
+        skiff('network', 'create', n)
+    skiff.client('c', '--network', 'blue', '--egress', 'deny')
+    skiff('network', 'connect', 'red', 'c')
+    address = skiff.ip('c', 'red')
+    m = lambda: run('nft', 'list', 'map', 'inet', 'skiff_v1', 'egress4').stdout  # noqa: E731
+    assert address in m()
+    skiff('network', 'disconnect', 'red', 'c')
+    assert address not in m() and skiff.ip('c', 'blue') in m()
+
+
+def test_bad_egress(skiff):
+    r = skiff('run', '--rm', '--egress', 'maybe', 'netimage', 'true', rc=125)
+    assert 'expected allow or deny' in r.stderr
+    r = skiff('run', '--rm', '--egress', 'deny', '--egress-allow', '10.0.0.0/99', 'netimage', 'true', rc=125)
+    assert "egress rule '10.0.0.0/99'" in r.stderr
