@@ -225,23 +225,40 @@ static int start(int dir, const char *run_root, struct skf_err *e)
 	return r < 0 ? skf_fail_sys(e, r, "start '%s'", path) : 0;
 }
 
-/* A connection to a resolver that runs, which is started when there is none. The caller holds no lock; *lock
- * is held afterwards. */
-static int reach(int dir, const char *run_root, int *lock, struct skf_err *e)
+static int connect_or_start(int dir, const char *run_root, struct skf_err *e)
 {
-	int fd;
+	int fd = connect_to(dir);
 
-	skf_closep(lock);
-	*lock = lock_dir(dir, true, e);
-	if (*lock < 0)
-		return -1;
-	fd = connect_to(dir);
 	if (nobody(fd)) {
 		if (start(dir, run_root, e) < 0)
 			return -1;
 		fd = connect_to(dir);
 	}
 	return fd < 0 ? skf_fail_sys(e, fd, "connect to the resolver") : fd;
+}
+
+/* Asks a resolver that is started when there is none. One that is being killed may still take the
+ * connection, so that there are two tries. The caller's lock is given up for the exclusive one. */
+static int ask_surely(int dir, const char *run_root, int *lock, uint16_t type, const char *id, int netns,
+		      struct skf_err *e)
+{
+	struct answer a;
+
+	skf_closep(lock);
+	*lock = lock_dir(dir, true, e);
+	if (*lock < 0)
+		return -1;
+	for (int tries = 2;;) {
+		SKF_AUTO_FD int sock = connect_or_start(dir, run_root, e);
+
+		if (sock < 0)
+			return -1;
+		if (ask(sock, type, id, netns, &a, e) == 0)
+			return 0;
+		if (--tries == 0 || !nobody(-e->sys))
+			return -1;
+		skf_err_clear(e);
+	}
 }
 
 static int join_locked(const char *run_root, int dir, const struct skf_resolver_join *j, int *lock,
@@ -258,9 +275,7 @@ static int join_locked(const char *run_root, int dir, const struct skf_resolver_
 	if (sock >= 0 && !nobody(-e->sys))
 		return -1; /* it said no */
 	skf_err_clear(e);
-	skf_closep(&sock);
-	sock = reach(dir, run_root, lock, e);
-	return sock < 0 ? -1 : ask(sock, SKF_RESOLVER_JOIN, j->container_id, j->netns_fd, &a, e);
+	return ask_surely(dir, run_root, lock, SKF_RESOLVER_JOIN, j->container_id, j->netns_fd, e);
 }
 
 int skf_resolver_join(const char *run_root, const struct skf_resolver_join *j, struct skf_err *e)
@@ -332,8 +347,7 @@ static int somebody(int dir, struct skf_err *e)
 
 int skf_resolver_restart(const char *run_root, struct skf_err *e)
 {
-	SKF_AUTO_FD int dir = open_dir(run_root, false, e), lock = -EBADF, sock = -EBADF;
-	struct answer a;
+	SKF_AUTO_FD int dir = open_dir(run_root, false, e), lock = -EBADF;
 	int r;
 
 	if (dir < 0)
@@ -342,10 +356,7 @@ int skf_resolver_restart(const char *run_root, struct skf_err *e)
 	if (lock < 0)
 		return -1;
 	r = somebody(dir, e);
-	if (r != 1)
-		return r;
-	sock = reach(dir, run_root, &lock, e);
-	return sock < 0 ? -1 : ask(sock, SKF_RESOLVER_PING, NULL, -1, &a, e);
+	return r == 1 ? ask_surely(dir, run_root, &lock, SKF_RESOLVER_PING, NULL, -1, e) : r;
 }
 
 int skf_resolver_ping(const char *run_root, uint32_t *ret_pid, uint32_t *ret_containers, struct skf_err *e)
