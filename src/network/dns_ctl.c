@@ -169,25 +169,44 @@ static int join(struct skf_dns *d, const char *id, int netns, struct skf_err *e)
 	return -1;
 }
 
-/* At start, by who holds the lock for us. */
-void skf_dns_adopt_all(struct skf_dns *d)
+/* Calls fn for each file of a container. */
+static void each_file(struct skf_dns *d, void (*fn)(struct skf_dns *d, const char *id))
 {
 	SKF_AUTO_FD int fd = skf_openat(d->dir_fd, ".", O_RDONLY | O_DIRECTORY, 0);
 	SKF_AUTO_DIR DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 
 	if (dir)
 		fd = -EBADF;
-	for (struct dirent *x; dir && (x = readdir(dir));) {
-		struct skf_err e = SKF_ERR_INIT;
+	for (struct dirent *x; dir && (x = readdir(dir));)
+		if (skf_resolver_id_ok(x->d_name))
+			fn(d, x->d_name);
+}
 
-		if (!skf_resolver_id_ok(x->d_name))
-			continue;
-		if (join(d, x->d_name, -1, &e) == 0)
-			continue;
-		if (e.sys != ESRCH) /* the usual: it ended while nobody was there to see it */
-			skf_log_err(d->log, &e);
-		drop_file(d, x->d_name, true);
-	}
+static void adopt_file(struct skf_dns *d, const char *id)
+{
+	struct skf_err e = SKF_ERR_INIT;
+
+	if (join(d, id, -1, &e) == 0)
+		return;
+	if (e.sys != ESRCH) /* the usual: it ended while nobody was there to see it */
+		skf_log_err(d->log, &e);
+	drop_file(d, id, true);
+}
+
+/* At start, by who holds the lock for us. */
+void skf_dns_adopt_all(struct skf_dns *d)
+{
+	each_file(d, adopt_file);
+}
+
+static void drop_if_dead(struct skf_dns *d, const char *id)
+{
+	drop_file(d, id, true);
+}
+
+void skf_dns_drop_dead(struct skf_dns *d)
+{
+	each_file(d, drop_if_dead);
 }
 
 /* --- requests --- */

@@ -98,6 +98,8 @@ int skf_dns_run(struct skf_dns *d, struct skf_err *e);
 /* --- dns_ctl.c --- */
 void skf_dns_ctl_accept(struct skf_dns *d, struct skf_dns_source *s, uint32_t events);
 void skf_dns_adopt_all(struct skf_dns *d);
+/* Removes the files of containers that are gone, which a join kept from being removed earlier. The caller holds the lock. */
+void skf_dns_drop_dead(struct skf_dns *d);
 void skf_dns_container_end(struct skf_dns *d, struct skf_dns_container *c); /* sockets closed; freed at the end of the round */
 
 /* --- dns_netns.c --- */

@@ -139,6 +139,7 @@ static void try_end(struct skf_dns *d, int64_t now)
 		d->idle_since = now; /* somebody is joining: another round */
 		return;
 	}
+	skf_dns_drop_dead(d);
 	unlinkat(d->dir_fd, SKF_RESOLVER_SOCK,
 		 0); /* who comes next starts another resolver in either case */
 	skf_dns_unwatch(d, &d->listen);
