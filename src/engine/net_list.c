@@ -1,5 +1,6 @@
 /* engine/net_list.c -- networks as a list and as docker's document. "host" and "none" are shown as docker does, and are no objects. */
 #include "engine/net_int.h"
+#include "network/egress.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -253,6 +254,20 @@ static void write_with_prefix(struct skf_jw *w, const char *key, const char *ip,
 	skf_jw_kstr(w, key, text);
 }
 
+/* What its egress policy refused so far; a table that somebody flushed has no counters. */
+static void write_denied(struct skf_jw *w, const char *id)
+{
+	struct skf_err none = SKF_ERR_INIT;
+	uint64_t packets = 0, bytes = 0;
+
+	if (skf_egress_denied(id, &packets, &bytes, &none) < 0)
+		return;
+	skf_jw_kobj(w, "EgressDenied");
+	skf_jw_ku64(w, "Packets", packets);
+	skf_jw_ku64(w, "Bytes", bytes);
+	skf_jw_end(w);
+}
+
 static int write_containers(struct skf_engine *g, struct skf_jw *w, const struct skf_network *n, struct skf_arena *a, struct skf_err *e)
 {
 	struct skf_strv ids = {0};
@@ -280,6 +295,8 @@ static int write_containers(struct skf_engine *g, struct skf_jw *w, const struct
 			skf_jw_kstr(w, "MacAddress", p[j].mac);
 			write_with_prefix(w, "IPv4Address", p[j].ip, p[j].prefix);
 			write_with_prefix(w, "IPv6Address", p[j].ip6, p[j].prefix6);
+			if (r->egress)
+				write_denied(w, r->container);
 			skf_jw_end(w);
 		}
 	}

@@ -1,4 +1,5 @@
 """Names and egress policy through the engine: networks, connect and disconnect, a resolver that is killed."""
+import json
 import os
 import signal
 import subprocess
@@ -94,6 +95,8 @@ def test_egress(skiff, outside, how):
     def reaches(name, port):
         return skiff.ask_from(name, 'tcp', outside.far, port, rc=None)[-1:] == ['out']
     assert reaches('free', 80) and reaches('free', 81) and reaches('c', 80) and not reaches('c', 81)
+    members = json.loads(skiff('network', 'inspect', 'blue').stdout)[0]['Containers']
+    assert [m['Name'] for m in members.values() if m.get('EgressDenied', {}).get('Packets')] == ['c'], 'what was refused is counted'
     subprocess.run(['nft', 'flush', 'ruleset'], check=True)
     skiff('network', 'reload')
     assert f'e_{chain}' in skiff.table() and reaches('c', 80) and not reaches('c', 81)
