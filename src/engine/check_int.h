@@ -19,6 +19,9 @@ int skf_check_report(struct check *c, const char *kind, const char *object, cons
 /* fn for every name of a directory but . and ..; a missing one has none. */
 int skf_check_each(struct check *c, int dirfd, const char *path, entry_fn fn, struct skf_err *e);
 
+/* --- net_check.c: a pass --- */
+int skf_check_networks(struct check *c, struct skf_err *e);
+
 /* --- check_store.c: passes --- */
 int skf_check_layers(struct check *c, struct skf_err *e);
 int skf_check_garbage(struct check *c, struct skf_err *e);
