@@ -10,6 +10,7 @@
 #define SKF_MAX_CONFIG_BLOB_BYTES (8u << 20)   /* image config; history makes it larger than the manifest */
 #define SKF_MAX_DOCKER_CONFIG_BYTES (1u << 20) /* ~/.docker/config.json */
 #define SKF_MAX_OBJECT_BYTES (1u << 20)        /* one of our own small JSON files */
+#define SKF_MAX_CONF_BYTES (256u << 10)         /* skiff.conf */
 #define SKF_MAX_ARENA_DOC (64u << 20)          /* memory of one decoded document */
 #define SKF_MAX_SECCOMP_BYTES (2u << 20)       /* one seccomp profile */
 #define SKF_MAX_SECCOMP_INSNS 32768            /* kernel: BPF_MAXINSNS is 4096 per program; summed limit 32768 */

@@ -18,6 +18,7 @@ enum skf_opt_kind {
 	SKF_OPT_LIST,
 	SKF_OPT_INT /* int64_t */,
 	SKF_OPT_SIZE /* int64_t bytes */,
+	SKF_OPT_SWAP /* int64_t bytes, or -1 */,
 	SKF_OPT_CPUS /* int64_t 10^-9 */,
 	SKF_OPT_UNSUPPORTED /* docker's, not ours: refused by name */
 };
@@ -36,15 +37,16 @@ struct skf_cli_opts {
 	bool help, version, debug;
 	char *root, *run_root;
 	/* run, exec */
-	bool detach, interactive, tty, rm, read_only, privileged, init, sig_proxy, plain_http, quiet;
+	struct skf_settings s; /* run: written by the option table, copied into the request as it is */
+	bool detach, interactive, tty, rm, init, sig_proxy, plain_http, quiet, env_host;
 	char *name, *user, *workdir, *entrypoint, *hostname, *platform, *pull, *stop_signal,
 		*cidfile, *detach_keys, *log_driver;
-	struct skf_strv storage_opt, env, env_file, volume, cap_add, cap_drop, label, security_opt, log_opt;
-	int64_t memory, cpus, pids_limit, stop_timeout;
+	struct skf_strv storage_opt, env, env_file, label, label_file, log_opt;
+	int64_t stop_timeout;
 	/* networks of run, create and network connect; network create */
 	struct skf_strv network, network_alias, publish, expose, dns, dns_search, dns_option, add_host, link, egress_allow;
 	struct skf_strv subnet, ip_range, gateway, aux_address, opt, ipam_opt, driver_opt;
-	char *ip, *ip6, *mac_address, *domainname, *egress, *driver, *ipam_driver, *interface_name;
+	char *ip, *ip6, *mac_address, *egress, *driver, *ipam_driver, *interface_name;
 	bool publish_all, ipv4, ipv6, internal, attachable, disable_dns;
 	/* pull */
 	bool tls_verify;
@@ -129,6 +131,7 @@ struct skf_cli {
 };
 
 /* --- parse.c --- */
+#define SKF_CLI_UNSET INT64_MIN /* a number that was not given, where 0 has a meaning */
 /* Options of argv[0..n) for the commands in `bit` into o; what is not an option goes to args (with
  * stop_at_arg everything from the first argument on). *ret_used: words consumed (for global options the
  * command's name is the first left). INVALID with docker's words, UNSUPPORTED. */
@@ -296,12 +299,16 @@ int skf_cli_streams(struct skf_cli *c, unsigned *ret);
 int skf_cli_check_tty(struct skf_cli *c);
 /* run_network.c: the flags of networks; -1 with c->e set. */
 int skf_cli_net(struct skf_cli *c, struct skf_net_req *q);
+/* --label-file: KEY=VALUE lines. */
+int skf_cli_word_file(struct skf_cli *c, const char *path, struct skf_strv *ret, struct skf_err *e);
 /* $DOCKER_CONFIG/config.json or ~/.docker/config.json when it exists, else NULL. */
 const char *skf_cli_docker_config(struct skf_cli *c);
 
 /* --- cmd_system_prune.c --- */
 /* --filter of a prune, with until= as RFC 3339: what the engine takes. */
 int skf_cli_prune_filters(struct skf_cli *c, struct skf_strv *ret);
+/* --filter with until= as RFC 3339: what the engine takes. */
+int skf_cli_until_filters(struct skf_cli *c, struct skf_strv *ret);
 
 /* --- commands --- */
 int skf_cmd_pod_create(struct skf_cli *c);
@@ -396,6 +403,12 @@ int skf_cmd_network_prune(struct skf_cli *c);
 int skf_cmd_network_reload(struct skf_cli *c);
 int skf_cmd_network_exists(struct skf_cli *c);
 int skf_cmd_port(struct skf_cli *c);
+int skf_cmd_volume_create(struct skf_cli *c);
+int skf_cmd_volume_ls(struct skf_cli *c);
+int skf_cmd_volume_inspect(struct skf_cli *c);
+int skf_cmd_volume_exists(struct skf_cli *c);
+int skf_cmd_volume_rm(struct skf_cli *c);
+int skf_cmd_volume_prune(struct skf_cli *c);
 int skf_cmd_version(struct skf_cli *c);
 int skf_cmd_info(struct skf_cli *c);
 int skf_cmd_check(struct skf_cli *c);

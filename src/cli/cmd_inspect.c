@@ -13,7 +13,7 @@ static int inspect_one(struct skf_cli *c, const char *name, unsigned indent, str
 	bool only_container =
 		skf_streq(type, "container") || (c->cmd->group && skf_streq(c->cmd->group, "container"));
 
-	if (!skf_streq(type, "image")) {
+	if (!skf_streq(type, "image") && !skf_streq(type, "volume")) {
 		if (skf_engine_inspect(c->g, name, &w, &c->e) == 0)
 			return 0;
 		if (only_container || c->e.kind != SKF_ENOTFOUND)
@@ -22,10 +22,20 @@ static int inspect_one(struct skf_cli *c, const char *name, unsigned indent, str
 		skf_buf_clear(b);
 		w = (struct skf_jw){.b = b, .indent = indent};
 	}
-	if (skf_engine_image_inspect(c->g, name, &w, &c->e) == 0)
+	if (!skf_streq(type, "volume")) {
+		if (skf_engine_image_inspect(c->g, name, &w, &c->e) == 0)
+			return 0;
+		if (c->e.kind != SKF_ENOTFOUND || *type)
+			return -1;
+		skf_err_clear(&c->e);
+		skf_buf_clear(b);
+		w = (struct skf_jw){.b = b, .indent = indent};
+	}
+	if (skf_engine_volume_inspect(c->g, name, &w, &c->e) == 0)
 		return 0;
 	if (c->e.kind != SKF_ENOTFOUND || *type)
 		return -1;
+	skf_err_clear(&c->e);
 	return skf_fail(&c->e, SKF_ENOTFOUND, "No such object: %s", name);
 }
 
@@ -144,8 +154,9 @@ int skf_cli_inspect_all(struct skf_cli *c, skf_cli_inspect_fn *fn)
 {
 	struct printer p = {.c = c, .compact = skf_streq(c->o.format, "json")};
 
-	if (c->o.type && !skf_streq(c->o.type, "container") && !skf_streq(c->o.type, "image")) {
-		skf_fail(&c->e, SKF_EINVALID, "invalid --type '%s': expected container or image", c->o.type);
+	if (c->o.type && !skf_streq(c->o.type, "container") && !skf_streq(c->o.type, "image") &&
+	    !skf_streq(c->o.type, "volume")) {
+		skf_fail(&c->e, SKF_EINVALID, "invalid --type '%s': expected container, image or volume", c->o.type);
 		return skf_cli_fail(c, 1);
 	}
 	if (c->o.format && *c->o.format && !p.compact && skf_cli_doc_format(c, &p.t) < 0)
@@ -163,6 +174,18 @@ static int inspect_image(struct skf_cli *c, const char *name, unsigned indent, s
 	struct skf_jw w = {.b = b, .indent = indent};
 
 	return skf_engine_image_inspect(c->g, name, &w, &c->e);
+}
+
+static int inspect_volume(struct skf_cli *c, const char *name, unsigned indent, struct skf_buf *b)
+{
+	struct skf_jw w = {.b = b, .indent = indent};
+
+	return skf_engine_volume_inspect(c->g, name, &w, &c->e);
+}
+
+int skf_cmd_volume_inspect(struct skf_cli *c)
+{
+	return skf_cli_inspect_all(c, inspect_volume);
 }
 
 int skf_cmd_image_inspect(struct skf_cli *c)

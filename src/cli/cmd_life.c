@@ -202,13 +202,22 @@ int skf_cmd_wait(struct skf_cli *c)
 static int update_one(struct skf_cli *c, const char *name)
 {
 	struct skf_update_req q = SKF_REQ(struct skf_update_req);
+	const struct skf_settings *s = &c->o.s;
 
 	q.container = name;
 	q.has_restart = c->o.restart != NULL;
 	q.restart = c->o.restart;
-	q.memory = c->o.memory;
-	q.nano_cpus = c->o.cpus;
-	q.pids_limit = c->o.pids_limit;
+	q.memory = s->memory;
+	q.memory_swap = s->memory_swap;
+	q.memory_reservation = s->memory_reservation;
+	q.nano_cpus = s->nano_cpus;
+	q.cpu_shares = s->cpu_shares;
+	q.cpu_period = s->cpu_period;
+	q.cpu_quota = s->cpu_quota;
+	q.cpuset_cpus = s->cpuset_cpus;
+	q.cpuset_mems = s->cpuset_mems;
+	q.blkio_weight = (uint32_t)s->blkio_weight;
+	q.pids_limit = s->pids_limit == SKF_CLI_UNSET ? 0 : s->pids_limit ? s->pids_limit : -1;
 	if (skf_engine_update(c->g, &q, &c->e) < 0)
 		return -1;
 	printf("%s\n", name);

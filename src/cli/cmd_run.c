@@ -111,7 +111,7 @@ int skf_cmd_exec(struct skf_cli *c)
 	q.workdir = c->o.workdir;
 	q.tty = c->o.tty;
 	q.interactive = c->o.interactive;
-	q.privileged = c->o.privileged;
+	q.privileged = c->o.s.privileged;
 	q.detach = c->o.detach;
 	q.stdio[0] = q.stdio[1] = q.stdio[2] = -EBADF;
 	if (skf_cli_check_tty(c) < 0 || skf_cli_env(c, &q.env, &c->e) < 0 || skf_cli_engine(c) < 0)

@@ -88,6 +88,12 @@ __extension__ typedef unsigned __int128 skf_cmdset; /* more commands than 64 */
 #define C_NETEXISTS  SKF_CMD_BIT(83)
 #define C_PORT       SKF_CMD_BIT(84)
 /* volume: 87 to 95 */
+#define C_VOLCREATE  SKF_CMD_BIT(87)
+#define C_VOLLS      SKF_CMD_BIT(88)
+#define C_VOLINSPECT SKF_CMD_BIT(89)
+#define C_VOLEXISTS  SKF_CMD_BIT(90)
+#define C_VOLRM      SKF_CMD_BIT(91)
+#define C_VOLPRUNE   SKF_CMD_BIT(92)
 /* pod: 96 to 111 */
 #define C_PODCREATE   SKF_CMD_BIT(96)
 #define C_PODSTART    SKF_CMD_BIT(97)

@@ -17,6 +17,7 @@ void skf_cli_opts_init(struct skf_cli_opts *o)
 	memset(o, 0, sizeof(*o));
 	o->sig_proxy = o->tls_verify = o->pause = o->human = o->ipv4 = o->src_tls_verify = o->dest_tls_verify = true;
 	o->stop_timeout = o->timeout = o->last = o->compress_level = -1;
+	o->s.memory_swappiness = o->s.oom_score_adj = o->s.pids_limit = SKF_CLI_UNSET;
 }
 
 static const struct skf_opt *find_long(skf_cmdset bit, const char *p, size_t n)
@@ -96,6 +97,10 @@ static int store(struct parse *p, const struct skf_opt *opt, const char *v)
 		break;
 	case SKF_OPT_SIZE:
 		r = skf_parse_size(v, (int64_t *)(void *)at);
+		break;
+	case SKF_OPT_SWAP:
+		*(int64_t *)(void *)at = -1;
+		r = skf_streq(v, "-1") ? 0 : skf_parse_size(v, (int64_t *)(void *)at);
 		break;
 	case SKF_OPT_CPUS:
 		r = skf_cli_parse_cpus(v, (int64_t *)(void *)at);

@@ -111,7 +111,7 @@ int skf_cli_net(struct skf_cli *c, struct skf_net_req *q)
 				  .dns_opt = o->dns_option,
 				  .add_host = o->add_host,
 				  .link = o->link,
-				  .domainname = o->domainname,
+				  .domainname = o->s.domainname,
 				  .egress = o->egress,
 				  .egress_allow = o->egress_allow};
 	if (q->egress_allow.n && !q->egress)

@@ -7,40 +7,33 @@
 #include <string.h>
 #include <unistd.h>
 
-static int set_volumes(struct skf_cli *c, struct skf_create_req *q)
+/* --label-file: KEY=VALUE lines, before those of --label. */
+static int set_labels(struct skf_cli *c, struct skf_create_req *q)
 {
-	size_t n = c->o.volume.n;
-	struct skf_mount_req *m = n ? skf_arena_array(&c->a, n, sizeof(*m)) : NULL;
-
-	if (n && !m)
-		return skf_fail(&c->e, SKF_ENOMEM, "memory for the volumes");
-	for (size_t i = 0; i < n; i++)
-		if (skf_engine_parse_volume(c->o.volume.v[i], &c->a, &m[i], &c->e) < 0)
+	for (size_t i = 0; i < c->o.label_file.n; i++)
+		if (skf_cli_word_file(c, c->o.label_file.v[i], &q->labels, &c->e) < 0)
 			return -1;
-	q->mounts.v = m;
-	q->mounts.n = n;
+	for (size_t i = 0; i < c->o.label.n; i++)
+		if (skf_strv_add(&c->a, &q->labels, c->o.label.v[i]) < 0)
+			return skf_fail(&c->e, SKF_ENOMEM, "memory for the labels");
 	return 0;
 }
 
-static int set_security(struct skf_cli *c, struct skf_create_req *q)
+/* What the option table wrote, and which of the numbers were given at all. */
+static void set_settings(struct skf_cli *c, struct skf_create_req *q)
 {
-	for (size_t i = 0; i < c->o.security_opt.n; i++) {
-		const char *s = c->o.security_opt.v[i];
+	struct skf_settings *s = &q->s;
 
-		if (skf_streq(s, "no-new-privileges") || skf_streq(s, "no-new-privileges:true") ||
-		    skf_streq(s, "no-new-privileges=true"))
-			q->no_new_privs = true;
-		else if (skf_streq(s, "no-new-privileges:false") || skf_streq(s, "no-new-privileges=false"))
-			q->no_new_privs = false;
-		else if (skf_streq(s, "seccomp=unconfined") || skf_streq(s, "seccomp:unconfined"))
-			q->seccomp_unconfined = true;
-		else
-			return skf_fail(&c->e, SKF_EUNSUPPORTED,
-					"--security-opt %s is not supported by this version: it has "
-					"no-new-privileges and seccomp=unconfined",
-					s);
-	}
-	return 0;
+	*s = c->o.s;
+	s->has_memory_swappiness = s->memory_swappiness != SKF_CLI_UNSET;
+	s->has_oom_score_adj = s->oom_score_adj != SKF_CLI_UNSET;
+	s->has_pids_limit = s->pids_limit != SKF_CLI_UNSET;
+	if (!s->has_memory_swappiness)
+		s->memory_swappiness = 0;
+	if (!s->has_oom_score_adj)
+		s->oom_score_adj = 0;
+	if (!s->has_pids_limit)
+		s->pids_limit = 0;
 }
 
 static int set_pull(struct skf_cli *c, struct skf_create_req *q)
@@ -53,10 +46,12 @@ static int set_pull(struct skf_cli *c, struct skf_create_req *q)
 		q->pull = SKF_PULL_MISSING;
 	else if (skf_streq(p, "never"))
 		q->pull = SKF_PULL_NEVER;
+	else if (skf_streq(p, "newer"))
+		q->pull = SKF_PULL_NEWER;
 	else
 		return skf_fail(
 			&c->e, SKF_EINVALID,
-			"invalid pull option: '%s': must be one of \"always\", \"missing\" or \"never\"", p);
+			"invalid pull option: '%s': must be one of \"always\", \"missing\", \"newer\" or \"never\"", p);
 	q->docker_config = q->pull == SKF_PULL_NEVER ? NULL : skf_cli_docker_config(c);
 	q->plain_http = c->o.plain_http;
 	return 0;
@@ -77,21 +72,13 @@ static int set_words(struct skf_cli *c, struct skf_create_req *q)
 	q->platform = o->platform;
 	q->stop_signal = o->stop_signal;
 	q->stop_timeout = (int32_t)o->stop_timeout;
-	q->cap_add = o->cap_add;
-	q->cap_drop = o->cap_drop;
 	q->storage_opt = o->storage_opt;
-	q->labels = o->label;
 	q->tty = o->tty;
 	q->interactive = o->interactive;
 	q->attach = !o->detach;
 	q->detach = o->detach;
 	q->remove = o->rm;
-	q->readonly = o->read_only;
-	q->privileged = o->privileged;
 	q->init = o->init;
-	q->memory = o->memory;
-	q->nano_cpus = o->cpus;
-	q->pids_limit = o->pids_limit;
 	if (o->entrypoint) {
 		q->has_entrypoint = true;
 		if (*o->entrypoint && skf_strv_add(&c->a, &q->entrypoint, o->entrypoint) < 0)
@@ -111,8 +98,9 @@ int skf_cli_check_tty(struct skf_cli *c)
 
 int skf_cli_run_request(struct skf_cli *c, struct skf_create_req *q)
 {
-	if (skf_cli_check_tty(c) < 0 || set_words(c, q) < 0 || set_volumes(c, q) < 0 || set_security(c, q) < 0 ||
-	    skf_cli_life(c, &q->life) < 0 || skf_cli_net(c, &q->net) < 0 || set_pull(c, q) < 0 || skf_cli_env(c, &q->env, &c->e) < 0)
+	set_settings(c, q);
+	if (skf_cli_check_tty(c) < 0 || set_words(c, q) < 0 || set_labels(c, q) < 0 || skf_cli_life(c, &q->life) < 0 ||
+	    skf_cli_net(c, &q->net) < 0 || set_pull(c, q) < 0 || skf_cli_env(c, &q->env, &c->e) < 0)
 		return -1;
 	if (c->o.cidfile && access(c->o.cidfile, F_OK) == 0)
 		return skf_fail(

@@ -129,7 +129,7 @@ static int fix_remove_dir(struct check *c, const char *id, struct skf_err *e)
 {
 	if (skf_ctr_undo_runtime(c->g, id, e) < 0)
 		return -1;
-	return skf_ctr_remove_locked(c->g, id, NULL, "", &c->lock, e);
+	return skf_ctr_remove_locked(c->g, id, NULL, "", false, &c->lock, e);
 }
 
 static int fix_name(struct check *c, const char *id, struct skf_err *e)
@@ -376,7 +376,7 @@ static int fix_cgroup(struct check *c, const char *id, struct skf_err *e)
 static int fix_foreign_cgroup(struct check *c, const char *id, struct skf_err *e)
 {
 	struct skf_cg_dirs cg;
-	int r = skf_ctr_cgroup(id, &cg);
+	int r = skf_ctr_cgroup(c->g, id, &cg);
 
 	(void)c;
 	if (r == 0)
@@ -416,7 +416,7 @@ static int look_cgroup(struct check *c, const char *id, struct skf_err *e)
 
 	if (has_config(c->g, id) && skf_ctr_live(c->g, id, &l, &x) == 0 && (runs(&l) || is_fresh(c, &l)))
 		return 0;
-	if (skf_ctr_cgroup(id, &cg) < 0 || count_dirs(&cg) == 0)
+	if (skf_ctr_cgroup(c->g, id, &cg) < 0 || count_dirs(&cg) == 0)
 		return 0; /* gone since the directory was read */
 	n = skf_cg_pids(&cg, &first, 1);
 	return finding(c, "cgroup", id,
@@ -430,7 +430,7 @@ static int look_foreign_cgroup(struct check *c, const char *id, struct skf_err *
 	struct skf_cg_dirs cg;
 	pid_t first;
 
-	if (skf_ctr_cgroup(id, &cg) < 0 || count_dirs(&cg) == 0 || skf_cg_pids(&cg, &first, 1) != 0 ||
+	if (skf_ctr_cgroup(c->g, id, &cg) < 0 || count_dirs(&cg) == 0 || skf_cg_pids(&cg, &first, 1) != 0 ||
 	    !is_old(&cg))
 		return 0;
 	return finding(c, "cgroup", id, "it is empty and of no container here", fix_foreign_cgroup,

@@ -30,7 +30,7 @@ static int freeze(struct skf_engine *g, const char *id, struct frozen *f, struct
 		return -1;
 	if (live.state != SKF_CTR_RUNNING)
 		return 0;
-	r = skf_ctr_cgroup(id, &f->dirs);
+	r = skf_ctr_cgroup(g, id, &f->dirs);
 	if (r == 0) {
 		f->is = true; /* also when it fails half-way */
 		r = skf_cg_freeze(&f->dirs, true, FREEZE_MS);

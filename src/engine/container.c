@@ -264,8 +264,10 @@ int skf_ctr_lock(struct skf_engine *g, const char *id, int *ret_fd, struct skf_e
 	return 0;
 }
 
-int skf_ctr_cgroup(const char *id, struct skf_cg_dirs *ret)
+int skf_ctr_cgroup(struct skf_engine *g, const char *id, struct skf_cg_dirs *ret)
 {
+	char link[SKF_ID_LEN + 16];
+	ssize_t n = -1;
 	int r;
 
 	memset(ret, 0, sizeof(*ret));
@@ -273,6 +275,14 @@ int skf_ctr_cgroup(const char *id, struct skf_cg_dirs *ret)
 	if (r < 0)
 		return r;
 	ret->used = ret->layout.n >= 32 ? ~0u : (1u << ret->layout.n) - 1;
+	if (skf_fmt(link, sizeof(link), "%s/" SKF_CGROUP_LINK, id) == 0)
+		n = readlinkat(g->ctr_fd, link, ret->path, sizeof(ret->path));
+	if (n >= (ssize_t)sizeof(ret->path))
+		return -ENAMETOOLONG;
+	if (n > 0) {
+		ret->path[n] = '\0';
+		return 0;
+	}
 	return skf_fmt(ret->path, sizeof(ret->path), SKF_CGROUP_PARENT "/%s", id);
 }
 

@@ -65,6 +65,8 @@ static int write_config(struct skf_plan *p, int dir, struct skf_err *e)
 	struct skf_jw w = SKF_JW(&req);
 	int r;
 
+	p->req.mount_points = (struct skf_jarr){p->points, p->n_points};
+	p->conf.sources = (struct skf_jarr){p->sources, p->n_sources};
 	skf_ctr_request_write(&w, &p->req);
 	if (req.err < 0)
 		return skf_fail_sys(e, req.err, "write the request of container '%.12s'", p->id);
@@ -76,6 +78,52 @@ static int write_config(struct skf_plan *p, int dir, struct skf_err *e)
 	/* A container that goes away with its process need not survive a power cut. */
 	r = skf_write_atomic_at(dir, "config.json", b.p, b.len, 0600, p->q->remove ? 0 : SKF_SYNC);
 	return r < 0 ? skf_fail_sys(e, r, "write '%s/config.json'", p->dir) : 0;
+}
+
+/* What --rm and `rm -v` take away with the container. */
+static int write_anonymous(struct skf_plan *p, int dir, struct skf_err *e)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_OBJECT_BYTES);
+	int r;
+
+	for (size_t i = 0; i < p->n_volumes; i++)
+		if (p->volumes[i].anonymous)
+			skf_buf_fmt(&b, "%s\n", p->volumes[i].q.name);
+	if (!b.len)
+		return 0;
+	r = b.err < 0 ? b.err : skf_write_atomic_at(dir, SKF_ANON_FILE, b.p, b.len, 0600, 0);
+	return r < 0 ? skf_fail_sys(e, r, "write '%s/" SKF_ANON_FILE "'", p->dir) : 0;
+}
+
+static int make_volumes(struct skf_plan *p, struct skf_err *e)
+{
+	for (size_t i = 0; i < p->n_volumes; i++) {
+		struct skf_plan_volume *v = &p->volumes[i];
+
+		if (skf_volume_ensure(p->g, &v->q, v->anonymous, false, &v->made, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* After the store's lock: a failed create leaves no anonymous volume; one with a name stays, as with docker. */
+static void undo_volumes(struct skf_plan *p)
+{
+	struct skf_err x = SKF_ERR_INIT;
+
+	for (size_t i = 0; i < p->n_volumes; i++)
+		if (p->volumes[i].made && p->volumes[i].anonymous && skf_volume_drop(p->g, p->volumes[i].q.name, NULL, NULL, &x) < 0)
+			skf_warn(&p->g->log, "%s; ignoring", x.msg);
+}
+
+/* Where the cgroup is when it is not at the usual place: read by who stops and reaps. */
+static int link_cgroup(struct skf_plan *p, int dir, struct skf_err *e)
+{
+	char usual[SKF_ID_LEN + 32];
+
+	if (skf_fmt(usual, sizeof(usual), SKF_CGROUP_PARENT "/%s", p->id) == 0 && skf_streq(usual, p->gen.cgroup))
+		return 0;
+	return symlinkat(p->gen.cgroup, dir, SKF_CGROUP_LINK) < 0 ? skf_fail_sys(e, -errno, "make '%s/" SKF_CGROUP_LINK "'", p->dir) : 0;
 }
 
 static int make_summary(struct skf_plan *p, struct skf_err *e)
@@ -139,7 +187,8 @@ static int make_container(void *arg, struct skf_err *e)
 		return -1;
 	}
 	p->conf.name = p->name;
-	if (make_dirs(p, &dir, e) < 0 || write_config(p, dir, e) < 0 || make_summary(p, e) < 0) {
+	if (make_dirs(p, &dir, e) < 0 || link_cgroup(p, dir, e) < 0 || make_volumes(p, e) < 0 || write_anonymous(p, dir, e) < 0 ||
+	    write_config(p, dir, e) < 0 || make_summary(p, e) < 0) {
 		undo(p);
 		drop_lock(p);
 		return -1;
@@ -168,6 +217,7 @@ int skf_ctr_create(struct skf_engine *g, struct skf_create_req *q, const struct 
 		r = skf_store_with_image(g->store, p->image, make_container, p, e);
 	skf_layered_done(&p->layers);
 	if (r < 0) {
+		undo_volumes(p);
 		skf_closep(&p->lock);
 		return -1;
 	}

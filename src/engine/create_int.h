@@ -5,6 +5,13 @@
 #include "engine/net_int.h"
 #include "sys/quota.h"
 
+bool skf_selinux_is_on(void);
+
+struct skf_plan_volume {
+	struct skf_volume_req q;
+	bool anonymous, made; /* made: by this create, so that a failure takes it back */
+};
+
 struct skf_plan {
 	struct skf_engine *g;
 	struct skf_create_req *q;
@@ -16,7 +23,20 @@ struct skf_plan {
 	struct skf_ctr_request req;
 	struct skf_gen gen;
 	struct skf_net_conf net;
+	const char *seccomp;         /* --security-opt seccomp=, as given; NULL: not given */
+	struct skf_strv extra_env;   /* of devices, secrets, ... */
 	struct skf_gen_mount *mounts;
+	size_t n_mounts, cap_mounts;
+	struct skf_mount_point *points;
+	size_t n_points, cap_points;
+	struct skf_ctrconf_source *sources;
+	size_t n_sources, cap_sources;
+	struct skf_plan_volume *volumes; /* to be there when the container is made */
+	size_t n_volumes, cap_volumes;
+	struct skf_gen_device *devices;
+	size_t n_devices, cap_devices;
+	struct skf_gen_rule *rules;
+	size_t n_rules, cap_rules;
 	char id[SKF_ID_LEN + 1];
 	char name[SKF_MAX_NAME_BYTES + 1];
 	char hostname[256];
@@ -45,6 +65,11 @@ int skf_plan_restart(struct skf_plan *p, struct skf_err *e);
 /* Before the health check, which runs without it: skf_plan_command has set the command. */
 int skf_plan_init(struct skf_plan *p, struct skf_err *e);
 int skf_plan_health(struct skf_plan *p, struct skf_err *e);
+int skf_plan_namespaces(struct skf_plan *p, struct skf_err *e);
+int skf_plan_process(struct skf_plan *p, struct skf_err *e);
+int skf_plan_annotations(struct skf_plan *p, struct skf_err *e);
+/* KEY=VALUE words as pairs; a later one of a key wins. */
+int skf_plan_pairs(struct skf_plan *p, const struct skf_strv *v, struct skf_kvs *ret, struct skf_err *e);
 int skf_plan_hostname(struct skf_plan *p, struct skf_err *e);
 int skf_plan_image(struct skf_plan *p, struct skf_err *e);
 int skf_plan_command(struct skf_plan *p, struct skf_err *e);
@@ -52,6 +77,10 @@ int skf_plan_user(struct skf_plan *p, struct skf_err *e);
 int skf_plan_workdir(struct skf_plan *p, struct skf_err *e);
 int skf_plan_stop(struct skf_plan *p, struct skf_err *e);
 int skf_plan_labels(struct skf_plan *p, struct skf_err *e);
+/* Appends elem to an array of the plan's arena; LIMIT. */
+int skf_plan_push(struct skf_plan *p, void **v, size_t *n, size_t *cap, const void *elem, size_t size, struct skf_err *e);
+/* One wish as a mount of config.json. */
+int skf_plan_mount(struct skf_plan *p, const struct skf_mount_req *m, struct skf_err *e);
 int skf_plan_mounts(struct skf_plan *p, struct skf_err *e);
 
 /* --- quota.c --- */

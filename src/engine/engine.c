@@ -181,7 +181,7 @@ int skf_engine_open(const struct skf_engine_opts *o, struct skf_engine **ret, st
 	g->log = o->log ? *o->log : (struct skf_log){.fd = -1};
 	if (absolute(pick(o->root, "SKIFF_ROOT", DEFAULT_ROOT), &g->root, e) < 0 ||
 	    absolute(pick(o->run_root, "SKIFF_RUN_ROOT", DEFAULT_RUN_ROOT), &g->run_root, e) < 0 ||
-	    find_self(o->self, &g->self, e) < 0)
+	    find_self(o->self, &g->self, e) < 0 || skf_conf_load(&g->conf, e) < 0)
 		return -1;
 	if (open_root(g, e) < 0 || open_run(g, e) < 0)
 		return -1;
@@ -205,6 +205,7 @@ void skf_engine_free(struct skf_engine *g)
 	skf_closep(&g->run_ctr_fd);
 	skf_closep(&g->run_fd);
 	skf_store_free(g->store);
+	skf_conf_done(&g->conf);
 	free(g->root);
 	free(g->run_root);
 	free(g->self);

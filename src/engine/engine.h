@@ -12,6 +12,7 @@
 #include "engine/life_req.h"
 #include "engine/net_api.h"
 #include "engine/net_req.h"
+#include "engine/settings.h"
 #include "oci/image.h"
 #include "oci/ref.h"
 
@@ -349,17 +350,41 @@ int skf_engine_system_prune(struct skf_engine *g, const struct skf_system_prune_
 			    uint64_t *ret_bytes, struct skf_err *e);
 
 /* --- containers --- */
-struct skf_mount_req { /* -v */
-	char *source, *target;
-	bool readonly;
-	char *propagation; /* NULL: rprivate */
-	bool relabel;      /* z, Z: refused on a host with SELinux, meaningless on others */
+enum skf_mount_type {
+	SKF_MOUNT_BIND,
+	SKF_MOUNT_VOLUME,
+	SKF_MOUNT_TMPFS,
+	SKF_MOUNT_IMAGE,
+	SKF_MOUNT_DEVPTS,
+	SKF_MOUNT_RAMFS,
+	SKF_MOUNT_GLOB,
+	SKF_N_MOUNT_TYPES
 };
-/* One word of -v, "HOST:CTR[:options]", in docker's grammar; arena memory. INVALID in docker's words;
- * UNSUPPORTED for named and anonymous volumes. Does not look at the host. */
+/* "bind", "volume", ... */
+const char *skf_mount_type_name(enum skf_mount_type t);
+struct skf_mount_req { /* one -v, --mount or --tmpfs */
+	enum skf_mount_type type;
+	char *source, *target; /* source: a host path, a volume's name (NULL: anonymous), an image */
+	char *mode;            /* the options as given, for inspect; NULL: none */
+	char *propagation;     /* NULL: rprivate */
+	char *subpath;         /* of a volume or an image; NULL: all of it */
+	char *idmap;           /* "": the container's own map; else the words of crun; NULL: none */
+	char *driver;          /* of a volume that is made; NULL: local */
+	struct skf_strv options; /* mount options that go to the kernel as they are */
+	struct skf_strv driver_opts, labels; /* of a volume that is made: KEY=VALUE */
+	bool readonly, writable_below, /* read-only, but not what is mounted below it */
+		recursive_ro;          /* refuse where the kernel cannot make all of it read-only */
+	bool relabel, make_source, nocopy, chown, nonrecursive, overlay;
+};
+/* One word of -v, "[SOURCE:]TARGET[:OPTIONS]", in docker's grammar with podman's options; arena memory. INVALID in
+ * docker's words. Does not look at the host. */
 int skf_engine_parse_volume(const char *spec, struct skf_arena *a, struct skf_mount_req *ret,
 			    struct skf_err *e);
-enum skf_pull_policy { SKF_PULL_MISSING, SKF_PULL_ALWAYS, SKF_PULL_NEVER };
+/* One word of --mount: KEY=VALUE fields with commas, quoted as CSV. */
+int skf_engine_parse_mount(const char *spec, struct skf_arena *a, struct skf_mount_req *ret, struct skf_err *e);
+/* One word of --tmpfs, "TARGET[:OPTIONS]". */
+int skf_engine_parse_tmpfs(const char *spec, struct skf_arena *a, struct skf_mount_req *ret, struct skf_err *e);
+enum skf_pull_policy { SKF_PULL_MISSING, SKF_PULL_ALWAYS, SKF_PULL_NEVER, SKF_PULL_NEWER };
 struct skf_create_req {
 	struct skf_reqhdr h;
 	const char *image;
@@ -371,16 +396,11 @@ struct skf_create_req {
 	struct skf_strv entrypoint; /* --entrypoint: one word, or none to reset */
 	struct skf_strv
 		env; /* KEY=VALUE, or KEY from the caller's environment (resolved by the front end) */
-	struct skf_strv cap_add, cap_drop;
 	struct skf_strv storage_opt; /* size=, inodes= of the writable layer */
+	struct skf_settings s;
 	struct skf_strv labels; /* K=V */
-	struct skf_jarr mounts; /* struct skf_mount_req */
-	bool tty, interactive, attach, detach, remove, readonly, privileged, init;
-	bool no_new_privs, seccomp_unconfined; /* --security-opt */
-	int64_t memory;                        /* bytes; 0: none */
-	int64_t nano_cpus;                     /* 10^-9 CPUs; 0: none */
-	int64_t pids_limit;                    /* 0: none, -1 unlimited */
-	int32_t stop_timeout;                  /* -1: default */
+	bool tty, interactive, attach, detach, remove, init;
+	int32_t stop_timeout; /* -1: default */
 	enum skf_pull_policy pull;
 	const char *docker_config; /* for an implied pull */
 	bool plain_http;
@@ -491,6 +511,49 @@ struct skf_logs_req {
 	void *arg;
 };
 int skf_engine_logs(struct skf_engine *g, const struct skf_logs_req *q, struct skf_err *e);
+
+/* --- volumes: <root>/volumes/<name>/{volume.json,_data}; driver "local" --- */
+struct skf_volume {
+	char *name, *driver, *created; /* RFC 3339 */
+	char *mountpoint;              /* absolute path of _data */
+	struct skf_kvs labels, options;
+	bool anonymous;
+};
+struct skf_volume_req {
+	struct skf_reqhdr h;
+	const char *name, *driver; /* NULL: a random name, "local" */
+	struct skf_strv labels, options; /* KEY=VALUE; options: type, device, o, size */
+};
+/* Makes it, or finds the one of that name when it has the same options. CONFLICT "A volume named x already exists with other
+ * options", INVALID, UNSUPPORTED (driver; size where the file system has no project quota). */
+int skf_engine_volume_create(struct skf_engine *g, const struct skf_volume_req *q, struct skf_arena *a, struct skf_volume **ret,
+			     struct skf_err *e);
+/* docker's document of one volume. */
+int skf_engine_volume_inspect(struct skf_engine *g, const char *name, struct skf_jw *w, struct skf_err *e);
+/* NOTFOUND "get x: no such volume". */
+int skf_engine_volume_get(struct skf_engine *g, const char *name, struct skf_arena *a, struct skf_volume **ret, struct skf_err *e);
+struct skf_volume_row {
+	struct skf_volume *v;
+	unsigned users; /* containers that mount it */
+	uint64_t size;  /* bytes; 0 unless asked for */
+};
+struct skf_volumes_req {
+	struct skf_reqhdr h;
+	bool usage, size;        /* count users; measure */
+	struct skf_strv filters; /* dangling, driver, label, label!, name */
+};
+/* By name. */
+int skf_engine_volumes(struct skf_engine *g, const struct skf_volumes_req *q, struct skf_arena *a,
+		       struct skf_jarr *ret /* skf_volume_row */, struct skf_err *e);
+/* NOTFOUND, CONFLICT "remove x: volume is in use - [ids]". force: absent is success. */
+int skf_engine_volume_rm(struct skf_engine *g, const char *name, bool force, struct skf_err *e);
+struct skf_volume_prune_req {
+	struct skf_reqhdr h;
+	bool all;                /* also those with a name */
+	struct skf_strv filters; /* label, label!, until, all */
+};
+int skf_engine_volume_prune(struct skf_engine *g, const struct skf_volume_prune_req *q, struct skf_arena *a, struct skf_strv *removed,
+			    uint64_t *ret_bytes, struct skf_err *e);
 
 /* --- cleaning up (DESIGN 3) --- */
 /* Undoes what the engine made for a container that ended; with "remove" removes the container. Each step can

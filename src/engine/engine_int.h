@@ -18,6 +18,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "engine/conf.h"
 #include "engine/engine.h"
 #include "launch/config.h"
 #include "monitor/summary.h"
@@ -32,6 +33,7 @@
 
 struct skf_engine {
 	struct skf_log log;
+	struct skf_conf conf;
 	char *root, *run_root, *self; /* absolute */
 	struct skf_store *store;
 	int root_fd;                    /* borrowed from the store */
@@ -41,12 +43,17 @@ struct skf_engine {
 
 /* --- request.c: member "request" of config.json.skiff: what the user asked for and what the image added,
  * for inspect and exec --- */
+struct skf_mount_point { /* what is mounted, as inspect shows it */
+	char *type, *name, *source, *target, *driver, *mode, *propagation; /* name, driver: of a volume */
+	bool rw, anonymous;
+};
 struct skf_ctr_request {
 	char *image, *hostname, *user, *workdir, *stop_signal;
-	struct skf_strv entrypoint, cmd, env, cap_add, cap_drop, binds, security_opt, storage_opt;
+	struct skf_strv entrypoint, cmd, env, storage_opt;
 	struct skf_kvs labels;
-	bool privileged, attach_stdout, attach_stderr, init;
-	int64_t memory, nano_cpus, pids_limit;
+	struct skf_jarr mount_points; /* struct skf_mount_point */
+	bool attach_stdout, attach_stderr, init;
+	struct skf_settings s;
 };
 void skf_ctr_request_write(struct skf_jw *w, const struct skf_ctr_request *r);
 int skf_ctr_request_parse(const char *json, struct skf_arena *a, struct skf_ctr_request **ret,
@@ -107,7 +114,8 @@ int skf_ctr_summary_rebuild(struct skf_engine *g, const char *id, const struct s
 /* A summary of state "created". shown_image: as the user typed it. */
 void skf_ctr_summary_init(const struct skf_ctrconf *c, const char *shown_image, struct skf_summary *s);
 /* Cgroup of a container in every hierarchy of this host. -errno. */
-int skf_ctr_cgroup(const char *id, struct skf_cg_dirs *ret);
+int skf_ctr_cgroup(struct skf_engine *g, const char *id, struct skf_cg_dirs *ret);
+#define SKF_CGROUP_LINK "cgroup" /* in a container's directory: symlink to its cgroup path when --cgroup-parent moved it */
 bool skf_ctr_id_valid(const char *s);
 
 /* --- quota.c --- */
@@ -140,9 +148,21 @@ int skf_layered_open(struct skf_engine *g, int rw_fd, const struct skf_strv *dif
 /* A regular file of the merged view, opened for reading without blocking. -ENOENT when absent, whited out or
  * not a regular file. */
 int skf_layered_open_file(const struct skf_layered *l, const char *path);
-/* User string against /etc/passwd and /etc/group of the merged view. */
-int skf_layered_user(const struct skf_layered *l, const char *user, struct skf_arena *a,
+/* User string and further groups (names or numbers) against /etc/passwd and /etc/group of the merged view. */
+int skf_layered_user(const struct skf_layered *l, const char *user, const struct skf_strv *groups, struct skf_arena *a,
 		     struct skf_userdb_result *ret, struct skf_err *e);
+
+/* --- volume.c, volume_list.c --- */
+/* Makes sure that it exists; *ret_made: it did not before. What it is made with must be what it was made with only when
+ * `strict`. */
+int skf_volume_ensure(struct skf_engine *g, const struct skf_volume_req *q, bool anonymous, bool strict, bool *ret_made,
+		      struct skf_err *e);
+/* Removes it when no container but `except` (NULL: none) mounts it: 1 removed, 0 in use or absent, -1. users: their short
+ * ids are appended, ", " between them; may be NULL. */
+int skf_volume_drop(struct skf_engine *g, const char *name, const char *except, struct skf_buf *users, struct skf_err *e);
+/* Names of the anonymous volumes that a container was made with. */
+int skf_volume_anonymous_of(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e);
+#define SKF_ANON_FILE "volumes" /* in a container's directory: their names, one a line; absent: none */
 
 /* --- ps_detail.c --- */
 /* row->detail. 1, or 0 when the container was removed meanwhile. */
@@ -154,9 +174,12 @@ bool skf_image_name_matches(const char *pattern, const char *repository, const c
 /* --- spec_gen.c, process_gen.c: the OCI document of a container; pure but for /dev and /sys look-ups of
  * privileged and masks --- */
 struct skf_gen_mount {
-	const char *source, *target;
-	bool readonly;
-	const char *propagation; /* "rprivate" ... */
+	const char *target, *type, *source;
+	struct skf_strv options;
+};
+struct skf_gen_rlimit {
+	const char *type; /* "RLIMIT_NOFILE" */
+	uint64_t soft, hard; /* RLIM_INFINITY: no limit */
 };
 struct skf_gen_process {
 	struct skf_strv args, env;
@@ -168,18 +191,77 @@ struct skf_gen_process {
 			  empty (T11) */
 	bool tty, no_new_privs;
 	unsigned rows, cols;
+	bool has_umask, has_oom_score_adj;
+	uint32_t umask;
+	int32_t oom_score_adj;
+	const struct skf_gen_rlimit *rlimits;
+	size_t n_rlimits;
+	const char *apparmor, *selinux; /* NULL: none */
+};
+struct skf_gen_rate {
+	unsigned major, minor;
+	uint64_t value; /* weight, bytes or operations per second */
+};
+struct skf_gen_rates {
+	struct skf_gen_rate *v;
+	size_t n;
+};
+struct skf_gen_res { /* 0 and NULL: not limited */
+	int64_t memory, swap, reservation, pids;
+	bool has_swappiness, oom_kill_disable;
+	uint64_t swappiness, shares, period, rt_period;
+	int64_t quota, rt_runtime;
+	const char *cpus, *mems;
+	uint32_t blkio_weight;
+	struct skf_gen_rates weight_device, rate[4]; /* enum skf_gen_rate_kind */
+	struct skf_strv unified;                     /* FILE=VALUE */
+};
+enum skf_gen_rate_kind { SKF_RATE_READ_BPS, SKF_RATE_WRITE_BPS, SKF_RATE_READ_IOPS, SKF_RATE_WRITE_IOPS };
+enum skf_gen_ns_kind { SKF_NS_PID, SKF_NS_MOUNT, SKF_NS_IPC, SKF_NS_UTS, SKF_NS_CGROUP, SKF_NS_NET, SKF_NS_USER, SKF_N_NS };
+struct skf_gen_ns {
+	bool on;          /* in the list at all; else the host's */
+	const char *path; /* NULL: a new one (or one that launch finds: skf_ctrconf.joins) */
+};
+struct skf_gen_device {
+	const char *path; /* in the container */
+	char type;        /* 'c', 'b', 'p' */
+	unsigned major, minor;
+	uint32_t mode, uid, gid;
+};
+struct skf_gen_rule { /* of the devices cgroup */
+	char type;          /* 'a', 'b', 'c' */
+	int64_t major, minor; /* -1: any */
+	const char *access;
+};
+struct skf_gen_map {
+	uint32_t container, host, size;
 };
 struct skf_gen {
 	const char *id;
-	const char *hostname;
+	const char *hostname, *domainname;
 	struct skf_gen_process process;
 	const struct skf_gen_mount *mounts; /* in this order, after the defaults */
 	size_t n_mounts;
 	const char *init_path; /* bound to /sbin/docker-init; NULL */
 	const char *hosts_dir; /* directory that holds hosts, hostname, resolv.conf; absolute */
-	bool host_network, privileged, readonly, seccomp_unconfined;
-	int64_t memory, nano_cpus, pids_limit;
-	bool swap_accounting;
+	bool host_network, privileged, readonly;
+	bool cgroup_writable, no_shm; /* no_shm: /dev/shm is not mounted (--ipc none), or a mount of the plan */
+	int64_t shm_size;             /* bytes */
+	const char *proc_opts;        /* NULL: none */
+	struct skf_gen_ns ns[SKF_N_NS];
+	const struct skf_gen_map *uid_map, *gid_map;
+	size_t n_uid_map, n_gid_map;
+	const char *seccomp;        /* NULL: none; "": the default profile; else the runtime-spec's object */
+	struct skf_strv mask, unmask; /* absolute paths; unmask may have shell patterns */
+	bool unmask_all;
+	const struct skf_gen_device *devices;
+	size_t n_devices;
+	const struct skf_gen_rule *rules;
+	size_t n_rules;
+	struct skf_kvs sysctls, annotations;
+	struct skf_gen_res res;
+	const char *cgroup; /* path below every hierarchy */
+	const char *hooks;  /* raw JSON of the member; NULL: none */
 	const struct skf_ctrconf *conf;
 };
 /* The whole config.json. Fails: UNSUPPORTED (no seccomp profile for this machine), LIMIT. */
@@ -220,7 +302,8 @@ int skf_launch_in(struct skf_engine *g, const char *verb, const struct skf_buf *
 unsigned skf_launch_stdio_flags(const int stdio[3]);
 /* What `--rm` and the reap need to be undone; the container's lock is held. */
 int skf_ctr_undo_runtime(struct skf_engine *g, const char *id, struct skf_err *e);
-int skf_ctr_remove_locked(struct skf_engine *g, const char *id, const char *name, const char *image,
+/* volumes: its anonymous volumes go with it when nobody else mounts them. */
+int skf_ctr_remove_locked(struct skf_engine *g, const char *id, const char *name, const char *image, bool volumes,
 			  int *lock_own, struct skf_err *e);
 /* skf_engine_reap for who holds the lock. */
 int skf_ctr_reap_locked(struct skf_engine *g, const char *id, int *lock_own, struct skf_err *e);

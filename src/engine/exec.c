@@ -51,7 +51,7 @@ static int resolve_user(struct exec_plan *x, const char **ret_home, struct skf_e
 		return skf_fail_sys(e, rw, "open the upper directory of container '%.12s'", x->id);
 	if (skf_layered_open(x->g, rw, &x->conf->layers, l, e) < 0)
 		return -1;
-	r = skf_layered_user(l, user, x->a, &u, e);
+	r = skf_layered_user(l, user, &x->req->s.group_add, x->a, &u, e);
 	skf_layered_done(l);
 	if (r < 0)
 		return -1;
@@ -60,6 +60,22 @@ static int resolve_user(struct exec_plan *x, const char **ret_home, struct skf_e
 	x->p.gids = u.gids;
 	x->p.n_gids = u.n_gids;
 	*ret_home = u.home && *u.home ? u.home : "/";
+	return 0;
+}
+
+/* The container's own: an exec has no flags for them. */
+static int copy_rlimits(struct exec_plan *x, struct skf_err *e)
+{
+	const struct skf_spec_rlimit *from = x->spec->process->rlimits.v;
+	size_t n = x->spec->process->rlimits.n;
+	struct skf_gen_rlimit *v = skf_arena_array(x->a, n + 1, sizeof(*v));
+
+	if (!v)
+		return skf_fail(e, SKF_ENOMEM, "memory for the limits of an exec");
+	for (size_t i = 0; i < n; i++)
+		v[i] = (struct skf_gen_rlimit){skf_spec_rlimit_name(from[i].type), from[i].soft, from[i].hard};
+	x->p.rlimits = v;
+	x->p.n_rlimits = n;
 	return 0;
 }
 
@@ -81,6 +97,14 @@ static int plan(struct exec_plan *x, struct skf_err *e)
 	if (x->q->privileged && skf_caps_gen(&none, &none, true, &x->p.caps, e) < 0)
 		return -1;
 	x->p.no_new_privs = x->spec->process->no_new_privs;
+	x->p.apparmor = x->spec->process->apparmor_profile;
+	x->p.selinux = x->spec->process->selinux_label;
+	x->p.has_umask = x->spec->process->user.has_umask;
+	x->p.umask = x->spec->process->user.umask;
+	x->p.has_oom_score_adj = x->spec->process->has_oom_score_adj;
+	x->p.oom_score_adj = x->spec->process->oom_score_adj;
+	if (copy_rlimits(x, e) < 0)
+		return -1;
 	x->p.tty = x->q->tty;
 	x->p.rows = x->q->rows;
 	x->p.cols = x->q->cols;

@@ -1,6 +1,6 @@
 /* engine/inspect.c -- docker's document of a container, the members that tools read: from config.json, its
  * request, the summary and exit.json. */
-#include "engine/engine_int.h"
+#include "engine/inspect_int.h"
 #include "engine/net_int.h"
 #include "base/proc.h"
 #include "engine/health_int.h"
@@ -89,7 +89,6 @@ static int write_host_config(struct doc *d, struct skf_err *e)
 	struct skf_jw *w = d->w;
 
 	skf_jw_kobj(w, "HostConfig");
-	skf_jw_kstrv(w, "Binds", &d->q->binds);
 	skf_jw_kobj(w, "LogConfig");
 	skf_jw_kstr(w, "Type", d->c->log_driver);
 	skf_jw_kobj(w, "Config");
@@ -105,19 +104,9 @@ static int write_host_config(struct doc *d, struct skf_err *e)
 	skf_jw_kint(w, "MaximumRetryCount", d->c->restart_max);
 	skf_jw_end(w);
 	skf_jw_kbool(w, "AutoRemove", d->c->remove);
-	skf_jw_kstrv(w, "CapAdd", &d->q->cap_add);
-	skf_jw_kstrv(w, "CapDrop", &d->q->cap_drop);
-	skf_jw_kstr(w, "CgroupnsMode", "private");
-	skf_jw_kstr(w, "IpcMode", "private");
-	skf_jw_kstr(w, "PidMode", "");
-	skf_jw_kbool(w, "Privileged", d->q->privileged);
 	skf_jw_kbool(w, "ReadonlyRootfs", d->c->readonly);
-	skf_jw_kstrv(w, "SecurityOpt", &d->q->security_opt);
 	write_storage_opt(w, &d->q->storage_opt);
-	skf_jw_kstr(w, "Runtime", "skiff");
-	skf_jw_kint(w, "Memory", d->q->memory);
-	skf_jw_kint(w, "NanoCpus", d->q->nano_cpus);
-	skf_jw_kint(w, "PidsLimit", d->q->pids_limit);
+	skf_inspect_settings(w, &d->q->s, &d->g->conf);
 	skf_jw_kbool(w, "Init", d->q->init);
 	skf_jw_end(w);
 	return 0;
@@ -142,7 +131,7 @@ static void write_config(struct doc *d)
 
 	skf_jw_kobj(w, "Config");
 	skf_jw_kstr(w, "Hostname", d->q->hostname);
-	skf_jw_kstr(w, "Domainname", "");
+	skf_jw_kstr(w, "Domainname", d->q->s.domainname);
 	skf_jw_kstr(w, "User", d->q->user);
 	skf_jw_kbool(w, "AttachStdin", d->c->attach_stdin);
 	skf_jw_kbool(w, "AttachStdout", d->q->attach_stdout);
@@ -161,32 +150,6 @@ static void write_config(struct doc *d)
 	if (d->c->health)
 		write_healthcheck(w, d->c->health);
 	skf_jw_end(w);
-}
-
-static void write_one_mount(struct skf_jw *w, const struct skf_mount_req *m)
-{
-	skf_jw_obj(w);
-	skf_jw_kstr(w, "Type", "bind");
-	skf_jw_kstr(w, "Source", m->source);
-	skf_jw_kstr(w, "Destination", m->target);
-	skf_jw_kstr(w, "Mode", m->readonly ? "ro" : "");
-	skf_jw_kbool(w, "RW", !m->readonly);
-	skf_jw_kstr(w, "Propagation", m->propagation ? m->propagation : "rprivate");
-	skf_jw_end(w);
-}
-
-static int write_mounts(struct doc *d, struct skf_arena *a, struct skf_err *e)
-{
-	skf_jw_karr(d->w, "Mounts");
-	for (size_t i = 0; i < d->q->binds.n; i++) {
-		struct skf_mount_req m;
-
-		if (skf_engine_parse_volume(d->q->binds.v[i], a, &m, e) < 0)
-			return -1;
-		write_one_mount(d->w, &m);
-	}
-	skf_jw_end_arr(d->w);
-	return 0;
 }
 
 static void write_driver(struct doc *d)
@@ -209,7 +172,7 @@ static void write_driver(struct doc *d)
 	skf_jw_end(d->w);
 }
 
-static int write_all(struct doc *d, struct skf_arena *a, struct skf_err *e)
+static int write_all(struct doc *d, struct skf_err *e)
 {
 	char log[SKF_ID_LEN + 32], name[SKF_MAX_NAME_BYTES + 2];
 
@@ -236,8 +199,7 @@ static int write_all(struct doc *d, struct skf_arena *a, struct skf_err *e)
 	if (write_host_config(d, e) < 0)
 		return -1;
 	write_driver(d);
-	if (write_mounts(d, a, e) < 0)
-		return -1;
+	skf_inspect_mounts(d->w, &d->q->mount_points);
 	write_config(d);
 	if (skf_net_inspect(d->g, d->id, d->w, e) < 0)
 		return -1;
@@ -256,5 +218,5 @@ int skf_engine_inspect(struct skf_engine *g, const char *container, struct skf_j
 	if (skf_engine_resolve(g, container, id, e) < 0 || skf_ctr_load(g, id, &a, &d.c, e) < 0 ||
 	    skf_ctr_request_parse(d.c->request, &a, &d.q, e) < 0 || skf_ctr_live(g, id, &d.l, e) < 0)
 		return -1;
-	return write_all(&d, &a, e);
+	return write_all(&d, e);
 }

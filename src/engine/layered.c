@@ -251,15 +251,14 @@ int skf_layered_open_file(const struct skf_layered *l, const char *path)
 	return skf_openat(AT_FDCWD, self, O_RDONLY | O_NONBLOCK, 0);
 }
 
-int skf_layered_user(const struct skf_layered *l, const char *user, struct skf_arena *a,
+int skf_layered_user(const struct skf_layered *l, const char *user, const struct skf_strv *groups, struct skf_arena *a,
 		     struct skf_userdb_result *ret, struct skf_err *e)
 {
 	SKF_AUTO_FD int passwd = skf_layered_open_file(l, "/etc/passwd");
 	SKF_AUTO_FD int group = skf_layered_open_file(l, "/etc/group");
-	const struct skf_strv none = {0};
 
 	/* Files that cannot be opened count as absent, as in docker: numbers still work, names then fail
 	 * with a sentence. */
-	return skf_userdb_resolve(user ? user : "", passwd < 0 ? -1 : passwd, group < 0 ? -1 : group, &none,
+	return skf_userdb_resolve(user ? user : "", passwd < 0 ? -1 : passwd, group < 0 ? -1 : group, groups,
 				  a, ret, e);
 }

@@ -20,7 +20,7 @@ static void set_state(struct skf_summary *s, void *arg)
 int skf_ctr_freeze(struct skf_engine *g, const char *id, bool freeze, struct skf_err *e)
 {
 	struct skf_cg_dirs cg;
-	int r = skf_ctr_cgroup(id, &cg);
+	int r = skf_ctr_cgroup(g, id, &cg);
 
 	if (r == 0)
 		r = skf_cg_freeze(&cg, freeze, FREEZE_MS);

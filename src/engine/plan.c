@@ -3,6 +3,7 @@
 #include "engine/create_int.h"
 #include "base/proc.h"
 #include <stdlib.h>
+#include <string.h>
 
 int skf_plan_no_memory(struct skf_err *e)
 {
@@ -24,9 +25,39 @@ static int plan_ids(struct skf_plan *p, struct skf_err *e)
 	return 0;
 }
 
+/* What inspect and explain read is what was given. */
+static int plan_settings(struct skf_plan *p, struct skf_err *e)
+{
+	(void)e;
+	p->req.s = p->q->s;
+	return 0;
+}
+
+int skf_plan_push(struct skf_plan *p, void **v, size_t *n, size_t *cap, const void *elem, size_t size, struct skf_err *e)
+{
+	if (*n == *cap) {
+		size_t room = *cap ? *cap * 2 : 8;
+		void *more = *n < SKF_MAX_MOUNTS ? skf_arena_array(p->a, room, size) : NULL;
+
+		if (*n >= SKF_MAX_MOUNTS)
+			return skf_fail(e, SKF_ELIMIT, "more than %d mounts or devices are asked for", SKF_MAX_MOUNTS);
+		if (!more)
+			return skf_plan_no_memory(e);
+		if (*n)
+			memcpy(more, *v, *n * size);
+		*v = more;
+		*cap = room;
+	}
+	memcpy((char *)*v + *n * size, elem, size);
+	(*n)++;
+	return 0;
+}
+
 typedef int (*plan_step)(struct skf_plan *, struct skf_err *);
 static const plan_step before_image[] = {
-	skf_plan_resources, skf_plan_storage, skf_plan_security, skf_plan_streams, skf_plan_network, skf_plan_log, skf_plan_restart, plan_ids, skf_plan_hostname,
+	plan_ids,          plan_settings,     skf_plan_resources, skf_plan_storage, skf_plan_security,    skf_plan_streams,
+	skf_plan_network,  skf_plan_log,      skf_plan_namespaces, skf_plan_hostname,   skf_plan_process,
+	skf_plan_annotations, skf_plan_restart,
 };
 static const plan_step with_image[] = {
 	skf_plan_image, skf_plan_exposed, skf_plan_command, skf_plan_user, skf_plan_workdir, skf_plan_stop, skf_plan_labels, skf_plan_mounts,

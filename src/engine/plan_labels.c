@@ -1,4 +1,4 @@
-/* engine/plan_labels.c -- labels of a container: the image's, then the user's over them. */
+/* engine/plan_labels.c -- labels and annotations of a container: the image's labels, then the user's over them. */
 #include "engine/create_int.h"
 #include <string.h>
 
@@ -40,4 +40,36 @@ int skf_plan_labels(struct skf_plan *p, struct skf_err *e)
 		r = label_put(p, max, l, eq ? (size_t)(eq - l) : strlen(l), eq ? eq + 1 : "");
 	}
 	return r < 0 ? skf_plan_no_memory(e) : 0;
+}
+
+int skf_plan_pairs(struct skf_plan *p, const struct skf_strv *v, struct skf_kvs *ret, struct skf_err *e)
+{
+	ret->v = skf_arena_array(p->a, v->n + 1, sizeof(*ret->v));
+	if (!ret->v)
+		return skf_plan_no_memory(e);
+	ret->n = 0;
+	for (size_t i = 0; i < v->n; i++) {
+		const char *eq = strchr(v->v[i], '=');
+		size_t at = 0;
+		struct skf_kv kv = {.k = eq ? skf_arena_dup(p->a, v->v[i], (size_t)(eq - v->v[i])) : skf_arena_strdup(p->a, v->v[i]),
+				    .v = skf_arena_strdup(p->a, eq ? eq + 1 : "")};
+
+		if (!kv.k || !kv.v)
+			return skf_plan_no_memory(e);
+		while (at < ret->n && !skf_streq(ret->v[at].k, kv.k))
+			at++;
+		ret->v[at] = kv;
+		ret->n += at == ret->n;
+	}
+	return 0;
+}
+
+int skf_plan_annotations(struct skf_plan *p, struct skf_err *e)
+{
+	const struct skf_strv *v = &p->q->s.annotations;
+
+	for (size_t i = 0; i < v->n; i++)
+		if (v->v[i][0] == '=' || !strchr(v->v[i], '='))
+			return skf_fail(e, SKF_EINVALID, "invalid annotation '%s': expected KEY=VALUE", v->v[i]);
+	return skf_plan_pairs(p, v, &p->gen.annotations, e);
 }

@@ -164,7 +164,24 @@ static void write_user(struct skf_jw *w, const struct skf_gen_process *p)
 			skf_jw_int(w, p->gids[i]);
 		skf_jw_end_arr(w);
 	}
+	if (p->has_umask)
+		skf_jw_ku64(w, "umask", p->umask);
 	skf_jw_end(w);
+}
+
+static void write_rlimits(struct skf_jw *w, const struct skf_gen_process *p)
+{
+	if (!p->n_rlimits)
+		return;
+	skf_jw_karr(w, "rlimits");
+	for (size_t i = 0; i < p->n_rlimits; i++) {
+		skf_jw_obj(w);
+		skf_jw_kstr(w, "type", p->rlimits[i].type);
+		skf_jw_ku64(w, "hard", p->rlimits[i].hard);
+		skf_jw_ku64(w, "soft", p->rlimits[i].soft);
+		skf_jw_end(w);
+	}
+	skf_jw_end_arr(w);
 }
 
 void skf_process_gen(struct skf_jw *w, const char *key, const struct skf_gen_process *p)
@@ -193,5 +210,12 @@ void skf_process_gen(struct skf_jw *w, const char *key, const struct skf_gen_pro
 	skf_jw_end(w);
 	if (p->no_new_privs)
 		skf_jw_kbool(w, "noNewPrivileges", true);
+	write_rlimits(w, p);
+	if (p->has_oom_score_adj)
+		skf_jw_kint(w, "oomScoreAdj", p->oom_score_adj);
+	if (p->apparmor)
+		skf_jw_kstr(w, "apparmorProfile", p->apparmor);
+	if (p->selinux)
+		skf_jw_kstr(w, "selinuxLabel", p->selinux);
 	skf_jw_end(w);
 }

@@ -77,20 +77,18 @@ static int load_exposed(struct skf_engine *g, const struct skf_ctrconf *c, struc
 static int load_mounts(const struct skf_ctr_request *q, struct skf_arena *a, struct skf_ps_detail *d,
 		       struct skf_err *e)
 {
-	struct skf_ps_mount *m = skf_arena_array(a, q->binds.n + 1, sizeof(*m));
+	struct skf_ps_mount *m = skf_arena_array(a, q->mount_points.n + 1, sizeof(*m));
+	const struct skf_mount_point *p = q->mount_points.v;
 
 	if (!m)
 		return skf_fail(e, SKF_ENOMEM, "memory for the list of containers");
-	for (size_t i = 0; i < q->binds.n; i++) {
-		struct skf_mount_req r;
-
-		if (skf_engine_parse_volume(q->binds.v[i], a, &r, e) < 0)
-			return -1;
-		m[i].name = r.source;
-		m[i].target = r.target;
+	for (size_t i = 0; i < q->mount_points.n; i++) {
+		m[i].volume = p[i].name && *p[i].name;
+		m[i].name = m[i].volume ? p[i].name : p[i].source ? p[i].source : (char *)"";
+		m[i].target = p[i].target;
 	}
 	d->mounts.v = m;
-	d->mounts.n = q->binds.n;
+	d->mounts.n = q->mount_points.n;
 	return 0;
 }
 

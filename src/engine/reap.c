@@ -19,7 +19,7 @@
 static int undo_cgroup(struct skf_engine *g, const char *id, struct skf_err *e)
 {
 	struct skf_cg_dirs cg;
-	int r = skf_ctr_cgroup(id, &cg);
+	int r = skf_ctr_cgroup(g, id, &cg);
 
 	if (r == -ENOENT)
 		return 0; /* a host without cgroups made none */
@@ -32,7 +32,6 @@ static int undo_cgroup(struct skf_engine *g, const char *id, struct skf_err *e)
 		pid_t stuck[4] = {0};
 		int n = skf_cg_pids(&cg, stuck, SKF_ARRAY_LEN(stuck));
 
-		(void)g;
 		return skf_fail_sys(
 			e, r, "remove the cgroup '%s' of container %.12s (%d processes in it, first %d)",
 			cg.path, id, n < 0 ? 0 : n, (int)stuck[0]);
@@ -112,14 +111,26 @@ static void tell_destroyed(struct skf_engine *g, const char *id, const char *nam
 			 strerror(-r));
 }
 
-int skf_ctr_remove_locked(struct skf_engine *g, const char *id, const char *name, const char *image,
+static void drop_volumes(struct skf_engine *g, const struct skf_strv *names)
+{
+	struct skf_err x = SKF_ERR_INIT;
+
+	for (size_t i = 0; i < names->n; i++)
+		if (skf_volume_drop(g, names->v[i], NULL, NULL, &x) < 0)
+			skf_warn(&g->log, "%s; `skiff volume prune` removes it; ignoring", x.msg);
+}
+
+int skf_ctr_remove_locked(struct skf_engine *g, const char *id, const char *name, const char *image, bool volumes,
 			  int *lock_own, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	struct skf_err ignored = SKF_ERR_INIT;
+	struct skf_strv anonymous = {0};
 	struct skf_ctrconf *c;
 	int r;
 
+	if (volumes && skf_volume_anonymous_of(g, id, &a, &anonymous, e) < 0)
+		return -1;
 	if ((!name || !image) && skf_ctr_load(g, id, &a, &c, &ignored) == 0) {
 		name = c->name; /* a damaged config.json must not stop the removal; the check finds its name
 				 */
@@ -142,6 +153,7 @@ int skf_ctr_remove_locked(struct skf_engine *g, const char *id, const char *name
 	if (skf_store_empty_trash(g->store, &ignored) < 0)
 		skf_warn(&g->log, "%s; ignoring", ignored.msg);
 	skf_ctr_drop_lock(g, id, lock_own);
+	drop_volumes(g, &anonymous); /* after the lock: it takes the store's */
 	return 0;
 }
 
@@ -167,7 +179,7 @@ int skf_ctr_reap_locked(struct skf_engine *g, const char *id, int *lock_own, str
 	if (skf_ctr_undo_runtime(g, id, e) < 0)
 		return -1;
 	if (!exists || c->remove)
-		return skf_ctr_remove_locked(g, id, c ? c->name : NULL, c ? c->image : NULL, lock_own, e);
+		return skf_ctr_remove_locked(g, id, c ? c->name : NULL, c ? c->image : NULL, true, lock_own, e);
 	return l.lost ? skf_ctr_summary_rebuild(g, id, c, true, e) : 0;
 }
 
@@ -196,5 +208,5 @@ int skf_engine_run_end(struct skf_engine *g, struct skf_run_handle *h, struct sk
 		return skf_engine_reap(g, h->id, e);
 	if (skf_ctr_lock(g, h->id, &lock, e) < 0 || skf_net_down(g, h->id, e) < 0 || undo_run_dir(g, h->id, e) < 0)
 		return -1;
-	return h->remove ? skf_ctr_remove_locked(g, h->id, s.name, s.image, &lock, e) : 0;
+	return h->remove ? skf_ctr_remove_locked(g, h->id, s.name, s.image, true, &lock, e) : 0;
 }

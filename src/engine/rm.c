@@ -7,7 +7,6 @@ int skf_engine_rm(struct skf_engine *g, const char *container, bool force, bool 
 	struct skf_ctr_live l;
 	SKF_AUTO_FD int lock = -EBADF;
 
-	(void)volumes; /* anonymous volumes: this version makes none */
 	if (skf_engine_resolve(g, container, id, e) < 0)
 		return -1;
 	if (skf_ctr_lock(g, id, &lock, e) < 0)
@@ -32,6 +31,6 @@ int skf_engine_rm(struct skf_engine *g, const char *container, bool force, bool 
 	}
 	if (skf_ctr_undo_runtime(g, id, e) < 0)
 		return -1;
-	return skf_ctr_remove_locked(g, id, l.has_summary && l.sum.name[0] ? l.sum.name : NULL, NULL, &lock,
+	return skf_ctr_remove_locked(g, id, l.has_summary && l.sum.name[0] ? l.sum.name : NULL, NULL, volumes, &lock,
 				     e);
 }

@@ -20,7 +20,14 @@ int skf_spec_gen(const struct skf_gen *g, struct skf_buf *ret, struct skf_err *e
 	skf_jw_kstr(&w, "path", "rootfs");
 	skf_jw_kbool(&w, "readonly", g->readonly);
 	skf_jw_end(&w);
-	skf_jw_kstr(&w, "hostname", g->hostname);
+	if (g->ns[SKF_NS_UTS].on && !g->ns[SKF_NS_UTS].path)
+		skf_jw_kstr(&w, "hostname", g->hostname);
+	if (g->domainname && *g->domainname)
+		skf_jw_kstr(&w, "domainname", g->domainname);
+	if (g->annotations.n)
+		skf_jw_kkvs(&w, "annotations", &g->annotations);
+	if (g->hooks)
+		skf_jw_kraw(&w, "hooks", g->hooks);
 	if (skf_gen_mounts(&w, g, e) < 0 || skf_gen_linux(&w, g, e) < 0)
 		return -1;
 	skf_ctrconf_write(&w, g->conf);

@@ -19,41 +19,61 @@ static const struct device_rule device_rules[] = {
 	{'c', 5, 1, "rwm"}, {'c', 5, 2, "rwm"}, {'c', 136, -1, "rwm"},
 };
 
-void skf_gen_device_rules(struct skf_jw *w, bool privileged)
+static void write_rule(struct skf_jw *w, char type, int64_t major_, int64_t minor_, const char *access)
+{
+	const char t[2] = {type, '\0'};
+
+	skf_jw_obj(w);
+	skf_jw_kbool(w, "allow", true);
+	skf_jw_kstr(w, "type", t);
+	if (major_ >= 0)
+		skf_jw_kint(w, "major", major_);
+	if (minor_ >= 0)
+		skf_jw_kint(w, "minor", minor_);
+	skf_jw_kstr(w, "access", access);
+	skf_jw_end(w);
+}
+
+void skf_gen_device_rules(struct skf_jw *w, const struct skf_gen *g)
 {
 	skf_jw_karr(w, "devices");
 	skf_jw_obj(w);
-	skf_jw_kbool(w, "allow", privileged);
+	skf_jw_kbool(w, "allow", g->privileged);
 	skf_jw_kstr(w, "access", "rwm");
 	skf_jw_end(w);
-	for (size_t i = 0; !privileged && i < SKF_ARRAY_LEN(device_rules); i++) {
-		const struct device_rule *r = &device_rules[i];
-		const char type[2] = {r->type, '\0'};
-
-		skf_jw_obj(w);
-		skf_jw_kbool(w, "allow", true);
-		skf_jw_kstr(w, "type", type);
-		if (r->major >= 0)
-			skf_jw_kint(w, "major", r->major);
-		if (r->minor >= 0)
-			skf_jw_kint(w, "minor", r->minor);
-		skf_jw_kstr(w, "access", r->access);
-		skf_jw_end(w);
-	}
+	for (size_t i = 0; !g->privileged && i < SKF_ARRAY_LEN(device_rules); i++)
+		write_rule(w, device_rules[i].type, device_rules[i].major, device_rules[i].minor, device_rules[i].access);
+	for (size_t i = 0; !g->privileged && i < g->n_rules; i++)
+		write_rule(w, g->rules[i].type, g->rules[i].major, g->rules[i].minor, g->rules[i].access);
 	skf_jw_end_arr(w);
 }
 
-static void write_device(struct skf_jw *w, const char *path, const struct stat *st)
+static void write_device(struct skf_jw *w, const struct skf_gen_device *d)
 {
+	const char type[2] = {d->type, '\0'};
+
 	skf_jw_obj(w);
-	skf_jw_kstr(w, "path", path);
-	skf_jw_kstr(w, "type", S_ISCHR(st->st_mode) ? "c" : "b");
-	skf_jw_ku64(w, "major", major(st->st_rdev));
-	skf_jw_ku64(w, "minor", minor(st->st_rdev));
-	skf_jw_ku64(w, "fileMode", st->st_mode & 07777);
-	skf_jw_ku64(w, "uid", st->st_uid);
-	skf_jw_ku64(w, "gid", st->st_gid);
+	skf_jw_kstr(w, "path", d->path);
+	skf_jw_kstr(w, "type", type);
+	skf_jw_ku64(w, "major", d->major);
+	skf_jw_ku64(w, "minor", d->minor);
+	skf_jw_ku64(w, "fileMode", d->mode);
+	skf_jw_ku64(w, "uid", d->uid);
+	skf_jw_ku64(w, "gid", d->gid);
 	skf_jw_end(w);
+}
+
+static void write_node(struct skf_jw *w, const char *path, const struct stat *st)
+{
+	const struct skf_gen_device d = {.path = path,
+					 .type = S_ISCHR(st->st_mode) ? 'c' : 'b',
+					 .major = major(st->st_rdev),
+					 .minor = minor(st->st_rdev),
+					 .mode = st->st_mode & 07777,
+					 .uid = st->st_uid,
+					 .gid = st->st_gid};
+
+	write_device(w, &d);
 }
 
 /* Directories of /dev that the container has of its own, and the nodes that the runtime makes. */
@@ -97,18 +117,19 @@ static int write_host_devices(struct skf_jw *w, const char *dir, unsigned depth,
 			if (++n > SKF_MAX_DEVICES)
 				return skf_fail(e, SKF_ELIMIT, "'%s' has more than %d devices", dir,
 						SKF_MAX_DEVICES);
-			write_device(w, path, &st);
+			write_node(w, path, &st);
 		}
 	}
 	return 0;
 }
 
-int skf_gen_host_devices(struct skf_jw *w, struct skf_err *e)
+int skf_gen_devices(struct skf_jw *w, const struct skf_gen *g, struct skf_err *e)
 {
-	int r;
-
 	skf_jw_karr(w, "devices");
-	r = write_host_devices(w, "/dev", 0, e);
+	for (size_t i = 0; i < g->n_devices; i++)
+		write_device(w, &g->devices[i]);
+	if (g->privileged && write_host_devices(w, "/dev", 0, e) < 0)
+		return -1;
 	skf_jw_end_arr(w);
-	return r;
+	return 0;
 }

@@ -231,7 +231,7 @@ static void after_failure(struct skf_engine *g, struct skf_created *c, bool remo
 	struct skf_err x = SKF_ERR_INIT;
 
 	if (skf_ctr_undo_runtime(g, c->id, &x) < 0 ||
-	    (remove ? skf_ctr_remove_locked(g, c->id, c->name, NULL, &c->lock, &x)
+	    (remove ? skf_ctr_remove_locked(g, c->id, c->name, NULL, true, &c->lock, &x)
 		    : skf_ctr_record_failure(g, c->id, why, &x)) < 0)
 		skf_warn(&g->log, "clean up after the failed start of container %.12s: %s; ignoring", c->id,
 			 x.msg);

@@ -167,7 +167,7 @@ int skf_engine_stats(struct skf_engine *g, const char *id, struct skf_stats_row 
 	if (n == -ENOENT)
 		return skf_fail(e, SKF_ENOTFOUND, "No such container: %s", id);
 	if (n == 0)
-		n = skf_ctr_cgroup(id, &cg);
+		n = skf_ctr_cgroup(g, id, &cg);
 	if (n < 0)
 		return skf_fail_sys(e, n, "look at container %.12s", id);
 	if (skf_fmt(r.id, sizeof(r.id), "%s", id) < 0 || skf_fmt(r.name, sizeof(r.name), "%s", s.name) < 0)

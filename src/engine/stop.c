@@ -95,7 +95,7 @@ int skf_ctr_kill_hard(struct skf_engine *g, const char *id, unsigned manual, str
 		if (r != 0)
 			return r < 0 ? -1 : 0;
 	}
-	r = skf_ctr_cgroup(id, &cg);
+	r = skf_ctr_cgroup(g, id, &cg);
 	if (r == 0)
 		r = skf_cg_kill_all(&cg, SKF_KILL_WAIT_MS);
 	if (r == -ETIMEDOUT)

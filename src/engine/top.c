@@ -232,7 +232,7 @@ int skf_engine_top(struct skf_engine *g, const char *container, const struct skf
 				"Container %s is restarting, wait until the container is running", id);
 	if (l.state != SKF_CTR_RUNNING && l.state != SKF_CTR_PAUSED)
 		return skf_fail(e, SKF_ECONFLICT, "container %s is not running", id);
-	n = skf_ctr_cgroup(id, &cg);
+	n = skf_ctr_cgroup(g, id, &cg);
 	if (n == 0)
 		n = skf_cg_pids(&cg, pids, MAX_PIDS);
 	if (n < 0)

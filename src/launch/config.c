@@ -29,6 +29,50 @@ int skf_ctrconf_action_parse(const char *word)
 	return index_of(words, SKF_ARRAY_LEN(words), word);
 }
 
+#define SRC(member, key, fn) SKF_J(struct skf_ctrconf_source, member, key, fn, NULL, SKF_J_NULL_OK)
+static const struct skf_jfield source_f[] = {
+	SKF_J(struct skf_ctrconf_source, target, "target", skf_j_str_nonempty, NULL, SKF_J_REQUIRED),
+	SRC(volume, "volume", skf_j_str),
+	SRC(container, "container", skf_j_str),
+	SRC(directory, "directory", skf_j_str),
+	SRC(subpath, "subpath", skf_j_str),
+	SRC(layers, "layers", skf_j_strv),
+	SRC(copy_up, "copyUp", skf_j_bool),
+	SRC(chown, "chown", skf_j_bool),
+	SRC(overlay, "overlay", skf_j_bool),
+	SKF_J_END,
+};
+static const struct skf_jtable source_table = {.size = sizeof(struct skf_ctrconf_source), .f = source_f};
+static const struct skf_jarr_arg source_arr = {&source_table, SKF_MAX_MOUNTS};
+
+static void str_if(struct skf_jw *w, const char *key, const char *v)
+{
+	if (v)
+		skf_jw_kstr(w, key, v);
+}
+
+static void write_sources(struct skf_jw *w, const struct skf_jarr *all)
+{
+	const struct skf_ctrconf_source *s = all->v;
+
+	skf_jw_karr(w, "sources");
+	for (size_t i = 0; i < all->n; i++, s++) {
+		skf_jw_obj(w);
+		skf_jw_kstr(w, "target", s->target);
+		str_if(w, "volume", s->volume);
+		str_if(w, "container", s->container);
+		str_if(w, "directory", s->directory);
+		str_if(w, "subpath", s->subpath);
+		if (s->layers.n)
+			skf_jw_kstrv(w, "layers", &s->layers);
+		skf_jw_kbool(w, "copyUp", s->copy_up);
+		skf_jw_kbool(w, "chown", s->chown);
+		skf_jw_kbool(w, "overlay", s->overlay);
+		skf_jw_end(w);
+	}
+	skf_jw_end_arr(w);
+}
+
 static int check(struct skf_jctx *c, void *obj)
 {
 	struct skf_ctrconf *k = obj;
@@ -73,6 +117,9 @@ static const struct skf_jfield fields[] = {
 	SKF_J(C, created, "created", skf_j_str, NULL, SKF_J_REQUIRED),
 	SKF_J(C, layers, "layers", skf_j_strv, NULL, SKF_J_REQUIRED),
 	SKF_J(C, command, "command", skf_j_strv, NULL, 0),
+	SKF_J(C, sources, "sources", skf_j_arr, &source_arr, 0),
+	SKF_J(C, mount_layers, "mountLayers", skf_j_strv, NULL, 0),
+	SKF_J(C, joins, "joins", skf_j_strv, NULL, 0),
 	SKF_J(C, tty, "tty", skf_j_bool, NULL, 0),
 	SKF_J(C, open_stdin, "openStdin", skf_j_bool, NULL, 0),
 	SKF_J(C, stdin_once, "stdinOnce", skf_j_bool, NULL, 0),
@@ -144,6 +191,12 @@ void skf_ctrconf_write(struct skf_jw *w, const struct skf_ctrconf *c)
 	skf_jw_kstr(w, "created", c->created);
 	skf_jw_kstrv(w, "layers", &c->layers);
 	skf_jw_kstrv(w, "command", &c->command);
+	if (c->sources.n)
+		write_sources(w, &c->sources);
+	if (c->mount_layers.n)
+		skf_jw_kstrv(w, "mountLayers", &c->mount_layers);
+	if (c->joins.n)
+		skf_jw_kstrv(w, "joins", &c->joins);
 	skf_jw_kbool(w, "tty", c->tty);
 	skf_jw_kbool(w, "openStdin", c->open_stdin);
 	skf_jw_kbool(w, "stdinOnce", c->stdin_once);

@@ -11,12 +11,26 @@ struct skf_ctrconf_health {           /* docker's HEALTHCHECK; times in millisec
 	char *on_failure;             /* "none", "kill", "restart", "stop" */
 	char *process;                /* raw JSON: the process object of runtime-spec that is run */
 };
+struct skf_ctrconf_source { /* where a bind mount of config.json really comes from: opened by launch at each start */
+	char *target;             /* the mount's destination */
+	char *volume;             /* a volume's name, or NULL */
+	char *container;          /* /dev/shm of this container, or NULL */
+	char *directory;          /* a host path, or NULL */
+	bool overlay;             /* what is written to the directory goes to the container's own upper directory */
+	char *subpath;            /* below the volume or image; NULL: all of it */
+	struct skf_strv layers;   /* of an image, lowest first */
+	bool copy_up;             /* fill the volume from the image's directory when it is empty */
+	bool chown;               /* give it to the container's user, once */
+};
 struct skf_ctrconf {
 	char *name, *image;           /* image: full reference as resolved */
 	char *image_id, *manifest;    /* digests */
 	char *created;                /* RFC 3339 */
 	struct skf_strv layers;       /* diff-ids, lowest first */
 	struct skf_strv command;      /* entrypoint and arguments */
+	struct skf_jarr sources;      /* skf_ctrconf_source */
+	struct skf_strv mount_layers; /* of all image mounts: what collection must keep */
+	struct skf_strv joins;        /* "ipc=<container id>": namespaces of other containers, found at each start */
 	bool tty, open_stdin, stdin_once, attach_stdin;
 	int32_t stop_signal;          /* number */
 	int32_t stop_timeout;         /* seconds */

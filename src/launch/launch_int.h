@@ -32,6 +32,8 @@ struct skf_launch {
 	/* directories: lib, run, lib/containers/<id>, run/containers/<id>[/exec/<n>] */
 	int root_fd, run_root_fd, disk_dir, run_dir;
 	int listen_fd, log_fd, root_mount;
+	struct skf_rt_source *sources; /* opened by sources.c */
+	size_t n_sources;
 	struct skf_buf config;
 	struct skf_spec *spec;    /* start */
 	struct skf_ctrconf *conf; /* start */
@@ -75,8 +77,18 @@ int skf_launch_net_end(void *arg, struct skf_err *e);
 int skf_launch_join_netns(struct skf_launch *l, struct skf_err *e);
 /* A route netlink socket of the namespace; this process is back in its own when it returns. */
 int skf_launch_visit_netns(int netns, int *ret_nl, struct skf_err *e);
+/* --- sources.c, joins.c --- */
+/* Opens what config.json names as sources. */
+int skf_launch_sources(struct skf_launch *l, struct skf_err *e);
+void skf_launch_close_sources(struct skf_launch *l);
+/* Puts the paths of other containers' namespaces into the spec. CONFLICT when one does not run. */
+int skf_launch_joins(struct skf_launch *l, struct skf_err *e);
+/* fd of a namespace ("mnt", "ipc", ...) of a running container. */
+int skf_launch_ns_of(struct skf_launch *l, const char *id, const char *ns, struct skf_err *e);
 
 /* --- start.c, exec.c --- */
+/* Paths of layers below the root directory, arena memory. */
+int skf_launch_layer_paths(struct skf_launch *l, const struct skf_strv *diff_ids, const char *const **ret, struct skf_err *e);
 struct skf_launch_step {
 	const char *name; /* for the debug log */
 	int (*run)(struct skf_launch *l, struct skf_err *e);

@@ -156,7 +156,7 @@ static int helper_link(const struct skf_overlay *o, const char *path, const char
 	char target[PATH_MAX];
 	struct stat st;
 
-	if (skf_fmt(target, sizeof(target), "%s/%s", o->root, path) < 0)
+	if (skf_fmt(target, sizeof(target), "%s%s%s", path[0] == '/' ? "" : o->root, path[0] == '/' ? "" : "/", path) < 0)
 		return skf_fail(e, SKF_EINVALID, "the path '%s/%s' is too long", o->root, path);
 	if (stat(target, &st) < 0)
 		return skf_fail_sys(e, -errno, "open '%s' for the container's root", target);

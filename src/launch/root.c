@@ -12,13 +12,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int layer_paths(struct skf_launch *l, const char ***ret, struct skf_err *e)
+int skf_launch_layer_paths(struct skf_launch *l, const struct skf_strv *diff_ids, const char *const **ret, struct skf_err *e)
 {
-	const char **v = skf_arena_array(&l->arena, l->conf->layers.n + 1, sizeof(*v));
+	const char **v = skf_arena_array(&l->arena, diff_ids->n + 1, sizeof(*v));
 	struct skf_digest d;
 
-	for (size_t i = 0; v && i < l->conf->layers.n; i++) {
-		if (skf_digest_parse(l->conf->layers.v[i], &d, e) < 0)
+	for (size_t i = 0; v && i < diff_ids->n; i++) {
+		if (skf_digest_parse(diff_ids->v[i], &d, e) < 0)
 			return skf_ctx(e, "layer %zu of container '%s'", i, l->q.id);
 		v[i] = skf_arena_fmt(&l->arena, "layers/%s/tree", skf_digest_hex(&d));
 		if (!v[i])
@@ -99,12 +99,12 @@ int skf_launch_mount_root(struct skf_launch *l, struct skf_err *e)
 				.scratch = scratch,
 				.is_volatile = l->conf->remove};
 	SKF_AUTO_FD int userns = -EBADF;
-	const char **lower = NULL;
+	const char *const *lower = NULL;
 
 	if (way < 0)
 		return skf_fail(e, SKF_EINVALID, "SKIFF_OVERLAY is '%.40s'; it takes fd, path or symlink",
 				getenv("SKIFF_OVERLAY"));
-	if (layer_paths(l, &lower, e) < 0)
+	if (skf_launch_layer_paths(l, &l->conf->layers, &lower, e) < 0)
 		return -1;
 	snprintf(upper, sizeof(upper), "containers/%s/rw", l->q.id);
 	snprintf(work, sizeof(work), "containers/%s/work", l->q.id);

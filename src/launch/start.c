@@ -76,6 +76,8 @@ static int create(struct skf_launch *l, struct skf_err *e)
 		.bundle_fd = l->disk_dir,
 		.spec = l->spec,
 		.root_mount_fd = l->root_mount,
+		.sources = l->sources,
+		.n_sources = l->n_sources,
 		.rootfs_display = rootfs,
 		.stdio = {l->theirs[0], l->theirs[1], l->theirs[2]},
 		.want_console_fd = l->process->terminal,
@@ -95,6 +97,7 @@ static int create(struct skf_launch *l, struct skf_err *e)
 	for (unsigned i = 0; i < 3; i++)
 		skf_closep(&l->theirs[i]);
 	skf_closep(&l->root_mount);
+	skf_launch_close_sources(l);
 	return 0;
 }
 
@@ -220,6 +223,8 @@ const struct skf_launch_step skf_launch_start_steps[] = {
 	{"log", skf_launch_open_log, NULL},
 	{"network namespace", skf_launch_join_netns, NULL},
 	{"root", skf_launch_mount_root, NULL},
+	{"sources", skf_launch_sources, skf_launch_close_sources},
+	{"joins", skf_launch_joins, NULL},
 	{"stdio", stdio, NULL},
 	{"create", create, undo_create},
 	{"listen", listen_, skf_launch_unlisten},
@@ -236,6 +241,8 @@ const struct skf_launch_step skf_launch_restart_steps[] = {
 	{"pod", skf_launch_join_pod, NULL},
 	{"network namespace", skf_launch_join_netns, NULL},
 	{"root", skf_launch_mount_root, NULL},
+	{"sources", skf_launch_sources, skf_launch_close_sources},
+	{"joins", skf_launch_joins, NULL},
 	{"stdio", stdio, NULL},
 	{"create", create, undo_create},
 	{"go", go, NULL},

@@ -230,6 +230,8 @@ int skf_spec_parse_process(const char *text, size_t n, const struct skf_spec_opt
 /* Seccomp object alone (skiff-launch --compile-seccomp, the default profile, fuzzing). */
 int skf_spec_parse_seccomp(const char *text, size_t n, const struct skf_spec_opts *o, struct skf_arena *a,
                            struct skf_spec_seccomp **ret, struct skf_err *e);
+/* "RLIMIT_NOFILE" of RLIMIT_NOFILE; NULL for a number that the runtime-spec has no name for. */
+const char *skf_spec_rlimit_name(int type);
 /* NULL when there is no namespace of that CLONE_NEW* type. */
 const struct skf_spec_namespace *skf_spec_ns(const struct skf_spec *s, int type);
 /* File of a sysctl below /proc/sys: "net.ipv4.ip_forward" -> "net/ipv4/ip_forward"; both separators of sysctl(8). Every component is a

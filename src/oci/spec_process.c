@@ -155,6 +155,14 @@ static const struct skf_jenum rlimit_types[] = {
 	{NULL, 0},
 };
 
+const char *skf_spec_rlimit_name(int type)
+{
+	for (const struct skf_jenum *t = rlimit_types; t->name; t++)
+		if (t->value == type)
+			return t->name;
+	return NULL;
+}
+
 static int rlimit_check(struct skf_jctx *c, void *obj)
 {
 	const struct skf_spec_rlimit *l = obj;

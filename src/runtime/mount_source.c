@@ -61,6 +61,18 @@ static int share_again(const struct skf_start *s, int tree)
 	return skf_mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &a);
 }
 
+/* -EBADF: the caller has opened none for this mount. */
+static int given_tree(const struct skf_start *s, const struct skf_spec_mount *m)
+{
+	for (size_t i = 0; i < s->req->n_sources; i++) {
+		if (!skf_streq(s->req->sources[i].destination, m->destination))
+			continue;
+		int fd = fcntl(s->req->sources[i].tree_fd, F_DUPFD_CLOEXEC, 3);
+		return fd < 0 ? -errno : fd;
+	}
+	return -EBADF;
+}
+
 int skf_source_bind(struct skf_start *s, size_t i, struct skf_err *e)
 {
 	const struct skf_spec_mount *m = (const struct skf_spec_mount *)s->spec->mounts.v + i;
@@ -69,7 +81,9 @@ int skf_source_bind(struct skf_start *s, size_t i, struct skf_err *e)
 	if (skf_mountopts_parse(&m->options, s->arena, &o, e) < 0)
 		return skf_ctx(e, "mount '%s'", m->destination);
 	unsigned flags = (o.flags & MS_REC ? AT_RECURSIVE : 0) | (o.src_nofollow ? AT_SYMLINK_NOFOLLOW : 0);
-	SKF_AUTO_FD int tree = skf_source_clone(s, m->source, flags);
+	SKF_AUTO_FD int tree = given_tree(s, m);
+	if (tree == -EBADF)
+		tree = skf_source_clone(s, m->source, flags);
 	if (tree == -EINVAL && !(o.flags & MS_REC))
 		return skf_fail_sys(
 			e, tree,

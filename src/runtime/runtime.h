@@ -28,12 +28,18 @@ int skf_rt_seal_self(char *const argv[], struct skf_err *e);
 /* Opens (makes, 0700) the state root into rt->rootfd; the caller closes it. */
 int skf_rt_open(struct skf_rt *rt, struct skf_err *e);
 
+struct skf_rt_source { /* a bind mount whose source the caller has opened already */
+	const char *destination; /* of the mount in config.json */
+	int tree_fd;             /* detached mount (open_tree, fsmount), borrowed; good for one container */
+};
 struct skf_rt_create {
 	const char *id;
 	const char *bundle;               /* absolute path; recorded in state.json */
 	int bundle_fd;                    /* borrowed directory fd */
 	const struct skf_spec *spec;      /* decoded config.json; its arena outlives the container handle */
 	const char *config_path;          /* absolute, of what spec was read from, for a later checkpoint; NULL: config.json of the bundle */
+	const struct skf_rt_source *sources; /* instead of what config.json names as sources; NULL */
+	size_t n_sources;
 	int root_mount_fd;                /* detached mount of the root file system (open_tree/fsmount), borrowed; -1: spec->root_path */
 	const char *rootfs_display;       /* "rootfs" of the state document when root_mount_fd is used */
 	int stdio[3];                     /* become 0,1,2 of init when it has no terminal; -1: inherit the caller's */

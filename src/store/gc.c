@@ -148,7 +148,7 @@ static int mark_refs(struct gc *g, struct skf_err *e)
 
 struct user { /* what of a container's config.json names objects of the store */
 	struct skf_digest image_id, manifest;
-	struct skf_strv layers;
+	struct skf_strv layers, mount_layers; /* of its image, and of the images that it mounts */
 };
 struct bundle {
 	struct user *user;
@@ -168,6 +168,7 @@ static const struct skf_jfield user_f[] = {
 	SKF_J(struct user, image_id, "imageId", j_digest_or_empty, NULL, SKF_J_NULL_OK),
 	SKF_J(struct user, manifest, "manifest", j_digest_or_empty, NULL, SKF_J_NULL_OK),
 	SKF_J(struct user, layers, "layers", skf_j_strv, NULL, SKF_J_REQUIRED),
+	SKF_J(struct user, mount_layers, "mountLayers", skf_j_strv, NULL, 0),
 	SKF_J_END,
 };
 static const struct skf_jtable user_table = { sizeof(struct user), user_f, false, NULL };
@@ -199,8 +200,8 @@ static int mark_container(void *arg, int dirfd, const char *name, struct skf_err
 	u = ((struct bundle *)v)->user;
 	if ((*u->manifest.s && mark_image(g, &u->manifest, e) < 0) || mark(g, &u->image_id, e) < 0)
 		return -1;
-	for (size_t i = 0; i < u->layers.n; i++)
-		if (skf_digest_parse(u->layers.v[i], &d, e) < 0 || mark(g, &d, e) < 0)
+	for (size_t i = 0; i < u->layers.n + u->mount_layers.n; i++)
+		if (skf_digest_parse(i < u->layers.n ? u->layers.v[i] : u->mount_layers.v[i - u->layers.n], &d, e) < 0 || mark(g, &d, e) < 0)
 			return skf_ctx(e, "container '%s'", name);
 	return 0;
 }

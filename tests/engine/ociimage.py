@@ -55,8 +55,8 @@ def write(out, layers, config, created='2026-01-02T03:04:05Z'):
                    'annotations': {'org.opencontainers.image.ref.name': 'latest'}}]}, f)
 
 
-def busybox(out):
-    """Three layers: the program, its users (with a file to be whited out), and the whiteout."""
+def busybox(out, **config):
+    """Three layers: the program, its users (with a file to be whited out), and the whiteout. config: further members of the image's."""
     with open(BUSYBOX, 'rb') as f:
         program = f.read()
     applets = [a for a in subprocess.check_output([BUSYBOX, '--list'], text=True).split() if a != 'busybox']
@@ -67,4 +67,4 @@ def busybox(out):
     top = [('etc/passwd', 'f', b'root:x:0:0:root:/root:/bin/sh\nbob:x:1000:1000:bob:/home/bob:/bin/sh\n', 0o644),
            ('etc/group', 'f', b'root:x:0:\nbob:x:1000:\nwheel:x:10:root,bob\n', 0o644), ('gone.txt', 'w', None, 0)]
     write(out, [layer(base), layer(users), layer(top)],
-          {'Env': ['PATH=/usr/local/bin:/usr/bin:/bin', 'FOO=bar'], 'Cmd': ['sh'], 'Labels': {'maker': 'test'}})
+          {'Env': ['PATH=/usr/local/bin:/usr/bin:/bin', 'FOO=bar'], 'Cmd': ['sh'], 'Labels': {'maker': 'test'}, **config})

@@ -1,4 +1,4 @@
-/* Unit tests of engine/volume.c: the words of -v. */
+/* Unit tests of engine/mount_words.c and mount_fields.c: the words of -v, --tmpfs and --mount. */
 #include "util.h"
 
 static struct skf_err err;
@@ -44,13 +44,70 @@ static void bad(void **state)
 	ASSERT_FAILS(skf_engine_parse_volume("/a:/b:rshared,private", &a, &m, &err), SKF_EINVALID,
 		     "invalid mode");
 	ASSERT_FAILS(skf_engine_parse_volume("./a:/b", &a, &m, &err), SKF_EINVALID, "use absolute path");
-	ASSERT_FAILS(skf_engine_parse_volume("name:/b", &a, &m, &err), SKF_EUNSUPPORTED, "named volume");
-	ASSERT_FAILS(skf_engine_parse_volume("/b", &a, &m, &err), SKF_EUNSUPPORTED, "anonymous");
+	ASSERT_FAILS(skf_engine_parse_volume("name", &a, &m, &err), SKF_EINVALID, "expected HOST:CONTAINER");
+}
+
+static void volumes(void **state)
+{
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(1 << 16);
+	struct skf_mount_req m;
+
+	assert_int_equal(skf_engine_parse_volume("name:/b:nocopy,U", &a, &m, &err), 0);
+	assert_int_equal(m.type, SKF_MOUNT_VOLUME);
+	assert_string_equal(m.source, "name");
+	assert_true(m.nocopy && m.chown);
+	assert_int_equal(skf_engine_parse_volume("/b", &a, &m, &err), 0);
+	assert_int_equal(m.type, SKF_MOUNT_VOLUME);
+	assert_null(m.source);
+	assert_int_equal(skf_engine_parse_volume("/a:/b:idmap=uids=0-1-10;gids=0-1-10", &a, &m, &err), 0);
+	assert_string_equal(m.idmap, "uids=0-1-10;gids=0-1-10");
+}
+
+static bool has(const struct skf_mount_req *m, const char *word)
+{
+	for (size_t i = 0; i < m->options.n; i++)
+		if (!strcmp(m->options.v[i], word))
+			return true;
+	return false;
+}
+
+static void fields(void **state)
+{
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(1 << 16);
+	struct skf_mount_req m;
+
+	assert_int_equal(skf_engine_parse_mount("type=bind,\"src=/a,b\",dst=/c,readonly,bind-propagation=rslave", &a, &m, &err), 0);
+	assert_string_equal(m.source, "/a,b");
+	assert_true(m.readonly && m.type == SKF_MOUNT_BIND && !m.make_source);
+	assert_string_equal(m.propagation, "rslave");
+	assert_int_equal(skf_engine_parse_mount("target=/c", &a, &m, &err), 0);
+	assert_true(m.type == SKF_MOUNT_VOLUME && !m.source);
+	assert_int_equal(skf_engine_parse_mount("type=tmpfs,dst=/t,tmpfs-size=1m,tmpfs-mode=1770", &a, &m, &err), 0);
+	assert_true(has(&m, "size=1048576") && has(&m, "mode=1770") && has(&m, "noexec"));
+	ASSERT_FAILS(skf_engine_parse_mount("type=bind,dst=/c", &a, &m, &err), SKF_EINVALID, "field Source must not be empty");
+	ASSERT_FAILS(skf_engine_parse_mount("type=bind,src=/a", &a, &m, &err), SKF_EINVALID, "target is required");
+	ASSERT_FAILS(skf_engine_parse_mount("type=nosuch,dst=/a", &a, &m, &err), SKF_EINVALID, "invalid value for type: nosuch");
+	ASSERT_FAILS(skf_engine_parse_mount("nosuch=1,dst=/a", &a, &m, &err), SKF_EINVALID, "unexpected key 'nosuch'");
+	ASSERT_FAILS(skf_engine_parse_mount("type,dst=/a", &a, &m, &err), SKF_EINVALID, "must be a key=value pair");
+	ASSERT_FAILS(skf_engine_parse_mount("type=tmpfs,dst=/a,bind-propagation=shared", &a, &m, &err), SKF_EINVALID, "cannot mix");
+	ASSERT_FAILS(skf_engine_parse_mount("type=bind,\"src=/a,dst=/b", &a, &m, &err), SKF_EINVALID, "a quote does not end");
+	ASSERT_FAILS(skf_engine_parse_mount("dst=/a,bind-recursive=x", &a, &m, &err), SKF_EINVALID, "invalid value");
+}
+
+static void tmpfs(void **state)
+{
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(1 << 16);
+	struct skf_mount_req m;
+
+	assert_int_equal(skf_engine_parse_tmpfs("/run:size=64k,exec,ro", &a, &m, &err), 0);
+	assert_true(m.readonly && has(&m, "size=64k") && has(&m, "nosuid") && !has(&m, "noexec"));
+	ASSERT_FAILS(skf_engine_parse_tmpfs("run", &a, &m, &err), SKF_EINVALID, "mount path must be absolute");
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(good), cmocka_unit_test(bad)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(good), cmocka_unit_test(bad), cmocka_unit_test(volumes),
+					   cmocka_unit_test(fields), cmocka_unit_test(tmpfs)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
