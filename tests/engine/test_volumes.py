@@ -58,6 +58,8 @@ def test_copy_up_on_first_use(skiff):
 
 
 def test_mount_types(skiff, tmp_path):
+    tmp_path = tmp_path / 'host'  # not where the layers are
+    tmp_path.mkdir()
     (tmp_path / 'a.txt').write_text('a\n')
     (tmp_path / 'b.txt').write_text('b\n')
     run = skiff.run
