@@ -30,6 +30,7 @@ bool skf_endswith(const char *s, const char *suffix);
 /* Decimal digits only: no sign, no space, no prefix, no overflow. 0 or -EINVAL / -ERANGE. */
 int skf_parse_u64(const char *s, uint64_t *ret);
 int skf_parse_u32(const char *s, uint32_t *ret);
+int skf_parse_octal(const char *s, uint32_t *ret); /* "0755", "755" */
 int skf_parse_i64(const char *s, int64_t *ret);   /* one leading '-' allowed */
 /* "512", "64k", "1.5g", "2GiB": docker's size strings, binary units. 0 or -EINVAL / -ERANGE. */
 int skf_parse_size(const char *s, int64_t *ret);

@@ -61,6 +61,23 @@ int skf_parse_u32(const char *s, uint32_t *ret)
 	return 0;
 }
 
+int skf_parse_octal(const char *s, uint32_t *ret)
+{
+	uint32_t v = 0;
+
+	if (!*s)
+		return -EINVAL;
+	for (; *s; s++) {
+		if (*s < '0' || *s > '7')
+			return -EINVAL;
+		if (v > UINT32_MAX >> 3)
+			return -ERANGE;
+		v = v << 3 | (uint32_t)(*s - '0');
+	}
+	*ret = v;
+	return 0;
+}
+
 int skf_parse_i64(const char *s, int64_t *ret)
 {
 	bool neg = s && *s == '-';

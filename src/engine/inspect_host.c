@@ -1,7 +1,6 @@
 /* engine/inspect_host.c -- the members of HostConfig that are settings of a container, and Mounts: what the user asked for,
  * in docker's words. A table where a member is a copy, a function where docker takes the words apart. */
 #include "engine/inspect_int.h"
-#include <stdlib.h>
 #include <string.h>
 
 struct row {
@@ -137,18 +136,20 @@ static void write_devices(struct skf_jw *w, const struct skf_settings *s)
 static void write_ulimits(struct skf_jw *w, const struct skf_strv *v)
 {
 	char name[32], soft[32];
+	int64_t n, hard;
 
 	skf_jw_karr(w, "Ulimits");
 	for (size_t i = 0; i < v->n; i++) {
 		const char *eq = strchr(v->v[i], '='), *colon = eq ? strchr(eq, ':') : NULL;
 
 		if (!eq || skf_fmt(name, sizeof(name), "%.*s", (int)(eq - v->v[i]), v->v[i]) < 0 ||
-		    skf_fmt(soft, sizeof(soft), "%.*s", (int)(colon ? colon - eq - 1 : 31), eq + 1) < 0)
-			continue;
+		    skf_fmt(soft, sizeof(soft), "%.*s", (int)(colon ? colon - eq - 1 : 31), eq + 1) < 0 ||
+		    skf_parse_i64(soft, &n) < 0 || skf_parse_i64(colon ? colon + 1 : soft, &hard) < 0)
+			continue; /* the plan took none like this */
 		skf_jw_obj(w);
 		skf_jw_kstr(w, "Name", name);
-		skf_jw_kint(w, "Hard", strtoll(colon ? colon + 1 : soft, NULL, 10));
-		skf_jw_kint(w, "Soft", strtoll(soft, NULL, 10));
+		skf_jw_kint(w, "Hard", hard);
+		skf_jw_kint(w, "Soft", n);
 		skf_jw_end(w);
 	}
 	skf_jw_end_arr(w);

@@ -2,7 +2,6 @@
  * is checked after all are read, because `type` may come last. */
 #include "engine/mount_words_int.h"
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define T(x) (1u << SKF_MOUNT_##x)
@@ -124,13 +123,13 @@ static int f_size(struct fields *f, const struct field *k, char *v)
 
 static int f_mode(struct fields *f, const struct field *k, char *v)
 {
-	char *end = NULL, *word;
-	unsigned long mode = v && *v ? strtoul(v, &end, 8) : 0;
+	char *word;
+	uint32_t mode;
 
 	(void)k;
-	if (!end || *end || mode > 07777)
+	if (!v || skf_parse_octal(v, &mode) < 0 || mode > 07777)
 		return -EINVAL;
-	word = skf_arena_fmt(f->a, "mode=%lo", mode);
+	word = skf_arena_fmt(f->a, "mode=%o", mode);
 	return word ? skf_strv_add(f->a, &f->m.options, word) : -ENOMEM;
 }
 

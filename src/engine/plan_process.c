@@ -186,16 +186,14 @@ static int plan_ulimits(struct skf_plan *p, struct skf_err *e)
 static int plan_umask(struct skf_plan *p, struct skf_err *e)
 {
 	const char *v = p->q->s.umask && *p->q->s.umask ? p->q->s.umask : p->g->conf.umask;
-	unsigned long n = 0;
-	char *end = NULL;
+	uint32_t n;
 
 	if (!*v)
 		return 0;
-	n = strtoul(v, &end, 8);
-	if (*end || n > 0777 || !strchr("01234567", v[0]))
+	if (skf_parse_octal(v, &n) < 0 || n > 0777)
 		return skf_fail(e, SKF_EINVALID, "invalid umask '%s': expected up to four octal digits", v);
 	p->gen.process.has_umask = true;
-	p->gen.process.umask = (uint32_t)n;
+	p->gen.process.umask = n;
 	return 0;
 }
 

@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "launch/overlay.h"
-#include "runtime/rootfs_int.h"
+#include "runtime/copyup.h"
 #include "sys/mount.h"
 #include "sys/path.h"
 #include "sys/process.h"

@@ -7,6 +7,7 @@
  * path) is only ever resolved by sys/path.h below s->root_fd, and what is mounted there is attached onto the
  * O_PATH fd that this gave. */
 #pragma once
+#include "runtime/copyup.h"
 #include "oci/mountopt.h"
 #include "runtime/runtime_int.h"
 #include "sys/mount.h"
@@ -105,9 +106,6 @@ const char *skf_mount_label_option(const struct skf_start *s, const char *type);
  * types: nothing. */
 int skf_mount_label_root(const struct skf_start *s, const struct skf_mnt *m, struct skf_err *e);
 
-/* --- tmpcopyup.c --- */
-/* Copies the tree below directory fd `from` into the empty directory `to`. Blocks on disk. */
-int skf_tmpcopyup(int from, int to, const struct skf_log *log, struct skf_err *e);
 
 /* --- devices.c --- */
 int skf_devices_build(struct skf_start *s, struct skf_err *e);
