@@ -18,6 +18,8 @@ int skf_cmd_pod_create(struct skf_cli *c)
 	q.replace = c->o.replace;
 	if (q.replace && !q.name)
 		return skf_fail(&c->e, SKF_EINVALID, "cannot replace pod without --name being set"), skf_cli_usage(c);
+	if (skf_cli_net(c, &q.net) < 0)
+		return skf_cli_usage(c);
 	if (skf_pod_share_parse(c->o.share ? c->o.share : "net,ipc,uts", &q.share, &c->e) < 0)
 		return skf_cli_usage(c);
 	if (skf_cli_engine(c) < 0 || skf_engine_pod_create(c->g, &q, id, &c->e) < 0)
@@ -170,4 +172,56 @@ int skf_cmd_pod_exists(struct skf_cli *c)
 	if (skf_cli_engine(c) == 0 && skf_engine_pod_resolve(c->g, c->args.v[0], id, &c->e) == 0)
 		return 0;
 	return c->e.kind == SKF_ENOTFOUND ? 1 : skf_cli_fail(c, 125);
+}
+
+/* Ids of the containers of the pod that the first word names. */
+static int containers_of(struct skf_cli *c, struct skf_strv *ret)
+{
+	const struct skf_pod_ctr *ctr;
+	struct skf_pod_row row;
+
+	if (skf_cli_engine(c) < 0 || skf_engine_pod_row(c->g, c->args.v[0], &c->a, &row, &c->e) < 0)
+		return -1;
+	ctr = row.containers.v;
+	for (size_t i = 0; i < row.containers.n; i++)
+		if (skf_strv_add(&c->a, ret, ctr[i].id) < 0)
+			return skf_fail(&c->e, SKF_ENOMEM, "memory for the containers of a pod");
+	return 0;
+}
+
+/* The verb of containers on all containers of one pod at once. */
+static int on_containers(struct skf_cli *c, int (*fn)(struct skf_cli *c))
+{
+	struct skf_strv ids = {0};
+
+	if (containers_of(c, &ids) < 0)
+		return skf_cli_fail(c, 125);
+	c->args = ids;
+	return ids.n ? fn(c) : 0;
+}
+
+int skf_cmd_pod_logs(struct skf_cli *c)
+{
+	c->o.names = true;
+	return on_containers(c, skf_cmd_logs);
+}
+
+int skf_cmd_pod_stats(struct skf_cli *c)
+{
+	return on_containers(c, skf_cmd_stats);
+}
+
+/* One table after the other: containers of one pod may have different programs. */
+int skf_cmd_pod_top(struct skf_cli *c)
+{
+	struct skf_strv ids = {0};
+	int status = 0;
+
+	if (containers_of(c, &ids) < 0)
+		return skf_cli_fail(c, 125);
+	for (size_t i = 0; i < ids.n; i++) {
+		c->args.v[0] = ids.v[i];
+		status |= skf_cmd_top(c);
+	}
+	return status;
 }

@@ -102,6 +102,8 @@ int skf_cli_net(struct skf_cli *c, struct skf_net_req *q)
 			return -1;
 	if (!v[0].name || set_single(c, v, n) < 0)
 		return v[0].name ? -1 : no_memory(c);
+	if (!o->network.n && !o->ip && !o->ip6 && !o->mac_address && !o->network_alias.n)
+		n = 0; /* nothing was said: the engine's default, or the pod's */
 	*q = (struct skf_net_req){.networks = {v, n},
 				  .publish = o->publish,
 				  .publish_all = o->publish_all,

@@ -1,6 +1,7 @@
 /* cli/run_request.c -- the flags of run and create as the engine's request: a table where a flag is only copied, a
  * function per flag that has a grammar of its own. */
 #include "cli/cli_int.h"
+#include "engine/pod.h"
 #include "base/proc.h"
 #include <fcntl.h>
 #include <stdlib.h>
@@ -96,6 +97,26 @@ int skf_cli_check_tty(struct skf_cli *c)
 	return 0;
 }
 
+/* --pod new:NAME makes the pod, which gets what is said of networks. */
+static int set_pod(struct skf_cli *c, struct skf_create_req *q)
+{
+	static const char fresh[] = "new:";
+	struct skf_pod_create_req pod = SKF_REQ(struct skf_pod_create_req);
+	char id[SKF_ID_LEN + 1];
+
+	q->pod = c->o.pod;
+	if (!q->pod || !skf_startswith(q->pod, fresh))
+		return 0;
+	pod.name = q->pod + strlen(fresh);
+	pod.share = SKF_POD_SHARE_DEFAULT;
+	pod.net = q->net;
+	q->net = (struct skf_net_req){0};
+	if (skf_cli_engine(c) < 0 || skf_engine_pod_create(c->g, &pod, id, &c->e) < 0)
+		return -1;
+	q->pod = skf_arena_strdup(&c->a, id);
+	return q->pod ? 0 : skf_fail(&c->e, SKF_ENOMEM, "memory for the pod's id");
+}
+
 int skf_cli_run_request(struct skf_cli *c, struct skf_create_req *q)
 {
 	set_settings(c, q);
@@ -107,5 +128,5 @@ int skf_cli_run_request(struct skf_cli *c, struct skf_create_req *q)
 			&c->e, SKF_ECONFLICT,
 			"container ID file found, make sure the other container isn't running or delete %s",
 			c->o.cidfile);
-	return 0;
+	return set_pod(c, q);
 }

@@ -1,5 +1,5 @@
 /* cmd/skiff-init.c -- PID 1 of a container with --init: starts the program, reaps whatever is left to it, passes signals on, and ends with the program's
- * status. `skiff-init [--] PROGRAM [ARGUMENT...]`.
+ * status. `skiff-init [--] PROGRAM [ARGUMENT...]`. `skiff-init --pause`: PID 1 of a pod that shares its PID namespace: reaps until it is killed.
  *
  * It is bound into containers of every image, so that it is one static file without any C library: the kernel's interface and nothing else, a few KB.
  * Invariants: (1) no memory is allocated and nothing but the program is opened or executed; (2) the program runs in a process group of its own, with the
@@ -169,6 +169,21 @@ static int supervise(word child, const uword *all)
 	}
 }
 
+/* Nobody waits for the processes of a pod but us; signals from inside mean nothing, those from outside are SIGKILL. */
+static void __attribute__((noreturn)) pause_for_ever(const uword *all)
+{
+	for (;;)
+		if (call(NR_sigtimedwait, (word)all, 0, 0, sizeof(*all), 0) == SIGCHLD)
+			(void)reap(0);
+}
+
+static int same(const char *a, const char *b)
+{
+	while (*a && *a == *b)
+		a++, b++;
+	return *a == *b;
+}
+
 __attribute__((used, noreturn)) void skf_init_main(word *stack);
 void skf_init_main(word *stack)
 {
@@ -178,6 +193,10 @@ void skf_init_main(word *stack)
 	word child;
 
 	argv++;
+	if (*argv && same(*argv, "--pause") && !argv[1]) {
+		(void)call(NR_sigprocmask, SIG_BLOCK, (word)&all, (word)&before, sizeof(all), 0);
+		pause_for_ever(&all);
+	}
 	if (*argv && (*argv)[0] == '-' && (*argv)[1] == '-' && !(*argv)[2])
 		argv++;
 	if (!*argv) {

@@ -2,6 +2,7 @@
  * directory's config.json is written last; a failure at any step takes back what the steps before it made,
  * and what a crash leaves is found by `skiff system check`. */
 #include "engine/create_int.h"
+#include "engine/pod_int.h"
 #include "monitor/event.h"
 #include <fcntl.h>
 #include <stdlib.h>
@@ -187,7 +188,7 @@ static int make_container(void *arg, struct skf_err *e)
 		return -1;
 	}
 	p->conf.name = p->name;
-	if (make_dirs(p, &dir, e) < 0 || link_cgroup(p, dir, e) < 0 || make_volumes(p, e) < 0 || write_anonymous(p, dir, e) < 0 ||
+	if (make_dirs(p, &dir, e) < 0 || (p->pod && skf_pod_member_add(p->g, p->pod->id, p->id, e) < 0) || link_cgroup(p, dir, e) < 0 || make_volumes(p, e) < 0 || write_anonymous(p, dir, e) < 0 ||
 	    write_config(p, dir, e) < 0 || make_summary(p, e) < 0) {
 		undo(p);
 		drop_lock(p);

@@ -12,6 +12,7 @@ struct skf_plan_volume {
 	bool anonymous, made; /* made: by this create, so that a failure takes it back */
 };
 
+struct skf_pod;
 struct skf_plan {
 	struct skf_engine *g;
 	struct skf_create_req *q;
@@ -20,6 +21,7 @@ struct skf_plan {
 	struct skf_refrec ref;
 	struct skf_image_config *ic;
 	struct skf_ctrconf conf;
+	struct skf_pod *pod; /* NULL: in none */
 	struct skf_ctr_request req;
 	struct skf_gen gen;
 	struct skf_net_conf net;
@@ -58,6 +60,7 @@ int skf_plan_resources(struct skf_plan *p, struct skf_err *e);
 int skf_plan_security(struct skf_plan *p, struct skf_err *e);
 int skf_plan_storage(struct skf_plan *p, struct skf_err *e);
 int skf_plan_streams(struct skf_plan *p, struct skf_err *e);
+int skf_plan_pod(struct skf_plan *p, struct skf_err *e);
 int skf_plan_network(struct skf_plan *p, struct skf_err *e);
 int skf_plan_exposed(struct skf_plan *p, struct skf_err *e);
 int skf_plan_log(struct skf_plan *p, struct skf_err *e);

@@ -404,6 +404,7 @@ struct skf_create_req {
 	enum skf_pull_policy pull;
 	const char *docker_config; /* for an implied pull */
 	bool plain_http;
+	const char *pod; /* name or id of the pod that it joins; NULL: none */
 	struct skf_life_req life;
 	/* start */
 	int stdio[3]; /* pipe ends for the monitor: stdin source, stdout and stderr targets; -1 not attached;

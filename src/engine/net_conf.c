@@ -1,5 +1,6 @@
 /* engine/net_conf.c -- containers/<id>/network.json: which networks a container wants. One table for reading, one function for writing. */
 #include "engine/net_int.h"
+#include "engine/pod_int.h"
 #include <string.h>
 
 #define FILE_NAME "network.json"
@@ -145,13 +146,14 @@ static int take_ports(struct skf_net_conf *c, struct skf_arena *a)
 int skf_net_conf_read(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_net_conf **ret, struct skf_err *e)
 {
 	static const struct skf_jdoc doc = {.name = FILE_NAME, .max_bytes = MAX_BYTES};
-	char path[SKF_ID_LEN + 24];
+	bool pod = skf_pod_exists(g, id);
+	char path[SKF_ID_LEN + 32];
 	struct skf_net_conf *c;
 	void *v;
 
-	if (skf_fmt(path, sizeof(path), "%s/" FILE_NAME, id) < 0)
+	if (skf_fmt(path, sizeof(path), "%s/%s/" FILE_NAME, pod ? "pods" : "containers", id) < 0)
 		return skf_fail(e, SKF_EINVALID, "'%s' is not a container id", id);
-	if (skf_json_decode_at(&doc, g->ctr_fd, path, &conf_table, a, &v, e) < 0) {
+	if (skf_json_decode_at(&doc, g->root_fd, path, &conf_table, a, &v, e) < 0) {
 		if (e->kind != SKF_ENOTFOUND)
 			return skf_ctx(e, "container '%.12s'", id);
 		skf_err_clear(e);
@@ -165,6 +167,25 @@ int skf_net_conf_read(struct skf_engine *g, const char *id, struct skf_arena *a,
 	if (!c->mode || take_ports(c, a) < 0)
 		return skf_fail(e, SKF_ENOMEM, "memory for a container's networks");
 	*ret = c;
+	return 0;
+}
+
+int skf_net_owner(struct skf_engine *g, const char *id, struct skf_arena *a, char **ret_name, int *ret_dir, struct skf_err *e)
+{
+	SKF_AUTO_FD int dir = -EBADF;
+	struct skf_ctrconf *k;
+	struct skf_pod *p;
+
+	if (skf_pod_exists(g, id)) {
+		if (skf_pod_dir(g, id, &dir, e) < 0 || skf_pod_load(g, id, a, &p, e) < 0)
+			return -1;
+		*ret_name = p->name;
+	} else {
+		if (skf_ctr_open_dir(g, id, &dir, e) < 0 || skf_ctr_load(g, id, a, &k, e) < 0)
+			return -1;
+		*ret_name = k->name;
+	}
+	*ret_dir = SKF_TAKE_FD(dir);
 	return 0;
 }
 

@@ -198,9 +198,11 @@ static int write_resolv(int dir, const struct skf_net_conf *c, const struct skf_
 
 int skf_net_files(struct skf_engine *g, const char *id, const struct skf_net_conf *c, const struct skf_netrec *r, struct skf_err *e)
 {
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	SKF_AUTO_FD int dir = -EBADF;
+	char *name;
 
-	if (skf_ctr_open_dir(g, id, &dir, e) < 0)
+	if (skf_net_owner(g, id, &a, &name, &dir, e) < 0)
 		return -1;
 	return write_hosts(dir, c, r, e) < 0 ? -1 : write_resolv(dir, c, r, e);
 }

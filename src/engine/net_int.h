@@ -36,6 +36,8 @@ struct skf_net_conf {
 int skf_net_conf_write(int ctr_dir, const struct skf_net_conf *c, struct skf_err *e);
 /* A container that has none (made by an older version): mode "none" or "host", as its config.json says. */
 int skf_net_conf_read(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_net_conf **ret, struct skf_err *e);
+/* Who has the network: a container, or a pod. Its name (arena) and its directory below root (the caller's), with hosts and resolv.conf. */
+int skf_net_owner(struct skf_engine *g, const char *id, struct skf_arena *a, char **ret_name, int *ret_dir, struct skf_err *e);
 /* Does the engine make its network at a start? */
 bool skf_net_conf_is_ours(const struct skf_net_conf *c);
 

@@ -1,5 +1,6 @@
 /* engine/net_list.c -- networks as a list and as docker's document. "host" and "none" are shown as docker does, and are no objects. */
 #include "engine/net_int.h"
+#include "engine/pod_int.h"
 #include "network/egress.h"
 #include <fcntl.h>
 #include <stdio.h>
@@ -153,28 +154,38 @@ static int check_filters(const struct skf_strv *filters, bool *ret_dangling, str
 }
 
 /* Networks that a container wants or has. */
+static int add_used(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e)
+{
+	struct skf_net_choice *c;
+	struct skf_net_conf *conf;
+
+	if (skf_net_conf_read(g, id, a, &conf, e) < 0)
+		return -1;
+	c = conf->networks.v;
+	for (size_t i = 0; i < conf->networks.n; i++)
+		if (skf_strv_add(a, ret, c[i].network) < 0)
+			return no_memory(e);
+	return 0;
+}
+
 int skf_net_used(struct skf_engine *g, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e)
 {
 	SKF_AUTO_FD int fd = skf_openat(g->ctr_fd, ".", O_RDONLY | O_DIRECTORY, 0);
 	SKF_AUTO_DIR DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct skf_strv pods = {0};
 	struct dirent *de;
 
 	if (!d)
 		return skf_fail_sys(e, fd < 0 ? fd : -errno, "list '%s/containers'", g->root);
 	(void)SKF_TAKE_FD(fd); /* d closes it */
-	while ((de = readdir(d))) {
-		struct skf_net_choice *c;
-		struct skf_net_conf *conf;
-
-		if (!skf_ctr_id_valid(de->d_name))
-			continue;
-		if (skf_net_conf_read(g, de->d_name, a, &conf, e) < 0)
+	while ((de = readdir(d)))
+		if (skf_ctr_id_valid(de->d_name) && add_used(g, de->d_name, a, ret, e) < 0)
 			return -1;
-		c = conf->networks.v;
-		for (size_t i = 0; i < conf->networks.n; i++)
-			if (skf_strv_add(a, ret, c[i].network) < 0)
-				return no_memory(e);
-	}
+	if (skf_pod_list(g, a, &pods, e) < 0)
+		return -1;
+	for (size_t i = 0; i < pods.n; i++)
+		if (add_used(g, pods.v[i], a, ret, e) < 0)
+			return -1;
 	return 0;
 }
 

@@ -20,7 +20,7 @@ struct up {
 	const struct skf_net_start *s;
 	struct skf_arena *a;
 	struct skf_net_conf *c;
-	struct skf_ctrconf *k;
+	char *name; /* of the container or pod */
 	struct skf_network **nets; /* one per endpoint */
 	struct skf_netrec r;
 };
@@ -303,17 +303,18 @@ int skf_net_names(struct skf_engine *g, const struct skf_net_start *s, const str
 
 static int load(struct up *u, struct skf_err *e)
 {
+	SKF_AUTO_FD int dir = -EBADF;
 	struct skf_net_choice *c;
 	struct skf_endpoint *p;
 
-	if (skf_net_conf_read(u->g, u->s->id, u->a, &u->c, e) < 0 || skf_ctr_load(u->g, u->s->id, u->a, &u->k, e) < 0)
+	if (skf_net_conf_read(u->g, u->s->id, u->a, &u->c, e) < 0 || skf_net_owner(u->g, u->s->id, u->a, &u->name, &dir, e) < 0)
 		return -1;
 	c = u->c->networks.v;
 	p = skf_arena_array(u->a, u->c->networks.n + 1, sizeof(*p));
 	u->nets = skf_arena_array(u->a, u->c->networks.n + 1, sizeof(struct skf_network *));
 	if (!p || !u->nets)
 		return no_memory(e);
-	u->r = (struct skf_netrec){.container = skf_arena_strdup(u->a, u->s->id), .name = u->k->name, .endpoints = {p, u->c->networks.n}};
+	u->r = (struct skf_netrec){.container = skf_arena_strdup(u->a, u->s->id), .name = u->name, .endpoints = {p, u->c->networks.n}};
 	for (size_t i = 0; i < u->c->networks.n; i++) {
 		struct skf_network *n;
 
@@ -324,7 +325,7 @@ static int load(struct up *u, struct skf_err *e)
 		p[i] = (struct skf_endpoint){.network = n->id, .name = n->name, .driver = n->driver, .interface = n->interface, .mac = c[i].mac};
 		p[i].ifname = c[i].ifname ? c[i].ifname : skf_arena_fmt(u->a, "eth%zu", i);
 		p[i].link = skf_streq(n->driver, "bridge") ? skf_arena_fmt(u->a, "veth%.8s%zx", u->s->id, i) : skf_arena_strdup(u->a, "");
-		if (!p[i].ifname || !p[i].link || add_names(&p[i], &c[i], u->s->id, u->k->name, u->a) < 0)
+		if (!p[i].ifname || !p[i].link || add_names(&p[i], &c[i], u->s->id, u->name, u->a) < 0)
 			return no_memory(e);
 	}
 	if (skf_net_egress(u->c, u->nets, &u->r, u->a) < 0)

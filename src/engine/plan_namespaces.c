@@ -2,6 +2,7 @@
  * host and domain name, sysctls of those namespaces. A namespace of another container is found by launch at each start
  * (skf_ctrconf.joins), because that container's process may be another one by then. */
 #include "engine/create_int.h"
+#include "engine/pod_int.h"
 #include <string.h>
 #include <unistd.h>
 
@@ -114,6 +115,8 @@ int skf_plan_hostname(struct skf_plan *p, struct skf_err *e)
 				"invalid hostname '%.80s': expected at most %d characters without "
 				"spaces and slashes",
 				h && (strlen(h) > MAX_HOSTNAME || strpbrk(h, " \t\n/")) ? h : d, MAX_HOSTNAME);
+	if (p->pod && p->pod->share & SKF_POD_UTS)
+		h = p->pod->hostname;
 	if (h) {
 		memcpy(p->hostname, h, strlen(h) + 1);
 	} else if (p->gen.host_network || !p->gen.ns[SKF_NS_UTS].on) {

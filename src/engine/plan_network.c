@@ -2,6 +2,7 @@
  * errors are docker's. */
 #include "engine/create_int.h"
 #include "engine/net_int.h"
+#include "engine/pod_int.h"
 #include "network/egress.h"
 #include <string.h>
 
@@ -160,6 +161,8 @@ int skf_plan_network(struct skf_plan *p, struct skf_err *e)
 	const struct skf_net_attach *v = p->q->net.networks.v;
 	size_t n = p->q->net.networks.n;
 
+	if (p->pod && p->pod->share & SKF_POD_NET)
+		return plain_mode(p, "pod", e);
 	if (take_words(p, e) < 0)
 		return -1;
 	if (n == 0) {

@@ -1,7 +1,10 @@
 /* engine/pod_create.c -- a pod comes into being and goes: name, directory, pod.json last. A failure takes back what the steps before it made; what
  * a crash leaves is found by `skiff system check`. Blocks on the pod's lock. */
+#include "engine/create_int.h"
+#include "engine/net_int.h"
 #include "engine/pod_int.h"
 #include "monitor/event.h"
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -51,6 +54,8 @@ static int check(const struct skf_pod_create_req *q, struct skf_err *e)
 		return skf_fail(e, SKF_EINVALID, "invalid pod exit policy: \"%s\": expected continue or stop", x);
 	if (q->hostname && (strlen(q->hostname) > 64 || strpbrk(q->hostname, " \t\n/")))
 		return skf_fail(e, SKF_EINVALID, "invalid hostname '%.80s': expected at most 64 characters without spaces and slashes", q->hostname);
+	if (!(q->share & SKF_POD_NET) && (q->net.networks.n || q->net.publish.n || q->net.dns.n || q->net.add_host.n))
+		return skf_fail(e, SKF_EINVALID, "cannot set networks, ports, DNS or hosts when the pod does not share the network namespace");
 	if (q->hostname && *q->hostname && !(q->share & SKF_POD_UTS))
 		return skf_fail(e, SKF_EINVALID, "cannot set hostname when the pod does not share the UTS namespace");
 	return 0;
@@ -68,7 +73,26 @@ static int remove_older(struct skf_engine *g, const char *name, struct skf_err *
 	return 0;
 }
 
-static int make_dir(struct skf_engine *g, const char *id, const struct skf_pod *p, struct skf_err *e)
+/* What a container's plan says of its networks, for the pod; and the files that its containers see as /etc/hosts and so on. */
+static int make_network(struct skf_engine *g, const struct skf_pod_create_req *q, const struct skf_pod *p, int dir, struct skf_err *e)
+{
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
+	struct skf_create_req c = SKF_REQ(struct skf_create_req);
+	SKF_AUTO_FREE struct skf_plan *plan = calloc(1, sizeof(*plan));
+
+	if (!plan)
+		return no_memory(e);
+	c.net = q->net;
+	plan->g = g;
+	plan->q = &c;
+	plan->a = &a;
+	if (skf_plan_network(plan, e) < 0)
+		return -1;
+	plan->net.hostname = p->hostname;
+	return skf_ctr_hostfiles(dir, p->hostname, skf_streq(plan->net.mode, "host"), e) < 0 ? -1 : skf_net_conf_write(dir, &plan->net, e);
+}
+
+static int make_dir(struct skf_engine *g, const struct skf_pod_create_req *q, const char *id, const struct skf_pod *p, struct skf_err *e)
 {
 	SKF_AUTO_FD int dir = -EBADF;
 	char path[SKF_ID_LEN + 24];
@@ -78,7 +102,9 @@ static int make_dir(struct skf_engine *g, const char *id, const struct skf_pod *
 	if (dir < 0)
 		return skf_fail_sys(e, dir, "make the directory '%s/%s'", g->root, path);
 	skf_closep(&dir);
-	return skf_pod_dir(g, id, &dir, e) < 0 ? -1 : skf_pod_save(dir, p, e);
+	if (skf_pod_dir(g, id, &dir, e) < 0 || (p->share & SKF_POD_NET && make_network(g, q, p, dir, e) < 0))
+		return -1;
+	return skf_pod_save(dir, p, e);
 }
 
 static int remove_dir(struct skf_engine *g, const char *id, struct skf_err *e)
@@ -117,7 +143,7 @@ int skf_engine_pod_create(struct skf_engine *g, const struct skf_pod_create_req 
 	r = q->name ? skf_name_claim(g, name, id, e) : skf_name_claim_random(g, id, name, e);
 	if (r == 0) {
 		p.hostname = skf_arena_strdup(&a, q->hostname && *q->hostname ? q->hostname : name);
-		r = !p.hostname || !p.exit_policy ? no_memory(e) : make_dir(g, id, &p, e);
+		r = !p.hostname || !p.exit_policy ? no_memory(e) : make_dir(g, q, id, &p, e);
 		if (r < 0 && (remove_dir(g, id, &ignored) < 0 || skf_name_release(g, name, id, &ignored) < 0))
 			skf_warn(&g->log, "%s; ignoring", ignored.msg);
 	}

@@ -2,7 +2,9 @@
  * first container and ended after the last one. Blocks as the verbs of containers do. */
 #include "engine/life.h"
 #include "engine/pod_int.h"
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 static int start_one(struct skf_engine *g, const char *id, const struct skf_pod_do_req *q, struct skf_err *e)
 {
@@ -98,6 +100,79 @@ int skf_pod_ensure(struct skf_engine *g, const char *id, struct skf_err *e)
 	SKF_AUTO_FD int sock = -EBADF;
 
 	return skf_pod_holder(g, id, &sock, &ignored) == 0 ? 0 : hold(g, id, e);
+}
+
+int skf_pod_ensure_named(struct skf_engine *g, const char *pod, struct skf_err *e)
+{
+	char id[SKF_ID_LEN + 1];
+
+	if (!pod || !*pod)
+		return 0;
+	return skf_engine_pod_resolve(g, pod, id, e) < 0 ? -1 : skf_pod_ensure(g, id, e);
+}
+
+/* Without pods there is nothing to look up: config.json is read once more only where some were made. */
+static bool has_pods(struct skf_engine *g)
+{
+	return faccessat(g->root_fd, "pods", F_OK, 0) == 0;
+}
+
+int skf_pod_of(struct skf_engine *g, const char *container, char ret[SKF_ID_LEN + 1], struct skf_err *e)
+{
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
+	struct skf_ctrconf *c;
+
+	if (!has_pods(g))
+		return 0;
+	if (skf_ctr_load(g, container, &a, &c, e) < 0)
+		return -1;
+	return c->pod && *c->pod && skf_fmt(ret, SKF_ID_LEN + 1, "%s", c->pod) == 0 ? 1 : 0;
+}
+
+int skf_pod_ensure_of(struct skf_engine *g, const char *container, struct skf_err *e)
+{
+	char id[SKF_ID_LEN + 1];
+	int r = skf_pod_of(g, container, id, e);
+
+	return r <= 0 ? r : skf_pod_ensure(g, id, e);
+}
+
+static int is_idle(struct skf_engine *g, const char *id, struct skf_err *e)
+{
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
+	struct skf_strv m = {0};
+
+	if (skf_pod_members(g, id, &a, &m, e) < 0)
+		return -1;
+	for (size_t i = 0; i < m.n; i++) {
+		struct skf_ctr_live l;
+
+		if (skf_ctr_live(g, m.v[i], &l, e) == 0 && skf_ctr_is_up(l.state))
+			return 0;
+		skf_err_clear(e); /* one that is removed meanwhile does not run */
+	}
+	return 1;
+}
+
+int skf_pod_after_end(struct skf_engine *g, const char *id, struct skf_err *e)
+{
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
+	SKF_AUTO_FD int lock = -EBADF;
+	struct skf_pod *p;
+	int r;
+
+	if (skf_pod_load(g, id, &a, &p, e) < 0) {
+		if (e->kind != SKF_ENOTFOUND)
+			return -1;
+		skf_err_clear(e);
+		return 0;
+	}
+	if (!skf_streq(p->exit_policy, "stop"))
+		return 0;
+	if (skf_ctr_lock(g, id, &lock, e) < 0)
+		return -1;
+	r = is_idle(g, id, e);
+	return r <= 0 ? r : skf_pod_unhold(g, id, e);
 }
 
 int skf_engine_pod_do(struct skf_engine *g, const struct skf_pod_do_req *q, char ret_id[SKF_ID_LEN + 1], struct skf_err *e)

@@ -139,8 +139,13 @@ int skf_pod_members(struct skf_engine *g, const char *id, struct skf_arena *a, s
 	if (r < 0 && r != -ENOENT)
 		return skf_fail_sys(e, r, "list '%s/%s'", g->root, path);
 	for (size_t i = 0; i < all.n; i++) {
+		if (faccessat(g->ctr_fd, all.v[i], F_OK, AT_SYMLINK_NOFOLLOW) < 0) { /* removed; its directory was there before its line here */
+			if (skf_pod_member_remove(g, id, all.v[i], e) < 0)
+				return -1;
+			continue;
+		}
 		if (skf_fmt(path, sizeof(path), "%s/config.json", all.v[i]) < 0 || faccessat(g->ctr_fd, path, F_OK, 0) < 0)
-			continue; /* not there yet, or any more */
+			continue; /* not there yet */
 		if (skf_strv_add(a, ret, all.v[i]) < 0)
 			return skf_fail(e, SKF_ENOMEM, "memory for the containers of pod %.12s", id);
 	}

@@ -5,6 +5,7 @@
  * trash/ in one rename, then name, summary, trash, lock file. Two reapers meet at the container's lock; the
  * second one finds nothing to do. A container that runs again is left alone. */
 #include "engine/engine_int.h"
+#include "engine/pod_int.h"
 #include "engine/net_int.h"
 #include "base/proc.h"
 #include "monitor/event.h"
@@ -186,14 +187,22 @@ int skf_ctr_reap_locked(struct skf_engine *g, const char *id, int *lock_own, str
 int skf_engine_reap(struct skf_engine *g, const char *id, struct skf_err *e)
 {
 	SKF_AUTO_FD int lock = -EBADF;
+	struct skf_err ignored = SKF_ERR_INIT;
+	char pod[SKF_ID_LEN + 1];
+	int r;
 
 	if (!skf_ctr_id_valid(id))
 		return skf_fail(e, SKF_EINVALID,
 				"'%s' is not a container id: expected %d hexadecimal digits", id,
 				SKF_ID_LEN);
-	if (skf_ctr_lock(g, id, &lock, e) < 0)
+	/* The id of a pod: its init ended by itself. */
+	if (skf_pod_exists(g, id))
+		return skf_ctr_lock(g, id, &lock, e) < 0 ? -1 : skf_pod_unhold(g, id, e);
+	r = skf_pod_of(g, id, pod, &ignored); /* a container that is damaged or gone is reaped all the same */
+	if (skf_ctr_lock(g, id, &lock, e) < 0 || skf_ctr_reap_locked(g, id, &lock, e) < 0)
 		return -1;
-	return skf_ctr_reap_locked(g, id, &lock, e);
+	skf_closep(&lock);
+	return r == 1 ? skf_pod_after_end(g, pod, e) : 0;
 }
 
 /* The fast way, without a look at the cgroups: the monitor removed the container's before it reported the
@@ -201,10 +210,12 @@ int skf_engine_reap(struct skf_engine *g, const char *id, struct skf_err *e)
 int skf_engine_run_end(struct skf_engine *g, struct skf_run_handle *h, struct skf_err *e)
 {
 	SKF_AUTO_FD int lock = -EBADF;
+	struct skf_err ignored = SKF_ERR_INIT;
+	char pod[SKF_ID_LEN + 1];
 	struct skf_summary s;
 
 	skf_closep(&h->sock);
-	if (skf_summary_read(g->run_fd, h->id, &s) < 0 || !skf_streq(s.state, "exited"))
+	if (skf_summary_read(g->run_fd, h->id, &s) < 0 || !skf_streq(s.state, "exited") || skf_pod_of(g, h->id, pod, &ignored) != 0)
 		return skf_engine_reap(g, h->id, e);
 	if (skf_ctr_lock(g, h->id, &lock, e) < 0 || skf_net_down(g, h->id, e) < 0 || undo_run_dir(g, h->id, e) < 0)
 		return -1;

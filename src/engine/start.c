@@ -5,6 +5,7 @@
  * Blocks until launch answers (SKF_START_MS) and, in run_wait, until the process ends or the time-out of the
  * caller. */
 #include "engine/engine_int.h"
+#include "engine/pod_int.h"
 #include "engine/net_int.h"
 #include "base/proc.h"
 #include "base/record.h"
@@ -256,8 +257,10 @@ int skf_engine_run(struct skf_engine *g, struct skf_create_req *q, const struct 
 {
 	struct skf_created c;
 	struct skf_run_handle h = {.sock = -EBADF};
-	int r = skf_ctr_create(g, q, p, &c, e);
+	int r = skf_pod_ensure_named(g, q->pod, e);
 
+	if (r == 0)
+		r = skf_ctr_create(g, q, p, &c, e);
 	if (r == 0) {
 		r = start_created(g, &c, q, &h, e);
 		if (r < 0)

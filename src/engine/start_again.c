@@ -3,6 +3,7 @@
  * answers. */
 #include "engine/engine_int.h"
 #include "engine/life.h"
+#include "engine/pod_int.h"
 #include "monitor/event.h"
 #include <fcntl.h>
 #include <string.h>
@@ -76,7 +77,7 @@ static int start(struct skf_engine *g, struct skf_start_req *q, struct skf_run_h
 	struct skf_ctrconf *c;
 	struct skf_ctr_live l;
 
-	if (skf_engine_resolve(g, q->container, id, e) < 0 || skf_ctr_lock(g, id, &lock, e) < 0 ||
+	if (skf_engine_resolve(g, q->container, id, e) < 0 || skf_pod_ensure_of(g, id, e) < 0 || skf_ctr_lock(g, id, &lock, e) < 0 ||
 	    skf_ctr_load(g, id, &a, &c, e) < 0 || skf_ctr_live(g, id, &l, e) < 0)
 		return -1;
 	if (l.state == SKF_CTR_PAUSED)
@@ -116,7 +117,7 @@ int skf_engine_restart(struct skf_engine *g, const struct skf_stop_req *q, struc
 	int r;
 
 	s.stdio[0] = s.stdio[1] = s.stdio[2] = -EBADF;
-	if (skf_engine_resolve(g, q->container, id, e) < 0 || skf_ctr_lock(g, id, &lock, e) < 0 ||
+	if (skf_engine_resolve(g, q->container, id, e) < 0 || skf_pod_ensure_of(g, id, e) < 0 || skf_ctr_lock(g, id, &lock, e) < 0 ||
 	    skf_ctr_load(g, id, &a, &c, e) < 0 || skf_ctr_stop(g, id, q, e) < 0 ||
 	    start_locked(g, id, c, &s, &h, e) < 0)
 		return -1;

@@ -47,7 +47,7 @@ struct skf_launch {
 	struct skf_summary before;
 	uint64_t started_ns, start_time;
 	struct { /* pod.c: of a pod that is made, or (ns) that the container joins */
-		uint32_t share;
+		uint32_t share, adopted;
 		const char *hostname, *init;
 		int ns[SKF_HOLD_N], pidfd;
 		pid_t pid;
@@ -72,6 +72,8 @@ void skf_launch_unlisten(struct skf_launch *l);
 
 /* --- net.c: callbacks of skf_rt_create; arg: struct skf_launch --- */
 bool skf_launch_has_own_netns(const struct skf_launch *l);
+/* Hands a network namespace to the engine, which makes the network of process pid there; skf_launch_net_end waits for it. */
+int skf_launch_net_offer(struct skf_launch *l, int netns, pid_t pid, struct skf_err *e);
 int skf_launch_net_begin(void *arg, pid_t pid, struct skf_err *e);
 int skf_launch_net_end(void *arg, struct skf_err *e);
 int skf_launch_join_netns(struct skf_launch *l, struct skf_err *e);

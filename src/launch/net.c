@@ -48,19 +48,13 @@ bool skf_launch_has_own_netns(const struct skf_launch *l)
 	return n && !n->path; /* a pod's is the pod's business */
 }
 
-int skf_launch_net_begin(void *arg, pid_t pid, struct skf_err *e)
+int skf_launch_net_offer(struct skf_launch *l, int netns, pid_t pid, struct skf_err *e)
 {
-	struct skf_launch *l = arg;
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(1024);
-	SKF_AUTO_FD int netns = -EBADF, nl = -EBADF;
+	SKF_AUTO_FD int nl = -EBADF;
 	struct skf_rec w;
-	char path[40];
 	int fds[2], r;
 
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
-	netns = skf_openat(AT_FDCWD, path, O_RDONLY, 0);
-	if (netns < 0)
-		return skf_fail_sys(e, netns, "open the network namespace of container '%s'", l->q.id);
 	if (skf_launch_visit_netns(netns, &nl, e) < 0)
 		return -1;
 	skf_rec_begin(&w, &b, SKF_LAUNCH_NETNS_MADE, SKF_LAUNCH_VERSION);
@@ -71,6 +65,19 @@ int skf_launch_net_begin(void *arg, pid_t pid, struct skf_err *e)
 	fds[1] = nl;
 	r = b.err < 0 ? b.err : skf_record_send(SKF_LAUNCH_FD, &b, fds, 2);
 	return r < 0 ? skf_fail_sys(e, r, "hand the network namespace of container '%s' to the engine", l->q.id) : 0;
+}
+
+int skf_launch_net_begin(void *arg, pid_t pid, struct skf_err *e)
+{
+	struct skf_launch *l = arg;
+	SKF_AUTO_FD int netns = -EBADF;
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
+	netns = skf_openat(AT_FDCWD, path, O_RDONLY, 0);
+	if (netns < 0)
+		return skf_fail_sys(e, netns, "open the network namespace of container '%s'", l->q.id);
+	return skf_launch_net_offer(l, netns, pid, e);
 }
 
 int skf_launch_net_end(void *arg, struct skf_err *e)

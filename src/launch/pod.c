@@ -73,9 +73,28 @@ static int open_run(struct skf_launch *l, struct skf_err *e)
 static const char *const ns_files[SKF_HOLD_N] = {
 	[SKF_HOLD_NET] = "/proc/self/ns/net", [SKF_HOLD_IPC] = "/proc/self/ns/ipc", [SKF_HOLD_UTS] = "/proc/self/ns/uts", [SKF_HOLD_PID] = NULL};
 
+/* To be made: shared, and not come along from a container that outlived the holder before. */
 static bool shares(const struct skf_launch *l, unsigned n)
 {
-	return ns_files[n] && l->pod.share >> n & 1;
+	return ns_files[n] && l->pod.share >> n & 1 && !(l->pod.adopted >> n & 1);
+}
+
+/* Descriptors in the places of streams: of namespaces that exist (launch/wire.h). */
+static int adopt(struct skf_launch *l, struct skf_err *e)
+{
+	static const unsigned bits[] = {SKF_LAUNCH_STDIN, SKF_LAUNCH_STDOUT, SKF_LAUNCH_STDERR};
+	unsigned at = 0;
+
+	_Static_assert(SKF_HOLD_NET == 0 && SKF_HOLD_IPC == 1 && SKF_HOLD_UTS == 2, "the order of the descriptors");
+	for (unsigned i = 0; i < SKF_ARRAY_LEN(bits); i++) {
+		if (!(l->q.flags & bits[i]))
+			continue;
+		l->pod.ns[i] = skf_dup_cloexec(l->fds.fd[at++]);
+		if (l->pod.ns[i] < 0)
+			return skf_fail_sys(e, l->pod.ns[i], "take over a namespace of pod '%s'", l->q.id);
+		l->pod.adopted |= 1u << i;
+	}
+	return 0;
 }
 
 static int open_shared(const struct skf_launch *l, int fds[SKF_HOLD_N])
@@ -126,6 +145,14 @@ static int make_namespaces(struct skf_launch *l, struct skf_err *e)
 	for (unsigned i = 0; i < SKF_HOLD_N; i++)
 		skf_closep(&own[i]);
 	return r < 0 ? -1 : 0;
+}
+
+/* The engine's part; it outlives this process's program: the holder has its pid. */
+static int network(struct skf_launch *l, struct skf_err *e)
+{
+	if (!(l->q.flags & SKF_LAUNCH_NET) || l->pod.ns[SKF_HOLD_NET] < 0)
+		return 0;
+	return skf_launch_net_offer(l, l->pod.ns[SKF_HOLD_NET], getpid(), e) < 0 ? -1 : skf_launch_net_end(l, e);
 }
 
 /* In the child: nothing but system calls until execve. The holder's death is its own: nobody else would end it. */
@@ -230,7 +257,9 @@ static int become_holder(struct skf_launch *l, struct skf_err *e)
 const struct skf_launch_step skf_launch_pod_steps[] = {
 	{"document", read_doc, NULL},
 	{"run directory", open_run, NULL},
+	{"living namespaces", adopt, NULL},
 	{"namespaces", make_namespaces, NULL},
+	{"network", network, NULL},
 	{"init", start_init, undo_init},
 	{"listen", skf_launch_listen, skf_launch_unlisten},
 	{"become", become_holder, NULL},

@@ -30,7 +30,7 @@
  * UPDATE  u32 0, str id, str root, str run_root, str "", str resources (runtime-spec linux.resources), u32 0, u32 0, u32 0 -> DONE
  * MOUNT   u32 0, str id, str root, str run_root, str "", str "", u32 0, u32 0, u32 0 -> DONE with one fd: the root of a container that does not
  *         run, mounted nowhere; it goes with the descriptor
- * POD     u32 0, str id, str root, str run_root, str "", str {"share","hostname","init","reaper"}, u32 0, u32 0, u32 0 -> STARTED: launch has become
+ * POD     u32 flags (SKF_LAUNCH_NET; STDIN, STDOUT, STDERR: a descriptor of an existing network, ipc, uts namespace), str id, str root, str run_root, str "", str {"share","hostname","init","reaper"}, u32 0, u32 0, u32 0 -> STARTED: launch has become
  *         the holder of a pod's namespaces (monitor/hold.h), which keeps no socket to the engine
  * IMAGE_MOUNT  u32 0, str manifest (hex digits), str root, str run_root, str "", str diff-ids (one a line, lowest first), 3 * u32 0 -> DONE: the image is
  *         mounted read-only at root/mounts/<manifest>, a directory that exists;  IMAGE_UNMOUNT  the same without diff-ids -> DONE

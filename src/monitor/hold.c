@@ -297,6 +297,11 @@ int skf_hold_main(void)
 		return 1; /* nobody knows of the pod's start: it does not take place */
 	close(h.h.engine_sock);
 	run(&h);
+	if (h.h.pidfd >= 0) {
+		int status;
+
+		(void)skf_wait_pid((pid_t)h.h.init_pid, h.h.pidfd, SKF_KILL_WAIT_MS, &status); /* reaped by the host's init otherwise */
+	}
 	(void)unlinkat(h.h.run_dir, "ctl.sock", 0); /* it goes with its directory otherwise */
 	answer_waits(&h);
 	if (!h.killed)
