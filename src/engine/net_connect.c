@@ -134,7 +134,7 @@ static int add_endpoint(struct change *x, const struct skf_net_choice *c, struct
 		snprintf(ifname, sizeof(ifname), "eth%u", i++);
 	while (!name_is_free(x->r, ifname));
 	p->ifname = c->ifname ? c->ifname : skf_arena_strdup(x->a, ifname);
-	p->link = skf_streq(x->n->driver, "bridge") ? skf_arena_fmt(x->a, "veth%.8s%x", x->id, (i - 1) & 0xfff) : skf_arena_strdup(x->a, "");
+	p->link = skf_streq(x->n->driver, "bridge") ? skf_net_link_name(x->r, x->r->endpoints.n, x->a) : skf_arena_strdup(x->a, "");
 	if (!p->ifname || !p->link || names_of(x, c, p) < 0)
 		return no_memory(e);
 	x->r->endpoints.n++;

@@ -116,7 +116,11 @@ int skf_net_down(struct skf_engine *g, const char *id, struct skf_err *e);
 /* One more endpoint of a record, without its links: leases. i: number of the interface. */
 int skf_net_endpoint(struct skf_engine *g, const struct skf_network *n, const struct skf_net_choice *c, const char *container, struct skf_arena *a,
 		     struct skf_endpoint *p, struct skf_err *e);
-/* Link, addresses and routes of an endpoint. */
+/* The name of the host's end of one more veth: SKF_LINK_ID digits of the container's id and the first number that none of the record's first n
+ * endpoints has. NULL: no memory. */
+#define SKF_LINK_ID 8
+char *skf_net_link_name(const struct skf_netrec *r, size_t n, struct skf_arena *a);
+/* Link, addresses and routes of an endpoint. A link of that name that an earlier run of the container left is taken away. */
 int skf_net_link(struct skf_engine *g, const struct skf_network *n, const struct skf_endpoint *p, const struct skf_net_start *s, bool default_route,
 		 struct skf_err *e);
 /* The default route of an endpoint that had none. */

@@ -9,6 +9,7 @@
 #include "base/proc.h"
 #include "sys/nlmsg.h"
 #include <fcntl.h>
+#include <linux/if.h>
 #include <linux/if_link.h>
 #include <stdio.h>
 #include <string.h>
@@ -147,6 +148,65 @@ static uint32_t mode_of(const struct skf_network *n)
 	return m->value;
 }
 
+/* Does a container other than `container` have this link? Names begin with 32 bits of an id only. */
+static int is_others_link(struct skf_engine *g, const char *link, const char *container, struct skf_err *e)
+{
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
+	struct skf_strv ids = {0};
+
+	if (skf_netrec_list(g->run_fd, &a, &ids, e) < 0)
+		return -1;
+	for (size_t i = 0; i < ids.n; i++) {
+		const struct skf_endpoint *p;
+		struct skf_netrec *r;
+		int n;
+
+		if (skf_streq(ids.v[i], container) || strncmp(ids.v[i], container, SKF_LINK_ID))
+			continue;
+		n = skf_netrec_read(g->run_fd, ids.v[i], &a, &r, e);
+		if (n < 0)
+			return -1;
+		p = n ? r->endpoints.v : NULL;
+		for (size_t k = 0; p && k < r->endpoints.n; k++)
+			if (skf_streq(p[k].link, link))
+				return 1;
+	}
+	return 0;
+}
+
+/* The kernel takes a namespace down some time after its last process: a container that is started again at once can find its last link, and one
+ * whose namespace another container keeps (--network container:) always does. That link is dead, and goes. */
+static int make_veth(struct skf_engine *g, int nl, const struct skf_veth *v, const char *container, struct skf_err *e)
+{
+	int r = skf_link_veth(nl, v), other;
+
+	if (r != -EEXIST)
+		return r;
+	other = is_others_link(g, v->host, container, e);
+	if (other < 0)
+		skf_warn(&g->log, "%s; the link '%s' stays", e->msg, v->host);
+	skf_err_clear(e);
+	if (other != 0)
+		return r;
+	r = skf_link_delete(nl, v->host);
+	return r < 0 && r != -ENODEV ? r : skf_link_veth(nl, v);
+}
+
+char *skf_net_link_name(const struct skf_netrec *r, size_t n, struct skf_arena *a)
+{
+	const struct skf_endpoint *p = r->endpoints.v;
+	char name[IFNAMSIZ];
+	unsigned number = 0;
+	size_t i;
+
+	do {
+		snprintf(name, sizeof(name), "veth%.*s%x", SKF_LINK_ID, r->container, number++ & 0xfff);
+		for (i = 0; i < n && !skf_streq(p[i].link, name); i++)
+			;
+	} while (i < n);
+	return skf_arena_strdup(a, name);
+}
+
 static int make_link(struct skf_engine *g, int nl, const struct skf_network *n, const struct skf_endpoint *p, const struct skf_net_start *s,
 		     struct skf_err *e)
 {
@@ -168,7 +228,7 @@ static int make_link(struct skf_engine *g, int nl, const struct skf_network *n, 
 					   /* back out of the port that it came from */
 					   .hairpin = skf_net_bridges_filtered("ip")};
 
-		r = skf_link_veth(nl, &v);
+		r = make_veth(g, nl, &v, s->id, e);
 	} else {
 		const struct skf_subif v = {.kind = n->driver,
 					    .name = p->ifname,
@@ -324,7 +384,7 @@ static int load(struct up *u, struct skf_err *e)
 		u->r.resolver |= n->dns;
 		p[i] = (struct skf_endpoint){.network = n->id, .name = n->name, .driver = n->driver, .interface = n->interface, .mac = c[i].mac};
 		p[i].ifname = c[i].ifname ? c[i].ifname : skf_arena_fmt(u->a, "eth%zu", i);
-		p[i].link = skf_streq(n->driver, "bridge") ? skf_arena_fmt(u->a, "veth%.8s%zx", u->s->id, i) : skf_arena_strdup(u->a, "");
+		p[i].link = skf_streq(n->driver, "bridge") ? skf_net_link_name(&u->r, i, u->a) : skf_arena_strdup(u->a, "");
 		if (!p[i].ifname || !p[i].link || add_names(&p[i], &c[i], u->s->id, u->name, u->a) < 0)
 			return no_memory(e);
 	}

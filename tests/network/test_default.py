@@ -195,6 +195,27 @@ def test_restart_keeps_working(skiff):
     assert wait_until(lambda: skiff.leases() == [] and skiff.dnat() == '')
 
 
+def test_last_link_still_there(skiff):
+    """The kernel takes a namespace down late, here not at all: the next start finds the link of the last run and replaces it."""
+    skiff.server('web', '-p', '8080:80')
+    netns = os.open(f'/proc/{skiff.inspect("web")["State"]["Pid"]}/ns/net', os.O_RDONLY)
+    try:
+        links = [x for x in skiff.links() if x.startswith('veth')]
+        skiff('stop', '-t', '0', 'web')
+        assert [x for x in skiff.links() if x.startswith('veth')] == links
+        skiff('start', 'web')
+        assert wait_until(lambda: run(skiff.probe, 'ask', 'tcp', '127.0.0.1', '8080', rc=None).stdout.split()[1:] == ['web'])
+        assert [x for x in skiff.links() if x.startswith('veth')] == links
+    finally:
+        os.close(netns)
+
+
+def test_stop_and_start_in_a_loop(skiff):
+    skiff('create', '--name', 'c', 'netimage', 'true')
+    for _ in range(20):
+        skiff('start', '-a', 'c')
+
+
 def test_killed_engine_leaves_nothing(skiff):
     """The engine is killed at each system call of its network step in turn: the check explains and undoes what is there."""
     skiff.run('--', 'true')

@@ -96,6 +96,14 @@ def test_no_icc(skiff):
     assert skiff.ask('tcp', '127.0.0.1', 8080)[1] == 's'
 
 
+def test_connect_beside_a_named_interface(skiff):
+    skiff('network', 'create', 'n1')
+    skiff('network', 'create', 'n2')
+    skiff.client('c', '--network', 'name=n1,interface_name=lan')
+    skiff('network', 'connect', 'n2', 'c')
+    assert [x for x in ('lan', 'eth0') if x in skiff.out('exec', 'c', 'ip', '-o', 'addr')] == ['lan', 'eth0']
+
+
 def test_connect_and_disconnect(skiff):
     skiff('network', 'create', '--subnet', '10.5.1.0/24', 'n1')
     skiff('network', 'create', '--subnet', '10.5.2.0/24', 'n2')
