@@ -264,7 +264,7 @@ struct skf_pump {
 	struct skf_engine *g;
 	struct skf_run_handle *h;
 	bool tty, interactive, sig_proxy;
-	const char *detach_keys; /* NULL: ctrl-p,ctrl-q */
+	const char *detach_keys; /* NULL: as configured */
 	unsigned streams; /* of run -a: 1 input, 2 output, 4 errors; 0: all */
 	int in, out, err; /* our ends: stdin of the workload (written), its output (read); -EBADF absent;
 			     consumed */

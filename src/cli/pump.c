@@ -79,6 +79,17 @@ int skf_pump_parse_keys(const char *s, unsigned char *out, size_t max)
 	return (int)n;
 }
 
+/* The keys of --detach-keys or of the configuration; returns how many. */
+static int detach_keys(const struct skf_pump *p, unsigned char *out, struct skf_err *e)
+{
+	const char *word = p->detach_keys ? p->detach_keys : skf_engine_detach_keys(p->g);
+	int n = skf_pump_parse_keys(word, out, MAX_KEYS);
+
+	return n < 0 ? skf_fail(e, SKF_EINVALID, "invalid %s '%.100s': expected e.g. ctrl-p,ctrl-q",
+				p->detach_keys ? "--detach-keys" : "key 'detach_keys' of the configuration", word)
+		     : n;
+}
+
 static int one_pipe(int *read_end, int *write_end, bool we_read, struct skf_err *e)
 {
 	int fd[2], r = skf_pipe(fd, 0);
@@ -94,7 +105,10 @@ static int one_pipe(int *read_end, int *write_end, bool we_read, struct skf_err 
 int skf_pump_pipes(struct skf_pump *p, int stdio[3], struct skf_err *e)
 {
 	unsigned want = p->streams ? p->streams : 7;
+	unsigned char keys[MAX_KEYS];
 
+	if (detach_keys(p, keys, e) < 0) /* said before anything is started */
+		return -1;
 	p->in = p->out = p->err = -EBADF;
 	stdio[0] = stdio[1] = stdio[2] = -EBADF;
 	if (p->interactive && want & 1 && one_pipe(&stdio[0], &p->in, false, e) < 0)
@@ -142,11 +156,10 @@ static int set_raw(struct loop *l, struct skf_err *e)
 static int set_up(struct loop *l, struct skf_err *e)
 {
 	sigset_t set;
-	int n = skf_pump_parse_keys(l->p->detach_keys, l->keys, MAX_KEYS);
+	int n = detach_keys(l->p, l->keys, e);
 
 	if (n < 0)
-		return skf_fail(e, SKF_EINVALID, "invalid --detach-keys '%s': expected e.g. ctrl-p,ctrl-q",
-				l->p->detach_keys);
+		return -1;
 	l->n_keys = l->p->tty && l->p->interactive ? (size_t)n : 0;
 	l->out_buf = malloc(CHUNK);
 	l->in_buf = malloc(CHUNK + MAX_KEYS);

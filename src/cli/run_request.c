@@ -39,20 +39,9 @@ static void set_settings(struct skf_cli *c, struct skf_create_req *q)
 
 static int set_pull(struct skf_cli *c, struct skf_create_req *q)
 {
-	const char *p = c->o.pull ? c->o.pull : "missing";
-
-	if (skf_streq(p, "always"))
-		q->pull = SKF_PULL_ALWAYS;
-	else if (skf_streq(p, "missing"))
-		q->pull = SKF_PULL_MISSING;
-	else if (skf_streq(p, "never"))
-		q->pull = SKF_PULL_NEVER;
-	else if (skf_streq(p, "newer"))
-		q->pull = SKF_PULL_NEWER;
-	else
-		return skf_fail(
-			&c->e, SKF_EINVALID,
-			"invalid pull option: '%s': must be one of \"always\", \"missing\", \"newer\" or \"never\"", p);
+	if (c->o.pull && skf_pull_policy_parse(c->o.pull, &q->pull) < 0)
+		return skf_fail(&c->e, SKF_EINVALID, "invalid pull option: '%s': must be one of \"always\", \"missing\", \"newer\" or \"never\"",
+				c->o.pull);
 	q->docker_config = q->pull == SKF_PULL_NEVER ? NULL : skf_cli_docker_config(c);
 	q->plain_http = c->o.plain_http;
 	return 0;

@@ -16,7 +16,7 @@
 
 #define SYSTEM_FILE "/etc/skiff/skiff.conf"
 
-enum kind { STR, INT, SIZE, BOOL, LIST };
+enum kind { STR, INT, SIZE, BOOL, LIST, PULL };
 struct key {
 	const char *name;
 	enum kind kind;
@@ -26,26 +26,20 @@ struct key {
 #define KEY(name, kind, fallback, about) {#name, kind, offsetof(struct skf_conf, name), fallback, about}
 static const struct key keys[] = {
 	KEY(apparmor_profile, STR, "", "AppArmor profile of a container when AppArmor is on; empty: none"),
-	KEY(cdi_dirs, LIST, "/etc/cdi /var/run/cdi", "directories with CDI specifications; later ones win"),
 	KEY(cgroup_parent, STR, "/skiff/c", "cgroup below which containers have theirs"),
 	KEY(detach_keys, STR, "ctrl-p,ctrl-q", "keys that leave a container running"),
 	KEY(env, LIST, "", "environment variables of every container, NAME=VALUE"),
 	KEY(init, BOOL, "false", "run an init in every container, as --init"),
 	KEY(no_new_privileges, BOOL, "false", "as --security-opt no-new-privileges"),
 	KEY(pids_limit, INT, "2048", "processes of a container; -1: no limit"),
-	KEY(pull, STR, "missing", "when run pulls the image: always, missing, never, newer"),
+	KEY(pull, PULL, "missing", "when run pulls the image: always, missing, never, newer"),
 	KEY(read_only, BOOL, "false", "as --read-only"),
-	KEY(registries, LIST, "docker.io", "registries that a name without one is looked for in"),
-	KEY(runtime, STR, "", "OCI runtime, by name or path; empty: the built-in one"),
 	KEY(seccomp_profile, STR, "builtin", "builtin, unconfined, or the path of a profile"),
 	KEY(shm_size, SIZE, "64m", "size of /dev/shm"),
-	KEY(short_names, STR, "first", "a name without a registry: first (of registries), ask, or refuse"),
-	KEY(stop_timeout, INT, "10", "seconds that stop waits before it kills"),
+	KEY(stop_timeout, INT, "10", "seconds that stop waits before it kills; -1: for ever"),
 	KEY(tz, STR, "", "time zone of containers, e.g. Europe/Paris or local; empty: the image's"),
 	KEY(ulimits, LIST, "", "resource limits, NAME=SOFT[:HARD]"),
 	KEY(umask, STR, "", "umask of a container's process, octal; empty: 0022"),
-	KEY(userns_size, INT, "65536", "ids of a container with --userns=auto"),
-	KEY(userns_user, STR, "containers", "user of /etc/subuid whose ids --userns=auto shares out"),
 };
 _Static_assert(SKF_ARRAY_LEN(keys) <= SKF_ARRAY_LEN(((struct skf_conf *)0)->origin), "room for every key's origin");
 
@@ -53,6 +47,27 @@ static int set_bool(const char *v, bool *ret)
 {
 	*ret = strcmp(v, "true") == 0;
 	return *ret || strcmp(v, "false") == 0 ? 0 : -EINVAL;
+}
+
+/* Numbers that count something; -1 stands for no limit. */
+static int set_int(const char *v, int64_t *ret)
+{
+	int r = skf_parse_i64(v, ret);
+
+	return r < 0 ? r : *ret < -1 || *ret > INT32_MAX ? -ERANGE : 0;
+}
+
+static const char *const pull_words[] = {
+	[SKF_PULL_MISSING] = "missing", [SKF_PULL_ALWAYS] = "always", [SKF_PULL_NEVER] = "never", [SKF_PULL_NEWER] = "newer"};
+
+int skf_pull_policy_parse(const char *v, enum skf_pull_policy *ret)
+{
+	for (size_t i = SKF_PULL_MISSING; i < SKF_ARRAY_LEN(pull_words); i++)
+		if (skf_streq(v, pull_words[i])) {
+			*ret = (enum skf_pull_policy)i;
+			return 0;
+		}
+	return -EINVAL;
 }
 
 static int add_words(struct skf_arena *a, struct skf_strv *to, const char *v)
@@ -77,13 +92,15 @@ static int set_key(struct skf_conf *c, const struct key *k, const char *v)
 		*(char **)(void *)at = skf_arena_strdup(&c->a, v);
 		return *(char **)(void *)at ? 0 : -ENOMEM;
 	case INT:
-		return skf_parse_i64(v, (int64_t *)(void *)at);
+		return set_int(v, (int64_t *)(void *)at);
 	case SIZE:
 		return skf_parse_size(v, (int64_t *)(void *)at);
 	case BOOL:
 		return set_bool(v, (bool *)(void *)at);
 	case LIST:
 		return add_words(&c->a, (struct skf_strv *)(void *)at, v);
+	case PULL:
+		return skf_pull_policy_parse(v, (enum skf_pull_policy *)(void *)at);
 	}
 	return -EINVAL;
 }
@@ -96,7 +113,7 @@ static const struct key *find_key(const char *p, size_t n)
 	return NULL;
 }
 
-static const char *const kind_words[] = {"", "a number", "a size like 64m", "true or false", ""};
+static const char *const kind_words[] = {"", "a number, -1 or more", "a size like 64m", "true or false", "", "always, missing, never or newer"};
 
 int skf_conf_defaults(struct skf_conf *c, struct skf_err *e)
 {
@@ -242,6 +259,9 @@ static void put_value(struct skf_buf *b, const struct key *k, const struct skf_c
 	case LIST:
 		for (size_t i = 0; i < v->n; i++)
 			skf_buf_fmt(b, "%s%s", i ? " " : "", v->v[i]);
+		return;
+	case PULL:
+		skf_buf_str(b, pull_words[*(const enum skf_pull_policy *)at]);
 	}
 }
 

@@ -195,6 +195,11 @@ void skf_engine_roots(const struct skf_engine *g, const char **ret_root, const c
 	*ret_run_root = g->run_root;
 }
 
+const char *skf_engine_detach_keys(const struct skf_engine *g)
+{
+	return g->conf.detach_keys;
+}
+
 void skf_engine_free(struct skf_engine *g)
 {
 	if (!g)

@@ -384,7 +384,12 @@ int skf_engine_parse_volume(const char *spec, struct skf_arena *a, struct skf_mo
 int skf_engine_parse_mount(const char *spec, struct skf_arena *a, struct skf_mount_req *ret, struct skf_err *e);
 /* One word of --tmpfs, "TARGET[:OPTIONS]". */
 int skf_engine_parse_tmpfs(const char *spec, struct skf_arena *a, struct skf_mount_req *ret, struct skf_err *e);
-enum skf_pull_policy { SKF_PULL_MISSING, SKF_PULL_ALWAYS, SKF_PULL_NEVER, SKF_PULL_NEWER };
+/* When the image is asked for at its registry. NEWER: whenever that can be asked; what the store has will do when it cannot. */
+enum skf_pull_policy { SKF_PULL_CONFIGURED, SKF_PULL_MISSING, SKF_PULL_ALWAYS, SKF_PULL_NEVER, SKF_PULL_NEWER };
+/* "missing", "always", "never", "newer"; -EINVAL. */
+int skf_pull_policy_parse(const char *word, enum skf_pull_policy *ret);
+/* Of the configuration: the keys that leave a container running, as "ctrl-p,ctrl-q"; lives as long as g. */
+const char *skf_engine_detach_keys(const struct skf_engine *g);
 struct skf_create_req {
 	struct skf_reqhdr h;
 	const char *image;
@@ -400,7 +405,7 @@ struct skf_create_req {
 	struct skf_settings s;
 	struct skf_strv labels; /* K=V */
 	bool tty, interactive, attach, detach, remove, init;
-	int32_t stop_timeout; /* -1: default */
+	int32_t stop_timeout; /* seconds; -1: as configured */
 	enum skf_pull_policy pull;
 	const char *docker_config; /* for an implied pull */
 	bool plain_http;

@@ -44,7 +44,7 @@ int skf_plan_stop(struct skf_plan *p, struct skf_err *e)
 			return skf_fail(e, SKF_EINVALID, "invalid signal: %s", s);
 	}
 	p->conf.stop_signal = sig;
-	p->conf.stop_timeout = p->q->stop_timeout >= 0 ? p->q->stop_timeout : SKF_STOP_DEFAULT_S;
+	p->conf.stop_timeout = p->q->stop_timeout >= 0 ? p->q->stop_timeout : (int32_t)p->g->conf.stop_timeout;
 	p->req.stop_signal = skf_arena_strdup(p->a, s ? s : "");
 	return p->req.stop_signal ? 0 : skf_plan_no_memory(e);
 }
@@ -59,7 +59,7 @@ int skf_plan_init(struct skf_plan *p, struct skf_err *e)
 	char ours[4096];
 	int r;
 
-	if (!p->q->init && !(path && *path))
+	if (!p->q->init && !p->g->conf.init && !(path && *path))
 		return 0;
 	if (path && *path && path[0] != '/')
 		return skf_fail(e, SKF_EINVALID, "--init-path '%.100s' is not an absolute path", path);

@@ -151,6 +151,8 @@ static int take_words(struct skf_plan *p, struct skf_err *e)
 static int plain_mode(struct skf_plan *p, const char *mode, struct skf_err *e)
 {
 	p->gen.host_network = skf_streq(mode, "host");
+	if (p->net.ports.n || p->net.publish_all)
+		skf_warn(&p->g->log, "published ports are discarded when using %s network mode", mode);
 	p->net.mode = p->conf.network = skf_arena_strdup(p->a, mode);
 	return p->net.mode ? 0 : skf_plan_no_memory(e);
 }

@@ -3,6 +3,7 @@
 #include "engine/engine_int.h"
 #include "engine/worker.h"
 #include "monitor/event.h"
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -146,30 +147,12 @@ static int check_platform(const struct skf_create_req *q, const struct skf_image
 	return skf_platform_score(&want, &have) >= 0;
 }
 
-int skf_image_find_or_pull(struct skf_engine *g, const struct skf_create_req *q,
-			   const struct skf_progress *p, struct skf_arena *a, struct skf_image **ret,
-			   struct skf_refrec *ret_ref, struct skf_err *e)
+static int pull_for(struct skf_engine *g, const struct skf_create_req *q, const struct skf_progress *p, struct skf_arena *a, struct skf_image **ret,
+		    struct skf_refrec *ret_ref, struct skf_err *e)
 {
 	struct skf_pull_req pull = SKF_REQ(struct skf_pull_req);
 	struct skf_pull_ret done;
-	char text[SKF_MAX_REF_BYTES + 64], familiar[SKF_MAX_REF_BYTES + 1];
-	struct skf_ref ref;
-	int r = q->pull == SKF_PULL_ALWAYS ? 0 : find_local(g, q->image, a, ret, ret_ref, e);
 
-	if (r == 1)
-		r = check_platform(q, *ret, e);
-	if (r != 0)
-		return r < 0 ? -1 : 0;
-	if (skf_ref_parse(q->image, &ref, e) < 0)
-		return -1;
-	skf_ref_familiar_name(&ref, familiar);
-	if (q->pull == SKF_PULL_NEVER)
-		return skf_fail(e, SKF_ENOTFOUND, "No such image: %s:%s", familiar,
-				ref.tag[0] ? ref.tag : ref.digest.s);
-	if (q->pull != SKF_PULL_ALWAYS &&
-	    skf_fmt(text, sizeof(text), "Unable to find image '%s%s%s' locally", familiar,
-		    ref.tag[0] ? ":" : "@", ref.tag[0] ? ref.tag : ref.digest.s) == 0)
-		say(p, text);
 	pull.h.cancel_fd = q->h.cancel_fd;
 	pull.reference = q->image;
 	pull.platform = q->platform;
@@ -178,6 +161,49 @@ int skf_image_find_or_pull(struct skf_engine *g, const struct skf_create_req *q,
 	if (skf_engine_pull(g, &pull, p, &done, e) < 0)
 		return -1;
 	return skf_store_resolve(g->store, q->image, a, ret, ret_ref, e);
+}
+
+/* --pull newer with an image that is here: a pull moves only what differs. As podman, what is here runs when the registry does not answer. */
+static int pull_newer(struct skf_engine *g, const struct skf_create_req *q, const struct skf_progress *p, struct skf_arena *a,
+		      struct skf_image **ret, struct skf_refrec *ret_ref, struct skf_err *e)
+{
+	struct pollfd cancel = {.fd = q->h.cancel_fd, .events = POLLIN};
+
+	if (pull_for(g, q, p, a, ret, ret_ref, e) == 0)
+		return 0;
+	if (q->h.cancel_fd >= 0 && poll(&cancel, 1, 0) != 0)
+		return -1;
+	skf_warn(&g->log, "look for a newer image: %s; using the one that is here", e->msg);
+	skf_err_clear(e);
+	return 0;
+}
+
+int skf_image_find_or_pull(struct skf_engine *g, const struct skf_create_req *q,
+			   const struct skf_progress *p, struct skf_arena *a, struct skf_image **ret,
+			   struct skf_refrec *ret_ref, struct skf_err *e)
+{
+	char text[SKF_MAX_REF_BYTES + 64], familiar[SKF_MAX_REF_BYTES + 1];
+	enum skf_pull_policy policy = q->pull == SKF_PULL_CONFIGURED ? g->conf.pull : q->pull;
+	struct skf_ref ref;
+	int r = policy == SKF_PULL_ALWAYS ? 0 : find_local(g, q->image, a, ret, ret_ref, e);
+
+	if (r == 1)
+		r = check_platform(q, *ret, e);
+	if (r == 1 && policy == SKF_PULL_NEWER && ret_ref->ref.tag[0])
+		return pull_newer(g, q, p, a, ret, ret_ref, e);
+	if (r != 0)
+		return r < 0 ? -1 : 0;
+	if (skf_ref_parse(q->image, &ref, e) < 0)
+		return -1;
+	skf_ref_familiar_name(&ref, familiar);
+	if (policy == SKF_PULL_NEVER)
+		return skf_fail(e, SKF_ENOTFOUND, "No such image: %s:%s", familiar,
+				ref.tag[0] ? ref.tag : ref.digest.s);
+	if (policy != SKF_PULL_ALWAYS &&
+	    skf_fmt(text, sizeof(text), "Unable to find image '%s%s%s' locally", familiar,
+		    ref.tag[0] ? ":" : "@", ref.tag[0] ? ref.tag : ref.digest.s) == 0)
+		say(p, text);
+	return pull_for(g, q, p, a, ret, ret_ref, e);
 }
 
 int skf_image_verify(struct skf_engine *g, const char *diff_id, uint32_t flags,
