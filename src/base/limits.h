@@ -68,6 +68,7 @@
 #define SKF_MAX_DNS_ADDRS 4096                 /* addresses of one name that are looked at: all that an entry can hold */
 #define SKF_MAX_DNS_MESSAGE 65535              /* RFC 1035 4.2.2 */
 #define SKF_MAX_DNS_NETWORKS 64                /* networks of one container */
+#define SKF_MAX_CTR_NETWORKS SKF_MAX_DNS_NETWORKS
 #define SKF_MAX_DNS_SERVERS 8                  /* upstream servers of one container; glibc asks 3 */
 #define SKF_MAX_DNS_STATE 16384                /* a container's file below run/resolver */
 #define SKF_MAX_DNS_PENDING 1024               /* forwarded queries of all containers that wait, as docker */

@@ -18,13 +18,8 @@ static int set_key(struct skf_cli *c, struct skf_net_attach *v, const char *key,
 
 	if (skf_streq(key, "alias"))
 		return skf_strv_add(&c->a, &v->aliases, value) < 0 ? no_memory(c) : 0;
-	if (skf_streq(key, "driver-opt")) {
-		static const char ifname[] = "com.docker.network.endpoint.ifname=";
-
-		if (skf_startswith(value, ifname))
-			v->interface = value + strlen(ifname);
+	if (skf_streq(key, "driver-opt"))
 		return skf_strv_add(&c->a, &v->driver_opts, value) < 0 ? no_memory(c) : 0;
-	}
 	for (size_t i = 0; i < SKF_ARRAY_LEN(keys); i++)
 		if (skf_streq(key, keys[i].key)) {
 			if (skf_streq(key, "ip") && strchr(value, ':'))

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #define FILE_NAME "network.json"
-#define MAX_NETS  64
 #define MAX_BYTES (16u << 20) /* 65536 published ports */
 
 #define H(member, key, fn) SKF_J(struct skf_net_choice, member, key, fn, NULL, SKF_J_NULL_OK)
@@ -13,7 +12,7 @@ static const struct skf_jfield choice_f[] = {
 	H(mac, "mac", skf_j_str),         H(ifname, "ifname", skf_j_str), H(aliases, "aliases", skf_j_strv), SKF_J_END,
 };
 static const struct skf_jtable choice_table = {sizeof(struct skf_net_choice), choice_f, false, NULL};
-static const struct skf_jarr_arg choices_arg = {&choice_table, MAX_NETS};
+static const struct skf_jarr_arg choices_arg = {&choice_table, SKF_MAX_CTR_NETWORKS};
 
 struct port { /* skf_publish with numbers that the decoder knows */
 	char *proto, *host_ip;

@@ -200,7 +200,7 @@ int skf_engine_network_connect(struct skf_engine *g, const char *network, const 
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	char id[SKF_ID_LEN + 1];
 	SKF_AUTO(change_done) struct change x = {.g = g, .a = &a, .id = id};
-	struct skf_net_choice *c;
+	struct skf_net_choice *c, wanted;
 	size_t before;
 
 	if (begin(&x, network, container, e) < 0)
@@ -209,13 +209,15 @@ int skf_engine_network_connect(struct skf_engine *g, const char *network, const 
 	for (size_t i = 0; i < x.c->networks.n; i++)
 		if (skf_streq(c[i].network, x.n->id))
 			return skf_fail(e, SKF_ECONFLICT, "endpoint with name %s already exists in network %s", x.l.sum.name, x.n->name);
-	if (x.n->is_default && (how->ip || how->ip6))
-		return skf_fail(e, SKF_EINVALID, "user specified IP address is supported on user defined networks only");
+	if (skf_net_choose(x.n, how, &wanted, e) < 0)
+		return -1;
+	if (x.c->networks.n == SKF_MAX_CTR_NETWORKS)
+		return skf_fail(e, SKF_ELIMIT, "container %s is on %d networks: more are not possible", x.l.sum.name, SKF_MAX_CTR_NETWORKS);
 	if (grow(&x) < 0)
 		return no_memory(e);
 	before = x.r ? x.r->endpoints.n : 0;
 	c = (struct skf_net_choice *)x.c->networks.v + x.c->networks.n++;
-	*c = (struct skf_net_choice){x.n->id, x.n->name, how->ip, how->ip6, how->mac, how->interface, how->aliases};
+	*c = wanted;
 	x.c->mode = skf_arena_strdup(&a, SKF_NET_MODE_BRIDGE);
 	if (!x.c->mode || save(&x, e) < 0)
 		return x.c->mode ? -1 : no_memory(e);

@@ -32,6 +32,10 @@ struct skf_net_conf {
 	char *egress;
 	struct skf_strv egress_allow;
 };
+/* --- net_choice.c --- */
+/* One network as a user asked for it, checked; INVALID in docker's words. Keeps pointers to both arguments. */
+int skf_net_choose(const struct skf_network *n, const struct skf_net_attach *v, struct skf_net_choice *ret, struct skf_err *e);
+
 /* --- net_conf.c --- */
 int skf_net_conf_write(int ctr_dir, const struct skf_net_conf *c, struct skf_err *e);
 /* A container that has none (made by an older version): mode "none" or "host", as its config.json says. */
@@ -79,8 +83,9 @@ int skf_net_table_network(struct skf_engine *g, const struct skf_network *n, boo
 int skf_net_table_load(struct skf_engine *g, struct skf_err *e);
 
 /* --- net_ports.c --- */
-/* Takes a port of the host for each that the container publishes; r->ports. What it took when it fails is given back by skf_net_down. */
-int skf_net_ports_take(struct skf_engine *g, const struct skf_net_conf *c, struct skf_netrec *r, struct skf_arena *a, struct skf_err *e);
+/* Takes a port of the host for each that the container publishes; r->ports. nets: of the endpoints, in their order. What it took when it fails is given back by skf_net_down. */
+int skf_net_ports_take(struct skf_engine *g, const struct skf_net_conf *c, struct skf_network *const *nets, struct skf_netrec *r, struct skf_arena *a,
+		       struct skf_err *e);
 /* "0.0.0.0:8080->80/tcp, [::]:8080->80/tcp" cut to size, as ps shows it. */
 void skf_net_ports_text(const struct skf_netrec *r, const struct skf_strv *exposed, char *out, size_t size);
 

@@ -77,6 +77,8 @@ static int opt_host_ip(struct make *m, const char *key, const char *v, struct sk
 
 	if (skf_ip_parse(v, &ip) < 0)
 		return skf_fail(e, SKF_EINVALID, "invalid value '%s' of option %s: expected an address", v, key);
+	if (skf_ip_is_any(&ip)) /* as without it: every address, of both families */
+		return 0;
 	m->n->host_ip = skf_arena_strdup(m->a, v);
 	return m->n->host_ip ? 0 : no_memory(e);
 }
@@ -351,6 +353,10 @@ static int check_rest(struct make *m, struct skf_err *e)
 	const struct skf_network_create_req *q = m->q;
 	struct skf_ip ip;
 
+	if (q->dns.n && q->disable_dns)
+		return skf_fail(e, SKF_EINVALID, "conflicting options: dns and disable-dns");
+	if (q->dns.n > SKF_MAX_DNS_SERVERS)
+		return skf_fail(e, SKF_ELIMIT, "%zu name servers of one network: at most %d are possible", q->dns.n, SKF_MAX_DNS_SERVERS);
 	for (size_t i = 0; i < q->dns.n; i++)
 		if (skf_ip_parse(q->dns.v[i], &ip) < 0)
 			return skf_fail(e, SKF_EINVALID, "%s is not an ip address", q->dns.v[i]);

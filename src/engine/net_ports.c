@@ -19,6 +19,7 @@ struct ports {
 	struct skf_netrec *r;
 	struct skf_arena *a;
 	const char *ip4, *ip6; /* targets; NULL */
+	const char *host_ip;   /* for ports without an address of their own; NULL: every address */
 	struct skf_portmap *v;
 	size_t n;
 };
@@ -102,14 +103,15 @@ static void give_back(struct ports *x, size_t to)
 /* Both families on one number, or none: 1, 0, -1. */
 static int take_both(struct ports *x, const struct skf_publish *p, uint16_t port, struct skf_err *e)
 {
-	bool any = !p->host_ip || !*p->host_ip, v6 = !any && strchr(p->host_ip, ':');
+	const char *ip = p->host_ip && *p->host_ip ? p->host_ip : x->host_ip;
+	bool any = !ip, v6 = !any && strchr(ip, ':');
 	size_t before = x->n;
 	int r = 1;
 
 	if (x->ip4 && !v6)
-		r = take_one(x, p, any ? "0.0.0.0" : p->host_ip, x->ip4, port, e);
+		r = take_one(x, p, any ? "0.0.0.0" : ip, x->ip4, port, e);
 	if (r == 1 && x->ip6 && (any || v6))
-		r = take_one(x, p, any ? "::" : p->host_ip, x->ip6, port, e);
+		r = take_one(x, p, any ? "::" : ip, x->ip6, port, e);
 	if (r != 1)
 		give_back(x, before);
 	return r;
@@ -175,7 +177,8 @@ static int take_exposed(struct ports *x, const struct skf_net_conf *c, struct sk
 	return 0;
 }
 
-int skf_net_ports_take(struct skf_engine *g, const struct skf_net_conf *c, struct skf_netrec *r, struct skf_arena *a, struct skf_err *e)
+int skf_net_ports_take(struct skf_engine *g, const struct skf_net_conf *c, struct skf_network *const *nets, struct skf_netrec *r, struct skf_arena *a,
+		       struct skf_err *e)
 {
 	const struct skf_endpoint *p = r->endpoints.v;
 	const struct skf_publish *w = c->ports.v;
@@ -185,6 +188,8 @@ int skf_net_ports_take(struct skf_engine *g, const struct skf_net_conf *c, struc
 	for (size_t i = 0; i < r->endpoints.n; i++) {
 		if (!skf_streq(p[i].driver, "bridge") || (!p[i].gateway && !p[i].gateway6))
 			continue; /* macvlan and internal networks: the container is reached directly, or not at all */
+		if (!x.ip4 && !x.ip6)
+			x.host_ip = nets[i]->host_ip;
 		x.ip4 = x.ip4 ? x.ip4 : p[i].ip;
 		x.ip6 = x.ip6 ? x.ip6 : p[i].ip6;
 	}

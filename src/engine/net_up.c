@@ -328,13 +328,39 @@ static bool sets_ndots(const struct skf_strv *options)
 	return false;
 }
 
+static bool lists(const struct skf_strv *v, const char *word)
+{
+	for (size_t i = 0; i < v->n; i++)
+		if (skf_streq(v->v[i], word))
+			return true;
+	return false;
+}
+
+/* Whom the resolver asks: --dns of the container, else of its networks, each server once; none: the host's. */
+static int collect_servers(struct skf_engine *g, const struct skf_net_conf *c, const struct skf_netrec *r, struct skf_arena *a, struct skf_strv *ret,
+			   struct skf_err *e)
+{
+	const struct skf_endpoint *p = r->endpoints.v;
+
+	*ret = c->dns;
+	for (size_t i = 0; c->dns.n == 0 && i < r->endpoints.n; i++) {
+		struct skf_network *n;
+
+		if (skf_network_load(g->root_fd, p[i].network, a, &n, e) < 0)
+			return -1;
+		for (size_t k = 0; k < n->dns_servers.n && ret->n < SKF_MAX_DNS_SERVERS; k++)
+			if (!lists(ret, n->dns_servers.v[k]) && skf_strv_add(a, ret, n->dns_servers.v[k]) < 0)
+				return no_memory(e);
+	}
+	return 0;
+}
+
 int skf_net_names(struct skf_engine *g, const struct skf_net_start *s, const struct skf_net_conf *c, struct skf_netrec *r, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	struct skf_resolver_join j = {.container_id = s->id,
 				      .pid = s->pid,
 				      .netns_fd = s->netns_fd,
-				      .servers = c->dns,
 				      .search = c->dns_search,
 				      .options = c->dns_opt,
 				      .ndots = sets_ndots(&c->dns_opt)};
@@ -346,6 +372,8 @@ int skf_net_names(struct skf_engine *g, const struct skf_net_start *s, const str
 	for (size_t i = 0; i < r->endpoints.n; i++)
 		if (endpoint_names(g, s->id, &p[i], e) < 0)
 			return -1;
+	if (collect_servers(g, c, r, &a, &j.servers, e) < 0)
+		return -1;
 	n = skf_proc_start_time((pid_t)s->pid, &j.start_time);
 	if (n == 0)
 		n = collect(r, &a, &j);
@@ -412,7 +440,7 @@ static int lease(struct up *u, struct skf_err *e)
 	for (size_t i = 0; i < u->r.endpoints.n; i++)
 		if (skf_net_endpoint(u->g, u->nets[i], &c[i], u->s->id, u->a, &p[i], e) < 0)
 			return -1;
-	if (skf_net_ports_take(u->g, u->c, &u->r, u->a, e) < 0)
+	if (skf_net_ports_take(u->g, u->c, u->nets, &u->r, u->a, e) < 0)
 		return -1;
 	return skf_netrec_write(u->g->run_fd, &u->r, e);
 }

@@ -42,35 +42,17 @@ static int container_mode(struct skf_plan *p, const char *target, struct skf_err
 static int choose(struct skf_plan *p, const struct skf_net_attach *v, struct skf_net_choice *c, struct skf_err *e)
 {
 	struct skf_network *n;
-	uint8_t mac[6];
-	struct skf_ip ip;
 
-	if (skf_net_find(p->g, v->name, p->a, &n, e) < 0)
-		return -1;
-	if (n->is_default && (v->ip || v->ip6))
-		return skf_fail(e, SKF_EINVALID, "user specified IP address is supported on user defined networks only");
-	if (n->is_default && v->aliases.n)
-		return skf_fail(e, SKF_EINVALID, "network-scoped alias is supported only for containers in user defined networks");
-	if (v->ip && (skf_ip_parse(v->ip, &ip) < 0 || strchr(v->ip, ':')))
-		return skf_fail(e, SKF_EINVALID, "invalid IPv4 address: %s", v->ip);
-	if (v->ip6 && (skf_ip_parse(v->ip6, &ip) < 0 || !strchr(v->ip6, ':')))
-		return skf_fail(e, SKF_EINVALID, "invalid IPv6 address: %s", v->ip6);
-	if (v->mac && skf_mac_parse(v->mac, mac) < 0)
-		return skf_fail(e, SKF_EINVALID, "invalid MAC address: %s", v->mac);
-	*c = (struct skf_net_choice){.network = n->id,
-				     .name = n->name,
-				     .ip = v->ip,
-				     .ip6 = v->ip6,
-				     .mac = v->mac,
-				     .ifname = v->interface,
-				     .aliases = v->aliases};
-	return 0;
+	return skf_net_find(p->g, v->name, p->a, &n, e) < 0 ? -1 : skf_net_choose(n, v, c, e);
 }
 
 static int choose_all(struct skf_plan *p, const struct skf_net_attach *v, size_t n, struct skf_err *e)
 {
-	struct skf_net_choice *c = skf_arena_array(p->a, n, sizeof(*c));
+	struct skf_net_choice *c;
 
+	if (n > SKF_MAX_CTR_NETWORKS)
+		return skf_fail(e, SKF_ELIMIT, "%zu networks of one container: at most %d are possible", n, SKF_MAX_CTR_NETWORKS);
+	c = skf_arena_array(p->a, n, sizeof(*c));
 	if (!c)
 		return skf_plan_no_memory(e);
 	for (size_t i = 0; i < n; i++) {
@@ -171,6 +153,8 @@ int skf_plan_network(struct skf_plan *p, struct skf_err *e)
 		v = &fallback;
 		n = 1;
 	}
+	if (skf_streq(v->name, "host") && (p->net.ports.n || p->net.publish_all))
+		skf_warn(&p->g->log, "Published ports are discarded when using host network mode");
 	if (n == 1 && (skf_streq(v->name, "none") || skf_streq(v->name, "host")))
 		return plain_mode(p, v->name, e);
 	if (skf_startswith(v->name, "container:"))

@@ -1,4 +1,4 @@
-/* network/table.c -- the rules of skiff as data: sets, chains, rules in this order; see table.h and docs/network.md.
+/* network/table.c -- the rules of skiff as data: sets, chains, rules in this order; see table.h and docs/networks.md.
  *
  * How a packet goes:
  *  raw        what a container sends to 127.0.0.0/8 is dropped: route_localnet, which published ports on the loopback need, must not

@@ -1,4 +1,4 @@
-/* network/table.h -- table `inet skiff_v1`: what its chains do, and which elements a network and a container are (docs/network.md).
+/* network/table.h -- table `inet skiff_v1`: what its chains do, and which elements a network and a container are (docs/networks.md).
  *
  * Everything that belongs to one network or container is elements of sets and maps; chains and rules are the same on every host. The chain
  * skiff_user is made when it is missing and never flushed. */

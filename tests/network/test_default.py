@@ -173,6 +173,12 @@ def test_modes(skiff):
     assert 'non running container' in skiff.run('--network', 'container:a', '--', 'true', rc=125).stderr
 
 
+def test_ports_of_the_host_network(skiff):
+    p = skiff.run('--network', 'host', '-p', '8080:80', '--', 'true')
+    assert 'Published ports are discarded when using host network mode' in p.stderr
+    assert 'discarded' not in skiff.run('--network', 'host', '--', 'true').stderr
+
+
 def test_host_files(skiff):
     cid = skiff.client('c', '--add-host', 'db:10.1.2.3', '--add-host', 'me=host-gateway', '--dns', '192.0.2.53', '--dns-search', 'example.org', '--dns-option',
                        'ndots:3')

@@ -46,6 +46,22 @@ def test_names_of_a_user_network(skiff):
     assert wait_until(lambda: resolver(skiff) == 0, 10)
 
 
+def test_servers_of_a_network(skiff):
+    """--dns of a network counts for containers that name none."""
+    skiff('network', 'create', '--dns', '127.0.0.54', 'blue')
+    servers = [subprocess.Popen(['dnsmasq', '-k', '-C', '/dev/null', '-u', 'root', '-R', '-h', '--pid-file=', '--bind-interfaces', f'--listen-address={a}',
+                                 f'--address=/up.example/{answer}']) for a, answer in (('127.0.0.54', '192.0.2.9'), ('127.0.0.55', '192.0.2.8'))]
+    try:
+        skiff.client('c', '--network', 'blue')
+        skiff.client('own', '--network', 'blue', '--dns', '127.0.0.55')
+        assert wait_until(lambda: lookup(skiff, 'c', 'up.example') == ['192.0.2.9'])
+        assert wait_until(lambda: lookup(skiff, 'own', 'up.example') == ['192.0.2.8'])
+    finally:
+        for s in servers:
+            s.kill()
+            s.wait()
+
+
 def test_connect_disconnect_restart(skiff):
     for n in ('blue', 'red'):
         skiff('network', 'create', n)

@@ -35,6 +35,8 @@ def test_life_of_a_network(skiff):
 @pytest.mark.parametrize('args, words', [
     (['--subnet', '10.5.0.0/33', 'n'], 'invalid subnet 10.5.0.0/33'), (['--subnet', '10.5.0.0/24', '--gateway', '10.6.0.1', 'n'], 'no matching subnet for gateway 10.6.0.1'),
     (['--driver', 'overlay', 'n'], 'could not find plugin overlay'), (['-o', 'x=y', 'n'], 'unsupported network option x'), (['bridge'], 'operation is not permitted on predefined bridge network'),
+    (['--dns', '192.0.2.1', '--disable-dns', 'n'], 'conflicting options: dns and disable-dns'),
+    ([f'--dns=192.0.2.{i}' for i in range(9)] + ['n'], 'at most 8'),
     (['--subnet', '10.5.0.0/24', '--ip-range', '10.7.0.0/25', 'n'], 'no matching subnet for range 10.7.0.0/25'), (['-o', 'mtu=5', 'n'], 'expected an MTU')])
 def test_create_refused(skiff, args, words):
     assert words in skiff('network', 'create', *args, rc=1).stderr
@@ -96,12 +98,43 @@ def test_no_icc(skiff):
     assert skiff.ask('tcp', '127.0.0.1', 8080)[1] == 's'
 
 
+def test_host_binding(skiff, outside):
+    """Ports without an address of their own are published at the network's; in IPv4 only, as docker does."""
+    skiff('network', 'create', '--ipv6', '-o', 'com.docker.network.bridge.host_binding_ipv4=127.0.0.1', 'n')
+    skiff.server('web', '--network', 'n', '-p', '8080:80', '-p', '192.0.2.1:8081:80')
+    assert skiff.out('port', 'web').split('\n')[:2] == ['80/tcp -> 127.0.0.1:8080', '80/tcp -> 192.0.2.1:8081']
+    assert skiff.ask('tcp', '127.0.0.1', '8080')[1] == 'web'
+    assert outside(skiff.probe, 'ask', 'tcp', '192.0.2.1', '8081').stdout.split()[1] == 'web'
+    outside(skiff.probe, 'ask', 'tcp', '192.0.2.1', '8080', rc=1)
+
+
+@pytest.mark.parametrize('args, words', [
+    (['driver-opt=x=y'], 'driver option x=y is not supported'),
+    (['driver-opt=com.docker.network.endpoint.ifname=a/b'], "invalid interface name 'a/b'"),
+    (['interface_name=sixteen-letters-'], "invalid interface name 'sixteen-letters-'"), (['interface_name=lo'], "invalid interface name 'lo'"),
+    (['ip=10.5.0.256'], 'invalid IPv4 address: 10.5.0.256'), (['mac-address=x'], 'invalid MAC address: x')])
+def test_endpoint_refused(skiff, args, words):
+    skiff('network', 'create', '--subnet', '10.5.0.0/24', 'n')
+    assert words in skiff.run('--network', ','.join(['name=n', *args]), '--', 'true', rc=125).stderr
+    assert skiff.out('ps', '-aq') == ''
+
+
+def test_connect_refused(skiff):
+    skiff('network', 'create', 'n')
+    skiff('create', '--name', 'c', '--network', 'none', 'netimage', 'true')
+    for args, words in ((['--driver-opt', 'x=y'], 'driver option x=y is not supported'), (['--ip', 'x'], 'invalid IPv4 address: x')):
+        assert words in skiff('network', 'connect', *args, 'n', 'c', rc=1).stderr
+    assert list(skiff.inspect('c')['NetworkSettings']['Networks']) in ([], ['none'])
+
+
 def test_connect_beside_a_named_interface(skiff):
     skiff('network', 'create', 'n1')
     skiff('network', 'create', 'n2')
     skiff.client('c', '--network', 'name=n1,interface_name=lan')
     skiff('network', 'connect', 'n2', 'c')
-    assert [x for x in ('lan', 'eth0') if x in skiff.out('exec', 'c', 'ip', '-o', 'addr')] == ['lan', 'eth0']
+    skiff('network', 'create', 'n3')
+    skiff('network', 'connect', '--driver-opt', 'com.docker.network.endpoint.ifname=wan', 'n3', 'c')
+    assert [x for x in ('lan', 'eth0', 'wan') if x in skiff.out('exec', 'c', 'ip', '-o', 'addr')] == ['lan', 'eth0', 'wan']
 
 
 def test_connect_and_disconnect(skiff):
