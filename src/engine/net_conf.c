@@ -8,7 +8,9 @@
 
 #define H(member, key, fn) SKF_J(struct skf_net_choice, member, key, fn, NULL, SKF_J_NULL_OK)
 static const struct skf_jfield choice_f[] = {
-	H(network, "network", skf_j_str), H(name, "name", skf_j_str),     H(ip, "ip", skf_j_str),           H(ip6, "ip6", skf_j_str),
+	SKF_J(struct skf_net_choice, network, "network", skf_j_str_nonempty, NULL, SKF_J_REQUIRED),
+	SKF_J(struct skf_net_choice, name, "name", skf_j_str_nonempty, NULL, SKF_J_REQUIRED),
+	H(ip, "ip", skf_j_str),           H(ip6, "ip6", skf_j_str),
 	H(mac, "mac", skf_j_str),         H(ifname, "ifname", skf_j_str), H(aliases, "aliases", skf_j_strv), SKF_J_END,
 };
 static const struct skf_jtable choice_table = {sizeof(struct skf_net_choice), choice_f, false, NULL};
@@ -23,7 +25,19 @@ static const struct skf_jfield port_f[] = {
 	P(proto, "proto", skf_j_str), P(host_ip, "hostIp", skf_j_str), P(first, "hostFirst", skf_j_u32),
 	P(last, "hostLast", skf_j_u32), P(port, "port", skf_j_u32), SKF_J_END,
 };
-static const struct skf_jtable port_table = {sizeof(struct port), port_f, false, NULL};
+static int port_check(struct skf_jctx *c, void *obj)
+{
+	const struct port *p = obj;
+
+	if (!p->proto || !skf_proto_known(p->proto))
+		return skf_j_fail(c, SKF_EINVALID, "expected the protocol tcp, udp or sctp");
+	if (p->port == 0 || p->port > UINT16_MAX || p->last > UINT16_MAX || p->first > p->last)
+		return skf_j_fail(c, SKF_EINVALID, "ports %u and %u-%u: expected a port of 1 to 65535 and a range of such ports, or 0", p->port, p->first,
+				  p->last);
+	return 0;
+}
+
+static const struct skf_jtable port_table = {sizeof(struct port), port_f, .check = port_check};
 static const struct skf_jarr_arg ports_arg = {&port_table, SKF_MAX_PUBLISH};
 
 #define C(member, key, fn, arg) SKF_J(struct skf_net_conf, member, key, fn, arg, SKF_J_NULL_OK)
@@ -142,12 +156,29 @@ static int take_ports(struct skf_net_conf *c, struct skf_arena *a)
 	return 0;
 }
 
+static const struct skf_jdoc doc = {.name = FILE_NAME, .max_bytes = MAX_BYTES};
+
+static int finish(struct skf_net_conf *c, struct skf_arena *a, struct skf_net_conf **ret, struct skf_err *e)
+{
+	if (!c->mode)
+		c->mode = skf_arena_strdup(a, "none");
+	if (!c->mode || take_ports(c, a) < 0)
+		return skf_fail(e, SKF_ENOMEM, "memory for a container's networks");
+	*ret = c;
+	return 0;
+}
+
+int skf_net_conf_decode(const char *text, size_t n, struct skf_arena *a, struct skf_net_conf **ret, struct skf_err *e)
+{
+	void *v;
+
+	return skf_json_decode(&doc, text, n, &conf_table, a, &v, e) < 0 ? -1 : finish(v, a, ret, e);
+}
+
 int skf_net_conf_read(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_net_conf **ret, struct skf_err *e)
 {
-	static const struct skf_jdoc doc = {.name = FILE_NAME, .max_bytes = MAX_BYTES};
 	bool pod = skf_pod_exists(g, id);
 	char path[SKF_ID_LEN + 32];
-	struct skf_net_conf *c;
 	void *v;
 
 	if (skf_fmt(path, sizeof(path), "%s/%s/" FILE_NAME, pod ? "pods" : "containers", id) < 0)
@@ -156,17 +187,11 @@ int skf_net_conf_read(struct skf_engine *g, const char *id, struct skf_arena *a,
 		if (e->kind != SKF_ENOTFOUND)
 			return skf_ctx(e, "container '%.12s'", id);
 		skf_err_clear(e);
-		v = skf_arena_alloc(a, sizeof(*c));
+		v = skf_arena_alloc(a, sizeof(struct skf_net_conf));
 		if (!v)
 			return skf_fail(e, SKF_ENOMEM, "memory for a container's networks");
 	}
-	c = v;
-	if (!c->mode)
-		c->mode = skf_arena_strdup(a, "none");
-	if (!c->mode || take_ports(c, a) < 0)
-		return skf_fail(e, SKF_ENOMEM, "memory for a container's networks");
-	*ret = c;
-	return 0;
+	return finish(v, a, ret, e);
 }
 
 int skf_net_owner(struct skf_engine *g, const char *id, struct skf_arena *a, char **ret_name, int *ret_dir, struct skf_err *e)

@@ -38,6 +38,8 @@ int skf_net_choose(const struct skf_network *n, const struct skf_net_attach *v, 
 
 /* --- net_conf.c --- */
 int skf_net_conf_write(int ctr_dir, const struct skf_net_conf *c, struct skf_err *e);
+/* network.json from memory: what skf_net_conf_read does with its file. */
+int skf_net_conf_decode(const char *text, size_t n, struct skf_arena *a, struct skf_net_conf **ret, struct skf_err *e);
 /* A container that has none (made by an older version): mode "none" or "host", as its config.json says. */
 int skf_net_conf_read(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_net_conf **ret, struct skf_err *e);
 /* Who has the network: a container, or a pod. Its name (arena) and its directory below root (the caller's), with hosts and resolv.conf. */

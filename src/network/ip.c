@@ -114,11 +114,12 @@ bool skf_cidr_overlap(const struct skf_cidr *a, const struct skf_cidr *b)
 struct skf_ip skf_ip_add(const struct skf_ip *ip, uint64_t n)
 {
 	struct skf_ip r = *ip;
+	unsigned carry = 0;
 
-	for (size_t i = skf_ip_len(ip); i-- > 0 && n;) {
-		n += r.b[i];
-		r.b[i] = (uint8_t)n;
-		n >>= 8;
+	for (size_t i = skf_ip_len(ip); i-- > 0 && (n || carry); n >>= 8) {
+		carry += r.b[i] + (unsigned)(n & 0xff);
+		r.b[i] = (uint8_t)carry;
+		carry >>= 8;
 	}
 	return r;
 }

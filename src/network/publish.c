@@ -19,22 +19,23 @@ static bool port_number(const char *s, uint16_t *ret)
 	return true;
 }
 
+/* s is as it was when this returns: it is shown in errors. */
 static bool parse_range(char *s, struct range *ret)
 {
 	char *dash = strchr(s, '-');
+	bool ok;
 
 	if (dash)
 		*dash = '\0';
-	if (!port_number(s, &ret->first) || (dash && !port_number(dash + 1, &ret->last)))
-		return false;
-	if (!dash)
-		ret->last = ret->first;
-	else
+	ok = port_number(s, &ret->first) && (!dash || port_number(dash + 1, &ret->last));
+	if (dash)
 		*dash = '-';
-	return ret->first <= ret->last;
+	else
+		ret->last = ret->first;
+	return ok && ret->first <= ret->last;
 }
 
-static bool known_proto(const char *p)
+bool skf_proto_known(const char *p)
 {
 	return skf_streq(p, "tcp") || skf_streq(p, "udp") || skf_streq(p, "sctp");
 }
@@ -83,7 +84,7 @@ static bool split(char *s, struct words *w)
 	*colon = '\0';
 	w->ip = s;
 	w->host = colon + 1;
-	return true;
+	return !strchr(s, ':');
 }
 
 static int grow(struct skf_arena *a, struct skf_jarr *v, size_t more)
@@ -133,13 +134,13 @@ int skf_publish_parse(const char *spec, struct skf_arena *a, struct skf_jarr *v,
 		return skf_fail(e, SKF_EINVALID, "no port specified: %s<empty>", spec);
 	if (!parse_range(w.ctr, &ctr) || ctr.first == 0)
 		return skf_fail(e, SKF_EINVALID, "invalid containerPort: %s", w.ctr);
-	if (*w.host && !parse_range(w.host, &host))
+	if (*w.host && (!parse_range(w.host, &host) || (host.first == 0 && host.last != 0)))
 		return skf_fail(e, SKF_EINVALID, "invalid hostPort: %s", w.host);
 	if (*w.host && host.first == 0 && host.last == 0)
 		*w.host = '\0';
 	if (*w.ip && skf_ip_parse(w.ip, &ip) < 0)
 		return skf_fail(e, SKF_EINVALID, "invalid IP address: %s", w.ip);
-	if (!known_proto(proto))
+	if (!skf_proto_known(proto))
 		return skf_fail(e, SKF_EINVALID, "invalid proto: %s", proto);
 	if (*w.host && ctr.first != ctr.last && host.last - host.first != ctr.last - ctr.first)
 		return skf_fail(e, SKF_EINVALID, "invalid ranges specified for container and host Ports: %s and %s", w.ctr, w.host);
@@ -156,13 +157,15 @@ int skf_expose_parse(const char *spec, struct skf_arena *a, struct skf_strv *v, 
 
 	if (!s)
 		return skf_fail(e, SKF_ENOMEM, "memory for the exposed ports");
-	if (strchr(s, ':') || !known_proto(proto))
+	if (strchr(s, ':') || !skf_proto_known(proto))
 		return skf_fail(e, SKF_EINVALID, "invalid port format for --expose: %s", spec);
 	if (!parse_range(s, &r) || r.first == 0)
 		return skf_fail(e, SKF_EINVALID, "invalid range format for --expose: %s", spec);
 	for (unsigned p = r.first; p <= r.last; p++) {
 		char *w = skf_arena_fmt(a, "%u/%s", p, proto);
 
+		if (v->n == SKF_MAX_EXPOSED)
+			return skf_fail(e, SKF_ELIMIT, "more than %d ports are exposed", SKF_MAX_EXPOSED);
 		if (!w || skf_strv_add(a, v, w) < 0)
 			return skf_fail(e, SKF_ENOMEM, "memory for the exposed ports");
 	}
@@ -178,5 +181,5 @@ int skf_exposed_split(const char *word, uint16_t *ret_port, char proto[8])
 		return -EINVAL;
 	memcpy(number, word, n);
 	number[n] = '\0';
-	return port_number(number, ret_port) && *ret_port && known_proto(proto) ? 0 : -EINVAL;
+	return port_number(number, ret_port) && *ret_port && skf_proto_known(proto) ? 0 : -EINVAL;
 }
