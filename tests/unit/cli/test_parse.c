@@ -38,9 +38,9 @@ static void forms(void **state)
 	assert_string_equal(p.o.user, "bob");
 	assert_int_equal(p.o.env.n, 2);
 	assert_string_equal(p.o.env.v[1], "B=2");
-	assert_int_equal(p.o.memory, 64 << 20);
-	assert_int_equal(p.o.cpus, 1500000000);
-	assert_int_equal(p.o.pids_limit, -1);
+	assert_int_equal(p.o.s.memory, 64 << 20);
+	assert_int_equal(p.o.s.nano_cpus, 1500000000);
+	assert_int_equal(p.o.s.pids_limit, -1);
 	assert_int_equal(p.args.n, 4);
 	assert_string_equal(p.args.v[3], "--");
 	skf_arena_done(&p.a);
