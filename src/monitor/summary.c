@@ -1,17 +1,21 @@
 /* monitor/summary.c -- one line per container in the target of a symlink (docs/formats.md, DESIGN 7.7).
  * Invariants: (1) a reader sees the old or the new line, never a mix (rename); (2) fields that a later
- * release appends are ignored; (3) nothing here allocates. Does not block but on tmpfs. */
+ * release appends are ignored; (3) nothing here allocates. Does not block but on tmpfs, and in an edit
+ * for another one, at most EDIT_LOCK_MS. */
 #include "monitor/summary.h"
 #include "base/buf.h"
+#include "base/cleanup.h"
 #include "base/fd.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 #define VERSION   "1"
 #define DIR_NAME  "summary"
-#define EDIT_TRIES 64
+#define EDIT_LOCK_MS 2000
 #define PATH_SIZE (sizeof(DIR_NAME) + 1 + SKF_ID_LEN + 24)
 
 static bool plain(unsigned char c)
@@ -213,58 +217,49 @@ int skf_summary_write(int run_root_fd, const char *id, const struct skf_summary 
 	return r;
 }
 
-static int read_line(int run_root_fd, const char *path, char line[SKF_MAX_SUMMARY_BYTES + 1])
+/* Who edits holds the directory, by flock(2): no file of its own is left, and the lock ends with its process. -ETIMEDOUT after EDIT_LOCK_MS: somebody
+ * was stopped in the middle of it. */
+static int lock_dir(int run_root_fd)
 {
-	ssize_t n = readlinkat(run_root_fd, path, line, SKF_MAX_SUMMARY_BYTES + 1);
+	SKF_AUTO_FD int fd = skf_openat(run_root_fd, DIR_NAME, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	const struct timespec pause = {.tv_nsec = 200000};
+	int64_t end = skf_mono_ms() + EDIT_LOCK_MS;
 
-	if (n < 0)
-		return -errno;
-	if (n > SKF_MAX_SUMMARY_BYTES)
-		return -EBADMSG;
-	line[n] = 0;
-	return 0;
-}
-
-/* Puts the edited form of line[0..] in the place of what is there; line becomes what was taken out, ours what was put in. */
-static int exchange(int run_root_fd, const char *path, const char *tmp, char *line, char *ours,
-		    void (*edit)(struct skf_summary *s, void *arg), void *arg)
-{
-	struct skf_summary s;
-	int r = skf_summary_decode(line, &s);
-
-	if (r < 0)
-		return r;
-	edit(&s, arg);
-	r = skf_summary_encode(&s, ours);
-	if (r == 0)
-		r = place_link(run_root_fd, ours, tmp);
-	if (r < 0)
-		return r;
-	r = renameat2(run_root_fd, tmp, run_root_fd, path, RENAME_EXCHANGE) < 0 ? -errno : 0;
-	if (r == 0)
-		r = read_line(run_root_fd, tmp, line);
-	(void)unlinkat(run_root_fd, tmp, 0); /* the old line; r tells of everything else */
-	return r;
+	if (fd < 0)
+		return fd;
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return -errno;
+		if (skf_mono_ms() >= end)
+			return -ETIMEDOUT;
+		(void)nanosleep(&pause, NULL);
+	}
+	return SKF_TAKE_FD(fd);
 }
 
 int skf_summary_edit(int run_root_fd, const char *id, void (*edit)(struct skf_summary *s, void *arg), void *arg)
 {
-	char path[PATH_SIZE], tmp[PATH_SIZE];
-	char line[SKF_MAX_SUMMARY_BYTES + 1], ours[SKF_MAX_SUMMARY_BYTES + 1], there[SKF_MAX_SUMMARY_BYTES + 1];
-	int r = path_of(id, path);
+	char path[PATH_SIZE], tmp[PATH_SIZE], line[SKF_MAX_SUMMARY_BYTES + 1];
+	SKF_AUTO_FD int lock = lock_dir(run_root_fd);
+	struct skf_summary s;
+	int r = lock < 0 ? lock : path_of(id, path);
 
 	if (r == 0)
 		r = temp_path(id, tmp);
 	if (r == 0)
-		r = read_line(run_root_fd, path, line);
-	memcpy(there, line, sizeof(there));
-	for (unsigned i = 0; r == 0 && i < EDIT_TRIES; i++) {
-		r = exchange(run_root_fd, path, tmp, line, ours, edit, arg);
-		if (r == 0 && strcmp(line, there) == 0)
-			return 0;
-		memcpy(there, ours, sizeof(there)); /* somebody wrote meanwhile: line is theirs */
-	}
-	return r < 0 ? r : -EAGAIN;
+		r = skf_summary_read(run_root_fd, id, &s);
+	if (r < 0)
+		return r;
+	edit(&s, arg);
+	r = skf_summary_encode(&s, line);
+	if (r == 0)
+		r = place_link(run_root_fd, line, tmp);
+	if (r < 0)
+		return r;
+	/* Not a plain rename: a line that was removed meanwhile does not come back. */
+	r = renameat2(run_root_fd, tmp, run_root_fd, path, RENAME_EXCHANGE) < 0 ? -errno : 0;
+	(void)unlinkat(run_root_fd, tmp, 0); /* the old line, or ours; r tells of everything else */
+	return r;
 }
 
 int skf_summary_remove(int run_root_fd, const char *id)

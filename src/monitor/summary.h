@@ -21,8 +21,7 @@ int skf_summary_encode(const struct skf_summary *s, char out[SKF_MAX_SUMMARY_BYT
 /* run_root_fd: /run/skiff. -ENOENT when there is none. */
 int skf_summary_read(int run_root_fd, const char *id, struct skf_summary *ret);
 int skf_summary_write(int run_root_fd, const char *id, const struct skf_summary *s);
-/* Changes the line by edit(s, arg) so that no change of another process is lost, without a lock: the new line is exchanged with
- * the one that is there, and what comes out and was not expected is edited again. -ENOENT when there is none. edit may be called
- * several times. */
+/* Changes the line by edit(s, arg) so that no change of another editor is lost. -ENOENT when there is none. Waits for other editors, which take
+ * microseconds; -ETIMEDOUT when one was stopped in the middle. */
 int skf_summary_edit(int run_root_fd, const char *id, void (*edit)(struct skf_summary *s, void *arg), void *arg);
 int skf_summary_remove(int run_root_fd, const char *id);

@@ -68,7 +68,26 @@ static void put_state(struct skf_buf *b)
 	skf_rec_u32(&w, 0);
 	skf_rec_u32(&w, 0);
 	skf_rec_u64(&w, 0);
+	skf_rec_u32(&w, 3);
+	skf_rec_str(&w, "healthy");
+	skf_rec_u32(&w, 1);
 	skf_rec_u32(&w, 12345); /* a field that a later monitor appends */
+	skf_rec_end(&w);
+}
+
+/* An older monitor's answer ends before the fields that were appended. */
+static void put_old_state(struct skf_buf *b)
+{
+	struct skf_rec w;
+
+	skf_rec_begin(&w, b, SKF_MON_STATE, 1);
+	skf_rec_str(&w, "running");
+	skf_rec_u32(&w, 42);
+	skf_rec_u64(&w, 43);
+	skf_rec_u64(&w, 44);
+	skf_rec_u32(&w, 0);
+	skf_rec_u32(&w, 0);
+	skf_rec_u64(&w, 0);
 	skf_rec_end(&w);
 }
 
@@ -127,6 +146,13 @@ static void state_request(void **state)
 	assert_int_equal(skf_mon_state(p.ours, "ctr", &s, &e), 0);
 	assert_string_equal(s.state, "running");
 	assert_true(s.pid == 42 && s.start_time == 43 && s.started_ns == 44);
+	assert_true(s.restarts == 3 && s.failing == 1);
+	assert_string_equal(s.health, "healthy");
+	peer_done(&p);
+
+	p = serve(SKF_MON_STATE, put_old_state);
+	assert_int_equal(skf_mon_state(p.ours, "ctr", &s, &e), 0);
+	assert_true(s.pid == 42 && s.restarts == 0 && s.health[0] == '\0');
 	peer_done(&p);
 }
 
