@@ -14,6 +14,9 @@ def pytest_configure(config):
     if os.geteuid() != 0 or os.environ.get('SKIFF_TEST_NETNS') == str(os.getpid()):
         return
     libc = ctypes.CDLL(None, use_errno=True)
+    # For what has to be fetched (debootstrap): `nsenter --net=$SKIFF_TEST_HOST_NET`.
+    host = os.open('/proc/self/ns/net', os.O_RDONLY | os.O_CLOEXEC)
+    os.environ['SKIFF_TEST_HOST_NET'] = f'/proc/{os.getpid()}/fd/{host}'
     if libc.unshare(CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), 'unshare the network namespace')
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:

@@ -155,7 +155,8 @@ def debian_tree():
         shutil.rmtree(tree, ignore_errors=True)
         os.makedirs(CACHE, exist_ok=True)
         site = [s for s in sh("apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages").stdout.split() if "security" not in s]
-        sh("debootstrap", "--variant=minbase", "bookworm", tree, *site[:1], timeout=900)
+        host = os.environ.get("SKIFF_TEST_HOST_NET")
+        sh(*(["nsenter", "--net=" + host] if host else []), "debootstrap", "--variant=minbase", "bookworm", tree, *site[:1], timeout=900)
         for f in glob.glob(tree + "/var/cache/apt/archives/*.deb"):
             os.unlink(f)
         shutil.rmtree(tree + "/var/lib/apt/lists", ignore_errors=True)
