@@ -214,7 +214,14 @@ static int check_rules(struct build *b, struct skf_err *e)
 	return 0;
 }
 
-static int add_rules(struct build *b, struct skf_err *e)
+/* socketcall and ipc of 32-bit x86 stand for other calls. libseccomp takes rules with arguments for one of those only when it knows already that the whole of
+ * socketcall is allowed (else -EEXIST): so these two go first. */
+static bool is_multiplexer(const char *name)
+{
+	return strcmp(name, "socketcall") == 0 || strcmp(name, "ipc") == 0;
+}
+
+static int add_pass(struct build *b, bool multiplexers, struct skf_err *e)
 {
 	const struct skf_spec_seccomp_rule *rules = b->p->syscalls.v;
 
@@ -223,6 +230,8 @@ static int add_rules(struct build *b, struct skf_err *e)
 		const char *name = rules[c->rule].names.v[c->name];
 		int r;
 
+		if (is_multiplexer(name) != multiplexers)
+			continue;
 		if (c->nr == __NR_SCMP_ERROR)
 			skf_debug(b->log, "linux.seccomp: unknown system call '%s' ignored", name);
 		if (c->is_default || c->fixed || c->nr == __NR_SCMP_ERROR)
@@ -233,6 +242,11 @@ static int add_rules(struct build *b, struct skf_err *e)
 					r == -EEXIST ? "contradicts an earlier rule for it" : strerror(-r));
 	}
 	return 0;
+}
+
+static int add_rules(struct build *b, struct skf_err *e)
+{
+	return add_pass(b, true, e) < 0 ? -1 : add_pass(b, false, e);
 }
 
 /* --- the ENOSYS stub --- */
