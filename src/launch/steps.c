@@ -132,6 +132,12 @@ static void send_failed(const struct skf_log *log, const struct skf_err *e)
 
 void skf_launch_refuse(const struct skf_err *e, const struct skf_log *log)
 {
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
+	SKF_AUTO(skf_fds_done) struct skf_fds fds = {.n = 0};
+	struct skf_recr r;
+
+	/* A socket that is closed with an unread request gives its peer ECONNRESET in place of the answer: unix(7). */
+	(void)skf_record_recv(SKF_LAUNCH_FD, &b, &r, &fds, SKF_HELLO_MS);
 	send_failed(log, e);
 }
 

@@ -283,9 +283,9 @@ def test_failures_name_their_cause(tree):
     assert kind == "not-found" and "1" * 64 in msg
     c = tree.container(["true"], layers=["sha256:../../x"])
     assert c.start().error[0] == "invalid"
-    c = tree.container(["true"], logDriver="syslog")
+    c = tree.container(["true"], logDriver="fluentd")
     kind, _, msg = c.start().error
-    assert kind == "unsupported" and "syslog" in msg
+    assert kind == "unsupported" and "fluentd" in msg
     c = tree.container(["true"])
     with open(os.path.join(c.disk, "config.json"), "w") as f:
         f.write('{"ociVersion":"1.0.2","skiff":')

@@ -248,5 +248,5 @@ def test_many_at_once(skiff):
     n = int(os.environ.get('SKIFF_NET_PARALLEL', '24'))
     ps = [skiff.popen('run', '--rm', 'netimage', 'hostname', '-i', text=True) for _ in range(n)]
     out = [p.communicate(timeout=120) for p in ps]
-    assert [p.returncode for p in ps] == [0] * n, out
+    assert [(p.returncode, o) for p, o in zip(ps, out) if p.returncode] == []
     assert json.loads(skiff.out('network', 'inspect', 'bridge'))[0]['Containers'] == {}
