@@ -289,6 +289,8 @@ static int check_type(struct fields *f, struct skf_err *e)
 				type, m->source);
 	if (m->recursive_ro && !m->readonly)
 		return bad(f, e, "option 'bind-recursive=readonly' requires 'readonly' to be specified in conjunction");
+	if (m->recursive_ro && m->propagation && !strstr(m->propagation, "private"))
+		return bad(f, e, "option 'bind-recursive=readonly' requires 'bind-propagation=rprivate' to be specified in conjunction");
 	return 0;
 }
 

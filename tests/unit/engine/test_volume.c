@@ -91,6 +91,9 @@ static void fields(void **state)
 	ASSERT_FAILS(skf_engine_parse_mount("type,dst=/a", &a, &m, &err), SKF_EINVALID, "must be a key=value pair");
 	ASSERT_FAILS(skf_engine_parse_mount("type=tmpfs,dst=/a,bind-propagation=shared", &a, &m, &err), SKF_EINVALID, "cannot mix");
 	ASSERT_FAILS(skf_engine_parse_mount("type=bind,\"src=/a,dst=/b", &a, &m, &err), SKF_EINVALID, "a quote does not end");
+	ASSERT_FAILS(skf_engine_parse_mount("type=bind,src=/s,dst=/a,ro,bind-recursive=readonly,bind-propagation=rslave", &a, &m, &err), SKF_EINVALID,
+		     "requires 'bind-propagation=rprivate'");
+	assert_int_equal(skf_engine_parse_mount("type=bind,src=/s,dst=/a,ro,bind-recursive=readonly,bind-propagation=rprivate", &a, &m, &err), 0);
 	ASSERT_FAILS(skf_engine_parse_mount("dst=/a,bind-recursive=x", &a, &m, &err), SKF_EINVALID, "invalid value");
 }
 
@@ -104,10 +107,31 @@ static void tmpfs(void **state)
 	ASSERT_FAILS(skf_engine_parse_tmpfs("run", &a, &m, &err), SKF_EINVALID, "mount path must be absolute");
 }
 
+/* 64 fields, one more, and a word that does not fit into the arena. */
+static void limits(void **state)
+{
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(1 << 16), small = SKF_ARENA(4096);
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(1 << 16);
+	struct skf_mount_req m;
+
+	skf_buf_str(&b, "target=/t");
+	for (size_t i = 1; i < 64; i++)
+		skf_buf_str(&b, ",nodev");
+	assert_int_equal(skf_engine_parse_mount(skf_buf_cstr(&b), &a, &m, &err), 0);
+	assert_int_equal(m.options.n, 63);
+	skf_buf_str(&b, ",nodev");
+	ASSERT_FAILS(skf_engine_parse_mount(skf_buf_cstr(&b), &a, &m, &err), SKF_EINVALID, "more than 64 fields");
+	skf_buf_clear(&b);
+	skf_buf_str(&b, "target=/");
+	for (size_t i = 0; i < 8192; i++)
+		skf_buf_str(&b, "x");
+	ASSERT_FAILS(skf_engine_parse_mount(skf_buf_cstr(&b), &small, &m, &err), SKF_ENOMEM, "memory for the mount");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(good), cmocka_unit_test(bad), cmocka_unit_test(volumes),
-					   cmocka_unit_test(fields), cmocka_unit_test(tmpfs)};
+					   cmocka_unit_test(fields), cmocka_unit_test(tmpfs), cmocka_unit_test(limits)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
