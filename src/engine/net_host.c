@@ -136,6 +136,8 @@ static int make_bridge(struct skf_engine *g, int nl, const struct skf_network *n
 	/* Published ports on the loopback leave through the bridge with a loopback source; chain `raw` keeps the way back shut. */
 	bridge_sysctl(g, "ipv4", n->interface, "route_localnet", "1");
 	bridge_sysctl(g, "ipv6", n->interface, "accept_ra", "0");
+	/* Neighbours of forwarded packets are asked from the link-local address: not two seconds after the first container, but at once. */
+	bridge_sysctl(g, "ipv6", n->interface, "accept_dad", "0");
 	r = skf_link_loopback6_route(nl, l->index);
 	if (r < 0 && faccessat(AT_FDCWD, SYSCTL "ipv6/conf/all/forwarding", F_OK, 0) == 0)
 		skf_warn(&g->log, "route answers to ::1 through '%s': %s; ignoring", n->interface, strerror(-r));
