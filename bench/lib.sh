@@ -124,8 +124,10 @@ bench_docker() {
 	bench_containerd_started=${bench_containerd_started:-}
 	[ -S "$W/ctd/sock" ] || bench_containerd
 	mkdir -p "$W/docker"
+	local net=(--bridge none --iptables=false --ip6tables=false)
+	[ -z "${BENCH_DOCKER_BRIDGE:-}" ] || net=()
 	dockerd --host "unix://$W/docker/sock" --data-root "$W/docker/root" --exec-root "$M/docker" --pidfile "$W/docker/pid" \
-		--containerd "$W/ctd/sock" --bridge none --iptables=false --ip6tables=false --storage-driver overlay2 \
+		--containerd "$W/ctd/sock" "${net[@]}" --storage-driver overlay2 \
 		--exec-opt native.cgroupdriver=cgroupfs ${REGISTRY:+--insecure-registry "$REGISTRY"} >"$W/docker/log" 2>&1 &
 	pids+=($!)
 	DOCKERD_PID=$!
