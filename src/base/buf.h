@@ -30,6 +30,8 @@ bool skf_endswith(const char *s, const char *suffix);
 /* Decimal digits only: no sign, no space, no prefix, no overflow. 0 or -EINVAL / -ERANGE. */
 int skf_parse_u64(const char *s, uint64_t *ret);
 int skf_parse_u32(const char *s, uint32_t *ret);
+/* The digits at *s, which moves behind them. 0, -EINVAL when there are none, -ERANGE. For numbers between other words. */
+int skf_scan_u32(const char **s, uint32_t *ret);
 int skf_parse_octal(const char *s, uint32_t *ret); /* "0755", "755" */
 int skf_parse_i64(const char *s, int64_t *ret);   /* one leading '-' allowed */
 /* "512", "64k", "1.5g", "2GiB": docker's size strings, binary units. 0 or -EINVAL / -ERANGE. */
@@ -46,4 +48,6 @@ int64_t skf_now_ns(void);      /* CLOCK_REALTIME */
 int64_t skf_mono_ms(void);     /* CLOCK_MONOTONIC */
 /* n random bytes as 2n hex digits and NUL (getrandom). 0 or -errno. */
 int skf_random_hex(char *out, size_t n_bytes);
+/* The first 2 * n hex digits of s as bytes; 0 or -EINVAL. */
+int skf_hex_bytes(const char *s, uint8_t *ret, size_t n);
 bool skf_is_hex(const char *s, size_t n);         /* exactly n lower-case hex digits, then NUL */

@@ -61,6 +61,44 @@ int skf_parse_u32(const char *s, uint32_t *ret)
 	return 0;
 }
 
+int skf_scan_u32(const char **s, uint32_t *ret)
+{
+	const char *p = *s;
+	uint64_t v = 0;
+
+	if (*p < '0' || *p > '9')
+		return -EINVAL;
+	for (; *p >= '0' && *p <= '9'; p++) {
+		v = v * 10 + (uint64_t)(*p - '0');
+		if (v > UINT32_MAX)
+			return -ERANGE;
+	}
+	*s = p;
+	*ret = (uint32_t)v;
+	return 0;
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -EINVAL;
+}
+
+int skf_hex_bytes(const char *s, uint8_t *ret, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		int high = hex_digit(s[2 * i]), low = high < 0 ? high : hex_digit(s[2 * i + 1]);
+
+		if (low < 0)
+			return -EINVAL;
+		ret[i] = (uint8_t)(high << 4 | low);
+	}
+	return 0;
+}
+
 int skf_parse_octal(const char *s, uint32_t *ret)
 {
 	uint32_t v = 0;

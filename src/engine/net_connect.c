@@ -38,7 +38,6 @@ static void change_done(struct change *x)
 /* launch opens the socket in the namespace: the engine itself enters none (DESIGN 3c). */
 static int open_socket(struct change *x, struct skf_err *e)
 {
-	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
 	char path[40];
 
 	snprintf(path, sizeof(path), "/proc/%u/ns/net", x->l.sum.pid);

@@ -91,12 +91,9 @@ static void bridge_sysctl(struct skf_engine *g, const char *family, const char *
 /* From the network's id: it stays the same when ports come and go. */
 static void bridge_mac(const struct skf_network *n, uint8_t mac[6])
 {
-	unsigned v[5] = {0};
-
-	sscanf(n->id, "%2x%2x%2x%2x%2x", &v[0], &v[1], &v[2], &v[3], &v[4]); /* an id is hex digits */
+	memset(mac, 0, 6);
 	mac[0] = 0x02;
-	for (size_t i = 0; i < 5; i++)
-		mac[i + 1] = (uint8_t)v[i];
+	(void)skf_hex_bytes(n->id, mac + 1, 5); /* an id is hex digits */
 }
 
 static int give_addresses(int nl, const struct skf_network *n, int index, struct skf_err *e)

@@ -120,9 +120,15 @@ static int take_both(struct ports *x, const struct skf_publish *p, uint16_t port
 static void kernel_range(uint32_t *first, uint32_t *last)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(64);
+	int r = skf_read_file_at(AT_FDCWD, "/proc/sys/net/ipv4/ip_local_port_range", 64, &b);
+	const char *p = skf_buf_cstr(&b);
 
-	if (skf_read_file_at(AT_FDCWD, "/proc/sys/net/ipv4/ip_local_port_range", 64, &b) < 0 ||
-	    sscanf(skf_buf_cstr(&b), "%u %u", first, last) != 2 || *first > *last || *last > UINT16_MAX) {
+	if (r >= 0)
+		r = skf_scan_u32(&p, first);
+	p += strspn(p, " \t");
+	if (r >= 0)
+		r = skf_scan_u32(&p, last);
+	if (r < 0 || *first > *last || *last > UINT16_MAX) {
 		*first = RANDOM_FIRST;
 		*last = RANDOM_LAST;
 	}

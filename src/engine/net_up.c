@@ -84,16 +84,13 @@ static int take_address(struct skf_engine *g, const struct skf_network *n, int f
 static char *make_mac(const struct skf_endpoint *p, const char *container, struct skf_arena *a)
 {
 	uint8_t mac[6] = {0x02, 0x42};
-	unsigned v[4] = {0};
 	struct skf_ip ip;
 	char text[18];
 
 	if (p->ip && skf_ip_parse(p->ip, &ip) == 0) {
 		memcpy(mac + 2, ip.b, 4);
 	} else {
-		sscanf(container, "%2x%2x%2x%2x", &v[0], &v[1], &v[2], &v[3]); /* an id is hex digits */
-		for (size_t i = 0; i < 4; i++)
-			mac[i + 2] = (uint8_t)v[i];
+		(void)skf_hex_bytes(container, mac + 2, 4); /* an id is hex digits */
 	}
 	skf_mac_text(mac, text);
 	return skf_arena_strdup(a, text);
@@ -161,7 +158,7 @@ static int is_others_link(struct skf_engine *g, const char *link, const char *co
 		struct skf_netrec *r;
 		int n;
 
-		if (skf_streq(ids.v[i], container) || strncmp(ids.v[i], container, SKF_LINK_ID))
+		if (skf_streq(ids.v[i], container) || strncmp(ids.v[i], container, SKF_LINK_ID) != 0)
 			continue;
 		n = skf_netrec_read(g->run_fd, ids.v[i], &a, &r, e);
 		if (n < 0)

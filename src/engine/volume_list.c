@@ -167,7 +167,7 @@ int skf_engine_volumes(struct skf_engine *g, const struct skf_volumes_req *q, st
 	struct listing l = {.g = g, .a = a, .size = q->size};
 	struct skf_filters f;
 	size_t n = 0;
-	int dangling, r = skf_filters_parse(&q->filters, list_filters, a, &f, e);
+	int dangling = -1, r = skf_filters_parse(&q->filters, list_filters, a, &f, e);
 
 	if (r == 0)
 		r = skf_filters_bool(&f, "dangling", &dangling, e);

@@ -177,7 +177,7 @@ int skf_launch_become(struct skf_launch *l, struct skf_err *e)
 int skf_launch_report(struct skf_launch *l, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MON_HANDOVER_MAX);
-	struct skf_mon_handover h;
+	struct skf_mon_handover h = {0};
 	int32_t *named[SKF_MON_RESTARTED_FDS] = {&h.pidfd, &h.tty, &h.in, &h.out, &h.err};
 	int fds[SKF_MON_RESTARTED_FDS], r;
 	unsigned n = 0;

@@ -77,7 +77,7 @@ static int add_label(struct name *m, const uint8_t *p, unsigned len)
 static int read_name(const uint8_t *p, size_t n, size_t *at, struct name *ret)
 {
 	struct name m = {.plain = true};
-	size_t i = *at, limit = *at, end = 0;
+	size_t i = *at, limit = i, end = 0;
 
 	for (;;) {
 		unsigned len;

@@ -85,6 +85,16 @@ struct machine {
 	uint64_t caps;
 };
 
+/* "6.1", "6.18.5-cloud" */
+static int parse_version(const char *s, uint32_t *major, uint32_t *minor)
+{
+	int r = skf_scan_u32(&s, major);
+
+	if (r == 0 && *s++ != '.')
+		r = -EINVAL;
+	return r < 0 ? r : skf_scan_u32(&s, minor);
+}
+
 static void this_machine(struct machine *m, uint64_t caps)
 {
 	struct utsname u;
@@ -97,15 +107,15 @@ static void this_machine(struct machine *m, uint64_t caps)
 	m->goarch = "arm64";
 	m->scmp = "SCMP_ARCH_AARCH64";
 #endif
-	if (uname(&u) < 0 || sscanf(u.release, "%u.%u", &m->major, &m->minor) != 2)
+	if (uname(&u) < 0 || parse_version(u.release, &m->major, &m->minor) < 0)
 		m->major = m->minor = 0; /* then no rule for a newer kernel is taken */
 }
 
 static bool kernel_at_least(const struct machine *m, const char *version)
 {
-	unsigned major = 0, minor = 0;
+	uint32_t major, minor;
 
-	if (sscanf(version, "%u.%u", &major, &minor) != 2)
+	if (parse_version(version, &major, &minor) < 0)
 		return false;
 	return m->major > major || (m->major == major && m->minor >= minor);
 }

@@ -14,12 +14,12 @@
 #ifdef SKF_RAW
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/mount.h>
 #include <stdbool.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#define PATH_BYTES   4096   /* PATH_MAX, which a freestanding limits.h does not have */
 #define MAX_OPTION   255    /* what fsconfig(2) takes */
 #define SECOND_LAYER "/dev" /* two layers are the least; never looked into: the first one has the name */
 #define SELF         "/proc/self/exe"
@@ -72,7 +72,7 @@ static long detached_overlay(const char *layers)
 
 int skf_seal_view(void)
 {
-	char path[PATH_MAX], layers[MAX_OPTION + 1];
+	char path[PATH_BYTES], layers[MAX_OPTION + 1];
 	const char *name;
 	struct stat a, b;
 	long r = skf_raw(SYS_readlinkat, AT_FDCWD, (long)SELF, (long)path, sizeof(path) - 1, 0), mnt;
