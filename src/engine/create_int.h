@@ -60,6 +60,7 @@ int skf_plan_resources(struct skf_plan *p, struct skf_err *e);
 int skf_plan_security(struct skf_plan *p, struct skf_err *e);
 int skf_plan_storage(struct skf_plan *p, struct skf_err *e);
 int skf_plan_streams(struct skf_plan *p, struct skf_err *e);
+int skf_plan_devices(struct skf_plan *p, struct skf_err *e);
 int skf_plan_pod(struct skf_plan *p, struct skf_err *e);
 int skf_plan_network(struct skf_plan *p, struct skf_err *e);
 int skf_plan_exposed(struct skf_plan *p, struct skf_err *e);
