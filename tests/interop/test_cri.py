@@ -240,7 +240,7 @@ def test_limits_update_and_stats(pods):
 
 
 def test_out_of_memory_is_told(pods):
-    c = pods.pod().start("sh", "-c", "dd if=/dev/zero of=/dev/null bs=200M count=1; sleep 0.5; exit 6", resources={"memory_limit_in_bytes": 24 << 20})
+    c = pods.pod().start("sh", "-c", "dd if=/dev/zero of=/dev/null bs=200M count=1; sleep 3; exit 6", resources={"memory_limit_in_bytes": 24 << 20})
     assert c.wait() == 6
     wait_for(lambda: c.status()["reason"] == "OOMKilled", what="the reason")
 
