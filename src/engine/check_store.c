@@ -285,6 +285,25 @@ static int heal_image(struct damage *x, const struct skf_image *i, struct skf_er
 	return 0;
 }
 
+/* Somebody may have removed a layer while it was read: it is looked at once more, and only what is bad then is a finding. */
+static void drop_removed(struct damage *x)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < x->n; i++) {
+		struct skf_err why = SKF_ERR_INIT;
+		unsigned bad = 0;
+		bool gone = false;
+
+		if (!x->v[i].blob && !x->v[i].missing)
+			gone = skf_store_layer_has(x->c->g->store, &x->v[i].d, NULL, &why) == 0 ||
+			       (skf_image_verify(x->c->g, x->v[i].d.s, SKF_IMG_READ_ONLY, count, &bad, &why) == 0 && bad == 0);
+		if (!gone)
+			x->v[n++] = x->v[i];
+	}
+	x->n = n;
+}
+
 int skf_check_layers(struct check *c, struct skf_err *e)
 {
 	struct damage x = {.c = c};
@@ -296,6 +315,7 @@ int skf_check_layers(struct check *c, struct skf_err *e)
 		return skf_ctx(e, "verify the store");
 	if (x.no_memory)
 		return skf_fail(e, SKF_ENOMEM, "memory for the findings of the check");
+	drop_removed(&x);
 	if (each_image(&x, look_at_image, e) < 0 || (c->repair && x.n && each_image(&x, heal_image, e) < 0))
 		return -1;
 	for (size_t i = 0; i < x.n; i++)
