@@ -23,11 +23,6 @@ struct change {
 	int netns, nl, lock;
 };
 
-static int no_memory(struct skf_err *e)
-{
-	return skf_fail(e, SKF_ENOMEM, "memory for a container's network");
-}
-
 static void change_done(struct change *x)
 {
 	skf_closep(&x->netns);
@@ -65,7 +60,7 @@ static int begin(struct change *x, const char *network, const char *container, s
 	if (r == 0 && skf_streq(x->c->mode, "none")) { /* its first network */
 		x->r = skf_arena_alloc(x->a, sizeof(*x->r));
 		if (!x->r)
-			return no_memory(e);
+			return skf_net_no_memory(e);
 		*x->r = (struct skf_netrec){.container = skf_arena_strdup(x->a, x->id), .name = x->l.sum.name};
 	}
 	return r < 0 ? -1 : x->r ? open_socket(x, e) : skf_fail(e, SKF_ECORRUPT, "container %.12s runs without a network record", x->id);
@@ -135,7 +130,7 @@ static int add_endpoint(struct change *x, const struct skf_net_choice *c, struct
 	p->ifname = c->ifname ? c->ifname : skf_arena_strdup(x->a, ifname);
 	p->link = skf_streq(x->n->driver, "bridge") ? skf_net_link_name(x->r, x->r->endpoints.n, x->a) : skf_arena_strdup(x->a, "");
 	if (!p->ifname || !p->link || names_of(x, c, p) < 0)
-		return no_memory(e);
+		return skf_net_no_memory(e);
 	x->r->endpoints.n++;
 	x->r->resolver |= x->n->dns;
 	if (skf_netrec_write(x->g->run_fd, x->r, e) < 0 || skf_net_endpoint(x->g, x->n, c, x->id, x->a, p, e) < 0 ||
@@ -213,13 +208,13 @@ int skf_engine_network_connect(struct skf_engine *g, const char *network, const 
 	if (x.c->networks.n == SKF_MAX_CTR_NETWORKS)
 		return skf_fail(e, SKF_ELIMIT, "container %s is on %d networks: more are not possible", x.l.sum.name, SKF_MAX_CTR_NETWORKS);
 	if (grow(&x) < 0)
-		return no_memory(e);
+		return skf_net_no_memory(e);
 	before = x.r ? x.r->endpoints.n : 0;
 	c = (struct skf_net_choice *)x.c->networks.v + x.c->networks.n++;
 	*c = wanted;
 	x.c->mode = skf_arena_strdup(&a, SKF_NET_MODE_BRIDGE);
 	if (!x.c->mode || save(&x, e) < 0)
-		return x.c->mode ? -1 : no_memory(e);
+		return x.c->mode ? -1 : skf_net_no_memory(e);
 	if (!x.r || add_endpoint(&x, c, e) == 0)
 		return 0;
 	x.r->endpoints.n = before + 1;
@@ -248,7 +243,7 @@ int skf_engine_network_disconnect(struct skf_engine *g, const char *network, con
 	if (x.c->networks.n == 0) {
 		x.c->mode = skf_arena_strdup(&a, SKF_NET_MODE_BRIDGE);
 		if (!x.c->mode)
-			return no_memory(e);
+			return skf_net_no_memory(e);
 	}
 	if (save(&x, e) < 0)
 		return -1;

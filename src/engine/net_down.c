@@ -92,7 +92,7 @@ static int drop_egress(const struct skf_netrec *rec, struct skf_arena *a, struct
 		return 0;
 	for (size_t i = 0; i < rec->endpoints.n; i++)
 		if ((p[i].ip && skf_strv_add(a, &addrs, p[i].ip) < 0) || (p[i].ip6 && skf_strv_add(a, &addrs, p[i].ip6) < 0))
-			return skf_fail(e, SKF_ENOMEM, "memory for a container's network");
+			return skf_net_no_memory(e);
 	return skf_nft_open(&n, e) < 0 ? -1 : skf_egress_remove(n, rec->container, &addrs, e);
 }
 

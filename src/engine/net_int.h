@@ -105,7 +105,7 @@ int skf_net_used(struct skf_engine *g, struct skf_arena *a, struct skf_strv *ret
 int skf_net_inspect(struct skf_engine *g, const char *id, struct skf_jw *w, struct skf_err *e);
 int skf_net_inspect_host(struct skf_engine *g, const char *id, struct skf_jw *w, struct skf_err *e);
 
-/* --- net_up.c, net_down.c --- */
+/* --- net_up.c, net_down.c, net_launch.c --- */
 struct skf_net_start { /* what launch hands over */
 	const char *id;
 	uint32_t pid;
@@ -120,9 +120,16 @@ int skf_net_serve(struct skf_engine *g, int sock, struct skf_recr *r, const stru
 int skf_net_up(struct skf_engine *g, const struct skf_net_start *s, struct skf_err *e);
 /* Undoes it, from the record alone; can be repeated. Links and addresses go with the namespace. */
 int skf_net_down(struct skf_engine *g, const char *id, struct skf_err *e);
+/* A route netlink socket of a running container's namespace (borrowed), from a fresh launch. */
+int skf_net_ask_socket(struct skf_engine *g, const char *id, int netns, int *ret_nl, struct skf_err *e);
+int skf_net_no_memory(struct skf_err *e);
+
+/* --- net_address.c --- */
 /* One more endpoint of a record, without its links: leases. i: number of the interface. */
 int skf_net_endpoint(struct skf_engine *g, const struct skf_network *n, const struct skf_net_choice *c, const char *container, struct skf_arena *a,
 		     struct skf_endpoint *p, struct skf_err *e);
+
+/* --- net_link.c --- */
 /* The name of the host's end of one more veth: SKF_LINK_ID digits of the container's id and the first number that none of the record's first n
  * endpoints has. NULL: no memory. */
 #define SKF_LINK_ID 8
@@ -132,7 +139,7 @@ int skf_net_link(struct skf_engine *g, const struct skf_network *n, const struct
 		 struct skf_err *e);
 /* The default route of an endpoint that had none. */
 int skf_net_default_route(struct skf_engine *g, const struct skf_endpoint *p, int nl, struct skf_err *e);
-/* A route netlink socket of a running container's namespace (borrowed), from a fresh launch. */
-int skf_net_ask_socket(struct skf_engine *g, const char *id, int netns, int *ret_nl, struct skf_err *e);
+
+/* --- net_names.c --- */
 /* Names and resolver of all endpoints. */
 int skf_net_names(struct skf_engine *g, const struct skf_net_start *s, const struct skf_net_conf *c, struct skf_netrec *r, struct skf_err *e);
