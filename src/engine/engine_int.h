@@ -124,6 +124,8 @@ void skf_ctr_quota_release(struct skf_engine *g, const char *id);
 
 /* --- names.c --- */
 bool skf_name_valid(const char *s);
+/* A new id. Its short form has a letter: it is a host name, and resolvers take one of digits alone for an address and look nowhere. -errno. */
+int skf_id_random(char out[SKF_ID_LEN + 1]);
 /* Two words, e.g. "brisk_hawking"; with salt > 0 a digit follows. Random. */
 int skf_name_random(unsigned salt, char out[SKF_MAX_NAME_BYTES + 1]);
 /* Claims names/<name> for id. CONFLICT in docker's words. */

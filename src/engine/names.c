@@ -1,4 +1,4 @@
-/* engine/names.c -- container names: the rule, made-up names, and names/<name>, a symlink to the id claimed
+/* engine/names.c -- container names: the rule, made-up names and ids, and names/<name>, a symlink to the id claimed
  * with symlink(2), which is exclusive by itself. */
 #include "engine/engine_int.h"
 #include <fcntl.h>
@@ -55,6 +55,16 @@ bool skf_name_valid(const char *s)
 		if (!alnum(s[i]) && s[i] != '_' && s[i] != '.' && s[i] != '-')
 			return false;
 	return true;
+}
+
+int skf_id_random(char out[SKF_ID_LEN + 1])
+{
+	int r;
+
+	do {
+		r = skf_random_hex(out, SKF_ID_LEN / 2);
+	} while (r == 0 && strspn(out, "0123456789") >= SKF_SHORT_ID);
+	return r;
 }
 
 int skf_name_random(unsigned salt, char out[SKF_MAX_NAME_BYTES + 1])

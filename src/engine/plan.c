@@ -12,7 +12,7 @@ int skf_plan_no_memory(struct skf_err *e)
 
 static int plan_ids(struct skf_plan *p, struct skf_err *e)
 {
-	int r = skf_random_hex(p->id, SKF_ID_LEN / 2);
+	int r = skf_id_random(p->id);
 
 	if (r < 0)
 		return skf_fail_sys(e, r, "make up a container id");

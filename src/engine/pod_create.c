@@ -131,7 +131,7 @@ int skf_engine_pod_create(struct skf_engine *g, const struct skf_pod_create_req 
 
 	if (check(q, e) < 0 || labels(&q->labels, &a, &p.labels, e) < 0 || (q->replace && q->name && remove_older(g, q->name, e) < 0))
 		return -1;
-	r = skf_random_hex(id, SKF_ID_LEN / 2);
+	r = skf_id_random(id);
 	if (r < 0)
 		return skf_fail_sys(e, r, "make up a pod id");
 	skf_time_rfc3339(skf_now_ns(), created);

@@ -1,4 +1,4 @@
-/* Unit tests of engine/names.c: the rule and made-up names. */
+/* Unit tests of engine/names.c: the rule and made-up names and ids. */
 #include "util.h"
 
 static void rule(void **state)
@@ -35,9 +35,21 @@ static void made_up(void **state)
 	assert_true(same < 10);
 }
 
+/* One in 280 short ids of random hex digits has no letter: gethostbyname() of such a host name fails whatever /etc/hosts says. */
+static void ids_are_host_names(void **state)
+{
+	char id[SKF_ID_LEN + 1];
+
+	for (int i = 0; i < 20000; i++) {
+		assert_int_equal(skf_id_random(id), 0);
+		assert_int_equal(strlen(id), SKF_ID_LEN);
+		assert_true(strspn(id, "0123456789") < SKF_SHORT_ID);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(rule), cmocka_unit_test(made_up)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(rule), cmocka_unit_test(made_up), cmocka_unit_test(ids_are_host_names)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
