@@ -163,18 +163,6 @@ static int claim(struct skf_plan *p, struct skf_err *e)
 	return skf_name_claim(p->g, p->name, p->id, e);
 }
 
-/* Nobody knows the id of a container that did not come into being, so that its lock file can go without the
- * store's exclusive lock. */
-static void drop_lock(struct skf_plan *p)
-{
-	char name[SKF_ID_LEN + 16];
-
-	if (skf_fmt(name, sizeof(name), "container-%s", p->id) == 0)
-		(void)unlinkat(p->g->locks_fd, name,
-			       0); /* an empty file: left behind it is found by the check */
-	skf_closep(&p->lock);
-}
-
 /* Runs under locks/store shared: image and layers are there, and with config.json they are referred to. */
 static int make_container(void *arg, struct skf_err *e)
 {
@@ -184,14 +172,14 @@ static int make_container(void *arg, struct skf_err *e)
 	if (skf_ctr_lock(p->g, p->id, &p->lock, e) < 0)
 		return -1;
 	if (claim(p, e) < 0) {
-		drop_lock(p);
+		skf_ctr_drop_lock(p->g, p->id, &p->lock);
 		return -1;
 	}
 	p->conf.name = p->name;
 	if (make_dirs(p, &dir, e) < 0 || (p->pod && skf_pod_member_add(p->g, p->pod->id, p->id, e) < 0) || link_cgroup(p, dir, e) < 0 || make_volumes(p, e) < 0 || write_anonymous(p, dir, e) < 0 ||
 	    write_config(p, dir, e) < 0 || make_summary(p, e) < 0) {
 		undo(p);
-		drop_lock(p);
+		skf_ctr_drop_lock(p->g, p->id, &p->lock);
 		return -1;
 	}
 	return 0;

@@ -15,7 +15,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DROP_LOCK_MS 20 /* a busy store keeps the file; nothing depends on its going */
 
 static int undo_cgroup(struct skf_engine *g, const char *id, struct skf_err *e)
 {
@@ -89,17 +88,14 @@ int skf_ctr_undo_runtime(struct skf_engine *g, const char *id, struct skf_err *e
 	return undo_journal(g, id, e) < 0 || undo_cgroup(g, id, e) < 0 || skf_net_down(g, id, e) < 0 ? -1 : undo_run_dir(g, id, e);
 }
 
-/* The file is taken away only while nobody can be adding references, and by the holder of its lock: who
- * waits for it opens the name anew and then finds no container. When the store is busy it stays for `skiff
- * system check`. */
+/* By the holder of the lock, which is enough: who waits for it finds that its file has no name any more, opens the name anew (base/lock.c) and
+ * then finds no container. */
 void skf_ctr_drop_lock(struct skf_engine *g, const char *id, int *lock_own)
 {
-	SKF_AUTO_FD int store = skf_lock_at(g->locks_fd, "store", true, DROP_LOCK_MS);
 	char name[SKF_ID_LEN + 16];
 
-	if (store >= 0 && skf_fmt(name, sizeof(name), "container-%s", id) == 0)
-		(void)unlinkat(g->locks_fd, name,
-			       0); /* an empty file: left behind it is found by the check */
+	if (skf_fmt(name, sizeof(name), "container-%s", id) == 0)
+		(void)unlinkat(g->locks_fd, name, 0); /* an empty file: left behind it is found by the check */
 	skf_closep(lock_own);
 }
 

@@ -15,6 +15,7 @@ int skf_engine_rm(struct skf_engine *g, const char *container, bool force, bool 
 		if (e->kind == SKF_ENOTFOUND) { /* removed by somebody else while we waited; say it with the
 						   user's word */
 			skf_err_clear(e);
+			skf_ctr_drop_lock(g, id, &lock);
 			return skf_fail(e, SKF_ENOTFOUND, "No such container: %s", container);
 		}
 		if (!force)
