@@ -26,6 +26,7 @@ struct key {
 #define KEY(name, kind, fallback, about) {#name, kind, offsetof(struct skf_conf, name), fallback, about}
 static const struct key keys[] = {
 	KEY(apparmor_profile, STR, "", "AppArmor profile of a container when AppArmor is on; empty: none"),
+	KEY(cdi_dirs, LIST, "/etc/cdi /var/run/cdi", "directories of CDI's specifications; a device in a later one wins"),
 	KEY(cgroup_parent, STR, "/skiff/c", "cgroup below which containers have theirs"),
 	KEY(detach_keys, STR, "ctrl-p,ctrl-q", "keys that leave a container running"),
 	KEY(env, LIST, "", "environment variables of every container, NAME=VALUE"),

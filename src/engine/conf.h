@@ -10,7 +10,7 @@ struct skf_conf {
 	int64_t pids_limit, shm_size, stop_timeout; /* processes, bytes, seconds */
 	enum skf_pull_policy pull;
 	bool init, no_new_privileges, read_only;
-	struct skf_strv ulimits, env;
+	struct skf_strv ulimits, env, cdi_dirs;
 	const char *origin[32]; /* of each key, in the table's order: "FILE:LINE", NULL: the default */
 };
 /* Defaults, then every file that exists. SKIFF_CONF in the environment names the one file to read instead. INVALID

@@ -26,7 +26,7 @@ struct skf_plan {
 	struct skf_gen gen;
 	struct skf_net_conf net;
 	const char *seccomp;         /* --security-opt seccomp=, as given; NULL: not given */
-	struct skf_strv extra_env;   /* of devices, secrets, ... */
+	struct skf_strv extra_env, extra_groups; /* of devices, secrets, ... */
 	struct skf_gen_mount *mounts;
 	size_t n_mounts, cap_mounts;
 	struct skf_mount_point *points;
@@ -61,6 +61,8 @@ int skf_plan_security(struct skf_plan *p, struct skf_err *e);
 int skf_plan_storage(struct skf_plan *p, struct skf_err *e);
 int skf_plan_streams(struct skf_plan *p, struct skf_err *e);
 int skf_plan_devices(struct skf_plan *p, struct skf_err *e);
+/* One node and the rule that lets the container use it ("": no rule). */
+int skf_plan_device(struct skf_plan *p, const struct skf_gen_device *d, const char *access, struct skf_err *e);
 int skf_plan_pod(struct skf_plan *p, struct skf_err *e);
 int skf_plan_network(struct skf_plan *p, struct skf_err *e);
 int skf_plan_exposed(struct skf_plan *p, struct skf_err *e);

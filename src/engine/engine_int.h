@@ -229,6 +229,7 @@ struct skf_gen_device {
 	char type;        /* 'c', 'b', 'p' */
 	unsigned major, minor;
 	uint32_t mode, uid, gid;
+	bool users_uid, users_gid; /* of the container's user instead */
 };
 struct skf_gen_rule { /* of the devices cgroup */
 	char type;          /* 'a', 'b', 'c' */
@@ -263,7 +264,7 @@ struct skf_gen {
 	struct skf_kvs sysctls, annotations;
 	struct skf_gen_res res;
 	const char *cgroup; /* path below every hierarchy */
-	const char *hooks;  /* raw JSON of the member; NULL: none */
+	const char *hooks, *rdt; /* raw JSON of the members hooks and linux.intelRdt; NULL: none */
 	const struct skf_ctrconf *conf;
 };
 /* The whole config.json. Fails: UNSUPPORTED (no seccomp profile for this machine), LIMIT. */

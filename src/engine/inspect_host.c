@@ -133,6 +133,51 @@ static void write_devices(struct skf_jw *w, const struct skf_settings *s)
 	skf_jw_end_arr(w);
 }
 
+/* words: with commas between them, up to a quote; NULL: none. */
+static void write_request(struct skf_jw *w, const char *driver, int64_t count, const char *words)
+{
+	skf_jw_obj(w);
+	skf_jw_kstr(w, "Driver", driver);
+	skf_jw_kint(w, "Count", count);
+	if (!words)
+		skf_jw_knull(w, "DeviceIDs");
+	else
+		skf_jw_karr(w, "DeviceIDs");
+	while (words && *words && *words != '"') {
+		size_t n = strcspn(words, ",\"");
+		char word[256];
+
+		if (skf_fmt(word, sizeof(word), "%.*s", (int)n, words) == 0)
+			skf_jw_str(w, word);
+		words += n + (words[n] == ',');
+	}
+	if (words)
+		skf_jw_end_arr(w);
+	skf_jw_kraw(w, "Capabilities", *driver ? "null" : "[[\"gpu\"]]");
+	skf_jw_kraw(w, "Options", *driver ? "null" : "{}");
+	skf_jw_end(w);
+}
+
+/* Names of CDI, and --gpus as it was given: a number, all, or what comes after "device=". */
+static void write_device_requests(struct skf_jw *w, const struct skf_settings *s)
+{
+	int64_t n;
+
+	skf_jw_karr(w, "DeviceRequests");
+	for (size_t i = 0; i < s->devices.n; i++)
+		if (s->devices.v[i][0] != '/')
+			write_request(w, "cdi", 0, s->devices.v[i]);
+	for (size_t i = 0; i < s->gpus.n; i++) {
+		const char *word = s->gpus.v[i], *list = strstr(word, "device=");
+
+		if (list)
+			write_request(w, "", 0, list + strlen("device="));
+		else
+			write_request(w, "", skf_parse_i64(word, &n) == 0 ? n : -1, NULL);
+	}
+	skf_jw_end_arr(w);
+}
+
 static void write_ulimits(struct skf_jw *w, const struct skf_strv *v)
 {
 	char name[32], soft[32];
@@ -191,6 +236,7 @@ void skf_inspect_settings(struct skf_jw *w, const struct skf_settings *s, const 
 	write_optional(w, "PidsLimit", true, s->has_pids_limit ? s->pids_limit : conf->pids_limit);
 	skf_jw_kint(w, "ShmSize", s->shm_size ? s->shm_size : conf->shm_size);
 	write_devices(w, s);
+	write_device_requests(w, s);
 	write_ulimits(w, &s->ulimits);
 	write_tmpfs(w, &s->tmpfs);
 	skf_jw_kstr(w, "Runtime", s->runtime && *s->runtime ? s->runtime : "skiff");

@@ -13,6 +13,10 @@ struct wishes {
 
 static int add(struct wishes *w, const struct skf_mount_req *m, bool replace, struct skf_err *e)
 {
+	/* A CDI device's own mount is part of the device (cdi.c). */
+	for (size_t i = 0; i < w->p->n_mounts; i++)
+		if (skf_streq(w->p->mounts[i].target, m->target))
+			return 0;
 	for (size_t i = 0; i < w->n; i++) {
 		if (!skf_streq(w->v[i].target, m->target))
 			continue;

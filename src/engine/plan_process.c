@@ -113,8 +113,11 @@ int skf_plan_user(struct skf_plan *p, struct skf_err *e)
 {
 	const char *user = p->q->user && *p->q->user ? p->q->user : p->ic->user;
 	struct skf_userdb_result u = {0};
+	struct skf_strv groups = {0};
 
-	if (skf_layered_user(&p->layers, user, &p->q->s.group_add, p->a, &u, e) < 0)
+	if (append(p->a, &groups, &p->q->s.group_add) < 0 || append(p->a, &groups, &p->extra_groups) < 0)
+		return skf_plan_no_memory(e);
+	if (skf_layered_user(&p->layers, user, &groups, p->a, &u, e) < 0)
 		return -1;
 	p->req.user = skf_arena_strdup(p->a, user ? user : "");
 	p->gen.process.uid = u.uid;

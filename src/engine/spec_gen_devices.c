@@ -48,22 +48,24 @@ void skf_gen_device_rules(struct skf_jw *w, const struct skf_gen *g)
 	skf_jw_end_arr(w);
 }
 
-static void write_device(struct skf_jw *w, const struct skf_gen_device *d)
+static void write_device(struct skf_jw *w, const struct skf_gen *g, const struct skf_gen_device *d)
 {
 	const char type[2] = {d->type, '\0'};
 
 	skf_jw_obj(w);
 	skf_jw_kstr(w, "path", d->path);
 	skf_jw_kstr(w, "type", type);
-	skf_jw_ku64(w, "major", d->major);
-	skf_jw_ku64(w, "minor", d->minor);
+	if (d->type != 'p') {
+		skf_jw_ku64(w, "major", d->major);
+		skf_jw_ku64(w, "minor", d->minor);
+	}
 	skf_jw_ku64(w, "fileMode", d->mode);
-	skf_jw_ku64(w, "uid", d->uid);
-	skf_jw_ku64(w, "gid", d->gid);
+	skf_jw_ku64(w, "uid", d->users_uid ? g->process.uid : d->uid);
+	skf_jw_ku64(w, "gid", d->users_gid ? g->process.gid : d->gid);
 	skf_jw_end(w);
 }
 
-static void write_node(struct skf_jw *w, const char *path, const struct stat *st)
+static void write_node(struct skf_jw *w, const struct skf_gen *g, const char *path, const struct stat *st)
 {
 	const struct skf_gen_device d = {.path = path,
 					 .type = S_ISCHR(st->st_mode) ? 'c' : 'b',
@@ -73,7 +75,7 @@ static void write_node(struct skf_jw *w, const char *path, const struct stat *st
 					 .uid = st->st_uid,
 					 .gid = st->st_gid};
 
-	write_device(w, &d);
+	write_device(w, g, &d);
 }
 
 /* Directories of /dev that the container has of its own, and the nodes that the runtime makes. */
@@ -91,7 +93,7 @@ static bool dev_skipped(const char *path)
 	return false;
 }
 
-static int write_host_devices(struct skf_jw *w, const char *dir, unsigned depth, struct skf_err *e)
+static int write_host_devices(struct skf_jw *w, const struct skf_gen *g, const char *dir, unsigned depth, struct skf_err *e)
 {
 	SKF_AUTO_FD int fd = skf_openat(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	SKF_AUTO_DIR DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -111,13 +113,13 @@ static int write_host_devices(struct skf_jw *w, const char *dir, unsigned depth,
 		if (fstatat(dirfd(d), de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue; /* unplugged this moment */
 		if (S_ISDIR(st.st_mode) && depth < DEV_DEPTH) {
-			if (write_host_devices(w, path, depth + 1, e) < 0)
+			if (write_host_devices(w, g, path, depth + 1, e) < 0)
 				return -1;
 		} else if ((S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)) && st.st_rdev != makedev(0, 0)) {
 			if (++n > SKF_MAX_DEVICES)
 				return skf_fail(e, SKF_ELIMIT, "'%s' has more than %d devices", dir,
 						SKF_MAX_DEVICES);
-			write_node(w, path, &st);
+			write_node(w, g, path, &st);
 		}
 	}
 	return 0;
@@ -127,8 +129,8 @@ int skf_gen_devices(struct skf_jw *w, const struct skf_gen *g, struct skf_err *e
 {
 	skf_jw_karr(w, "devices");
 	for (size_t i = 0; i < g->n_devices; i++)
-		write_device(w, &g->devices[i]);
-	if (g->privileged && write_host_devices(w, "/dev", 0, e) < 0)
+		write_device(w, g, &g->devices[i]);
+	if (g->privileged && write_host_devices(w, g, "/dev", 0, e) < 0)
 		return -1;
 	skf_jw_end_arr(w);
 	return 0;

@@ -142,6 +142,8 @@ int skf_gen_linux(struct skf_jw *w, const struct skf_gen *g, struct skf_err *e)
 	if (skf_gen_devices(w, g, e) < 0)
 		return -1;
 	write_paths(w, g);
+	if (g->rdt)
+		skf_jw_kraw(w, "intelRdt", g->rdt);
 	if (write_seccomp(w, g, e) < 0)
 		return -1;
 	skf_jw_end(w);
