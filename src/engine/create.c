@@ -1,6 +1,7 @@
-/* engine/create.c -- a container comes into being: plan, name, directory, config.json, summary. The
- * directory's config.json is written last; a failure at any step takes back what the steps before it made,
- * and what a crash leaves is found by `skiff system check`. */
+/* engine/create.c -- a container comes into being: plan, directory, name, summary, what is in the directory. Its
+ * config.json is written last; a failure at any step takes back what the steps before it made. Who is killed on the
+ * way leaves a container that `ps -a` shows as created and `rm` removes: nothing has a name that is not shown; the
+ * rest is found by `skiff system check`. */
 #include "engine/create_int.h"
 #include "engine/pod_int.h"
 #include "monitor/event.h"
@@ -39,13 +40,16 @@ static int make_upper(struct skf_plan *p, int dir, struct skf_err *e)
 	return r < 0 ? skf_fail_sys(e, r, "make the directory '%s/rw'", p->dir) : 0;
 }
 
+static int make_place(struct skf_plan *p, struct skf_err *e)
+{
+	return mkdirat(p->g->ctr_fd, p->id, 0700) < 0 ? skf_fail_sys(e, -errno, "make the directory '%s'", p->dir) : 0;
+}
+
 static int make_dirs(struct skf_plan *p, int *ret_dir, struct skf_err *e)
 {
 	static const char *const sub[] = {"work", "rootfs", "log"};
 	SKF_AUTO_FD int dir = -EBADF;
 
-	if (mkdirat(p->g->ctr_fd, p->id, 0700) < 0)
-		return skf_fail_sys(e, -errno, "make the directory '%s'", p->dir);
 	dir = skf_openat(p->g->ctr_fd, p->id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	if (dir < 0)
 		return skf_fail_sys(e, dir, "open the directory '%s'", p->dir);
@@ -171,13 +175,9 @@ static int make_container(void *arg, struct skf_err *e)
 
 	if (skf_ctr_lock(p->g, p->id, &p->lock, e) < 0)
 		return -1;
-	if (claim(p, e) < 0) {
-		skf_ctr_drop_lock(p->g, p->id, &p->lock);
-		return -1;
-	}
 	p->conf.name = p->name;
-	if (make_dirs(p, &dir, e) < 0 || (p->pod && skf_pod_member_add(p->g, p->pod->id, p->id, e) < 0) || link_cgroup(p, dir, e) < 0 || make_volumes(p, e) < 0 || write_anonymous(p, dir, e) < 0 ||
-	    write_config(p, dir, e) < 0 || make_summary(p, e) < 0) {
+	if (make_place(p, e) < 0 || claim(p, e) < 0 || make_summary(p, e) < 0 || make_dirs(p, &dir, e) < 0 || (p->pod && skf_pod_member_add(p->g, p->pod->id, p->id, e) < 0) || link_cgroup(p, dir, e) < 0 || make_volumes(p, e) < 0 || write_anonymous(p, dir, e) < 0 ||
+	    write_config(p, dir, e) < 0) {
 		undo(p);
 		skf_ctr_drop_lock(p->g, p->id, &p->lock);
 		return -1;

@@ -461,6 +461,7 @@ struct skf_ps_detail {
 	struct skf_jarr mounts;                    /* skf_ps_mount */
 	const char *health;                        /* "none", "starting", "healthy", "unhealthy" */
 	uint64_t size_rw, size_root;               /* bytes; 0 unless asked for */
+	bool unfinished;                           /* being made, or killed while it was: nothing but the row is known of it */
 };
 struct skf_ps_req {
 	struct skf_reqhdr h;

@@ -296,13 +296,16 @@ int skf_ctr_create(struct skf_engine *g, struct skf_create_req *q, const struct 
 		   struct skf_created *ret, struct skf_err *e);
 /* Files hosts, hostname, resolv.conf in the container's directory. */
 int skf_ctr_hostfiles(int dirfd, const char *hostname, bool host_network, struct skf_err *e);
-/* Sends one record to a fresh skiff-launch; on success *ret_sock is its socket. stdio and netns (-1
- * absent) are borrowed. */
-int skf_launch(struct skf_engine *g, const char *verb, const struct skf_buf *request, const int stdio[3],
-	       int *ret_sock, uint32_t *ret_pid, struct skf_err *e);
-int skf_launch_in(struct skf_engine *g, const char *verb, const struct skf_buf *request, const int stdio[3], int netns,
-		  int *ret_sock, uint32_t *ret_pid, struct skf_err *e);
+/* What goes along with a request, in its order; < 0 absent, all borrowed. The lock is that of what is started: launch holds it as well,
+ * so that a start whose front end died is over before anybody else looks. */
+struct skf_launch_fds {
+	int stdio[3], lock, netns;
+};
 unsigned skf_launch_stdio_flags(const int stdio[3]);
+unsigned skf_launch_fds_flags(const struct skf_launch_fds *fds);
+/* Sends one record to a fresh skiff-launch; on success *ret_sock is its socket. The request has the flags of fds. */
+int skf_launch(struct skf_engine *g, const char *verb, const struct skf_buf *request, const struct skf_launch_fds *fds,
+	       int *ret_sock, uint32_t *ret_pid, struct skf_err *e);
 /* What `--rm` and the reap need to be undone; the container's lock is held. */
 int skf_ctr_undo_runtime(struct skf_engine *g, const char *id, struct skf_err *e);
 /* volumes: its anonymous volumes go with it when nobody else mounts them. */
@@ -324,6 +327,7 @@ int skf_ctr_stop(struct skf_engine *g, const char *id, const struct skf_stop_req
 struct skf_launch_start { /* what START needs beside the trees */
 	const char *id;
 	const int *stdio;
+	int lock;  /* the container's */
 	bool keep; /* the socket: attached */
 	unsigned rows, cols;
 };

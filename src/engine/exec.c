@@ -17,6 +17,7 @@ struct exec_plan {
 	struct skf_ctr_request *req;
 	struct skf_spec *spec;
 	struct skf_gen_process p;
+	struct skf_launch_fds fds;
 };
 
 static int load(struct exec_plan *x, struct skf_err *e)
@@ -122,7 +123,7 @@ static int request(struct exec_plan *x, struct skf_buf *b, struct skf_err *e)
 		return skf_fail_sys(e, n, "make up an exec id");
 	skf_process_gen(&w, NULL, &x->p);
 	skf_rec_begin(&r, b, SKF_LAUNCH_EXEC, SKF_LAUNCH_VERSION);
-	skf_rec_u32(&r, skf_launch_stdio_flags(x->q->stdio) | (x->q->detach ? 0u : SKF_LAUNCH_KEEP) |
+	skf_rec_u32(&r, skf_launch_fds_flags(&x->fds) | (x->q->detach ? 0u : SKF_LAUNCH_KEEP) |
 				(x->q->tty ? SKF_LAUNCH_TTY : 0u));
 	skf_rec_str(&r, x->id);
 	skf_rec_str(&r, x->g->root);
@@ -158,7 +159,7 @@ static int run(struct exec_plan *x, struct skf_run_handle *ret, struct skf_err *
 	if (l.state != SKF_CTR_RUNNING)
 		return skf_fail(e, SKF_ECONFLICT, "container %s is not running", x->id);
 	if (load(x, e) < 0 || plan(x, e) < 0 || request(x, &b, e) < 0 ||
-	    skf_launch(x->g, "exec", &b, x->q->stdio, &sock, &h.pid, e) < 0)
+	    skf_launch(x->g, "exec", &b, &x->fds, &sock, &h.pid, e) < 0)
 		return -1;
 	memcpy(h.id, x->id, sizeof(h.id));
 	h.sock = x->q->detach ? -EBADF : SKF_TAKE_FD(sock);
@@ -170,7 +171,7 @@ int skf_engine_exec(struct skf_engine *g, struct skf_exec_req *q, struct skf_run
 		    struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
-	struct exec_plan x = {.g = g, .q = q, .a = &a};
+	struct exec_plan x = {.g = g, .q = q, .a = &a, .fds = {{q->stdio[0], q->stdio[1], q->stdio[2]}, -1, -1}};
 	int r = run(&x, ret, e);
 
 	for (int i = 0; i < 3; i++)

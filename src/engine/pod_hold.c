@@ -94,9 +94,10 @@ static int clear_past(struct skf_engine *g, const char *id, bool living, struct 
 	return r < 0 ? skf_fail_sys(e, r, "remove '%s/%s'", g->run_root, path) : 0;
 }
 
-int skf_pod_hold(struct skf_engine *g, const struct skf_pod *p, struct skf_err *e)
+int skf_pod_hold(struct skf_engine *g, const struct skf_pod *p, int lock, struct skf_err *e)
 {
-	int living[3] = {-EBADF, -EBADF, -EBADF}, r;
+	struct skf_launch_fds fds = {{-EBADF, -EBADF, -EBADF}, lock, -1};
+	int *living = fds.stdio, r;
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	SKF_AUTO(skf_buf_done) struct skf_buf doc = SKF_BUF(SKF_MAX_OBJECT_BYTES), b = SKF_BUF(SKF_MAX_RECORD);
 	SKF_AUTO_FD int sock = -EBADF;
@@ -110,13 +111,13 @@ int skf_pod_hold(struct skf_engine *g, const struct skf_pod *p, struct skf_err *
 	if (r >= 0)
 		r = clear_past(g, p->id, r == 1, e) < 0 || document(g, p, &doc, e) < 0 || skf_net_conf_read(g, p->id, &a, &net, e) < 0 ? -1 : r;
 	if (r >= 0) {
-		skf_launch_request(g, &b, SKF_LAUNCH_POD, skf_launch_stdio_flags(living) | (r == 0 && skf_net_conf_is_ours(net) ? SKF_LAUNCH_NET : 0u), p->id,
+		skf_launch_request(g, &b, SKF_LAUNCH_POD, skf_launch_fds_flags(&fds) | (r == 0 && skf_net_conf_is_ours(net) ? SKF_LAUNCH_NET : 0u), p->id,
 				   skf_buf_cstr(&doc));
-		r = skf_launch(g, "pod", &b, living, &sock, &pid, e);
+		r = skf_launch(g, "pod", &b, &fds, &sock, &pid, e);
 		if (r < 0 && living[0] < 0 && skf_pod_unhold(g, p->id, &ignored) < 0)
 			skf_warn(&g->log, "clean up after the failed start of pod '%s': %s; ignoring", p->name, ignored.msg);
 	}
-	for (size_t i = 0; i < SKF_ARRAY_LEN(living); i++)
+	for (size_t i = 0; i < SKF_ARRAY_LEN(fds.stdio); i++)
 		skf_closep(&living[i]);
 	if (r < 0)
 		return skf_ctx(e, "start pod '%s'", p->name);

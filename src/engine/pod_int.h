@@ -35,8 +35,8 @@ void skf_pod_tell(struct skf_engine *g, const char *action, const char *id, cons
 /* --- pod_hold.c: the holder --- */
 /* Socket of the pod's holder. UNAVAILABLE when there is none. */
 int skf_pod_holder(struct skf_engine *g, const char *id, int *ret_sock, struct skf_err *e);
-/* Starts it when it does not run. The pod's lock is held. */
-int skf_pod_hold(struct skf_engine *g, const struct skf_pod *p, struct skf_err *e);
+/* Starts it when it does not run. lock: the pod's. */
+int skf_pod_hold(struct skf_engine *g, const struct skf_pod *p, int lock, struct skf_err *e);
 /* Starts it when it does not run; takes the pod's lock itself. Before the start of a container in the pod. */
 int skf_pod_ensure(struct skf_engine *g, const char *id, struct skf_err *e);
 /* The same by name or id (NULL: nothing to do), and for the pod of a container. Not under the container's lock. */

@@ -84,7 +84,7 @@ static int hold(struct skf_engine *g, const char *id, struct skf_err *e)
 	SKF_AUTO_FD int lock = -EBADF;
 	struct skf_pod *p;
 
-	return skf_ctr_lock(g, id, &lock, e) < 0 || skf_pod_load(g, id, &a, &p, e) < 0 ? -1 : skf_pod_hold(g, p, e);
+	return skf_ctr_lock(g, id, &lock, e) < 0 || skf_pod_load(g, id, &a, &p, e) < 0 ? -1 : skf_pod_hold(g, p, lock, e);
 }
 
 static int release(struct skf_engine *g, const char *id, struct skf_err *e)

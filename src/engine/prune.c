@@ -25,6 +25,8 @@ static bool chosen(const struct skf_filters *f, const struct skf_ps_row *r, int6
 {
 	const struct skf_filter *without = skf_filters_get(f, "label!");
 
+	if (r->detail->unfinished)
+		return false; /* its labels are not known yet */
 	for (size_t i = 0; without && i < without->v.n; i++)
 		if (label_matches(&r->detail->labels, without->v.v[i]))
 			return false;

@@ -104,8 +104,13 @@ int skf_ps_detail_load(struct skf_engine *g, struct skf_ps_row *row, bool size, 
 	if (skf_ctr_load(g, row->id, a, &c, e) < 0) {
 		if (e->kind != SKF_ENOTFOUND)
 			return -1;
-		skf_err_clear(e); /* removed since the list was made */
-		return 0;
+		skf_err_clear(e);
+		if (faccessat(g->ctr_fd, row->id, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+			return 0; /* removed since the list was made */
+		d->health = row->health;
+		d->unfinished = true;
+		row->detail = d;
+		return 1;
 	}
 	if (skf_ctr_request_parse(c->request, a, &q, e) < 0 || load_mounts(q, a, d, e) < 0)
 		return skf_ctx(e, "container '%.12s'", row->id);

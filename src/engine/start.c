@@ -23,16 +23,20 @@ unsigned skf_launch_stdio_flags(const int stdio[3])
 	       (stdio[2] >= 0 ? SKF_LAUNCH_STDERR : 0u);
 }
 
-static int send_request(int sock, const struct skf_buf *request, const int stdio[3], int netns, struct skf_err *e)
+unsigned skf_launch_fds_flags(const struct skf_launch_fds *f)
 {
-	int fds[4], r;
+	return skf_launch_stdio_flags(f->stdio) | (f->lock >= 0 ? SKF_LAUNCH_LOCK : 0u) | (f->netns >= 0 ? SKF_LAUNCH_NETNS : 0u);
+}
+
+static int send_request(int sock, const struct skf_buf *request, const struct skf_launch_fds *f, struct skf_err *e)
+{
+	const int all[] = {f->stdio[0], f->stdio[1], f->stdio[2], f->lock, f->netns};
+	int fds[SKF_ARRAY_LEN(all)], r;
 	unsigned n = 0;
 
-	for (int i = 0; i < 3; i++)
-		if (stdio[i] >= 0)
-			fds[n++] = stdio[i];
-	if (netns >= 0)
-		fds[n++] = netns;
+	for (size_t i = 0; i < SKF_ARRAY_LEN(all); i++)
+		if (all[i] >= 0)
+			fds[n++] = all[i];
 	if (request->err < 0)
 		return skf_fail_sys(e, request->err, "write the request for skiff-launch (at most %u bytes)",
 				    MAX_REQUEST);
@@ -77,7 +81,7 @@ static int take_answer(struct skf_engine *g, int sock, uint32_t *ret_pid, int *r
 	return e->kind == SKF_OK ? skf_fail(e, SKF_ECORRUPT, "skiff-launch failed without saying why") : -1;
 }
 
-static int converse(struct skf_engine *g, const char *verb, const struct skf_buf *request, const int stdio[3], int netns,
+static int converse(struct skf_engine *g, const char *verb, const struct skf_buf *request, const struct skf_launch_fds *fds,
 		    int *ret_sock, uint32_t *ret_pid, int *ret_fd, struct skf_err *e)
 {
 	char path[4096];
@@ -105,7 +109,7 @@ static int converse(struct skf_engine *g, const char *verb, const struct skf_buf
 	if (r < 0)
 		return skf_fail_sys(e, r, "start '%s'", path);
 	skf_closep(&theirs);
-	if (send_request(ours, request, stdio, netns, e) < 0 || take_answer(g, ours, ret_pid, ret_fd, e) < 0) {
+	if (send_request(ours, request, fds, e) < 0 || take_answer(g, ours, ret_pid, ret_fd, e) < 0) {
 		int status;
 
 		/* It ends by itself after FAILED; what hangs is ended, so that a failed start leaves no
@@ -127,23 +131,17 @@ static int converse(struct skf_engine *g, const char *verb, const struct skf_buf
 	return 0;
 }
 
-int skf_launch_in(struct skf_engine *g, const char *verb, const struct skf_buf *request, const int stdio[3], int netns,
-		  int *ret_sock, uint32_t *ret_pid, struct skf_err *e)
-{
-	return converse(g, verb, request, stdio, netns, ret_sock, ret_pid, NULL, e);
-}
-
-int skf_launch(struct skf_engine *g, const char *verb, const struct skf_buf *request, const int stdio[3],
+int skf_launch(struct skf_engine *g, const char *verb, const struct skf_buf *request, const struct skf_launch_fds *fds,
 	       int *ret_sock, uint32_t *ret_pid, struct skf_err *e)
 {
-	return converse(g, verb, request, stdio, -1, ret_sock, ret_pid, NULL, e);
+	return converse(g, verb, request, fds, ret_sock, ret_pid, NULL, e);
 }
 
 int skf_launch_ask_in(struct skf_engine *g, const char *verb, const struct skf_buf *request, int netns, int *ret_fd, struct skf_err *e)
 {
-	static const int none[3] = {-1, -1, -1};
+	const struct skf_launch_fds fds = {{-1, -1, -1}, -1, netns};
 
-	return converse(g, verb, request, none, netns, NULL, NULL, ret_fd, e);
+	return converse(g, verb, request, &fds, NULL, NULL, ret_fd, e);
 }
 
 int skf_launch_ask(struct skf_engine *g, const char *verb, const struct skf_buf *request, int *ret_fd, struct skf_err *e)
@@ -167,12 +165,12 @@ void skf_launch_request(struct skf_engine *g, struct skf_buf *b, uint16_t type, 
 	skf_rec_end(&r);
 }
 
-static int start_request(struct skf_engine *g, const struct skf_launch_start *q, unsigned net, struct skf_buf *b, struct skf_err *e)
+static int start_request(struct skf_engine *g, const struct skf_launch_start *q, unsigned flags, struct skf_buf *b, struct skf_err *e)
 {
 	struct skf_rec r;
 
 	skf_rec_begin(&r, b, SKF_LAUNCH_START, SKF_LAUNCH_VERSION);
-	skf_rec_u32(&r, skf_launch_stdio_flags(q->stdio) | (q->keep ? SKF_LAUNCH_KEEP : 0u) | net);
+	skf_rec_u32(&r, flags | (q->keep ? SKF_LAUNCH_KEEP : 0u));
 	skf_rec_str(&r, q->id);
 	skf_rec_str(&r, g->root);
 	skf_rec_str(&r, g->run_root);
@@ -188,11 +186,13 @@ int skf_ctr_launch(struct skf_engine *g, const struct skf_launch_start *s, int *
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_REQUEST);
 	SKF_AUTO_FD int netns = -EBADF;
+	struct skf_launch_fds fds = {{s->stdio[0], s->stdio[1], s->stdio[2]}, s->lock, -1};
 	unsigned net;
 
-	if (skf_net_launch_flags(g, s->id, &net, &netns, e) < 0 || start_request(g, s, net, &b, e) < 0)
+	if (skf_net_launch_flags(g, s->id, &net, &netns, e) < 0)
 		return -1;
-	return skf_launch_in(g, "start", &b, s->stdio, netns, ret_sock, ret_pid, e);
+	fds.netns = netns;
+	return start_request(g, s, net | skf_launch_fds_flags(&fds), &b, e) < 0 ? -1 : skf_launch(g, "start", &b, &fds, ret_sock, ret_pid, e);
 }
 
 static void close_stdio(int stdio[3])
@@ -241,7 +241,7 @@ static void after_failure(struct skf_engine *g, struct skf_created *c, bool remo
 static int start_created(struct skf_engine *g, const struct skf_created *c, struct skf_create_req *q,
 			 struct skf_run_handle *h, struct skf_err *e)
 {
-	const struct skf_launch_start s = {c->id, q->stdio, !q->detach, q->rows, q->cols};
+	const struct skf_launch_start s = {c->id, q->stdio, c->lock, !q->detach, q->rows, q->cols};
 	SKF_AUTO_FD int sock = -EBADF;
 
 	if (skf_ctr_launch(g, &s, &sock, &h->pid, e) < 0)

@@ -48,10 +48,10 @@ static int clear_past(struct skf_engine *g, const char *id, const struct skf_ctr
 	return r < 0 ? skf_fail_sys(e, r, "prepare '%s/containers/%s' for a start", g->root, id) : 0;
 }
 
-static int start_locked(struct skf_engine *g, const char *id, const struct skf_ctrconf *c,
+static int start_locked(struct skf_engine *g, const char *id, int lock, const struct skf_ctrconf *c,
 			struct skf_start_req *q, struct skf_run_handle *h, struct skf_err *e)
 {
-	const struct skf_launch_start s = {id, q->stdio, q->attach, q->rows, q->cols};
+	const struct skf_launch_start s = {id, q->stdio, lock, q->attach, q->rows, q->cols};
 	SKF_AUTO_FD int sock = -EBADF;
 	struct skf_err x = SKF_ERR_INIT;
 
@@ -91,7 +91,7 @@ static int start(struct skf_engine *g, struct skf_start_req *q, struct skf_run_h
 	}
 	if (c->remove && l.state == SKF_CTR_EXITED)
 		return skf_fail(e, SKF_ECONFLICT, "container is marked for removal and cannot be started");
-	return start_locked(g, id, c, q, h, e);
+	return start_locked(g, id, lock, c, q, h, e);
 }
 
 int skf_engine_start(struct skf_engine *g, struct skf_start_req *q, struct skf_run_handle *ret,
@@ -119,7 +119,7 @@ int skf_engine_restart(struct skf_engine *g, const struct skf_stop_req *q, struc
 	s.stdio[0] = s.stdio[1] = s.stdio[2] = -EBADF;
 	if (skf_engine_resolve(g, q->container, id, e) < 0 || skf_pod_ensure_of(g, id, e) < 0 || skf_ctr_lock(g, id, &lock, e) < 0 ||
 	    skf_ctr_load(g, id, &a, &c, e) < 0 || skf_ctr_stop(g, id, q, e) < 0 ||
-	    start_locked(g, id, c, &s, &h, e) < 0)
+	    start_locked(g, id, lock, c, &s, &h, e) < 0)
 		return -1;
 	r = skf_event_emit(g->run_fd, "container", "restart", id, c->name, c->image, -1);
 	if (r < 0)

@@ -23,9 +23,10 @@ static int check(const struct skf_launch_request *q, unsigned n_fds, struct skf_
 
 	for (unsigned bit = SKF_LAUNCH_STDIN; bit <= SKF_LAUNCH_STDERR; bit <<= 1)
 		want += (q->flags & bit) != 0;
+	want += (q->flags & SKF_LAUNCH_LOCK) != 0;
 	want += (q->flags & SKF_LAUNCH_NETNS) != 0;
 	if (want != n_fds)
-		return skf_fail(e, SKF_EINVALID, "the request names %u streams and carries %u descriptors",
+		return skf_fail(e, SKF_EINVALID, "the request names %u descriptors and carries %u",
 				want, n_fds);
 	if (!skf_is_hex(q->id, SKF_ID_LEN))
 		return skf_fail(e, SKF_EINVALID, "'%.70s' is not a container id of %d hex digits", q->id,

@@ -13,7 +13,7 @@
  *
  * START   u32 flags, str id, str root ("/var/lib/skiff"), str run_root ("/run/skiff"), u32 tty rows, u32 tty cols, str reaper (absolute path of
  *         `skiff`, spawned as `skiff --root R --run-root S system reap ID` after exit; "" : the peer on the socket reaps)
- *         fds: with SKF_LAUNCH_STDIN/OUT/ERR the pipe ends that the monitor copies from/to, in this order
+ *         fds: with SKF_LAUNCH_STDIN/OUT/ERR the pipe ends that the monitor copies from/to, in this order; with LOCK the lock
  * EXEC    u32 flags, str id, str root, str run_root, str exec_id ("" : no session directory), str process_json (runtime-spec process object),
  *         u32 rows, u32 cols, u32 detach;  fds as START
  * STARTED u32 pid, u64 start_time
@@ -56,7 +56,9 @@ enum {
 	SKF_LAUNCH_TTY = 16,   /* exec with a terminal (start takes it from config.json) */
 	SKF_LAUNCH_NETNS = 32, /* start, restart: the last descriptor is the network namespace to be joined */
 	SKF_LAUNCH_QUIET = 64, /* exec, health: no event of its end */
-	SKF_LAUNCH_NET = 128   /* start: the engine makes the network of the new namespace (NETNS_MADE) */
+	SKF_LAUNCH_NET = 128,  /* start: the engine makes the network of the new namespace (NETNS_MADE) */
+	SKF_LAUNCH_LOCK = 256  /* start, pod: after the streams the lock of the object; whoever waits for it waits for the end of the start, also when
+				  the engine that asked has died. Launch lets go of it by becoming the monitor or by ending */
 };
 #define SKF_LAUNCH_VERSION 1
 #define SKF_LAUNCH_FD 3

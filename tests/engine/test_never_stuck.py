@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from conftest import BIN, wait_until
 
-SOAK = bool(os.environ.get('SKIFF_SOAK'))
+SOAK = float(os.environ.get('SKIFF_SOAK') or 0)  # 1: full counts; 0.1: a tenth of them
 
 
 def rounds(few, many):
-    return many if SOAK else few
+    return max(few, int(many * SOAK))
 
 
 def rss_kb(pid):
@@ -35,7 +35,7 @@ def zombies_of(pid):
 def test_many_starts_at_once(skiff):
     """No start fails, and ps answers all the while."""
     n = rounds(40, 800)
-    with ThreadPoolExecutor(16 if not SOAK else 64) as pool:
+    with ThreadPoolExecutor(64 if SOAK else 16) as pool:
         runs = [pool.submit(skiff, 'run', '-d', '--network', 'none', skiff.image, 'sleep', '1000', timeout=600) for _ in range(n)]
         seen = []
         while not all(r.done() for r in runs):
@@ -61,6 +61,20 @@ def test_failing_execs_leave_nothing(skiff):
     assert not list((skiff.run_root / 'containers').glob('*/exec/*'))
 
 
+def comm(pid):
+    try:
+        return Path(f'/proc/{pid}/comm').read_text().strip()
+    except OSError:
+        return ''
+
+
+def stop(pid):
+    try:
+        os.kill(pid, signal.SIGSTOP)
+    except ProcessLookupError:
+        pass
+
+
 def below(pid):
     """The process and all below it."""
     found, todo = [], [pid]
@@ -72,6 +86,49 @@ def below(pid):
         except OSError:
             pass
     return found
+
+
+def test_orphaned_start_is_waited_for(skiff, kill9):
+    """The front end dies while launch makes the container: who removes it waits for the end of that start, and then nothing of it lives."""
+    for _ in range(100):
+        p = skiff.popen('run', '-d', '--name', 'v', skiff.image, 'sleep', '1000')
+        launch = None
+        while p.poll() is None and launch is None:
+            launch = next((c for c in below(p.pid)[1:] if comm(c) == 'skiff-launch'), None)
+        if launch:
+            stop(launch)
+        caught = launch and comm(launch) == 'skiff-launch' and skiff.out('ps', '-a', '--format', '{{.State}}') == 'created\n'
+        if caught:
+            kill9(p.pid)
+            p.communicate()
+            rm = skiff.popen('rm', '-f', 'v')
+            assert not wait_until(lambda: rm.poll() is not None, 0.3), 'removed under the hands of a start'
+            os.kill(launch, signal.SIGCONT)
+            assert rm.wait(30) == 0
+            assert skiff.out('ps', '-aq') == ''
+            return
+        if launch:
+            os.kill(launch, signal.SIGCONT)
+        p.communicate()
+        skiff('rm', '-f', 'v')
+    pytest.fail('launch was never seen at work')
+
+
+@pytest.mark.parametrize('summary', [False, True])
+def test_half_made_container_gives_its_name_back(skiff, summary):
+    """What a create leaves that was killed before config.json was there: rm takes it away by its name."""
+    cid = 'ab' * 32
+    other = skiff.out('create', '--name', 'o', skiff.image, 'true').strip()
+    (skiff.root / 'containers' / cid).mkdir(mode=0o700)
+    (skiff.root / 'names' / 'v').symlink_to(cid)
+    if summary:
+        line = os.readlink(skiff.run_root / 'summary' / other).split('|')
+        os.symlink('|'.join('v' if x == 'o' else x for x in line), skiff.run_root / 'summary' / cid)
+        assert f'{cid[:12]} v created' in skiff.out('ps', '-a', '--format', '{{.ID}} {{.Names}} {{.State}}')
+    assert 'is already in use' in skiff('create', '--name', 'v', skiff.image, 'true', rc=125).stderr
+    skiff('rm', 'v')
+    skiff.run('--name', 'v', '--', 'true')
+    assert not (skiff.root / 'containers' / cid).exists()
 
 
 @pytest.mark.parametrize('verb', ['run', 'run --rm', 'restart', 'exec', 'stop'])

@@ -49,6 +49,10 @@ static void good(void **state)
 	struct skf_err e = SKF_ERR_INIT;
 
 	assert_int_equal(start(&s, 2, &e), 0);
+	s.flags |= SKF_LAUNCH_LOCK | SKF_LAUNCH_NETNS;
+	assert_int_equal(start(&s, 4, &e), 0);
+	assert_int_equal(start(&s, 3, &e), -1);
+	assert_int_equal(e.kind, SKF_EINVALID);
 }
 
 static void bad(void **state)
