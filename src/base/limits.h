@@ -53,6 +53,7 @@
 #define SKF_MAX_MOUNTINFO (16 << 20)            /* bytes of /proc/<pid>/mountinfo */
 #define SKF_MAX_MOUNTS 4096
 #define SKF_MAX_RLIMITS 16
+#define SKF_MAX_SECRET_BYTES 512000            /* of one secret: podman's limit, docker's is 500 KB */
 #define SKF_MAX_IDMAPS 340                     /* kernel: UID_GID_MAP_MAX_EXTENTS */
 #define SKF_MAX_DEVICES 4096
 #define SKF_MAX_GIDS 65536                     /* kernel: NGROUPS_MAX */

@@ -98,6 +98,8 @@ struct skf_cli_opts {
 	bool force, volumes, no_prune;
 	/* pods */
 	char *share, *exit_policy, *pod;
+	/* secrets */
+	bool from_env, noheading, pretty, showsecret;
 	/* inspect, check */
 	char *type;
 	bool repair, quick, verbose; /* verbose: of system df */
@@ -412,6 +414,11 @@ int skf_cmd_volume_inspect(struct skf_cli *c);
 int skf_cmd_volume_exists(struct skf_cli *c);
 int skf_cmd_volume_rm(struct skf_cli *c);
 int skf_cmd_volume_prune(struct skf_cli *c);
+int skf_cmd_secret_create(struct skf_cli *c);
+int skf_cmd_secret_ls(struct skf_cli *c);
+int skf_cmd_secret_inspect(struct skf_cli *c);
+int skf_cmd_secret_rm(struct skf_cli *c);
+int skf_cmd_secret_exists(struct skf_cli *c);
 int skf_cmd_version(struct skf_cli *c);
 int skf_cmd_info(struct skf_cli *c);
 int skf_cmd_check(struct skf_cli *c);

@@ -118,6 +118,11 @@ __extension__ typedef unsigned __int128 skf_cmdset; /* more commands than 64 */
 #define C_REAP       SKF_CMD_BIT(115)
 #define C_BOOT       SKF_CMD_BIT(120)
 #define C_SHUTDOWN   SKF_CMD_BIT(121)
+#define C_SECCREATE  SKF_CMD_BIT(117)
+#define C_SECLS      SKF_CMD_BIT(118)
+#define C_SECINSPECT SKF_CMD_BIT(119)
+#define C_SECRM      SKF_CMD_BIT(122)
+#define C_SECEXISTS  C_EXISTS /* no options */
 #define C_LIST       SKF_CMD_BIT(116)
 #define C_DF         SKF_CMD_BIT(124)
 #define C_SYSPRUNE   SKF_CMD_BIT(125)

@@ -37,6 +37,7 @@ const struct skf_cmd skf_cmds[] = {
 #include "cli/commands_network.def"
 #include "cli/commands_volume.def"
 #include "cli/commands_pod.def"
+#include "cli/commands_secret.def"
 #include "cli/commands_system.def"
 };
 const size_t skf_n_cmds = SKF_ARRAY_LEN(skf_cmds);

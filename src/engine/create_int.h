@@ -12,6 +12,11 @@ struct skf_plan_volume {
 	bool anonymous, made; /* made: by this create, so that a failure takes it back */
 };
 
+struct skf_plan_secret {
+	struct skf_ctrconf_secret c;
+	const char *data;
+	size_t n;
+};
 struct skf_pod;
 struct skf_plan {
 	struct skf_engine *g;
@@ -39,6 +44,8 @@ struct skf_plan {
 	size_t n_devices, cap_devices;
 	struct skf_gen_rule *rules;
 	size_t n_rules, cap_rules;
+	struct skf_plan_secret *secrets;
+	size_t n_secrets, cap_secrets;
 	char id[SKF_ID_LEN + 1];
 	char name[SKF_MAX_NAME_BYTES + 1];
 	char hostname[256];
@@ -63,6 +70,9 @@ int skf_plan_streams(struct skf_plan *p, struct skf_err *e);
 int skf_plan_devices(struct skf_plan *p, struct skf_err *e);
 /* One node and the rule that lets the container use it ("": no rule). */
 int skf_plan_device(struct skf_plan *p, const struct skf_gen_device *d, const char *access, struct skf_err *e);
+int skf_plan_secrets(struct skf_plan *p, struct skf_err *e);
+/* Their copies below dir, the container's directory. */
+int skf_plan_make_secrets(struct skf_plan *p, int dir, struct skf_err *e);
 int skf_plan_pod(struct skf_plan *p, struct skf_err *e);
 int skf_plan_network(struct skf_plan *p, struct skf_err *e);
 int skf_plan_exposed(struct skf_plan *p, struct skf_err *e);

@@ -18,6 +18,7 @@ static const struct {
 	{"pods", "pods"},
 	{"volumes", "volumes"},
 	{"networks", "networks"},
+	{"secrets", "secrets"},
 	{"ingest", "downloads under way, or to be gone on with"},
 	{"leases", "what running pulls use"},
 	{"trash", "waits to be unlinked"},

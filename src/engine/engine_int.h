@@ -166,6 +166,10 @@ int skf_volume_drop(struct skf_engine *g, const char *name, const char *except, 
 int skf_volume_anonymous_of(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e);
 #define SKF_ANON_FILE "volumes" /* in a container's directory: their names, one a line; absent: none */
 
+/* --- plan_secrets.c --- */
+/* The secrets that a container has as variables, NAME=VALUE, appended; arena memory. */
+int skf_ctr_secret_env(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e);
+
 /* --- ps_detail.c --- */
 /* row->detail. 1, or 0 when the container was removed meanwhile. */
 int skf_ps_detail_load(struct skf_engine *g, struct skf_ps_row *row, bool size, bool exposed, struct skf_arena *a,

@@ -83,9 +83,16 @@ static int copy_rlimits(struct exec_plan *x, struct skf_err *e)
 static int plan(struct exec_plan *x, struct skf_err *e)
 {
 	struct skf_env_gen env = {
-		.tty = x->q->tty, .image = &x->req->env, .user = &x->q->env, .hostname = x->req->hostname};
+		.tty = x->q->tty, .image = &x->req->env, .hostname = x->req->hostname};
 	const struct skf_strv none = {0};
+	struct skf_strv user = {0};
 
+	if (skf_ctr_secret_env(x->g, x->id, x->conf, x->a, &user, e) < 0)
+		return -1;
+	for (size_t i = 0; i < x->q->env.n; i++)
+		if (skf_strv_add(x->a, &user, x->q->env.v[i]) < 0)
+			return skf_fail(e, SKF_ENOMEM, "memory for the environment of an exec");
+	env.user = &user;
 	if (resolve_user(x, &env.home, e) < 0 || skf_env_gen(&env, x->a, &x->p.env, e) < 0)
 		return -1;
 	x->p.args = x->q->command;

@@ -125,6 +125,24 @@ static void write_healthcheck(struct skf_jw *w, const struct skf_ctrconf_health 
 	skf_jw_kstr(w, "HealthcheckOnFailureAction", h->on_failure);
 }
 
+/* podman's member: which secrets, not what is in them. */
+static void write_secrets(struct skf_jw *w, const struct skf_jarr *all)
+{
+	const struct skf_ctrconf_secret *s = all->v;
+
+	skf_jw_karr(w, "Secrets");
+	for (size_t i = 0; i < all->n; i++) {
+		skf_jw_obj(w);
+		skf_jw_kstr(w, "Name", s[i].name);
+		skf_jw_kstr(w, "ID", s[i].id);
+		skf_jw_ku64(w, "UID", s[i].uid);
+		skf_jw_ku64(w, "GID", s[i].gid);
+		skf_jw_ku64(w, "Mode", s[i].mode);
+		skf_jw_end(w);
+	}
+	skf_jw_end_arr(w);
+}
+
 static void write_config(struct doc *d)
 {
 	struct skf_jw *w = d->w;
@@ -147,6 +165,8 @@ static void write_config(struct doc *d)
 	skf_jw_kkvs(w, "Labels", &d->q->labels);
 	skf_jw_kstr(w, "StopSignal", skf_signal_name(d->c->stop_signal));
 	skf_jw_kint(w, "StopTimeout", d->c->stop_timeout);
+	if (d->c->secrets.n)
+		write_secrets(w, &d->c->secrets);
 	if (d->c->health)
 		write_healthcheck(w, d->c->health);
 	skf_jw_end(w);

@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/limits.h"
+#include <string.h>
 
 #define C struct skf_ctrconf
 
@@ -44,6 +45,47 @@ static const struct skf_jfield source_f[] = {
 };
 static const struct skf_jtable source_table = {.size = sizeof(struct skf_ctrconf_source), .f = source_f};
 static const struct skf_jarr_arg source_arr = {&source_table, SKF_MAX_MOUNTS};
+
+#define SEC(member, key, fn, flags) SKF_J(struct skf_ctrconf_secret, member, key, fn, NULL, flags)
+static const struct skf_jfield secret_f[] = {
+	SEC(name, "name", skf_j_str_nonempty, SKF_J_REQUIRED),
+	SEC(id, "id", skf_j_str, SKF_J_REQUIRED),
+	SEC(file, "file", skf_j_str_nonempty, SKF_J_REQUIRED),
+	SEC(target, "target", skf_j_str_nonempty, SKF_J_REQUIRED),
+	SEC(env, "env", skf_j_bool, 0),
+	SEC(uid, "uid", skf_j_u32, 0),
+	SEC(gid, "gid", skf_j_u32, 0),
+	SEC(mode, "mode", skf_j_u32, 0),
+	SKF_J_END,
+};
+static int check_secret(struct skf_jctx *c, void *obj)
+{
+	const struct skf_ctrconf_secret *s = obj;
+
+	return strchr(s->file, '/') || s->file[0] == '.' ? skf_j_fail(c, SKF_EINVALID, "file '%.40s' is no plain name", s->file) : 0;
+}
+static const struct skf_jtable secret_table = {.size = sizeof(struct skf_ctrconf_secret), .f = secret_f, .check = check_secret};
+static const struct skf_jarr_arg secret_arr = {&secret_table, SKF_MAX_MOUNTS};
+
+static void write_secrets(struct skf_jw *w, const struct skf_jarr *all)
+{
+	const struct skf_ctrconf_secret *s = all->v;
+
+	skf_jw_karr(w, "secrets");
+	for (size_t i = 0; i < all->n; i++, s++) {
+		skf_jw_obj(w);
+		skf_jw_kstr(w, "name", s->name);
+		skf_jw_kstr(w, "id", s->id);
+		skf_jw_kstr(w, "file", s->file);
+		skf_jw_kstr(w, "target", s->target);
+		skf_jw_kbool(w, "env", s->env);
+		skf_jw_ku64(w, "uid", s->uid);
+		skf_jw_ku64(w, "gid", s->gid);
+		skf_jw_ku64(w, "mode", s->mode);
+		skf_jw_end(w);
+	}
+	skf_jw_end_arr(w);
+}
 
 static void str_if(struct skf_jw *w, const char *key, const char *v)
 {
@@ -119,6 +161,7 @@ static const struct skf_jfield fields[] = {
 	SKF_J(C, command, "command", skf_j_strv, NULL, 0),
 	SKF_J(C, sources, "sources", skf_j_arr, &source_arr, 0),
 	SKF_J(C, mount_layers, "mountLayers", skf_j_strv, NULL, 0),
+	SKF_J(C, secrets, "secrets", skf_j_arr, &secret_arr, 0),
 	SKF_J(C, joins, "joins", skf_j_strv, NULL, 0),
 	SKF_J(C, tty, "tty", skf_j_bool, NULL, 0),
 	SKF_J(C, open_stdin, "openStdin", skf_j_bool, NULL, 0),
@@ -195,6 +238,8 @@ void skf_ctrconf_write(struct skf_jw *w, const struct skf_ctrconf *c)
 		write_sources(w, &c->sources);
 	if (c->mount_layers.n)
 		skf_jw_kstrv(w, "mountLayers", &c->mount_layers);
+	if (c->secrets.n)
+		write_secrets(w, &c->secrets);
 	if (c->joins.n)
 		skf_jw_kstrv(w, "joins", &c->joins);
 	skf_jw_kbool(w, "tty", c->tty);

@@ -22,6 +22,14 @@ struct skf_ctrconf_source { /* where a bind mount of config.json really comes fr
 	bool copy_up;             /* fill the volume from the image's directory when it is empty */
 	bool chown;               /* give it to the container's user, once */
 };
+#define SKF_SECRETS_DIR "secrets" /* in a container's directory: copies of its secrets, 0600 */
+struct skf_ctrconf_secret { /* one --secret: a file on a tmpfs, or a variable */
+	char *name, *id;     /* of the secret, when the container was created */
+	char *file;          /* its copy in SKF_SECRETS_DIR */
+	char *target;        /* absolute path, or (env) name of the variable */
+	bool env;
+	uint32_t uid, gid, mode;
+};
 struct skf_ctrconf {
 	char *name, *image;           /* image: full reference as resolved */
 	char *image_id, *manifest;    /* digests */
@@ -30,6 +38,7 @@ struct skf_ctrconf {
 	struct skf_strv command;      /* entrypoint and arguments */
 	struct skf_jarr sources;      /* skf_ctrconf_source */
 	struct skf_strv mount_layers; /* of all image mounts: what collection must keep */
+	struct skf_jarr secrets;      /* skf_ctrconf_secret */
 	struct skf_strv joins;        /* "ipc=<container id>": namespaces of other containers, found at each start */
 	bool tty, open_stdin, stdin_once, attach_stdin;
 	int32_t stop_signal;          /* number */

@@ -99,7 +99,7 @@ static int health_process(struct skf_launch *l, struct skf_err *e)
 		return skf_fail(e, SKF_ECONFLICT, "container '%s' has no health check", l->q.id);
 	l->spec = NULL; /* of the container, not of this process */
 	l->q.process_json = l->conf->health->process;
-	return load_process(l, e);
+	return load_process(l, e) < 0 ? -1 : skf_launch_secret_env(l, e);
 }
 
 const struct skf_launch_step skf_launch_health_steps[] = {

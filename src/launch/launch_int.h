@@ -83,6 +83,11 @@ int skf_launch_visit_netns(int netns, int *ret_nl, struct skf_err *e);
 /* Opens what config.json names as sources. */
 int skf_launch_sources(struct skf_launch *l, struct skf_err *e);
 void skf_launch_close_sources(struct skf_launch *l);
+/* Id of the host for an id of the container; itself without a map. */
+uint32_t skf_launch_mapped(const struct skf_jarr *maps, uint32_t id);
+/* --- secrets.c: the files become sources, for which there is room; the variables go to l->process --- */
+int skf_launch_secrets(struct skf_launch *l, struct skf_err *e);
+int skf_launch_secret_env(struct skf_launch *l, struct skf_err *e);
 /* Puts the paths of other containers' namespaces into the spec. CONFLICT when one does not run. */
 int skf_launch_joins(struct skf_launch *l, struct skf_err *e);
 /* fd of a namespace ("mnt", "ipc", ...) of a running container. */

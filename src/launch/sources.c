@@ -24,7 +24,7 @@
 typedef const struct skf_ctrconf_source source;
 
 /* Id of the host for an id of the container; itself without a map. */
-static uint32_t mapped(const struct skf_jarr *maps, uint32_t id)
+uint32_t skf_launch_mapped(const struct skf_jarr *maps, uint32_t id)
 {
 	const struct skf_idmap *m = maps->v;
 
@@ -63,8 +63,8 @@ static int chown_below(int dirfd, uid_t uid, gid_t gid, int depth, struct skf_er
 
 static int give_away(struct skf_launch *l, source *s, int fd, struct skf_err *e)
 {
-	uid_t uid = mapped(&l->spec->linux_.uid_mappings, l->process->user.uid);
-	gid_t gid = mapped(&l->spec->linux_.gid_mappings, l->process->user.gid);
+	uid_t uid = skf_launch_mapped(&l->spec->linux_.uid_mappings, l->process->user.uid);
+	gid_t gid = skf_launch_mapped(&l->spec->linux_.gid_mappings, l->process->user.gid);
 	struct stat st;
 
 	if (!s->chown)
@@ -268,10 +268,10 @@ static int open_shm(struct skf_launch *l, source *s, struct skf_err *e)
 int skf_launch_sources(struct skf_launch *l, struct skf_err *e)
 {
 	source *s = l->conf->sources.v;
-	size_t n = l->conf->sources.n;
-	struct skf_rt_source *v = n ? skf_arena_array(&l->arena, n, sizeof(*v)) : NULL;
+	size_t n = l->conf->sources.n, all = n + l->conf->secrets.n;
+	struct skf_rt_source *v = all ? skf_arena_array(&l->arena, all, sizeof(*v)) : NULL;
 
-	if (n && !v)
+	if (all && !v)
 		return skf_fail(e, SKF_ENOMEM, "out of memory for the mounts of container '%s'", l->q.id);
 	l->sources = v;
 	for (size_t i = 0; i < n; i++) {
@@ -284,7 +284,7 @@ int skf_launch_sources(struct skf_launch *l, struct skf_err *e)
 			return skf_ctx(e, "container '%s'", l->q.id);
 		v[l->n_sources++] = (struct skf_rt_source){s[i].target, fd};
 	}
-	return 0;
+	return skf_launch_secrets(l, e) < 0 || skf_launch_secret_env(l, e) < 0 ? -1 : 0;
 }
 
 void skf_launch_close_sources(struct skf_launch *l)
