@@ -21,7 +21,8 @@ struct make {
 	struct skf_image *base;         /* NULL: none */
 	struct skf_image_config *base_config;
 	struct skf_unpack_result layer;
-	bool has_layer;
+	bool has_layer, mapped;         /* mapped: ids are those of the container's user namespace */
+	struct skf_idmaps ids;
 };
 
 static void make_done(struct make *m)
@@ -41,6 +42,7 @@ static int on_named(void *arg, const struct skf_digest *d, struct skf_err *e)
 struct feed {
 	const struct image_peer *peer;
 	struct skf_unpack *u;
+	const struct skf_idmaps *ids; /* of the container; NULL */
 };
 
 static int to_unpack(void *arg, const void *p, size_t n, struct skf_err *e)
@@ -54,7 +56,7 @@ static int to_unpack(void *arg, const void *p, size_t n, struct skf_err *e)
 static int new_layer(struct make *m, int fd, int (*fill)(struct feed *f, int fd, struct skf_err *e), struct skf_err *e)
 {
 	const struct skf_unpack_opts o = { .media = SKF_MEDIA_LAYER_TAR, .size = UINT64_MAX, .named = on_named, .arg = m };
-	struct feed f = { .peer = m->peer };
+	struct feed f = { .peer = m->peer, .ids = m->mapped ? &m->ids : NULL };
 	int r;
 
 	if (skf_unpack_new(m->store, &o, &f.u, e) < 0)
@@ -215,19 +217,25 @@ int image_serve_import(const struct image_peer *peer, struct skf_recr *q, struct
 }
 
 /* --- containers --- */
-static int open_upper(struct skf_store *s, const char *id, int *ret, struct skf_err *e)
+static int open_upper(struct make *m, const char *id, int *ret, struct skf_err *e)
 {
 	SKF_AUTO_FD int all = -EBADF;
 	SKF_AUTO_FD int dir = -EBADF;
-	int fd;
+	int fd, r;
 
 	if (!skf_is_hex(id, 64))
 		return skf_fail(e, SKF_EINVALID, "'%.80s' is no id of a container", id);
-	all = skf_openat(skf_store_fd(s), "containers", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	all = skf_openat(skf_store_fd(m->store), "containers", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	dir = all < 0 ? all : skf_openat(all, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	fd = dir < 0 ? dir : skf_openat(dir, "rw", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	if (fd < 0)
 		return skf_fail_sys(e, fd, "open the files of the container '%.12s'", id);
+	r = skf_idmaps_read_at(dir, &m->a, &m->ids);
+	if (r < 0) {
+		skf_closep(&fd);
+		return skf_fail_sys(e, r, "read the id maps of the container '%.12s'", id);
+	}
+	m->mapped = r == 1;
 	*ret = fd;
 	return 0;
 }
@@ -238,7 +246,7 @@ static int fill_commit(struct feed *f, int fd, struct skf_err *e)
 	static const char *const stubs[] = { "etc/hostname", "etc/hosts", "etc/resolv.conf", "sbin/docker-init", NULL };
 	const struct skf_pack_sink sink = { to_unpack, f };
 
-	return skf_pack_tree(fd, stubs, &sink, e);
+	return skf_pack_tree(fd, stubs, f->ids, &sink, e);
 }
 
 static int load_base(struct make *m, const char *manifest, struct skf_err *e)
@@ -267,7 +275,7 @@ int image_serve_commit(const struct image_peer *peer, struct skf_recr *q, struct
 	m.comment = skf_recr_str(q);
 	if (q->bad)
 		return skf_fail(e, SKF_EINVALID, "the commit request is cut short");
-	if (open_store(&m, root, e) < 0 || load_base(&m, base, e) < 0 || open_upper(m.store, id, &rw, e) < 0 || new_layer(&m, rw, fill_commit, e) < 0 ||
+	if (open_store(&m, root, e) < 0 || load_base(&m, base, e) < 0 || open_upper(&m, id, &rw, e) < 0 || new_layer(&m, rw, fill_commit, e) < 0 ||
 	    new_image(&m, &manifest, &config, e) < 0)
 		return -1;
 	put_done(answer, &manifest, &config);
@@ -300,7 +308,7 @@ static int export(struct make *m, const char *id, struct skf_recr *q, struct skf
 	dirs = skf_arena_array(&m->a, n + 1, sizeof(*dirs));
 	if (!dirs)
 		return skf_fail(e, SKF_ENOMEM, "layers of the container");
-	r = open_upper(m->store, id, &dirs[0], e);
+	r = open_upper(m, id, &dirs[0], e);
 	for (k = r == 0; r == 0 && k <= n; k++) { /* lowest first in the request, top first for the walk */
 		dirs[n + 1 - k] = -EBADF;
 		r = skf_digest_parse(skf_recr_str(q), &d, e) < 0 || skf_lease_add(m->lease, &d, e) < 0 ||
@@ -308,7 +316,7 @@ static int export(struct make *m, const char *id, struct skf_recr *q, struct skf
 		            ? -1 : 0;
 	}
 	if (r == 0)
-		r = skf_pack_merged(dirs, n + 1, &sink, e);
+		r = skf_pack_merged(dirs, n + 1, m->mapped ? &m->ids : NULL, &sink, e);
 	for (uint32_t i = 0; i <= n; i++)
 		if (dirs[i] > 0)
 			skf_closep(&dirs[i]);

@@ -41,6 +41,11 @@ static const struct key keys[] = {
 	KEY(tz, STR, "", "time zone of containers, e.g. Europe/Paris or local; empty: the image's"),
 	KEY(ulimits, LIST, "", "resource limits, NAME=SOFT[:HARD]"),
 	KEY(umask, STR, "", "umask of a container's process, octal; empty: 0022"),
+	KEY(userns, STR, "host", "user namespace of a container: host, auto, ..., as --userns"),
+	KEY(userns_ids, LIST, "", "ids that --userns=auto gives away, START:SIZE; none: the subordinate ids of userns_user"),
+	KEY(userns_max_size, INT, "65536", "most ids that --userns=auto takes by itself"),
+	KEY(userns_min_size, INT, "1024", "fewest ids that --userns=auto takes by itself"),
+	KEY(userns_user, STR, "containers", "whose subordinate ids --userns=auto gives away"),
 };
 _Static_assert(SKF_ARRAY_LEN(keys) <= SKF_ARRAY_LEN(((struct skf_conf *)0)->origin), "room for every key's origin");
 

@@ -6,11 +6,12 @@
 
 struct skf_conf {
 	struct skf_arena a;
-	char *cgroup_parent, *seccomp_profile, *apparmor_profile, *detach_keys, *tz, *umask;
+	char *cgroup_parent, *seccomp_profile, *apparmor_profile, *detach_keys, *tz, *umask, *userns, *userns_user;
 	int64_t pids_limit, shm_size, stop_timeout; /* processes, bytes, seconds */
 	enum skf_pull_policy pull;
 	bool init, no_new_privileges, read_only;
-	struct skf_strv ulimits, env, cdi_dirs;
+	struct skf_strv ulimits, env, cdi_dirs, userns_ids;
+	int64_t userns_min_size, userns_max_size; /* ids */
 	const char *origin[32]; /* of each key, in the table's order: "FILE:LINE", NULL: the default */
 };
 /* Defaults, then every file that exists. SKIFF_CONF in the environment names the one file to read instead. INVALID

@@ -22,6 +22,7 @@ struct end {
 	const char *container; /* NULL: the host */
 	const char *path;
 	int root; /* of the container */
+	struct skf_idmaps ids; /* of its user namespace */
 };
 
 static int open_path(const struct end *x, const char *path, int flags)
@@ -45,7 +46,18 @@ static int running_root(const struct skf_ctr_live *l, const char *id, int *ret, 
 	return 0;
 }
 
-static int open_root(struct skf_engine *g, struct end *x, struct skf_err *e)
+static int read_ids(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_idmaps *ret, struct skf_err *e)
+{
+	SKF_AUTO_FD int dir = -EBADF;
+	int r;
+
+	if (skf_ctr_open_dir(g, id, &dir, e) < 0)
+		return -1;
+	r = skf_idmaps_read_at(dir, a, ret);
+	return r < 0 ? skf_fail_sys(e, r, "read '%s/containers/%s/" SKF_IDS_FILE "'", g->root, id) : 0;
+}
+
+static int open_root(struct skf_engine *g, struct end *x, struct skf_arena *a, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
 	char id[SKF_ID_LEN + 1];
@@ -53,7 +65,7 @@ static int open_root(struct skf_engine *g, struct end *x, struct skf_err *e)
 
 	if (!x->container)
 		return 0;
-	if (skf_engine_resolve(g, x->container, id, e) < 0 || skf_ctr_live(g, id, &l, e) < 0)
+	if (skf_engine_resolve(g, x->container, id, e) < 0 || skf_ctr_live(g, id, &l, e) < 0 || read_ids(g, id, a, &x->ids, e) < 0)
 		return -1;
 	if (l.state == SKF_CTR_RUNNING || l.state == SKF_CTR_PAUSED)
 		return running_root(&l, id, &x->root, e);
@@ -207,17 +219,18 @@ static int copy_content(const struct skf_cp *c, const struct source *s, int to, 
 static int copy(struct skf_engine *g, const struct skf_cp_req *q, struct end *from, struct end *to,
 		struct skf_err *e)
 {
-	const struct skf_cp c = {.archive = q->archive,
-				 .uid = to->container ? 0 : geteuid(),
-				 .gid = to->container ? 0 : getegid()};
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
+	struct skf_cp c = {.archive = q->archive, .uid = to->container ? 0 : geteuid(), .gid = to->container ? 0 : getegid()};
 	struct source s = {.dir = -EBADF};
 	char name[NAME_MAX + 1];
 	SKF_AUTO_FD int dir = -EBADF;
 	bool content = false;
 	int r = -1;
 
-	if (open_root(g, from, e) < 0 || open_root(g, to, e) < 0)
+	if (open_root(g, from, &a, e) < 0 || open_root(g, to, &a, e) < 0)
 		return -1;
+	c.from = from->ids;
+	c.to = to->ids;
 	if (q->in_fd >= 0) {
 		dir = open_path(to, *to->path ? to->path : ".", O_RDONLY | O_DIRECTORY);
 		return dir < 0 ? skf_fail_sys(e, dir, "open the directory '%s' of %s", to->path, shown(to))
@@ -225,7 +238,7 @@ static int copy(struct skf_engine *g, const struct skf_cp_req *q, struct end *fr
 	}
 	if (find_source(from, q->follow_link, &s, e) == 0) {
 		if (q->out_fd >= 0)
-			r = skf_cp_tar_write(s.dir, s.name, s.content, q->out_fd, e);
+			r = skf_cp_tar_write(&c, s.dir, s.name, s.content, q->out_fd, e);
 		else if (find_target(to, &s, &dir, name, &content, e) == 0)
 			r = content ? copy_content(&c, &s, dir, e)
 				    : skf_cp_entry(&c, s.dir, s.name, dir, name, 0, e);
@@ -236,7 +249,7 @@ static int copy(struct skf_engine *g, const struct skf_cp_req *q, struct end *fr
 
 int skf_engine_cp(struct skf_engine *g, const struct skf_cp_req *q, struct skf_err *e)
 {
-	struct end from = {q->from_container, q->from, -EBADF}, to = {q->to_container, q->to, -EBADF};
+	struct end from = {q->from_container, q->from, -EBADF, {{0}, {0}}}, to = {q->to_container, q->to, -EBADF, {{0}, {0}}};
 	int r = copy(g, q, &from, &to, e);
 
 	skf_closep(&from.root);

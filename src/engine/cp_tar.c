@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 struct writer {
+	const struct skf_cp *c;
 	int fd;
 	struct skf_err *e;
 	struct skf_buf path;
@@ -103,8 +104,8 @@ static int put_header(struct writer *w, const struct stat *st, char type, const 
 	if (k > sizeof(h.link))
 		pax_record(&pax, "linkpath", link);
 	(void)octal(h.mode, sizeof(h.mode), st->st_mode & 07777);
-	number(&pax, h.uid, sizeof(h.uid), st->st_uid, "uid");
-	number(&pax, h.gid, sizeof(h.gid), st->st_gid, "gid");
+	number(&pax, h.uid, sizeof(h.uid), skf_idmap_owner(&w->c->from.uids, st->st_uid), "uid");
+	number(&pax, h.gid, sizeof(h.gid), skf_idmap_owner(&w->c->from.gids, st->st_gid), "gid");
 	number(&pax, h.size, sizeof(h.size), type == '0' ? (uint64_t)st->st_size : 0, "size");
 	number(&pax, h.mtime, sizeof(h.mtime), st->st_mtime > 0 ? (uint64_t)st->st_mtime : 0, "mtime");
 	(void)octal(h.major, sizeof(h.major), major(st->st_rdev));
@@ -227,10 +228,10 @@ static int write_entry(struct writer *w, int dir, const char *name, unsigned dep
 	}
 }
 
-int skf_cp_tar_write(int sdir, const char *sname, bool content, int fd, struct skf_err *e)
+int skf_cp_tar_write(const struct skf_cp *c, int sdir, const char *sname, bool content, int fd, struct skf_err *e)
 {
 	static const char end[2 * SKF_TAR_BLOCK];
-	struct writer w = {.fd = fd, .e = e, .path = SKF_BUF(SKF_MAX_TAR_PATH)};
+	struct writer w = {.c = c, .fd = fd, .e = e, .path = SKF_BUF(SKF_MAX_TAR_PATH)};
 	int r;
 
 	skf_buf_str(&w.path, content ? "." : sname);

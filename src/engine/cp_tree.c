@@ -52,12 +52,37 @@ static int copy_data(int from, int to)
 	}
 }
 
+int skf_cp_owner_of(const struct skf_cp *c, uint32_t uid, uint32_t gid, uid_t *ret_uid, gid_t *ret_gid)
+{
+	return skf_idmap_to_host(&c->to.uids, c->archive ? uid : c->uid, ret_uid) &&
+			       skf_idmap_to_host(&c->to.gids, c->archive ? gid : c->gid, ret_gid)
+		       ? 0
+		       : -EOVERFLOW;
+}
+
+int skf_cp_owner(const struct skf_cp *c, const struct stat *st, uid_t *ret_uid, gid_t *ret_gid)
+{
+	return skf_cp_owner_of(c, skf_idmap_owner(&c->from.uids, st->st_uid), skf_idmap_owner(&c->from.gids, st->st_gid), ret_uid, ret_gid);
+}
+
+static int own_at(const struct skf_cp *c, int dir, const char *name, const struct stat *st)
+{
+	uid_t uid;
+	gid_t gid;
+	int r = skf_cp_owner(c, st, &uid, &gid);
+
+	return r == 0 && fchownat(dir, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : r;
+}
+
 /* Owner before mode, because chown clears set-id bits. */
 static int set_owner_and_mode(const struct skf_cp *c, int fd, const struct stat *st)
 {
-	uid_t uid = c->archive ? st->st_uid : c->uid;
-	gid_t gid = c->archive ? st->st_gid : c->gid;
+	uid_t uid;
+	gid_t gid;
+	int r = skf_cp_owner(c, st, &uid, &gid);
 
+	if (r < 0)
+		return r;
 	if (fchown(fd, uid, gid) < 0 || fchmod(fd, st->st_mode & 07777) < 0)
 		return -errno;
 	return 0;
@@ -131,6 +156,7 @@ static int copy_link(const struct skf_cp *c, int sdir, const char *sname, int dd
 {
 	char target[PATH_MAX];
 	ssize_t n = readlinkat(sdir, sname, target, sizeof(target) - 1);
+	int r;
 
 	if (n < 0)
 		return fail(-errno, "read the link", sname, e);
@@ -138,25 +164,23 @@ static int copy_link(const struct skf_cp *c, int sdir, const char *sname, int dd
 	if (symlinkat(target, ddir, dname) < 0 &&
 	    (errno != EEXIST || unlinkat(ddir, dname, 0) < 0 || symlinkat(target, ddir, dname) < 0))
 		return fail(-errno, "make the link", dname, e);
-	if (fchownat(ddir, dname, c->archive ? st->st_uid : c->uid, c->archive ? st->st_gid : c->gid,
-		     AT_SYMLINK_NOFOLLOW) < 0)
-		return fail(-errno, "own the link", dname, e);
-	return 0;
+	r = own_at(c, ddir, dname, st);
+	return r < 0 ? fail(r, "own the link", dname, e) : 0;
 }
 
 static int copy_special(const struct skf_cp *c, int ddir, const char *dname, const struct stat *st,
 			struct skf_err *e)
 {
+	int r;
+
 	if (S_ISSOCK(st->st_mode))
 		return 0; /* nothing listens at a copy; tar leaves them out, too */
 	if (unlinkat(ddir, dname, 0) < 0 && errno != ENOENT)
 		return fail(-errno, "replace", dname, e);
 	if (mknodat(ddir, dname, st->st_mode & (S_IFMT | 0777), st->st_rdev) < 0)
 		return fail(-errno, "make", dname, e);
-	if (fchownat(ddir, dname, c->archive ? st->st_uid : c->uid, c->archive ? st->st_gid : c->gid,
-		     AT_SYMLINK_NOFOLLOW) < 0)
-		return fail(-errno, "own", dname, e);
-	return 0;
+	r = own_at(c, ddir, dname, st);
+	return r < 0 ? fail(r, "own", dname, e) : 0;
 }
 
 bool skf_cp_is_kernels(int dir)

@@ -17,6 +17,15 @@ struct skf_plan_secret {
 	const char *data;
 	size_t n;
 };
+/* gen.ids has the maps that are known before the container is made; auto completes them. */
+struct skf_plan_userns {
+	bool is_auto;
+	uint32_t size;    /* of auto; 0: what the image's users need */
+	const char *user; /* keep-id:uid=,gid=: of the process, unless --user says otherwise; NULL */
+	uint32_t uid, gid; /* the same, as numbers */
+	bool path;        /* of gen.ns[SKF_NS_USER], whose maps launch reads */
+};
+
 struct skf_pod;
 struct skf_plan {
 	struct skf_engine *g;
@@ -29,6 +38,7 @@ struct skf_plan {
 	struct skf_pod *pod; /* NULL: in none */
 	struct skf_ctr_request req;
 	struct skf_gen gen;
+	struct skf_plan_userns userns;
 	struct skf_net_conf net;
 	const char *seccomp;         /* --security-opt seccomp=, as given; NULL: not given */
 	struct skf_strv extra_env, extra_groups; /* of devices, secrets, ... */
@@ -102,3 +112,12 @@ int skf_plan_mounts(struct skf_plan *p, struct skf_err *e);
 /* --- quota.c --- */
 /* rw/ and work/ below dir, still empty, under one project with the plan's limits. UNSUPPORTED says what the file system lacks. */
 int skf_plan_make_quota(struct skf_plan *p, int dir, struct skf_err *e);
+
+/* --- plan_userns.c, userns_take.c: the user namespace --- */
+/* What the flags mean; before the image. */
+int skf_plan_userns(struct skf_plan *p, struct skf_err *e);
+/* With the image and the user: how many ids --userns=auto needs. */
+int skf_plan_userns_size(struct skf_plan *p, struct skf_err *e);
+/* In the container's new directory: picks free ids for auto, and writes the maps down, both under locks/userns, so that no two containers
+ * have an id in common; hosts, hostname and resolv.conf become the mapped root's. */
+int skf_plan_userns_take(struct skf_plan *p, int dir, struct skf_err *e);

@@ -20,7 +20,8 @@ struct view {
 	unsigned n;
 	bool there, dir;
 	int parent; /* of what is no directory: borrowed */
-	struct stat st;
+	struct stat st; /* owners as the container sees them */
+	const struct skf_idmaps *ids; /* fd[0], or the file, is of the upper directory of a container with these maps; NULL */
 };
 struct diff {
 	struct skf_arena *a;
@@ -49,9 +50,17 @@ static int nomem(struct skf_err *e)
 	return skf_fail(e, SKF_ENOMEM, "memory for the differences");
 }
 
-static int view_of_layers(const struct skf_layered *l, struct view *ret, struct skf_err *e)
+static void look_mapped(struct view *v)
 {
-	struct view v = {.fd = calloc(l->n ? l->n : 1, sizeof(int)), .there = true, .dir = true};
+	if (!v->ids)
+		return;
+	v->st.st_uid = skf_idmap_owner(&v->ids->uids, v->st.st_uid);
+	v->st.st_gid = skf_idmap_owner(&v->ids->gids, v->st.st_gid);
+}
+
+static int view_of_layers(const struct skf_layered *l, const struct skf_idmaps *ids, struct view *ret, struct skf_err *e)
+{
+	struct view v = {.ids = ids, .fd = calloc(l->n ? l->n : 1, sizeof(int)), .there = true, .dir = true};
 
 	if (!v.fd)
 		return nomem(e);
@@ -70,6 +79,7 @@ static int view_of_layers(const struct skf_layered *l, struct view *ret, struct 
 		view_done(&v);
 		return skf_fail_sys(e, -errno, "look at the root of a layer");
 	}
+	look_mapped(&v);
 	*ret = v;
 	return 0;
 }
@@ -94,6 +104,8 @@ static int child_view(const struct view *dir, const char *name, struct view *ret
 				v.there = true;
 				v.parent = dir->fd[i];
 				v.st = st;
+				v.ids = i == 0 ? dir->ids : NULL;
+				look_mapped(&v);
 			}
 			break;
 		}
@@ -104,8 +116,11 @@ static int child_view(const struct view *dir, const char *name, struct view *ret
 			view_done(&v);
 			return skf_fail_sys(e, fd, "open the directory '%.80s'", name);
 		}
-		if (v.n == 0)
+		if (v.n == 0) {
 			v.st = st;
+			v.ids = i == 0 ? dir->ids : NULL;
+			look_mapped(&v);
+		}
 		v.there = v.dir = true;
 		v.fd[v.n++] = fd;
 		if (is_opaque(fd))
@@ -274,14 +289,15 @@ static int by_path(const void *a, const void *b)
 	return strcmp(((const struct skf_diff_row *)a)->path, ((const struct skf_diff_row *)b)->path);
 }
 
-static int diff_layers(const struct skf_layered *new, const struct skf_layered *old, struct skf_arena *a, struct skf_jarr *ret, struct skf_err *e)
+static int diff_layers(const struct skf_layered *new, const struct skf_idmaps *ids, const struct skf_layered *old, struct skf_arena *a,
+		       struct skf_jarr *ret, struct skf_err *e)
 {
 	struct diff d = {.a = a, .path = SKF_BUF(SKF_MAX_TAR_PATH * 2)};
 	SKF_AUTO(view_done) struct view x = {0};
 	SKF_AUTO(view_done) struct view y = {0};
 	int r = skf_buf_reserve(&d.path, 1) ? 0 : nomem(e);
 
-	if (r == 0 && (view_of_layers(new, &x, e) < 0 || view_of_layers(old, &y, e) < 0 || compare(&d, &x, &y, 0, e) < 0))
+	if (r == 0 && (view_of_layers(new, ids, &x, e) < 0 || view_of_layers(old, NULL, &y, e) < 0 || compare(&d, &x, &y, 0, e) < 0))
 		r = -1;
 	skf_buf_done(&d.path);
 	if (d.n > 1)
@@ -298,6 +314,8 @@ int skf_engine_diff(struct skf_engine *g, const char *container, struct skf_aren
 	SKF_AUTO_FD int rw = -EBADF;
 	char id[SKF_ID_LEN + 1];
 	struct skf_ctrconf *c;
+	struct skf_idmaps ids;
+	int r;
 
 	if (skf_engine_resolve(g, container, id, e) < 0 || skf_ctr_load(g, id, a, &c, e) < 0 || skf_ctr_open_dir(g, id, &dir, e) < 0)
 		return -1;
@@ -306,7 +324,10 @@ int skf_engine_diff(struct skf_engine *g, const char *container, struct skf_aren
 		return skf_fail_sys(e, rw, "open the files of the container '%.12s'", id);
 	if (skf_layered_open(g, rw, &c->layers, &new, e) < 0 || skf_layered_open(g, -1, &c->layers, &old, e) < 0)
 		return -1;
-	return diff_layers(&new, &old, a, ret, e);
+	r = skf_idmaps_read_at(dir, a, &ids);
+	if (r < 0)
+		return skf_fail_sys(e, r, "read the id maps of the container '%.12s'", id);
+	return diff_layers(&new, r == 1 ? &ids : NULL, &old, a, ret, e);
 }
 
 static int layers_of(struct skf_engine *g, const char *image, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e)
@@ -338,5 +359,5 @@ int skf_engine_image_diff(struct skf_engine *g, const char *image, const char *b
 		y = (struct skf_strv){x.v, x.n ? x.n - 1 : 0};
 	if (skf_layered_open(g, -1, &x, &new, e) < 0 || skf_layered_open(g, -1, &y, &old, e) < 0)
 		return -1;
-	return diff_layers(&new, &old, a, ret, e);
+	return diff_layers(&new, NULL, &old, a, ret, e);
 }

@@ -23,6 +23,7 @@
 #include "launch/config.h"
 #include "monitor/summary.h"
 #include "monitor/wire.h"
+#include "oci/idmaps.h"
 #include "oci/image.h"
 #include "oci/userdb.h"
 #include "store/store.h"
@@ -227,6 +228,7 @@ enum skf_gen_ns_kind { SKF_NS_PID, SKF_NS_MOUNT, SKF_NS_IPC, SKF_NS_UTS, SKF_NS_
 struct skf_gen_ns {
 	bool on;          /* in the list at all; else the host's */
 	const char *path; /* NULL: a new one (or one that launch finds: skf_ctrconf.joins) */
+	bool borrowed;    /* somebody else's: with a user namespace of its own the container may not mount what shows it */
 };
 struct skf_gen_device {
 	const char *path; /* in the container */
@@ -239,9 +241,6 @@ struct skf_gen_rule { /* of the devices cgroup */
 	char type;          /* 'a', 'b', 'c' */
 	int64_t major, minor; /* -1: any */
 	const char *access;
-};
-struct skf_gen_map {
-	uint32_t container, host, size;
 };
 struct skf_gen {
 	const char *id;
@@ -256,8 +255,7 @@ struct skf_gen {
 	int64_t shm_size;             /* bytes */
 	const char *proc_opts;        /* NULL: none */
 	struct skf_gen_ns ns[SKF_N_NS];
-	const struct skf_gen_map *uid_map, *gid_map;
-	size_t n_uid_map, n_gid_map;
+	struct skf_idmaps ids; /* of a user namespace */
 	const char *seccomp;        /* NULL: none; "": the default profile; else the runtime-spec's object */
 	struct skf_strv mask, unmask; /* absolute paths; unmask may have shell patterns */
 	bool unmask_all;

@@ -84,6 +84,42 @@ static void write_storage_opt(struct skf_jw *w, const struct skf_strv *v)
 	skf_jw_end(w);
 }
 
+static void write_maps(struct skf_jw *w, const char *key, const struct skf_jarr *maps)
+{
+	const struct skf_idmap *m = maps->v;
+	char text[40];
+
+	skf_jw_karr(w, key);
+	for (size_t i = 0; i < maps->n; i++) {
+		snprintf(text, sizeof(text), "%u:%u:%u", m[i].container_id, m[i].host_id, m[i].size);
+		skf_jw_str(w, text);
+	}
+	skf_jw_end_arr(w);
+}
+
+/* podman's IDMappings; null without a user namespace. */
+static int write_id_maps(struct doc *d, struct skf_err *e)
+{
+	SKF_AUTO_FD int dir = -EBADF;
+	struct skf_idmaps m;
+	int r;
+
+	if (skf_ctr_open_dir(d->g, d->id, &dir, e) < 0)
+		return -1;
+	r = skf_idmaps_read_at(dir, d->a, &m);
+	if (r < 0)
+		return skf_fail_sys(e, r, "read '%s/containers/%s/" SKF_IDS_FILE "'", d->g->root, d->id);
+	if (r == 0) {
+		skf_jw_knull(d->w, "IDMappings");
+		return 0;
+	}
+	skf_jw_kobj(d->w, "IDMappings");
+	write_maps(d->w, "UidMap", &m.uids);
+	write_maps(d->w, "GidMap", &m.gids);
+	skf_jw_end(d->w);
+	return 0;
+}
+
 static int write_host_config(struct doc *d, struct skf_err *e)
 {
 	struct skf_jw *w = d->w;
@@ -107,6 +143,8 @@ static int write_host_config(struct doc *d, struct skf_err *e)
 	skf_jw_kbool(w, "ReadonlyRootfs", d->c->readonly);
 	write_storage_opt(w, &d->q->storage_opt);
 	skf_inspect_settings(w, &d->q->s, &d->g->conf);
+	if (write_id_maps(d, e) < 0)
+		return -1;
 	skf_jw_kbool(w, "Init", d->q->init);
 	skf_jw_end(w);
 	return 0;

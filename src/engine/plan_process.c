@@ -111,7 +111,7 @@ static int plan_env(struct skf_plan *p, const char *home, struct skf_err *e)
 
 int skf_plan_user(struct skf_plan *p, struct skf_err *e)
 {
-	const char *user = p->q->user && *p->q->user ? p->q->user : p->ic->user;
+	const char *user = p->q->user && *p->q->user ? p->q->user : p->userns.user ? p->userns.user : p->ic->user;
 	struct skf_userdb_result u = {0};
 	struct skf_strv groups = {0};
 

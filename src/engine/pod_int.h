@@ -13,7 +13,7 @@
 struct skf_pod {
 	char *id, *name, *hostname, *created; /* created: RFC 3339 */
 	uint32_t share;
-	char *exit_policy;
+	char *exit_policy, *userns; /* userns: as --userns; NULL: the host's */
 	struct skf_kvs labels;
 };
 int skf_pod_dir(struct skf_engine *g, const char *id, int *ret_fd, struct skf_err *e);

@@ -71,6 +71,8 @@ static const struct skf_jfield request_f[] = {
 	S(cgroupns, "cgroupns", skf_j_str),
 	S(uidmap, "uidmap", skf_j_strv),
 	S(gidmap, "gidmap", skf_j_strv),
+	S(subuidname, "subuidname", skf_j_str),
+	S(subgidname, "subgidname", skf_j_str),
 	S(domainname, "domainname", skf_j_str),
 	S(security_opt, "securityOpt", skf_j_strv),
 	S(cap_add, "capAdd", skf_j_strv),

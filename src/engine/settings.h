@@ -25,6 +25,7 @@ struct skf_settings {
 	/* namespaces: "", host, private, shareable, none, container:ID, and what --userns has besides */
 	char *ipc, *pid, *uts, *userns, *cgroupns;
 	struct skf_strv uidmap, gidmap; /* CONTAINER:HOST:SIZE */
+	char *subuidname, *subgidname;
 	char *domainname;
 
 	/* security */

@@ -44,15 +44,17 @@ static void write_namespaces(struct skf_jw *w, const struct skf_gen *g)
 	skf_jw_end_arr(w);
 }
 
-static void write_map(struct skf_jw *w, const char *key, const struct skf_gen_map *m, size_t n)
+static void write_map(struct skf_jw *w, const char *key, const struct skf_jarr *maps)
 {
-	if (!n)
+	const struct skf_idmap *m = maps->v;
+
+	if (!maps->n)
 		return;
 	skf_jw_karr(w, key);
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < maps->n; i++) {
 		skf_jw_obj(w);
-		skf_jw_ku64(w, "containerID", m[i].container);
-		skf_jw_ku64(w, "hostID", m[i].host);
+		skf_jw_ku64(w, "containerID", m[i].container_id);
+		skf_jw_ku64(w, "hostID", m[i].host_id);
 		skf_jw_ku64(w, "size", m[i].size);
 		skf_jw_end(w);
 	}
@@ -100,17 +102,36 @@ static void write_paths(struct skf_jw *w, const struct skf_gen *g)
 	skf_jw_end_arr(w);
 }
 
+/* Groups that may ping: all, or all that a user namespace has without a gap from 0 on. false: not even that one. */
+static bool ping_groups(const struct skf_gen *g, char out[32])
+{
+	const struct skf_idmap *m = g->ids.gids.v;
+	uint32_t last = INT32_MAX;
+
+	for (size_t i = 0; g->ns[SKF_NS_USER].on; i++) {
+		if (i == g->ids.gids.n)
+			return false;
+		if (m[i].container_id != 0)
+			continue;
+		last = m[i].size - 1 < last ? m[i].size - 1 : last;
+		break;
+	}
+	snprintf(out, 32, "0 %u", last);
+	return true;
+}
+
 /* docker's two, unless the user says otherwise; they belong to a network namespace of its own. */
 static void write_sysctls(struct skf_jw *w, const struct skf_gen *g)
 {
-	static const struct skf_kv own[] = {{(char *)"net.ipv4.ip_unprivileged_port_start", (char *)"0"},
-					    {(char *)"net.ipv4.ping_group_range", (char *)"0 2147483647"}};
+	static const char ports[] = "net.ipv4.ip_unprivileged_port_start", ping[] = "net.ipv4.ping_group_range";
+	bool own = g->ns[SKF_NS_NET].on && !g->ns[SKF_NS_NET].path && !(g->ns[SKF_NS_USER].on && g->ns[SKF_NS_NET].borrowed);
+	char range[32];
 
 	skf_jw_kobj(w, "sysctl");
-	for (size_t i = 0; g->ns[SKF_NS_NET].on && !g->ns[SKF_NS_NET].path && i < SKF_ARRAY_LEN(own); i++)
-		/* The range names groups that a user namespace may not have. */
-		if (!skf_kvs_get(&g->sysctls, own[i].k) && !(i == 1 && g->ns[SKF_NS_USER].on))
-			skf_jw_kstr(w, own[i].k, own[i].v);
+	if (own && !skf_kvs_get(&g->sysctls, ports))
+		skf_jw_kstr(w, ports, "0");
+	if (own && !skf_kvs_get(&g->sysctls, ping) && ping_groups(g, range))
+		skf_jw_kstr(w, ping, range);
 	for (size_t i = 0; i < g->sysctls.n; i++)
 		skf_jw_kstr(w, g->sysctls.v[i].k, g->sysctls.v[i].v);
 	skf_jw_end(w);
@@ -137,8 +158,8 @@ int skf_gen_linux(struct skf_jw *w, const struct skf_gen *g, struct skf_err *e)
 	skf_jw_kstr(w, "cgroupsPath", g->cgroup);
 	skf_gen_resources(w, g);
 	write_namespaces(w, g);
-	write_map(w, "uidMappings", g->uid_map, g->n_uid_map);
-	write_map(w, "gidMappings", g->gid_map, g->n_gid_map);
+	write_map(w, "uidMappings", &g->ids.uids);
+	write_map(w, "gidMappings", &g->ids.gids);
 	if (skf_gen_devices(w, g, e) < 0)
 		return -1;
 	write_paths(w, g);

@@ -1,9 +1,11 @@
 /* engine/spec_gen_mounts.c -- "mounts" of a container's config.json: the file systems that every container has, its own
- * hosts, hostname and resolv.conf, and what the plan mounts. Pure. A mount of the plan replaces a default one at the same
+ * hosts, hostname and resolv.conf, and what the plan mounts. Pure, but for a look whether the host has /dev/mqueue. A mount of the plan replaces a default one at the same
  * place. */
 #include "engine/spec_gen_int.h"
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum row_kind { PLAIN, PROC, SYS, CGROUP, MQUEUE, SHM };
 struct mount_row {
@@ -60,16 +62,22 @@ static bool has_target(const struct skf_gen *g, const char *target)
 	return false;
 }
 
-/* The host's own: with its IPC or PID namespace, and where a user namespace without a network of its own may not mount. */
+/* A namespace that the container's user namespace does not own: what shows it cannot be mounted from there. */
+static bool foreign(const struct skf_gen *g, enum skf_gen_ns_kind k)
+{
+	return g->ns[SKF_NS_USER].on && (!g->ns[k].on || g->ns[k].borrowed);
+}
+
+/* The host's own: with its IPC or PID namespace, and where a user namespace may not mount. */
 static bool from_host(const struct skf_gen *g, enum row_kind k)
 {
 	if (k == SHM)
 		return !g->ns[SKF_NS_IPC].on;
 	if (k == MQUEUE) /* a new mount shows the host's queues, but a user namespace may not make it */
-		return g->ns[SKF_NS_USER].on && !g->ns[SKF_NS_IPC].on;
+		return foreign(g, SKF_NS_IPC);
 	if (k == SYS)
-		return g->ns[SKF_NS_USER].on && !g->ns[SKF_NS_NET].on;
-	return k == PROC && g->ns[SKF_NS_USER].on && !g->ns[SKF_NS_PID].on;
+		return foreign(g, SKF_NS_NET);
+	return k == PROC && foreign(g, SKF_NS_PID);
 }
 
 static void write_default(struct skf_jw *w, const struct skf_gen *g, const struct mount_row *m)
@@ -139,8 +147,12 @@ int skf_gen_mounts(struct skf_jw *w, const struct skf_gen *g, struct skf_err *e)
 	for (size_t i = 0; i < SKF_ARRAY_LEN(default_mounts); i++) {
 		const struct mount_row *m = &default_mounts[i];
 
-		if (!has_target(g, m->target) && !(m->kind == SHM && g->no_shm))
-			write_default(w, g, m);
+		if (has_target(g, m->target) || (m->kind == SHM && g->no_shm))
+			continue;
+		/* Not every host has it mounted. */
+		if (m->kind == MQUEUE && from_host(g, MQUEUE) && faccessat(AT_FDCWD, m->target, F_OK, 0) < 0)
+			continue;
+		write_default(w, g, m);
 	}
 	for (size_t i = 0; i <= g->n_mounts; i++) {
 		const struct skf_gen_mount *m = &g->mounts[i];

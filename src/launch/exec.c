@@ -58,6 +58,10 @@ static void undo_session(struct skf_launch *l)
 
 static int stdio(struct skf_launch *l, struct skf_err *e)
 {
+	int r = skf_idmaps_read_at(l->disk_dir, &l->arena, &l->ids);
+
+	if (r < 0)
+		return skf_fail_sys(e, r, "read the file '" SKF_IDS_FILE "' of container '%s'", l->q.id);
 	return skf_launch_stdio(l, l->q.flags & SKF_LAUNCH_STDIN, e);
 }
 

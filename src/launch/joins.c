@@ -35,6 +35,7 @@ static const struct {
 	{"pid", "pid", CLONE_NEWPID},
 	{"uts", "uts", CLONE_NEWUTS},
 	{"network", "net", CLONE_NEWNET},
+	{"user", "user", CLONE_NEWUSER},
 };
 
 static int join_one(struct skf_launch *l, const char *word, struct skf_err *e)

@@ -10,6 +10,7 @@
 #include "monitor/hold.h"
 #include "monitor/summary.h"
 #include "monitor/wire.h"
+#include "oci/idmaps.h"
 #include "runtime/runtime.h"
 
 struct skf_launch_request { /* strings are views into the record */
@@ -38,6 +39,8 @@ struct skf_launch {
 	struct skf_spec *spec;    /* start */
 	struct skf_ctrconf *conf; /* start */
 	struct skf_spec_process *process;
+	int userns; /* of the container: for id-mapped mounts; -EBADF: the host's */
+	struct skf_idmaps ids;
 	int ours[3], theirs[3]; /* pipes; ours[0] is the end that is written */
 	struct skf_rt rt;
 	struct skf_rt_container *ctr;
@@ -84,7 +87,6 @@ int skf_launch_visit_netns(int netns, int *ret_nl, struct skf_err *e);
 int skf_launch_sources(struct skf_launch *l, struct skf_err *e);
 void skf_launch_close_sources(struct skf_launch *l);
 /* Id of the host for an id of the container; itself without a map. */
-uint32_t skf_launch_mapped(const struct skf_jarr *maps, uint32_t id);
 /* --- secrets.c: the files become sources, for which there is room; the variables go to l->process --- */
 int skf_launch_secrets(struct skf_launch *l, struct skf_err *e);
 int skf_launch_secret_env(struct skf_launch *l, struct skf_err *e);
@@ -109,6 +111,8 @@ extern const struct skf_launch_step skf_launch_image_mount_steps[], skf_launch_i
 int skf_launch_open_trees(struct skf_launch *l, struct skf_err *e);
 int skf_launch_load_config(struct skf_launch *l, struct skf_err *e);
 int skf_launch_mount_root(struct skf_launch *l, struct skf_err *e);
+/* userns.c: l->userns and l->ids, before anything of the container is mounted. */
+int skf_launch_userns(struct skf_launch *l, struct skf_err *e);
 /* The only answer of a request that neither starts a process nor becomes a monitor: DONE, with fd (borrowed; -1 none). */
 int skf_launch_answer(struct skf_launch *l, int fd, struct skf_err *e);
 

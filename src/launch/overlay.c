@@ -363,6 +363,8 @@ int skf_overlay_mount(const struct skf_overlay *o, int *ret_fd, struct skf_err *
 			return 0;
 		if (o->way == w || !not_known(t.r))
 			return -1;
+		if (clear_mark(o, e) < 0) /* the attempt may have got as far as that */
+			return -1;
 	}
 	return mount_symlink(o, ret_fd, e);
 }

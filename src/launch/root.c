@@ -30,60 +30,26 @@ int skf_launch_layer_paths(struct skf_launch *l, const struct skf_strv *diff_ids
 	return 0;
 }
 
-/* The host's id of an id in the container; itself when it is not mapped, which the kernel then shows as
- * nobody's. */
-static uint32_t host_id(const struct skf_jarr *maps, uint32_t id)
-{
-	const struct skf_idmap *m = maps->v;
-
-	for (size_t i = 0; i < maps->n; i++)
-		if (id >= m[i].container_id && id - m[i].container_id < m[i].size)
-			return m[i].host_id + (id - m[i].container_id);
-	return id;
-}
-
-static bool is_mapped(const struct skf_jarr *maps, uint32_t id)
-{
-	const struct skf_idmap *m = maps->v;
-
-	for (size_t i = 0; i < maps->n; i++)
-		if (id >= m[i].host_id && id - m[i].host_id < m[i].size)
-			return true;
-	return false;
-}
-
 /* rw/ is made with the owner that the image's root has; here it becomes the mapped one, once: what is mapped
  * stays. */
 static int own_upper(struct skf_launch *l, const char *upper, struct skf_err *e)
 {
-	const struct skf_spec_linux *x = &l->spec->linux_;
 	SKF_AUTO_FD int fd = skf_openat(l->root_fd, upper, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	struct stat st;
-	uint32_t uid, gid;
+	uint32_t uid, gid, ignored;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return skf_fail_sys(e, fd < 0 ? fd : -errno, "look at '%s/%s'", l->q.root, upper);
-	uid = is_mapped(&x->uid_mappings, st.st_uid) ? st.st_uid : host_id(&x->uid_mappings, st.st_uid);
-	gid = is_mapped(&x->gid_mappings, st.st_gid) ? st.st_gid : host_id(&x->gid_mappings, st.st_gid);
+	uid = st.st_uid;
+	gid = st.st_gid;
+	/* An id that is not mapped at all stays: the kernel shows it as nobody's. */
+	if (!skf_idmap_from_host(&l->ids.uids, st.st_uid, &ignored) && !skf_idmap_to_host(&l->ids.uids, st.st_uid, &uid))
+		uid = st.st_uid;
+	if (!skf_idmap_from_host(&l->ids.gids, st.st_gid, &ignored) && !skf_idmap_to_host(&l->ids.gids, st.st_gid, &gid))
+		gid = st.st_gid;
 	if ((uid == st.st_uid && gid == st.st_gid) || fchown(fd, uid, gid) == 0)
 		return 0;
 	return skf_fail_sys(e, -errno, "give '%s/%s' to the container's root", l->q.root, upper);
-}
-
-static int map_ids(struct skf_launch *l, struct skf_overlay *o, int *userns_own, struct skf_err *e)
-{
-	const struct skf_spec_linux *x = &l->spec->linux_;
-
-	if (!x->uid_mappings.n || !x->gid_mappings.n)
-		return 0;
-	if (own_upper(l, o->upper, e) < 0)
-		return -1;
-	*userns_own = skf_rt_userns(&x->uid_mappings, &x->gid_mappings, e);
-	if (*userns_own < 0)
-		return -1;
-	o->idmapped = true;
-	o->userns_fd = *userns_own;
-	return 0;
 }
 
 /* SKIFF_OVERLAY=fd|path|symlink forces one of the ways of launch/overlay.h for tests. */
@@ -98,7 +64,6 @@ int skf_launch_mount_root(struct skf_launch *l, struct skf_err *e)
 				.work = work,
 				.scratch = scratch,
 				.is_volatile = l->conf->remove};
-	SKF_AUTO_FD int userns = -EBADF;
 	const char *const *lower = NULL;
 
 	if (way < 0)
@@ -111,7 +76,9 @@ int skf_launch_mount_root(struct skf_launch *l, struct skf_err *e)
 	snprintf(scratch, sizeof(scratch), "containers/%s/rootfs", l->q.id);
 	o.lower = lower;
 	o.way = (enum skf_overlay_way)way;
-	if (map_ids(l, &o, &userns, e) < 0 || skf_overlay_mount(&o, &l->root_mount, e) < 0)
+	o.idmapped = l->userns >= 0;
+	o.userns_fd = l->userns;
+	if ((o.idmapped && own_upper(l, upper, e) < 0) || skf_overlay_mount(&o, &l->root_mount, e) < 0)
 		return skf_ctx(e, "root of container '%s'", l->q.id);
 	return 0;
 }

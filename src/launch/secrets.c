@@ -32,14 +32,16 @@ static int put_file(const struct skf_launch *l, secret *s)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_SECRET_BYTES);
 	SKF_AUTO_FD int fd = -EBADF;
+	uint32_t uid, gid;
 	int r = read_secret(l, s, &b);
 
 	if (r >= 0)
 		r = fd = skf_openat(AT_FDCWD, s->file, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
 	if (r >= 0)
 		r = skf_write_full(fd, b.p, b.len);
-	if (r == 0 && (fchown(fd, skf_launch_mapped(&l->spec->linux_.uid_mappings, s->uid), skf_launch_mapped(&l->spec->linux_.gid_mappings, s->gid)) < 0 ||
-		       fchmod(fd, (mode_t)s->mode) < 0))
+	if (r == 0 && (!skf_idmap_to_host(&l->ids.uids, s->uid, &uid) || !skf_idmap_to_host(&l->ids.gids, s->gid, &gid)))
+		r = -EOVERFLOW;
+	if (r == 0 && (fchown(fd, uid, gid) < 0 || fchmod(fd, (mode_t)s->mode) < 0))
 		r = -errno;
 	return r < 0 ? r : skf_open_tree(fd, "", OPEN_TREE_CLONE | AT_EMPTY_PATH);
 }

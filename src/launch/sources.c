@@ -23,17 +23,6 @@
 
 typedef const struct skf_ctrconf_source source;
 
-/* Id of the host for an id of the container; itself without a map. */
-uint32_t skf_launch_mapped(const struct skf_jarr *maps, uint32_t id)
-{
-	const struct skf_idmap *m = maps->v;
-
-	for (size_t i = 0; i < maps->n; i++)
-		if (id >= m[i].container_id && id - m[i].container_id < m[i].size)
-			return m[i].host_id + (id - m[i].container_id);
-	return id;
-}
-
 /* --- U: everything below belongs to the container's user; no link is followed --- */
 
 static int chown_below(int dirfd, uid_t uid, gid_t gid, int depth, struct skf_err *e)
@@ -63,12 +52,14 @@ static int chown_below(int dirfd, uid_t uid, gid_t gid, int depth, struct skf_er
 
 static int give_away(struct skf_launch *l, source *s, int fd, struct skf_err *e)
 {
-	uid_t uid = skf_launch_mapped(&l->spec->linux_.uid_mappings, l->process->user.uid);
-	gid_t gid = skf_launch_mapped(&l->spec->linux_.gid_mappings, l->process->user.gid);
+	uint32_t uid, gid;
 	struct stat st;
 
 	if (!s->chown)
 		return 0;
+	if (!skf_idmap_to_host(&l->ids.uids, l->process->user.uid, &uid) || !skf_idmap_to_host(&l->ids.gids, l->process->user.gid, &gid))
+		return skf_fail(e, SKF_EINVALID, "the mount at '%s' is to belong to user %u:%u, which the user namespace does not map", s->target,
+				l->process->user.uid, l->process->user.gid);
 	if (fstat(fd, &st) < 0 || fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0)
 		return skf_fail_sys(e, -errno, "change the owner of the mount at '%s'", s->target);
 	return S_ISDIR(st.st_mode) && chown_below(fd, uid, gid, 0, e) < 0 ? skf_ctx(e, "the mount at '%s'", s->target) : 0;
@@ -91,6 +82,19 @@ static bool is_empty(int dirfd)
 	return true;
 }
 
+/* A new volume, which is still the host's root's, is the container's root's: else a container in a user namespace could not use it. */
+static int own_new(const struct skf_launch *l, source *s, int volume, struct skf_err *e)
+{
+	uint32_t uid, gid;
+	struct stat st;
+
+	if (l->userns < 0 || !skf_idmap_to_host(&l->ids.uids, 0, &uid) || !skf_idmap_to_host(&l->ids.gids, 0, &gid))
+		return 0;
+	if (fstat(volume, &st) == 0 && (st.st_uid || st.st_gid || fchownat(volume, "", uid, gid, AT_EMPTY_PATH) == 0))
+		return 0;
+	return skf_fail_sys(e, -errno, "give volume '%s' to the container's root", s->volume);
+}
+
 /* docker's rule: an empty volume gets what the image has at that place, and the owner and mode of the directory. */
 static int copy_up(struct skf_launch *l, source *s, int volume, struct skf_err *e)
 {
@@ -101,7 +105,7 @@ static int copy_up(struct skf_launch *l, source *s, int volume, struct skf_err *
 		return 0;
 	from = skf_path_open(l->root_mount, s->target, O_PATH | O_DIRECTORY, 0);
 	if (from == -ENOENT || from == -ENOTDIR || from == -ELOOP)
-		return 0; /* nothing to copy: the runtime makes the mount point, or says what is wrong with it */
+		return own_new(l, s, volume, e); /* nothing to copy: the runtime makes the mount point, or says what is wrong with it */
 	if (from < 0)
 		return skf_fail_sys(e, from, "open '%s' of the image", s->target);
 	if (skf_tmpcopyup(from, volume, l->log, e) < 0)
@@ -156,13 +160,24 @@ static int open_volume(struct skf_launch *l, source *s, struct skf_err *e)
 static int open_image(struct skf_launch *l, source *s, struct skf_err *e)
 {
 	char scratch[SKF_ID_LEN + 24];
-	struct skf_overlay o = {.root_fd = l->root_fd, .root = l->q.root, .n_lower = s->layers.n, .scratch = scratch};
+	struct skf_overlay o = {.root_fd = l->root_fd, .root = l->q.root, .n_lower = s->layers.n, .scratch = scratch, .idmapped = l->userns >= 0, .userns_fd = l->userns};
 	SKF_AUTO_FD int fd = -EBADF;
 
 	snprintf(scratch, sizeof(scratch), "containers/%s/rootfs", l->q.id);
 	if (skf_launch_layer_paths(l, &s->layers, &o.lower, e) < 0 || skf_overlay_mount(&o, &fd, e) < 0)
 		return skf_ctx(e, "the image mounted at '%s'", s->target);
 	return s->subpath ? clone_subpath(fd, s, e) : SKF_TAKE_FD(fd);
+}
+
+/* The upper directory is what the container sees of the directory itself: owner and mode are the original's. */
+static int own_as(const struct skf_launch *l, const char *original, const char *upper)
+{
+	struct stat st;
+
+	if (stat(original, &st) < 0 || fchownat(l->root_fd, upper, st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    fchmodat(l->root_fd, upper, st.st_mode & 07777, 0) < 0)
+		return -errno;
+	return 0;
 }
 
 /* O: what the container writes stays in its own directory. */
@@ -185,6 +200,8 @@ static int open_overlay(struct skf_launch *l, source *s, struct skf_err *e)
 		r = skf_mkdir_at(l->root_fd, upper, 0755);
 	if (r == 0)
 		r = skf_mkdir_at(l->root_fd, work, 0700);
+	if (r == 0)
+		r = own_as(l, s->directory, upper);
 	if (r < 0)
 		return skf_fail_sys(e, r, "make the directories of the overlay at '%s'", s->target);
 	return skf_overlay_mount(&o, &fd, e) < 0 ? skf_ctx(e, "the overlay at '%s'", s->target) : fd;

@@ -51,6 +51,7 @@ const struct skf_launch_step skf_launch_update_steps[] = {
 const struct skf_launch_step skf_launch_mount_steps[] = {
 	{"trees", skf_launch_open_trees, NULL},
 	{"config", skf_launch_load_config, NULL},
+	{"user namespace", skf_launch_userns, NULL},
 	{"root", skf_launch_mount_root, NULL},
 	{"answer", done, NULL},
 	{NULL, NULL, NULL},

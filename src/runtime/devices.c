@@ -12,6 +12,7 @@
  *     host's; what it cannot make, and the default devices, are bound from the host.
  *  4. When the spec binds a directory on /dev, nothing is made there. Does not block. */
 #include "base/buf.h"
+#include "oci/idmaps.h"
 #include "runtime/rootfs_int.h"
 #include "sys/path.h"
 #include "sys/process.h"
@@ -181,20 +182,6 @@ static int make_spec_device(struct devs *x, const struct skf_spec_device *d)
 
 /* --- the broker's part --- */
 
-/* The host's id of a container's; false when the mapping has none. */
-static bool host_id(const struct skf_jarr *maps, uint32_t id, uint32_t *ret)
-{
-	const struct skf_idmap *m = maps->v;
-
-	for (size_t i = 0; i < maps->n; i++) {
-		if (id >= m[i].container_id && id - m[i].container_id < m[i].size) {
-			*ret = id - m[i].container_id + m[i].host_id;
-			return true;
-		}
-	}
-	return false;
-}
-
 /* Before Linux 6.15 only what is attached can be cloned. So the tmpfs covers a directory that every host
  * has, in a mount namespace that nobody else sees. */
 static int private_tmpfs(void)
@@ -222,8 +209,8 @@ int skf_device_make(struct skf_start *s, size_t i, int *tmpfs, struct skf_err *e
 	if (*tmpfs < 0)
 		*tmpfs = private_tmpfs();
 	int r = *tmpfs < 0 ? *tmpfs : skf_fmt(name, sizeof(name), "%zu", i);
-	if (r == 0 && (!host_id(&s->spec->linux_.uid_mappings, d->uid, &uid) ||
-		       !host_id(&s->spec->linux_.gid_mappings, d->gid, &gid)))
+	if (r == 0 && (!skf_idmap_to_host(&s->spec->linux_.uid_mappings, d->uid, &uid) ||
+		       !skf_idmap_to_host(&s->spec->linux_.gid_mappings, d->gid, &gid)))
 		r = -EOVERFLOW;
 	if (r == 0 && (mknodat(*tmpfs, name, mode_of(d), rdev_of(d)) < 0 ||
 		       fchownat(*tmpfs, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 ||

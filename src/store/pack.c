@@ -269,7 +269,7 @@ static int pack_canonical(struct job *j, struct skf_packed *ret, struct skf_err 
 {
 	const struct skf_pack_sink sink = { to_packer, j->out };
 
-	if (skf_pack_tree(j->tree, NULL, &sink, e) < 0)
+	if (skf_pack_tree(j->tree, NULL, NULL, &sink, e) < 0)
 		return skf_ctx(e, "layer '%s'", j->diff_id->s);
 	return skf_packer_end(j->out, ret, e);
 }

@@ -7,6 +7,7 @@
 #pragma once
 #include "base/fwd.h"
 #include "oci/digest.h"
+#include "oci/idmaps.h"
 #include "store/store.h"
 
 enum skf_compression { SKF_COMP_UNKNOWN = 0, SKF_COMP_NONE, SKF_COMP_GZIP, SKF_COMP_ZSTD };
@@ -53,7 +54,8 @@ SKF_UNUSED static inline void skf_packer_freep(struct skf_packer **p)
  * .wh..wh..opq; owners, modes, times, kept attributes and hard links as they are; names in byte order; sockets are left
  * out. The tree may be in use: a file that changes is written with the size that it had when it was opened.
  * stubs (NULL-terminated, may be NULL): paths without a leading slash that are left out when they are empty files.
+ * ids: of a container in a user namespace, whose tree it is: owners and file capabilities are written as the container sees them; NULL.
  * UNSUPPORTED: an overlay feature that no layer can say (redirected directories, metadata-only copies). */
-int skf_pack_tree(int dirfd, const char *const *stubs, const struct skf_pack_sink *sink, struct skf_err *e);
-/* n directories, top first, as overlay merges them: one flat tar without whiteouts. */
-int skf_pack_merged(const int *dirfds, size_t n, const struct skf_pack_sink *sink, struct skf_err *e);
+int skf_pack_tree(int dirfd, const char *const *stubs, const struct skf_idmaps *ids, const struct skf_pack_sink *sink, struct skf_err *e);
+/* n directories, top first, as overlay merges them: one flat tar without whiteouts. ids: of the first. */
+int skf_pack_merged(const int *dirfds, size_t n, const struct skf_idmaps *ids, const struct skf_pack_sink *sink, struct skf_err *e);

@@ -12,7 +12,9 @@
 #include "store/unpack_int.h"
 #include <archive.h>
 #include <archive_entry.h>
+#include <endian.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +33,8 @@ struct tree {
 	struct skf_err *e;
 	bool merged;
 	const char *const *stubs;
+	const struct skf_idmaps *ids; /* of the first directory's files; NULL: as they are */
+	bool upper;                   /* the first directory of where the walk is belongs to the first of all */
 	struct archive *ar;
 	struct archive_entry *ae;
 	struct skf_buf path;
@@ -157,6 +161,19 @@ static int check_overlay(struct tree *t, const char *name)
 	return 0;
 }
 
+/* File capabilities that a user namespace gave name its root (revision 3): in a layer they are anybody's root's (revision 2). */
+static ssize_t plain_caps(char *p, ssize_t n)
+{
+	struct vfs_ns_cap_data c;
+
+	if (n != (ssize_t)sizeof(c))
+		return n;
+	memcpy(&c, p, sizeof(c));
+	c.magic_etc = htole32((le32toh(c.magic_etc) & ~VFS_CAP_REVISION_MASK) | VFS_CAP_REVISION_2);
+	memcpy(p, &c, XATTR_CAPS_SZ_2);
+	return XATTR_CAPS_SZ_2;
+}
+
 static int add_xattrs(struct tree *t, int fd)
 {
 	ssize_t len = flistxattr(fd, t->list, SKF_MAX_XATTR_BYTES), n;
@@ -175,6 +192,8 @@ static int add_xattrs(struct tree *t, int fd)
 			continue; /* gone meanwhile */
 		if (n < 0)
 			return skf_fail_sys(t->e, -errno, "read the extended attribute '%.80s' of '%.200s'", p, shown(t));
+		if (t->ids && t->upper && strcmp(p, "security.capability") == 0)
+			n = plain_caps(t->data, n);
 		archive_entry_xattr_add_entry(t->ae, p, t->data, (size_t)n);
 	}
 	return 0;
@@ -187,8 +206,8 @@ static void begin_entry(struct tree *t, const struct stat *st, const char *path)
 	archive_entry_clear(t->ae);
 	archive_entry_set_pathname(t->ae, path);
 	archive_entry_set_mode(t->ae, st->st_mode);
-	archive_entry_set_uid(t->ae, st->st_uid);
-	archive_entry_set_gid(t->ae, st->st_gid);
+	archive_entry_set_uid(t->ae, t->ids && t->upper ? skf_idmap_owner(&t->ids->uids, st->st_uid) : st->st_uid);
+	archive_entry_set_gid(t->ae, t->ids && t->upper ? skf_idmap_owner(&t->ids->gids, st->st_gid) : st->st_gid);
 	archive_entry_set_mtime(t->ae, st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
 	archive_entry_set_size(t->ae, S_ISREG(st->st_mode) ? st->st_size : 0);
 	if (S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode)) {
@@ -297,6 +316,8 @@ static int put_mark(struct tree *t, const char *prefix, const char *name)
 
 	skf_buf_fmt(&t->path, "%s%s%s", at ? "/" : "", prefix, name);
 	begin_entry(t, &none, shown(t));
+	archive_entry_set_uid(t->ae, 0);
+	archive_entry_set_gid(t->ae, 0);
 	r = t->path.err ? skf_fail(t->e, SKF_ELIMIT, "a path below '%.200s' is too long", shown(t)) : put_header(t);
 	t->path.len = at;
 	t->path.p[at] = 0;
@@ -390,16 +411,21 @@ static int walk_below(struct tree *t, const int *dirs, const struct name *v, siz
 
 static int walk_name(struct tree *t, const int *dirs, const struct name *v, size_t n, unsigned depth)
 {
-	int dir = dirs[v->at];
+	int dir = dirs[v->at], r;
+	bool upper = t->upper;
 	struct stat st;
 
 	if (fstatat(dir, v->s, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : skf_fail_sys(t->e, -errno, "look at '%.200s'", shown(t));
+	t->upper = upper && v->at == 0;
 	if (S_ISDIR(st.st_mode))
-		return walk_below(t, dirs, v, n, depth);
-	if (S_ISREG(st.st_mode))
-		return put_file(t, dir, v->s);
-	return S_ISSOCK(st.st_mode) ? 0 : put_other(t, dir, v->s, &st);
+		r = walk_below(t, dirs, v, n, depth);
+	else if (S_ISREG(st.st_mode))
+		r = put_file(t, dir, v->s);
+	else
+		r = S_ISSOCK(st.st_mode) ? 0 : put_other(t, dir, v->s, &st);
+	t->upper = upper;
+	return r;
 }
 
 static bool is_whiteout(int dir, const char *name)
@@ -493,9 +519,9 @@ static int run(struct tree *t, const int *dirs, size_t n)
 	return archive_write_close(t->ar) == ARCHIVE_OK ? 0 : ar_fail(t, "end");
 }
 
-static int pack(const int *dirs, size_t n, bool merged, const char *const *stubs, const struct skf_pack_sink *sink, struct skf_err *e)
+static int pack(const int *dirs, size_t n, bool merged, const char *const *stubs, const struct skf_idmaps *ids, const struct skf_pack_sink *sink, struct skf_err *e)
 {
-	struct tree t = { .sink = sink, .e = e, .merged = merged, .stubs = stubs, .path = SKF_BUF(SKF_MAX_TAR_PATH * 2), .a = SKF_ARENA(SIZE_MAX / 2) };
+	struct tree t = { .sink = sink, .e = e, .merged = merged, .stubs = stubs, .ids = ids, .upper = true, .path = SKF_BUF(SKF_MAX_TAR_PATH * 2), .a = SKF_ARENA(SIZE_MAX / 2) };
 	locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0), old = (locale_t)0;
 	int r;
 
@@ -518,12 +544,12 @@ static int pack(const int *dirs, size_t n, bool merged, const char *const *stubs
 	return r;
 }
 
-int skf_pack_tree(int dirfd, const char *const *stubs, const struct skf_pack_sink *sink, struct skf_err *e)
+int skf_pack_tree(int dirfd, const char *const *stubs, const struct skf_idmaps *ids, const struct skf_pack_sink *sink, struct skf_err *e)
 {
-	return pack(&dirfd, 1, false, stubs, sink, e);
+	return pack(&dirfd, 1, false, stubs, ids, sink, e);
 }
 
-int skf_pack_merged(const int *dirfds, size_t n, const struct skf_pack_sink *sink, struct skf_err *e)
+int skf_pack_merged(const int *dirfds, size_t n, const struct skf_idmaps *ids, const struct skf_pack_sink *sink, struct skf_err *e)
 {
-	return pack(dirfds, n, true, NULL, sink, e);
+	return pack(dirfds, n, true, NULL, ids, sink, e);
 }
