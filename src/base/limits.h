@@ -26,6 +26,7 @@
 #define SKF_MAX_LAYER_ENTRIES 5000000          /* inodes of one layer */
 #define SKF_MAX_LAYER_BYTES (1ull << 40)       /* unpacked bytes of one layer */
 #define SKF_MAX_LAYER_RATIO 2000               /* unpacked : compressed, after the first 256 MiB */
+#define SKF_MAX_ZSTD_WINDOW (32u << 20)        /* what unpacking one layer may keep: zstd -19 needs 8 MB, Go's best compression 32 */
 #define SKF_DOWNLOAD_KEEP_S 86400              /* a killed pull's download is gone on with for a day, then it is garbage */
 #define SKF_MAX_REF_BYTES 512                  /* registry/repository:tag@digest */
 #define SKF_MAX_TAG_BYTES 128                  /* distribution-spec */

@@ -2,7 +2,8 @@
  *
  * Between the two stands a queue of at most QUEUE_BYTES per layer, handed over in whole chunks; a full queue pauses that transfer only, and the worker
  * wakes the receiver when it has made room. A worker begins with the first byte of its layer, and at most UNPACKERS of them work at a time: a layer
- * beyond that is paused before its first byte. Memory is so bounded by UNPACKERS * (QUEUE_BYTES + the unpacker's own), whatever the image.
+ * beyond that is paused before its first byte. Memory is so bounded by UNPACKERS * (QUEUE_BYTES + the unpacker's own), whatever the image. The windows of
+ * zstd are counted together: a worker that needs one waits until it fits into WINDOW_BYTES, or until nobody else has any.
  * Invariants: 1. workers touch only their own job and the queue; 2. a failure anywhere cancels the whole at once, also transfers whose server is
  * silent, closes all queues, and the cause is what is reported;
  * 3. locks/ingest-<hex> of every layer that is fetched is held from before its first byte until its seal, taken in ascending order of digest; 4. the
@@ -13,6 +14,7 @@
 #include "base/limits.h"
 #include "cmd/image_int.h"
 #include "registry/registry.h"
+#include "store/inflate.h"
 #include "store/unpack.h"
 #include <fcntl.h>
 #include <poll.h>
@@ -20,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PARALLEL 4                     /* transfers; not more than UNPACKERS */
@@ -27,6 +30,8 @@
 #define QUEUE_BYTES (2u << 20)
 #define CHUNK_BYTES (256u << 10)
 #define FILE_BYTES (256u << 10)        /* smaller layers are not worth a file */
+#define WINDOW_BYTES (24u << 20)
+#define WINDOW_LOOK_MS 100
 #define INGEST_WAIT_MS 3600000         /* another pull of the same layer is under way: as long as that takes, an hour at most */
 #define INGEST_LOOK_MS 500             /* how often the wait looks whether it is still wanted */
 
@@ -49,6 +54,8 @@ struct fetch { /* one call of image_layers_fetch */
 	pthread_mutex_t m;
 	unsigned unpackers;  /* working now */
 	bool starved;        /* a transfer was paused because of them */
+	pthread_cond_t freed;
+	uint64_t windows;    /* bytes of zstd's windows */
 };
 struct work {
 	struct fetch *f;
@@ -59,6 +66,7 @@ struct work {
 	int lock, dirfd;
 	int data;            /* ingest/<hex>/data; -EBADF: none */
 	uint64_t have;       /* bytes in it when we began */
+	uint64_t window;     /* its part of f->windows */
 	bool no_room;        /* the file could not be written: what comes is not kept */
 	bool retry;          /* what was there before is no good */
 	int result;
@@ -253,9 +261,50 @@ static int feed_file(struct work *w, struct skf_unpack *u, struct skf_err *e)
 	return 0;
 }
 
+static bool given_up(struct work *w)
+{
+	struct pollfd p = { w->f->peer->cancel_fd, POLLIN, 0 };
+	pthread_mutex_lock(&w->q.m);
+	bool broken = w->q.broken;
+	pthread_mutex_unlock(&w->q.m);
+	return broken || poll(&p, 1, 0) > 0;
+}
+
+/* The gate of store/inflate.h. Whoever waits here has none, so those that have some always go on. */
+static int want_window(void *arg, uint64_t bytes, struct skf_err *e)
+{
+	struct work *w = arg;
+	struct fetch *f = w->f;
+	int r = 0;
+	pthread_mutex_lock(&f->m);
+	f->windows -= w->window;
+	w->window = 0;
+	pthread_cond_broadcast(&f->freed);
+	while (bytes && f->windows && f->windows + bytes > WINDOW_BYTES && r == 0) {
+		struct timespec t;
+		clock_gettime(CLOCK_REALTIME, &t);
+		t.tv_nsec += WINDOW_LOOK_MS * 1000000L;
+		if (t.tv_nsec >= 1000000000L) {
+			t.tv_nsec -= 1000000000L;
+			t.tv_sec++;
+		}
+		pthread_cond_timedwait(&f->freed, &f->m, &t);
+		if (given_up(w))
+			r = skf_fail(e, SKF_EUNAVAILABLE, "cancelled");
+	}
+	if (r == 0) {
+		f->windows += bytes;
+		w->window = bytes;
+	}
+	pthread_mutex_unlock(&f->m);
+	return r;
+}
+
 static int unpack(struct work *w, struct skf_err *e)
 {
-	const struct skf_unpack_opts o = { .media = w->j->desc.media, .digest = w->j->desc.digest, .size = w->j->desc.size, .diff_id = w->j->diff_id };
+	const struct skf_window_gate gate = { want_window, w };
+	const struct skf_unpack_opts o = { .media = w->j->desc.media, .digest = w->j->desc.digest, .size = w->j->desc.size, .diff_id = w->j->diff_id,
+	                                   .gate = &gate };
 	struct skf_unpack *u = NULL;
 	struct skf_unpack_result res = { 0 };
 	struct chunk *c = NULL;
@@ -512,6 +561,7 @@ static int fetch_once(const struct image_peer *peer, struct skf_store *s, struct
 	if (!w)
 		return skf_fail(e, SKF_ENOMEM, "layers");
 	pthread_mutex_init(&f.m, NULL);
+	pthread_cond_init(&f.freed, NULL);
 	int x = choose(&f, j, n, w, &k, e);
 	for (size_t i = 0; x == 0 && i < k; i++)
 		x = prepare(&w[i], e);
@@ -526,6 +576,7 @@ static int fetch_once(const struct image_peer *peer, struct skf_store *s, struct
 		bool other = *ret_again && !w[i].retry && w[i].data >= 0; /* goes on in a moment */
 		release(&w[i], !other && !worth_keeping(&w[i], x, e), &ignored);
 	}
+	pthread_cond_destroy(&f.freed);
 	pthread_mutex_destroy(&f.m);
 	free(w);
 	return x;

@@ -8,6 +8,7 @@
 #include "store/unpack.h"
 #include "sys/process.h"
 #include <linux/capability.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -137,6 +138,7 @@ int main(int argc, char **argv)
 	signal(SIGHUP, SIG_IGN);
 	skf_set_cloexec(SKF_IMG_FD, true);
 	umask(022);
+	mallopt(M_MMAP_THRESHOLD, 256 << 10); /* a window or a ring that is freed goes back to the kernel: the bound of image_layers.c */
 	if (peer.cancel_fd < 0) {
 		skf_error(&log, "eventfd: out of file descriptors");
 		return 125;

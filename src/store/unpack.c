@@ -162,6 +162,8 @@ static int begin(struct skf_unpack *u, const uint8_t *p, size_t n, struct skf_er
 		                u->what, skf_compression_name(want), skf_compression_name(got));
 	if (skf_inflate_new(got, &u->inf, e) < 0)
 		return skf_ctx(e, "layer '%s'", u->what);
+	if (u->o.gate)
+		skf_inflate_set_gate(u->inf, u->o.gate);
 	return start_thread(u, e);
 }
 

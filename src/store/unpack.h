@@ -7,6 +7,7 @@
 #include "oci/image.h"
 #include "store/store.h"
 
+struct skf_window_gate;
 struct skf_unpack; /* a push parser: bytes in by skf_unpack_write, files out */
 struct skf_unpack_opts {
 	enum skf_media media;            /* how it is compressed; checked against the magic bytes */
@@ -14,6 +15,7 @@ struct skf_unpack_opts {
 	uint64_t size;                   /* of the compressed bytes, from the manifest; at most, when digest is "" */
 	struct skf_digest diff_id;       /* of the tar, from the config; "" not known beforehand */
 	volatile uint64_t *progress;     /* compressed bytes consumed; may be NULL */
+	const struct skf_window_gate *gate; /* store/inflate.h; NULL: the layer is unpacked alone */
 	/* Once the diff-id is known and before the layer stands under it: the place to put it into a lease. May be NULL. */
 	int (*named)(void *arg, const struct skf_digest *diff_id, struct skf_err *e);
 	void *arg;

@@ -3,8 +3,9 @@
  *
  * gzip: RFC 1952, any number of members; CRC and size of each member are checked by the library. Whatever
  * follows the last member must be another member: trailing bytes are an error, not ignored, since nothing
- * vouches for them. zstd: RFC 8878, any number of frames and skippable frames (zstd:chunked), windows up to
- * 128 MiB. */
+ * vouches for them. zstd: RFC 8878, any number of frames and skippable frames (zstd:chunked). The window is read
+ * from the header of each frame before libzstd sees it: larger ones than SKF_MAX_ZSTD_WINDOW are refused, and the
+ * gate is asked for the rest, so that several streams at once stay within one bound (T46). */
 #include "store/unpack_int.h"
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include <zlib.h>
 #endif
 
+#define HEAD_MAX 18u         /* RFC 8878 3.1.1: magic number and frame header */
 #define STEP_MAX (1u << 30) /* the libraries count in 32 bits */
 
 struct skf_inflate {
@@ -23,6 +25,11 @@ struct skf_inflate {
 	bool any;     /* at least one byte was taken */
 	bool pending; /* out was full when the last step returned */
 	ZSTD_DCtx *zstd;
+	struct skf_window_gate gate;
+	uint64_t window;         /* granted: what libzstd may keep */
+	uint8_t head[HEAD_MAX];  /* of a frame that has not begun */
+	size_t head_n, head_used;
+	bool began;              /* ... and its window is granted */
 #ifdef SKF_HAVE_ISAL
 	struct inflate_state *isal;
 #else
@@ -158,6 +165,101 @@ static int zstd_new(struct skf_inflate *i)
 	               : 0;
 }
 
+/* Bytes of the header that begins with these n; what is no frame of zstd is left to libzstd to refuse. */
+static size_t head_size(const uint8_t *p, size_t n)
+{
+	static const uint8_t magic[4] = { 0x28, 0xb5, 0x2f, 0xfd }, dict[4] = { 0, 1, 2, 4 }, content[4] = { 0, 2, 4, 8 };
+	bool single;
+
+	if (n < 5)
+		return 5;
+	single = p[4] & 0x20;
+	if (memcmp(p, magic, sizeof(magic)) != 0)
+		return 5; /* a skippable frame has 8, and no window */
+	return 5u + !single + dict[p[4] & 3] + (p[4] >> 6 ? content[p[4] >> 6] : single);
+}
+
+static uint64_t little(const uint8_t *p, size_t n)
+{
+	uint64_t v = 0;
+
+	while (n-- > 0)
+		v = v << 8 | p[n];
+	return v;
+}
+
+/* What the decoder of this frame keeps: the window, or the whole content where that is one segment. */
+static uint64_t window_of(const uint8_t *p, size_t n)
+{
+	size_t flag = n > 4 ? p[4] >> 6 : 0, size = (size_t)1 << flag;
+
+	if (head_size(p, n) == 5)
+		return 0;
+	if (p[4] & 0x20)
+		return little(p + n - size, size) + (flag == 1 ? 256 : 0);
+	return (1ull << (10 + (p[5] >> 3))) / 8 * (8 + (p[5] & 7));
+}
+
+static int want_window(struct skf_inflate *i, uint64_t bytes, struct skf_err *e)
+{
+	if (bytes <= i->window)
+		return 0;
+	if (bytes > SKF_MAX_ZSTD_WINDOW)
+		return skf_fail(e, SKF_ELIMIT,
+		                "zstd stream: a window of %llu MB is needed to unpack it, %u are allowed; it was made with --ultra or --long, "
+		                "make it again without", (unsigned long long)(bytes >> 20), SKF_MAX_ZSTD_WINDOW >> 20);
+	if (i->gate.want) { /* whoever waits holds nothing */
+		if (i->window) {
+			ZSTD_freeDCtx(i->zstd);
+			i->zstd = NULL;
+			i->window = 0;
+			if (zstd_new(i) < 0)
+				return skf_fail(e, SKF_ENOMEM, "no memory to decompress zstd");
+		}
+		if (i->gate.want(i->gate.arg, bytes, e) < 0)
+			return -1;
+	}
+	i->window = bytes;
+	return 0;
+}
+
+/* Collects the header of the next frame and asks for its window. 1 it is complete, 0 more input is needed, -1. */
+static int begin_frame(struct skf_inflate *i, ZSTD_inBuffer *src, struct skf_err *e)
+{
+	const uint8_t *in = src->src;
+
+	i->inside = true;
+	while (i->head_n < head_size(i->head, i->head_n)) {
+		if (src->pos == src->size)
+			return 0;
+		i->head[i->head_n++] = in[src->pos++];
+	}
+	if (want_window(i, window_of(i->head, i->head_n), e) < 0)
+		return -1;
+	i->began = true;
+	i->head_used = 0;
+	return 1;
+}
+
+static int decompress(struct skf_inflate *i, ZSTD_outBuffer *dst, ZSTD_inBuffer *src, struct skf_err *e)
+{
+	ZSTD_inBuffer head = { i->head, i->head_n, i->head_used };
+	ZSTD_inBuffer *from = i->head_used < i->head_n ? &head : src;
+	size_t r = ZSTD_decompressStream(i->zstd, dst, from);
+
+	if (ZSTD_isError(r))
+		return skf_fail(e, SKF_ECORRUPT, "zstd stream: %s", ZSTD_getErrorName(r));
+	if (from == &head)
+		i->head_used = head.pos;
+	if (r != 0)
+		return 0;
+	if (i->head_used < i->head_n)
+		return skf_fail(e, SKF_EBUG, "zstd: a frame ended within its header");
+	i->inside = i->began = false;
+	i->head_n = i->head_used = 0;
+	return 0;
+}
+
 static int zstd_step(struct skf_inflate *i, const uint8_t *in, size_t n_in, size_t *used, uint8_t *out,
                      size_t n_out, size_t *made, struct skf_err *e)
 {
@@ -166,13 +268,14 @@ static int zstd_step(struct skf_inflate *i, const uint8_t *in, size_t n_in, size
 
 	/* Without input only what a frame still holds back may be asked for: after its end the call would
 	 * announce the next one. */
-	while (dst.pos < dst.size && (src.pos < src.size || (i->pending && i->inside))) {
-		size_t r = ZSTD_decompressStream(i->zstd, &dst, &src);
+	while (dst.pos < dst.size && (src.pos < src.size || i->head_used < i->head_n || (i->pending && i->inside))) {
+		int r = i->began ? 1 : begin_frame(i, &src, e);
 
-		if (ZSTD_isError(r))
-			return skf_fail(e, SKF_ECORRUPT, "zstd stream: %s", ZSTD_getErrorName(r));
-		i->inside = r != 0;
+		if (r < 0 || (r > 0 && decompress(i, &dst, &src, e) < 0))
+			return -1;
 		i->pending = false; /* set again below when out is full */
+		if (r == 0)
+			break;
 	}
 	*used = src.pos;
 	*made = dst.pos;
@@ -210,7 +313,17 @@ void skf_inflate_free(struct skf_inflate *i)
 	if (i->c == SKF_COMP_GZIP)
 		gzip_free(i);
 	ZSTD_freeDCtx(i->zstd);
+	if (i->window && i->gate.want) {
+		struct skf_err none = SKF_ERR_INIT; /* giving back does not fail */
+
+		i->gate.want(i->gate.arg, 0, &none);
+	}
 	free(i);
+}
+
+void skf_inflate_set_gate(struct skf_inflate *i, const struct skf_window_gate *gate)
+{
+	i->gate = *gate;
 }
 
 int skf_inflate_step(struct skf_inflate *i, const uint8_t *in, size_t n_in, size_t *ret_used, uint8_t *out,

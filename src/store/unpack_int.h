@@ -23,11 +23,11 @@
 
 /* Bytes of one block of the ring: fits the second-level cache, multiple of 512. */
 #define SKF_UNPACK_BLOCK (256u << 10)
-#define SKF_UNPACK_BLOCKS 16 /* 4 MiB between the two threads */
+#define SKF_UNPACK_BLOCKS 8 /* 2 MiB between the two threads */
 /* Tar bytes before one entry's data: pax records, sparse map (T45). */
 #define SKF_UNPACK_MAX_HEADER (2u << 20)
 #define SKF_UNPACK_MAX_ACL_BYTES   (16u << 20) /* default ACLs of directories, kept until the end */
-#define SKF_UNPACK_ZSTD_WINDOW_LOG 27          /* 128 MiB: what every zstd decoder must accept */
+#define SKF_UNPACK_ZSTD_WINDOW_LOG 25          /* SKF_MAX_ZSTD_WINDOW */
 
 /* Limits in force; tests lower them. */
 struct skf_unpack_limits {

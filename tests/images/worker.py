@@ -83,7 +83,7 @@ class Worker:
         theirs.close()
         self.started = time.monotonic()
         self.status = None
-        self.maxrss = 0  # kilobytes, once it has ended
+        self.peak = 0  # kilobytes that it had at most, as often seen as recv waited; ru_maxrss would count this process, which spawned it
 
     def send(self, *rec):
         self.sock.send(record(*rec))
@@ -92,10 +92,17 @@ class Worker:
         self.send(PULL, string(str(root)), string(ref), string(platform), string(str(docker_config)), string(str(certs_dir)), u32(flags))
 
     def recv(self, timeout=60):
-        if not select.select([self.sock], [], [], timeout)[0]:
-            raise TimeoutError("skiff-image is silent")
+        end = time.monotonic() + timeout
+        while not select.select([self.sock], [], [], 0.01)[0]:
+            self.look_at_memory()
+            if time.monotonic() > end:
+                raise TimeoutError("skiff-image is silent")
         raw = self.sock.recv(1 << 18)
         return Fields(raw) if raw else None
+
+    def look_at_memory(self):
+        with open(f"/proc/{self.pid}/status") as f:
+            self.peak = max([self.peak] + [int(line.split()[1]) for line in f if line.startswith("VmHWM")])
 
     def finish(self, timeout=60):
         """Everything up to the answer; PullFailed for FAILED."""
@@ -123,9 +130,9 @@ class Worker:
     def wait(self, timeout=20):
         end = time.monotonic() + timeout
         while self.status is None:
-            pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
-                self.status, self.maxrss = status, usage.ru_maxrss
+                self.status = status
             elif time.monotonic() > end:
                 raise TimeoutError("skiff-image does not end")
             else:
