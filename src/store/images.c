@@ -27,13 +27,13 @@ int skf_store_j_digest(struct skf_jctx *c, struct json_object *v, void *dst, con
 	return 0;
 }
 
-int skf_store_check_ver(struct skf_jctx *c, const struct skf_store_ver *v)
+int skf_store_check_ver(struct skf_jctx *c, const struct skf_store_ver *v, uint32_t known)
 {
-	if (v->min > SKF_STORE_FORMAT)
+	if (v->min > known)
 		return skf_j_fail(
 			c, SKF_EUNSUPPORTED,
-			"needs a reader of version %u, this skiff is one of version %d: use a newer skiff",
-			v->min, SKF_STORE_FORMAT);
+			"needs a reader of version %u, this skiff is one of version %u: use a newer skiff",
+			v->min, known);
 	return 0;
 }
 
@@ -103,7 +103,7 @@ static const struct skf_jarr_arg layers_arg = { &layer_table, SKF_MAX_LAYERS };
 
 static int record_check(struct skf_jctx *c, void *obj)
 {
-	return skf_store_check_ver(c, &((struct record *)obj)->ver);
+	return skf_store_check_ver(c, &((struct record *)obj)->ver, SKF_STORE_FORMAT);
 }
 
 static const struct skf_jfield record_f[] = {

@@ -16,7 +16,7 @@
 
 static int seal_check(struct skf_jctx *c, void *obj)
 {
-	return skf_store_check_ver(c, &((struct skf_seal *)obj)->ver);
+	return skf_store_check_ver(c, &((struct skf_seal *)obj)->ver, SKF_SEAL_FORMAT);
 }
 
 static const struct skf_jfield seal_f[] = {

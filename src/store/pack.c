@@ -51,13 +51,26 @@ static int damaged(const struct job *j, const char *what, struct skf_err *e)
 	                j->diff_id->s, what);
 }
 
+static void job_init(struct job *j, const struct skf_digest *diff_id)
+{
+	j->layer = j->tree = j->record = j->parent = -EBADF;
+	j->a = (struct skf_arena)SKF_ARENA(SKF_MAX_OBJECT_BYTES * 4);
+	j->diff_id = diff_id;
+}
+
+static int open_record(struct job *j, int layer, struct skf_err *e)
+{
+	if (!j->seal->record.s[0])
+		return 0;
+	j->record = skf_openat(layer, SKF_RECORD_NAME, O_RDONLY | O_NOFOLLOW, 0);
+	return j->record < 0 ? damaged(j, "cannot be opened", e) : 0;
+}
+
 static int layer_open(struct skf_store *s, const struct skf_digest *diff_id, struct job *j, struct skf_err *e)
 {
 	SKF_AUTO_FD int layers = -EBADF;
 
-	j->layer = j->tree = j->record = j->parent = -EBADF;
-	j->a = (struct skf_arena)SKF_ARENA(SKF_MAX_OBJECT_BYTES * 4);
-	j->diff_id = diff_id;
+	job_init(j, diff_id);
 	if (skf_store_layer_open(s, diff_id, &j->tree, e) < 0 || skf_store_dir(s, "layers", &layers, e) < 0)
 		return -1;
 	j->layer = skf_openat(layers, skf_digest_hex(diff_id), O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
@@ -65,10 +78,7 @@ static int layer_open(struct skf_store *s, const struct skf_digest *diff_id, str
 		return skf_fail_sys(e, j->layer, "open the layer '%s'", diff_id->s);
 	if (skf_store_seal_read(j->layer, &j->a, &j->seal, e) < 0)
 		return skf_ctx(e, "layer '%s'", diff_id->s);
-	if (!j->seal->record.s[0])
-		return 0;
-	j->record = skf_openat(j->layer, SKF_RECORD_NAME, O_RDONLY | O_NOFOLLOW, 0);
-	return j->record < 0 ? damaged(j, "cannot be opened", e) : 0;
+	return open_record(j, j->layer, e);
 }
 
 /* --- reading the record --- */
@@ -258,6 +268,21 @@ static int pack_exact(struct job *j, struct skf_packed *ret, struct skf_err *e)
 		                "image again", j->diff_id->s, ret->diff_id.s);
 	ret->exact = true;
 	return 0;
+}
+
+int skf_pack_check(int layer_fd, const struct skf_digest *diff_id, struct skf_seal *seal, struct skf_err *e)
+{
+	SKF_AUTO(job_done) struct job j = { 0 };
+	struct skf_packed x = { 0 };
+
+	job_init(&j, diff_id);
+	j.seal = seal;
+	j.tree = skf_openat(layer_fd, "tree", O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
+	if (j.tree < 0)
+		return skf_fail_sys(e, j.tree, "open the files of the layer '%s'", diff_id->s);
+	if (open_record(&j, layer_fd, e) < 0 || skf_packer_new(SKF_COMP_NONE, -1, NULL, &j.out, e) < 0)
+		return -1;
+	return pack_exact(&j, &x, e);
 }
 
 static int to_packer(void *arg, const void *p, size_t n, struct skf_err *e)

@@ -32,7 +32,7 @@ struct refdoc {
 
 static int refdoc_check(struct skf_jctx *c, void *obj)
 {
-	return skf_store_check_ver(c, &((struct refdoc *)obj)->ver);
+	return skf_store_check_ver(c, &((struct refdoc *)obj)->ver, SKF_STORE_FORMAT);
 }
 
 static const struct skf_jfield ref_f[] = {

@@ -4,6 +4,7 @@
 #include "store/store.h"
 
 #define SKF_STORE_FORMAT 1 /* the layout of docs/formats.md */
+#define SKF_SEAL_FORMAT 2  /* 2: the listing has checksums where the tar record vouches for the data */
 /* locks/store and locks/layer-*: nobody holds them over more than a few renames. */
 #define SKF_STORE_LOCK_MS 30000
 #define SKF_STORE_TMP ".tmp-" /* begins the name of whatever is not yet an object */
@@ -34,7 +35,8 @@ int skf_store_j_digest(struct skf_jctx *c, struct json_object *v, void *dst, con
 struct skf_store_ver {
 	uint32_t v, min;
 };
-int skf_store_check_ver(struct skf_jctx *c, const struct skf_store_ver *v);
+/* known: the version that this skiff reads. */
+int skf_store_check_ver(struct skf_jctx *c, const struct skf_store_ver *v, uint32_t known);
 /* Seal of a layer, as in docs/formats.md. */
 struct skf_seal {
 	struct skf_store_ver ver;

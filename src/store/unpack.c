@@ -316,6 +316,11 @@ static int end_record(struct skf_unpack *u, struct skf_err *e)
 		return -1;
 	if (u->tree.replaced && skf_record_drop(&u->rec, "an entry of the tar takes the place of another", e) < 0)
 		return -1;
+	/* Whatever else reads the tar in another way than the tree was made would make another tar of it. */
+	if (!u->rec.gone && !u->rec.took && (u->rec.n_files != u->tree.n_data || u->rec.file_bytes != u->tree.data_bytes) &&
+	    skf_record_drop(&u->rec, "it is not clear which of its entries have data", e) < 0)
+		return -1;
+	u->tree.need_sha = u->rec.gone || u->rec.took;
 	return skf_record_end(&u->rec, &u->rec_digest, e);
 }
 
@@ -329,8 +334,8 @@ static int write_seal(struct skf_unpack *u, const struct skf_listing_result *l, 
 	if (r < 0)
 		return skf_fail_sys(e, r, "read the boot id");
 	skf_jw_obj(&w);
-	skf_jw_ku64(&w, "v", SKF_STORE_FORMAT);
-	skf_jw_ku64(&w, "min", 1);
+	skf_jw_ku64(&w, "v", SKF_SEAL_FORMAT);
+	skf_jw_ku64(&w, "min", l->crc ? 2 : 1);
 	skf_jw_kstr(&w, "diffId", u->o.diff_id.s);
 	skf_jw_kstr(&w, "tree", l->tree.s);
 	skf_jw_ku64(&w, "size", l->size);

@@ -39,6 +39,7 @@ int skf_tree_write_data(struct skf_tree *t, struct archive *ar, int fd, const ch
 	size_t n;
 	int r, w;
 
+	t->sum = 0;
 	while ((r = archive_read_data_block(ar, &p, &n, &off)) == ARCHIVE_OK) {
 		if (off < at)
 			return skf_fail(e, SKF_ECORRUPT,
@@ -47,7 +48,11 @@ int skf_tree_write_data(struct skf_tree *t, struct archive *ar, int fd, const ch
 		w = write_at(fd, p, n, off);
 		if (w < 0)
 			return skf_tree_fail(e, w, "write", path);
-		if (!*ret_sparse && skf_hash_add(&t->hash, p, n, e) < 0)
+		if (*ret_sparse)
+			; /* by its pages, afterwards */
+		else if (t->crc)
+			t->sum = skf_crc64(t->sum, p, n);
+		else if (skf_hash_add(&t->hash, p, n, e) < 0)
 			return -1;
 		at = off + (int64_t)n;
 	}

@@ -45,6 +45,7 @@ int skf_tree_init(struct skf_tree *t, int *root_own, const struct skf_unpack_lim
 		return skf_fail(e, SKF_ENOMEM, "no memory for a layer");
 	i->flags = SKF_INO_DIR;
 	i->dir.mode = 0755;
+	t->crc = skf_crc64_fast();
 	return skf_hash_init(&t->hash, NULL, e);
 }
 
@@ -263,11 +264,21 @@ static int open_new(struct skf_tree *t, int parent, const char *name, mode_t mod
 	return skf_fail(e, SKF_ECONFLICT, "entry '%.200s' keeps being replaced while it is unpacked", path);
 }
 
-static int file_digest(struct skf_tree *t, int fd, bool sparse, int64_t size, uint8_t out[32],
-                       struct skf_err *e)
+/* The digest of what was just written, as the listing has it. */
+static int file_digest(struct skf_tree *t, int fd, bool sparse, int64_t size, struct skf_inode *i, struct skf_err *e)
 {
-	return sparse ? skf_sparse_digest(fd, (uint64_t)size, &t->hash, out, e)
-	              : skf_hash_end_raw(&t->hash, out, e);
+	i->flags = SKF_INO_FILE;
+	if (sparse) {
+		i->flags |= SKF_INO_SPARSE;
+		return skf_sparse_digest(fd, (uint64_t)size, &t->hash, i->sha, e);
+	}
+	t->n_data += size > 0;
+	t->data_bytes += (uint64_t)size;
+	if (!t->crc)
+		return skf_hash_end_raw(&t->hash, i->sha, e);
+	i->flags |= SKF_INO_CRC;
+	i->crc = t->sum;
+	return 0;
 }
 
 static int place_file(struct skf_tree *t, int parent, const struct skf_entry_name *n, struct archive *ar,
@@ -275,11 +286,10 @@ static int place_file(struct skf_tree *t, int parent, const struct skf_entry_nam
 {
 	int64_t size = archive_entry_size(ae);
 	bool sparse = false, has_xattr = false;
+	struct skf_inode made = { 0 }, *i;
 	SKF_AUTO_FD int fd = -EBADF;
-	struct skf_inode *i;
 	struct skf_meta m;
 	struct stat st;
-	uint8_t sha[32];
 
 	if (size < 0 || (uint64_t)size > t->lim.bytes - t->bytes)
 		return skf_fail(
@@ -292,15 +302,15 @@ static int place_file(struct skf_tree *t, int parent, const struct skf_entry_nam
 	if (fstat(fd, &st) < 0)
 		return skf_tree_fail(e, -errno, "look at", n->path);
 	if (skf_tree_write_data(t, ar, fd, n->path, &sparse, e) < 0 ||
-	    file_digest(t, fd, sparse, size, sha, e) < 0 ||
+	    file_digest(t, fd, sparse, size, &made, e) < 0 ||
 	    skf_tree_file_meta(t, fd, &st, &m, ae, n->path, &has_xattr, e) < 0)
 		return -1;
 	i = skf_inodes_get(&t->inodes, st.st_ino);
 	if (!i)
 		return skf_fail(e, SKF_ENOMEM, "no memory for the entry '%.200s'", n->path);
-	*i = (struct skf_inode){ .ino = st.st_ino };
-	i->flags = SKF_INO_FILE | (sparse ? SKF_INO_SPARSE : 0) | (has_xattr ? SKF_INO_XATTR : 0);
-	memcpy(i->sha, sha, sizeof(sha));
+	made.ino = st.st_ino;
+	made.flags |= has_xattr ? SKF_INO_XATTR : 0;
+	*i = made;
 	return 0;
 }
 

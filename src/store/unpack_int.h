@@ -96,12 +96,14 @@ enum {
 	SKF_INO_XATTR = 4,
 	SKF_INO_SPARSE = 8,
 	SKF_INO_SEEN = 16,
-	SKF_INO_META = 32
+	SKF_INO_META = 32,
+	SKF_INO_CRC = 64 /* of a file: its digest is a checksum, not a SHA-256 */
 };
 struct skf_inode {
 	uint64_t ino; /* 0: free slot */
 	union {
 		uint8_t sha[32];
+		uint64_t crc;
 		struct {
 			struct timespec mtime;
 			uint32_t uid, gid, mode;
@@ -148,10 +150,14 @@ struct skf_tree {
 	char parent_path[SKF_MAX_TAR_PATH];
 	struct skf_inodes inodes;
 	struct skf_hash hash; /* of one file */
+	bool crc;             /* files get checksums: their bytes are the tar's, which has a SHA-256 (unpack_list.c) */
+	uint64_t sum;         /* ... of the file being written */
 	struct skf_unpack_limits lim;
+	uint64_t n_data, data_bytes; /* regular files with data and without holes: what a tar record must name too */
 	uint64_t entries, bytes;
 	uint64_t n_skipped_devices, n_skipped_xattrs;
 	bool replaced; /* an entry took the place of another: the tar cannot be told from the tree */
+	bool need_sha; /* the record does not vouch for the data: the listing has a SHA-256 for each file */
 };
 struct archive;
 struct archive_entry;
@@ -184,8 +190,9 @@ int skf_sparse_digest(int fd, uint64_t size, struct skf_hash *h, uint8_t out[32]
 struct skf_listing_result {
 	struct skf_digest tree;
 	uint64_t size, inodes;
+	bool crc;
 };
-/* Finishes directories, walks the tree in order and writes the listing to out_fd. */
+/* Finishes directories, walks the tree in order and writes the listing to out_fd. ret->crc: it has checksums. */
 int skf_tree_seal(struct skf_tree *t, int out_fd, struct skf_listing_result *ret, struct skf_err *e);
 
 /* --- unpack_tar.c: the tar thread --- */
@@ -215,6 +222,8 @@ struct skf_record {
 	size_t out_fill;
 	int dir, fd;          /* of the layer, borrowed; of the record */
 	uint64_t n_raw, n_stored;
+	uint64_t n_files, file_bytes; /* entries whose data are the tree's, and those data */
+	bool took;            /* data of an entry went into the record */
 	bool gone;            /* why says why there is none */
 	char why[200];
 };
@@ -227,6 +236,14 @@ int skf_record_drop(struct skf_record *r, const char *why, struct skf_err *e); /
 void skf_record_done(struct skf_record *r);
 /* The stored record of a layer against its seal; a layer without one is fine. CORRUPT. */
 int skf_record_check(int layer_fd, const struct skf_seal *seal, struct skf_hash *h, struct skf_err *e);
+
+/* pack.c: tree and record of the layer still make the tar whose SHA-256 the diff-id is. CORRUPT. */
+int skf_pack_check(int layer_fd, const struct skf_digest *diff_id, struct skf_seal *seal, struct skf_err *e);
+
+/* --- crc64.c: CRC-64/XZ (ECMA-182, reflected) over p, going on from crc; 0 at the start --- */
+uint64_t skf_crc64(uint64_t crc, const void *p, size_t n);
+/* Whether it is fast enough here to be worth more than a SHA-256. */
+bool skf_crc64_fast(void);
 
 struct skf_unpack {
 	struct skf_store *s;

@@ -2,16 +2,18 @@
  *
  *     <path> <type> <mode> <uid> <gid> <size> <digest> <target> <xattrs>
  * path begins with '/', bytes outside of 0x21..0x7e and '\' are written \xHH; type is one of d f l c b p;
- * mode is four octal digits; size is of files only; digest is "sha256:<hex>" of the content, or
+ * mode is four octal digits; size is of files only; digest is "sha256:<hex>" of the content,
  * "sparse:<hex>" for a file with holes: sha256 over its 4 KiB pages that are not all zero, each after its
- * offset as 8 little-endian bytes; target is a link's target or a device's major:minor; xattrs is the sha256
+ * offset as 8 little-endian bytes, or "crc64:<hex>" where the tar record vouches for the content: record and
+ * files make the tar whose SHA-256 is the diff-id, and the checksum only tells which file it was; target is a link's target or a device's major:minor; xattrs is the sha256
  * over the kept attributes sorted by name (name, NUL, length as 8 little-endian bytes, value). What does not
  * apply is '-'. A directory stands before its content; the names in a directory are in byte order. The
  * sha256 of the listing is the layer's tree digest.
  *
  * Sealing and verifying are the same walk: sealing takes the digests that were computed while writing and
  * finishes directories on its way (parents first: the times of a directory change only when entries come or
- * go); verifying reads every file. Blocks on the disk. */
+ * go); verifying reads every file once: those with checksums while their tar is made again, and a second time only
+ * when that is not the tar that it was. Blocks on the disk. */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/fd.h"
@@ -37,8 +39,11 @@ struct walk {
 	char *want_line;
 	size_t want_cap;
 	bool want_sparse;
+	const char *want_crc; /* of a file, in want_line; NULL: none */
+	bool proved; /* the data of the files with checksums are what they were */
 	const char *what; /* layer, for messages */
 	uint64_t size, inodes;
+	bool any_crc;
 };
 
 static void walk_done(struct walk *w)
@@ -99,6 +104,7 @@ static int next_wanted(struct walk *w, struct skf_err *e)
 	if (n < 0)
 		return damaged(w, "is not in the layer's listing", e);
 	w->want_sparse = strstr(w->want_line, " sparse:") != NULL;
+	w->want_crc = strstr(w->want_line, " crc64:"); /* names have no blanks here */
 	return 0;
 }
 
@@ -147,14 +153,20 @@ static int put_xattrs(struct walk *w, int fd, struct skf_err *e)
 
 /* --- regular files --- */
 
-static int hash_file(struct walk *w, int fd, const struct stat *st, uint8_t out[32], struct skf_err *e)
+struct file_digest {
+	enum { DIGEST_SHA, DIGEST_SPARSE, DIGEST_CRC } kind;
+	uint8_t sha[32];
+	uint64_t crc;
+};
+
+static int hash_file(struct walk *w, int fd, const struct stat *st, struct file_digest *d, struct skf_err *e)
 {
 	static const size_t chunk = 256u << 10;
 	SKF_AUTO_FREE char *buf = NULL;
 	ssize_t n;
 
-	if (w->want_sparse)
-		return skf_sparse_digest(fd, (uint64_t)st->st_size, w->hash, out, e);
+	if (d->kind == DIGEST_SPARSE)
+		return skf_sparse_digest(fd, (uint64_t)st->st_size, w->hash, d->sha, e);
 	buf = malloc(chunk);
 	if (!buf)
 		return skf_fail(e, SKF_ENOMEM, "no memory to read '%.200s'", shown(w));
@@ -163,10 +175,12 @@ static int hash_file(struct walk *w, int fd, const struct stat *st, uint8_t out[
 			continue;
 		if (n < 0)
 			return skf_fail_sys(e, -errno, "read '%.200s' of the layer '%s'", shown(w), w->what);
-		if (skf_hash_add(w->hash, buf, (size_t)n, e) < 0)
+		if (d->kind == DIGEST_CRC)
+			d->crc = skf_crc64(d->crc, buf, (size_t)n);
+		else if (skf_hash_add(w->hash, buf, (size_t)n, e) < 0)
 			return -1;
 	}
-	return skf_hash_end_raw(w->hash, out, e);
+	return d->kind == DIGEST_CRC ? 0 : skf_hash_end_raw(w->hash, d->sha, e);
 }
 
 static int open_file(struct walk *w, int dir, const char *name, int *ret_fd, struct skf_err *e)
@@ -188,29 +202,59 @@ static void count_file(struct walk *w, const struct stat *st, struct skf_inode *
 	w->inodes++;
 }
 
+/* What unpacking has noted of the file; true: it has to be read for it. */
+static bool digest_of(struct walk *w, const struct stat *st, struct skf_inode *i, struct file_digest *d)
+{
+	count_file(w, st, i);
+	if (i->flags & SKF_INO_CRC && !w->t->need_sha) {
+		d->kind = DIGEST_CRC;
+		d->crc = i->crc;
+		return false;
+	}
+	d->kind = i->flags & SKF_INO_SPARSE ? DIGEST_SPARSE : DIGEST_SHA;
+	memcpy(d->sha, i->sha, sizeof(d->sha));
+	return i->flags & SKF_INO_CRC;
+}
+
+/* known: the listing's own, because the data were proved otherwise. */
+static void put_digest(struct walk *w, const struct file_digest *d, bool known)
+{
+	char hex[65];
+
+	if (known) {
+		skf_buf_put(&w->line, w->want_crc + 1, strcspn(w->want_crc + 1, " \n"));
+	} else if (d->kind == DIGEST_CRC) {
+		skf_buf_fmt(&w->line, "crc64:%016llx", (unsigned long long)d->crc);
+	} else {
+		skf_hash_hex(d->sha, hex);
+		skf_buf_fmt(&w->line, "%s:%s", d->kind == DIGEST_SPARSE ? "sparse" : "sha256", hex);
+	}
+	w->any_crc |= d->kind == DIGEST_CRC;
+	skf_buf_str(&w->line, " - ");
+}
+
 static int list_file(struct walk *w, int dir, const char *name, const struct stat *st, struct skf_err *e)
 {
 	struct skf_inode *i = w->t ? skf_inodes_find(&w->t->inodes, st->st_ino) : NULL;
+	struct file_digest d = { w->want_sparse ? DIGEST_SPARSE : w->want_crc ? DIGEST_CRC : DIGEST_SHA };
+	bool read = !i, known = w->proved && d.kind == DIGEST_CRC;
 	SKF_AUTO_FD int fd = -EBADF;
-	bool sparse = w->want_sparse;
-	uint8_t sha[32];
-	char hex[65];
 
 	if (w->t && (!i || !(i->flags & SKF_INO_FILE)))
 		return skf_fail(e, SKF_EBUG, "'%.200s' is in the layer but was not made from its tar",
 		                shown(w));
-	if ((!i || i->flags & SKF_INO_XATTR) && open_file(w, dir, name, &fd, e) < 0)
+	if (i)
+		read = digest_of(w, st, i, &d);
+	if ((read || i->flags & SKF_INO_XATTR) && open_file(w, dir, name, &fd, e) < 0)
 		return -1;
-	if (i) {
-		count_file(w, st, i);
-		memcpy(sha, i->sha, sizeof(sha));
-		sparse = i->flags & SKF_INO_SPARSE;
-	} else if (hash_file(w, fd, st, sha, e) < 0) {
+	if (read && !known && hash_file(w, fd, st, &d, e) < 0)
 		return -1;
+	if (read && i) { /* the next name of this inode has it */
+		memcpy(i->sha, d.sha, sizeof(d.sha));
+		i->flags &= ~(uint32_t)SKF_INO_CRC;
 	}
-	skf_hash_hex(sha, hex);
 	begin_line(w, 'f', st);
-	skf_buf_fmt(&w->line, "%s:%s - ", sparse ? "sparse" : "sha256", hex);
+	put_digest(w, &d, known);
 	return put_xattrs(w, fd, e) < 0 ? -1 : emit(w, e);
 }
 
@@ -360,7 +404,7 @@ int skf_tree_seal(struct skf_tree *t, int out_fd, struct skf_listing_result *ret
 	if (walk_init(&w, e) < 0 || skf_hash_reset(&t->hash, e) < 0 || walk_dir(&w, t->root, 0, e) < 0 ||
 	    flush(&w, e) < 0 || skf_hash_end(&w.sum, &tree, e) < 0)
 		return -1;
-	*ret = (struct skf_listing_result){ tree, w.size, w.inodes };
+	*ret = (struct skf_listing_result){ tree, w.size, w.inodes, w.any_crc };
 	return 0;
 }
 
@@ -403,6 +447,20 @@ static int compare(struct walk *w, int tree, const struct skf_seal *seal, struct
 	return 0;
 }
 
+/* Where the listing has checksums: whether record and files make the tar. What does not is looked for in the files. */
+static int prove(struct walk *w, int layer, const struct skf_digest *diff_id, struct skf_seal *seal, struct skf_err *why, struct skf_err *e)
+{
+	skf_fail(why, SKF_ECORRUPT, "layer '%s' has no tar record that vouches for its files; pull the image again", w->what);
+	if (seal->ver.min < SKF_SEAL_FORMAT || !seal->record.s[0])
+		return 0;
+	skf_err_clear(why);
+	w->proved = skf_pack_check(layer, diff_id, seal, why) == 0;
+	if (w->proved || why->kind == SKF_ECORRUPT)
+		return 0;
+	*e = *why;
+	return -1;
+}
+
 int skf_unpack_verify(struct skf_store *s, const struct skf_digest *diff_id, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_OBJECT_BYTES * 4);
@@ -411,6 +469,7 @@ int skf_unpack_verify(struct skf_store *s, const struct skf_digest *diff_id, str
 	SKF_AUTO_FD int layers = -EBADF;
 	SKF_AUTO_FD int layer = -EBADF;
 	SKF_AUTO_FD int tree = -EBADF;
+	struct skf_err unproved = SKF_ERR_INIT;
 	struct skf_seal *seal;
 
 	if (skf_store_check_digest(diff_id, e) < 0 || skf_store_dir(s, "layers", &layers, e) < 0)
@@ -427,7 +486,11 @@ int skf_unpack_verify(struct skf_store *s, const struct skf_digest *diff_id, str
 	if (!skf_digest_eq(&seal->diff_id, diff_id))
 		return skf_fail(e, SKF_ECORRUPT, "layer '%s' has the seal of '%s'; pull the image again",
 		                diff_id->s, seal->diff_id.s);
-	if (walk_init(&w, e) < 0 || skf_hash_init(&h, NULL, e) < 0 || skf_record_check(layer, seal, &h, e) < 0 || open_listing(&w, layer, e) < 0)
+	if (walk_init(&w, e) < 0 || skf_hash_init(&h, NULL, e) < 0 || skf_record_check(layer, seal, &h, e) < 0 || open_listing(&w, layer, e) < 0 ||
+	    prove(&w, layer, diff_id, seal, &unproved, e) < 0 || compare(&w, tree, seal, e) < 0)
 		return -1;
-	return compare(&w, tree, seal, e);
+	if (!w.any_crc || w.proved)
+		return 0;
+	*e = unproved; /* no file by itself differs */
+	return -1;
 }

@@ -105,8 +105,12 @@ static int on_entry(void *arg, const struct skf_tar_entry *t, struct skf_err *e)
 
 	if (t->size == 0)
 		return SKF_TAR_SKIP;
-	if (t->sparse || has_whiteout_part(t->name) || len >= SKF_MAX_TAR_PATH)
+	if (t->sparse || has_whiteout_part(t->name) || len >= SKF_MAX_TAR_PATH) {
+		r->took = true;
 		return SKF_TAR_TAKE;
+	}
+	r->n_files++;
+	r->file_bytes += t->size;
 	put_number(head, &n, t->size);
 	put_number(head, &n, len);
 	if (flush_raw(r, e) < 0 || deflate(r, head, n, ZSTD_e_continue, e) < 0 ||

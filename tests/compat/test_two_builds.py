@@ -17,7 +17,7 @@ import importlib.util  # noqa: E402
 spec = importlib.util.spec_from_file_location('engine_conftest', HERE.parent / 'engine' / 'conftest.py')
 engine = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(engine)
-registry, seed, wait_until = engine.registry, engine.seed, engine.wait_until
+registry, wait_until = engine.registry, engine.wait_until
 OLD = Path(os.environ.get('SKIFF_OLD_BIN', HERE.parent.parent / 'build' / 'old' / 'bin'))
 
 pytestmark = pytest.mark.skipif(not (OLD / 'skiff').exists(), reason='tests/compat/build-old has not been run')
@@ -40,6 +40,14 @@ class Both:
 
     def b(self, *args, **kw):
         return self.run(self.second, *args, **kw)
+
+
+@pytest.fixture(scope='session')
+def seed(registry, tmp_path_factory):
+    """A root with the test image, made by the older build: what it must be able to read is what it wrote itself (a seal says the reader that it needs)."""
+    s = engine.Skiff(tmp_path_factory.mktemp('seed'), registry.name('test/busybox'))
+    subprocess.run([str(OLD / 'skiff'), '--root', str(s.root), '--run-root', str(s.run_root), 'pull', s.image], check=True, env=s.env, timeout=60)
+    return s
 
 
 @pytest.fixture(params=['old-then-new', 'new-then-old'])

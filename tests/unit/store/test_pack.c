@@ -113,6 +113,7 @@ static void canonical(void **state)
 	tar_end(t);
 	OK(sealed(f, t, &u), f);
 	assert_non_null(strstr(u.res.no_record, "place of another"));
+	OK(skf_unpack_verify(f->s, &u.diff_id, &f->e), f);
 	OK(skf_pack_layer_as(f->s, &u.diff_id, SKF_COMP_NONE, -1, &sink, &x, &f->e), f);
 	assert_false(x.exact);
 	assert_false(skf_digest_eq(&x.diff_id, &u.diff_id));
@@ -175,6 +176,80 @@ static void damage(void **state)
 	tar_free(t);
 }
 
+static void put_over(char *in, const char *key, const char *value)
+{
+	char *at = strstr(in, key);
+
+	assert_non_null(at);
+	memcpy(at + strlen(key), value, strlen(value));
+}
+
+/* The listing that version 1 of the seal had: a SHA-256 of each file. */
+static void old_listing(struct fix *f, int layer, struct skf_buf *seal)
+{
+	struct skf_buf old = SKF_BUF(4096), new = SKF_BUF(4096);
+	struct skf_digest hello, tree;
+	char *at;
+
+	OK(skf_unpack_sha256("hello", 5, &hello, &f->e), f);
+	assert_int_equal(skf_read_file_at(layer, "files", 4096, &old), 0);
+	at = strstr(skf_buf_cstr(&old), "crc64:");
+	skf_buf_put(&new, old.p, at ? (size_t)(at - old.p) : old.len);
+	if (at) {
+		skf_buf_str(&new, hello.s);
+		skf_buf_str(&new, at + strlen("crc64:0123456789abcdef"));
+	}
+	OK(skf_unpack_sha256(new.p, new.len, &tree, &f->e), f);
+	put_over(seal->p, "\"min\":", "1");
+	put_over(seal->p, "\"tree\":\"", tree.s);
+	put_over(seal->p, "\"files\":\"", tree.s);
+	assert_int_equal(skf_write_atomic_at(layer, "files", new.p, new.len, 0600, 0), 0);
+	assert_int_equal(skf_write_atomic_at(layer, "seal", seal->p, strlen(seal->p), 0600, 0), 0);
+	skf_buf_done(&old);
+	skf_buf_done(&new);
+}
+
+/* Every change of a file is found, also one that its checksum does not see, and the file is named where it does. */
+static void changes(void **state)
+{
+	static const uint8_t blind[9] = { 0x85, 0x1e, 0x0e, 0xaf, 0x2b, 0xaf, 0xd8, 0x92, 0x01 }; /* the polynomial: adding it keeps the sum */
+	struct fix *f = *state;
+	struct tar *t = tar_new();
+	uint8_t data[64], was[64];
+	struct skf_buf b = SKF_BUF(4096);
+	struct up u;
+	int fd;
+
+	assert_int_equal(skf_crc64(0, "123456789", 9), 0x995dc9bbdf1939fa);
+	assert_int_equal(skf_crc64(skf_crc64(0, "1234", 4), "56789", 5), 0x995dc9bbdf1939fa);
+	tar_header(t, "d/f", '0', sizeof(data), "", 0, 0);
+	for (size_t i = 0; i < sizeof(data); i++)
+		was[i] = data[i] = (uint8_t)(i * 31);
+	tar_body(t, data, sizeof(data));
+	tar_file(t, "g", "other");
+	tar_end(t);
+	OK(sealed(f, t, &u), f);
+	OK(skf_unpack_verify(f->s, &u.diff_id, &f->e), f);
+	fd = open_in(f, &u.diff_id, "files", O_RDONLY);
+	assert_true(fd >= 0 && skf_read_fd(fd, 4096, &b) == 0);
+	close(fd);
+	assert_true(!!strstr(skf_buf_cstr(&b), "/d/f f 0644 0 0 64 crc64:") == skf_crc64_fast());
+	fd = open_in(f, &u.diff_id, "tree/d/f", O_RDWR);
+	assert_true(fd >= 0 && pwrite(fd, "!", 1, 40) == 1);
+	FAILS(skf_unpack_verify(f->s, &u.diff_id, &f->e), SKF_ECORRUPT, f);
+	assert_non_null(strstr(f->e.msg, "'/d/f' differs"));
+	for (size_t i = 0; i < sizeof(blind); i++)
+		data[20 + i] ^= blind[i];
+	assert_int_equal(skf_crc64(0, data, sizeof(data)), skf_crc64(0, was, sizeof(was)));
+	assert_int_equal(pwrite(fd, data, sizeof(data), 0), sizeof(data));
+	FAILS(skf_unpack_verify(f->s, &u.diff_id, &f->e), SKF_ECORRUPT, f);
+	assert_int_equal(pwrite(fd, was, sizeof(was), 0), sizeof(was));
+	OK(skf_unpack_verify(f->s, &u.diff_id, &f->e), f);
+	close(fd);
+	skf_buf_done(&b);
+	tar_free(t);
+}
+
 /* A layer of an older store, whose seal knows no record. */
 static void without_record(void **state)
 {
@@ -197,6 +272,11 @@ static void without_record(void **state)
 	assert_non_null(at);
 	memcpy(at, "}\n", 3);
 	assert_int_equal(skf_write_atomic_at(layer, "seal", b.p, strlen(b.p), 0600, 0), 0);
+	if (skf_crc64_fast()) { /* checksums alone vouch for nothing */
+		FAILS(skf_unpack_verify(f->s, &u.diff_id, &f->e), SKF_ECORRUPT, f);
+		assert_non_null(strstr(f->e.msg, "vouches"));
+	}
+	old_listing(f, layer, &b);
 	OK(skf_unpack_verify(f->s, &u.diff_id, &f->e), f);
 	OK(skf_pack_layer_as(f->s, &u.diff_id, SKF_COMP_GZIP, -1, NULL, &x, &f->e), f);
 	assert_false(x.exact);
@@ -240,6 +320,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(padding_is_kept, fix_setup, fix_teardown),
 		cmocka_unit_test_setup_teardown(canonical, fix_setup, fix_teardown),
 		cmocka_unit_test_setup_teardown(damage, fix_setup, fix_teardown),
+		cmocka_unit_test_setup_teardown(changes, fix_setup, fix_teardown),
 		cmocka_unit_test_setup_teardown(without_record, fix_setup, fix_teardown),
 		cmocka_unit_test_setup_teardown(unknown_digest, fix_setup, fix_teardown),
 	};
