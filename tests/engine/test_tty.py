@@ -65,9 +65,8 @@ def test_shell(skiff):
     t.expect(r'33 101\r\n/dev/(pts/0|console)\r\nTERM=xterm')
     t.resize(40, 120)
     t.process.send_signal(signal.SIGWINCH)
-    time.sleep(0.3)
-    t.type('stty size\r')
-    t.expect('40 120')
+    t.type("until stty size | grep '40 120'; do sleep 0.05; done\r")
+    t.expect('40 120\r\n')
     t.type('exit 7\r')
     assert t.wait() == 7
     assert t.close(), 'the terminal was not put back'
@@ -76,8 +75,8 @@ def test_shell(skiff):
 def test_control_c_goes_to_the_container(skiff):
     t = Terminal(skiff, 'run', '--rm', '-it', skiff.image, 'sh')
     t.expect('# ')
-    t.type('sleep 100\r')
-    time.sleep(0.5)
+    t.type('sh -c \'echo re""ady; exec sleep 100\'\r')
+    t.expect('ready')  # before that the interrupt would be the shell's
     t.type('\x03')
     t.expect('# ')
     t.type('echo code $?\r')

@@ -134,22 +134,20 @@ def test_exec_and_terminals(docker):
     wait_for(lambda: docker("exec", name, "test", "-e", "/made", check=False).returncode == 0, what="the file of the detached exec")
     with docker.terminal("exec", "-it", name, "sh", rows=22, cols=66) as t:
         t.until("# ")
-        t.write("stty size; tty; exit 4\n")
-        t.until("22 66")
+        t.write("until stty size | grep '22 66'; do sleep 0.05; done; tty; exit 4\n")  # docker gives the size after the start
+        t.until("22 66\r\n")
         t.until("/dev/pts/")
         assert t.finish()[0] == 4
     with docker.terminal("run", "--network", "none", "-it", "--rm", BUSYBOX, rows=31, cols=97) as t:
         t.until("# ")
-        t.write("stty size; ls -l /dev/console | cut -c1-4\n")
-        t.until("31 97")
+        t.write("until stty size | grep '31 97'; do sleep 0.05; done; ls -l /dev/console | cut -c1-4\n")
+        t.until("31 97\r\n")
         t.until("crw-")
         t.resize(40, 120)
-        time.sleep(0.3)
-        t.write("stty size\n")
-        t.until("40 120")
-        t.write("cat\n")
-        time.sleep(0.3)
-        t.until("cat\r\n")
+        t.write("until stty size | grep '40 120'; do sleep 0.05; done\n")
+        t.until("40 120\r\n")
+        t.write("sh -c 'echo re\"\"ady; exec cat'\n")
+        t.until("ready")  # before that the interrupt would be the shell's, and what is typed next the job's
         t.write("\x03")  # the interrupt character reaches the foreground job
         t.until("# ")
         t.write("exit 9\n")

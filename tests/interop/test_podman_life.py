@@ -91,13 +91,10 @@ def test_terminal(podman):
         assert "/dev/pts/0" in out or "/dev/console" in out
         assert "31 97" in out
         t.resize(40, 120)
-        time.sleep(0.3)
-        t.write("stty size\n")
-        t.until("40 120")
-        t.until("# ")
-        t.write("echo in; cat; echo out\n")
-        t.until("in\r\n")
-        time.sleep(0.3)
+        t.write("until stty size | grep '40 120'; do sleep 0.05; done\n")
+        t.until("40 120\r\n")
+        t.write("sh -c 'echo re\"\"ady; exec cat'; echo out\n")
+        t.until("ready")  # before that the interrupt would be the shell's, and what is typed next the job's
         t.write("\x03")  # the interrupt character reaches the foreground job
         t.until("# ")
         t.write("echo $((6*7)); exit 9\n")
