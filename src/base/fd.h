@@ -10,6 +10,9 @@ static inline bool skf_fd_ok(int fd)
 }
 void skf_closep(int *fd);        /* ignores fd < 0, keeps errno, sets -EBADF */
 void skf_closedirp(DIR **d);
+/* For a descriptor whose last close waits for the kernel (a grace period, a flush): the kernel closes it a little later by itself. Nobody may rely on
+ * when. Where that is not possible it is closed here. */
+void skf_close_later(int *fd_own);
 /* open(2) with O_CLOEXEC|O_NOCTTY, EINTR retried. For paths that skiff itself chose; for paths below a foreign
  * root see sys/path.h. */
 int skf_openat(int dirfd, const char *path, int flags, mode_t mode);

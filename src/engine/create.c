@@ -187,7 +187,7 @@ static int make_container(void *arg, struct skf_err *e)
 	return 0;
 }
 
-int skf_ctr_create(struct skf_engine *g, struct skf_create_req *q, const struct skf_progress *progress,
+int skf_ctr_create(struct skf_engine *g, struct skf_create_req *q, const struct skf_progress *progress, struct skf_launch_proc *launch,
 		   struct skf_created *ret, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
@@ -202,6 +202,8 @@ int skf_ctr_create(struct skf_engine *g, struct skf_create_req *q, const struct 
 	p->lock = -EBADF;
 	if (check_early(q, e) < 0 || skf_plan_check(p, e) < 0 ||
 	    skf_image_find_or_pull(g, q, progress, &a, &p->image, &p->ref, e) < 0)
+		return -1;
+	if (launch && skf_launch_spawn(g, "start", launch, e) < 0)
 		return -1;
 	r = skf_plan_make(p, e);
 	if (r == 0)

@@ -294,7 +294,14 @@ struct skf_created {
 	int lock; /* the container's lock, held since before it existed: the check leaves what is being made
 		     alone */
 };
-int skf_ctr_create(struct skf_engine *g, struct skf_create_req *q, const struct skf_progress *p,
+struct skf_launch_proc { /* a skiff-launch that waits for its request */
+	pid_t pid; /* 0: none */
+	int sock, pidfd;
+};
+#define SKF_LAUNCH_PROC_NONE {0, -EBADF, -EBADF}
+/* launch not NULL: a skiff-launch is spawned as soon as the image is there, so that it loads, seals itself and enters the monitors' cgroup (which
+ * costs the kernel a grace period) while the container is made. The caller's also on failure: skf_launch_end. */
+int skf_ctr_create(struct skf_engine *g, struct skf_create_req *q, const struct skf_progress *p, struct skf_launch_proc *launch,
 		   struct skf_created *ret, struct skf_err *e);
 /* Files hosts, hostname, resolv.conf in the container's directory. */
 int skf_ctr_hostfiles(int dirfd, const char *hostname, bool host_network, struct skf_err *e);
@@ -308,6 +315,9 @@ unsigned skf_launch_fds_flags(const struct skf_launch_fds *fds);
 /* Sends one record to a fresh skiff-launch; on success *ret_sock is its socket. The request has the flags of fds. */
 int skf_launch(struct skf_engine *g, const char *verb, const struct skf_buf *request, const struct skf_launch_fds *fds,
 	       int *ret_sock, uint32_t *ret_pid, struct skf_err *e);
+int skf_launch_spawn(struct skf_engine *g, const char *verb, struct skf_launch_proc *ret, struct skf_err *e);
+/* Ends one that got no request, or failed; nothing for one that is not there. */
+void skf_launch_end(struct skf_launch_proc *p);
 /* What `--rm` and the reap need to be undone; the container's lock is held. */
 int skf_ctr_undo_runtime(struct skf_engine *g, const char *id, struct skf_err *e);
 /* volumes: its anonymous volumes go with it when nobody else mounts them. */
@@ -333,7 +343,9 @@ struct skf_launch_start { /* what START needs beside the trees */
 	bool keep; /* the socket: attached */
 	unsigned rows, cols;
 };
-int skf_ctr_launch(struct skf_engine *g, const struct skf_launch_start *s, int *ret_sock, uint32_t *ret_pid, struct skf_err *e);
+/* early: one that waits (pid 0: none), consumed; NULL or none: a fresh one. */
+int skf_ctr_launch(struct skf_engine *g, const struct skf_launch_start *s, struct skf_launch_proc *early, int *ret_sock, uint32_t *ret_pid,
+		   struct skf_err *e);
 /* exit.json of a start that failed: inspect shows why, and the state stays created. */
 int skf_ctr_record_failure(struct skf_engine *g, const char *id, const struct skf_err *why, struct skf_err *e);
 /* One request to a fresh skiff-launch that answers DONE; *ret_fd: the descriptor that came with it, -EBADF none. */

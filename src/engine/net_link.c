@@ -89,37 +89,39 @@ char *skf_net_link_name(const struct skf_netrec *r, size_t n, struct skf_arena *
 }
 
 static int make_link(struct skf_engine *g, int nl, const struct skf_network *n, const struct skf_endpoint *p, const struct skf_net_start *s,
-		     struct skf_err *e)
+		     struct skf_link *ret, struct skf_err *e)
 {
 	uint8_t mac[6];
 	int host, r;
+	struct skf_veth v = {.host = p->link, .peer = p->ifname, .netns_fd = s->netns_fd, .mac = p->mac ? mac : NULL, .mtu = n->mtu, .isolated = !n->icc};
 
 	if (p->mac && skf_mac_parse(p->mac, mac) < 0)
 		return skf_fail(e, SKF_EINVALID, "invalid MAC address: %s", p->mac);
 	if (skf_net_host_up(g, nl, n, &host, e) < 0)
 		return -1;
 	if (skf_streq(n->driver, "bridge")) {
-		const struct skf_veth v = {.host = p->link,
-					   .peer = p->ifname,
-					   .bridge = host,
-					   .netns_fd = s->netns_fd,
-					   .mac = p->mac ? mac : NULL,
-					   .mtu = n->mtu,
-					   .isolated = !n->icc,
-					   /* back out of the port that it came from */
-					   .hairpin = skf_net_bridges_filtered("ip")};
-
+		v.bridge = host;
+		v.hairpin = skf_net_bridges_filtered("ip"); /* back out of the port that it came from */
 		r = make_veth(g, nl, &v, s->id, e);
 	} else {
-		const struct skf_subif v = {.kind = n->driver,
-					    .name = p->ifname,
-					    .parent = host,
-					    .netns_fd = s->netns_fd,
-					    .mode = mode_of(n),
-					    .mtu = n->mtu,
-					    .mac = p->mac ? mac : NULL};
+		const struct skf_subif sub = {.kind = n->driver,
+					      .name = p->ifname,
+					      .parent = host,
+					      .netns_fd = s->netns_fd,
+					      .mode = mode_of(n),
+					      .mtu = n->mtu,
+					      .mac = v.mac};
 
-		r = skf_link_subif(nl, &v);
+		r = skf_link_subif(nl, &sub);
+	}
+	if (r == 0)
+		r = skf_link_get(s->nl, p->ifname, ret);
+	if (r == 0 && skf_streq(n->driver, "bridge")) {
+		r = skf_link_up(s->nl, ret->index);
+		if (r == 0)
+			r = skf_link_veth_up(nl, &v);
+		if (r < 0)
+			(void)skf_link_delete(nl, p->link); /* the caller gets the reason; at a start the link goes with its namespace */
 	}
 	return r < 0 ? skf_fail_sys(e, r, "make the interface '%s' of container %.12s on network '%s'", p->ifname, s->id, n->name) : 0;
 }
@@ -148,13 +150,11 @@ int skf_net_link(struct skf_engine *g, const struct skf_network *n, const struct
 
 	if (nl < 0)
 		return skf_fail_sys(e, nl, "open a netlink socket");
-	if (make_link(g, nl, n, p, s, e) < 0)
+	if (make_link(g, nl, n, p, s, &l, e) < 0)
 		return -1;
-	r = skf_link_get(s->nl, p->ifname, &l);
 	k += (size_t)address_of(p->ip, p->prefix, p->gateway, default_route, l3 && !n->internal, &a[k]);
 	k += (size_t)address_of(p->ip6, p->prefix6, p->gateway6, default_route, l3 && !n->internal, &a[k]);
-	if (r == 0)
-		r = skf_link_configure(s->nl, l.index, a, k);
+	r = skf_link_configure(s->nl, l.index, a, k);
 	return r < 0 ? skf_fail_sys(e, r, "set address and route of '%s' of container %.12s on network '%s'", p->ifname, s->id, n->name) : 0;
 }
 

@@ -81,21 +81,20 @@ static int take_answer(struct skf_engine *g, int sock, uint32_t *ret_pid, int *r
 	return e->kind == SKF_OK ? skf_fail(e, SKF_ECORRUPT, "skiff-launch failed without saying why") : -1;
 }
 
-static int converse(struct skf_engine *g, const char *verb, const struct skf_buf *request, const struct skf_launch_fds *fds,
-		    int *ret_sock, uint32_t *ret_pid, int *ret_fd, struct skf_err *e)
+int skf_launch_spawn(struct skf_engine *g, const char *verb, struct skf_launch_proc *ret, struct skf_err *e)
 {
 	char path[4096];
 	char prog[] = "skiff-launch";
 	char *argv[] = {prog, (char *)(uintptr_t)verb, NULL};
 	int pair[2], r = skf_sibling_program("skiff-launch", path, sizeof(path));
-	SKF_AUTO_FD int ours = -EBADF, theirs = -EBADF, pidfd = -EBADF;
+	SKF_AUTO_FD int ours = -EBADF, theirs = -EBADF;
+	struct skf_launch_proc p = SKF_LAUNCH_PROC_NONE;
 	struct skf_spawn s = {.path = path,
 			      .argv = argv,
 			      .stdio = {-1, -1, -1},
 			      .fds = &theirs,
 			      .n_fds = 1,
 			      .new_session = true};
-	pid_t pid;
 
 	if (r < 0)
 		return skf_fail_sys(e, r, "find skiff-launch beside this program");
@@ -105,43 +104,65 @@ static int converse(struct skf_engine *g, const char *verb, const struct skf_buf
 	ours = pair[0];
 	theirs = pair[1];
 	s.stdio[2] = g->log.fd >= 0 && g->log.max >= SKF_LOG_DEBUG ? g->log.fd : -1;
-	r = skf_spawn(&s, &pid, &pidfd);
+	r = skf_spawn(&s, &p.pid, &p.pidfd);
 	if (r < 0)
 		return skf_fail_sys(e, r, "start '%s'", path);
-	skf_closep(&theirs);
-	if (send_request(ours, request, fds, e) < 0 || take_answer(g, ours, ret_pid, ret_fd, e) < 0) {
-		int status;
-
-		/* It ends by itself after FAILED; what hangs is ended, so that a failed start leaves no
-		 * process. */
-		if (skf_wait_pid(pid, pidfd, SKF_HELLO_MS, &status) == -ETIMEDOUT) {
-			kill(pid, SIGKILL);
-			skf_wait_pid(pid, pidfd, SKF_HELLO_MS,
-				     &status); /* a task stuck in the kernel is reaped by init later */
-		}
-		return -1;
-	}
-	if (!ret_sock) { /* it has said everything */
-		int status;
-
-		(void)skf_wait_pid(pid, pidfd, SKF_HELLO_MS, &status); /* reaped by init otherwise */
-		return 0;
-	}
-	*ret_sock = SKF_TAKE_FD(ours);
+	p.sock = SKF_TAKE_FD(ours);
+	*ret = p;
 	return 0;
+}
+
+/* It ends by itself after FAILED, or without a request; what hangs is ended, so that a failed start leaves no process. */
+void skf_launch_end(struct skf_launch_proc *p)
+{
+	int status;
+
+	skf_closep(&p->sock);
+	if (p->pid > 0 && skf_wait_pid(p->pid, p->pidfd, SKF_HELLO_MS, &status) == -ETIMEDOUT) {
+		kill(p->pid, SIGKILL);
+		skf_wait_pid(p->pid, p->pidfd, SKF_HELLO_MS, &status); /* a task stuck in the kernel is reaped by init later */
+	}
+	skf_closep(&p->pidfd);
+	p->pid = 0;
+}
+
+/* Consumes *p. */
+static int converse(struct skf_engine *g, struct skf_launch_proc *p, const struct skf_buf *request, const struct skf_launch_fds *fds, int *ret_sock,
+		    uint32_t *ret_pid, int *ret_fd, struct skf_err *e)
+{
+	int r = 0, status;
+
+	if (send_request(p->sock, request, fds, e) < 0 || take_answer(g, p->sock, ret_pid, ret_fd, e) < 0)
+		r = -1;
+	else if (!ret_sock) /* it has said everything */
+		(void)skf_wait_pid(p->pid, p->pidfd, SKF_HELLO_MS, &status); /* reaped by init otherwise */
+	else
+		*ret_sock = SKF_TAKE_FD(p->sock);
+	if (r == 0)
+		p->pid = 0; /* it is the monitor by now, or gone */
+	skf_launch_end(p);
+	return r;
+}
+
+static int spawn_and_converse(struct skf_engine *g, const char *verb, const struct skf_buf *request, const struct skf_launch_fds *fds,
+			      int *ret_sock, uint32_t *ret_pid, int *ret_fd, struct skf_err *e)
+{
+	struct skf_launch_proc p;
+
+	return skf_launch_spawn(g, verb, &p, e) < 0 ? -1 : converse(g, &p, request, fds, ret_sock, ret_pid, ret_fd, e);
 }
 
 int skf_launch(struct skf_engine *g, const char *verb, const struct skf_buf *request, const struct skf_launch_fds *fds,
 	       int *ret_sock, uint32_t *ret_pid, struct skf_err *e)
 {
-	return converse(g, verb, request, fds, ret_sock, ret_pid, NULL, e);
+	return spawn_and_converse(g, verb, request, fds, ret_sock, ret_pid, NULL, e);
 }
 
 int skf_launch_ask_in(struct skf_engine *g, const char *verb, const struct skf_buf *request, int netns, int *ret_fd, struct skf_err *e)
 {
 	const struct skf_launch_fds fds = {{-1, -1, -1}, -1, netns};
 
-	return converse(g, verb, request, &fds, NULL, NULL, ret_fd, e);
+	return spawn_and_converse(g, verb, request, &fds, NULL, NULL, ret_fd, e);
 }
 
 int skf_launch_ask(struct skf_engine *g, const char *verb, const struct skf_buf *request, int *ret_fd, struct skf_err *e)
@@ -182,7 +203,8 @@ static int start_request(struct skf_engine *g, const struct skf_launch_start *q,
 	return b->err < 0 ? skf_fail_sys(e, b->err, "write the request for skiff-launch") : 0;
 }
 
-int skf_ctr_launch(struct skf_engine *g, const struct skf_launch_start *s, int *ret_sock, uint32_t *ret_pid, struct skf_err *e)
+int skf_ctr_launch(struct skf_engine *g, const struct skf_launch_start *s, struct skf_launch_proc *early, int *ret_sock, uint32_t *ret_pid,
+		   struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_REQUEST);
 	SKF_AUTO_FD int netns = -EBADF;
@@ -192,7 +214,11 @@ int skf_ctr_launch(struct skf_engine *g, const struct skf_launch_start *s, int *
 	if (skf_net_launch_flags(g, s->id, &net, &netns, e) < 0)
 		return -1;
 	fds.netns = netns;
-	return start_request(g, s, net | skf_launch_fds_flags(&fds), &b, e) < 0 ? -1 : skf_launch(g, "start", &b, &fds, ret_sock, ret_pid, e);
+	if (start_request(g, s, net | skf_launch_fds_flags(&fds), &b, e) < 0)
+		return -1;
+	if (early && early->pid > 0)
+		return converse(g, early, &b, &fds, ret_sock, ret_pid, NULL, e);
+	return skf_launch(g, "start", &b, &fds, ret_sock, ret_pid, e);
 }
 
 static void close_stdio(int stdio[3])
@@ -238,13 +264,13 @@ static void after_failure(struct skf_engine *g, struct skf_created *c, bool remo
 			 x.msg);
 }
 
-static int start_created(struct skf_engine *g, const struct skf_created *c, struct skf_create_req *q,
+static int start_created(struct skf_engine *g, const struct skf_created *c, struct skf_create_req *q, struct skf_launch_proc *launch,
 			 struct skf_run_handle *h, struct skf_err *e)
 {
 	const struct skf_launch_start s = {c->id, q->stdio, c->lock, !q->detach, q->rows, q->cols};
 	SKF_AUTO_FD int sock = -EBADF;
 
-	if (skf_ctr_launch(g, &s, &sock, &h->pid, e) < 0)
+	if (skf_ctr_launch(g, &s, launch, &sock, &h->pid, e) < 0)
 		return -1;
 	memcpy(h->id, c->id, sizeof(h->id));
 	h->remove = c->remove;
@@ -257,19 +283,22 @@ int skf_engine_run(struct skf_engine *g, struct skf_create_req *q, const struct 
 {
 	struct skf_created c;
 	struct skf_run_handle h = {.sock = -EBADF};
+	struct skf_launch_proc launch = SKF_LAUNCH_PROC_NONE;
 	int r = skf_pod_ensure_named(g, q->pod, e);
 
 	if (r == 0)
-		r = skf_ctr_create(g, q, p, &c, e);
+		r = skf_ctr_create(g, q, p, &launch, &c, e);
 	if (r == 0) {
-		r = start_created(g, &c, q, &h, e);
+		r = start_created(g, &c, q, &launch, &h, e);
 		if (r < 0)
 			after_failure(g, &c, q->remove, e);
 		skf_closep(&c.lock);
 	}
 	close_stdio(q->stdio);
-	if (r < 0)
+	if (r < 0) {
+		skf_launch_end(&launch);
 		return -1;
+	}
 	*ret = h;
 	return 0;
 }

@@ -19,7 +19,7 @@ int skf_engine_create(struct skf_engine *g, struct skf_create_req *q, const stru
 		      char ret_id[SKF_ID_LEN + 1], struct skf_err *e)
 {
 	struct skf_created c;
-	int r = skf_ctr_create(g, q, p, &c, e);
+	int r = skf_ctr_create(g, q, p, NULL, &c, e);
 
 	close_stdio(q->stdio);
 	if (r < 0)
@@ -57,7 +57,7 @@ static int start_locked(struct skf_engine *g, const char *id, int lock, const st
 
 	if (clear_past(g, id, c, e) < 0)
 		return -1;
-	if (skf_ctr_launch(g, &s, &sock, &h->pid, e) < 0) {
+	if (skf_ctr_launch(g, &s, NULL, &sock, &h->pid, e) < 0) {
 		if (skf_ctr_undo_runtime(g, id, &x) < 0 || skf_ctr_record_failure(g, id, e, &x) < 0)
 			skf_warn(&g->log, "clean up after the failed start of container %.12s: %s; ignoring",
 				 id, x.msg);

@@ -84,7 +84,7 @@ bool skf_launch_knows(const char *verb)
 static int read_request(struct skf_launch *l, const char *verb, struct skf_err *e)
 {
 	struct skf_recr r;
-	int n = skf_record_recv(SKF_LAUNCH_FD, &l->record, &r, &l->fds, SKF_HELLO_MS);
+	int n = skf_record_recv(SKF_LAUNCH_FD, &l->record, &r, &l->fds, SKF_START_MS);
 
 	if (n < 0)
 		return skf_fail_sys(e, n, "read the request from descriptor %d", SKF_LAUNCH_FD);
@@ -162,10 +162,12 @@ int skf_launch_main(const char *verb, const char *monitor, const struct skf_log 
 	umask(022);
 	if (fill_stdio() < 0) {
 		skf_fail(&e, SKF_ESYSTEM, "open '/dev/null' for skiff-launch's missing stdio");
-	} else if (read_request(&l, verb, &e) == 0) {
+	} else {
 		(void)setsid(); /* EPERM: we lead a session already */
-		skf_launch_enter_cgroup(log);
-		r = walk(&l, list_of(verb, l.q.type), &e);
+		skf_launch_enter_cgroup(log); /* before the request comes: who spawned us early is still busy making the container */
+		r = read_request(&l, verb, &e);
+		if (r == 0)
+			r = walk(&l, list_of(verb, l.q.type), &e);
 	}
 	done(&l);
 	if (r == 0)

@@ -152,56 +152,59 @@ int skf_link_subif(int nl, const struct skf_subif *s)
 	return end_link(&m, nl);
 }
 
-/* Settings of a bridge port need a message of their own, after it has joined. */
-static int set_port(int nl, const struct skf_veth *v)
+/* One queue: a link that is born with one for each processor and cut down costs a grace period, with the lock of all links held. */
+static void one_queue(struct skf_buf *b)
 {
-	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_REQUEST);
-	struct ifinfomsg i = {.ifi_family = AF_BRIDGE};
-	struct skf_link l;
-	size_t at, port;
-	int r = skf_link_get(nl, v->host, &l);
-
-	if (r < 0)
-		return r;
-	i.ifi_index = l.index;
-	at = skf_nlm_begin(&b, RTM_SETLINK, NLM_F_ACK, &i, sizeof(i));
-	port = skf_nlm_nest(&b, IFLA_PROTINFO);
-	if (v->isolated)
-		skf_nlm_u8(&b, IFLA_BRPORT_ISOLATED, 1);
-	if (v->hairpin)
-		skf_nlm_u8(&b, IFLA_BRPORT_MODE, 1);
-	skf_nlm_nest_end(&b, port);
-	skf_nlm_end(&b, at);
-	return skf_nlm_talk(nl, &b, at, NULL);
+	skf_nlm_u32(b, IFLA_NUM_TX_QUEUES, 1);
+	skf_nlm_u32(b, IFLA_NUM_RX_QUEUES, 1);
 }
 
 int skf_link_veth(int nl, const struct skf_veth *v)
 {
-	struct ifinfomsg peer = {.ifi_family = AF_UNSPEC}; /* the kernel cannot bring it up before it has its other end */
-	struct making m;
+	struct ifinfomsg i = {.ifi_family = AF_UNSPEC};
+	struct making m = {.b = SKF_BUF(MAX_REQUEST)};
 	size_t data, info;
-	int r;
 
-	begin_link(&m, v->host, NULL, v->mtu);
+	m.msg = skf_nlm_begin(&m.b, RTM_NEWLINK, NEW, &i, sizeof(i));
+	skf_nlm_str(&m.b, IFLA_IFNAME, v->host);
+	if (v->mtu)
+		skf_nlm_u32(&m.b, IFLA_MTU, v->mtu);
+	one_queue(&m.b);
 	skf_nlm_u32(&m.b, IFLA_MASTER, (uint32_t)v->bridge);
 	data = begin_kind(&m, "veth");
 	info = skf_nlm_nest(&m.b, VETH_INFO_PEER);
-	skf_buf_put(&m.b, &peer, sizeof(peer));
+	skf_buf_put(&m.b, &i, sizeof(i));
 	skf_nlm_str(&m.b, IFLA_IFNAME, v->peer);
 	skf_nlm_u32(&m.b, IFLA_NET_NS_FD, (uint32_t)v->netns_fd);
+	one_queue(&m.b);
 	if (v->mac)
 		skf_nlm_put(&m.b, IFLA_ADDRESS, v->mac, 6);
 	if (v->mtu)
 		skf_nlm_u32(&m.b, IFLA_MTU, v->mtu);
 	skf_nlm_nest_end(&m.b, info);
 	end_kind(&m, data);
-	r = end_link(&m, nl);
-	if (r < 0 || (!v->isolated && !v->hairpin))
-		return r;
-	r = set_port(nl, v);
-	if (r < 0)
-		(void)skf_link_delete(nl, v->host); /* the caller gets the reason; the link would go with its namespace */
-	return r;
+	return end_link(&m, nl);
+}
+
+int skf_link_veth_up(int nl, const struct skf_veth *v)
+{
+	struct ifinfomsg i = {.ifi_family = AF_UNSPEC, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
+	struct making m = {.b = SKF_BUF(MAX_REQUEST)};
+	size_t data;
+
+	m.msg = skf_nlm_begin(&m.b, RTM_NEWLINK, NLM_F_ACK, &i, sizeof(i));
+	skf_nlm_str(&m.b, IFLA_IFNAME, v->host);
+	if (v->isolated || v->hairpin) {
+		m.info = skf_nlm_nest(&m.b, IFLA_LINKINFO);
+		skf_nlm_str(&m.b, IFLA_INFO_SLAVE_KIND, "bridge");
+		data = skf_nlm_nest(&m.b, IFLA_INFO_SLAVE_DATA);
+		if (v->isolated)
+			skf_nlm_u8(&m.b, IFLA_BRPORT_ISOLATED, 1);
+		if (v->hairpin)
+			skf_nlm_u8(&m.b, IFLA_BRPORT_MODE, 1);
+		end_kind(&m, data);
+	}
+	return end_link(&m, nl);
 }
 
 int skf_link_delete(int nl, const char *name)

@@ -13,7 +13,7 @@ int skf_link_get(int nl, const char *name, struct skf_link *ret);
 int skf_link_delete(int nl, const char *name);
 int skf_link_up(int nl, int index);
 
-/* All are up when the call returns, but for the peer of a veth. mac NULL: the kernel's; mtu 0: the kernel's. -EEXIST when the name is taken. */
+/* All are up when the call returns, but for the ends of a veth. mac NULL: the kernel's; mtu 0: the kernel's. -EEXIST when the name is taken. */
 int skf_link_bridge(int nl, const char *name, const uint8_t mac[6], uint32_t mtu);
 int skf_link_dummy(int nl, const char *name);
 int skf_link_vlan(int nl, const char *name, int parent, uint32_t id);
@@ -24,7 +24,11 @@ struct skf_veth {
 	uint32_t mtu;
 	bool isolated, hairpin;  /* of the bridge port */
 };
+/* Then the peer is to be looked at (skf_link_get) and brought up, then the host's end: an end that is up without a carrier is one that the kernel
+ * takes down again first, which costs it a grace period. */
 int skf_link_veth(int nl, const struct skf_veth *v);
+/* The host's end, with the settings of its port. */
+int skf_link_veth_up(int nl, const struct skf_veth *v);
 struct skf_subif { /* macvlan or ipvlan, born in the namespace */
 	const char *kind, *name; /* "macvlan", "ipvlan" */
 	int parent, netns_fd;

@@ -49,7 +49,8 @@ void skf_nft_free(struct skf_nft *n)
 {
 	if (!n)
 		return;
-	skf_closep(&n->nl);
+	/* Its close waits for what was deleted to be freed, by whomever: a whole grace period. Nobody else needs to. */
+	skf_close_later(&n->nl);
 	skf_buf_done(&n->b);
 	free(n);
 }

@@ -2,6 +2,7 @@
 #include "base/buf.h"
 #include "base/limits.h"
 #include "util.h"
+#include <poll.h>
 #include <sys/stat.h>
 
 static bool cloexec(int fd)
@@ -51,6 +52,26 @@ static void close_keeps_errno(void **state)
 	skf_closep(&fd);
 	skf_closedirp(&d);
 	assert_int_equal(errno, 42);
+}
+
+/* The other end of a pipe sees when the kernel has closed it; nothing of ours stays open. */
+static void close_later_is_a_close(void **state)
+{
+	unsigned before = count_fds();
+	struct pollfd ended;
+	int none = -1, p[2];
+
+	errno = 42;
+	skf_close_later(&none);
+	assert_int_equal(errno, 42);
+	assert_int_equal(skf_pipe(p, 0), 0);
+	skf_close_later(&p[1]);
+	assert_int_equal(p[1], -EBADF);
+	assert_int_equal(count_fds(), before + 1);
+	ended = (struct pollfd){.fd = p[0]};
+	assert_int_equal(poll(&ended, 1, 30000), 1);
+	assert_true(ended.revents & POLLHUP);
+	skf_closep(&p[0]);
 }
 
 static void full_transfers(void **state)
@@ -193,6 +214,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(fds_are_cloexec),
 		cmocka_unit_test(close_keeps_errno),
+		cmocka_unit_test(close_later_is_a_close),
 		cmocka_unit_test(full_transfers),
 		DIR_TEST(reads_files),
 		cmocka_unit_test(reads_pipes),
