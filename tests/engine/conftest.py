@@ -174,7 +174,7 @@ class Skiff:
         wait_until(lambda: not self.leaks(), 5)
         assert self.leaks() == []
         rows = [x for x in self('system', 'check', rc=None).stdout.splitlines() if 'of no container here' not in x and 'findings;' not in x]
-        assert rows in ([], ['Everything is in order.'])
+        assert rows in ([], ["Everything is in order."]), rows
 
 
 @pytest.fixture(scope='session')
