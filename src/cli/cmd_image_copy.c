@@ -11,7 +11,7 @@ struct word {
 };
 /* Index into the engine's numbers; words that skopeo, podman and docker use. */
 static const struct word families[] = {{"oci", 1}, {"docker", 2}, {"v2s2", 2}};
-static const struct word formats[] = {{"gzip", 1}, {"zstd", 2}};
+static const struct word formats[] = {{"gzip", 1}, {"zstd", 2}, {"zstd:chunked", 3}};
 
 static int look_up(struct skf_cli *c, const char *flag, const char *word, const struct word *v, size_t n, uint32_t *ret)
 {

@@ -16,6 +16,7 @@
 #define RATIO_FROM (256ull << 20)
 #define OCI        "application/vnd.oci.image."
 #define DOCKER     "application/vnd.docker."
+#define NOTE       "io.github.containers.zstd-chunked."
 
 /* --- what is wanted --- */
 static enum skf_compression current(const struct skf_desc *d)
@@ -29,7 +30,7 @@ static enum skf_compression current(const struct skf_desc *d)
 enum skf_compression image_wish_layer(const struct image_wish *w, const struct skf_desc *d)
 {
 	static const enum skf_compression wanted[] = { [SKF_SQUEEZE_AS_IS] = SKF_COMP_UNKNOWN, [SKF_SQUEEZE_GZIP] = SKF_COMP_GZIP,
-		                                       [SKF_SQUEEZE_ZSTD] = SKF_COMP_ZSTD, [SKF_SQUEEZE_NONE] = SKF_COMP_NONE };
+		                                       [SKF_SQUEEZE_ZSTD] = SKF_COMP_ZSTD, [SKF_SQUEEZE_ZSTD_CHUNKED] = SKF_COMP_ZSTD, [SKF_SQUEEZE_NONE] = SKF_COMP_NONE };
 	enum skf_compression have = current(d), want = w->squeeze < SKF_ARRAY_LEN(wanted) ? wanted[w->squeeze] : SKF_COMP_UNKNOWN;
 	if (have == SKF_COMP_UNKNOWN)
 		return have; /* no layer of a file system */
@@ -37,6 +38,8 @@ enum skf_compression image_wish_layer(const struct image_wish *w, const struct s
 		want = SKF_COMP_GZIP;
 	if (w->as == SKF_AS_DOCKER && (want == SKF_COMP_ZSTD || (want == SKF_COMP_UNKNOWN && have == SKF_COMP_ZSTD)))
 		want = SKF_COMP_GZIP; /* docker's schema 2 knows no zstd */
+	if (want == SKF_COMP_ZSTD && w->squeeze == SKF_SQUEEZE_ZSTD_CHUNKED && !skf_kvs_get(&d->annotations, NOTE "manifest-checksum"))
+		return want;
 	return want == have && w->level < 0 ? SKF_COMP_UNKNOWN : want;
 }
 
@@ -50,6 +53,7 @@ struct squeeze {
 	const struct image_peer *peer;
 	struct skf_inflate *z;       /* NULL: comes uncompressed */
 	struct skf_packer *p;
+	struct skf_chunked *chunked; /* in place of p */
 	uint8_t *out;
 	uint64_t n_in, n_out;
 	const char *name;
@@ -70,7 +74,7 @@ static int to_packer(struct squeeze *s, const void *p, size_t n, struct skf_err 
 		return skf_fail(e, SKF_ELIMIT, "layer '%s' unpacks to more than the %llu bytes allowed", s->name, (unsigned long long)SKF_MAX_LAYER_BYTES);
 	if (s->n_out > RATIO_FROM && s->n_out / SKF_MAX_LAYER_RATIO > s->n_in)
 		return skf_fail(e, SKF_ELIMIT, "layer '%s' unpacks to more than %d times its size: a decompression bomb", s->name, SKF_MAX_LAYER_RATIO);
-	return skf_packer_write(s->p, p, n, e);
+	return s->chunked ? skf_chunked_write(s->chunked, p, n, e) : skf_packer_write(s->p, p, n, e);
 }
 
 static int squeeze_write(void *arg, const void *p, size_t n, struct skf_err *e)
@@ -97,15 +101,22 @@ static int squeeze(struct image_item *i, struct squeeze *s, const struct image_w
 {
 	const struct skf_pack_sink sink = { to_file, s };
 	enum skf_compression have = current(&i->desc);
+	bool chunked = w->squeeze == SKF_SQUEEZE_ZSTD_CHUNKED && i->squeeze == SKF_COMP_ZSTD;
 	s->out = malloc(OUT_BYTES);
 	if (!s->out)
 		return skf_fail(e, SKF_ENOMEM, "layer '%s'", s->name);
-	if ((have != SKF_COMP_NONE && skf_inflate_new(have, &s->z, e) < 0) || skf_packer_new(i->squeeze, w->level, &sink, &s->p, e) < 0 ||
+	if ((have != SKF_COMP_NONE && skf_inflate_new(have, &s->z, e) < 0) || (chunked ? skf_chunked_new(w->level, &sink, &s->chunked, e) : skf_packer_new(i->squeeze, w->level, &sink, &s->p, e)) < 0 ||
 	    image_item_pour(i, squeeze_write, s, e) < 0)
 		return -1;
 	if (s->z && !skf_inflate_complete(s->z))
 		return skf_fail(e, SKF_ECORRUPT, "layer '%s': its %s stream is cut off", s->name, skf_compression_name(have));
-	return skf_packer_end(s->p, got, e);
+	if (!chunked)
+		return skf_packer_end(s->p, got, e);
+	if (skf_chunked_end(s->chunked, got, &i->notes, e) < 0)
+		return -1;
+	if (i->notes.why[0])
+		skf_warn(s->peer->log, "layer '%s' becomes plain zstd: %s", s->name, i->notes.why);
+	return 0;
 }
 
 int image_convert_item(struct image_item *i, const struct image_peer *peer, int tmp, const struct image_wish *w, struct skf_arena *a, struct skf_err *e)
@@ -119,6 +130,7 @@ int image_convert_item(struct image_item *i, const struct image_peer *peer, int 
 	int r = squeeze(i, &s, w, &got, e);
 	skf_inflate_free(s.z);
 	skf_packer_free(s.p);
+	skf_chunked_free(s.chunked);
 	free(s.out);
 	if (r == 0 && i->diff_id.s[0] && !skf_digest_eq(&got.diff_id, &i->diff_id))
 		r = skf_fail(e, SKF_ECORRUPT, "layer '%s': expected the diff-id %s, found %s", i->old.s, i->diff_id.s, got.diff_id.s);
@@ -182,14 +194,20 @@ static void set_blob(struct json_object *o, const struct image_item *i)
 	json_object_object_add(o, "size", json_object_new_uint64(i->desc.size));
 	json_object_object_add(o, "mediaType", json_object_new_string(squeezed(i->desc.media_type, i->squeeze)));
 	json_object_object_del(o, "data");
-	if (!i->annotations.n)
+	const struct {
+		const char *key, *value;
+	} said[] = { { NOTE "manifest-checksum", i->notes.checksum }, { NOTE "manifest-position", i->notes.position }, { NOTE "tarsplit-position", i->notes.tarsplit } };
+	if (json_object_object_get_ex(o, "annotations", &notes)) /* of other bytes */
+		for (size_t k = 0; k < SKF_ARRAY_LEN(said); k++)
+			json_object_object_del(notes, said[k].key);
+	if (!i->notes.checksum[0])
 		return;
 	if (!json_object_object_get_ex(o, "annotations", &notes) || !json_object_is_type(notes, json_type_object)) {
 		notes = json_object_new_object();
 		json_object_object_add(o, "annotations", notes);
 	}
-	for (size_t k = 0; k < i->annotations.n; k++)
-		json_object_object_add(notes, i->annotations.v[k].k, json_object_new_string(i->annotations.v[k].v));
+	for (size_t k = 0; k < SKF_ARRAY_LEN(said); k++)
+		json_object_object_add(notes, said[k].key, json_object_new_string(said[k].value));
 }
 
 static int set_layers(struct json_object *root, const struct image_wish *w, const struct image_item *v, size_t n, struct skf_err *e)

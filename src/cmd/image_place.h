@@ -79,7 +79,7 @@ struct image_item {
 	struct skf_digest diff_id;   /* of a layer of a container image; "" */
 	bool config;
 	enum skf_compression squeeze; /* UNKNOWN: as it is */
-	struct skf_kvs annotations;  /* of a converted layer */
+	struct skf_chunked_notes notes; /* of a converted layer */
 	struct image_from *from;
 	struct image_reader rd;      /* opened by the first read */
 	int fd;                      /* converted bytes, without a name; -EBADF */

@@ -49,6 +49,20 @@ SKF_UNUSED static inline void skf_packer_freep(struct skf_packer **p)
 	skf_packer_free(*p);
 }
 
+/* --- zstd:chunked (chunked.c): the same for layers that readers may fetch in part --- */
+struct skf_chunked;
+struct skf_chunked_notes { /* what the layer's annotations have to say; all "" when it is a plain zstd layer, why says why */
+	char checksum[SKF_DIGEST_MAX], position[96], tarsplit[80], why[160];
+};
+int skf_chunked_new(int level, const struct skf_pack_sink *sink, struct skf_chunked **ret, struct skf_err *e);
+int skf_chunked_write(struct skf_chunked *c, const void *d, size_t n, struct skf_err *e);
+int skf_chunked_end(struct skf_chunked *c, struct skf_packed *ret, struct skf_chunked_notes *notes, struct skf_err *e);
+void skf_chunked_free(struct skf_chunked *c);
+SKF_UNUSED static inline void skf_chunked_freep(struct skf_chunked **c)
+{
+	skf_chunked_free(*c);
+}
+
 /* --- tars from directory trees (pack_tree.c) --- */
 /* One directory as a layer: overlay's whiteouts (character device 0/0) become .wh.NAME, opaque directories get
  * .wh..wh..opq; owners, modes, times, kept attributes and hard links as they are; names in byte order; sockets are left

@@ -16,7 +16,7 @@ void skf_tarscan_init(struct skf_tarscan *t, const struct skf_tarscan_sink *sink
 {
 	memset(t, 0, sizeof(*t));
 	t->sink = *sink;
-	t->meta = t->path = t->link = (struct skf_buf)SKF_BUF(SKF_TARSCAN_MAX_META + 1);
+	t->meta = t->path = t->link = t->pax = (struct skf_buf)SKF_BUF(SKF_TARSCAN_MAX_META + 1);
 }
 
 void skf_tarscan_done(struct skf_tarscan *t)
@@ -24,6 +24,7 @@ void skf_tarscan_done(struct skf_tarscan *t)
 	skf_buf_done(&t->meta);
 	skf_buf_done(&t->path);
 	skf_buf_done(&t->link);
+	skf_buf_done(&t->pax);
 }
 
 static int odd(struct skf_tarscan *t, const char *why)
@@ -40,8 +41,8 @@ static int give(struct skf_tarscan *t, const uint8_t *p, size_t n, struct skf_er
 
 /* --- fields --- */
 
-/* Octal with blanks around it, or base 256 when the first bit is set. False: neither, or negative. */
-static bool number(const uint8_t *p, size_t n, uint64_t *ret)
+/* Octal with blanks around it, or base 256 when the first bit is set. */
+bool skf_tarscan_number(const uint8_t *p, size_t n, uint64_t *ret)
 {
 	uint64_t v = 0;
 	size_t i = 0;
@@ -83,7 +84,7 @@ static bool checksum_ok(const uint8_t *h)
 		sum += c;
 		sign += (int8_t)c;
 	}
-	return number(h + AT_SUM, 8, &want) && (want == sum || (int64_t)want == sign);
+	return skf_tarscan_number(h + AT_SUM, 8, &want) && (want == sum || (int64_t)want == sign);
 }
 
 static bool all_zero(const uint8_t *h)
@@ -216,6 +217,7 @@ static void next_entry(struct skf_tarscan *t)
 {
 	t->has_path = t->has_link = t->long_path = t->has_size = t->sparse = false;
 	t->size = 0;
+	skf_buf_clear(&t->pax);
 }
 
 /* The entry is complete; its data follow. */
@@ -226,6 +228,8 @@ static int announce(struct skf_tarscan *t, struct skf_tar_entry *c, struct skf_e
 	c->name = skf_buf_cstr(&t->path);
 	c->link = skf_buf_cstr(&t->link);
 	c->offset = t->at;
+	c->pax = skf_buf_cstr(&t->pax);
+	c->pax_n = t->pax.len;
 	if (t->path.err || t->link.err)
 		return odd(t, "no memory for a name");
 	if (c->size > UINT64_MAX / 2 - t->at)
@@ -243,7 +247,7 @@ static int announce(struct skf_tarscan *t, struct skf_tar_entry *c, struct skf_e
 
 static int plain_header(struct skf_tarscan *t, const uint8_t *h, char type, uint64_t size, struct skf_err *e)
 {
-	struct skf_tar_entry c = { .type = type, .size = t->has_size ? t->size : size, .sparse = t->sparse };
+	struct skf_tar_entry c = { .type = type, .size = t->has_size ? t->size : size, .sparse = t->sparse, .header = t->mixed ? NULL : h };
 	bool regular = type == 0 || type == '0' || type == '7' || type == 'S';
 
 	header_name(t, h);
@@ -268,6 +272,7 @@ static int plain_header(struct skf_tarscan *t, const uint8_t *h, char type, uint
 	if (!h[AT_EXTENDED])
 		return announce(t, &c, e);
 	t->cur = c;
+	t->cur.header = NULL;
 	t->state = SKF_TS_SPARSE;
 	return 0;
 }
@@ -283,7 +288,7 @@ static int header(struct skf_tarscan *t, const uint8_t *h, struct skf_err *e)
 	}
 	if (!checksum_ok(h))
 		return odd(t, "a header with a wrong checksum");
-	if (!number(h + AT_SIZE, 12, &size))
+	if (!skf_tarscan_number(h + AT_SIZE, 12, &size))
 		return odd(t, "a header with a size that is no number");
 	if (give(t, h, BLOCK, e) < 0)
 		return -1;
@@ -295,10 +300,23 @@ static int header(struct skf_tarscan *t, const uint8_t *h, struct skf_err *e)
 	return 0;
 }
 
+/* The records of this entry for whoever wants them all; the buffers change places. */
+static void keep_pax(struct skf_tarscan *t)
+{
+	struct skf_buf b = t->pax;
+
+	t->mixed |= b.len > 0;
+	t->pax = t->meta;
+	t->meta = b;
+}
+
 static int end_of_meta(struct skf_tarscan *t)
 {
 	int r = t->meta.err ? odd(t, "no memory for a header") : t->meta_type == 'L' || t->meta_type == 'K' ? gnu_name(t) : pax(t);
 
+	if (r == 0 && t->meta_type == 'x')
+		keep_pax(t);
+	t->mixed |= t->meta_type == 'g';
 	t->state = t->pad ? SKF_TS_PAD : SKF_TS_HEADER;
 	t->left = t->pad;
 	return r;

@@ -15,6 +15,9 @@ struct skf_tar_entry {
 	uint64_t size;          /* bytes of data that follow */
 	uint64_t offset;        /* where in the stream they begin */
 	bool sparse;            /* the data are a map and pieces, not the file's content */
+	const uint8_t *header;  /* its block; NULL: more than that and one pax header speak of it */
+	const char *pax;        /* "LENGTH KEY=VALUE\n" records, checked */
+	size_t pax_n;
 };
 enum { SKF_TAR_SKIP = 0, SKF_TAR_TAKE = 1 };
 struct skf_tarscan_sink {
@@ -35,8 +38,9 @@ struct skf_tarscan {
 	uint64_t left;     /* of the data, the padding or the meta data */
 	uint64_t pad;      /* that follows it */
 	char meta_type;
-	struct skf_buf meta, path, link;
+	struct skf_buf meta, path, link, pax;
 	bool has_path, has_link, long_path, has_size, sparse, take;
+	bool mixed;        /* a second pax header, or a global one */
 	uint64_t size;
 	struct skf_tar_entry cur; /* an old GNU sparse file whose map is being read */
 	char why[160];     /* not understood: the reason; "" otherwise */
@@ -50,5 +54,7 @@ int skf_tarscan_end(struct skf_tarscan *t, struct skf_err *e);
 /* Bytes that may be left out from here on by skf_tarscan_seek: data that are skipped. */
 uint64_t skf_tarscan_skippable(const struct skf_tarscan *t);
 void skf_tarscan_seek(struct skf_tarscan *t, uint64_t n);
+/* A number of a header's field: octal or base 256. False: neither, or negative. */
+bool skf_tarscan_number(const uint8_t *p, size_t n, uint64_t *ret);
 /* The stream may end here: between two entries, or after the end mark. */
 bool skf_tarscan_complete(const struct skf_tarscan *t);

@@ -242,8 +242,14 @@ int skf_pack_check(int layer_fd, const struct skf_digest *diff_id, struct skf_se
 
 /* --- crc64.c: CRC-64/XZ (ECMA-182, reflected) over p, going on from crc; 0 at the start --- */
 uint64_t skf_crc64(uint64_t crc, const void *p, size_t n);
+uint64_t skf_crc64_iso(uint64_t crc, const void *p, size_t n); /* CRC-64/GO-ISO, which tar-split uses */
 /* Whether it is fast enough here to be worth more than a SHA-256. */
 bool skf_crc64_fast(void);
+
+/* --- chunked_entry.c --- */
+/* The members of an entry of zstd:chunked's list, without the place of its data. False: the list cannot say it. */
+bool skf_chunked_describe(struct skf_jw *w, const struct skf_tar_entry *t);
+void skf_chunked_base64(struct skf_buf *b, const void *p, size_t n);
 
 struct skf_unpack {
 	struct skf_store *s;
