@@ -155,3 +155,39 @@ int skf_filters_bool(const struct skf_filters *f, const char *name, int *ret, st
 	}
 	return 0;
 }
+
+int skf_filters_until(const struct skf_filters *f, int64_t *ret, struct skf_err *e)
+{
+	const struct skf_filter *u = skf_filters_get(f, "until");
+	int64_t until = 0;
+
+	for (size_t i = 0; u && i < u->v.n; i++)
+		if (skf_parse_rfc3339(u->v.v[i], &until) < 0)
+			return skf_filters_invalid("until", u->v.v[i], e);
+	*ret = until;
+	return 0;
+}
+
+static bool label_matches(const struct skf_kvs *labels, const char *word)
+{
+	const char *eq = strchr(word, '=');
+
+	for (size_t i = 0; i < labels->n; i++) {
+		size_t n = strlen(labels->v[i].k);
+
+		if (strncmp(labels->v[i].k, word, n) == 0 &&
+		    (eq ? (size_t)(eq - word) == n && skf_streq(eq + 1, labels->v[i].v) : !word[n]))
+			return true;
+	}
+	return false;
+}
+
+bool skf_filters_prune(const struct skf_filters *f, const struct skf_kvs *labels, int64_t created_ns, int64_t until)
+{
+	const struct skf_filter *without = skf_filters_get(f, "label!");
+
+	for (size_t i = 0; without && i < without->v.n; i++)
+		if (label_matches(labels, without->v.v[i]))
+			return false;
+	return (!until || created_ns < until) && skf_filters_labels(f, labels);
+}

@@ -3,6 +3,7 @@
  *
  * Invariant: whoever starts writes its record first and looks then whether the network is still there (net_up.c); whoever removes takes the network
  * away first and looks then for records: of two at the same moment one gives way. */
+#include "engine/filter.h"
 #include "engine/net_int.h"
 #include "network/resolver.h"
 #include <fcntl.h>
@@ -106,23 +107,44 @@ int skf_engine_network_rm(struct skf_engine *g, const char *name, bool force, st
 	return lock < 0 ? -1 : remove_network(g, n, &a, e);
 }
 
-int skf_engine_network_prune(struct skf_engine *g, const struct skf_strv *filters, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e)
+/* until and label! are of prunes only; the list knows the others. */
+static int split_filters(const struct skf_strv *words, struct skf_arena *a, struct skf_strv *list, struct skf_filters *own, struct skf_err *e)
 {
-	SKF_AUTO_FD int lock = lock_networks(g, e);
+	static const char *const known[] = {"until", "label!", NULL};
+	struct skf_strv rest = {0};
+
+	for (size_t i = 0; i < words->n; i++) {
+		bool mine = skf_startswith(words->v[i], "until=") || skf_startswith(words->v[i], "label!=");
+
+		if (skf_strv_add(a, mine ? &rest : list, words->v[i]) < 0)
+			return skf_fail(e, SKF_ENOMEM, "memory for the filters");
+	}
+	return skf_filters_parse(&rest, known, a, own, e);
+}
+
+static bool prunable(const struct skf_network_row *r, const struct skf_strv *used, const struct skf_filters *f, int64_t until)
+{
+	if (skf_streq(r->name, SKF_NET_DEFAULT) || skf_streq(r->name, "host") || skf_streq(r->name, "none"))
+		return false;
+	for (size_t k = 0; k < used->n; k++)
+		if (skf_streq(used->v[k], r->id))
+			return false;
+	return skf_filters_prune(f, &r->labels, r->created_ns, until);
+}
+
+static int prune_rows(struct skf_engine *g, const struct skf_jarr *rows, const struct skf_filters *f, struct skf_arena *a, struct skf_strv *ret,
+		      struct skf_err *e)
+{
+	const struct skf_network_row *v = rows->v;
 	struct skf_strv used = {0};
-	const struct skf_network_row *v;
-	struct skf_jarr rows;
+	int64_t until;
 
-	if (lock < 0 || skf_engine_network_list(g, filters, a, &rows, e) < 0 || skf_net_used(g, a, &used, e) < 0)
+	if (skf_filters_until(f, &until, e) < 0 || skf_net_used(g, a, &used, e) < 0)
 		return -1;
-	v = rows.v;
-	for (size_t i = 0; i < rows.n; i++) {
+	for (size_t i = 0; i < rows->n; i++) {
 		struct skf_network *n;
-		bool keep = skf_streq(v[i].name, SKF_NET_DEFAULT) || skf_streq(v[i].name, "host") || skf_streq(v[i].name, "none");
 
-		for (size_t k = 0; k < used.n && !keep; k++)
-			keep = skf_streq(used.v[k], v[i].id);
-		if (keep)
+		if (!prunable(&v[i], &used, f, until))
 			continue;
 		if (skf_network_load(g->root_fd, v[i].id, a, &n, e) < 0 || remove_network(g, n, a, e) < 0) {
 			if (e->kind != SKF_ENOTFOUND && e->kind != SKF_ECONFLICT)
@@ -134,6 +156,25 @@ int skf_engine_network_prune(struct skf_engine *g, const struct skf_strv *filter
 			return skf_fail(e, SKF_ENOMEM, "memory for the names of removed networks");
 	}
 	return 0;
+}
+
+int skf_engine_network_prune(struct skf_engine *g, const struct skf_strv *filters, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e)
+{
+	SKF_AUTO_FD int lock = -EBADF;
+	struct skf_filters own = {0};
+	struct skf_strv list = {0};
+	struct skf_jarr rows;
+	int r = split_filters(filters, a, &list, &own, e);
+
+	if (r == 0) /* takes the lock itself where the default network has to be made */
+		r = skf_engine_network_list(g, &list, a, &rows, e);
+	lock = r == 0 ? lock_networks(g, e) : -1;
+	if (lock < 0)
+		r = -1;
+	if (r == 0)
+		r = prune_rows(g, &rows, &own, a, ret, e);
+	skf_filters_done(&own);
+	return r;
 }
 
 int skf_engine_network_reload(struct skf_engine *g, struct skf_err *e)

@@ -7,52 +7,17 @@
 #include "engine/life.h"
 #include <string.h>
 
-static bool label_matches(const struct skf_kvs *labels, const char *word)
-{
-	const char *eq = strchr(word, '=');
-
-	for (size_t i = 0; i < labels->n; i++) {
-		size_t n = strlen(labels->v[i].k);
-
-		if (strncmp(labels->v[i].k, word, n) == 0 &&
-		    (eq ? (size_t)(eq - word) == n && skf_streq(eq + 1, labels->v[i].v) : !word[n]))
-			return true;
-	}
-	return false;
-}
-
-static bool chosen(const struct skf_filters *f, const struct skf_ps_row *r, int64_t until)
-{
-	const struct skf_filter *without = skf_filters_get(f, "label!");
-
-	if (r->detail->unfinished)
-		return false; /* its labels are not known yet */
-	for (size_t i = 0; without && i < without->v.n; i++)
-		if (label_matches(&r->detail->labels, without->v.v[i]))
-			return false;
-	return (!until || r->created_ns < until) && skf_filters_labels(f, &r->detail->labels);
-}
-
-static int until_of(const struct skf_filters *f, int64_t *ret, struct skf_err *e)
-{
-	const struct skf_filter *u = skf_filters_get(f, "until");
-
-	for (size_t i = 0; u && i < u->v.n; i++)
-		if (skf_parse_rfc3339(u->v.v[i], ret) < 0)
-			return skf_filters_invalid("until", u->v.v[i], e);
-	return 0;
-}
-
 static int remove_rows(struct skf_engine *g, const struct skf_filters *f, const struct skf_jarr *rows,
 		       struct skf_arena *a, struct skf_strv *ret_ids, uint64_t *ret_bytes, struct skf_err *e)
 {
 	const struct skf_ps_row *v = rows->v;
-	int64_t until = 0;
+	int64_t until;
 
-	if (until_of(f, &until, e) < 0)
+	if (skf_filters_until(f, &until, e) < 0)
 		return -1;
 	for (size_t i = 0; i < rows->n; i++) {
-		if (!chosen(f, &v[i], until))
+		/* the labels of an unfinished one are not known yet */
+		if (v[i].detail->unfinished || !skf_filters_prune(f, &v[i].detail->labels, v[i].created_ns, until))
 			continue;
 		if (skf_engine_rm(g, v[i].id, false, true, e) < 0) {
 			if (e->kind != SKF_ECONFLICT && e->kind != SKF_ENOTFOUND)

@@ -4,6 +4,7 @@
  * into use meanwhile, stays. */
 #include "engine/archive_int.h"
 #include "engine/life.h"
+#include "engine/net_api.h"
 #include <string.h>
 
 struct prune {
@@ -26,6 +27,25 @@ static int prune_containers(struct prune *p, struct skf_pruned *out, struct skf_
 	uint64_t bytes = 0;
 
 	if (skf_engine_prune(p->g, &p->q->filters, p->a, &out->lines, &bytes, e) < 0)
+		return -1;
+	p->bytes += bytes;
+	return 0;
+}
+
+static int prune_networks(struct prune *p, struct skf_pruned *out, struct skf_err *e)
+{
+	return skf_engine_network_prune(p->g, &p->q->filters, p->a, &out->lines, e);
+}
+
+static int prune_volumes(struct prune *p, struct skf_pruned *out, struct skf_err *e)
+{
+	struct skf_volume_prune_req q = SKF_REQ(struct skf_volume_prune_req);
+	uint64_t bytes = 0;
+
+	if (!p->q->volumes)
+		return 0;
+	q.filters = p->q->filters;
+	if (skf_engine_volume_prune(p->g, &q, p->a, &out->lines, &bytes, e) < 0)
 		return -1;
 	p->bytes += bytes;
 	return 0;
@@ -63,7 +83,8 @@ static const struct {
 	int (*fn)(struct prune *p, struct skf_pruned *out, struct skf_err *e);
 } groups[] = {
 	{"Deleted Containers", prune_containers},
-	/* networks and volumes come here: what containers held is free now */
+	{"Deleted Networks", prune_networks}, /* and volumes: what containers held is free now */
+	{"Deleted Volumes", prune_volumes},
 	{"Deleted Images", prune_images},
 };
 

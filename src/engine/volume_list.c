@@ -196,36 +196,21 @@ struct pruning {
 
 static int read_prune(const struct skf_volume_prune_req *q, struct pruning *p, struct skf_arena *a, struct skf_err *e)
 {
-	const struct skf_filter *until;
 	int all;
 
 	if (skf_filters_parse(&q->filters, prune_filters, a, &p->f, e) < 0 || skf_filters_bool(&p->f, "all", &all, e) < 0)
 		return -1;
 	p->all = q->all || all == 1;
-	until = skf_filters_get(&p->f, "until");
-	if (until && skf_parse_rfc3339(until->v.v[0], &p->until_ns) < 0)
-		return skf_filters_invalid("until", until->v.v[0], e);
-	return 0;
+	return skf_filters_until(&p->f, &p->until_ns, e);
 }
 
 static bool prunable(const struct pruning *p, const struct skf_volume_row *r)
 {
-	const struct skf_filter *not = skf_filters_get(&p->f, "label!");
 	int64_t created = 0;
 
-	if (r->users || (!p->all && !r->v->anonymous) || !skf_filters_labels(&p->f, &r->v->labels))
+	if (r->users || (!p->all && !r->v->anonymous) || (p->until_ns && skf_parse_rfc3339(r->v->created, &created) < 0))
 		return false;
-	for (size_t i = 0; not && i < not->v.n; i++) {
-		const char *eq = strchr(not->v.v[i], '='), *v;
-		char key[256];
-
-		if (skf_fmt(key, sizeof(key), "%.*s", (int)(eq ? eq - not->v.v[i] : 255), not->v.v[i]) < 0)
-			continue;
-		v = skf_kvs_get(&r->v->labels, key);
-		if (v && (!eq || skf_streq(eq + 1, v)))
-			return false;
-	}
-	return !p->until_ns || (skf_parse_rfc3339(r->v->created, &created) == 0 && created < p->until_ns);
+	return skf_filters_prune(&p->f, &r->v->labels, created, p->until_ns);
 }
 
 int skf_engine_volume_prune(struct skf_engine *g, const struct skf_volume_prune_req *q, struct skf_arena *a, struct skf_strv *removed,

@@ -71,6 +71,30 @@ def test_unfinished(empty):
     assert 'Unfinished' not in table(empty)[1]
 
 
+def test_prune_networks_and_volumes(skiff):
+    """In docker's order: what a stopped container held is free when its turn comes. Volumes only when asked, and only those without a name."""
+    for n in ('used', 'free'):
+        skiff('network', 'create', *(['--label', 'keep=1'] if n == 'free' else []), n)
+    skiff('volume', 'create', 'named')
+    running = skiff.sleeper('--network', 'used', '-v', '/anon')
+    for network in ('none', 'free'):
+        cid = skiff.out('create', '--network', network, '-v', '/data', '-v', 'named:/n', skiff.image, 'true').strip()
+        if network == 'none':
+            skiff('rm', cid)  # leaves its volume
+    out = skiff.out('system', 'prune', '-f', '--filter', 'label!=keep')
+    assert 'Deleted Containers' in out and 'Deleted Networks' not in out and 'Deleted Volumes' not in out
+    assert 'Deleted Networks' not in skiff.out('system', 'prune', '-f', '--filter', 'until=24h')
+    assert 'Deleted Networks:\nfree\n' in skiff.out('system', 'prune', '-f')
+    assert len(skiff.out('volume', 'ls', '-q').split()) == 3
+    out = skiff.out('system', 'prune', '-f', '--volumes')
+    assert len(re.search(r'Deleted Volumes:\n((?:\w+\n)+)', out)[1].split()) == 1
+    left = skiff.out('volume', 'ls', '-q').split()
+    assert len(left) == 2 and 'named' in left and 'used' in skiff.out('network', 'ls')
+    skiff('rm', '-fv', running)
+    skiff('network', 'rm', 'used')
+    skiff('volume', 'rm', 'named')
+
+
 def test_prune(skiff, registry):
     skiff('pull', registry.name('other/busybox:two'))
     old = skiff.out('run', '-d', '--label', 'keep=yes', skiff.image, 'true').strip()
