@@ -1,7 +1,6 @@
 /* engine/net_connect.c -- network connect and disconnect: the container's file first, then, when it runs, the endpoint itself. The container's
  * lock is held. Links are made and removed through a socket that launch opens in the container's namespace. */
 #include "engine/net_int.h"
-#include "network/egress.h"
 #include "network/names.h"
 #include "base/proc.h"
 #include "base/record.h"
@@ -140,20 +139,6 @@ static int add_endpoint(struct change *x, const struct skf_net_choice *c, struct
 	return skf_net_names(x->g, &s, x->c, x->r, e) < 0 ? -1 : skf_net_files(x->g, x->id, x->c, x->r, e);
 }
 
-/* Who gets the addresses next does not get the policy. */
-static int forget_egress(const struct skf_endpoint *p, struct skf_err *e)
-{
-	SKF_AUTO(skf_nft_freep) struct skf_nft *n = NULL;
-	char *v[2];
-	struct skf_strv addrs = {v, 0};
-
-	if (p->ip)
-		v[addrs.n++] = p->ip;
-	if (p->ip6)
-		v[addrs.n++] = p->ip6;
-	return skf_nft_open(&n, e) < 0 ? -1 : skf_egress_forget(n, &addrs, e);
-}
-
 /* Takes endpoint i of a running container away. */
 static int drop_endpoint(struct change *x, size_t i, struct skf_err *e)
 {
@@ -173,7 +158,7 @@ static int drop_endpoint(struct change *x, size_t i, struct skf_err *e)
 		r = skf_lease_drop(x->g->run_fd, p.network, p.ip6, x->id);
 	if (r < 0)
 		return skf_fail_sys(e, r, "give back the addresses of container %.12s", x->id);
-	if (skf_netrec_write(x->g->run_fd, x->r, e) < 0 || (x->r->egress && forget_egress(&p, e) < 0))
+	if (skf_netrec_write(x->g->run_fd, x->r, e) < 0 || (x->r->egress && skf_net_egress_forget(&p, x->a, e) < 0))
 		return -1;
 	if (i == 0 && x->r->endpoints.n && skf_net_default_route(x->g, &v[0], x->nl, e) < 0)
 		return -1;

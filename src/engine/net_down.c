@@ -2,7 +2,6 @@
  * routes go with the network namespace. Every step can be repeated; a lease is given back only by who has it. The caller holds the container's
  * lock, or the container does not exist. */
 #include "engine/net_int.h"
-#include "network/egress.h"
 #include "network/names.h"
 #include "network/resolver.h"
 #include <fcntl.h>
@@ -82,20 +81,6 @@ static int drop_names(struct skf_engine *g, const struct skf_netrec *rec, struct
 	return skf_resolver_leave(g->run_root, rec->container, e);
 }
 
-static int drop_egress(const struct skf_netrec *rec, struct skf_arena *a, struct skf_err *e)
-{
-	SKF_AUTO(skf_nft_freep) struct skf_nft *n = NULL;
-	const struct skf_endpoint *p = rec->endpoints.v;
-	struct skf_strv addrs = {0};
-
-	if (!rec->egress)
-		return 0;
-	for (size_t i = 0; i < rec->endpoints.n; i++)
-		if ((p[i].ip && skf_strv_add(a, &addrs, p[i].ip) < 0) || (p[i].ip6 && skf_strv_add(a, &addrs, p[i].ip6) < 0))
-			return skf_net_no_memory(e);
-	return skf_nft_open(&n, e) < 0 ? -1 : skf_egress_remove(n, rec->container, &addrs, e);
-}
-
 int skf_net_down(struct skf_engine *g, const char *id, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
@@ -104,7 +89,7 @@ int skf_net_down(struct skf_engine *g, const char *id, struct skf_err *e)
 
 	if (r <= 0)
 		return r;
-	if (drop_names(g, rec, e) < 0 || drop_egress(rec, &a, e) < 0 || skf_net_table_del(g, rec, e) < 0)
+	if (drop_names(g, rec, e) < 0 || skf_net_egress_remove(rec, &a, e) < 0 || skf_net_table_del(g, rec, e) < 0)
 		return -1;
 	r = drop_ports(g, rec);
 	if (r == 0 && is_incomplete(rec)) {

@@ -71,6 +71,11 @@ bool skf_net_bridges_filtered(const char *family);
 int skf_net_host_down(struct skf_engine *g, const struct skf_network *n, struct skf_err *e);
 
 /* --- net_egress.c --- */
+/* Rules of the policy, and its ports (network/guard.h), into the caller's batch; nothing for a container without it. */
+int skf_net_egress_add(struct skf_nft *n, const struct skf_netrec *r, struct skf_arena *a, struct skf_err *e);
+int skf_net_egress_remove(const struct skf_netrec *r, struct skf_arena *a, struct skf_err *e);
+/* An endpoint that the container has no longer: who gets its addresses next does not get the policy. */
+int skf_net_egress_forget(const struct skf_endpoint *p, struct skf_arena *a, struct skf_err *e);
 /* The policy that applies: what the container says, else deny when one of its networks does; and everything that they allow. A container with policy
  * deny uses our resolver, whatever its network is. -ENOMEM. */
 int skf_net_egress(const struct skf_net_conf *c, struct skf_network *const *nets, struct skf_netrec *r, struct skf_arena *a);

@@ -18,19 +18,6 @@ static int failed(int r, const char *what, struct skf_err *e)
 	return skf_fail_sys(e, r, "%s of the firewall table inet " SKF_NFT_TABLE, what);
 }
 
-static int add_egress(struct skf_nft *n, const struct skf_netrec *r, struct skf_arena *a, struct skf_err *e)
-{
-	struct skf_egress x = {.container_id = r->container, .allow = r->egress_allow};
-	const struct skf_endpoint *p = r->endpoints.v;
-
-	if (!r->egress)
-		return 0;
-	for (size_t i = 0; i < r->endpoints.n; i++)
-		if ((p[i].ip && skf_strv_add(a, &x.addrs, p[i].ip) < 0) || (p[i].ip6 && skf_strv_add(a, &x.addrs, p[i].ip6) < 0))
-			return skf_fail(e, SKF_ENOMEM, "memory for the firewall's elements");
-	return skf_egress_add(n, &x, e);
-}
-
 static int load_networks(struct skf_engine *g, struct skf_nft *n, struct skf_arena *a, struct skf_err *e)
 {
 	struct skf_strv ids = {0};
@@ -64,7 +51,7 @@ static int load_containers(struct skf_engine *g, struct skf_nft *n, struct skf_a
 		if (k == 0)
 			continue;
 		skf_table_ports(n, r, true);
-		if (add_egress(n, r, a, e) < 0)
+		if (skf_net_egress_add(n, r, a, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -108,7 +95,7 @@ int skf_net_table_add(struct skf_engine *g, const struct skf_network *first, con
 		return -1;
 	skf_table_bridge(n, first); /* there already; without it a flushed table would not be noticed */
 	skf_table_ports(n, r, true);
-	if (add_egress(n, r, &a, e) < 0)
+	if (skf_net_egress_add(n, r, &a, e) < 0)
 		return -1;
 	return commit_or_load(g, n, &lock, e);
 }

@@ -7,7 +7,8 @@
  *
  * It applies to everything that the container sends to other networks, to the outside and to the host itself, whatever the protocol; not to answers
  * of connections that others began, to members of its own networks (but to the host at their gateway address), and to names: the resolver is inside
- * the container's network namespace. An established connection goes on when a name's time-out has passed. */
+ * the container's network namespace. An established connection goes on when a name's time-out has passed. The rules go by source address: what keeps
+ * a container from sending with another one is network/guard.h. */
 #pragma once
 #include "network/ip.h"
 #include "network/nft.h"

@@ -33,6 +33,7 @@ int skf_nft_open(struct skf_nft **ret, struct skf_err *e)
 	if (!n)
 		return skf_fail(e, SKF_ENOMEM, "memory for changes of the firewall");
 	n->b.max = MAX_BATCH;
+	n->family = NFPROTO_INET;
 	n->nl = skf_nlm_open(NETLINK_NETFILTER);
 	if (n->nl < 0) {
 		int r = n->nl;
@@ -68,12 +69,18 @@ static void close_message(struct skf_nft *n)
 
 void skf_nft_begin(struct skf_nft *n, uint16_t type, uint16_t flags)
 {
-	struct nfgenmsg g = head(NFPROTO_INET, 0);
+	struct nfgenmsg g = head(n->family, 0);
 
 	close_message(n);
 	if (n->b.len == 0)
 		batch_mark(n, NFNL_MSG_BATCH_BEGIN);
 	n->msg = skf_nlm_begin(&n->b, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type), flags, &g, sizeof(g));
+}
+
+void skf_nft_family(struct skf_nft *n, uint8_t family)
+{
+	close_message(n);
+	n->family = family;
 }
 
 int skf_nft_commit(struct skf_nft *n)

@@ -1,4 +1,4 @@
-/* network/nft.h -- nftables over netlink: one batch is one transaction of table `inet skiff_v1`.
+/* network/nft.h -- nftables over netlink: one batch is one transaction of the tables `skiff_v1`, most of it of that of family inet.
  *
  * Calls append to the batch and remember the first failure; skf_nft_commit sends it and says whether all of it was done or nothing. A batch is
  * for one thread. The socket belongs to the network namespace it was opened in. Names are the kernel's (at most 255 bytes). Nothing blocks but
@@ -19,6 +19,9 @@ static inline void skf_nft_freep(struct skf_nft **n)
 /* 0 done, and the batch is empty again; -ENOENT: an object that the batch names is not there (the table was flushed, or an element that is
  * to be deleted is gone); -EEXIST; any other -errno. Nothing was changed then; the batch is empty all the same. */
 int skf_nft_commit(struct skf_nft *n);
+
+/* What follows is for the table of that name of another family (NFPROTO_BRIDGE): the same transaction. It begins with NFPROTO_INET. */
+void skf_nft_family(struct skf_nft *n, uint8_t family);
 
 /* --- table, chains, sets: at load only --- */
 void skf_nft_table(struct skf_nft *n);        /* made when it is not there */

@@ -13,6 +13,7 @@ struct skf_nft {
 	size_t nest; /* its list of elements or expressions */
 	bool in_elems, in_rule, elems_del;
 	uint32_t set_id;
+	uint8_t family; /* of the messages that follow */
 	char elems_set[256];
 };
 /* A message of nf_tables; ends what is open before it. */

@@ -2,9 +2,13 @@
  * sees, and its client. Static, so that it runs in any image.
  *
  *     netprobe serve PROTO PORT [WORD]      tcp, udp or sctp, both families; answers "<peer address> <WORD>\n"
- *     netprobe ask PROTO ADDRESS PORT       prints the answer; status 1 refused or unreachable, 2 no answer within 2 s */
+ *     netprobe ask PROTO ADDRESS PORT       prints the answer; status 1 refused or unreachable, 2 no answer within 2 s; fe80::1%eth0 has a zone
+ *     netprobe shout INTERFACE WORD         a frame of an experimental type (no IP) to everybody on the link
+ *     netprobe hear INTERFACE WORD          prints "ready", then "heard" when such a frame comes; status 2 after 4 s without one */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -64,7 +68,7 @@ static int serve(const char *proto, int port, const char *word)
 	}
 }
 
-static int ask(const char *proto, const char *address, int port)
+static int ask(const char *proto, char *address, int port)
 {
 	struct sockaddr_in6 a6 = {.sin6_family = AF_INET6, .sin6_port = htons((unsigned short)port)};
 	struct sockaddr_in a4 = {.sin_family = AF_INET, .sin_port = htons((unsigned short)port)};
@@ -74,6 +78,10 @@ static int ask(const char *proto, const char *address, int port)
 	char in[256];
 	ssize_t n;
 
+	if (v6 && strchr(address, '%')) {
+		a6.sin6_scope_id = if_nametoindex(strchr(address, '%') + 1);
+		*strchr(address, '%') = '\0';
+	}
 	inet_pton(v6 ? AF_INET6 : AF_INET, address, v6 ? (void *)&a6.sin6_addr : (void *)&a4.sin_addr);
 	if (connect(fd, v6 ? (void *)&a6 : (void *)&a4, v6 ? sizeof(a6) : sizeof(a4)) < 0 && errno != EINPROGRESS) {
 		perror("connect");
@@ -98,11 +106,55 @@ static int ask(const char *proto, const char *address, int port)
 	return 0;
 }
 
+#define FRAME_TYPE 0x88b5 /* IEEE 802: local experimental */
+
+static int frames(const char *interface, struct sockaddr_ll *ll)
+{
+	int fd = socket(AF_PACKET, SOCK_DGRAM, htons(FRAME_TYPE));
+
+	*ll = (struct sockaddr_ll){.sll_family = AF_PACKET,
+				   .sll_protocol = htons(FRAME_TYPE),
+				   .sll_ifindex = (int)if_nametoindex(interface),
+				   .sll_halen = 6,
+				   .sll_addr = {255, 255, 255, 255, 255, 255}};
+	if (fd < 0 || bind(fd, (void *)ll, sizeof(*ll)) < 0) {
+		perror("netprobe");
+		exit(1);
+	}
+	return fd;
+}
+
+static int shout(const char *interface, const char *word)
+{
+	struct sockaddr_ll ll;
+	int fd = frames(interface, &ll);
+
+	return sendto(fd, word, strlen(word), 0, (void *)&ll, sizeof(ll)) < 0;
+}
+
+static int hear(const char *interface, const char *word)
+{
+	struct sockaddr_ll ll;
+	struct pollfd w = {.fd = frames(interface, &ll), .events = POLLIN};
+	char in[2048];
+
+	printf("ready\n");
+	fflush(stdout);
+	while (poll(&w, 1, 4000) > 0)
+		if (recv(w.fd, in, sizeof(in), 0) >= (ssize_t)strlen(word) && !memcmp(in, word, strlen(word)))
+			return puts("heard") < 0;
+	return 2;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc >= 4 && !strcmp(argv[1], "serve"))
 		return serve(argv[2], atoi(argv[3]), argc > 4 ? argv[4] : "-");
 	if (argc == 5 && !strcmp(argv[1], "ask"))
 		return ask(argv[2], argv[3], atoi(argv[4]));
+	if (argc == 4 && !strcmp(argv[1], "shout"))
+		return shout(argv[2], argv[3]);
+	if (argc == 4 && !strcmp(argv[1], "hear"))
+		return hear(argv[2], argv[3]);
 	return 64;
 }

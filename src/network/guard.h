@@ -1,0 +1,17 @@
+/* network/guard.h -- who a container may be: on the bridge port of a container with egress policy deny, every frame must have the container's own MAC
+ * and one of its own addresses. Without it the rules of network/egress.h, which go by source address, would be as good as the container's word: root
+ * with NET_RAW or NET_ADMIN in it can send with any other address, and can speak with its neighbours in frames that carry no IP at all.
+ *
+ * One table, bridge skiff_v1: ports in a set, what they may send with in sets of pairs, one chain on prerouting of all bridges, which leaves other ports
+ * alone after one look-up. It is made with the first such container, as a whole each time, so that it heals by itself. */
+#pragma once
+#include "network/endpoint.h"
+#include "network/ip.h"
+#include "network/nft.h"
+
+/* The address that the kernel gives every interface of that MAC ("02:42:ac:11:00:02"). -EINVAL. */
+int skf_guard_link_local(const char *mac, struct skf_ip *ret);
+/* All bridge ports of a container, into the caller's batch. A kernel without nf_tables for bridges refuses the batch: EAFNOSUPPORT. */
+void skf_guard_add(struct skf_nft *n, const struct skf_endpoint *v, size_t count);
+/* Transactions of its own on n, whose batch is empty; what is not there is not missed. 0 or -errno. */
+int skf_guard_remove(struct skf_nft *n, const struct skf_endpoint *v, size_t count);

@@ -1,0 +1,118 @@
+"""Attacks on the egress policy from inside: root in the container with NET_ADMIN and NET_RAW sends as somebody else, or without IP. Each attack is made
+from a container without the policy as well, where it has to succeed: otherwise it would prove nothing."""
+import ipaddress
+import re
+import subprocess
+
+import pytest
+from bridgelib import PROBE, run, wait_until
+
+CAPS = ['--cap-add', 'NET_ADMIN', '--cap-add', 'NET_RAW']
+
+
+@pytest.fixture
+def two(skiff, outside):
+    """Containers `open` and `shut` on the default bridge, servers on the host and outside."""
+    skiff.client('open', *CAPS)
+    skiff.client('shut', '--egress', 'deny', *CAPS)
+    there = outside.popen(skiff.probe, 'serve', 'tcp', 7000, 'out')
+    here = subprocess.Popen([skiff.probe, 'serve', 'tcp', '7001', 'host'], stdout=subprocess.PIPE, text=True)
+    assert [p.stdout.readline() for p in (there, here)] == ['ready\n'] * 2
+    yield skiff
+    for p in (there, here):
+        p.kill()
+        p.wait()
+
+
+def reaches(skiff, name, address, port):
+    return len(skiff.ask_from(name, 'tcp', address, port, rc=None)) == 2
+
+
+def become(skiff, name, address, v6=False):
+    """The container gives itself another address of its subnet, and has no other."""
+    own = skiff.ip(name, v6=v6)
+    prefix = 64 if v6 else 16
+    family = '-6' if v6 else '-4'
+    gateway = skiff.inspect(name)['NetworkSettings']['Networks'].popitem()[1]['IPv6Gateway' if v6 else 'Gateway']
+    skiff('exec', name, 'ip', family, 'addr', 'del', f'{own}/{prefix}', 'dev', 'eth0')
+    skiff('exec', name, 'ip', family, 'addr', 'add', f'{address}/{prefix}', 'dev', 'eth0')
+    skiff('exec', name, 'ip', family, 'route', 'replace', 'default', 'via', gateway, rc=None)
+    # what the kernel tries out first is nobody's address yet
+    assert wait_until(lambda: 'tentative' not in skiff.out('exec', name, 'ip', 'addr'))
+
+
+def dropped():
+    return sum(map(int, re.findall(r'counter packets (\d+)', run('nft', 'list', 'chain', 'bridge', 'skiff_v1', 'from_port').stdout)))
+
+
+@pytest.mark.parametrize('v6', [False, True])
+def test_an_address_of_nobody(two, outside, v6):
+    far = outside.far6 if v6 else outside.far
+    assert reaches(two, 'open', far, 7000) and not reaches(two, 'shut', far, 7000)
+    for i, name in enumerate(('open', 'shut')):
+        become(two, name, str(ipaddress.ip_address(two.ip('open', v6=v6)) + 77 + i), v6)
+    assert reaches(two, 'open', far, 7000), 'the attack works where nothing stops it'
+    before = dropped()
+    assert not reaches(two, 'shut', far, 7000)
+    assert dropped() > before
+
+
+@pytest.mark.parametrize('v6', [False, True])
+def test_the_address_of_a_neighbour(two, outside, v6):
+    """The neighbour is gone from the link, so that even the answers would come back."""
+    address = two.ip('open', v6=v6)
+    far = outside.far6 if v6 else outside.far
+    two('stop', '-t', '0', 'open')
+    become(two, 'shut', address, v6)
+    assert not reaches(two, 'shut', far, 7000)
+
+
+def test_the_host_by_its_link_local_address(two):
+    """No policy speaks of these addresses; the container's own one counts as its own, and it has no other."""
+    host = run('ip', '-6', '-o', 'addr', 'show', 'dev', 'skiff0', 'scope', 'link').stdout.split()[3].partition('/')[0]
+    assert wait_until(lambda: 'fe80' in two.out('exec', 'open', 'ip', '-6', 'addr') and reaches(two, 'open', f'{host}%eth0', 7001))
+    assert not reaches(two, 'shut', f'{host}%eth0', 7001)
+    for i, name in enumerate(('open', 'shut')):
+        two('exec', name, 'ip', '-6', 'addr', 'flush', 'dev', 'eth0', 'scope', 'link')
+        two('exec', name, 'ip', '-6', 'addr', 'add', f'fe80::bad:{i}/64', 'dev', 'eth0')
+    assert wait_until(lambda: 'tentative' not in two.out('exec', 'open', 'ip', '-6', 'addr') + two.out('exec', 'shut', 'ip', '-6', 'addr'))
+    assert reaches(two, 'open', f'{host}%eth0', 7001) and not reaches(two, 'shut', f'{host}%eth0', 7001)
+
+
+def test_another_mac(two):
+    """Neighbours are members of the same network and may be spoken to, but not as somebody else."""
+    two.server('web')
+    ip = two.ip('web')
+    assert reaches(two, 'open', ip, 80) and reaches(two, 'shut', ip, 80)
+    for i, name in enumerate(('open', 'shut')):
+        two('exec', name, 'ip', 'link', 'set', 'eth0', 'down')
+        two('exec', name, 'ip', 'link', 'set', 'eth0', 'address', f'02:42:00:00:bb:0{i}')
+        two('exec', name, 'ip', 'link', 'set', 'eth0', 'up')
+    assert reaches(two, 'open', ip, 80) and not reaches(two, 'shut', ip, 80)
+
+
+def test_frames_without_ip(two):
+    two.client('ear', *CAPS)
+    for name, status in (('open', 0), ('shut', 2)):
+        ear = two.popen('exec', 'ear', PROBE, 'hear', 'eth0', name, text=True)
+        assert ear.stdout.readline() == 'ready\n'
+        two('exec', name, PROBE, 'shout', 'eth0', name)
+        assert ear.wait(30) == status, f'a frame of {name}'
+
+
+def test_guarded_ports_come_and_go(skiff):
+    """Connect, flush, disconnect, removal: the sets are what runs."""
+    skiff('network', 'create', 'red')
+    skiff.client('shut', '--egress', 'deny')
+    ports = lambda: run('nft', 'list', 'set', 'bridge', 'skiff_v1', 'ports', rc=None).stdout.count('veth')  # noqa: E731
+    assert ports() == 1
+    skiff('network', 'connect', 'red', 'shut')
+    assert ports() == 2
+    subprocess.run(['nft', 'flush', 'ruleset'], check=True)
+    skiff('network', 'reload')
+    assert ports() == 2
+    skiff('network', 'disconnect', 'red', 'shut')
+    assert ports() == 1
+    skiff('kill', 'shut')
+    assert wait_until(lambda: ports() == 0)
+    assert 'veth' not in run('nft', 'list', 'table', 'bridge', 'skiff_v1').stdout
