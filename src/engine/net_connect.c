@@ -72,16 +72,6 @@ static int save(struct change *x, struct skf_err *e)
 	return skf_ctr_open_dir(x->g, x->id, &dir, e) < 0 ? -1 : skf_net_conf_write(dir, x->c, e);
 }
 
-static bool name_is_free(const struct skf_netrec *r, const char *ifname)
-{
-	const struct skf_endpoint *p = r->endpoints.v;
-
-	for (size_t i = 0; i < r->endpoints.n; i++)
-		if (skf_streq(p[i].ifname, ifname))
-			return false;
-	return true;
-}
-
 /* Room for one more at the end of both lists. */
 static int grow(struct change *x)
 {
@@ -119,14 +109,9 @@ static int add_endpoint(struct change *x, const struct skf_net_choice *c, struct
 {
 	const struct skf_net_start s = {.id = x->id, .pid = x->l.sum.pid, .netns_fd = x->netns, .nl = x->nl};
 	struct skf_endpoint *p = (struct skf_endpoint *)x->r->endpoints.v + x->r->endpoints.n;
-	char ifname[16];
-	unsigned i = 0;
 
 	*p = (struct skf_endpoint){.network = x->n->id, .name = x->n->name, .driver = x->n->driver, .interface = x->n->interface, .mac = c->mac};
-	do
-		snprintf(ifname, sizeof(ifname), "eth%u", i++);
-	while (!name_is_free(x->r, ifname));
-	p->ifname = c->ifname ? c->ifname : skf_arena_strdup(x->a, ifname);
+	p->ifname = c->ifname ? c->ifname : skf_net_ifname(x->r, x->r->endpoints.n, x->n, x->a);
 	p->link = skf_streq(x->n->driver, "bridge") ? skf_net_link_name(x->r, x->r->endpoints.n, x->a) : skf_arena_strdup(x->a, "");
 	if (!p->ifname || !p->link || names_of(x, c, p) < 0)
 		return skf_net_no_memory(e);

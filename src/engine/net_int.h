@@ -139,6 +139,9 @@ int skf_net_endpoint(struct skf_engine *g, const struct skf_network *n, const st
  * endpoints has. NULL: no memory. */
 #define SKF_LINK_ID 8
 char *skf_net_link_name(const struct skf_netrec *r, size_t n, struct skf_arena *a);
+/* The name of one more interface in the container: the network's prefix and the first number that none of the record's first `count` endpoints has (those
+ * without a name yet do not count). NULL: no memory. */
+char *skf_net_ifname(const struct skf_netrec *r, size_t count, const struct skf_network *n, struct skf_arena *a);
 /* Link, addresses and routes of an endpoint. A link of that name that an earlier run of the container left is taken away. */
 int skf_net_link(struct skf_engine *g, const struct skf_network *n, const struct skf_endpoint *p, const struct skf_net_start *s, bool default_route,
 		 struct skf_err *e);

@@ -88,6 +88,21 @@ char *skf_net_link_name(const struct skf_netrec *r, size_t n, struct skf_arena *
 	return skf_arena_strdup(a, name);
 }
 
+char *skf_net_ifname(const struct skf_netrec *r, size_t count, const struct skf_network *n, struct skf_arena *a)
+{
+	const struct skf_endpoint *p = r->endpoints.v;
+	char name[IFNAMSIZ];
+	unsigned number = 0;
+	size_t i;
+
+	do {
+		snprintf(name, sizeof(name), "%.*s%u", SKF_MAX_IFNAME_PREFIX, n->ifname_prefix ? n->ifname_prefix : "eth", number++ % 1000);
+		for (i = 0; i < count && !skf_streq(p[i].ifname, name); i++)
+			;
+	} while (i < count);
+	return skf_arena_strdup(a, name);
+}
+
 static int make_link(struct skf_engine *g, int nl, const struct skf_network *n, const struct skf_endpoint *p, const struct skf_net_start *s,
 		     struct skf_link *ret, struct skf_err *e)
 {

@@ -53,6 +53,15 @@ static int opt_bridge(struct make *m, const char *key, const char *v, struct skf
 	return m->n->interface ? 0 : no_memory(e);
 }
 
+static int opt_ifname_prefix(struct make *m, const char *key, const char *v, struct skf_err *e)
+{
+	if (!*v || strlen(v) > SKF_MAX_IFNAME_PREFIX || strpbrk(v, "/ \t\n:%.") || skf_streq(v, "lo"))
+		return skf_fail(e, SKF_EINVALID, "invalid value '%s' of option %s: expected what names of interfaces begin with, at most %d characters", v, key,
+				SKF_MAX_IFNAME_PREFIX);
+	m->n->ifname_prefix = skf_arena_strdup(m->a, v);
+	return m->n->ifname_prefix ? 0 : no_memory(e);
+}
+
 static int opt_icc(struct make *m, const char *key, const char *v, struct skf_err *e)
 {
 	return is_true(v, &m->n->icc, key, e);
@@ -138,7 +147,7 @@ static const struct option {
 	{"com.docker.network.bridge.gateway_mode_ipv6", opt_gateway_mode},
 	{"com.docker.network.bridge.host_binding_ipv4", opt_host_ip},
 	{"com.docker.network.bridge.default_bridge", opt_ignored},
-	{"com.docker.network.container_iface_prefix", opt_ignored},
+	{"com.docker.network.container_iface_prefix", opt_ifname_prefix},
 	{"com.docker.network.enable_ipv4", opt_ignored},
 	{"com.docker.network.enable_ipv6", opt_ignored},
 	{"parent", opt_bridge},

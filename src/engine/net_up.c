@@ -65,9 +65,15 @@ static int load(struct up *u, struct skf_err *e)
 		u->nets[i] = n;
 		u->r.resolver |= n->dns;
 		p[i] = (struct skf_endpoint){.network = n->id, .name = n->name, .driver = n->driver, .interface = n->interface, .mac = c[i].mac};
-		p[i].ifname = c[i].ifname ? c[i].ifname : skf_arena_fmt(u->a, "eth%zu", i);
+		p[i].ifname = c[i].ifname;
 		p[i].link = skf_streq(n->driver, "bridge") ? skf_net_link_name(&u->r, i, u->a) : skf_arena_strdup(u->a, "");
-		if (!p[i].ifname || !p[i].link || add_names(&p[i], &c[i], u->s->id, u->name, u->a) < 0)
+		if (!p[i].link || add_names(&p[i], &c[i], u->s->id, u->name, u->a) < 0)
+			return skf_net_no_memory(e);
+	}
+	for (size_t i = 0; i < u->r.endpoints.n; i++) { /* after those that were asked for */
+		if (!p[i].ifname)
+			p[i].ifname = skf_net_ifname(&u->r, u->r.endpoints.n, u->nets[i], u->a);
+		if (!p[i].ifname)
 			return skf_net_no_memory(e);
 	}
 	if (skf_net_egress(u->c, u->nets, &u->r, u->a) < 0)

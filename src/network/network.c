@@ -41,6 +41,7 @@ static const struct skf_jfield net_f[] = {
 	N(mtu, "mtu", skf_j_u32, NULL, 0),
 	N(vlan, "vlan", skf_j_u32, NULL, 0),
 	N(mode, "mode", skf_j_str, NULL, SKF_J_NULL_OK),
+	N(ifname_prefix, "ifnamePrefix", skf_j_str, NULL, SKF_J_NULL_OK),
 	N(host_ip, "hostIp", skf_j_str, NULL, SKF_J_NULL_OK),
 	N(dns_servers, "dnsServers", skf_j_strv, NULL, SKF_J_NULL_OK),
 	N(egress, "egress", skf_j_str, NULL, SKF_J_NULL_OK),
@@ -96,6 +97,7 @@ static void write_network(struct skf_jw *w, const struct skf_network *n)
 	skf_jw_kint(w, "mtu", n->mtu);
 	skf_jw_kint(w, "vlan", n->vlan);
 	opt_str(w, "mode", n->mode);
+	opt_str(w, "ifnamePrefix", n->ifname_prefix);
 	opt_str(w, "hostIp", n->host_ip);
 	skf_jw_kstrv(w, "dnsServers", &n->dns_servers);
 	opt_str(w, "egress", n->egress);

@@ -16,6 +16,7 @@ struct skf_netsub { /* one subnet; text as in the file */
 	char *range;              /* NULL: all of it */
 	struct skf_kvs reserved;  /* name -> address: --aux-address */
 };
+#define SKF_MAX_IFNAME_PREFIX 12 /* of 15: three digits follow */
 struct skf_network {
 	char *id, *name, *driver; /* "bridge", "macvlan", "ipvlan" */
 	char *created;            /* RFC 3339 */
@@ -29,6 +30,7 @@ struct skf_network {
 	uint32_t mtu;             /* 0: the kernel's */
 	uint32_t vlan;            /* 0: none */
 	char *mode;               /* macvlan: bridge, private, vepa, passthru; ipvlan: l2, l3, l3s */
+	char *ifname_prefix;      /* of interfaces in containers, a number follows; NULL: "eth" */
 	char *host_ip;            /* published ports bind here unless said otherwise; NULL: everywhere */
 	struct skf_strv dns_servers;
 	char *egress;             /* "allow", "deny" */

@@ -156,6 +156,22 @@ def test_connect_and_disconnect(skiff):
     assert skiff.inspect('c')['NetworkSettings']['Networks'] == {}
 
 
+def test_prefix_of_interfaces(skiff):
+    """Docker's option of a network; numbers count for each prefix, names that were asked for are left out."""
+    prefix = 'com.docker.network.container_iface_prefix'
+    skiff('network', 'create', '-o', f'{prefix}=lan', 'blue')
+    skiff('network', 'create', 'red')
+    skiff.client('c', '--network', 'blue', '--network', 'red')
+    skiff.client('d', '--network', 'blue', '--network', 'name=red,driver-opt=com.docker.network.endpoint.ifname=lan0')
+    skiff.client('e', '--network', 'red')
+    skiff('network', 'connect', 'blue', 'e')
+    links = {n: sorted(skiff.out('exec', n, 'ls', '/sys/class/net').split()) for n in 'cde'}
+    assert links == {'c': ['eth0', 'lan0', 'lo'], 'd': ['lan0', 'lan1', 'lo'], 'e': ['eth0', 'lan0', 'lo']}
+    assert json.loads(skiff.out('network', 'inspect', 'blue'))[0]['Options'] == {prefix: 'lan'}
+    for bad in ('', 'a/b', 'thirteenchars'):
+        assert 'names of interfaces begin' in skiff('network', 'create', '-o', f'{prefix}={bad}', 'bad', rc=1).stderr
+
+
 def test_several_networks(skiff):
     skiff('network', 'create', '--subnet', '10.5.1.0/24', 'n1')
     skiff('network', 'create', '--subnet', '10.5.2.0/24', 'n2')
