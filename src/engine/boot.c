@@ -4,6 +4,7 @@
  * that is not 0; what never ran is left alone. One container that fails does not stop the others. */
 #include "engine/engine_int.h"
 #include "engine/life.h"
+#include "engine/net_cni.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,7 +53,7 @@ int skf_engine_boot(struct skf_engine *g,
 	const struct skf_ps_row *v;
 	struct skf_jarr rows;
 
-	if (skf_engine_ps(g, true, &a, &rows, e) < 0)
+	if (skf_net_cni_boot(g, e) < 0 || skf_engine_ps(g, true, &a, &rows, e) < 0)
 		return -1;
 	v = rows.v;
 	for (size_t i = rows.n; i-- > 0;) { /* oldest first */

@@ -11,6 +11,7 @@
  *  3. Repairs can be repeated, and a finding that cannot be repaired says why and does not stop the others.
  */
 #include "engine/check_int.h"
+#include "engine/pod_int.h"
 #include "base/proc.h"
 #include <fcntl.h>
 #include <stdio.h>
@@ -103,7 +104,7 @@ static int locked(struct check *c, const char *id, entry_fn fn, const char *arg,
 	if (c->lock < 0)
 		return skf_fail_sys(e, c->lock, "lock '%s/locks/%s'", c->g->root, name);
 	r = fn(c, arg, e);
-	if (c->lock >= 0 && faccessat(c->g->ctr_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+	if (c->lock >= 0 && faccessat(c->g->ctr_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && !skf_pod_exists(c->g, id))
 		skf_ctr_drop_lock(c->g, id, &c->lock);
 	skf_closep(&c->lock);
 	return r;
@@ -227,7 +228,7 @@ static int look_name(struct check *c, const char *name, struct skf_err *e)
 {
 	char id[SKF_ID_LEN + 2];
 
-	if (id_of_name(c, name, id) < 0 || (id[0] && has_config(c->g, id)))
+	if (id_of_name(c, name, id) < 0 || (id[0] && (has_config(c->g, id) || skf_pod_exists(c->g, id))))
 		return 0;
 	return finding(c, "name", name, "it belongs to no container", fix_drop_name, "removed", e);
 }
@@ -486,7 +487,7 @@ static int check_lock(struct check *c, const char *name, struct skf_err *e)
 	const char *id = name + sizeof(prefix) - 1;
 
 	if (!skf_startswith(name, prefix) || !skf_ctr_id_valid(id) ||
-	    faccessat(c->g->ctr_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
+	    faccessat(c->g->ctr_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || skf_pod_exists(c->g, id) ||
 	    skf_lock_held_at(c->g->locks_fd, name) != 0)
 		return 0;
 	return finding(c, "lock file", name, "it belongs to no container", fix_drop_lock, "removed", e);
@@ -521,7 +522,7 @@ static int pass_locks(struct check *c, struct skf_err *e)
 /* Containers first: what they refer to is then known, and the passes after them find only what no container
  * explains. */
 static int (*const passes[])(struct check *, struct skf_err *) = {
-	pass_containers, pass_run_dirs, skf_check_networks, pass_cgroups, pass_names,
+	pass_containers, pass_run_dirs, skf_check_networks, skf_check_cni, pass_cgroups, pass_names,
 	pass_summaries,  skf_check_layers, skf_check_garbage, pass_locks,
 	pass_cgroup_parents,
 };

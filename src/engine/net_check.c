@@ -2,6 +2,7 @@
  * leases to a network. What a start or reap at this moment is changing is protected by its container's lock: such a record is left alone. */
 #include "engine/check_int.h"
 #include "engine/net_int.h"
+#include "engine/pod_int.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,12 +19,34 @@ static int told(struct check *c, const char *kind, const char *object, const cha
 	return skf_check_report(c, kind, object, problem, c->repair ? done : "", e);
 }
 
+/* The network of a pod is its holder's, or, when that one was killed, its containers'. */
+static bool pod_is_up(const struct check *c, const char *id)
+{
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
+	SKF_AUTO_FD int sock = -EBADF;
+	struct skf_err x = SKF_ERR_INIT;
+	struct skf_strv m = {0};
+	struct skf_ctr_live l;
+
+	if (!skf_pod_exists(c->g, id) || skf_pod_holder(c->g, id, &sock, &x) == 0)
+		return sock >= 0;
+	skf_err_clear(&x);
+	if (skf_pod_members(c->g, id, &a, &m, &x) < 0)
+		return true; /* nobody knows: nothing is taken away */
+	for (size_t i = 0; i < m.n; i++)
+		if (skf_ctr_live(c->g, m.v[i], &l, &x) == 0 && skf_ctr_is_up(l.state))
+			return true;
+	return false;
+}
+
 /* It runs, or it ended a moment ago and its reaper is on the way; a repair need not wait for that one. */
 static bool is_used(const struct check *c, const char *id)
 {
 	struct skf_err x = SKF_ERR_INIT;
 	struct skf_ctr_live l;
 
+	if (pod_is_up(c, id))
+		return true;
 	if (faccessat(c->g->ctr_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) < 0 || skf_ctr_live(c->g, id, &l, &x) < 0)
 		return false;
 	return skf_ctr_is_up(l.state) || (!c->repair && !l.lost && skf_now_ns() - l.finished_ns < SKF_HELLO_MS * 1000000LL);
@@ -45,7 +68,7 @@ static int check_record(struct check *c, const char *id, struct skf_err *e)
 		return 0;
 	if (c->repair)
 		r = skf_net_down(c->g, id, &x);
-	if (faccessat(c->g->ctr_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+	if (faccessat(c->g->ctr_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && !skf_pod_exists(c->g, id))
 		(void)unlinkat(c->g->locks_fd, name, 0); /* it was made just now */
 	return told(c, "network record", id, "its container does not run", r, &x, e);
 }

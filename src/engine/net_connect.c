@@ -1,6 +1,6 @@
 /* engine/net_connect.c -- network connect and disconnect: the container's file first, then, when it runs, the endpoint itself. The container's
  * lock is held. Links are made and removed through a socket that launch opens in the container's namespace. */
-#include "engine/net_int.h"
+#include "engine/net_cni.h"
 #include "network/names.h"
 #include "base/proc.h"
 #include "base/record.h"
@@ -104,6 +104,20 @@ static int names_of(struct change *x, const struct skf_net_choice *c, struct skf
 	return 0;
 }
 
+/* Addresses and interface, in the order that a killed process needs. */
+static int make_endpoint(struct change *x, const struct skf_net_choice *c, const struct skf_net_start *s, struct skf_endpoint *p, struct skf_err *e)
+{
+	bool cni = skf_streq(x->n->driver, SKF_NET_CNI);
+
+	if (skf_netrec_write(x->g->run_fd, x->r, e) < 0)
+		return -1;
+	if (cni ? skf_net_cni_add(x->g, s, c, x->r, x->r->endpoints.n - 1, false, x->a, e) < 0 : skf_net_endpoint(x->g, x->n, c, x->id, x->a, p, e) < 0)
+		return -1;
+	if (skf_netrec_write(x->g->run_fd, x->r, e) < 0)
+		return -1;
+	return cni ? 0 : skf_net_link(x->g, x->n, p, s, x->r->endpoints.n == 1, e);
+}
+
 /* A running container gets the interface. */
 static int add_endpoint(struct change *x, const struct skf_net_choice *c, struct skf_err *e)
 {
@@ -117,11 +131,33 @@ static int add_endpoint(struct change *x, const struct skf_net_choice *c, struct
 		return skf_net_no_memory(e);
 	x->r->endpoints.n++;
 	x->r->resolver |= x->n->dns;
-	if (skf_netrec_write(x->g->run_fd, x->r, e) < 0 || skf_net_endpoint(x->g, x->n, c, x->id, x->a, p, e) < 0 ||
-	    skf_netrec_write(x->g->run_fd, x->r, e) < 0 || skf_net_link(x->g, x->n, p, &s, x->r->endpoints.n == 1, e) < 0 ||
-	    skf_net_table_add(x->g, x->n, x->r, x->c, e) < 0)
+	if (make_endpoint(x, c, &s, p, e) < 0 || skf_net_table_add(x->g, x->n, x->r, x->c, e) < 0)
 		return -1;
 	return skf_net_names(x->g, &s, x->c, x->r, e) < 0 ? -1 : skf_net_files(x->g, x->id, x->c, x->r, e);
+}
+
+/* The path of the namespace goes with the last interface that needs it. */
+static int drop_link(struct change *x, const struct skf_endpoint *p)
+{
+	const struct skf_endpoint *v = x->r->endpoints.v;
+	size_t cni = 0;
+	int r;
+
+	if (!skf_streq(p->driver, SKF_NET_CNI)) {
+		r = skf_link_delete(x->nl, p->ifname);
+		return r == -ENODEV ? 0 : r;
+	}
+	skf_net_cni_del(x->g, x->id, p->name, p->ifname);
+	for (size_t i = 0; i < x->r->endpoints.n; i++)
+		cni += skf_streq(v[i].driver, SKF_NET_CNI);
+	return cni == 1 ? skf_net_cni_drop_netns(x->g, x->id) : 0;
+}
+
+static int drop_leases(struct change *x, const struct skf_endpoint *p)
+{
+	int r = p->ip ? skf_lease_drop(x->g->run_fd, p->network, p->ip, x->id) : 0;
+
+	return r == 0 && p->ip6 ? skf_lease_drop(x->g->run_fd, p->network, p->ip6, x->id) : r;
 }
 
 /* Takes endpoint i of a running container away. */
@@ -133,14 +169,12 @@ static int drop_endpoint(struct change *x, size_t i, struct skf_err *e)
 
 	if (x->r->resolver && skf_names_remove(x->g->run_fd, p.network, x->id, e) < 0)
 		return -1;
-	r = skf_link_delete(x->nl, p.ifname);
-	if (r < 0 && r != -ENODEV)
+	r = drop_link(x, &p);
+	if (r < 0)
 		return skf_fail_sys(e, r, "remove the interface '%s' of container %.12s", p.ifname, x->id);
 	memmove(&v[i], &v[i + 1], (x->r->endpoints.n - i - 1) * sizeof(*v));
 	x->r->endpoints.n--;
-	r = p.ip ? skf_lease_drop(x->g->run_fd, p.network, p.ip, x->id) : 0;
-	if (r == 0 && p.ip6)
-		r = skf_lease_drop(x->g->run_fd, p.network, p.ip6, x->id);
+	r = skf_streq(p.driver, SKF_NET_CNI) ? 0 : drop_leases(x, &p);
 	if (r < 0)
 		return skf_fail_sys(e, r, "give back the addresses of container %.12s", x->id);
 	if (skf_netrec_write(x->g->run_fd, x->r, e) < 0 || (x->r->egress && skf_net_egress_forget(&p, x->a, e) < 0))

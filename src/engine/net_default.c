@@ -1,5 +1,5 @@
 /* engine/net_default.c -- the default network, which nobody has to make, and networks by the user's word. */
-#include "engine/net_int.h"
+#include "engine/net_cni.h"
 #include "base/proc.h"
 #include <fcntl.h>
 #include <string.h>
@@ -77,7 +77,19 @@ int skf_net_default(struct skf_engine *g, struct skf_arena *a, struct skf_networ
 
 int skf_net_find(struct skf_engine *g, const char *word, struct skf_arena *a, struct skf_network **ret, struct skf_err *e)
 {
+	struct skf_err x = SKF_ERR_INIT;
+
 	if (skf_streq(word, "default") || skf_streq(word, SKF_NET_DEFAULT))
 		return skf_net_default(g, a, ret, e);
-	return skf_network_find(g->root_fd, word, a, ret, e);
+	if (skf_network_find(g->root_fd, word, a, ret, e) == 0)
+		return 0;
+	if (e->kind != SKF_ENOTFOUND)
+		return -1;
+	if (skf_net_cni_find(g, word, a, ret, &x) < 0) { /* the first failure has docker's words; the second one may know of a damaged file */
+		if (x.kind != SKF_ENOTFOUND || strstr(x.msg, "is not valid"))
+			return skf_fail(e, x.kind, "network %s not found: %s", word, x.msg);
+		return -1;
+	}
+	skf_err_clear(e);
+	return 0;
 }

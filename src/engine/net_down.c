@@ -1,7 +1,7 @@
 /* engine/net_down.c -- undoing a container's network from its record: names, nft elements, ports, addresses, the record last. Links, addresses and
  * routes go with the network namespace. Every step can be repeated; a lease is given back only by who has it. The caller holds the container's
  * lock, or the container does not exist. */
-#include "engine/net_int.h"
+#include "engine/net_cni.h"
 #include "network/names.h"
 #include "network/resolver.h"
 #include <fcntl.h>
@@ -35,6 +35,8 @@ static int drop_endpoint(struct skf_engine *g, const struct skf_endpoint *p, con
 	char dir[SKF_ID_LEN + 24];
 	int r = 0;
 
+	if (skf_streq(p->driver, SKF_NET_CNI))
+		return 0;
 	if (!p->ip && !p->ip6)
 		return skf_fmt(dir, sizeof(dir), "networks/%s/addr", p->network) < 0 ? -ENAMETOOLONG : drop_all_in(g, dir, container);
 	if (p->ip)
@@ -99,6 +101,8 @@ int skf_net_down(struct skf_engine *g, const char *id, struct skf_err *e)
 	}
 	for (size_t i = 0; r == 0 && i < rec->endpoints.n; i++)
 		r = drop_endpoint(g, (const struct skf_endpoint *)rec->endpoints.v + i, id);
+	if (r == 0)
+		r = skf_net_cni_down(g, rec);
 	if (r == 0)
 		r = skf_netrec_remove(g->run_fd, id);
 	return r < 0 ? skf_fail_sys(e, r, "give back the addresses and ports of container %.12s", id) : 0;

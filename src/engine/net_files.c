@@ -196,13 +196,42 @@ static int write_resolv(int dir, const struct skf_net_conf *c, const struct skf_
 	return rewrite(dir, "resolv.conf", &b, e);
 }
 
+static int add_all(struct skf_arena *a, const struct skf_strv *from, struct skf_strv *to)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < from->n; i++)
+		r = skf_strv_add(a, to, from->v[i]);
+	return r;
+}
+
+/* What the user did not say, a network may have said. */
+static int with_networks(const struct skf_net_conf *c, const struct skf_netrec *r, struct skf_arena *a, struct skf_net_conf *ret)
+{
+	const struct skf_endpoint *p = r->endpoints.v;
+	int n = 0;
+
+	*ret = *c;
+	for (size_t i = 0; n == 0 && i < r->endpoints.n; i++) {
+		n = c->dns.n ? 0 : add_all(a, &p[i].dns_servers, &ret->dns);
+		if (n == 0 && c->dns_search.n == 0)
+			n = add_all(a, &p[i].dns_search, &ret->dns_search);
+		if (n == 0 && c->dns_opt.n == 0)
+			n = add_all(a, &p[i].dns_options, &ret->dns_opt);
+	}
+	return n;
+}
+
 int skf_net_files(struct skf_engine *g, const char *id, const struct skf_net_conf *c, const struct skf_netrec *r, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	SKF_AUTO_FD int dir = -EBADF;
+	struct skf_net_conf all;
 	char *name;
 
+	if (with_networks(c, r, &a, &all) < 0)
+		return skf_net_no_memory(e);
 	if (skf_net_owner(g, id, &a, &name, &dir, e) < 0)
 		return -1;
-	return write_hosts(dir, c, r, e) < 0 ? -1 : write_resolv(dir, c, r, e);
+	return write_hosts(dir, c, r, e) < 0 ? -1 : write_resolv(dir, &all, r, e);
 }

@@ -50,8 +50,12 @@ bool skf_net_conf_is_ours(const struct skf_net_conf *c);
 /* --- net_default.c --- */
 /* The default network; made when there is none. */
 int skf_net_default(struct skf_engine *g, struct skf_arena *a, struct skf_network **ret, struct skf_err *e);
-/* A network by the user's word; "default" and "bridge" are the default network. */
+/* A network by the user's word, ours or of CNI; "default" and "bridge" are the default network. */
 int skf_net_find(struct skf_engine *g, const char *word, struct skf_arena *a, struct skf_network **ret, struct skf_err *e);
+
+/* --- net_cni.c (engine/net_cni.h has the rest) --- */
+/* The network of an endpoint or a choice, by id; name: what it was called, for CNI networks, which are found by it. */
+int skf_net_load(struct skf_engine *g, const char *id, const char *name, struct skf_arena *a, struct skf_network **ret, struct skf_err *e);
 
 /* --- net_pool.c --- */
 /* A subnet that overlaps no route of the host and no network of ours: prefix 16 from docker's pools, 24 from ours; v6: a random ULA /64. */

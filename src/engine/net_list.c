@@ -1,5 +1,5 @@
 /* engine/net_list.c -- networks as a list and as docker's document. "host" and "none" are shown as docker does, and are no objects. */
-#include "engine/net_int.h"
+#include "engine/net_cni.h"
 #include "engine/pod_int.h"
 #include "network/egress.h"
 #include <fcntl.h>
@@ -69,6 +69,18 @@ static int add_plain(struct skf_arena *a, const char *id, const char *name, cons
 					.created = skf_arena_strdup(a, ""),
 					.ipv4 = true};
 	return row->id && row->name && row->driver && row->scope && row->created ? 0 : -ENOMEM;
+}
+
+static int add_cni(struct skf_arena *a, const struct skf_strv *names, struct rows *r, struct skf_err *e)
+{
+	for (size_t i = 0; i < names->n; i++) {
+		char id[SKF_ID_LEN + 1];
+
+		skf_net_cni_id(names->v[i], id);
+		if (add_plain(a, id, names->v[i], SKF_NET_CNI, r) < 0)
+			return skf_net_no_memory(e);
+	}
+	return 0;
 }
 
 static int by_name(const void *x, const void *y)
@@ -191,21 +203,23 @@ int skf_net_used(struct skf_engine *g, struct skf_arena *a, struct skf_strv *ret
 
 int skf_engine_network_list(struct skf_engine *g, const struct skf_strv *filters, struct skf_arena *a, struct skf_jarr *ret, struct skf_err *e)
 {
-	struct skf_strv ids = {0}, used = {0};
+	struct skf_strv ids = {0}, used = {0}, cni;
 	struct skf_network *def;
 	struct rows r = {0};
 	bool dangling;
 	size_t kept = 0;
 
 	if (check_filters(filters, &dangling, e) < 0 || skf_net_default(g, a, &def, e) < 0 || skf_network_list(g->root_fd, a, &ids, e) < 0 ||
-	    (dangling && skf_net_used(g, a, &used, e) < 0))
+	    (dangling && skf_net_used(g, a, &used, e) < 0) || skf_net_cni_names(g, a, &cni, e) < 0)
 		return -1;
-	r.v = skf_arena_array(a, ids.n + 2, sizeof(*r.v));
+	r.v = skf_arena_array(a, ids.n + cni.n + 2, sizeof(*r.v));
 	if (!r.v || add_plain(a, HOST_ID, "host", "host", &r) < 0 || add_plain(a, NONE_ID, "none", "null", &r) < 0)
 		return no_memory(e);
 	for (size_t i = 0; i < ids.n; i++)
 		if (add_row(g, ids.v[i], a, &r, e) < 0)
 			return -1;
+	if (add_cni(a, &cni, &r, e) < 0)
+		return -1;
 	qsort(r.v, r.n, sizeof(*r.v), by_name);
 	for (size_t i = 0; i < r.n; i++)
 		if (matches(&r.v[i], filters, &used))
@@ -370,6 +384,8 @@ int skf_engine_network_inspect(struct skf_engine *g, const char *name, struct sk
 	skf_jw_kbool(w, "DNSEnabled", n->dns);
 	skf_jw_kstr(w, "Egress", n->egress ? n->egress : "allow");
 	skf_jw_kstrv(w, "EgressAllow", &n->egress_allow);
+	if (skf_streq(n->driver, SKF_NET_CNI) && skf_net_cni_inspect(g, n->name, w, e) < 0)
+		return -1;
 	skf_jw_end(w);
 	return w->b->err < 0 ? skf_fail_sys(e, w->b->err, "write the document of network '%s'", name) : 0;
 }

@@ -1,6 +1,6 @@
 /* engine/net_make.c -- network create: names, subnets, options, checked before anything is written. Nothing is made in the kernel: the first
  * container does that. Words of errors are docker's; options are docker's com.docker.network.* and podman's short ones. */
-#include "engine/net_int.h"
+#include "engine/net_cni.h"
 #include "network/egress.h"
 #include "base/proc.h"
 #include <fcntl.h>
@@ -420,6 +420,8 @@ int skf_engine_network_create(struct skf_engine *g, const struct skf_network_cre
 		return 0;
 	}
 	skf_err_clear(e);
+	if (skf_net_cni_refuse(g, q->name, "made", e) < 0)
+		return -1;
 	if (fill(&m, e) < 0 || skf_network_save(g->root_fd, m.n, e) < 0)
 		return -1;
 	r = skf_network_claim(g->root_fd, m.n->name, m.n->id, e);

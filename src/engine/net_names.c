@@ -1,5 +1,5 @@
 /* engine/net_names.c -- names of a container on its networks, and its place at the resolver (network/resolver.h). */
-#include "engine/net_int.h"
+#include "engine/net_cni.h"
 #include "network/names.h"
 #include "network/resolver.h"
 #include "base/proc.h"
@@ -14,7 +14,7 @@ static int endpoint_names(struct skf_engine *g, const char *id, const struct skf
 		v[addrs.n++] = p->ip;
 	if (p->ip6)
 		v[addrs.n++] = p->ip6;
-	if (addrs.n == 0 || p->names.n == 0)
+	if (addrs.n == 0 || p->names.n == 0 || skf_streq(p->driver, SKF_NET_CNI)) /* names of CNI networks are their plugins' business */
 		return 0;
 	return skf_names_add(g->run_fd, p->network, id, &p->names, &addrs, e);
 }
@@ -54,12 +54,16 @@ static int collect_servers(struct skf_engine *g, const struct skf_net_conf *c, c
 
 	*ret = c->dns;
 	for (size_t i = 0; c->dns.n == 0 && i < r->endpoints.n; i++) {
+		struct skf_strv servers = p[i].dns_servers;
 		struct skf_network *n;
 
-		if (skf_network_load(g->root_fd, p[i].network, a, &n, e) < 0)
-			return -1;
-		for (size_t k = 0; k < n->dns_servers.n && ret->n < SKF_MAX_DNS_SERVERS; k++)
-			if (!lists(ret, n->dns_servers.v[k]) && skf_strv_add(a, ret, n->dns_servers.v[k]) < 0)
+		if (!skf_streq(p[i].driver, SKF_NET_CNI)) {
+			if (skf_network_load(g->root_fd, p[i].network, a, &n, e) < 0)
+				return -1;
+			servers = n->dns_servers;
+		}
+		for (size_t k = 0; k < servers.n && ret->n < SKF_MAX_DNS_SERVERS; k++)
+			if (!lists(ret, servers.v[k]) && skf_strv_add(a, ret, servers.v[k]) < 0)
 				return skf_net_no_memory(e);
 	}
 	return 0;
@@ -91,7 +95,7 @@ int skf_net_names(struct skf_engine *g, const struct skf_net_start *s, const str
 		n = skf_strv_add(&a, &j.egress_names, r->egress_allow.v[i]);
 	j.internal = true;
 	for (size_t i = 0; i < r->endpoints.n; i++)
-		j.internal &= !p[i].gateway && !p[i].gateway6;
+		j.internal &= !p[i].gateway && !p[i].gateway6 && !skf_streq(p[i].driver, SKF_NET_CNI);
 	if (n < 0)
 		return skf_fail_sys(e, n, "prepare the names of container %.12s", s->id);
 	return skf_resolver_join(g->run_root, &j, e);

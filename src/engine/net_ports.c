@@ -1,6 +1,6 @@
 /* engine/net_ports.c -- ports of the host for what a container publishes: leased against other containers, and tried against the host's own
  * listeners. One word of -p becomes one mapping for IPv4 and, when the container has an IPv6 address, one for IPv6 with the same number. */
-#include "engine/net_int.h"
+#include "engine/net_cni.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -190,8 +190,10 @@ int skf_net_ports_take(struct skf_engine *g, const struct skf_net_conf *c, struc
 	const struct skf_publish *w = c->ports.v;
 	struct ports x = {.g = g, .r = r, .a = a};
 	size_t max = 2 * (c->ports.n + (c->publish_all ? c->exposed.n : 0));
+	bool cni = false;
 
 	for (size_t i = 0; i < r->endpoints.n; i++) {
+		cni |= skf_streq(p[i].driver, SKF_NET_CNI);
 		if (!skf_streq(p[i].driver, "bridge") || (!p[i].gateway && !p[i].gateway6))
 			continue; /* macvlan and internal networks: the container is reached directly, or not at all */
 		if (!x.ip4 && !x.ip6)
@@ -199,6 +201,8 @@ int skf_net_ports_take(struct skf_engine *g, const struct skf_net_conf *c, struc
 		x.ip4 = x.ip4 ? x.ip4 : p[i].ip;
 		x.ip6 = x.ip6 ? x.ip6 : p[i].ip6;
 	}
+	if (cni && !x.ip4 && !x.ip6) /* its plugins forward: the ports are leased all the same; families are known after ADD */
+		x.ip4 = x.ip6 = "";
 	if (max == 0 || (!x.ip4 && !x.ip6))
 		return 0;
 	x.v = skf_arena_array(a, max, sizeof(*x.v));

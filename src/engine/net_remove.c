@@ -4,7 +4,7 @@
  * Invariant: whoever starts writes its record first and looks then whether the network is still there (net_up.c); whoever removes takes the network
  * away first and looks then for records: of two at the same moment one gives way. */
 #include "engine/filter.h"
-#include "engine/net_int.h"
+#include "engine/net_cni.h"
 #include "network/resolver.h"
 #include <fcntl.h>
 #include <string.h>
@@ -99,8 +99,11 @@ int skf_engine_network_rm(struct skf_engine *g, const char *name, bool force, st
 
 	if (skf_streq(name, "host") || skf_streq(name, "none") || skf_streq(name, SKF_NET_DEFAULT))
 		return skf_fail(e, SKF_EDENIED, "%s is a pre-defined network and cannot be removed", name);
-	if (skf_network_find(g->root_fd, name, &a, &n, e) < 0)
+	if (skf_network_find(g->root_fd, name, &a, &n, e) < 0) {
+		if (e->kind == SKF_ENOTFOUND)
+			(void)skf_net_cni_refuse(g, name, "removed", e); /* the better words for a name that is one */
 		return -1;
+	}
 	if (force && disconnect_all(g, n, &a, e) < 0)
 		return -1;
 	lock = lock_networks(g, e);
@@ -124,7 +127,7 @@ static int split_filters(const struct skf_strv *words, struct skf_arena *a, stru
 
 static bool prunable(const struct skf_network_row *r, const struct skf_strv *used, const struct skf_filters *f, int64_t until)
 {
-	if (skf_streq(r->name, SKF_NET_DEFAULT) || skf_streq(r->name, "host") || skf_streq(r->name, "none"))
+	if (skf_streq(r->name, SKF_NET_DEFAULT) || skf_streq(r->name, "host") || skf_streq(r->name, "none") || skf_streq(r->driver, SKF_NET_CNI))
 		return false;
 	for (size_t k = 0; k < used->n; k++)
 		if (skf_streq(used->v[k], r->id))
@@ -155,7 +158,7 @@ static int prune_rows(struct skf_engine *g, const struct skf_jarr *rows, const s
 		if (skf_strv_add(a, ret, n->name) < 0)
 			return skf_fail(e, SKF_ENOMEM, "memory for the names of removed networks");
 	}
-	return 0;
+	return skf_net_cni_gc(g, e);
 }
 
 int skf_engine_network_prune(struct skf_engine *g, const struct skf_strv *filters, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e)

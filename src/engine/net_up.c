@@ -2,7 +2,7 @@
  *
  * Order: the record is on disk before the first lease is taken, and complete (addresses, ports) before the first element and link is made; so a
  * process that is killed anywhere leaves what skf_net_down can undo. */
-#include "engine/net_int.h"
+#include "engine/net_cni.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -60,7 +60,7 @@ static int load(struct up *u, struct skf_err *e)
 	for (size_t i = 0; i < u->c->networks.n; i++) {
 		struct skf_network *n;
 
-		if (skf_network_load(u->g->root_fd, c[i].network, u->a, &n, e) < 0)
+		if (skf_net_load(u->g, c[i].network, c[i].name, u->a, &n, e) < 0)
 			return skf_ctx(e, "network '%s' of container %.12s", c[i].name, u->s->id);
 		u->nets[i] = n;
 		u->r.resolver |= n->dns;
@@ -94,11 +94,11 @@ static int lease(struct up *u, struct skf_err *e)
 	for (size_t i = 0; i < u->r.endpoints.n; i++) { /* net_remove.c */
 		struct skf_network *n;
 
-		if (skf_network_load(u->g->root_fd, c[i].network, u->a, &n, e) < 0)
+		if (skf_net_load(u->g, c[i].network, c[i].name, u->a, &n, e) < 0)
 			return skf_ctx(e, "network '%s' of container %.12s", c[i].name, u->s->id);
 	}
 	for (size_t i = 0; i < u->r.endpoints.n; i++)
-		if (skf_net_endpoint(u->g, u->nets[i], &c[i], u->s->id, u->a, &p[i], e) < 0)
+		if (!skf_streq(p[i].driver, SKF_NET_CNI) && skf_net_endpoint(u->g, u->nets[i], &c[i], u->s->id, u->a, &p[i], e) < 0)
 			return -1;
 	if (skf_net_ports_take(u->g, u->c, u->nets, &u->r, u->a, e) < 0)
 		return -1;
@@ -110,9 +110,29 @@ static int links(struct up *u, struct skf_err *e)
 	const struct skf_endpoint *p = u->r.endpoints.v;
 
 	for (size_t i = 0; i < u->r.endpoints.n; i++)
-		if (skf_net_link(u->g, u->nets[i], &p[i], u->s, i == 0, e) < 0)
+		if (!skf_streq(p[i].driver, SKF_NET_CNI) && skf_net_link(u->g, u->nets[i], &p[i], u->s, i == 0, e) < 0)
 			return -1;
 	return 0;
+}
+
+/* What they answer is known only now, and the record has it before anybody else uses it. The first of them publishes the ports when no network of
+ * ours does (net_ports.c). */
+static int plugins(struct up *u, struct skf_err *e)
+{
+	const struct skf_net_choice *c = u->c->networks.v;
+	const struct skf_portmap *m = u->r.ports.v;
+	const struct skf_endpoint *p = u->r.endpoints.v;
+	bool ports = u->r.ports.n && !*m[0].ip, any = false;
+
+	for (size_t i = 0; i < u->r.endpoints.n; i++) {
+		if (!skf_streq(p[i].driver, SKF_NET_CNI))
+			continue;
+		if (skf_net_cni_add(u->g, u->s, &c[i], &u->r, i, ports, u->a, e) < 0)
+			return -1;
+		ports = false;
+		any = true;
+	}
+	return any ? skf_netrec_write(u->g->run_fd, &u->r, e) : 0;
 }
 
 static int table(struct up *u, struct skf_err *e)
@@ -143,7 +163,7 @@ static int show_ports(struct up *u, struct skf_err *e)
 	return r < 0 ? skf_fail_sys(e, r, "write the summary of container %.12s", u->s->id) : 0;
 }
 
-static int (*const steps[])(struct up *u, struct skf_err *e) = {clear, load, lease, links, table, names, files, show_ports};
+static int (*const steps[])(struct up *u, struct skf_err *e) = {clear, load, lease, links, plugins, table, names, files, show_ports};
 
 int skf_net_up(struct skf_engine *g, const struct skf_net_start *s, struct skf_err *e)
 {

@@ -189,6 +189,17 @@ static int add_all(struct call *k, struct skf_arena *a, struct skf_cni_result **
 	return 0;
 }
 
+/* Before anything is made: what cannot be added could not be deleted either. */
+static int find_plugins(const struct skf_cni_dirs *d, const struct skf_cni_list *l, struct skf_err *e)
+{
+	char path[4096];
+
+	for (size_t i = 0; i < l->plugins.n; i++)
+		if (skf_cni_find_plugin(d, plugin(l, i)->type, path, sizeof(path), e) < 0)
+			return skf_ctx(e, "network '%s'", l->name);
+	return 0;
+}
+
 int skf_cni_add(int run_fd, const struct skf_cni_dirs *d, const struct skf_cni_list *l,
 		const struct skf_cni_call *c, struct skf_arena *a, struct skf_cni_result **ret,
 		struct skf_err *e)
@@ -198,6 +209,7 @@ int skf_cni_add(int run_fd, const struct skf_cni_dirs *d, const struct skf_cni_l
 				      .netns = (char *)c->netns,
 				      .file = l->file,
 				      .list = l->text,
+				      .bin = d->bin,
 				      .single = !skf_endswith(l->file, ".conflist")};
 	struct call k = {.d = d,
 			 .l = l,
@@ -208,7 +220,7 @@ int skf_cni_add(int run_fd, const struct skf_cni_dirs *d, const struct skf_cni_l
 	struct skf_cni_result *r = NULL;
 	struct skf_err second = SKF_ERR_INIT;
 
-	if (check_call(c, true, e) < 0)
+	if (check_call(c, true, e) < 0 || find_plugins(d, l, e) < 0)
 		return -1;
 	if (join_args(c, a, &cache.args) < 0 || make_caps(l, c, a, &cache.caps) < 0)
 		return skf_fail(e, SKF_ENOMEM, "memory for a call of CNI");
@@ -251,6 +263,7 @@ int skf_cni_del(int run_fd, const struct skf_cni_dirs *d, const char *network, c
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(MEMORY);
 	struct call k = {.d = d, .l = l, .id = c->container_id, .ifname = c->ifname, .netns = c->netns};
+	struct skf_cni_dirs dirs = *d;
 	struct skf_cni_cache *cache = NULL;
 	struct skf_cni_list *then = NULL;
 	struct skf_kvs caps = {0};
@@ -266,6 +279,8 @@ int skf_cni_del(int run_fd, const struct skf_cni_dirs *d, const char *network, c
 		k.args = cache->args;
 		k.caps = &cache->caps;
 		k.prev = then->level >= SKF_CNI_0_4_0 ? cache->result : NULL;
+		dirs.bin = cache->bin.n ? cache->bin : d->bin;
+		k.d = &dirs;
 	} else if (e->kind != SKF_ENOTFOUND) {
 		return -1;
 	} else {
@@ -283,11 +298,25 @@ int skf_cni_del(int run_fd, const struct skf_cni_dirs *d, const char *network, c
 }
 
 /* --- CHECK --- */
+/* portmap looks for its rules in the tables of both families, also when the container has addresses of one only: its CHECK then fails always
+ * (containernetworking-plugins 1.1). */
+static bool check_is_wrong(const struct skf_cni_plugin *p, const struct skf_cni_result *res)
+{
+	size_t v6 = 0;
+
+	if (strcmp(p->type, "portmap") != 0)
+		return false;
+	for (size_t i = 0; i < res->ips.n; i++)
+		v6 += strchr(res->ips.v[i], ':') != NULL;
+	return v6 == 0 || v6 == res->ips.n;
+}
+
 int skf_cni_check(int run_fd, const struct skf_cni_dirs *d, const struct skf_cni_list *l,
 		  const struct skf_cni_call *c, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(MEMORY);
 	struct skf_cni_cache *cache = NULL;
+	struct skf_cni_result *res = NULL;
 	struct call k = {.d = d, .l = l, .id = c->container_id, .ifname = c->ifname, .netns = c->netns};
 
 	if (check_call(c, true, e) < 0 ||
@@ -298,10 +327,14 @@ int skf_cni_check(int run_fd, const struct skf_cni_dirs *d, const struct skf_cni
 	k.args = cache->args;
 	k.caps = &cache->caps;
 	k.prev = cache->result;
+	if (!cache->result)
+		return skf_fail(e, SKF_ECORRUPT, "the ADD of container '%.12s' to network '%s' did not finish", c->container_id, l->name);
+	if (skf_cni_result_decode("the cached result", cache->result, strlen(cache->result), &a, &res, e) < 0)
+		return -1;
 	for (size_t i = 0; i < l->plugins.n; i++) {
 		SKF_AUTO(skf_buf_done) struct skf_buf out = SKF_BUF(SKF_MAX_CNI_RESULT);
 
-		if (run_plugin(&k, plugin(l, i), "CHECK", &out, NULL, e) < 0)
+		if (!check_is_wrong(plugin(l, i), res) && run_plugin(&k, plugin(l, i), "CHECK", &out, NULL, e) < 0)
 			return -1;
 	}
 	return 0;

@@ -6,6 +6,7 @@
  * most SKF_CNI_PLUGIN_MS each, after which the plugin is killed. Nothing here holds a lock: one caller per container. */
 #pragma once
 #include "base/fwd.h"
+#include "base/json.h"
 
 struct skf_cni_dirs { /* an empty list: the usual directories */
 	struct skf_strv conf; /* /etc/cni/net.d */
@@ -20,6 +21,10 @@ int skf_cni_find(const struct skf_cni_dirs *d, const char *name, struct skf_aren
 int skf_cni_names(const struct skf_cni_dirs *d, struct skf_arena *a, struct skf_strv *ret, struct skf_strv *ret_bad, struct skf_err *e);
 const char *skf_cni_version(const struct skf_cni_list *l); /* "1.0.0": the version that is spoken with its plugins */
 const char *skf_cni_text(const struct skf_cni_list *l);    /* the file's text, for inspect */
+const char *skf_cni_file(const struct skf_cni_list *l);    /* its path */
+const char *skf_cni_name(const struct skf_cni_list *l);
+/* Does a plugin of it ask for that capability ("portMappings")? */
+bool skf_cni_can(const struct skf_cni_list *l, const char *capability);
 
 struct skf_cni_port { /* runtimeConfig.portMappings */
 	uint16_t host_port, container_port;
@@ -46,15 +51,19 @@ struct skf_cni_result { /* of the last plugin */
  * "CNI plugin 'bridge' of network 'n': ADD failed: <msg> (<details>) [code 7]". */
 int skf_cni_add(int run_fd, const struct skf_cni_dirs *d, const struct skf_cni_list *l, const struct skf_cni_call *c, struct skf_arena *a,
                 struct skf_cni_result **ret, struct skf_err *e);
-/* With the configuration and result of ADD when they are still there, else with l (NULL then: nothing to do). All plugins are asked, last first, even
+/* With the configuration, result and plugin directories of ADD when they are still there, else with l (NULL then: nothing to do). All plugins are asked, last first, even
  * after one failed; the first failure is told and the cache stays. */
 int skf_cni_del(int run_fd, const struct skf_cni_dirs *d, const char *network, const struct skf_cni_list *l, const struct skf_cni_call *c,
                 struct skf_err *e);
-/* NOTFOUND when the container was not added. Lists older than 0.4.0 or with disableCheck: success. */
+/* NOTFOUND when the container was not added. Lists older than 0.4.0 or with disableCheck: success. portmap is not asked about containers with addresses
+ * of one family: its CHECK is wrong then. */
 int skf_cni_check(int run_fd, const struct skf_cni_dirs *d, const struct skf_cni_list *l, const struct skf_cni_call *c, struct skf_err *e);
 struct skf_cni_attachment {
 	const char *container_id, *ifname;
+	const char *network, *netns; /* of skf_cni_attached() only */
 };
+/* All ADDs of this run root that no DEL has undone. */
+int skf_cni_attached(int run_fd, struct skf_arena *a, struct skf_jarr *ret /* skf_cni_attachment */, struct skf_err *e);
 /* Everything of the network but these attachments is given back: cached ones by DEL, then GC (1.1) of every plugin. */
 int skf_cni_gc(int run_fd, const struct skf_cni_dirs *d, const struct skf_cni_list *l, const struct skf_cni_attachment *valid, size_t n,
                struct skf_err *e);

@@ -341,3 +341,24 @@ const char *skf_cni_text(const struct skf_cni_list *l)
 {
 	return l->text;
 }
+
+const char *skf_cni_file(const struct skf_cni_list *l)
+{
+	return l->file;
+}
+
+const char *skf_cni_name(const struct skf_cni_list *l)
+{
+	return l->name;
+}
+
+bool skf_cni_can(const struct skf_cni_list *l, const char *capability)
+{
+	const struct skf_cni_plugin *p = l->plugins.v;
+
+	for (size_t i = 0; i < l->plugins.n; i++)
+		for (size_t k = 0; k < p[i].caps.n; k++)
+			if (strcmp(p[i].caps.v[k], capability) == 0)
+				return true;
+	return false;
+}

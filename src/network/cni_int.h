@@ -59,6 +59,7 @@ struct skf_cni_cache {
 	char *result;           /* NULL: ADD had not finished */
 	bool single;
 	struct skf_kvs caps;    /* capability -> its JSON text */
+	struct skf_strv bin;    /* directories of plugins; none: the usual ones */
 };
 int skf_cni_cache_write(int run_fd, const char *network, const struct skf_cni_cache *c, struct skf_err *e);
 /* NOTFOUND when there is none. */

@@ -38,10 +38,12 @@ static const struct skf_jtable interface_table = {sizeof(struct interface), inte
 static const struct skf_jarr_arg interface_arg = {&interface_table, SKF_MAX_CNI_IPS};
 
 struct dns {
+	char *domain;
 	struct skf_strv servers, search, options;
 };
 static const struct skf_jfield dns_fields[] = {
 	SKF_J(struct dns, servers, "nameservers", skf_j_strv, NULL, SKF_J_NULL_OK),
+	SKF_J(struct dns, domain, "domain", skf_j_str, NULL, SKF_J_NULL_OK),
 	SKF_J(struct dns, search, "search", skf_j_strv, NULL, SKF_J_NULL_OK),
 	SKF_J(struct dns, options, "options", skf_j_strv, NULL, SKF_J_NULL_OK),
 	SKF_J_END,
@@ -75,7 +77,10 @@ static int fill(const struct result *r, struct skf_arena *a, struct skf_cni_resu
 		if (f[i].sandbox && *f[i].sandbox && f[i].mac && *f[i].mac)
 			out->mac = f[i].mac;
 	out->dns_servers = r->dns.servers;
-	out->dns_search = r->dns.search;
+	if (r->dns.domain && *r->dns.domain && r->dns.search.n == 0 && skf_strv_add(a, &out->dns_search, r->dns.domain) < 0)
+		return -ENOMEM; /* resolv.conf(5): of the two, search counts */
+	if (r->dns.search.n)
+		out->dns_search = r->dns.search;
 	out->dns_options = r->dns.options;
 	return 0;
 }
@@ -177,6 +182,7 @@ static const struct skf_jfield cache_fields[] = {
 	SKF_J(struct skf_cni_cache, single, "single", skf_j_bool, NULL, 0),
 	SKF_J(struct skf_cni_cache, list, "list", skf_j_str, NULL, SKF_J_REQUIRED),
 	SKF_J(struct skf_cni_cache, caps, "capabilityArgs", decode_caps, NULL, 0),
+	SKF_J(struct skf_cni_cache, bin, "pluginDirs", skf_j_strv, NULL, 0),
 	SKF_J(struct skf_cni_cache, result, "result", skf_j_str, NULL, 0),
 	SKF_J_END,
 };
@@ -231,6 +237,8 @@ int skf_cni_cache_write(int run_fd, const char *network, const struct skf_cni_ca
 	skf_jw_kstr(&w, "file", c->file);
 	skf_jw_kbool(&w, "single", c->single);
 	skf_jw_kstr(&w, "list", c->list);
+	if (c->bin.n)
+		skf_jw_kstrv(&w, "pluginDirs", &c->bin);
 	skf_jw_kobj(&w, "capabilityArgs");
 	for (size_t i = 0; i < c->caps.n; i++)
 		skf_jw_kraw(&w, c->caps.v[i].k, c->caps.v[i].v);
@@ -308,5 +316,54 @@ int skf_cni_cache_each(int run_fd, const char *network, struct skf_arena *a,
 		if (read_in(dir, x->d_name, a, &c, e) < 0 || fn(c, arg, e) < 0)
 			return -1;
 	}
+	return 0;
+}
+
+/* --- all of a run root --- */
+struct attached {
+	struct skf_arena *a;
+	struct skf_jarr list;
+	size_t cap;
+	const char *network;
+};
+
+static int on_attached(const struct skf_cni_cache *c, void *arg, struct skf_err *e)
+{
+	struct attached *x = arg;
+	struct skf_cni_attachment *v = x->list.v;
+
+	if (x->list.n == x->cap) {
+		x->cap = x->cap ? 2 * x->cap : 16;
+		v = skf_arena_array(x->a, x->cap, sizeof(*v));
+		if (!v)
+			return skf_fail(e, SKF_ENOMEM, "memory for the list of CNI attachments");
+		if (x->list.n)
+			memcpy(v, x->list.v, x->list.n * sizeof(*v));
+		x->list.v = v;
+	}
+	v[x->list.n++] = (struct skf_cni_attachment){c->container_id, c->ifname, x->network, c->netns};
+	return 0;
+}
+
+int skf_cni_attached(int run_fd, struct skf_arena *a, struct skf_jarr *ret, struct skf_err *e)
+{
+	SKF_AUTO_FD int fd = skf_openat(run_fd, "cni", O_RDONLY | O_DIRECTORY, 0);
+	SKF_AUTO_DIR DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct attached x = {.a = a};
+
+	if (!d && fd != -ENOENT)
+		return skf_fail_sys(e, fd < 0 ? fd : -errno, "list 'cni' of the run root");
+	if (d)
+		(void)SKF_TAKE_FD(fd); /* d closes it */
+	for (struct dirent *de; d && (de = readdir(d));) {
+		if (!skf_cni_word_ok(de->d_name))
+			continue;
+		x.network = skf_arena_strdup(a, de->d_name);
+		if (!x.network)
+			return skf_fail(e, SKF_ENOMEM, "memory for the list of CNI attachments");
+		if (skf_cni_cache_each(run_fd, x.network, a, on_attached, &x, e) < 0)
+			return -1;
+	}
+	*ret = x.list;
 	return 0;
 }

@@ -20,7 +20,9 @@ static const struct skf_jfield endpoint_f[] = {
 	E(interface, "interface", skf_j_str), E(link, "link", skf_j_str),   E(ifname, "ifname", skf_j_str),
 	E(mac, "mac", skf_j_str),         E(ip, "ip", skf_j_str),           E(ip6, "ip6", skf_j_str),
 	E(prefix, "prefix", skf_j_u32),   E(prefix6, "prefix6", skf_j_u32), E(gateway, "gateway", skf_j_str),
-	E(gateway6, "gateway6", skf_j_str), E(names, "names", skf_j_strv),  SKF_J_END,
+	E(gateway6, "gateway6", skf_j_str), E(names, "names", skf_j_strv),
+	E(dns_servers, "dns", skf_j_strv), E(dns_search, "dnsSearch", skf_j_strv), E(dns_options, "dnsOptions", skf_j_strv),
+	SKF_J_END,
 };
 static const struct skf_jtable endpoint_table = {sizeof(struct skf_endpoint), endpoint_f, false, NULL};
 static const struct skf_jarr_arg endpoints_arg = {&endpoint_table, MAX_ENDPOINTS};
@@ -52,6 +54,12 @@ static void opt_str(struct skf_jw *w, const char *key, const char *v)
 		skf_jw_kstr(w, key, v);
 }
 
+static void opt_strv(struct skf_jw *w, const char *key, const struct skf_strv *v)
+{
+	if (v->n)
+		skf_jw_kstrv(w, key, v);
+}
+
 static void write_endpoint(struct skf_jw *w, const struct skf_endpoint *p)
 {
 	skf_jw_obj(w);
@@ -69,6 +77,9 @@ static void write_endpoint(struct skf_jw *w, const struct skf_endpoint *p)
 	opt_str(w, "gateway", p->gateway);
 	opt_str(w, "gateway6", p->gateway6);
 	skf_jw_kstrv(w, "names", &p->names);
+	opt_strv(w, "dns", &p->dns_servers);
+	opt_strv(w, "dnsSearch", &p->dns_search);
+	opt_strv(w, "dnsOptions", &p->dns_options);
 	skf_jw_end(w);
 }
 

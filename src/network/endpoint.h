@@ -6,7 +6,7 @@
 #include "network/network.h"
 
 struct skf_endpoint { /* one network of one container; text as in the file */
-	char *network, *name, *driver; /* id, name, "bridge" ... */
+	char *network, *name, *driver; /* id, name, "bridge", "cni" ... */
 	char *interface;               /* of the host: the bridge */
 	char *link;                    /* the host's end; "" for macvlan and ipvlan */
 	char *ifname;                  /* in the container */
@@ -15,11 +15,12 @@ struct skf_endpoint { /* one network of one container; text as in the file */
 	uint32_t prefix, prefix6;
 	char *gateway, *gateway6;
 	struct skf_strv names;         /* what it is called on this network */
+	struct skf_strv dns_servers, dns_search, dns_options; /* that the network said: CNI */
 };
 struct skf_portmap { /* one port of the host that leads into the container */
 	char *proto;
 	char *host_ip;                 /* "0.0.0.0", "::" or one address */
-	char *ip;                      /* of the container, same family */
+	char *ip;                      /* of the container, same family; "": no element of ours, a CNI plugin forwards it */
 	uint32_t host, port;
 };
 struct skf_netrec {

@@ -59,6 +59,12 @@ def test_containers_of_a_pod_share_network_ipc_and_host_name_but_not_processes(s
     assert row['Status'] == 'Running' and row['NumberOfContainers'] == '2' and row['ContainerNames'] == 'a,b'
 
 
+def test_the_check_leaves_a_running_pod_alone(skiff, pod):
+    skiff('start', skiff.out('create', '--pod', 'p', skiff.image, 'sleep', '1000').strip())
+    assert skiff.out('system', 'check', '--repair') == 'Everything is in order.\n'
+    assert skiff.out('pod', 'inspect', '--format', '{{.State}}', 'p').strip() == 'Running'
+
+
 def test_a_server_in_one_container_is_reached_on_loopback_by_another(skiff, pod):
     in_pod(skiff, pod, '--name', 'server', command=('sh', '-c', 'while :; do echo hello | nc -l -p 7000; done'))
     assert wait_until(lambda: skiff.out('run', '--rm', '--pod', pod, skiff.image, 'sh', '-c', 'nc 127.0.0.1 7000 </dev/null || true') == 'hello\n')

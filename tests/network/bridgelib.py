@@ -111,10 +111,14 @@ def skiff(tmp_path, seed, probe):
     subprocess.run(['nft', 'flush', 'ruleset'], check=True)
     for link in run('ip', '-br', 'link').stdout.splitlines():
         name = link.split()[0].partition('@')[0]
-        if name.startswith(('skiff0', 'sk-', 'dm-')):
+        if name.startswith(('skiff0', 'sk-', 'dm-', 'cni-')):
             run('ip', 'link', 'del', name)
     s = Net(tmp_path, 'netimage')
     s.probe = probe
+    s.cni = tmp_path / 'net.d'
+    s.cni.mkdir()
+    (tmp_path / 'skiff.conf').write_text(f'cni_conf_dirs = {s.cni}\n')
+    s.env['SKIFF_CONF'] = str(tmp_path / 'skiff.conf')
     yield s
     s.clean_up()
     s.assert_clean()
