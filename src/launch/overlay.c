@@ -339,13 +339,34 @@ static int clear_mark(const struct skf_overlay *o, struct skf_err *e)
 				     : 0;
 }
 
-int skf_overlay_mount(const struct skf_overlay *o, int *ret_fd, struct skf_err *e)
+/* A layer that an image has more than once: the kernel refuses (ELOOP) what overlay does not need. The uppermost says all that those below it
+ * would: the same files, and it hides the same. */
+static size_t without_repeats(const struct skf_overlay *o, const char *out[SKF_MAX_LAYERS])
 {
+	size_t n = 0;
+
+	for (size_t i = 0; i < o->n_lower; i++) {
+		size_t above = i + 1;
+
+		while (above < o->n_lower && strcmp(o->lower[i], o->lower[above]) != 0)
+			above++;
+		if (above == o->n_lower)
+			out[n++] = o->lower[i];
+	}
+	return n;
+}
+
+int skf_overlay_mount(const struct skf_overlay *asked, int *ret_fd, struct skf_err *e)
+{
+	const char *lower[SKF_MAX_LAYERS];
+	struct skf_overlay once = *asked, *o = &once;
 	struct attempt t = {.o = o};
 
 	if (o->n_lower > SKF_MAX_LAYERS)
 		return skf_fail(e, SKF_ELIMIT, "%zu layers, but the kernel's overlay takes at most %d",
 				o->n_lower, SKF_MAX_LAYERS);
+	o->n_lower = without_repeats(asked, lower);
+	o->lower = lower;
 	if (o->n_lower == 0 && !o->upper)
 		return skf_fail(e, SKF_EINVALID, "a root needs at least one layer or a writable directory");
 	if (o->n_lower == 0)

@@ -13,7 +13,7 @@ enum skf_overlay_way {
 struct skf_overlay {
 	int root_fd;              /* directory that the paths below are relative to, borrowed */
 	const char *root;         /* its absolute path */
-	const char *const *lower; /* lowest first */
+	const char *const *lower; /* lowest first; one that is repeated counts where it is uppermost */
 	size_t n_lower;
 	const char *upper, *work; /* both NULL: a read-only root */
 	const char *scratch; /* an existing directory; in the helper's own namespace a tmpfs covers it */

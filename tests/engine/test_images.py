@@ -2,6 +2,8 @@
 import json
 import re
 
+import ociimage
+
 
 def test_pull_output(empty):
     p = empty('pull', empty.image)
@@ -78,3 +80,14 @@ def test_rmi_of_a_used_image(skiff):
     skiff('rm', '-f', cid)
     skiff('system', 'check', '--repair', rc=None)
     assert skiff.out('images', '-q') == '' and not list(skiff.root.glob('layers/*'))
+
+
+def test_layer_that_is_there_twice(skiff, registry, tmp_path):
+    """Many images have one (of `WORKDIR`, of a copy of the same file); the kernel's overlay refuses it."""
+    with open(ociimage.BUSYBOX, 'rb') as f:
+        base = ociimage.layer([(d, 'd', None, 0o755) for d in ('bin', 'proc', 'sys', 'dev', 'etc')] + [('bin/busybox', 'f', f.read(), 0o755), ('bin/cat', 'l', 'busybox', 0o777)])
+    twice, between = ociimage.layer([('d', 'd', None, 0o755), ('d/f', 'f', b'twice\n', 0o644)]), ociimage.layer([('d/f', 'w', None, 0), ('g', 'f', b'between\n', 0o644)])
+    ociimage.write(str(tmp_path / 'layout'), [base, twice, between, twice], {'Env': ['PATH=/bin']})
+    registry.push(tmp_path / 'layout', 'test/twice')
+    skiff('pull', registry.name('test/twice'))
+    assert skiff.out('run', '--rm', registry.name('test/twice'), 'cat', '/d/f', '/g') == 'twice\nbetween\n'

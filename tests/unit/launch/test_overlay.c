@@ -115,6 +115,32 @@ static void all_layers(struct fix *f, int fd)
 	assert_int_not_equal(fstatat(f->fd, "l199/new", &st, 0), 0);
 }
 
+/* An image may have a layer twice. The upper one counts. */
+static void repeated(void **state)
+{
+	struct fix *f = *state;
+	const char *lower[] = {"l0", "l1", "l2", "l1", "l0"};
+	struct stat st;
+	int fd;
+
+	if (f->fd < 0)
+		skip();
+	touch(f->fd, "l2/f1");
+	assert_int_equal(fstatat(f->fd, "l1/f1", &st, 0), 0);
+	f->o.lower = lower;
+	f->o.n_lower = SKF_ARRAY_LEN(lower);
+	fd = mounted(f, SKF_OVERLAY_AUTO);
+	for (unsigned i = 0; i < 3; i++) {
+		struct stat seen;
+		char name[24];
+
+		snprintf(name, sizeof(name), "f%u", i);
+		assert_int_equal(fstatat(fd, name, &seen, 0), 0);
+		assert_true(i != 1 || seen.st_ino == st.st_ino);
+	}
+	close(fd);
+}
+
 static void by_fd(void **state)
 {
 	int fd = mounted(*state, SKF_OVERLAY_FD);
@@ -228,7 +254,7 @@ static void too_many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {T(by_fd),         T(by_path),    T(by_symlink), T(by_trial),
-					   T(trusted_marks), T(user_marks), T(idmapped),   T(too_many)};
+					   T(trusted_marks), T(user_marks), T(idmapped),   T(too_many), T(repeated)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
