@@ -1,6 +1,7 @@
 /* cli/cmd_image_sync.c -- skiff image sync: many images to one place, with skopeo's words. The source is a repository (all its tags), a directory of dir: images,
  * or skopeo's YAML list; the destination a registry or a directory. What it comes to is a list of single copies, done one after the other. */
 #include "cli/cli_int.h"
+#include "cli/semver.h"
 #include <dirent.h>
 #include <fcntl.h>
 #include <json-c/json.h>
@@ -106,7 +107,13 @@ static int sync_reference(struct sync *s, const char *name)
 
 /* --- from a registry --- */
 /* The tags of a repository that fit; re NULL: all. */
-static int sync_tags(struct sync *s, const char *repo, const regex_t *re)
+/* Which tags of a repository; both NULL: all. */
+struct tag_rule {
+	const regex_t *re;
+	const char *versions;
+};
+
+static int sync_tags(struct sync *s, const char *repo, const struct tag_rule *rule)
 {
 	struct skf_strv tags = {0};
 	int r = skf_cli_remote_tags(s->c, repo, false, &tags);
@@ -116,7 +123,7 @@ static int sync_tags(struct sync *s, const char *repo, const regex_t *re)
 
 		if (!name)
 			return skf_fail(&s->c->e, SKF_ENOMEM, "memory for a name");
-		if (!re || regexec(re, tags.v[i], 0, NULL, 0) == 0)
+		if ((!rule->re || regexec(rule->re, tags.v[i], 0, NULL, 0) == 0) && (!rule->versions || skf_semver_fits(rule->versions, tags.v[i])))
 			r = sync_reference(s, name);
 	}
 	return r;
@@ -126,7 +133,7 @@ static int from_registry(struct sync *s, const char *word)
 {
 	const char *slash = strrchr(word, '/');
 
-	return strpbrk(slash ? slash : word, ":@") ? sync_reference(s, word) : sync_tags(s, word, NULL);
+	return strpbrk(slash ? slash : word, ":@") ? sync_reference(s, word) : sync_tags(s, word, &(struct tag_rule){NULL, NULL});
 }
 
 /* --- from a directory --- */
@@ -201,9 +208,26 @@ static int list_regex(struct sync *s, const char *host, struct json_object *imag
 
 		if (!name || !text || regcomp(&re, text, REG_EXTENDED | REG_NOSUB) != 0)
 			return skf_fail(&s->c->e, SKF_EINVALID, "'%s': '%.100s' is no regular expression", repo, text ? text : "");
-		r = sync_tags(s, name, &re);
+		r = sync_tags(s, name, &(struct tag_rule){&re, NULL});
 		regfree(&re);
 		if (r < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int list_versions(struct sync *s, const char *host, struct json_object *images)
+{
+	json_object_object_foreach(images, repo, condition)
+	{
+		const char *text = json_object_is_type(condition, json_type_string) ? json_object_get_string(condition) : "";
+		char *name = skf_arena_fmt(&s->c->a, "%s/%s", host, repo);
+
+		if (!name)
+			return skf_fail(&s->c->e, SKF_ENOMEM, "memory for a name");
+		if (skf_semver_check(text, &s->c->e) < 0)
+			return skf_ctx(&s->c->e, "images-by-semver of '%s/%s'", host, repo);
+		if (sync_tags(s, name, &(struct tag_rule){NULL, text}) < 0)
 			return -1;
 	}
 	return 0;
@@ -214,11 +238,10 @@ static int list_registry(struct sync *s, const char *host, struct json_object *o
 {
 	struct skf_cli_opts *opts = &s->c->o, saved = *opts;
 	struct json_object *images = get(o, "images", json_type_object), *regex = get(o, "images-by-tag-regex", json_type_object);
+	struct json_object *versions = get(o, "images-by-semver", json_type_object);
 	struct json_object *creds = get(o, "credentials", json_type_object), *v;
 	int r;
 
-	if (get(o, "images-by-semver", json_type_object))
-		return skf_fail(&s->c->e, SKF_EUNSUPPORTED, "'%s': images-by-semver is not supported; use images-by-tag-regex", host);
 	if (creds && get(creds, "username", json_type_string)) {
 		opts->src_username = skf_arena_strdup(&s->c->a, json_object_get_string(get(creds, "username", json_type_string)));
 		v = get(creds, "password", json_type_string);
@@ -232,6 +255,8 @@ static int list_registry(struct sync *s, const char *host, struct json_object *o
 	r = images ? list_images(s, host, images) : 0;
 	if (r == 0 && regex)
 		r = list_regex(s, host, regex);
+	if (r == 0 && versions)
+		r = list_versions(s, host, versions);
 	*opts = saved;
 	return r;
 }

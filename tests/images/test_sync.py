@@ -77,12 +77,21 @@ def test_a_yaml_list(fake, registry_basic, store, tmp_path):
 
 
 @pytest.mark.parametrize("text,word", [("a: [", "line"), ("- a", "mapping"), ("a: b", "mapping"), ("a: &x {}\nb: *x", "alias"),
-                                       ("a: " + "{a: " * 40 + "1" + "}" * 40, "deep"), ("h.example:\n  images-by-semver:\n    a: '1'", "semver"),
+                                       ("a: " + "{a: " * 40 + "1" + "}" * 40, "deep"), ("h.example:\n  images-by-semver:\n    a: '>= one'", "condition on versions"),
                                        ("h.example:\n  images-by-tag-regex:\n    a: '('", "regular expression"), ("a" * 2000000 + ": b", "too large"),
                                        ("? [a]\n: b", "plain key")])
 def test_lists_that_are_wrong(store, tmp_path, text, word):
     (tmp_path / "l.yml").write_text(text)
     fails(store, "--src", "yaml", "--dest", "dir", str(tmp_path / "l.yml"), str(tmp_path / "d"), word="" if word == "too large" else word)
+
+
+def test_versions_of_a_list(fake, store, tmp_path):
+    reg, dst, im = fake(), fake(), small()
+    for tag in ("1.0", "1.4.2", "v1.9", "2.0.0-rc1", "2.1.0", "latest"):
+        reg.add("team/app", tag, im)
+    (tmp_path / "list.yml").write_text(f'"{reg.host}":\n  images-by-semver:\n    team/app: ">= 1.1, < 3 || ~1.0.0"\n')
+    assert "Synced 4 images" in sync(store, ("yaml", "docker"), str(tmp_path / "list.yml"), dst.host)
+    assert {t for _, t in dst.docs if not t.startswith("sha256:")} == {"1.0", "1.4.2", "v1.9", "2.1.0"}
 
 
 def test_keep_going_and_wrong_words(fake, store, tmp_path):
