@@ -184,7 +184,7 @@ static int list_images(struct sync *s, const char *host, struct json_object *ima
 		char *name = skf_arena_fmt(&s->c->a, "%s/%s", host, repo);
 		size_t n = json_object_is_type(tags, json_type_array) ? json_object_array_length(tags) : 0;
 
-		if (!name || (!n && sync_tags(s, name, NULL) < 0))
+		if (!name || (!n && sync_tags(s, name, &(struct tag_rule){NULL, NULL}) < 0))
 			return name ? -1 : skf_fail(&s->c->e, SKF_ENOMEM, "memory for a name");
 		for (size_t i = 0; i < n; i++) {
 			const char *tag = json_object_get_string(json_object_array_get_idx(tags, i));
