@@ -1,7 +1,9 @@
 """Attacks on the egress policy from inside: root in the container with NET_ADMIN and NET_RAW sends as somebody else, or without IP. Each attack is made
 from a container without the policy as well, where it has to succeed: otherwise it would prove nothing."""
 import ipaddress
+import os
 import re
+import signal
 import subprocess
 
 import pytest
@@ -116,3 +118,17 @@ def test_guarded_ports_come_and_go(skiff):
     skiff('kill', 'shut')
     assert wait_until(lambda: ports() == 0)
     assert 'veth' not in run('nft', 'list', 'table', 'bridge', 'skiff_v1').stdout
+
+
+def test_what_a_killed_monitor_leaves_is_found_and_removed(skiff):
+    """Policy, guarded port, lease, published port, record: a finding, and gone after --repair."""
+    cid = skiff.client('shut', '--egress', 'deny', '-p', '8080:80')
+    os.kill(skiff.monitor_pid(cid), signal.SIGKILL)
+    assert wait_until(lambda: skiff.state('shut')['Status'] != 'running')
+    guarded = lambda: run('nft', 'list', 'set', 'bridge', 'skiff_v1', 'ports').stdout.count('veth')  # noqa: E731
+    assert guarded() == 1 and f'e_{cid[:16]}' in skiff.table() and skiff.dnat() and skiff.leases()
+    found = skiff('system', 'check', rc=None)
+    assert found.returncode and f'network record {cid[:12]}' in found.stdout.replace("'", '')
+    skiff('system', 'check', '--repair', rc=None)
+    assert guarded() == 0 and cid[:16] not in skiff.table() and skiff.dnat() == '' and skiff.leases() == []
+    assert 'network record' not in skiff('system', 'check', rc=None).stdout
