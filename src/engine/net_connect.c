@@ -207,7 +207,7 @@ int skf_engine_network_connect(struct skf_engine *g, const char *network, const 
 	for (size_t i = 0; i < x.c->networks.n; i++)
 		if (skf_streq(c[i].network, x.n->id))
 			return skf_fail(e, SKF_ECONFLICT, "endpoint with name %s already exists in network %s", x.l.sum.name, x.n->name);
-	if (skf_net_choose(x.n, how, &wanted, e) < 0)
+	if (skf_net_choose(x.n, how, &wanted, e) < 0 || (x.r && skf_net_egress_possible(x.r, x.n, e) < 0))
 		return -1;
 	if (x.c->networks.n == SKF_MAX_CTR_NETWORKS)
 		return skf_fail(e, SKF_ELIMIT, "container %s is on %d networks: more are not possible", x.l.sum.name, SKF_MAX_CTR_NETWORKS);

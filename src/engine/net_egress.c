@@ -23,6 +23,14 @@ int skf_net_egress(const struct skf_net_conf *c, struct skf_network *const *nets
 	return n;
 }
 
+int skf_net_egress_possible(const struct skf_netrec *r, const struct skf_network *n, struct skf_err *e)
+{
+	if (!r->egress || skf_streq(n->driver, "bridge"))
+		return 0;
+	return skf_fail(e, SKF_EINVALID, "egress policy deny of container %.12s cannot be kept on network '%s': what a %s network carries does not pass the "
+			"host's firewall; use a bridge network", r->container, n->name, n->driver);
+}
+
 /* The link-local address, too: the host answers there. */
 static int addresses(const struct skf_endpoint *v, size_t count, struct skf_arena *a, struct skf_strv *ret)
 {

@@ -75,6 +75,8 @@ bool skf_net_bridges_filtered(const char *family);
 int skf_net_host_down(struct skf_engine *g, const struct skf_network *n, struct skf_err *e);
 
 /* --- net_egress.c --- */
+/* A policy that nobody can keep is refused: INVALID. */
+int skf_net_egress_possible(const struct skf_netrec *r, const struct skf_network *n, struct skf_err *e);
 /* Rules of the policy, and its ports (network/guard.h), into the caller's batch; nothing for a container without it. */
 int skf_net_egress_add(struct skf_nft *n, const struct skf_netrec *r, struct skf_arena *a, struct skf_err *e);
 int skf_net_egress_remove(const struct skf_netrec *r, struct skf_arena *a, struct skf_err *e);

@@ -78,6 +78,9 @@ static int load(struct up *u, struct skf_err *e)
 	}
 	if (skf_net_egress(u->c, u->nets, &u->r, u->a) < 0)
 		return skf_net_no_memory(e);
+	for (size_t i = 0; i < u->r.endpoints.n; i++)
+		if (skf_net_egress_possible(&u->r, u->nets[i], e) < 0)
+			return -1;
 	/* The host's only servers are on its own loopback: our resolver reaches them, the container does not. */
 	if (!u->r.resolver && u->c->dns.n == 0 && !skf_net_host_dns_usable())
 		u->r.resolver = true;

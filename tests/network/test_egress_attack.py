@@ -132,3 +132,14 @@ def test_what_a_killed_monitor_leaves_is_found_and_removed(skiff):
     skiff('system', 'check', '--repair', rc=None)
     assert guarded() == 0 and cid[:16] not in skiff.table() and skiff.dnat() == '' and skiff.leases() == []
     assert 'network record' not in skiff('system', 'check', rc=None).stdout
+
+
+def test_a_policy_that_nobody_can_keep_is_refused(skiff, outside):
+    """What a macvlan network carries does not pass the host."""
+    skiff('network', 'create', '-d', 'macvlan', '--subnet', '192.0.2.0/24', '--ip-range', '192.0.2.128/25', '-o', f'parent={outside.link}', 'm')
+    r = skiff('run', '--rm', '--network', 'm', '--egress', 'deny', 'netimage', 'true', rc=None)
+    assert r.returncode and "cannot be kept on network 'm'" in r.stderr
+    skiff.client('shut', '--egress', 'deny')
+    assert "cannot be kept on network 'm'" in skiff('network', 'connect', 'm', 'shut', rc=None).stderr
+    assert list(skiff.inspect('shut')['NetworkSettings']['Networks']) == ['bridge']
+    skiff('run', '--rm', '--network', 'm', 'netimage', 'true')
