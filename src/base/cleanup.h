@@ -6,7 +6,7 @@
 
 #define SKF_AUTO(fn) __attribute__((cleanup(fn)))
 #define SKF_AUTO_FREE SKF_AUTO(skf_freep)
-#define SKF_AUTO_FD SKF_AUTO(skf_closep)
+#define SKF_AUTO_FD SKF_AUTO(skf_close_fd)
 #define SKF_AUTO_DIR SKF_AUTO(skf_closedirp)
 
 /* Defines fn##p(type **) for use with SKF_AUTO; fn must accept NULL. */
@@ -29,6 +29,15 @@
 		*q_ = -EBADF;                           \
 		v_;                                     \
 	})
+
+void skf_close(int fd); /* ignores fd < 0, keeps errno */
+
+/* By value, so that the descriptor may live in a register: a variable whose address goes out needs a place on the
+ * stack, and its function a stack protector. */
+static inline __attribute__((always_inline)) void skf_close_fd(const int *fd)
+{
+	skf_close(*fd);
+}
 
 static inline void skf_freep(void *p)
 {

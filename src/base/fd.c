@@ -2,22 +2,29 @@
  * logged. skf_read_full and skf_write_full block as the fd does; on a non-blocking fd they return -EAGAIN.
  */
 #include "base/fd.h"
+
+#include "base/cleanup.h"
 #include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-void skf_closep(int *fd)
+void skf_close(int fd)
 {
 	int saved = errno;
 
 	/* The kernel frees the number even when close reports an error; writers learn of errors from fsync.
 	 */
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -EBADF;
+	if (fd >= 0)
+		close(fd);
 	errno = saved;
+}
+
+void skf_closep(int *fd)
+{
+	skf_close(*fd);
+	*fd = -EBADF;
 }
 
 /* The descriptor goes into a message that waits in a socket, which itself waits in that message and nowhere else: nobody can reach the two any more,

@@ -22,15 +22,15 @@ enum { SKF_J_REQUIRED = 1, SKF_J_NULL_OK = 2 /* null means absent (Go encoders w
 struct skf_jfield {
 	const char *key;
 	skf_jdecode fn;
-	size_t off;       /* offset of the field in the struct */
 	const void *arg;  /* sub-table, enum table, limits ... */
-	unsigned flags;
-	size_t present_off; /* offset + 1 of a bool set to true when the key is there; 0 = none */
+	uint32_t off;     /* offset of the field in the struct */
+	uint16_t present_off; /* offset + 1 of a bool set to true when the key is there; 0 = none */
+	uint8_t flags;
 };
-#define SKF_J(type, member, k, f, a, fl) { (k), (f), offsetof(type, member), (a), (fl), 0 }
+#define SKF_J(type, member, k, f, a, fl) { (k), (f), (a), offsetof(type, member), 0, (fl) }
 /* also sets bool `pres` of the struct when the key is present */
-#define SKF_JP(type, member, pres, k, f, a, fl) { (k), (f), offsetof(type, member), (a), (fl), offsetof(type, pres) + 1 }
-#define SKF_J_UNSUPPORTED(k) { (k), skf_j_unsupported, 0, NULL, 0, 0 }
+#define SKF_JP(type, member, pres, k, f, a, fl) { (k), (f), (a), offsetof(type, member), offsetof(type, pres) + 1, (fl) }
+#define SKF_J_UNSUPPORTED(k) { (k), skf_j_unsupported, NULL, 0, 0, 0 }
 #define SKF_J_END { 0 }
 
 struct skf_jtable {

@@ -91,12 +91,11 @@ extern const struct oci_verb_desc oci_verbs[]; /* ends with a NULL name */
 /* --- oci_optrows.c --- */
 enum oci_opt_type { O_FLAG, O_STR, O_U32, O_INT, O_LIST, O_CSV };
 struct oci_opt {
-	const char *name;
+	const char *name, *arg, *help;
+	unsigned verbs;  /* that know it */
+	uint16_t off;    /* of the member of struct oci_args */
 	char letter;
-	enum oci_opt_type type;
-	unsigned verbs; /* that know it */
-	size_t off;     /* of the member of struct oci_args */
-	const char *arg, *help;
+	uint8_t type;    /* enum oci_opt_type */
 };
 extern const struct oci_opt oci_opts[];
 extern const size_t oci_n_opts;

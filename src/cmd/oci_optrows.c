@@ -7,7 +7,7 @@
 
 #define OPT(n, l, t, v, m, a, h)                                                                            \
 	{                                                                                                   \
-		n, l, t, v, offsetof(struct oci_args, m), a, h                                              \
+		n, a, h, v, offsetof(struct oci_args, m), l, t                                              \
 	}
 #define START_VERBS (OCI_CREATE | OCI_RUN)
 #define PROC_VERBS  (START_VERBS | OCI_EXEC)

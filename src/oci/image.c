@@ -96,9 +96,9 @@ static const struct skf_jfield platform_f[] = {
 	SKF_J(P, os, "os", skf_image_j_short, &os_size, SKF_J_REQUIRED),
 	SKF_J(P, arch, "architecture", skf_image_j_short, &arch_size, SKF_J_REQUIRED),
 	SKF_J(P, variant, "variant", skf_image_j_short, &variant_size, SKF_J_NULL_OK),
-	{"os.version", skf_j_ignore, 0, NULL, SKF_J_NULL_OK, 0},
-	{"os.features", skf_j_ignore, 0, NULL, SKF_J_NULL_OK, 0},
-	{"features", skf_j_ignore, 0, NULL, SKF_J_NULL_OK, 0},
+	{"os.version", skf_j_ignore, NULL, 0, 0, SKF_J_NULL_OK},
+	{"os.features", skf_j_ignore, NULL, 0, 0, SKF_J_NULL_OK},
+	{"features", skf_j_ignore, NULL, 0, 0, SKF_J_NULL_OK},
 	SKF_J_END,
 };
 #undef P
@@ -136,7 +136,7 @@ static const struct skf_jfield desc_f[] = {
 	SKF_JP(D, platform, has_platform, "platform", skf_j_obj, &platform_table, SKF_J_NULL_OK),
 	SKF_J(D, annotations, "annotations", skf_j_kvs, NULL, SKF_J_NULL_OK),
 	SKF_J(D, artifact_type, "artifactType", skf_j_str, NULL, SKF_J_NULL_OK),
-	{"data", skf_j_ignore, 0, NULL, SKF_J_NULL_OK, 0},
+	{"data", skf_j_ignore, NULL, 0, 0, SKF_J_NULL_OK},
 	SKF_J_END,
 };
 #undef D
@@ -251,7 +251,7 @@ static int want_kind(const char *p, size_t n, const char *content_type, enum skf
 /* --- documents --- */
 #define IGNORED(k)                                                                                          \
 	{                                                                                                   \
-		(k), skf_j_ignore, 0, NULL, SKF_J_NULL_OK, 0                                                \
+		(k), skf_j_ignore, NULL, 0, 0, SKF_J_NULL_OK                                                \
 	}
 
 static const struct skf_jarr_arg manifests_arr = {&desc_table, SKF_MAX_INDEX_MANIFESTS};

@@ -115,7 +115,7 @@ static const struct skf_jfield image_f[] = {
 	OPT(platform.variant, "variant", skf_image_j_short, &variant_size),
 	OPT(created, "created", skf_j_str, NULL),
 	OPT(author, "author", skf_j_str, NULL),
-	{"config", dec_config, 0, NULL, SKF_J_NULL_OK, 0},
+	{"config", dec_config, NULL, 0, 0, SKF_J_NULL_OK},
 	SKF_J(X, diff_ids, "rootfs", dec_rootfs, NULL, SKF_J_REQUIRED),
 	OPT(history_raw, "history", skf_j_raw, NULL),
 	SKF_J_END,

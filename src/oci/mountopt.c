@@ -92,10 +92,10 @@ enum kind { NOTHING, SET, CLEAR, PROPAGATE, REC_SET, REC_CLEAR, REC_ATIME, BOOLE
 
 struct option {
 	const char *name;
-	enum kind kind;
-	uint64_t value;
+	uint32_t value;
+	uint8_t kind; /* enum kind */
 };
-#define ROW(n, k, v)  {n, k, v},
+#define ROW(n, k, v)  {n, v, k},
 #define NAME(n, k, v) n,
 static const struct option shown[] = {OPTIONS(ROW)};
 const char *const skf_spec_mount_options[] = {OPTIONS(NAME) NULL};

@@ -17,18 +17,18 @@
 /* The decoder gets the struct itself, for properties that fill several members. */
 #define SPEC_WHOLE(k, f)                                                                                    \
 	{                                                                                                   \
-		(k), (f), 0, NULL, SKF_J_NULL_OK, 0                                                         \
+		(k), (f), NULL, 0, 0, SKF_J_NULL_OK                                                         \
 	}
 /* The spec defines it, this version does not apply it: refused unless it says nothing (null, {}, [], "",
  * false). */
 #define SPEC_REFUSE(k)                                                                                      \
 	{                                                                                                   \
-		(k), skf_spec_j_refuse, 0, NULL, SKF_J_NULL_OK, 0                                           \
+		(k), skf_spec_j_refuse, NULL, 0, 0, SKF_J_NULL_OK                                           \
 	}
 /* The spec defines it for other platforms only. */
 #define SPEC_FOREIGN(k)                                                                                     \
 	{                                                                                                   \
-		(k), skf_j_ignore, 0, NULL, SKF_J_NULL_OK, 0                                                \
+		(k), skf_j_ignore, NULL, 0, 0, SKF_J_NULL_OK                                                \
 	}
 
 extern const struct skf_jtable skf_spec_process_table;   /* struct skf_spec_process */

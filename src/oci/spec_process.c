@@ -125,11 +125,11 @@ static int dec_cap_set(struct skf_jctx *c, struct json_object *v, void *dst, con
 
 #define CAPS_OFF(member) (&(const size_t){offsetof(struct skf_spec_caps, member)})
 static const struct skf_jfield caps_f[] = {
-	{"bounding", dec_cap_set, 0, CAPS_OFF(bounding), SKF_J_NULL_OK, 0},
-	{"effective", dec_cap_set, 0, CAPS_OFF(effective), SKF_J_NULL_OK, 0},
-	{"inheritable", dec_cap_set, 0, CAPS_OFF(inheritable), SKF_J_NULL_OK, 0},
-	{"permitted", dec_cap_set, 0, CAPS_OFF(permitted), SKF_J_NULL_OK, 0},
-	{"ambient", dec_cap_set, 0, CAPS_OFF(ambient), SKF_J_NULL_OK, 0},
+	{"bounding", dec_cap_set, CAPS_OFF(bounding), 0, 0, SKF_J_NULL_OK},
+	{"effective", dec_cap_set, CAPS_OFF(effective), 0, 0, SKF_J_NULL_OK},
+	{"inheritable", dec_cap_set, CAPS_OFF(inheritable), 0, 0, SKF_J_NULL_OK},
+	{"permitted", dec_cap_set, CAPS_OFF(permitted), 0, 0, SKF_J_NULL_OK},
+	{"ambient", dec_cap_set, CAPS_OFF(ambient), 0, 0, SKF_J_NULL_OK},
 	SKF_J_END,
 };
 static const struct skf_jtable caps_table = {sizeof(struct skf_spec_caps), caps_f};
