@@ -203,19 +203,28 @@ static int check_program(const char *dir, const char *rel, const char *name, cha
 
 int skf_sibling_program(const char *name, char *out, size_t size)
 {
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self));
+
+	if (n < 0)
+		return -errno;
+	if ((size_t)n >= sizeof(self))
+		return -ENAMETOOLONG;
+	self[n] = 0;
+	return skf_sibling_of(self, name, out, size);
+}
+
+int skf_sibling_of(const char *self, const char *name, char *out, size_t size)
+{
 	const char *over = getauxval(AT_SECURE) ? NULL : getenv("SKIFF_LIBEXEC");
 	char dir[PATH_MAX], *slash;
-	ssize_t n;
 	int r;
 
 	if (over && *over)
 		return *over == '/' ? check_program(over, "", name, out, size) : -EINVAL;
-	n = readlink("/proc/self/exe", dir, sizeof(dir));
-	if (n < 0)
-		return -errno;
-	if ((size_t)n >= sizeof(dir))
-		return -ENAMETOOLONG;
-	dir[n] = 0;
+	r = skf_fmt(dir, sizeof(dir), "%s", self);
+	if (r < 0)
+		return r;
 	slash = strrchr(dir, '/'); /* " (deleted)" of a replaced program stands behind it */
 	if (!slash)
 		return -ENOENT;

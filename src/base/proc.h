@@ -39,3 +39,5 @@ const char *skf_signal_name(int sig); /* "SIGTERM"; NULL when unknown */
 /* Directory of the running program's binary + name, for sibling programs ("skiff-launch"): SKIFF_LIBEXEC overrides it
  * only when the process is not set-id. 0 or -errno. */
 int skf_sibling_program(const char *name, char *out, size_t size);
+/* The same for a program whose file is, or was, 'self'. */
+int skf_sibling_of(const char *self, const char *name, char *out, size_t size);
