@@ -1,6 +1,7 @@
-/* Unit tests of network/egress.c: the words of --egress-allow. What the rules do is
+/* Unit tests of network/egress.c: the words of --egress-allow; of network/guard.c: the link-local address. What the rules do is
  * tests/network/test_egress.py's. */
 #include "network/egress.h"
+#include "network/guard.h"
 #include "base/limits.h"
 #include "../base/util.h"
 
@@ -81,10 +82,26 @@ static void matches(void **state)
 	assert_false(skf_egress_name_matches(&cidr, ""));
 }
 
+/* RFC 4291, appendix A: the universal bit is turned, fffe is put in. */
+static void link_local(void **state)
+{
+	char text[SKF_IP_TEXT];
+	struct skf_ip ip;
+
+	assert_int_equal(skf_guard_link_local("02:42:ac:11:00:02", &ip), 0);
+	skf_ip_text(&ip, text);
+	assert_string_equal(text, "fe80::42:acff:fe11:2");
+	assert_int_equal(skf_guard_link_local("00:42:ac:11:00:02", &ip), 0);
+	skf_ip_text(&ip, text);
+	assert_string_equal(text, "fe80::242:acff:fe11:2");
+	assert_int_equal(skf_guard_link_local(NULL, &ip), -EINVAL);
+	assert_int_equal(skf_guard_link_local("no mac", &ip), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(good_words), cmocka_unit_test(bad_words),
-					   cmocka_unit_test(matches)};
+					   cmocka_unit_test(matches), cmocka_unit_test(link_local)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
