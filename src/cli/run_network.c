@@ -59,7 +59,7 @@ static int parse_network(struct skf_cli *c, const char *word, struct skf_net_att
 		return parse_long(c, s, v) < 0 ? -1 : 0;
 	v->name = s;
 	colon = strchr(s, ':');
-	if (!colon || skf_startswith(s, "container:"))
+	if (!colon || skf_startswith(s, "container:") || skf_startswith(s, "ns:"))
 		return 0;
 	*colon = '\0';
 	return parse_long(c, colon + 1, v);

@@ -22,6 +22,9 @@ int skf_check_each(struct check *c, int dirfd, const char *path, entry_fn fn, st
 /* --- net_check.c: a pass --- */
 int skf_check_networks(struct check *c, struct skf_err *e);
 
+/* --- net_check_objects.c: a pass, after skf_check_networks --- */
+int skf_check_network_objects(struct check *c, struct skf_err *e);
+
 /* --- net_cni_check.c: a pass, after skf_check_networks --- */
 int skf_check_cni(struct check *c, struct skf_err *e);
 

@@ -56,7 +56,7 @@ static int make_dirs(struct skf_plan *p, int *ret_dir, struct skf_err *e)
 	for (size_t i = 0; i < SKF_ARRAY_LEN(sub); i++)
 		if (mkdirat(dir, sub[i], 0700) < 0)
 			return skf_fail_sys(e, -errno, "make the directory '%s/%s'", p->dir, sub[i]);
-	if (make_upper(p, dir, e) < 0 || skf_plan_make_quota(p, dir, e) < 0 || skf_plan_make_secrets(p, dir, e) < 0 || skf_ctr_hostfiles(dir, p->hostname, p->gen.host_network, e) < 0)
+	if (make_upper(p, dir, e) < 0 || skf_plan_make_quota(p, dir, e) < 0 || skf_plan_make_secrets(p, dir, e) < 0 || skf_ctr_hostfiles(dir, p->hostname, p->gen.host_network || skf_streq(p->net.mode, SKF_NET_MODE_PATH), e) < 0)
 		return -1;
 	if (skf_plan_userns_take(p, dir, e) < 0)
 		return -1;

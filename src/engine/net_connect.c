@@ -118,6 +118,22 @@ static int make_endpoint(struct change *x, const struct skf_net_choice *c, const
 	return cni ? 0 : skf_net_link(x->g, x->n, p, s, x->r->endpoints.n == 1, e);
 }
 
+/* Ports that no network of it could have so far. */
+static int publish(struct change *x, struct skf_err *e)
+{
+	const struct skf_endpoint *p = x->r->endpoints.v;
+	struct skf_network **nets = skf_arena_array(x->a, x->r->endpoints.n, sizeof(struct skf_network *));
+
+	if (x->r->ports.n || skf_streq(x->n->driver, SKF_NET_CNI))
+		return 0;
+	if (!nets)
+		return skf_net_no_memory(e);
+	for (size_t i = 0; i < x->r->endpoints.n; i++)
+		if (skf_net_load(x->g, p[i].network, p[i].name, x->a, &nets[i], e) < 0)
+			return -1;
+	return skf_net_ports_take(x->g, x->c, nets, x->r, x->a, e) < 0 ? -1 : skf_netrec_write(x->g->run_fd, x->r, e);
+}
+
 /* A running container gets the interface. */
 static int add_endpoint(struct change *x, const struct skf_net_choice *c, struct skf_err *e)
 {
@@ -131,9 +147,9 @@ static int add_endpoint(struct change *x, const struct skf_net_choice *c, struct
 		return skf_net_no_memory(e);
 	x->r->endpoints.n++;
 	x->r->resolver |= x->n->dns;
-	if (make_endpoint(x, c, &s, p, e) < 0 || skf_net_table_add(x->g, x->n, x->r, x->c, e) < 0)
+	if (make_endpoint(x, c, &s, p, e) < 0 || publish(x, e) < 0 || skf_net_table_add(x->g, x->n, x->r, x->c, e) < 0)
 		return -1;
-	return skf_net_names(x->g, &s, x->c, x->r, e) < 0 ? -1 : skf_net_files(x->g, x->id, x->c, x->r, e);
+	return skf_net_ports_show(x->g, x->r, x->c, e) < 0 || skf_net_names(x->g, &s, x->c, x->r, e) < 0 ? -1 : skf_net_files(x->g, x->id, x->c, x->r, e);
 }
 
 /* The path of the namespace goes with the last interface that needs it. */
@@ -174,22 +190,31 @@ static int drop_endpoint(struct change *x, size_t i, struct skf_err *e)
 		return skf_fail_sys(e, r, "remove the interface '%s' of container %.12s", p.ifname, x->id);
 	memmove(&v[i], &v[i + 1], (x->r->endpoints.n - i - 1) * sizeof(*v));
 	x->r->endpoints.n--;
+	if (skf_net_ports_move(x->g, x->r, &p, e) < 0) /* while nobody else can get its addresses */
+		return -1;
 	r = skf_streq(p.driver, SKF_NET_CNI) ? 0 : drop_leases(x, &p);
 	if (r < 0)
 		return skf_fail_sys(e, r, "give back the addresses of container %.12s", x->id);
 	if (skf_netrec_write(x->g->run_fd, x->r, e) < 0 || (x->r->egress && skf_net_egress_forget(&p, x->a, e) < 0))
+		return -1;
+	if (x->r->ports.n && skf_net_table_add(x->g, x->n, x->r, x->c, e) < 0)
+		return -1;
+	if (skf_net_ports_show(x->g, x->r, x->c, e) < 0)
 		return -1;
 	if (i == 0 && x->r->endpoints.n && skf_net_default_route(x->g, &v[0], x->nl, e) < 0)
 		return -1;
 	return skf_net_names(x->g, &s, x->c, x->r, e) < 0 ? -1 : skf_net_files(x->g, x->id, x->c, x->r, e);
 }
 
-static void take_back(struct change *x)
+/* As it was before: a container without a network has no record either. */
+static void take_back(struct change *x, char *mode)
 {
 	struct skf_err ignored = SKF_ERR_INIT;
 
 	x->c->networks.n--;
-	if (save(x, &ignored) < 0 || (x->r && x->r->endpoints.n && drop_endpoint(x, x->r->endpoints.n - 1, &ignored) < 0))
+	x->c->mode = mode;
+	if (save(x, &ignored) < 0 || (x->r && x->r->endpoints.n && drop_endpoint(x, x->r->endpoints.n - 1, &ignored) < 0) ||
+	    (skf_streq(mode, "none") && skf_net_down(x->g, x->id, &ignored) < 0))
 		skf_warn(&x->g->log, "%s; ignoring", ignored.msg); /* the failure that led here is the one to tell */
 }
 
@@ -200,6 +225,7 @@ int skf_engine_network_connect(struct skf_engine *g, const char *network, const 
 	SKF_AUTO(change_done) struct change x = {.g = g, .a = &a, .id = id};
 	struct skf_net_choice *c, wanted;
 	size_t before;
+	char *mode;
 
 	if (begin(&x, network, container, e) < 0)
 		return -1;
@@ -216,13 +242,14 @@ int skf_engine_network_connect(struct skf_engine *g, const char *network, const 
 	before = x.r ? x.r->endpoints.n : 0;
 	c = (struct skf_net_choice *)x.c->networks.v + x.c->networks.n++;
 	*c = wanted;
+	mode = x.c->mode;
 	x.c->mode = skf_arena_strdup(&a, SKF_NET_MODE_BRIDGE);
 	if (!x.c->mode || save(&x, e) < 0)
 		return x.c->mode ? -1 : skf_net_no_memory(e);
 	if (!x.r || add_endpoint(&x, c, e) == 0)
 		return 0;
 	x.r->endpoints.n = before + 1;
-	take_back(&x);
+	take_back(&x, mode);
 	return -1;
 }
 

@@ -196,6 +196,23 @@ static int write_resolv(int dir, const struct skf_net_conf *c, const struct skf_
 	return rewrite(dir, "resolv.conf", &b, e);
 }
 
+static int copy_file(int to, int from, const char *name, struct skf_err *e)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_HOSTFILE);
+	int r = skf_read_file_at(from, name, MAX_HOSTFILE, &b);
+
+	return r < 0 ? skf_fail_sys(e, r, "read the file '%s' of the container whose network is shared", name) : rewrite(to, name, &b, e);
+}
+
+int skf_net_files_of(struct skf_engine *g, const char *id, const char *target, struct skf_err *e)
+{
+	SKF_AUTO_FD int to = -EBADF, from = -EBADF;
+
+	if (skf_ctr_open_dir(g, id, &to, e) < 0 || skf_ctr_open_dir(g, target, &from, e) < 0)
+		return -1;
+	return copy_file(to, from, "hosts", e) < 0 ? -1 : copy_file(to, from, "resolv.conf", e);
+}
+
 static int add_all(struct skf_arena *a, const struct skf_strv *from, struct skf_strv *to)
 {
 	int r = 0;

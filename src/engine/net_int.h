@@ -14,6 +14,7 @@
 
 #define SKF_NET_MODE_BRIDGE    "bridge"    /* any network of the engine */
 #define SKF_NET_MODE_CONTAINER "container"
+#define SKF_NET_MODE_PATH      "ns" /* a network namespace that somebody else has */
 
 struct skf_net_choice { /* one network of a container, as asked for; strings may be NULL */
 	char *network, *name; /* id, name */
@@ -22,7 +23,7 @@ struct skf_net_choice { /* one network of a container, as asked for; strings may
 };
 struct skf_net_conf {
 	char *mode;              /* SKF_NET_MODE_*, "none", "host" */
-	char *target;            /* container:ID */
+	char *target;            /* container:ID, ns:PATH */
 	struct skf_jarr networks; /* skf_net_choice; the first has the default route */
 	struct skf_jarr ports;   /* skf_publish */
 	bool publish_all;
@@ -100,17 +101,29 @@ int skf_net_table_load(struct skf_engine *g, struct skf_err *e);
 int skf_net_ports_take(struct skf_engine *g, const struct skf_net_conf *c, struct skf_network *const *nets, struct skf_netrec *r, struct skf_arena *a,
 		       struct skf_err *e);
 /* "0.0.0.0:8080->80/tcp, [::]:8080->80/tcp" cut to size, as ps shows it. */
+/* ps shows it (the summary of the container, derived data); launch keeps what it finds when it announces the container. */
+int skf_net_ports_show(struct skf_engine *g, const struct skf_netrec *r, const struct skf_net_conf *c, struct skf_err *e);
+/* The ports that lead to endpoint p, which goes: to the first of the record's endpoints that can have them, else given back. p is not in the record
+ * any more, its addresses are still leased. */
+int skf_net_ports_move(struct skf_engine *g, struct skf_netrec *r, const struct skf_endpoint *p, struct skf_err *e);
 void skf_net_ports_text(const struct skf_netrec *r, const struct skf_strv *exposed, char *out, size_t size);
 
 /* --- net_files.c --- */
 /* hosts and resolv.conf of a container that starts or changes its networks, in place: they are bound into it. */
 int skf_net_files(struct skf_engine *g, const char *id, const struct skf_net_conf *c, const struct skf_netrec *r, struct skf_err *e);
+/* A container that shares the network of another one has that one's hosts and resolv.conf, as docker's. */
+int skf_net_files_of(struct skf_engine *g, const char *id, const char *target, struct skf_err *e);
 /* Does the host's resolv.conf name a server that a container can reach itself? */
 bool skf_net_host_dns_usable(void);
 
 /* --- net_list.c --- */
 /* Ids of all networks that a container wants, running or not; with repetitions. */
 int skf_net_used(struct skf_engine *g, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e);
+
+/* --- net_remove.c --- */
+/* The rest of a removal that was killed: interface, elements, leases, from run/networks/<id> alone. The lock "networks" is held. CONFLICT while a
+ * container has a record with it. */
+int skf_net_finish_remove(struct skf_engine *g, const char *id, struct skf_err *e);
 
 /* --- net_inspect.c --- */
 int skf_net_inspect(struct skf_engine *g, const char *id, struct skf_jw *w, struct skf_err *e);
@@ -125,6 +138,8 @@ struct skf_net_start { /* what launch hands over */
 /* How launch is to make the namespace of a container that starts: SKF_LAUNCH_NET, or SKF_LAUNCH_NETNS and a descriptor in *ret_netns (else
  * -EBADF). */
 int skf_net_launch_flags(struct skf_engine *g, const char *id, unsigned *ret_flags, int *ret_netns, struct skf_err *e);
+/* A network namespace by its path; INVALID when it is something else. */
+int skf_net_open_path(const char *path, struct skf_err *e);
 /* Answers NETNS_MADE of launch: makes the network and says so, or says why not (then 0, too: launch's FAILED follows). */
 int skf_net_serve(struct skf_engine *g, int sock, struct skf_recr *r, const struct skf_fds *fds, struct skf_err *e);
 /* All of a container's network. On failure what was made is undone by skf_net_down, which the caller's cleaning up calls. */

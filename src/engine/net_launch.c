@@ -5,8 +5,11 @@
 #include "base/record.h"
 #include "launch/wire.h"
 #include <fcntl.h>
+#include <linux/nsfs.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 /* The namespace of a container that runs. Its init is looked at twice, so that the number cannot have gone to another process in between. */
 static int open_netns_of(struct skf_engine *g, const char *id, struct skf_err *e)
@@ -30,6 +33,18 @@ static int open_netns_of(struct skf_engine *g, const char *id, struct skf_err *e
 	return fd;
 }
 
+/* One that is mounted somewhere, or /proc/PID/ns/net. */
+int skf_net_open_path(const char *path, struct skf_err *e)
+{
+	SKF_AUTO_FD int fd = skf_openat(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+
+	if (fd < 0)
+		return skf_fail_sys(e, fd, "open the network namespace '%s'", path);
+	if (ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET)
+		return skf_fail(e, SKF_EINVALID, "'%s' is no network namespace: expected a file like /run/netns/NAME or /proc/PID/ns/net", path);
+	return SKF_TAKE_FD(fd);
+}
+
 int skf_net_launch_flags(struct skf_engine *g, const char *id, unsigned *ret_flags, int *ret_netns, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
@@ -40,6 +55,14 @@ int skf_net_launch_flags(struct skf_engine *g, const char *id, unsigned *ret_fla
 		return -1;
 	if (skf_streq(c->mode, SKF_NET_MODE_CONTAINER)) {
 		fd = open_netns_of(g, c->target, e);
+		if (fd < 0)
+			return -1;
+		if (skf_net_files_of(g, id, c->target, e) < 0) {
+			skf_closep(&fd);
+			return -1;
+		}
+	} else if (skf_streq(c->mode, SKF_NET_MODE_PATH)) {
+		fd = skf_net_open_path(c->target, e);
 		if (fd < 0)
 			return -1;
 	}

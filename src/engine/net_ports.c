@@ -183,6 +183,12 @@ static int take_exposed(struct ports *x, const struct skf_net_conf *c, struct sk
 	return 0;
 }
 
+/* macvlan and internal networks: the container is reached directly, or not at all. */
+static bool can_publish(const struct skf_endpoint *p)
+{
+	return skf_streq(p->driver, "bridge") && (p->gateway || p->gateway6);
+}
+
 int skf_net_ports_take(struct skf_engine *g, const struct skf_net_conf *c, struct skf_network *const *nets, struct skf_netrec *r, struct skf_arena *a,
 		       struct skf_err *e)
 {
@@ -194,8 +200,8 @@ int skf_net_ports_take(struct skf_engine *g, const struct skf_net_conf *c, struc
 
 	for (size_t i = 0; i < r->endpoints.n; i++) {
 		cni |= skf_streq(p[i].driver, SKF_NET_CNI);
-		if (!skf_streq(p[i].driver, "bridge") || (!p[i].gateway && !p[i].gateway6))
-			continue; /* macvlan and internal networks: the container is reached directly, or not at all */
+		if (!can_publish(&p[i]))
+			continue;
 		if (!x.ip4 && !x.ip6)
 			x.host_ip = nets[i]->host_ip;
 		x.ip4 = x.ip4 ? x.ip4 : p[i].ip;
@@ -212,6 +218,57 @@ int skf_net_ports_take(struct skf_engine *g, const struct skf_net_conf *c, struc
 		if (take(&x, &w[i], e) < 0)
 			return -1;
 	return take_exposed(&x, c, e);
+}
+
+int skf_net_ports_move(struct skf_engine *g, struct skf_netrec *r, const struct skf_endpoint *p, struct skf_err *e)
+{
+	const struct skf_endpoint *v = r->endpoints.v;
+	struct skf_portmap *m = r->ports.v;
+	char *ip4 = NULL, *ip6 = NULL;
+	size_t kept = 0, leading = 0;
+
+	for (size_t i = 0; i < r->ports.n; i++)
+		leading += skf_streq(p->driver, SKF_NET_CNI) ? !*m[i].ip : skf_streq(m[i].ip, p->ip) || skf_streq(m[i].ip, p->ip6);
+	if (leading == 0)
+		return 0;
+	if (skf_net_table_del(g, r, e) < 0)
+		return -1;
+	for (size_t i = 0; i < r->endpoints.n; i++) {
+		if (!can_publish(&v[i]))
+			continue;
+		ip4 = ip4 ? ip4 : v[i].ip;
+		ip6 = ip6 ? ip6 : v[i].ip6;
+	}
+	for (size_t i = 0; i < r->ports.n; i++) {
+		bool v6 = strchr(m[i].host_ip, ':') != NULL;
+		struct skf_ip ip;
+		int n;
+
+		if (v6 ? ip6 != NULL : ip4 != NULL) {
+			m[i].ip = v6 ? ip6 : ip4;
+			m[kept++] = m[i];
+			continue;
+		}
+		n = skf_ip_parse(m[i].host_ip, &ip) < 0 ? 0
+							: skf_port_drop(g->run_fd, m[i].proto, ip.family, skf_ip_is_any(&ip) ? "" : m[i].host_ip,
+									(uint16_t)m[i].host, r->container);
+		if (n < 0)
+			return skf_fail_sys(e, n, "give back port %u of container %.12s", m[i].host, r->container);
+	}
+	r->ports.n = kept;
+	return 0;
+}
+
+int skf_net_ports_show(struct skf_engine *g, const struct skf_netrec *r, const struct skf_net_conf *c, struct skf_err *e)
+{
+	struct skf_summary s;
+	int n = skf_summary_read(g->run_fd, r->container, &s);
+
+	if (n < 0 || (r->ports.n == 0 && c->exposed.n == 0 && !s.ports[0]))
+		return 0;
+	skf_net_ports_text(r, &c->exposed, s.ports, sizeof(s.ports));
+	n = skf_summary_write(g->run_fd, r->container, &s);
+	return n < 0 ? skf_fail_sys(e, n, "write the summary of container %.12s", r->container) : 0;
 }
 
 static bool continues(const struct skf_portmap *a, const struct skf_portmap *b, unsigned step)

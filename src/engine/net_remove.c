@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define REMOVED "removed"
+
 /* 1 somebody runs on it (*ret: who), 0 nobody, -1. */
 static int find_user(struct skf_engine *g, const char *network, struct skf_arena *a, const char **ret, struct skf_err *e)
 {
@@ -57,6 +59,56 @@ static int drop_run_dir(struct skf_engine *g, const char *id)
 	return dir == -ENOENT ? 0 : dir < 0 ? dir : skf_rmtree_at(dir, id);
 }
 
+/* run/networks/<id>/removed -> "<driver> <interface>": from before the network goes until nothing of it is left. */
+static int note_removal(struct skf_engine *g, const struct skf_network *n, struct skf_err *e)
+{
+	char path[SKF_ID_LEN + 16], what[64];
+	SKF_AUTO_FD int dir = -EBADF;
+	int r = skf_fmt(path, sizeof(path), "networks/%s", n->id) < 0 || skf_fmt(what, sizeof(what), "%s %s", n->driver, n->interface) < 0 ? -ENAMETOOLONG : 0;
+
+	if (r == 0)
+		r = dir = skf_mkdirs_at(g->run_fd, path, 0700);
+	if (r >= 0 && symlinkat(what, dir, REMOVED) < 0 && errno != EEXIST)
+		r = -errno;
+	return r < 0 ? skf_fail_sys(e, r, "note the removal of network '%s'", n->name) : 0;
+}
+
+static void forget_removal(struct skf_engine *g, const struct skf_network *n)
+{
+	char path[SKF_ID_LEN + 32];
+
+	if (skf_fmt(path, sizeof(path), "networks/%s/" REMOVED, n->id) == 0)
+		(void)unlinkat(g->run_fd, path, 0); /* a note about a network that exists is not looked at */
+}
+
+int skf_net_finish_remove(struct skf_engine *g, const char *id, struct skf_err *e)
+{
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
+	char path[SKF_ID_LEN + 32], what[64], *space;
+	struct skf_network n = {.id = (char *)(uintptr_t)id, .name = (char *)(uintptr_t)id};
+	const char *who;
+	ssize_t len;
+	int r = find_user(g, id, &a, &who, e);
+
+	if (r != 0)
+		return r < 0 ? -1 : in_use(&n, who, e);
+	len = skf_fmt(path, sizeof(path), "networks/%s/" REMOVED, id) < 0 ? -1 : readlinkat(g->run_fd, path, what, sizeof(what) - 1);
+	if (len > 0) {
+		what[len] = '\0';
+		space = strchr(what, ' ');
+		if (space)
+			*space = '\0';
+		n.driver = what;
+		n.interface = space ? space + 1 : what + len;
+		if (skf_net_host_down(g, &n, e) < 0 || skf_net_table_load(g, e) < 0) /* its subnets are not known any more */
+			return -1;
+	}
+	r = drop_run_dir(g, id);
+	if (r == 0 && skf_fmt(path, sizeof(path), "network-%s", id) == 0 && unlinkat(g->locks_fd, path, 0) < 0 && errno != ENOENT)
+		r = -errno;
+	return r < 0 ? skf_fail_sys(e, r, "remove what is left of network %.12s", id) : 0;
+}
+
 /* The lock "networks" is held. */
 static int remove_network(struct skf_engine *g, const struct skf_network *n, struct skf_arena *a, struct skf_err *e)
 {
@@ -66,10 +118,11 @@ static int remove_network(struct skf_engine *g, const struct skf_network *n, str
 
 	if (r != 0)
 		return r < 0 ? -1 : in_use(n, who, e);
-	if (skf_network_remove(g->root_fd, n->id, n->name, e) < 0)
+	if (note_removal(g, n, e) < 0 || skf_network_remove(g->root_fd, n->id, n->name, e) < 0)
 		return -1;
 	r = find_user(g, n->id, a, &who, e);
 	if (r != 0) { /* it came in between: the network stays */
+		forget_removal(g, n);
 		if (skf_network_save(g->root_fd, n, e) < 0 || skf_network_claim(g->root_fd, n->name, n->id, e) < 0)
 			return -1;
 		return r < 0 ? -1 : in_use(n, who, e);

@@ -153,17 +153,9 @@ static int files(struct up *u, struct skf_err *e)
 	return skf_net_files(u->g, u->s->id, u->c, &u->r, e);
 }
 
-/* ps shows it; launch keeps what it finds when it announces the container. */
 static int show_ports(struct up *u, struct skf_err *e)
 {
-	struct skf_summary s;
-	int r = skf_summary_read(u->g->run_fd, u->s->id, &s);
-
-	if (r < 0 || (u->r.ports.n == 0 && u->c->exposed.n == 0 && !s.ports[0]))
-		return 0; /* derived data */
-	skf_net_ports_text(&u->r, &u->c->exposed, s.ports, sizeof(s.ports));
-	r = skf_summary_write(u->g->run_fd, u->s->id, &s);
-	return r < 0 ? skf_fail_sys(e, r, "write the summary of container %.12s", u->s->id) : 0;
+	return skf_net_ports_show(u->g, &u->r, u->c, e);
 }
 
 static int (*const steps[])(struct up *u, struct skf_err *e) = {clear, load, lease, links, plugins, table, names, files, show_ports};

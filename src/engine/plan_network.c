@@ -39,6 +39,30 @@ static int container_mode(struct skf_plan *p, const char *target, struct skf_err
 	return p->net.mode && p->net.target && p->conf.network ? 0 : skf_plan_no_memory(e);
 }
 
+/* podman's ns:PATH. Addresses and ports are the business of whoever made it. */
+static int path_mode(struct skf_plan *p, const char *path, struct skf_err *e)
+{
+	const struct skf_net_req *q = &p->q->net;
+	const struct skf_net_attach *v = q->networks.v;
+	SKF_AUTO_FD int fd = -EBADF;
+
+	if (q->networks.n > 1)
+		return conflict("cannot attach both user-defined and non-user-defined network-modes", e);
+	if (v[0].ip || v[0].ip6 || v[0].mac)
+		return conflict("addresses and the network mode", e);
+	if (q->publish.n || q->publish_all)
+		return conflict("port publishing and the network mode", e);
+	if (*path != '/')
+		return skf_fail(e, SKF_EINVALID, "invalid network mode 'ns:%s': expected the absolute path of a network namespace", path);
+	fd = skf_net_open_path(path, e);
+	if (fd < 0)
+		return -1;
+	p->net.mode = skf_arena_strdup(p->a, SKF_NET_MODE_PATH);
+	p->net.target = skf_arena_strdup(p->a, path);
+	p->conf.network = skf_arena_fmt(p->a, "ns:%s", path);
+	return p->net.mode && p->net.target && p->conf.network ? 0 : skf_plan_no_memory(e);
+}
+
 static int choose(struct skf_plan *p, const struct skf_net_attach *v, struct skf_net_choice *c, struct skf_err *e)
 {
 	struct skf_network *n;
@@ -56,7 +80,8 @@ static int choose_all(struct skf_plan *p, const struct skf_net_attach *v, size_t
 	if (!c)
 		return skf_plan_no_memory(e);
 	for (size_t i = 0; i < n; i++) {
-		if (n > 1 && (skf_streq(v[i].name, "none") || skf_streq(v[i].name, "host") || skf_startswith(v[i].name, "container:")))
+		if (n > 1 && (skf_streq(v[i].name, "none") || skf_streq(v[i].name, "host") || skf_startswith(v[i].name, "container:") ||
+			      skf_startswith(v[i].name, "ns:")))
 			return conflict("cannot attach both user-defined and non-user-defined network-modes", e);
 		if (choose(p, &v[i], &c[i], e) < 0)
 			return -1;
@@ -159,6 +184,8 @@ int skf_plan_network(struct skf_plan *p, struct skf_err *e)
 		return plain_mode(p, v->name, e);
 	if (skf_startswith(v->name, "container:"))
 		return container_mode(p, v->name + strlen("container:"), e);
+	if (skf_startswith(v->name, "ns:"))
+		return path_mode(p, v->name + strlen("ns:"), e);
 	return choose_all(p, v, n, e);
 }
 

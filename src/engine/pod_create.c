@@ -88,8 +88,10 @@ static int make_network(struct skf_engine *g, const struct skf_pod_create_req *q
 	plan->a = &a;
 	if (skf_plan_network(plan, e) < 0)
 		return -1;
+	if (plan->net.target)
+		return skf_fail(e, SKF_EUNSUPPORTED, "the network mode '%s' is not supported for pods: expected a network, none or host", plan->conf.network);
 	plan->net.hostname = p->hostname;
-	return skf_ctr_hostfiles(dir, p->hostname, skf_streq(plan->net.mode, "host"), e) < 0 ? -1 : skf_net_conf_write(dir, &plan->net, e);
+	return skf_ctr_hostfiles(dir, p->hostname, skf_streq(plan->net.mode, "host") || skf_streq(plan->net.mode, SKF_NET_MODE_PATH), e) < 0 ? -1 : skf_net_conf_write(dir, &plan->net, e);
 }
 
 static int make_dir(struct skf_engine *g, const struct skf_pod_create_req *q, const char *id, const struct skf_pod *p, struct skf_err *e)

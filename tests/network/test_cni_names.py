@@ -8,13 +8,11 @@ from pathlib import Path
 import pytest
 from bridgelib import PROBE, run, wait_until
 
-pytestmark = pytest.mark.skipif(not shutil.which('bridge', path='/usr/lib/cni') or not shutil.which('iptables'),
-                                reason='containernetworking-plugins or iptables is not installed')
-
-
 @pytest.fixture
 def cni(skiff, tmp_path):
     """skiff with a CNI network blue: bridge, host-local, portmap, firewall."""
+    if not shutil.which('bridge', path='/usr/lib/cni') or not shutil.which('iptables'):
+        pytest.skip('containernetworking-plugins or iptables is not installed')
     skiff.leased = tmp_path / 'host-local'
 
     def write(name, plugins, version='0.4.0', **more):

@@ -3,6 +3,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -173,6 +174,32 @@ def test_modes(skiff):
     assert 'non running container' in skiff.run('--network', 'container:a', '--', 'true', rc=125).stderr
 
 
+def test_a_network_namespace_by_path(skiff, outside):
+    """podman's ns:PATH: the namespace is somebody else's, with its addresses; hosts and resolv.conf are the host's."""
+    path = f'/proc/{outside.process.pid}/ns/net'
+    skiff.client('c', '--network', f'ns:{path}')
+    assert f'inet {outside.far}/24' in skiff.out('exec', 'c', 'ip', 'addr', 'show', 'eth0')
+    assert skiff.out('exec', 'c', 'cat', '/etc/resolv.conf') == open('/etc/resolv.conf').read()
+    assert skiff.inspect('c')['HostConfig']['NetworkMode'] == f'ns:{path}'
+    skiff('restart', '-t', '0', 'c')
+    assert f'inet {outside.far}/24' in skiff.out('exec', 'c', 'ip', 'addr', 'show', 'eth0')
+    skiff('rm', '-f', 'c')
+    assert f'inet {outside.far}/24' in outside('ip', 'addr').stdout
+    assert 'is no network namespace' in skiff.run('--network', 'ns:/etc/passwd', '--', 'true', rc=125).stderr
+    assert 'No such file' in skiff.run('--network', 'ns:/nowhere', '--', 'true', rc=125).stderr
+    assert 'port publishing and the network mode' in skiff.run('--network', f'ns:{path}', '-p', '80', '--', 'true', rc=125).stderr
+
+
+def test_files_of_a_shared_network(skiff):
+    """--network container: has the other one's hosts and resolv.conf, so its names."""
+    skiff('network', 'create', 'n')
+    skiff.server('a', '--network', 'n', '--add-host', 'db:10.1.2.3')
+    skiff.client('b', '--network', 'container:a')
+    for f in ('hosts', 'resolv.conf'):
+        assert skiff.out('exec', 'b', 'cat', f'/etc/{f}') == skiff.out('exec', 'a', 'cat', f'/etc/{f}')
+    assert '10.1.2.3' in skiff.out('exec', 'b', 'cat', '/etc/hosts')
+
+
 def test_ports_of_the_host_network(skiff):
     p = skiff.run('--network', 'host', '-p', '8080:80', '--', 'true')
     assert 'Published ports are discarded when using host network mode' in p.stderr
@@ -251,3 +278,26 @@ def test_many_at_once(skiff):
     assert [(p.returncode, o) for p, o in zip(ps, out) if p.returncode] == []
     assert [o for o, _ in out if not re.fullmatch(r'172\.17(\.\d+){2}\n', o)] == []
     assert json.loads(skiff.out('network', 'inspect', 'bridge'))[0]['Containers'] == {}
+
+
+def has_sctp():
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not has_sctp(), reason='this kernel has no SCTP')
+def test_sctp(skiff, outside):
+    """Published like the others: from outside with the client's address, on the loopback, by IPv6, and back through the host from the own network."""
+    skiff.server('s', '-p', '3868:3868/sctp', proto='sctp', port=3868)
+    skiff.client('c')
+    assert '3868/sctp' in skiff.inspect('s')['NetworkSettings']['Ports'] and '0.0.0.0:3868->3868/sctp' in skiff.out('ps')
+    assert skiff.ask('sctp', skiff.ip('s'), 3868)[1] == 's'
+    assert outside(skiff.probe, 'ask', 'sctp', outside.near, 3868).stdout.split() == [outside.far, 's']
+    assert outside(skiff.probe, 'ask', 'sctp', outside.near6, 3868).stdout.split() == [outside.far6, 's']
+    gateway = skiff.inspect('s')['NetworkSettings']['Networks']['bridge']['Gateway']
+    assert skiff.ask_from('c', 'sctp', gateway, 3868)[1] == 's'
+    assert 'port is already allocated' in skiff.run('-p', '3868:3868/sctp', '--', 'true', rc=125).stderr
+    skiff.run('-p', '3868:3868', '--', 'true')

@@ -57,7 +57,7 @@ def test_one_address_for_two(skiff):
     assert skiff.leases() == before
     skiff.client('b', '--network', 'none')
     assert 'Address already in use' in skiff('network', 'connect', '--ip', '10.5.0.9', 'n', 'b', rc=1).stderr
-    assert [x for x in skiff.leases() if '/addr/' in x] == [x for x in before if '/addr/' in x] and 'eth0' not in skiff.out('exec', 'b', 'ip', 'link')
+    assert skiff.leases() == [x for x in before] and 'eth0' not in skiff.out('exec', 'b', 'ip', 'link')
     # at the same moment: one gets it
     ps = [skiff.popen('run', '--rm', '--network', 'n', '--ip', '10.5.0.10', 'netimage', 'sleep', '2', text=True) for _ in range(4)]
     out = [p.communicate(timeout=120) for p in ps]

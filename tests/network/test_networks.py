@@ -9,6 +9,22 @@ def inspect_net(skiff, name):
     return json.loads(skiff.out('network', 'inspect', name))[0]
 
 
+def test_published_ports_follow_the_network(skiff):
+    """Off its network, a container's ports lead to the next one it is on, or nowhere: never to whoever gets the address then."""
+    for x, subnet in (('n', '10.5.0.0/24'), ('m', '10.6.0.0/24')):
+        skiff('network', 'create', '--subnet', subnet, x)
+    skiff.server('web', '--network', 'n', '--network', 'm', '-p', '8080:80')
+    skiff('network', 'disconnect', 'n', 'web')
+    skiff.server('other', '--network', 'n', '--ip', '10.5.0.2')
+    assert skiff.ask('tcp', '127.0.0.1', 8080)[1] == 'web' and '8080->80' in skiff.out('ps')
+    skiff('network', 'disconnect', 'm', 'web')
+    skiff.server('more', '--network', 'm', '--ip', '10.6.0.2')
+    skiff.ask('tcp', '127.0.0.1', 8080, rc=1)
+    assert skiff.dnat() == '' and skiff.out('port', 'web') == '' and '8080' not in skiff.out('ps')
+    skiff('network', 'connect', 'n', 'web')
+    assert skiff.ask('tcp', '127.0.0.1', 8080)[1] == 'web' and '8080->80' in skiff.out('ps')
+
+
 @pytest.mark.smoke
 def test_life_of_a_network(skiff):
     nid = skiff.out('network', 'create', '--subnet', '10.5.0.0/24', '--ip-range', '10.5.0.128/25', '--gateway', '10.5.0.254', '--label', 'a=b', '-o',
