@@ -51,7 +51,7 @@ def test_many_starts_at_once(skiff):
 
 
 def test_failing_execs_leave_nothing(skiff):
-    skiff.detached('--name', 'x', '--', 'sleep', '1000')
+    skiff.detached('--name', 'x', '--', 'sleep', '1000000')  # the full count takes long
     monitor, init = skiff.monitor_pid('x'), skiff.state('x')['Pid']
     for _ in range(10):
         skiff('exec', 'x', '/nowhere', rc=127)
