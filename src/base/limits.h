@@ -133,4 +133,5 @@
 #define SKF_LOCK_MS 30000                      /* container lock */
 #define SKF_DRAIN_MS 2000                      /* stdio after init's exit, when somebody else holds the pipe */
 #define SKF_CRIU_CHECK_MS 30000                /* criu says which version it is; it probes the kernel first */
+#define SKF_CRIU_MS 600000                     /* a checkpoint or restore as a whole: memory goes to the disk and back */
 #define SKF_CRIU_EXIT_MS 10000                 /* criu ends after its last answer */

@@ -98,6 +98,9 @@ struct skf_cli_opts {
 	bool force, volumes, no_prune;
 	/* pods */
 	char *share, *exit_policy, *pod;
+	/* checkpoint, restore */
+	bool keep, tcp_established, file_locks, print_stats, leave_running, pre_checkpoint, with_previous;
+	char *checkpoint, *checkpoint_dir;
 	/* secrets */
 	bool from_env, noheading, pretty, showsecret;
 	/* inspect, check */
@@ -345,6 +348,13 @@ int skf_cmd_events(struct skf_cli *c);
 int skf_cmd_container_prune(struct skf_cli *c);
 int skf_cmd_container_exists(struct skf_cli *c);
 int skf_cmd_healthcheck(struct skf_cli *c);
+int skf_cmd_checkpoint(struct skf_cli *c);
+int skf_cmd_restore(struct skf_cli *c);
+int skf_cmd_checkpoint_create(struct skf_cli *c);
+int skf_cmd_checkpoint_ls(struct skf_cli *c);
+int skf_cmd_checkpoint_rm(struct skf_cli *c);
+/* --checkpoint-dir as an absolute path, arena memory; NULL: not given. */
+int skf_cli_checkpoint_dir(struct skf_cli *c, const char **ret);
 int skf_cmd_cp(struct skf_cli *c);
 int skf_cmd_boot(struct skf_cli *c);
 int skf_cmd_shutdown(struct skf_cli *c);

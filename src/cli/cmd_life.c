@@ -2,6 +2,7 @@
  * healthcheck run, system boot. */
 #include "cli/cli_int.h"
 #include "base/proc.h"
+#include "engine/checkpoint.h"
 #include "engine/life.h"
 #include <string.h>
 #include <unistd.h>
@@ -28,14 +29,27 @@ int skf_cmd_create(struct skf_cli *c)
 }
 
 /* --- start --- */
+/* --checkpoint: *ret is q's to point to. */
+static int set_checkpoint(struct skf_cli *c, struct skf_start_req *q, struct skf_restore_opts *ret)
+{
+	*ret = (struct skf_restore_opts){.name = c->o.checkpoint};
+	if (!c->o.checkpoint)
+		return c->o.checkpoint_dir ? skf_fail(&c->e, SKF_EINVALID, "--checkpoint-dir needs --checkpoint") : 0;
+	if (c->args.n != 1)
+		return skf_fail(&c->e, SKF_EINVALID, "you cannot restore multiple containers at once");
+	q->restore = ret;
+	return skf_cli_checkpoint_dir(c, &ret->dir);
+}
+
 static int start_one(struct skf_cli *c, const char *name)
 {
 	struct skf_start_req q = SKF_REQ(struct skf_start_req);
+	struct skf_restore_opts o;
 	struct skf_run_handle h;
 
 	q.container = name;
 	q.stdio[0] = q.stdio[1] = q.stdio[2] = -EBADF;
-	if (skf_engine_start(c->g, &q, &h, &c->e) < 0)
+	if (set_checkpoint(c, &q, &o) < 0 || skf_engine_start(c->g, &q, &h, &c->e) < 0)
 		return -1;
 	printf("%s\n", name);
 	return 0;
@@ -61,6 +75,7 @@ static int start_attached(struct skf_cli *c)
 {
 	struct skf_start_req q = SKF_REQ(struct skf_start_req);
 	struct skf_run_handle h = {.sock = -EBADF};
+	struct skf_restore_opts o;
 	struct skf_ctr_brief b;
 
 	if (c->args.n != 1) {
@@ -74,7 +89,7 @@ static int start_attached(struct skf_cli *c)
 	SKF_AUTO(skf_pump_done) struct skf_pump p = pump_of(c, &h, &b, c->o.interactive);
 	q.container = c->args.v[0];
 	q.attach = true;
-	if (skf_pump_pipes(&p, q.stdio, &c->e) < 0)
+	if (set_checkpoint(c, &q, &o) < 0 || skf_pump_pipes(&p, q.stdio, &c->e) < 0)
 		return skf_cli_fail(c, 1);
 	if (b.tty)
 		skf_pump_size(&q.rows, &q.cols);

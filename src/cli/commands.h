@@ -37,6 +37,10 @@ __extension__ typedef unsigned __int128 skf_cmdset; /* more commands than 64 */
 #define C_CTRPRUNE   SKF_CMD_BIT(25)
 #define C_EXISTS     SKF_CMD_BIT(26)
 #define C_HEALTHRUN  SKF_CMD_BIT(27)
+#define C_CHECKPOINT SKF_CMD_BIT(28)
+#define C_RESTORE    SKF_CMD_BIT(29)
+#define C_CKCREATE   SKF_CMD_BIT(30)
+#define C_CKLS       SKF_CMD_BIT(31) /* and rm */
 /* verbs for several containers: --all, --latest, --filter choose */
 #define C_MANY       (C_STOP | C_KILL | C_RM | C_RESTART | C_PAUSE | C_UNPAUSE)
 /* image: 40 to 74 */

@@ -12,6 +12,7 @@ struct skf_start_req {
 	bool attach;  /* keep the monitor's socket: ret->sock, else -1 */
 	int stdio[3]; /* as in create; consumed */
 	unsigned rows, cols;
+	const struct skf_restore_opts *restore; /* engine/checkpoint.h: goes on where a checkpoint was made; NULL */
 };
 /* Starts a container that does not run; a running one is success (ret->pid). CONFLICT for a paused one, and for one that is being removed. */
 int skf_engine_start(struct skf_engine *g, struct skf_start_req *q, struct skf_run_handle *ret, struct skf_err *e);

@@ -45,22 +45,21 @@ static int send_request(int sock, const struct skf_buf *request, const struct sk
 }
 
 /* STARTED gives a pid, DONE a descriptor. */
-static int take_answer(struct skf_engine *g, int sock, uint32_t *ret_pid, int *ret_fd, struct skf_err *e)
+static int take_answer(struct skf_engine *g, int sock, int wait_ms, uint32_t *ret_pid, int *ret_fd, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
 	SKF_AUTO(skf_fds_done) struct skf_fds fds = {.n = 0};
 	struct skf_recr r;
-	int n = skf_record_recv(sock, &b, &r, &fds, SKF_START_MS);
+	int n = skf_record_recv(sock, &b, &r, &fds, wait_ms);
 
 	if (n > 0 && r.type == SKF_LAUNCH_NETNS_MADE) {
 		if (skf_net_serve(g, sock, &r, &fds, e) < 0)
 			return -1;
 		skf_fds_done(&fds);
-		n = skf_record_recv(sock, &b, &r, &fds, SKF_START_MS);
+		n = skf_record_recv(sock, &b, &r, &fds, wait_ms);
 	}
 	if (n == -ETIMEDOUT)
-		return skf_fail(e, SKF_ETIMEOUT, "the container did not start within %d s",
-				SKF_START_MS / 1000);
+		return skf_fail(e, SKF_ETIMEOUT, "the container did not start within %d s", wait_ms / 1000);
 	if (n < 0)
 		return skf_fail_sys(e, n, "read the answer of skiff-launch");
 	if (n == 0)
@@ -108,6 +107,8 @@ int skf_launch_spawn(struct skf_engine *g, const char *verb, struct skf_launch_p
 	if (r < 0)
 		return skf_fail_sys(e, r, "start '%s'", path);
 	p.sock = SKF_TAKE_FD(ours);
+	/* criu works as long as there is memory to be written and read */
+	p.wait_ms = skf_streq(verb, "checkpoint") || skf_streq(verb, "restore") ? SKF_CRIU_MS : SKF_START_MS;
 	*ret = p;
 	return 0;
 }
@@ -132,7 +133,7 @@ static int converse(struct skf_engine *g, struct skf_launch_proc *p, const struc
 {
 	int r = 0, status;
 
-	if (send_request(p->sock, request, fds, e) < 0 || take_answer(g, p->sock, ret_pid, ret_fd, e) < 0)
+	if (send_request(p->sock, request, fds, e) < 0 || take_answer(g, p->sock, p->wait_ms, ret_pid, ret_fd, e) < 0)
 		r = -1;
 	else if (!ret_sock) /* it has said everything */
 		(void)skf_wait_pid(p->pid, p->pidfd, SKF_HELLO_MS, &status); /* reaped by init otherwise */
@@ -203,6 +204,24 @@ static int start_request(struct skf_engine *g, const struct skf_launch_start *q,
 	return b->err < 0 ? skf_fail_sys(e, b->err, "write the request for skiff-launch") : 0;
 }
 
+static int restore_request(struct skf_engine *g, const struct skf_launch_start *q, unsigned flags, struct skf_buf *b, struct skf_err *e)
+{
+	struct skf_rec r;
+
+	skf_rec_begin(&r, b, SKF_LAUNCH_RESTORE, SKF_LAUNCH_VERSION);
+	skf_rec_u32(&r, flags | (q->keep ? SKF_LAUNCH_KEEP : 0u));
+	skf_rec_str(&r, q->id);
+	skf_rec_str(&r, g->root);
+	skf_rec_str(&r, g->run_root);
+	skf_rec_str(&r, "");
+	skf_rec_str(&r, q->restore);
+	skf_rec_u32(&r, q->rows);
+	skf_rec_u32(&r, q->cols);
+	skf_rec_u32(&r, 0);
+	skf_rec_end(&r);
+	return b->err < 0 ? skf_fail_sys(e, b->err, "write the request for skiff-launch") : 0;
+}
+
 int skf_ctr_launch(struct skf_engine *g, const struct skf_launch_start *s, struct skf_launch_proc *early, int *ret_sock, uint32_t *ret_pid,
 		   struct skf_err *e)
 {
@@ -214,11 +233,11 @@ int skf_ctr_launch(struct skf_engine *g, const struct skf_launch_start *s, struc
 	if (skf_net_launch_flags(g, s->id, &net, &netns, e) < 0)
 		return -1;
 	fds.netns = netns;
-	if (start_request(g, s, net | skf_launch_fds_flags(&fds), &b, e) < 0)
+	if ((s->restore ? restore_request : start_request)(g, s, net | skf_launch_fds_flags(&fds), &b, e) < 0)
 		return -1;
 	if (early && early->pid > 0)
 		return converse(g, early, &b, &fds, ret_sock, ret_pid, NULL, e);
-	return skf_launch(g, "start", &b, &fds, ret_sock, ret_pid, e);
+	return skf_launch(g, s->restore ? "restore" : "start", &b, &fds, ret_sock, ret_pid, e);
 }
 
 static void close_stdio(int stdio[3])
@@ -267,7 +286,7 @@ static void after_failure(struct skf_engine *g, struct skf_created *c, bool remo
 static int start_created(struct skf_engine *g, const struct skf_created *c, struct skf_create_req *q, struct skf_launch_proc *launch,
 			 struct skf_run_handle *h, struct skf_err *e)
 {
-	const struct skf_launch_start s = {c->id, q->stdio, c->lock, !q->detach, q->rows, q->cols};
+	const struct skf_launch_start s = {c->id, q->stdio, c->lock, !q->detach, q->rows, q->cols, NULL};
 	SKF_AUTO_FD int sock = -EBADF;
 
 	if (skf_ctr_launch(g, &s, launch, &sock, &h->pid, e) < 0)

@@ -2,6 +2,7 @@
  * container's lock: a reaper of the life before waits, and then finds it running. Blocks until launch
  * answers. */
 #include "engine/engine_int.h"
+#include "engine/checkpoint.h"
 #include "engine/life.h"
 #include "engine/pod_int.h"
 #include "monitor/event.h"
@@ -51,10 +52,14 @@ static int clear_past(struct skf_engine *g, const char *id, const struct skf_ctr
 static int start_locked(struct skf_engine *g, const char *id, int lock, const struct skf_ctrconf *c,
 			struct skf_start_req *q, struct skf_run_handle *h, struct skf_err *e)
 {
-	const struct skf_launch_start s = {id, q->stdio, lock, q->attach, q->rows, q->cols};
+	struct skf_launch_start s = {id, q->stdio, lock, q->attach, q->rows, q->cols, NULL};
+	SKF_AUTO(skf_buf_done) struct skf_buf options = SKF_BUF(SKF_MAX_RECORD);
 	SKF_AUTO_FD int sock = -EBADF;
 	struct skf_err x = SKF_ERR_INIT;
 
+	if (q->restore && skf_restore_options(g, id, c, q->restore, &options, e) < 0)
+		return -1;
+	s.restore = q->restore ? skf_buf_cstr(&options) : NULL;
 	if (clear_past(g, id, c, e) < 0)
 		return -1;
 	if (skf_ctr_launch(g, &s, NULL, &sock, &h->pid, e) < 0) {
@@ -85,6 +90,8 @@ static int start(struct skf_engine *g, struct skf_start_req *q, struct skf_run_h
 	if (skf_ctr_is_up(l.state)) {
 		memcpy(h->id, id, sizeof(h->id));
 		h->pid = l.sum.pid;
+		if (q->restore)
+			return skf_fail(e, SKF_ECONFLICT, "cannot restore container %s: it is running", q->container);
 		return q->attach
 			       ? skf_fail(e, SKF_ECONFLICT, "container %s is already running", q->container)
 			       : 0;

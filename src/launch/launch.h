@@ -3,7 +3,7 @@
 #pragma once
 #include "base/fwd.h"
 
-bool skf_launch_knows(const char *verb); /* "start", "exec", "restart", "health", "update", "mount", "pod" */
+bool skf_launch_knows(const char *verb); /* "start", "exec", "restart", "health", "update", "mount", "pod", "checkpoint", "restore", ... */
 /* verb: as in argv; it must agree with the request. Reads the request from SKF_LAUNCH_FD and does it. 1 on
  * failure, after FAILED was sent and everything that was made is undone. On success start, exec and health do
  * not return: the process has become skiff-monitor, which sends STARTED; the others return 0 after their answer. Blocks for the time-outs of a start.

@@ -11,6 +11,7 @@
 #include "monitor/summary.h"
 #include "monitor/wire.h"
 #include "oci/idmaps.h"
+#include "runtime/checkpoint.h"
 #include "runtime/runtime.h"
 
 struct skf_launch_request { /* strings are views into the record */
@@ -49,6 +50,7 @@ struct skf_launch {
 	bool had_summary, wrote_summary;
 	struct skf_summary before;
 	uint64_t started_ns, start_time;
+	struct skf_rt_criu *criu; /* checkpoint.c */
 	struct { /* pod.c: of a pod that is made, or (ns) that the container joins */
 		uint32_t share, adopted;
 		const char *hostname, *init;
@@ -107,6 +109,15 @@ struct skf_launch_step {
 extern const struct skf_launch_step skf_launch_start_steps[], skf_launch_exec_steps[], skf_launch_restart_steps[],
 	skf_launch_health_steps[], skf_launch_update_steps[], skf_launch_mount_steps[], skf_launch_pod_steps[],
 	skf_launch_netsock_steps[];
+/* --- start.c: what start and restore have in common --- */
+/* The runtime's request; its strings are arena memory. */
+int skf_launch_fill_create(struct skf_launch *l, struct skf_rt_create *ret, struct skf_err *e);
+void skf_launch_given_away(struct skf_launch *l); /* stdio, root and sources are the container's now */
+int skf_launch_note_start(struct skf_launch *l, struct skf_err *e); /* when, and init's start time */
+/* --- checkpoint.c --- */
+int skf_launch_criu_options(struct skf_launch *l, struct skf_err *e);
+int skf_launch_restore(struct skf_launch *l, struct skf_err *e);
+extern const struct skf_launch_step skf_launch_checkpoint_steps[], skf_launch_restore_steps[];
 extern const struct skf_launch_step skf_launch_image_mount_steps[], skf_launch_image_unmount_steps[];
 int skf_launch_open_trees(struct skf_launch *l, struct skf_err *e);
 int skf_launch_load_config(struct skf_launch *l, struct skf_err *e);

@@ -66,11 +66,12 @@ static int stdio(struct skf_launch *l, struct skf_err *e)
 	return skf_launch_stdio(l, l->conf->open_stdin, e);
 }
 
-static int create(struct skf_launch *l, struct skf_err *e)
+int skf_launch_fill_create(struct skf_launch *l, struct skf_rt_create *ret, struct skf_err *e)
 {
 	char *bundle = skf_arena_fmt(&l->arena, "%s/containers/%s", l->q.root, l->q.id);
 	char *rootfs = skf_arena_fmt(&l->arena, "%s/containers/%s/rootfs", l->q.root, l->q.id);
-	struct skf_rt_create c = {
+
+	*ret = (struct skf_rt_create){
 		.id = l->q.id,
 		.bundle = bundle,
 		.bundle_fd = l->disk_dir,
@@ -88,16 +89,25 @@ static int create(struct skf_launch *l, struct skf_err *e)
 		.net_end = skf_launch_net_end,
 		.net_arg = l,
 	};
+	return bundle && rootfs ? 0 : skf_fail(e, SKF_ENOMEM, "out of memory for container '%s'", l->q.id);
+}
 
-	if (!bundle || !rootfs)
-		return skf_fail(e, SKF_ENOMEM, "out of memory for container '%s'", l->q.id);
-	if (skf_rt_create(&l->rt, &c, &l->ctr, e) < 0)
-		return -1;
+void skf_launch_given_away(struct skf_launch *l)
+{
 	/* init has them now; a pipe is at its end only when every copy is closed */
 	for (unsigned i = 0; i < 3; i++)
 		skf_closep(&l->theirs[i]);
 	skf_closep(&l->root_mount);
 	skf_launch_close_sources(l);
+}
+
+static int create(struct skf_launch *l, struct skf_err *e)
+{
+	struct skf_rt_create c;
+
+	if (skf_launch_fill_create(l, &c, e) < 0 || skf_rt_create(&l->rt, &c, &l->ctr, e) < 0)
+		return -1;
+	skf_launch_given_away(l);
 	return 0;
 }
 
@@ -118,20 +128,25 @@ static int listen_(struct skf_launch *l, struct skf_err *e)
 	return skf_launch_listen(l, e);
 }
 
-static int go(struct skf_launch *l, struct skf_err *e)
+int skf_launch_note_start(struct skf_launch *l, struct skf_err *e)
 {
 	int r;
 
-	if (skf_rt_go(l->ctr, e) < 0) {
-		l->gone = true;
-		return -1;
-	}
 	l->started_ns = (uint64_t)skf_now_ns();
 	r = skf_proc_start_time(skf_rt_pid(l->ctr),
 				&l->start_time); /* a zombie has one as well: we have not waited for it */
 	return r < 0 ? skf_fail_sys(e, r, "read the start time of process %d of container '%s'",
 				    skf_rt_pid(l->ctr), l->q.id)
 		     : 0;
+}
+
+static int go(struct skf_launch *l, struct skf_err *e)
+{
+	if (skf_rt_go(l->ctr, e) < 0) {
+		l->gone = true;
+		return -1;
+	}
+	return skf_launch_note_start(l, e);
 }
 
 static void command_line(const struct skf_strv *v, char *out, size_t size)
@@ -215,6 +230,22 @@ static void undo_announce(struct skf_launch *l)
 	(void)skf_event_emit(l->run_root_fd, "container", "die", l->q.id, l->conf->name, l->conf->image,
 			     128 + SIGKILL);
 }
+
+const struct skf_launch_step skf_launch_restore_steps[] = {
+	{"trees", skf_launch_open_trees, NULL},
+	{"config", skf_launch_load_config, NULL},
+	{"options", skf_launch_criu_options, NULL},
+	{"log", skf_launch_open_log, NULL},
+	{"user namespace", skf_launch_userns, NULL},
+	{"root", skf_launch_mount_root, NULL},
+	{"sources", skf_launch_sources, skf_launch_close_sources},
+	{"stdio", stdio, NULL},
+	{"restore", skf_launch_restore, undo_create},
+	{"listen", listen_, skf_launch_unlisten},
+	{"announce", announce, undo_announce},
+	{"become", skf_launch_become, NULL},
+	{NULL, NULL, NULL},
+};
 
 const struct skf_launch_step skf_launch_start_steps[] = {
 	{"trees", skf_launch_open_trees, NULL},

@@ -63,6 +63,8 @@ static const struct {
 	{"netsock", SKF_LAUNCH_NETSOCK, skf_launch_netsock_steps},
 	{"update", SKF_LAUNCH_UPDATE, skf_launch_update_steps}, {"mount", SKF_LAUNCH_MOUNT, skf_launch_mount_steps},
 	{"pod", SKF_LAUNCH_POD, skf_launch_pod_steps},
+	{"checkpoint", SKF_LAUNCH_CHECKPOINT, skf_launch_checkpoint_steps},
+	{"restore", SKF_LAUNCH_RESTORE, skf_launch_restore_steps},
 	{"image-mount", SKF_LAUNCH_IMAGE_MOUNT, skf_launch_image_mount_steps},
 	{"image-unmount", SKF_LAUNCH_IMAGE_UNMOUNT, skf_launch_image_unmount_steps},
 };

@@ -126,8 +126,13 @@ static int kill_(struct skf_monitor *m, const struct skf_mon_request *q, struct 
 {
 	int r;
 
-	if (q->signal == 0 || q->signal > 64)
+	if ((q->signal == 0 && !q->manual) || q->signal > 64)
 		return skf_fail(e, SKF_EINVALID, "signal %u is not one of 1 to 64", q->signal);
+	if (q->manual == SKF_MON_AS_CONFIGURED) {
+		m->r.manual = m->r.shutdown = false;
+		begin(a, SKF_MON_OK);
+		return 0;
+	}
 	m->r.manual |= q->manual != 0;
 	m->r.shutdown |= q->manual == SKF_MON_SHUTDOWN;
 	if (q->manual && m->phase == SKF_MON_BACKOFF)

@@ -6,7 +6,8 @@
  * STATE   (str container)                     -> STATE   str state, u32 pid, u64 start_time, u64 started_ns, u32 exit_code, u32 oom_killed, u64 finished_ns,
  *                                                u32 restarts, str health ("": no check), u32 failing streak
  * KILL    (str container, u32 signal, u32 all, u32 manual)-> OK    manual: SKF_MON_BY_HAND or SKF_MON_SHUTDOWN: its restart
- *                                                policy does not bring it back; after a shutdown the next boot does
+ *                                                policy does not bring it back; after a shutdown the next boot does. With one of
+ *                                                them signal 0 sends none; SKF_MON_AS_CONFIGURED takes it back, and sends none
  * WAIT    (str container)                     -> (later) EXIT u32 exit_code, u32 signal, u32 oom_killed, u64 finished_ns
  * ATTACH  (str container, u32 flags) + fds stdin? stdout? stderr? (pipes or sockets; flags as SKF_LAUNCH_STDIN/OUT/ERR) -> OK
  * RESIZE  (str container, u32 rows, u32 cols) -> OK
@@ -29,7 +30,7 @@ enum skf_mon_type {
 };
 enum skf_logd { SKF_LOGD_NONE = 0, SKF_LOGD_JSON_FILE = 1, SKF_LOGD_K8S_FILE = 2, SKF_LOGD_JOURNALD = 3, SKF_LOGD_SYSLOG = 4 };
 enum { SKF_MON_UPD_RESTART = 1 };
-enum { SKF_MON_BY_HAND = 1, SKF_MON_SHUTDOWN = 2 };
+enum { SKF_MON_BY_HAND = 1, SKF_MON_SHUTDOWN = 2, SKF_MON_AS_CONFIGURED = 3 /* what was said before is taken back */ };
 enum skf_restart { SKF_RESTART_NO = 0, SKF_RESTART_ALWAYS = 1, SKF_RESTART_ON_FAILURE = 2, SKF_RESTART_UNLESS_STOPPED = 3 };
 enum skf_health_action { SKF_HEALTH_NONE = 0, SKF_HEALTH_KILL = 1, SKF_HEALTH_RESTART = 2, SKF_HEALTH_STOP = 3 };
 #define SKF_MON_VERSION 1

@@ -60,6 +60,52 @@ static int add_own_name(const struct skf_criu_view *v, struct skf_criu_list *l, 
 	return add(v, l, point, v->restore ? source : point, e);
 }
 
+/* Where the source that the caller opened for this place is attached. 1 there is one, 0, -ENAMETOOLONG. */
+static int place_of(const struct skf_rt_create *q, const char *places, const char *dest, char out[PATH_MAX])
+{
+	for (size_t i = 0; q && i < q->n_sources; i++)
+		if (skf_streq(q->sources[i].destination, dest)) {
+			int r = skf_fmt(out, PATH_MAX, "%s-%zu", places, i);
+
+			return r < 0 ? r : 1;
+		}
+	return 0;
+}
+
+int skf_criu_attach_sources(const struct skf_rt_create *q, const char *places, struct skf_err *e)
+{
+	for (size_t i = 0; i < q->n_sources; i++) {
+		SKF_AUTO_FD int place = -EBADF;
+		char path[PATH_MAX];
+		struct stat st;
+		int r = skf_fmt(path, sizeof(path), "%s-%zu", places, i);
+
+		if (r == 0 && fstat(q->sources[i].tree_fd, &st) < 0)
+			r = -errno;
+		if (r == 0 && S_ISDIR(st.st_mode))
+			r = skf_mkdir_at(AT_FDCWD, path, 0700);
+		else if (r == 0 && (place = skf_openat(AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600)) < 0)
+			r = place;
+		skf_closep(&place);
+		if (r == 0)
+			r = place = skf_openat(AT_FDCWD, path, O_PATH | O_NOFOLLOW, 0);
+		if (r >= 0)
+			r = skf_move_mount_onto(q->sources[i].tree_fd, place);
+		if (r < 0)
+			return skf_fail_sys(e, r, "prepare the source of the mount at '%s'", q->sources[i].destination);
+	}
+	return 0;
+}
+
+void skf_criu_remove_places(const struct skf_rt_create *q, const char *places)
+{
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < q->n_sources; i++)
+		if (skf_fmt(path, sizeof(path), "%s-%zu", places, i) == 0 && unlink(path) < 0)
+			(void)rmdir(path); /* what stays goes with the state directory */
+}
+
 static bool is_link(const char *path)
 {
 	struct stat st;
@@ -70,12 +116,17 @@ static bool is_link(const char *path)
 static int add_bind(const struct skf_criu_view *v, const struct skf_spec_mount *m,
 		    const struct skf_mountopts *o, struct skf_criu_list *l, struct skf_err *e)
 {
-	const char *source = !m->source            ? NULL
+	char place[PATH_MAX];
+	int there = v->restore ? place_of(v->req, v->places, m->destination, place) : 0;
+	const char *source = there > 0             ? skf_arena_strdup(v->arena, place)
+			     : !m->source          ? NULL
 			     : m->source[0] == '/' ? m->source
 						   : skf_arena_fmt(v->arena, "%s/%s", v->bundle, m->source);
 
+	if (there < 0)
+		return skf_fail_sys(e, there, "mount '%s'", m->destination);
 	if (!source)
-		return m->source ? skf_fail(e, SKF_ENOMEM, "list of external mounts")
+		return m->source || there ? skf_fail(e, SKF_ENOMEM, "list of external mounts")
 				 : skf_fail(e, SKF_EINVALID, "mount '%s': a bind mount needs a source",
 					    m->destination);
 	if (o->copy_symlink && is_link(source))
@@ -203,8 +254,9 @@ static int comes_with_parent(const struct skf_start *s, size_t i, const char *de
 }
 
 /* 1: mounted on its place, *ret_tree is the mount. */
-static int make_point(struct skf_start *s, struct skf_mnt *m, size_t i, int *ret_tree, struct skf_err *e)
+static int make_point(struct skf_start *s, const char *places, struct skf_mnt *m, size_t i, int *ret_tree, struct skf_err *e)
 {
+	char place[PATH_MAX];
 	SKF_AUTO_FD int tree = -EBADF, target = -EBADF;
 	bool skip, dir = true;
 	struct stat st;
@@ -215,7 +267,10 @@ static int make_point(struct skf_start *s, struct skf_mnt *m, size_t i, int *ret
 	if (skip || skf_streq(m->spec->type, "cgroup") || skf_streq(m->spec->type, "cgroup2"))
 		return 0;
 	if (skf_mount_is_bind(m->spec, &m->o)) {
-		tree = skf_source_clone(s, m->spec->source, m->o.flags & MS_REC ? AT_RECURSIVE : 0);
+		r = place_of(s->req, places, m->spec->destination, place);
+		if (r < 0)
+			return skf_fail_sys(e, r, "mount '%s'", m->spec->destination);
+		tree = skf_source_clone(s, r ? place : m->spec->source, m->o.flags & MS_REC ? AT_RECURSIVE : 0);
 		if (tree < 0 || fstat(tree, &st) < 0)
 			return skf_fail_sys(e, tree < 0 ? tree : -errno,
 					    "mount '%s': cannot open source '%s'", m->spec->destination,
@@ -259,7 +314,7 @@ static int unmount_all(int *trees, size_t n)
 	return r;
 }
 
-int skf_criu_mount_points(struct skf_start *s, struct skf_err *e)
+int skf_criu_mount_points(struct skf_start *s, const char *places, struct skf_err *e)
 {
 	const struct skf_spec_mount *v = s->spec->mounts.v;
 	size_t n = s->spec->mounts.n;
@@ -277,7 +332,7 @@ int skf_criu_mount_points(struct skf_start *s, struct skf_err *e)
 		else if (skf_dest_clean(v[i].destination, m.dest) < 0)
 			r = skf_fail(e, SKF_EINVALID, "mount '%s': the path is too long", v[i].destination);
 		else if (!(m.o.flags & MS_REMOUNT) && !(m.o.copy_symlink && source_is_link(s, &v[i])))
-			r = make_point(s, &m, i, &trees[i], e);
+			r = make_point(s, places, &m, i, &trees[i], e);
 	}
 	done = unmount_all(trees, n);
 	if (r >= 0 && done < 0)

@@ -253,7 +253,9 @@ static int attach_root(struct restoration *x, struct skf_err *e)
 	if (r < 0)
 		return skf_fail_sys(e, r, "root file system '%s' of bundle '%s'",
 				    s->spec->root_path ? s->spec->root_path : "", s->req->bundle);
-	return skf_criu_mount_points(s, e);
+	if (skf_criu_attach_sources(s->req, x->root, e) < 0)
+		return -1;
+	return skf_criu_mount_points(s, x->root, e);
 }
 
 /* The two directories as criu's mount namespace has them: it mounts below its work directory. */
@@ -352,7 +354,9 @@ static int add_ext_mounts(struct restoration *x, struct skf_err *e)
 				  .bundle = x->s.req->bundle,
 				  .root = x->s.req->root_mount_fd,
 				  .restore = true,
-				  .arena = &x->arena};
+				  .arena = &x->arena,
+				  .req = x->s.req,
+				  .places = x->root};
 	SKF_AUTO_FD int root = -EBADF;
 
 	if (v.root < 0) {
@@ -420,6 +424,8 @@ static int on_namespaces(struct restoration *x, pid_t pid, struct skf_err *e)
 	char boot[37];
 
 	if (journal_pid(x, pid, &in, boot, e) < 0 || loopback_up(x, pid, e) < 0)
+		return -1;
+	if (x->s.req->net_begin && (x->s.req->net_begin(x->s.req->net_arg, pid, e) < 0 || x->s.req->net_end(x->s.req->net_arg, e) < 0))
 		return -1;
 	if (h->prestart.n == 0 && h->create_runtime.n == 0)
 		return 0;
@@ -518,6 +524,7 @@ static int run_restore(struct restoration *x, struct skf_err *e)
 		return skf_fail(e, SKF_ECORRUPT, "criu restored process %d and announced %d",
 				resp.restore_pid, (int)x->c->pid);
 	skf_criu_end(&x->criu, false, x->s.rt->log);
+	skf_criu_remove_places(x->s.req, x->root);
 	if (unlinkat(x->s.state_fd, "criu-root", AT_REMOVEDIR) < 0)
 		skf_warn(x->s.rt->log, "remove '%s': %s, ignoring", x->root, strerror(errno));
 	return 0;
