@@ -98,6 +98,8 @@ struct skf_cli_opts {
 	bool force, volumes, no_prune;
 	/* pods */
 	char *share, *exit_policy, *pod;
+	struct skf_strv proxies; /* docker_habits.c: NAME=VALUE of run and create */
+	bool show_pod;           /* ps */
 	/* checkpoint, restore */
 	bool keep, tcp_established, file_locks, print_stats, leave_running, pre_checkpoint, with_previous;
 	char *checkpoint, *checkpoint_dir;
@@ -304,6 +306,10 @@ int skf_cli_streams(struct skf_cli *c, unsigned *ret);
 int skf_cli_check_tty(struct skf_cli *c);
 /* run_network.c: the flags of networks; -1 with c->e set. */
 int skf_cli_net(struct skf_cli *c, struct skf_net_req *q);
+/* Relative sources of -v and --mount made absolute. */
+int skf_cli_run_paths(struct skf_cli *c, struct skf_settings *s);
+/* docker_habits.c: what ~/.docker/config.json says of this command goes to the options that were not given. */
+int skf_cli_docker_habits(struct skf_cli *c);
 /* --label-file: KEY=VALUE lines. */
 int skf_cli_word_file(struct skf_cli *c, const char *path, struct skf_strv *ret, struct skf_err *e);
 /* $DOCKER_CONFIG/config.json or ~/.docker/config.json when it exists, else NULL. */
@@ -424,6 +430,12 @@ int skf_cmd_volume_inspect(struct skf_cli *c);
 int skf_cmd_volume_exists(struct skf_cli *c);
 int skf_cmd_volume_rm(struct skf_cli *c);
 int skf_cmd_volume_prune(struct skf_cli *c);
+int skf_cmd_volume_export(struct skf_cli *c);
+int skf_cmd_volume_import(struct skf_cli *c);
+int skf_cmd_volume_mount(struct skf_cli *c);
+int skf_cmd_volume_unmount(struct skf_cli *c);
+int skf_cmd_volume_reload(struct skf_cli *c);
+int skf_cmd_cleanup(struct skf_cli *c);
 int skf_cmd_secret_create(struct skf_cli *c);
 int skf_cmd_secret_ls(struct skf_cli *c);
 int skf_cmd_secret_inspect(struct skf_cli *c);

@@ -107,6 +107,32 @@ int skf_cmd_start(struct skf_cli *c)
 	return c->o.attach || c->o.interactive ? start_attached(c) : skf_cli_for_each(c, start_one);
 }
 
+/* --- container cleanup --- */
+static int cleanup_one(struct skf_cli *c, const char *name)
+{
+	struct skf_ctr_brief b;
+
+	if (skf_engine_brief(c->g, name, &b, &c->e) < 0)
+		return -1;
+	if (b.up)
+		return skf_fail(&c->e, SKF_ECONFLICT, "container %s is running: only what has ended is cleaned up", name);
+	if (skf_engine_reap(c->g, b.id, &c->e) < 0)
+		return -1;
+	/* --rm: the reap has removed it already when it was made with --rm */
+	if (c->o.rm && skf_engine_rm(c->g, b.id, false, true, &c->e) < 0 && c->e.kind != SKF_ENOTFOUND)
+		return -1;
+	skf_err_clear(&c->e);
+	printf("%s\n", name);
+	return 0;
+}
+
+int skf_cmd_cleanup(struct skf_cli *c)
+{
+	static const char *const resting[] = {"created", "exited", NULL};
+
+	return skf_cli_targets(c, resting) < 0 ? skf_cli_usage(c) : skf_cli_for_each(c, cleanup_one);
+}
+
 /* --- attach --- */
 static int attach_to(struct skf_cli *c, const char *name)
 {

@@ -97,6 +97,11 @@ static void plain_row(const struct skf_cli *c, struct skf_table *t, const struct
 	skf_table_add(t, status);
 	skf_table_add(t, r->ports);
 	skf_table_add(t, r->name);
+	if (c->o.show_pod) {
+		snprintf(id, sizeof(id), "%.*s", c->o.no_trunc ? SKF_ID_LEN : SHORT_ID, r->detail->pod);
+		skf_table_add(t, id);
+		skf_table_add(t, r->detail->pod_name);
+	}
 	if (!c->o.size)
 		return;
 	skf_human_size(r->detail->size_rw, rw, sizeof(rw));
@@ -107,14 +112,17 @@ static void plain_row(const struct skf_cli *c, struct skf_table *t, const struct
 
 static int print_plain(struct skf_cli *c, const struct skf_jarr *rows, int64_t now)
 {
-	static const char *const head[] = {"CONTAINER ID", "IMAGE", "COMMAND", "CREATED",
-					   "STATUS",       "PORTS", "NAMES",   "SIZE"};
-	size_t cols = SKF_ARRAY_LEN(head) - !c->o.size;
+	static const char *const head[] = {"CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"};
+	size_t cols = SKF_ARRAY_LEN(head) + (c->o.show_pod ? 2 : 0) + c->o.size;
 	SKF_AUTO(skf_table_done) struct skf_table t = SKF_TABLE((unsigned)cols);
 	const struct skf_ps_row *v = rows->v;
 
-	for (size_t i = 0; !c->o.quiet && i < cols; i++)
+	for (size_t i = 0; !c->o.quiet && i < SKF_ARRAY_LEN(head); i++)
 		skf_table_add(&t, head[i]);
+	for (int i = 0; !c->o.quiet && c->o.show_pod && i < 2; i++)
+		skf_table_add(&t, i ? "PODNAME" : "POD ID");
+	if (!c->o.quiet && c->o.size)
+		skf_table_add(&t, "SIZE");
 	for (size_t i = 0; i < rows->n; i++)
 		plain_row(c, &t, &v[i], now);
 	skf_table_print(&t);
@@ -233,6 +241,8 @@ static struct json_object *row_document(const struct skf_cli *c, const struct sk
 	skf_cli_time_text(r->created_ns, created);
 	skf_human_ago(r->created_ns, now, ago, sizeof(ago));
 	skf_cli_ps_status(r, now, status, sizeof(status));
+	if (ok && c->o.show_pod)
+		ok = put(o, "Pod", r->detail->pod) && put(o, "PodName", r->detail->pod_name);
 	if (ok && put(o, "ID", id) && put(o, "Command", command) && put(o, "CreatedAt", created) &&
 	    put(o, "RunningFor", ago) && put(o, "Status", status) && put(o, "Image", r->image) &&
 	    put(o, "Names", r->name) && put(o, "Ports", r->ports) &&
@@ -274,7 +284,8 @@ static const struct skf_listing_head heads[] = {
 	{"Image", "IMAGE"},     {"Labels", "LABELS"},        {"LocalVolumes", "LOCAL VOLUMES"},
 	{"Mounts", "MOUNTS"},   {"Names", "NAMES"},          {"Networks", "NETWORKS"},
 	{"Ports", "PORTS"},     {"RunningFor", "CREATED"},   {"Size", "SIZE"},
-	{"State", "STATE"},     {"Status", "STATUS"},        {NULL, NULL}};
+	{"State", "STATE"},     {"Status", "STATUS"},        {"Pod", "POD ID"},
+	{"PodName", "PODNAME"}, {NULL, NULL}};
 
 static int ps_list(struct skf_cli *c, struct skf_listing *l, const struct skf_ps_row **at)
 {
@@ -290,7 +301,7 @@ static int ps_list(struct skf_cli *c, struct skf_listing *l, const struct skf_ps
 	q.last = c->o.latest ? 1 : c->o.last > 0 ? c->o.last : 0;
 	q.filters = c->o.filter;
 	q.size = c->o.size || skf_listing_uses(l, "Size");
-	q.detail = !plain;
+	q.detail = !plain || c->o.show_pod;
 	if (skf_cli_engine(c) < 0 || skf_engine_ps_list(c->g, &q, &c->a, &rows, &c->e) < 0)
 		return skf_cli_fail(c, 1);
 	if (plain)

@@ -41,6 +41,7 @@ __extension__ typedef unsigned __int128 skf_cmdset; /* more commands than 64 */
 #define C_RESTORE    SKF_CMD_BIT(29)
 #define C_CKCREATE   SKF_CMD_BIT(30)
 #define C_CKLS       SKF_CMD_BIT(31) /* and rm */
+#define C_CLEANUP    SKF_CMD_BIT(32)
 /* verbs for several containers: --all, --latest, --filter choose */
 #define C_MANY       (C_STOP | C_KILL | C_RM | C_RESTART | C_PAUSE | C_UNPAUSE)
 /* image: 40 to 74 */
@@ -98,6 +99,9 @@ __extension__ typedef unsigned __int128 skf_cmdset; /* more commands than 64 */
 #define C_VOLEXISTS  SKF_CMD_BIT(90)
 #define C_VOLRM      SKF_CMD_BIT(91)
 #define C_VOLPRUNE   SKF_CMD_BIT(92)
+#define C_VOLEXPORT  SKF_CMD_BIT(93)
+#define C_VOLIMPORT  SKF_CMD_BIT(94)
+#define C_VOLMOUNT   SKF_CMD_BIT(95) /* unmount, reload: no options */
 /* pod: 96 to 111 */
 #define C_PODCREATE   SKF_CMD_BIT(96)
 #define C_PODSTART    SKF_CMD_BIT(97)

@@ -119,7 +119,9 @@ static int run(struct skf_cli *c, int argc, char **argv)
 		skf_cli_help(c->cmd);
 		return 0;
 	}
-	return check_count(c) < 0 ? skf_cli_usage(c) : c->cmd->fn(c);
+	if (check_count(c) < 0)
+		return skf_cli_usage(c);
+	return skf_cli_docker_habits(c) < 0 ? skf_cli_fail(c, 125) : c->cmd->fn(c);
 }
 
 int skf_cli_main(int argc, char **argv)

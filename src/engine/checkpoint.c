@@ -96,7 +96,6 @@ static int ask_launch(struct saving *x, struct skf_err *e)
 	write_options(&w, images, q->tcp_established, q->file_locks, q->ext_unix);
 	skf_jw_kbool(&w, "leaveRunning", q->leave_running);
 	skf_jw_kbool(&w, "preDump", q->pre);
-	skf_jw_kbool(&w, "linkRemap", true);
 	if (q->with_previous)
 		skf_jw_kstr(&w, "parent", "../" SKF_CHECKPOINT_PREVIOUS);
 	skf_jw_end(&w);

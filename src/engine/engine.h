@@ -461,6 +461,7 @@ struct skf_ps_detail {
 	struct skf_jarr mounts;                    /* skf_ps_mount */
 	const char *health;                        /* "none", "starting", "healthy", "unhealthy" */
 	uint64_t size_rw, size_root;               /* bytes; 0 unless asked for */
+	char *pod, *pod_name;                      /* "": in none */
 	bool unfinished;                           /* being made, or killed while it was: nothing but the row is known of it */
 };
 struct skf_ps_req {
@@ -554,6 +555,9 @@ int skf_engine_volumes(struct skf_engine *g, const struct skf_volumes_req *q, st
 		       struct skf_jarr *ret /* skf_volume_row */, struct skf_err *e);
 /* NOTFOUND, CONFLICT "remove x: volume is in use - [ids]". force: absent is success. */
 int skf_engine_volume_rm(struct skf_engine *g, const char *name, bool force, struct skf_err *e);
+/* The volume's files as one tar to fd, or out of one (borrowed). UNSUPPORTED for a volume with a device, which is mounted in containers only. */
+int skf_engine_volume_export(struct skf_engine *g, const char *name, int fd, struct skf_err *e);
+int skf_engine_volume_import(struct skf_engine *g, const char *name, int fd, struct skf_err *e);
 struct skf_volume_prune_req {
 	struct skf_reqhdr h;
 	bool all;                /* also those with a name */

@@ -1,6 +1,6 @@
 /* engine/ps_detail.c -- what a list of containers shows only on request: labels, mounts, networks, sizes.
  * Reads config.json of the container, for sizes its writable layer. Blocks on the disk. */
-#include "engine/engine_int.h"
+#include "engine/pod_int.h"
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -92,6 +92,22 @@ static int load_mounts(const struct skf_ctr_request *q, struct skf_arena *a, str
 	return 0;
 }
 
+static int load_pod(struct skf_engine *g, const struct skf_ctrconf *c, struct skf_arena *a, struct skf_ps_detail *d, struct skf_err *e)
+{
+	struct skf_pod *p;
+
+	d->pod = c->pod ? c->pod : (char *)"";
+	d->pod_name = (char *)"";
+	if (!*d->pod)
+		return 0;
+	if (skf_pod_load(g, d->pod, a, &p, e) == 0)
+		d->pod_name = p->name;
+	else if (e->kind != SKF_ENOTFOUND)
+		return -1;
+	skf_err_clear(e); /* removed since the list was made */
+	return 0;
+}
+
 int skf_ps_detail_load(struct skf_engine *g, struct skf_ps_row *row, bool size, bool exposed,
 		       struct skf_arena *a, struct skf_err *e)
 {
@@ -109,11 +125,14 @@ int skf_ps_detail_load(struct skf_engine *g, struct skf_ps_row *row, bool size, 
 			return 0; /* removed since the list was made */
 		d->health = row->health;
 		d->unfinished = true;
+		d->pod = d->pod_name = (char *)"";
 		row->detail = d;
 		return 1;
 	}
 	if (skf_ctr_request_parse(c->request, a, &q, e) < 0 || load_mounts(q, a, d, e) < 0)
 		return skf_ctx(e, "container '%.12s'", row->id);
+	if (load_pod(g, c, a, d, e) < 0)
+		return -1;
 	d->labels = q->labels;
 	d->image_id = c->image_id;
 	d->layers = c->layers;

@@ -8,7 +8,7 @@
 
 struct options { /* what the engine says: paths absolute */
 	char *images, *parent, *reaper;
-	bool leave_running, pre_dump, tcp_established, file_locks, ext_unix, link_remap;
+	bool leave_running, pre_dump, tcp_established, file_locks, ext_unix;
 };
 #define OPT(member, key, fn) SKF_J(struct options, member, key, fn, NULL, 0)
 static const struct skf_jfield options_f[] = {
@@ -20,7 +20,6 @@ static const struct skf_jfield options_f[] = {
 	OPT(tcp_established, "tcpEstablished", skf_j_bool),
 	OPT(file_locks, "fileLocks", skf_j_bool),
 	OPT(ext_unix, "extUnix", skf_j_bool),
-	OPT(link_remap, "linkRemap", skf_j_bool),
 	SKF_J_END,
 };
 static const struct skf_jtable options_table = {sizeof(struct options), options_f, true, NULL};
@@ -47,7 +46,6 @@ int skf_launch_criu_options(struct skf_launch *l, struct skf_err *e)
 		.tcp_established = o->tcp_established,
 		.ext_unix_sk = o->ext_unix,
 		.file_locks = o->file_locks,
-		.link_remap = o->link_remap,
 	};
 	l->criu = c;
 	if (o->reaper)

@@ -48,7 +48,7 @@ static int put_file(const struct skf_launch *l, secret *s)
 
 static int mount_tmpfs(const struct skf_launch *l)
 {
-	char place[PATH_MAX]; /* by name: descriptors lead to the mounts of the namespace that we came from */
+	char place[PATH_MAX] = ""; /* by name: descriptors lead to the mounts of the namespace that we came from */
 	int r = skf_fmt(place, sizeof(place), "%s/containers/%s/rootfs", l->q.root, l->q.id);
 
 	if (r == 0)

@@ -116,7 +116,7 @@ static bool is_link(const char *path)
 static int add_bind(const struct skf_criu_view *v, const struct skf_spec_mount *m,
 		    const struct skf_mountopts *o, struct skf_criu_list *l, struct skf_err *e)
 {
-	char place[PATH_MAX];
+	char place[PATH_MAX] = "";
 	int there = v->restore ? place_of(v->req, v->places, m->destination, place) : 0;
 	const char *source = there > 0             ? skf_arena_strdup(v->arena, place)
 			     : !m->source          ? NULL
@@ -256,7 +256,7 @@ static int comes_with_parent(const struct skf_start *s, size_t i, const char *de
 /* 1: mounted on its place, *ret_tree is the mount. */
 static int make_point(struct skf_start *s, const char *places, struct skf_mnt *m, size_t i, int *ret_tree, struct skf_err *e)
 {
-	char place[PATH_MAX];
+	char place[PATH_MAX] = "";
 	SKF_AUTO_FD int tree = -EBADF, target = -EBADF;
 	bool skip, dir = true;
 	struct stat st;
