@@ -56,6 +56,7 @@
 #define SKF_MAX_RLIMITS 16
 #define SKF_MAX_SECRET_BYTES 512000            /* of one secret: podman's limit, docker's is 500 KB */
 #define SKF_MAX_IDMAPS 340                     /* kernel: UID_GID_MAP_MAX_EXTENTS */
+#define SKF_MAX_RUNTIME_FLAGS 16              /* --runtime-flag */
 #define SKF_MAX_DEVICES 4096
 #define SKF_MAX_GIDS 65536                     /* kernel: NGROUPS_MAX */
 #define SKF_MAX_PRESERVE_FDS 16384

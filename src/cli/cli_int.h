@@ -69,7 +69,8 @@ struct skf_cli_opts {
 	char *src_kind, *dest_kind;
 	bool scoped, keep_going, dry_run;
 	/* artifact, search */
-	bool replace, list_tags;
+	bool replace, list_tags, rootfs;
+	int64_t run_timeout; /* run --timeout, seconds */
 	int64_t limit;
 	int64_t compress_level;
 	struct skf_strv additional_tag;

@@ -16,6 +16,11 @@ int skf_cmd_pod_create(struct skf_cli *c)
 	q.labels = c->o.label;
 	q.exit_policy = c->o.exit_policy;
 	q.replace = c->o.replace;
+	q.userns = c->o.s.userns;
+	q.uidmap = c->o.s.uidmap;
+	q.gidmap = c->o.s.gidmap;
+	q.subuidname = c->o.s.subuidname;
+	q.subgidname = c->o.s.subgidname;
 	if (q.replace && !q.name)
 		return skf_fail(&c->e, SKF_EINVALID, "cannot replace pod without --name being set"), skf_cli_usage(c);
 	if (skf_cli_net(c, &q.net) < 0)

@@ -53,7 +53,16 @@ static int set_words(struct skf_cli *c, struct skf_create_req *q)
 
 	if (o->stop_timeout < -1 || o->stop_timeout > INT32_MAX)
 		return skf_fail(&c->e, SKF_EINVALID, "invalid --stop-timeout: expected a number of seconds");
-	q->image = c->args.v[0];
+	if (o->run_timeout < 0 || o->run_timeout > UINT32_MAX / 1000)
+		return skf_fail(&c->e, SKF_EINVALID, "invalid --timeout: expected a number of seconds");
+	if (o->replace && !(o->name && *o->name))
+		return skf_fail(&c->e, SKF_EINVALID, "cannot replace container without --name being set");
+	q->replace = o->replace;
+	q->timeout = (uint32_t)o->run_timeout;
+	if (o->rootfs)
+		q->s.rootfs = c->args.v[0];
+	else
+		q->image = c->args.v[0];
 	q->command = (struct skf_strv){c->args.v + 1, c->args.n - 1};
 	q->name = o->name;
 	q->hostname = o->hostname;

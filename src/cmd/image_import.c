@@ -299,13 +299,14 @@ static int export(struct make *m, const char *id, struct skf_recr *q, struct skf
 {
 	struct out_fd o = { m->peer, m->peer->fds->fd[0] };
 	const struct skf_pack_sink sink = { to_fd, &o };
-	uint32_t n = skf_recr_u32(q), k = 0;
+	uint32_t n = skf_recr_u32(q), k = 0, n_dirs = n + 1;
+	const char *rootfs;
 	struct skf_digest d;
 	int *dirs, r = 0;
 
 	if (n > SKF_MAX_LAYERS)
 		return skf_fail(e, SKF_ELIMIT, "the container has more than %d layers", SKF_MAX_LAYERS);
-	dirs = skf_arena_array(&m->a, n + 1, sizeof(*dirs));
+	dirs = skf_arena_array(&m->a, n + 2, sizeof(*dirs));
 	if (!dirs)
 		return skf_fail(e, SKF_ENOMEM, "layers of the container");
 	r = open_upper(m, id, &dirs[0], e);
@@ -315,9 +316,20 @@ static int export(struct make *m, const char *id, struct skf_recr *q, struct skf
 		                    skf_store_layer_open(m->store, &d, &dirs[n + 1 - k], e) < 0
 		            ? -1 : 0;
 	}
+	rootfs = r == 0 ? skf_recr_str(q) : "";
+	if (*rootfs && !skf_recr_u32(q)) { /* it is written to itself */
+		skf_closep(&dirs[0]);
+		n_dirs = 0;
+	}
+	if (*rootfs) {
+		dirs[n_dirs] = skf_openat(AT_FDCWD, rootfs, O_RDONLY | O_DIRECTORY, 0);
+		if (dirs[n_dirs] < 0)
+			r = skf_fail_sys(e, dirs[n_dirs], "open the root directory '%s' of the container", rootfs);
+		n_dirs++;
+	}
 	if (r == 0)
-		r = skf_pack_merged(dirs, n + 1, m->mapped ? &m->ids : NULL, &sink, e);
-	for (uint32_t i = 0; i <= n; i++)
+		r = skf_pack_merged(dirs, n_dirs, m->mapped ? &m->ids : NULL, &sink, e);
+	for (uint32_t i = 0; i <= n + 1; i++)
 		if (dirs[i] > 0)
 			skf_closep(&dirs[i]);
 	return r;

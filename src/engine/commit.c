@@ -91,7 +91,11 @@ static int request(struct skf_engine *g, const struct skf_commit_req *q, const c
 			return skf_fail(e, SKF_EINVALID, "'%s': a new image cannot be named by a digest", q->reference);
 		skf_ref_full(&ref, full);
 	}
-	if (skf_ctr_load(g, id, &a, &c, e) < 0 || configure(g, c, &q->changes, &a, &conf, e) < 0)
+	if (skf_ctr_load(g, id, &a, &c, e) < 0)
+		return -1;
+	if (c->rootfs)
+		return skf_fail(e, SKF_EUNSUPPORTED, "cannot commit a container that uses an exploded rootfs: it has no image; use export and import");
+	if (configure(g, c, &q->changes, &a, &conf, e) < 0)
 		return -1;
 	skf_rec_begin(&r, b, SKF_IMG_COMMIT, SKF_IMG_VERSION);
 	skf_rec_str(&r, g->root);

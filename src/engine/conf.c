@@ -38,6 +38,8 @@ static const struct key keys[] = {
 	KEY(pids_limit, INT, "2048", "processes of a container; -1: no limit"),
 	KEY(pull, PULL, "missing", "when run pulls the image: always, missing, never, newer"),
 	KEY(read_only, BOOL, "false", "as --read-only"),
+	KEY(runtime, STR, "", "OCI runtime of a container, a name or a path; empty: our own"),
+	KEY(runtimes, LIST, "", "where OCI runtimes are, NAME=PATH[:PATH...]; those that are not named are looked for along PATH"),
 	KEY(seccomp_profile, STR, "builtin", "builtin, unconfined, or the path of a profile"),
 	KEY(shm_size, SIZE, "64m", "size of /dev/shm"),
 	KEY(stop_timeout, INT, "10", "seconds that stop waits before it kills; -1: for ever"),

@@ -332,7 +332,7 @@ int skf_ctr_summary_rebuild(struct skf_engine *g, const char *id, const struct s
 
 	if (skf_ctr_request_parse(c->request, &a, &q, e) < 0)
 		return skf_ctx(e, "container '%.12s'", id);
-	skf_ctr_summary_init(c, q->image && *q->image ? q->image : c->image, &s);
+	skf_ctr_summary_init(c, q->image && *q->image ? q->image : c->rootfs ? c->rootfs : c->image, &s);
 	r = skf_ctr_exit_read(g, id, &a, &x, e);
 	if (r < 0 || live_from_disk(g, id, &l, e) < 0)
 		return -1;

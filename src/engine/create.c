@@ -14,7 +14,7 @@
 /* What the request can be refused for without an image: said before a pull of minutes. */
 static int check_early(const struct skf_create_req *q, struct skf_err *e)
 {
-	if (!q->image || !*q->image)
+	if (q->s.rootfs ? !*q->s.rootfs : !q->image || !*q->image)
 		return skf_fail(e, SKF_EINVALID, "no image is given");
 	if (q->name && !skf_name_valid(q->name))
 		return skf_fail(e, SKF_EINVALID,
@@ -138,7 +138,7 @@ static int make_summary(struct skf_plan *p, struct skf_err *e)
 	struct skf_summary s;
 	int r;
 
-	skf_ctr_summary_init(&p->conf, p->q->image, &s);
+	skf_ctr_summary_init(&p->conf, p->conf.rootfs ? p->conf.rootfs : p->q->image, &s);
 	r = skf_summary_write(p->g->run_fd, p->id, &s);
 	return r < 0 ? skf_fail_sys(e, r, "write '%s/summary/%s'", p->g->run_root, p->id) : 0;
 }
@@ -187,6 +187,24 @@ static int make_container(void *arg, struct skf_err *e)
 	return 0;
 }
 
+/* podman's --replace: once it is sure that the new one can be made. */
+static int remove_older(struct skf_engine *g, const char *name, struct skf_err *e)
+{
+	char id[SKF_ID_LEN + 1];
+	int r = skf_name_find(g, name, id, e);
+
+	if (r <= 0)
+		return r;
+	if (skf_pod_exists(g, id))
+		return skf_fail(e, SKF_ECONFLICT, "the name \"%s\" belongs to a pod: --replace removes containers only", name);
+	if (skf_engine_rm(g, id, true, true, e) == 0)
+		return 0;
+	if (e->kind != SKF_ENOTFOUND)
+		return skf_ctx(e, "replace container '%s'", name);
+	skf_err_clear(e); /* removed meanwhile */
+	return 0;
+}
+
 int skf_ctr_create(struct skf_engine *g, struct skf_create_req *q, const struct skf_progress *progress, struct skf_launch_proc *launch,
 		   struct skf_created *ret, struct skf_err *e)
 {
@@ -201,11 +219,13 @@ int skf_ctr_create(struct skf_engine *g, struct skf_create_req *q, const struct 
 	p->a = &a;
 	p->lock = -EBADF;
 	if (check_early(q, e) < 0 || skf_plan_check(p, e) < 0 ||
-	    skf_image_find_or_pull(g, q, progress, &a, &p->image, &p->ref, e) < 0)
+	    (!q->s.rootfs && skf_image_find_or_pull(g, q, progress, &a, &p->image, &p->ref, e) < 0))
 		return -1;
 	if (launch && skf_launch_spawn(g, "start", launch, e) < 0)
 		return -1;
 	r = skf_plan_make(p, e);
+	if (r == 0 && q->replace && q->name)
+		r = remove_older(g, q->name, e);
 	if (r == 0)
 		r = skf_store_with_image(g->store, p->image, make_container, p, e);
 	skf_layered_done(&p->layers);

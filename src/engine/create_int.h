@@ -39,6 +39,7 @@ struct skf_plan {
 	struct skf_ctr_request req;
 	struct skf_gen gen;
 	struct skf_plan_userns userns;
+	bool systemd; /* the command is one, and gets what it needs */
 	struct skf_net_conf net;
 	const char *seccomp;         /* --security-opt seccomp=, as given; NULL: not given */
 	struct skf_strv extra_env, extra_groups; /* of devices, secrets, ... */
@@ -97,8 +98,15 @@ int skf_plan_annotations(struct skf_plan *p, struct skf_err *e);
 /* KEY=VALUE words as pairs; a later one of a key wins. */
 int skf_plan_pairs(struct skf_plan *p, const struct skf_strv *v, struct skf_kvs *ret, struct skf_err *e);
 int skf_plan_hostname(struct skf_plan *p, struct skf_err *e);
+int skf_plan_rootfs(struct skf_plan *p, struct skf_err *e);
+/* --runtime; after the namespaces are known. */
+int skf_plan_runtime(struct skf_plan *p, struct skf_err *e);
 int skf_plan_image(struct skf_plan *p, struct skf_err *e);
 int skf_plan_command(struct skf_plan *p, struct skf_err *e);
+/* --systemd; once the command is known, before user (environment), stop signal and mounts. */
+int skf_plan_systemd(struct skf_plan *p, struct skf_err *e);
+/* Mounts that --systemd adds where nothing else is, as words of --tmpfs; NULL-terminated. */
+extern const char *const skf_systemd_tmpfs[];
 int skf_plan_user(struct skf_plan *p, struct skf_err *e);
 int skf_plan_workdir(struct skf_plan *p, struct skf_err *e);
 int skf_plan_stop(struct skf_plan *p, struct skf_err *e);

@@ -322,12 +322,14 @@ int skf_engine_diff(struct skf_engine *g, const char *container, struct skf_aren
 	rw = skf_openat(dir, "rw", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	if (rw < 0)
 		return skf_fail_sys(e, rw, "open the files of the container '%.12s'", id);
-	if (skf_layered_open(g, rw, &c->layers, &new, e) < 0 || skf_layered_open(g, -1, &c->layers, &old, e) < 0)
+	if (c->rootfs && !c->rootfs_overlay)
+		return skf_fail(e, SKF_EUNSUPPORTED, "container %.12s runs on the directory '%s' itself: there is nothing to compare it with (--rootfs DIR:O keeps its changes apart)", id, c->rootfs);
+	if (skf_layered_of(g, rw, c, &new, e) < 0 || skf_layered_of(g, -1, c, &old, e) < 0)
 		return -1;
 	r = skf_idmaps_read_at(dir, a, &ids);
 	if (r < 0)
 		return skf_fail_sys(e, r, "read the id maps of the container '%.12s'", id);
-	return diff_layers(&new, r == 1 ? &ids : NULL, &old, a, ret, e);
+	return diff_layers(&new, r == 1 && (!c->rootfs || c->rootfs_idmap) ? &ids : NULL, &old, a, ret, e);
 }
 
 static int layers_of(struct skf_engine *g, const char *image, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e)

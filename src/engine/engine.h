@@ -392,7 +392,7 @@ int skf_pull_policy_parse(const char *word, enum skf_pull_policy *ret);
 const char *skf_engine_detach_keys(const struct skf_engine *g);
 struct skf_create_req {
 	struct skf_reqhdr h;
-	const char *image;
+	const char *image; /* NULL with s.rootfs */
 	const char *name; /* NULL: two words made up */
 	const char *hostname, *user, *workdir, *platform, *stop_signal;
 	struct skf_net_req net;
@@ -405,6 +405,8 @@ struct skf_create_req {
 	struct skf_settings s;
 	struct skf_strv labels; /* K=V */
 	bool tty, interactive, attach, detach, remove, init;
+	bool replace;     /* an older container of that name is removed first */
+	uint32_t timeout; /* seconds after which it is killed; 0: never */
 	int32_t stop_timeout; /* seconds; -1: as configured */
 	enum skf_pull_policy pull;
 	const char *docker_config; /* for an implied pull */

@@ -119,6 +119,9 @@ int skf_ctr_cgroup(struct skf_engine *g, const char *id, struct skf_cg_dirs *ret
 #define SKF_CGROUP_LINK "cgroup" /* in a container's directory: symlink to its cgroup path when --cgroup-parent moved it */
 bool skf_ctr_id_valid(const char *s);
 
+/* podman's --group-add keep-groups: the process keeps the groups of whoever starts it; the word stands alone (plan_process.c). */
+bool skf_keeps_groups(const struct skf_strv *group_add);
+
 /* --- quota.c --- */
 /* Before the container's directory goes: its project number is then free as soon as the last file is. */
 void skf_ctr_quota_release(struct skf_engine *g, const char *id);
@@ -148,6 +151,8 @@ void skf_layered_done(struct skf_layered *l);
 /* rw_fd: upper directory of a container (borrowed, duplicated) or -1. layers lowest first. */
 int skf_layered_open(struct skf_engine *g, int rw_fd, const struct skf_strv *diff_ids,
 		     struct skf_layered *ret, struct skf_err *e);
+/* The same of a container: its layers, or the directory that it runs on (--rootfs). rw_fd as above, left out when that directory itself is written to. */
+int skf_layered_of(struct skf_engine *g, int rw_fd, const struct skf_ctrconf *c, struct skf_layered *ret, struct skf_err *e);
 /* A regular file of the merged view, opened for reading without blocking. -ENOENT when absent, whited out or
  * not a regular file. */
 int skf_layered_open_file(const struct skf_layered *l, const char *path);
@@ -265,6 +270,7 @@ struct skf_gen {
 	size_t n_rules;
 	struct skf_kvs sysctls, annotations;
 	struct skf_gen_res res;
+	const char *rdt_class; /* NULL: none */
 	const char *cgroup; /* path below every hierarchy */
 	const char *hooks, *rdt; /* raw JSON of the members hooks and linux.intelRdt; NULL: none */
 	const struct skf_ctrconf *conf;

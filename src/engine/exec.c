@@ -40,6 +40,7 @@ static int resolve_user(struct exec_plan *x, const char **ret_home, struct skf_e
 	SKF_AUTO_FD int dir = -EBADF, rw = -EBADF;
 	struct skf_layered *l = skf_arena_alloc(x->a, sizeof(*l));
 	const char *user = x->q->user && *x->q->user ? x->q->user : x->req->user;
+	static const struct skf_strv none = {0};
 	struct skf_userdb_result u = {0};
 	int r;
 
@@ -50,9 +51,9 @@ static int resolve_user(struct exec_plan *x, const char **ret_home, struct skf_e
 	rw = skf_openat(dir, "rw", O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
 	if (rw < 0)
 		return skf_fail_sys(e, rw, "open the upper directory of container '%.12s'", x->id);
-	if (skf_layered_open(x->g, rw, &x->conf->layers, l, e) < 0)
+	if (skf_layered_of(x->g, rw, x->conf, l, e) < 0)
 		return -1;
-	r = skf_layered_user(l, user, &x->req->s.group_add, x->a, &u, e);
+	r = skf_layered_user(l, user, skf_keeps_groups(&x->req->s.group_add) ? &none : &x->req->s.group_add, x->a, &u, e);
 	skf_layered_done(l);
 	if (r < 0)
 		return -1;

@@ -18,6 +18,8 @@ int skf_engine_export(struct skf_engine *g, const char *container, int out_fd, i
 	skf_rec_u32(&r, (uint32_t)c->layers.n);
 	for (size_t i = 0; i < c->layers.n; i++)
 		skf_rec_str(&r, c->layers.v[i]);
+	skf_rec_str(&r, c->rootfs); /* NULL: none */
+	skf_rec_u32(&r, c->rootfs_overlay);
 	skf_rec_end(&r);
 	return skf_archive_call(g, &b, out_fd, cancel_fd, NULL, NULL, e);
 }

@@ -145,6 +145,7 @@ static int write_host_config(struct doc *d, struct skf_err *e)
 	skf_inspect_settings(w, &d->q->s, &d->g->conf);
 	if (write_id_maps(d, e) < 0)
 		return -1;
+	skf_jw_kstr(w, "Runtime", d->c->runtime_name ? d->c->runtime_name : "skiff");
 	skf_jw_kbool(w, "Init", d->q->init);
 	skf_jw_end(w);
 	return 0;
@@ -220,6 +221,8 @@ static void write_driver(struct doc *d)
 		if (skf_digest_parse(d->c->layers.v[i], &id, &ignored) == 0)
 			skf_buf_fmt(&lower, "%s%s/layers/%s/tree", lower.len ? ":" : "", d->g->root,
 				    skf_digest_hex(&id));
+	if (d->c->rootfs)
+		skf_buf_str(&lower, d->c->rootfs);
 	skf_jw_kobj(d->w, "GraphDriver");
 	skf_jw_kstr(d->w, "Name", "overlay");
 	skf_jw_kobj(d->w, "Data");
@@ -243,6 +246,7 @@ static int write_all(struct doc *d, struct skf_err *e)
 	write_path_args(d);
 	write_state(d);
 	skf_jw_kstr(d->w, "Image", d->c->image_id);
+	skf_jw_kstr(d->w, "Rootfs", d->c->rootfs ? d->c->rootfs : "");
 	write_dir_path(d, "ResolvConfPath", "resolv.conf");
 	write_dir_path(d, "HostnamePath", "hostname");
 	write_dir_path(d, "HostsPath", "hosts");

@@ -51,6 +51,23 @@ int skf_layered_open(struct skf_engine *g, int rw_fd, const struct skf_strv *dif
 	return 0;
 }
 
+int skf_layered_of(struct skf_engine *g, int rw_fd, const struct skf_ctrconf *c, struct skf_layered *ret, struct skf_err *e)
+{
+	int fd;
+
+	if (!c->rootfs)
+		return skf_layered_open(g, rw_fd, &c->layers, ret, e);
+	if (skf_layered_open(g, c->rootfs_overlay ? rw_fd : -1, &c->layers, ret, e) < 0)
+		return -1;
+	fd = skf_openat(AT_FDCWD, c->rootfs, O_RDONLY | O_DIRECTORY, 0);
+	if (fd < 0) {
+		skf_layered_done(ret);
+		return skf_fail_sys(e, fd, "open the root directory '%s'", c->rootfs);
+	}
+	ret->fd[ret->n++] = fd;
+	return 0;
+}
+
 /* The directories that one merged directory consists of, or the one entry that is not a directory. */
 struct view {
 	int *fd;

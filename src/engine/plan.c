@@ -56,11 +56,11 @@ int skf_plan_push(struct skf_plan *p, void **v, size_t *n, size_t *cap, const vo
 typedef int (*plan_step)(struct skf_plan *, struct skf_err *);
 static const plan_step before_image[] = {
 	plan_ids,          plan_settings,     skf_plan_resources, skf_plan_storage, skf_plan_security, skf_plan_devices, skf_plan_secrets,    skf_plan_streams,
-	skf_plan_pod,      skf_plan_network,  skf_plan_log,      skf_plan_namespaces, skf_plan_userns, skf_plan_hostname,   skf_plan_process,
+	skf_plan_pod,      skf_plan_network,  skf_plan_log,      skf_plan_namespaces, skf_plan_userns, skf_plan_rootfs, skf_plan_runtime, skf_plan_hostname,   skf_plan_process,
 	skf_plan_annotations, skf_plan_restart,
 };
 static const plan_step with_image[] = {
-	skf_plan_image, skf_plan_exposed, skf_plan_command, skf_plan_user, skf_plan_userns_size, skf_plan_workdir, skf_plan_stop, skf_plan_labels, skf_plan_mounts,
+	skf_plan_image, skf_plan_exposed, skf_plan_command, skf_plan_systemd, skf_plan_user, skf_plan_userns_size, skf_plan_workdir, skf_plan_stop, skf_plan_labels, skf_plan_mounts,
 	skf_plan_init, skf_plan_health, /* last: it runs as the container's process does */
 };
 

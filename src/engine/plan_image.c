@@ -1,6 +1,9 @@
-/* engine/plan_image.c -- the image of a container: its config and its layers, verified when they have to be. */
+/* engine/plan_image.c -- the image of a container: its config and its layers, verified when they have to be; or with --rootfs a directory. */
 #include "engine/create_int.h"
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 struct damage {
 	char diff_id[SKF_DIGEST_MAX];
@@ -40,7 +43,7 @@ static int verify_layers(struct skf_plan *p, struct skf_err *e)
 	return found;
 }
 
-int skf_plan_image(struct skf_plan *p, struct skf_err *e)
+static int plan_layers(struct skf_plan *p, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_CONFIG_BLOB_BYTES);
 	const struct skf_image_layer *l = p->image->layers.v;
@@ -67,4 +70,61 @@ int skf_plan_image(struct skf_plan *p, struct skf_err *e)
 		return -1;
 	skf_err_clear(e);
 	return skf_layered_open(p->g, -1, &p->conf.layers, &p->layers, e);
+}
+
+/* --rootfs: no image at all. Users are looked up in the directory. */
+static int plan_rootfs(struct skf_plan *p, struct skf_err *e)
+{
+	p->conf.image = p->conf.image_id = p->conf.manifest = p->req.image = skf_arena_strdup(p->a, "");
+	p->ic = skf_arena_alloc(p->a, sizeof(*p->ic));
+	if (!p->conf.image || !p->ic)
+		return skf_plan_no_memory(e);
+	p->layers.fd[0] = skf_openat(AT_FDCWD, p->conf.rootfs, O_RDONLY | O_DIRECTORY, 0);
+	if (p->layers.fd[0] < 0)
+		return skf_fail_sys(e, p->layers.fd[0], "open the root directory '%s'", p->conf.rootfs);
+	p->layers.n = 1;
+	return 0;
+}
+
+/* "DIR[:O][:idmap]" */
+int skf_plan_rootfs(struct skf_plan *p, struct skf_err *e)
+{
+	const char *word = p->q->s.rootfs;
+	size_t n = word ? strcspn(word, ":") : 0;
+	SKF_AUTO_FREE char *real = NULL;
+	struct stat st;
+	char *dir;
+
+	if (!word)
+		return 0;
+	for (const char *o = word + n; *o;) {
+		size_t k = strcspn(++o, ":");
+
+		if (k == 1 && *o == 'O')
+			p->conf.rootfs_overlay = true;
+		else if (k == strlen("idmap") && memcmp(o, "idmap", k) == 0)
+			p->conf.rootfs_idmap = true;
+		else
+			return skf_fail(e, SKF_EINVALID, "--rootfs %s: unknown option '%.*s': expected O or idmap", word, (int)k, o);
+		o += k;
+	}
+	dir = skf_arena_dup(p->a, word, n);
+	if (!dir)
+		return skf_plan_no_memory(e);
+	real = realpath(dir, NULL);
+	if (!real || stat(real, &st) < 0)
+		return skf_fail_sys(e, -errno, "open the root directory '%s'", dir);
+	if (!S_ISDIR(st.st_mode))
+		return skf_fail(e, SKF_EINVALID, "--rootfs: '%s' is not a directory", dir);
+	if (p->conf.rootfs_idmap && !p->gen.ns[SKF_NS_USER].on)
+		return skf_fail(e, SKF_EINVALID, "--rootfs %s: idmap needs a user namespace (--userns, --uidmap)", word);
+	p->conf.rootfs = skf_arena_strdup(p->a, real);
+	return p->conf.rootfs ? 0 : skf_plan_no_memory(e);
+}
+
+int skf_plan_image(struct skf_plan *p, struct skf_err *e)
+{
+	if (p->conf.rootfs)
+		return plan_rootfs(p, e);
+	return plan_layers(p, e);
 }

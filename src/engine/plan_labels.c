@@ -71,5 +71,9 @@ int skf_plan_annotations(struct skf_plan *p, struct skf_err *e)
 	for (size_t i = 0; i < v->n; i++)
 		if (v->v[i][0] == '=' || !strchr(v->v[i], '='))
 			return skf_fail(e, SKF_EINVALID, "invalid annotation '%s': expected KEY=VALUE", v->v[i]);
-	return skf_plan_pairs(p, v, &p->gen.annotations, e);
+	if (skf_plan_pairs(p, v, &p->gen.annotations, e) < 0)
+		return -1;
+	if (skf_keeps_groups(&p->q->s.group_add)) /* room for one more was made */
+		p->gen.annotations.v[p->gen.annotations.n++] = (struct skf_kv){(char *)"run.oci.keep_original_groups", (char *)"1"};
+	return 0;
 }

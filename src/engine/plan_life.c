@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #define DEFAULT_STOP 15
+#define SYSTEMD_STOP 37 /* SIGRTMIN+3: an orderly halt */
 
 int skf_plan_streams(struct skf_plan *p, struct skf_err *e)
 {
@@ -36,7 +37,7 @@ int skf_plan_restart(struct skf_plan *p, struct skf_err *e)
 int skf_plan_stop(struct skf_plan *p, struct skf_err *e)
 {
 	const char *s = p->q->stop_signal && *p->q->stop_signal ? p->q->stop_signal : p->ic->stop_signal;
-	int sig = DEFAULT_STOP;
+	int sig = p->systemd ? SYSTEMD_STOP : DEFAULT_STOP;
 
 	if (s && *s) {
 		sig = skf_signal_parse(s);
@@ -44,6 +45,7 @@ int skf_plan_stop(struct skf_plan *p, struct skf_err *e)
 			return skf_fail(e, SKF_EINVALID, "invalid signal: %s", s);
 	}
 	p->conf.stop_signal = sig;
+	p->conf.timeout = p->q->timeout;
 	p->conf.stop_timeout = p->q->stop_timeout >= 0 ? p->q->stop_timeout : (int32_t)p->g->conf.stop_timeout;
 	p->req.stop_signal = skf_arena_strdup(p->a, s ? s : "");
 	return p->req.stop_signal ? 0 : skf_plan_no_memory(e);

@@ -89,6 +89,17 @@ static int add_image(struct wishes *w, struct skf_err *e)
 	return 0;
 }
 
+static int add_systemd(struct wishes *w, struct skf_err *e)
+{
+	for (size_t i = 0; w->p->systemd && skf_systemd_tmpfs[i]; i++) {
+		struct skf_mount_req m;
+
+		if (skf_engine_parse_tmpfs(skf_systemd_tmpfs[i], w->p->a, &m, e) < 0 || add(w, &m, true, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* podman's --read-only-tmpfs: the places that programs write to. */
 static int add_readonly_tmpfs(struct wishes *w, struct skf_err *e)
 {
@@ -145,7 +156,7 @@ static int gather(struct wishes *w, struct skf_err *e)
 	for (size_t i = 0; i < s->volumes_from.n; i++)
 		if (add_from(w, s->volumes_from.v[i], e) < 0)
 			return -1;
-	return add_image(w, e) < 0 || add_readonly_tmpfs(w, e) < 0 || add_zone(w, e) < 0 ? -1 : 0;
+	return add_image(w, e) < 0 || add_systemd(w, e) < 0 || add_readonly_tmpfs(w, e) < 0 || add_zone(w, e) < 0 ? -1 : 0;
 }
 
 int skf_plan_mounts(struct skf_plan *p, struct skf_err *e)

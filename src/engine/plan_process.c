@@ -27,8 +27,8 @@ int skf_plan_command(struct skf_plan *p, struct skf_err *e)
 		cmd = p->ic->cmd; /* docker: another entrypoint makes the image's arguments meaningless */
 	if (entry.n + cmd.n == 0 || (entry.n == 0 && !*cmd.v[0]))
 		return skf_fail(e, SKF_EINVALID,
-				"no command specified: the image '%s' names none, give one after the image",
-				q->image);
+				"no command specified: %s '%s' names none, give one after it",
+				q->image ? "the image" : "the directory", q->image ? q->image : p->conf.rootfs);
 	if (append(p->a, &p->conf.command, &entry) < 0 || append(p->a, &p->conf.command, &cmd) < 0)
 		return skf_plan_no_memory(e);
 	if (p->conf.command.n > SKF_MAX_ARGS)
@@ -109,13 +109,21 @@ static int plan_env(struct skf_plan *p, const char *home, struct skf_err *e)
 	return skf_env_gen(&env, p->a, &p->req.env, e);
 }
 
+bool skf_keeps_groups(const struct skf_strv *group_add)
+{
+	return group_add->n == 1 && skf_streq(group_add->v[0], "keep-groups");
+}
+
 int skf_plan_user(struct skf_plan *p, struct skf_err *e)
 {
 	const char *user = p->q->user && *p->q->user ? p->q->user : p->userns.user ? p->userns.user : p->ic->user;
 	struct skf_userdb_result u = {0};
 	struct skf_strv groups = {0};
 
-	if (append(p->a, &groups, &p->q->s.group_add) < 0 || append(p->a, &groups, &p->extra_groups) < 0)
+	for (size_t i = 0; i < p->q->s.group_add.n; i++)
+		if (skf_streq(p->q->s.group_add.v[i], "keep-groups") && p->q->s.group_add.n > 1)
+			return skf_fail(e, SKF_EINVALID, "the '--group-add keep-groups' option is not allowed with any other --group-add options");
+	if ((!skf_keeps_groups(&p->q->s.group_add) && append(p->a, &groups, &p->q->s.group_add) < 0) || append(p->a, &groups, &p->extra_groups) < 0)
 		return skf_plan_no_memory(e);
 	if (skf_layered_user(&p->layers, user, &groups, p->a, &u, e) < 0)
 		return -1;
@@ -123,7 +131,7 @@ int skf_plan_user(struct skf_plan *p, struct skf_err *e)
 	p->gen.process.uid = u.uid;
 	p->gen.process.gid = u.gid;
 	p->gen.process.gids = u.gids;
-	p->gen.process.n_gids = u.n_gids;
+	p->gen.process.n_gids = skf_keeps_groups(&p->q->s.group_add) ? 0 : u.n_gids;
 	if (plan_env(p, u.home && *u.home ? u.home : "/", e) < 0)
 		return -1;
 	return p->req.user ? 0 : skf_plan_no_memory(e);

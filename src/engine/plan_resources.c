@@ -243,6 +243,7 @@ static int plan_cgroup(struct skf_plan *p, struct skf_err *e)
 
 int skf_plan_resources(struct skf_plan *p, struct skf_err *e)
 {
+	p->gen.rdt_class = p->q->s.rdt_class;
 	return plan_memory(p, e) < 0 || plan_cpu(p, e) < 0 || plan_block_io(p, e) < 0 || plan_pids(p, e) < 0 ||
 			       plan_cgroup(p, e) < 0
 		       ? -1

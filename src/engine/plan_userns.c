@@ -302,6 +302,20 @@ static void note_borrowed(struct skf_plan *p)
 	}
 }
 
+static int of_pod(struct skf_plan *p, struct skf_err *e)
+{
+	SKF_AUTO_FD int dir = -EBADF;
+	int r;
+
+	if (skf_pod_dir(p->g, p->pod->id, &dir, e) < 0)
+		return -1;
+	r = skf_idmaps_read_at(dir, p->a, &p->gen.ids);
+	if (r <= 0)
+		return skf_fail_sys(e, r < 0 ? r : -ENOENT, "read the id maps of pod '%s'", p->pod->name);
+	p->gen.ns[SKF_NS_USER].on = true;
+	return 0;
+}
+
 int skf_plan_userns(struct skf_plan *p, struct skf_err *e)
 {
 	const struct skf_settings *s = &p->q->s;
@@ -313,6 +327,11 @@ int skf_plan_userns(struct skf_plan *p, struct skf_err *e)
 	if (maps && names)
 		return skf_fail(e, SKF_EINVALID, "--uidmap and --subuidname are mutually exclusive");
 	note_borrowed(p);
+	if (p->pod && p->pod->userns) {
+		if (mode || maps || names)
+			return skf_fail(e, SKF_EINVALID, "invalid configuration of a container in pod '%s': its user namespace is the pod's; --userns and --pod cannot be set together", p->pod->name);
+		return of_pod(p, e);
+	}
 	if (!maps && !names)
 		return by_mode(p, mode ? mode : p->g->conf.userns, e);
 	p->gen.ns[SKF_NS_USER].on = true;

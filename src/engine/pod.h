@@ -21,6 +21,8 @@ struct skf_pod_create_req {
 	const char *exit_policy; /* "continue" (NULL), "stop": when its last container ends */
 	bool replace;         /* an older pod of that name is removed first */
 	struct skf_net_req net;
+	char *userns, *subuidname, *subgidname; /* as of a container; auto, keep-id, private, host */
+	struct skf_strv uidmap, gidmap;
 };
 int skf_engine_pod_create(struct skf_engine *g, const struct skf_pod_create_req *q, char ret_id[SKF_ID_LEN + 1], struct skf_err *e);
 

@@ -94,7 +94,40 @@ static int make_network(struct skf_engine *g, const struct skf_pod_create_req *q
 	return skf_ctr_hostfiles(dir, p->hostname, skf_streq(plan->net.mode, "host") || skf_streq(plan->net.mode, SKF_NET_MODE_PATH), e) < 0 ? -1 : skf_net_conf_write(dir, &plan->net, e);
 }
 
-static int make_dir(struct skf_engine *g, const struct skf_pod_create_req *q, const char *id, const struct skf_pod *p, struct skf_err *e)
+/* The ids that all its containers have: picked and written down as a container's are. */
+static int make_userns(struct skf_engine *g, const struct skf_pod_create_req *q, const char *id, struct skf_pod *p, int dir, struct skf_err *e)
+{
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
+	struct skf_create_req c = SKF_REQ(struct skf_create_req);
+	SKF_AUTO_FREE struct skf_plan *plan = calloc(1, sizeof(*plan));
+
+	if (!plan)
+		return no_memory(e);
+	c.s.userns = q->userns;
+	c.s.uidmap = q->uidmap;
+	c.s.gidmap = q->gidmap;
+	c.s.subuidname = q->subuidname;
+	c.s.subgidname = q->subgidname;
+	plan->g = g;
+	plan->q = &c;
+	plan->a = &a;
+	if (skf_plan_userns(plan, e) < 0)
+		return -1;
+	if (!plan->gen.ns[SKF_NS_USER].on)
+		return 0;
+	if (plan->userns.path || plan->conf.joins.n)
+		return skf_fail(e, SKF_EINVALID, "--userns=%s: a pod makes a user namespace of its own: auto, private, keep-id, or --uidmap", q->userns);
+	if (skf_fmt(plan->id, sizeof(plan->id), "%s", id) < 0 || skf_fmt(plan->dir, sizeof(plan->dir), "%s/pods/%s", g->root, id) < 0)
+		return skf_fail(e, SKF_ELIMIT, "the root directory '%.64s...' is too long", g->root);
+	if (plan->userns.is_auto && !plan->userns.size)
+		plan->userns.size = (uint32_t)g->conf.userns_max_size; /* its images are not known yet */
+	if (skf_plan_userns_take(plan, dir, e) < 0)
+		return -1;
+	p->userns = q->userns && *q->userns ? q->userns : plan->req.s.userns ? plan->req.s.userns : g->conf.userns;
+	return 0;
+}
+
+static int make_dir(struct skf_engine *g, const struct skf_pod_create_req *q, const char *id, struct skf_pod *p, struct skf_err *e)
 {
 	SKF_AUTO_FD int dir = -EBADF;
 	char path[SKF_ID_LEN + 24];
@@ -105,6 +138,8 @@ static int make_dir(struct skf_engine *g, const struct skf_pod_create_req *q, co
 		return skf_fail_sys(e, dir, "make the directory '%s/%s'", g->root, path);
 	skf_closep(&dir);
 	if (skf_pod_dir(g, id, &dir, e) < 0 || (p->share & SKF_POD_NET && make_network(g, q, p, dir, e) < 0))
+		return -1;
+	if (make_userns(g, q, id, p, dir, e) < 0)
 		return -1;
 	return skf_pod_save(dir, p, e);
 }

@@ -76,9 +76,47 @@ static int undo_journal(struct skf_engine *g, const char *id, struct skf_err *e)
 	return 0;
 }
 
+/* What another OCI runtime knows of the container: it deletes that itself. Its failure is a warning: what it ran is dead and its cgroup is gone. */
+static void undo_foreign(struct skf_engine *g, const char *id)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_OBJECT_BYTES);
+	char path[SKF_ID_LEN + 16], root[4096], *save = NULL;
+	const char *argv[40];
+	struct skf_spawn sp = {.argv = (char *const *)(uintptr_t)argv, .stdio = {-1, -1, -1}};
+	SKF_AUTO_FD int pidfd = -EBADF;
+	int r = skf_fmt(path, sizeof(path), "%s/" SKF_FOREIGN_FILE, id), status = 0;
+	size_t n = 0;
+	pid_t pid;
+
+	if (r == 0)
+		r = skf_read_file_at(g->run_ctr_fd, path, SKF_MAX_OBJECT_BYTES, &b);
+	if (r == -ENOENT || r == -ENOTDIR || !b.len)
+		return;
+	for (char *line = strtok_r(b.p, "\n", &save); line && n < SKF_ARRAY_LEN(argv) - 6; line = strtok_r(NULL, "\n", &save))
+		argv[n++] = line;
+	if (r >= 0)
+		r = skf_fmt(root, sizeof(root), "%s/" SKF_FOREIGN_ROOT, g->run_root);
+	argv[n++] = "--root";
+	argv[n++] = root;
+	argv[n++] = "delete";
+	argv[n++] = "--force";
+	argv[n++] = id;
+	argv[n] = NULL;
+	sp.path = argv[0];
+	if (r >= 0)
+		r = skf_spawn(&sp, &pid, &pidfd);
+	if (r >= 0)
+		r = skf_wait_pid(pid, pidfd, SKF_KILL_WAIT_MS, &status);
+	if (r < 0)
+		skf_warn(&g->log, "have the runtime '%s' delete container %.12s: %s; ignoring", argv[0], id, strerror(-r));
+}
+
 static int undo_run_dir(struct skf_engine *g, const char *id, struct skf_err *e)
 {
-	int r = skf_rmtree_at(g->run_ctr_fd, id);
+	int r;
+
+	undo_foreign(g, id);
+	r = skf_rmtree_at(g->run_ctr_fd, id);
 
 	return r < 0 ? skf_fail_sys(e, r, "remove '%s/containers/%s'", g->run_root, id) : 0;
 }

@@ -98,8 +98,10 @@ static const struct skf_jfield request_f[] = {
 	S(umask, "umask", skf_j_str),
 	S(tz, "tz", skf_j_str),
 	S(systemd, "systemd", skf_j_str),
+	S(rdt_class, "rdtClass", skf_j_str),
 	S(rootfs, "rootfs", skf_j_str),
 	S(runtime, "runtime", skf_j_str),
+	S(runtime_flags, "runtimeFlags", skf_j_strv),
 	SKF_J_END,
 };
 static const struct skf_jtable request_table = {sizeof(struct skf_ctr_request), request_f, false, NULL};

@@ -42,8 +42,9 @@ struct skf_settings {
 
 	/* process */
 	struct skf_strv group_add, unset_env, env_merge;
-	char *umask, *tz, *systemd;
+	char *umask, *tz, *systemd, *rdt_class;
 	bool unset_env_all;
-	char *rootfs; /* --rootfs: the directory instead of an image */
-	char *runtime;
+	char *rootfs; /* --rootfs: DIR[:O][:idmap] instead of an image */
+	char *runtime; /* NULL: the configuration's */
+	struct skf_strv runtime_flags; /* without the -- */
 };

@@ -20,7 +20,7 @@ int skf_spec_gen(const struct skf_gen *g, struct skf_buf *ret, struct skf_err *e
 	skf_jw_kstr(&w, "path", "rootfs");
 	skf_jw_kbool(&w, "readonly", g->readonly);
 	skf_jw_end(&w);
-	if (g->ns[SKF_NS_UTS].on && !g->ns[SKF_NS_UTS].path)
+	if (g->ns[SKF_NS_UTS].on && !g->ns[SKF_NS_UTS].path && !(g->ns[SKF_NS_USER].on && g->ns[SKF_NS_UTS].borrowed))
 		skf_jw_kstr(&w, "hostname", g->hostname);
 	if (g->domainname && *g->domainname)
 		skf_jw_kstr(&w, "domainname", g->domainname);

@@ -163,8 +163,13 @@ int skf_gen_linux(struct skf_jw *w, const struct skf_gen *g, struct skf_err *e)
 	if (skf_gen_devices(w, g, e) < 0)
 		return -1;
 	write_paths(w, g);
-	if (g->rdt)
+	if (g->rdt_class && *g->rdt_class) {
+		skf_jw_kobj(w, "intelRdt");
+		skf_jw_kstr(w, "closID", g->rdt_class);
+		skf_jw_end(w);
+	} else if (g->rdt) {
 		skf_jw_kraw(w, "intelRdt", g->rdt);
+	}
 	if (write_seccomp(w, g, e) < 0)
 		return -1;
 	skf_jw_end(w);

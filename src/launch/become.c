@@ -41,7 +41,12 @@ static unsigned handover_flags(const struct skf_launch *l)
 static int netns(struct skf_launch *l)
 {
 	const struct skf_spec_namespace *n = l->spec ? skf_spec_ns(l->spec, CLONE_NEWNET) : NULL;
-	int fd = n && (!n->path || l->q.flags & SKF_LAUNCH_NETNS) ? skf_rt_take_netns(l->ctr) : -1;
+	int fd = -1;
+
+	if (l->foreign.netns >= 0)
+		return SKF_TAKE_FD(l->foreign.netns);
+	if (n && (!n->path || l->q.flags & SKF_LAUNCH_NETNS))
+		fd = l->foreign.path ? skf_dup_cloexec(l->fds.fd[l->fds.n - 1]) : skf_rt_take_netns(l->ctr);
 
 	return fd < 0 ? -1 : fd;
 }
@@ -68,6 +73,7 @@ static int fill_life(const struct skf_launch *l, struct skf_mon_handover *h, str
 	h->restart_max = c->restart_max;
 	h->stop_signal = (uint32_t)c->stop_signal;
 	h->stop_timeout_s = c->stop_timeout < 0 ? INT32_MAX : (uint32_t)c->stop_timeout;
+	h->run_ms = (uint64_t)c->timeout * 1000;
 	if (!k)
 		return 0;
 	h->health = 1;
@@ -80,19 +86,34 @@ static int fill_life(const struct skf_launch *l, struct skf_mon_handover *h, str
 	return 0;
 }
 
+pid_t skf_launch_pid(const struct skf_launch *l)
+{
+	return l->foreign.path ? l->foreign.pid : skf_rt_pid(l->ctr);
+}
+
+static int take_pidfd(struct skf_launch *l)
+{
+	return l->foreign.path ? SKF_TAKE_FD(l->foreign.pidfd) : skf_rt_take_pidfd(l->ctr);
+}
+
+static int take_console(struct skf_launch *l)
+{
+	return l->foreign.path ? SKF_TAKE_FD(l->foreign.console) : skf_rt_take_console(l->ctr);
+}
+
 static int fill(struct skf_launch *l, struct skf_mon_handover *h, struct skf_err *e)
 {
 	*h = (struct skf_mon_handover){
 		.flags = handover_flags(l),
-		.pid = (uint32_t)skf_rt_pid(l->ctr),
+		.pid = (uint32_t)skf_launch_pid(l),
 		.start_time = l->start_time,
 		.started_ns = l->started_ns,
-		.pidfd = skf_rt_take_pidfd(l->ctr),
+		.pidfd = take_pidfd(l),
 		.netns = netns(l),
 		.run_dir = l->run_dir,
 		.disk_dir = is_session(l) ? -1 : l->disk_dir,
 		.run_root_fd = l->run_root_fd,
-		.tty = l->process->terminal ? skf_rt_take_console(l->ctr) : -1,
+		.tty = l->process->terminal ? take_console(l) : -1,
 		.in = l->ours[0],
 		.out = l->ours[1],
 		.err = l->ours[2],
@@ -111,7 +132,7 @@ static int fill(struct skf_launch *l, struct skf_mon_handover *h, struct skf_err
 				"a name of container '%s' is longer than the request's check allows",
 				l->q.id);
 	if (!is_session(l)) {
-		h->cg = *skf_rt_cgroup(l->ctr);
+		h->cg = l->foreign.path ? l->foreign.cg : *skf_rt_cgroup(l->ctr);
 		if (fill_life(l, h, e) < 0)
 			return -1;
 	}

@@ -53,8 +53,17 @@ int skf_launch_criu_options(struct skf_launch *l, struct skf_err *e)
 	return 0;
 }
 
+static int refuse_foreign(const struct skf_launch *l, const char *runtime, struct skf_err *e)
+{
+	return skf_fail(e, SKF_EUNSUPPORTED, "container '%s' is run by '%s': only containers of skiff's own runtime can be checkpointed and restored", l->q.id, runtime);
+}
+
 static int save(struct skf_launch *l, struct skf_err *e)
 {
+	int r = skf_launch_foreign_known(l, e);
+
+	if (r != 0)
+		return r < 0 ? -1 : refuse_foreign(l, l->foreign.path, e);
 	return skf_rt_checkpoint(&l->rt, l->q.id, l->criu, e);
 }
 
@@ -75,6 +84,8 @@ int skf_launch_restore(struct skf_launch *l, struct skf_err *e)
 {
 	struct skf_rt_create c;
 
+	if (l->conf->runtime)
+		return refuse_foreign(l, l->conf->runtime, e);
 	if (skf_launch_fill_create(l, &c, e) < 0 || skf_rt_restore(&l->rt, &c, l->criu, &l->ctr, e) < 0)
 		return -1;
 	skf_launch_given_away(l);

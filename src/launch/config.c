@@ -177,6 +177,13 @@ static const struct skf_jfield fields[] = {
 	SKF_J(C, log_max_size, "logMaxSize", skf_j_u64, NULL, 0),
 	SKF_J(C, log_max_file, "logMaxFile", skf_j_u32, NULL, 0),
 	SKF_J(C, request, "request", skf_j_raw, NULL, 0),
+	SKF_J(C, runtime, "runtime", skf_j_str_nonempty, NULL, 0),
+	SKF_J(C, runtime_name, "runtimeName", skf_j_str_nonempty, NULL, 0),
+	SKF_J(C, runtime_flags, "runtimeFlags", skf_j_strv, NULL, 0),
+	SKF_J(C, rootfs, "rootfs", skf_j_str_nonempty, NULL, 0),
+	SKF_J(C, rootfs_overlay, "rootfsOverlay", skf_j_bool, NULL, 0),
+	SKF_J(C, rootfs_idmap, "rootfsIdmap", skf_j_bool, NULL, 0),
+	SKF_J(C, timeout, "timeout", skf_j_u32, NULL, 0),
 	SKF_J(C, restart, "restart", skf_j_str_nonempty, NULL, 0),
 	SKF_J(C, restart_max, "restartMax", skf_j_u32, NULL, 0),
 	SKF_J(C, log_opts, "logOpts", skf_j_kvs, NULL, 0),
@@ -256,6 +263,18 @@ void skf_ctrconf_write(struct skf_jw *w, const struct skf_ctrconf *c)
 	skf_jw_kstr(w, "logDriver", c->log_driver);
 	skf_jw_ku64(w, "logMaxSize", c->log_max_size);
 	skf_jw_kint(w, "logMaxFile", c->log_max_file);
+	if (c->runtime) {
+		skf_jw_kstr(w, "runtime", c->runtime);
+		skf_jw_kstr(w, "runtimeName", c->runtime_name);
+		skf_jw_kstrv(w, "runtimeFlags", &c->runtime_flags);
+	}
+	if (c->rootfs) {
+		skf_jw_kstr(w, "rootfs", c->rootfs);
+		skf_jw_kbool(w, "rootfsOverlay", c->rootfs_overlay);
+		skf_jw_kbool(w, "rootfsIdmap", c->rootfs_idmap);
+	}
+	if (c->timeout)
+		skf_jw_ku64(w, "timeout", c->timeout);
 	skf_jw_kstr(w, "restart", c->restart ? c->restart : "no");
 	skf_jw_kint(w, "restartMax", c->restart_max);
 	if (c->log_opts.n)

@@ -4,6 +4,11 @@
 #include "base/json.h"
 #include "oci/digest.h"
 
+/* Containers of other OCI runtimes. In run/containers/<id>/: the runtime's program, then each of its flags, one a line; absent: our own. Its state is below
+ * run/<SKF_FOREIGN_ROOT>/. */
+#define SKF_FOREIGN_FILE "runtime"
+#define SKF_FOREIGN_ROOT "runtime"
+
 struct skf_ctrconf_health {           /* docker's HEALTHCHECK; times in milliseconds */
 	struct skf_strv test;         /* "CMD", word ...; "CMD-SHELL", line */
 	uint64_t interval, timeout, start_period, start_interval;
@@ -50,6 +55,13 @@ struct skf_ctrconf {
 	uint64_t log_max_size;        /* bytes, 0: no rotation */
 	uint32_t log_max_file;
 	char *request;                /* raw JSON, NULL when absent */
+	char *runtime;                /* absolute path of another OCI runtime; NULL: our own */
+	char *runtime_name;           /* as it was asked for */
+	struct skf_strv runtime_flags;
+	char *rootfs;                 /* absolute path of the directory that it runs on, in place of layers; NULL */
+	bool rootfs_overlay;          /* what is written goes to rw/ */
+	bool rootfs_idmap;            /* its files are seen through the user namespace's maps */
+	uint32_t timeout;             /* seconds after its start at which it is killed; 0: never */
 	char *restart;                /* "no", "always", "on-failure", "unless-stopped" */
 	uint32_t restart_max;         /* of on-failure; 0: no limit */
 	struct skf_kvs log_opts;      /* as given, checked */

@@ -6,6 +6,7 @@
 #include "base/fd.h"
 #include "base/proc.h"
 #include "launch/wire.h"
+#include "sys/process.h"
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -76,17 +77,20 @@ static int run(struct skf_launch *l, struct skf_err *e)
 	};
 	int r;
 
-	if (skf_rt_exec(&l->rt, &x, &l->ctr, e) < 0)
+	r = skf_launch_foreign_known(l, e);
+	if (r < 0 || (r == 1 ? skf_launch_foreign_exec(l, e) : skf_rt_exec(&l->rt, &x, &l->ctr, e)) < 0)
 		return -1;
 	for (unsigned i = 0; i < 3; i++)
 		skf_closep(&l->theirs[i]);
 	l->started_ns = (uint64_t)skf_now_ns();
-	r = skf_proc_start_time(skf_rt_pid(l->ctr), &l->start_time);
-	return r < 0 ? skf_fail_sys(e, r, "read the start time of process %d", skf_rt_pid(l->ctr)) : 0;
+	r = skf_proc_start_time(skf_launch_pid(l), &l->start_time);
+	return r < 0 ? skf_fail_sys(e, r, "read the start time of process %d", skf_launch_pid(l)) : 0;
 }
 
 static void undo_run(struct skf_launch *l)
 {
+	if (l->foreign.pidfd >= 0)
+		(void)skf_pidfd_kill(l->foreign.pidfd, SIGKILL); /* ESRCH: it has ended */
 	if (!l->ctr)
 		return;
 	skf_rt_abort(l->ctr); /* of an exec: kills and reaps the process */

@@ -45,6 +45,13 @@ struct skf_launch {
 	int ours[3], theirs[3]; /* pipes; ours[0] is the end that is written */
 	struct skf_rt rt;
 	struct skf_rt_container *ctr;
+	struct { /* foreign.c: of a container that another OCI runtime runs */
+		const char *path; /* NULL: our own does */
+		struct skf_strv flags;
+		pid_t pid;
+		int pidfd, console, netns;
+		struct skf_cg_dirs cg;
+	} foreign;
 	bool gone; /* the runtime has deleted the container itself */
 	uint32_t log_driver; /* enum skf_logd */
 	bool had_summary, wrote_summary;
@@ -130,6 +137,17 @@ int skf_launch_answer(struct skf_launch *l, int fd, struct skf_err *e);
 /* --- pod.c --- */
 /* Of a container in a pod: its shared namespaces become those of the spec. UNAVAILABLE when the pod does not run. */
 int skf_launch_join_pod(struct skf_launch *l, struct skf_err *e);
+
+/* --- foreign.c --- */
+int skf_launch_foreign_create(struct skf_launch *l, struct skf_err *e);
+void skf_launch_foreign_undo(struct skf_launch *l);
+int skf_launch_foreign_start(struct skf_launch *l, struct skf_err *e);
+/* 1: the container that runs is another runtime's, and l->foreign says which; 0, -1. */
+int skf_launch_foreign_known(struct skf_launch *l, struct skf_err *e);
+int skf_launch_foreign_exec(struct skf_launch *l, struct skf_err *e);
+int skf_launch_foreign_update(struct skf_launch *l, struct skf_err *e);
+/* Of the process that was made, by whichever runtime. */
+pid_t skf_launch_pid(const struct skf_launch *l);
 
 /* --- become.c --- */
 /* Writes the handover and becomes the monitor; returns only when execve failed. */

@@ -174,7 +174,7 @@ static int helper_idmapped(const struct skf_overlay *o, const char *path, const 
 	char target[PATH_MAX];
 	int r;
 
-	if (skf_fmt(target, sizeof(target), "%s/%s", o->root, path) < 0)
+	if (skf_fmt(target, sizeof(target), "%s%s%s", path[0] == '/' ? "" : o->root, path[0] == '/' ? "" : "/", path) < 0)
 		return skf_fail(e, SKF_EINVALID, "the path '%s/%s' is too long", o->root, path);
 	tree = clone_idmapped(o, AT_FDCWD, target, e);
 	if (tree < 0)

@@ -32,6 +32,17 @@ static const struct skf_jfield pod_f[] = {
 };
 static const struct skf_jtable pod_table = {sizeof(struct pod_doc), pod_f, true, NULL};
 
+/* Of a pod in a user namespace. */
+static int read_ids(struct skf_launch *l, struct skf_err *e)
+{
+	char path[600];
+	int r = skf_fmt(path, sizeof(path), "%s/pods/%s", l->q.root, l->q.id);
+	SKF_AUTO_FD int dir = r < 0 ? r : skf_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
+
+	r = dir < 0 ? dir : skf_idmaps_read_at(dir, &l->arena, &l->ids);
+	return r < 0 ? skf_fail_sys(e, r, "read the id maps of pod '%s'", l->q.id) : 0;
+}
+
 static int read_doc(struct skf_launch *l, struct skf_err *e)
 {
 	const struct skf_jdoc d = {.name = "pod", .max_bytes = SKF_MAX_OBJECT_BYTES};
@@ -43,6 +54,8 @@ static int read_doc(struct skf_launch *l, struct skf_err *e)
 	doc = v;
 	if (doc->share >> SKF_HOLD_N)
 		return skf_fail(e, SKF_EINVALID, "pod '%s' is to share namespaces that this version does not know", l->q.id);
+	if (read_ids(l, e) < 0)
+		return -1;
 	l->pod.share = doc->share;
 	l->pod.hostname = doc->hostname;
 	l->pod.init = doc->init;
@@ -122,9 +135,111 @@ static int set_up(const struct skf_launch *l, struct skf_err *e)
 	return r < 0 ? skf_fail_sys(e, r, "bring up the loopback of pod '%s'", l->q.id) : 0;
 }
 
+/* --- a pod in a user namespace: a child enters that and makes the others there, because nobody comes back from it --- */
+
+struct made { /* what the child says */
+	int32_t error;
+	pid_t init;
+};
+
+static void become_init(const struct skf_launch *l);
+
+static void make_inside(struct skf_launch *l, int userns, int flags, int say, int wait)
+{
+	const struct skf_clone c = {.flags = CLONE_NEWPID | CLONE_PARENT, .cgroup_fd = -1};
+	struct skf_err e = SKF_ERR_INIT;
+	struct made m = {0};
+	char end;
+
+	m.error = skf_setns(userns, CLONE_NEWUSER);
+	if (m.error == 0)
+		m.error = skf_setresgid(0);
+	if (m.error == 0)
+		m.error = skf_setresuid(0);
+	if (m.error == 0 && flags)
+		m.error = skf_unshare(flags);
+	if (m.error == 0 && set_up(l, &e) < 0)
+		m.error = e.sys ? -e.sys : -EIO;
+	if (m.error == 0 && l->pod.share >> SKF_HOLD_PID & 1) {
+		m.init = skf_clone3(&c, NULL);
+		if (m.init == 0)
+			become_init(l);
+		m.error = m.init < 0 ? (int)m.init : 0;
+	}
+	(void)skf_write_full(say, &m, sizeof(m)); /* a parent that is gone needs no answer */
+	(void)!read(wait, &end, 1);
+	_exit(0);
+}
+
+static int take_inside(struct skf_launch *l, pid_t pid, const struct made *m, struct skf_err *e)
+{
+	static const char *const names[SKF_HOLD_N] = {"net", "ipc", "uts", "pid"};
+	char path[48];
+
+	if (m->error < 0)
+		return skf_fail_sys(e, m->error, "make the namespaces of pod '%s' in its user namespace", l->q.id);
+	for (unsigned i = 0; i < SKF_HOLD_N; i++) {
+		if (i == SKF_HOLD_PID ? !m->init : !shares(l, i))
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)(i == SKF_HOLD_PID ? m->init : pid), names[i]);
+		l->pod.ns[i] = skf_openat(AT_FDCWD, path, O_RDONLY, 0);
+		if (l->pod.ns[i] < 0)
+			return skf_fail_sys(e, l->pod.ns[i], "open '%s' of pod '%s'", path, l->q.id);
+	}
+	if (!m->init)
+		return 0;
+	l->pod.pid = m->init;
+	l->pod.pidfd = skf_pidfd_open(m->init);
+	return l->pod.pidfd < 0 ? skf_fail_sys(e, l->pod.pidfd, "watch the init of pod '%s'", l->q.id) : 0;
+}
+
+static int make_in_userns(struct skf_launch *l, struct skf_err *e)
+{
+	const struct skf_clone c = {.exit_signal = SIGCHLD, .cgroup_fd = -1};
+	SKF_AUTO_FD int up_r = -EBADF, up_w = -EBADF, down_r = -EBADF, down_w = -EBADF, pidfd = -EBADF;
+	int flags = 0, up[2], down[2], r, status;
+	struct made m = {.error = -EPIPE};
+	pid_t pid;
+
+	l->userns = skf_rt_userns(&l->ids.uids, &l->ids.gids, e);
+	if (l->userns < 0)
+		return -1;
+	for (unsigned i = 0; i < SKF_HOLD_N; i++)
+		flags |= shares(l, i) ? skf_hold_ns_flag((enum skf_hold_ns)i) : 0;
+	r = skf_pipe(up, 0);
+	if (r == 0) {
+		up_r = up[0];
+		up_w = up[1];
+		r = skf_pipe(down, 0);
+	}
+	if (r < 0)
+		return skf_fail_sys(e, r, "make a pipe");
+	down_r = down[0];
+	down_w = down[1];
+	pid = skf_clone3(&c, &pidfd);
+	if (pid < 0)
+		return skf_fail_sys(e, (int)pid, "start the child that makes the namespaces of pod '%s'", l->q.id);
+	if (pid == 0) {
+		close(up_r);
+		close(down_w);
+		make_inside(l, l->userns, flags, up_w, down_r);
+	}
+	skf_closep(&up_w);
+	if (read(up_r, &m, sizeof(m)) != (ssize_t)sizeof(m))
+		m.error = -EPIPE;
+	r = take_inside(l, pid, &m, e);
+	skf_closep(&down_w);
+	(void)skf_wait_pid(pid, pidfd, SKF_KILL_WAIT_MS, &status); /* what it had to say was said */
+	return r;
+}
+
 static int make_namespaces(struct skf_launch *l, struct skf_err *e)
 {
-	int own[SKF_HOLD_N] = {-EBADF, -EBADF, -EBADF, -EBADF}, flags = 0, r = open_shared(l, own), back;
+	int own[SKF_HOLD_N] = {-EBADF, -EBADF, -EBADF, -EBADF}, flags = 0, r, back;
+
+	if (l->ids.uids.n && !l->pod.adopted)
+		return make_in_userns(l, e);
+	r = open_shared(l, own);
 
 	for (unsigned i = 0; i < SKF_HOLD_N; i++)
 		flags |= shares(l, i) ? skf_hold_ns_flag((enum skf_hold_ns)i) : 0;
@@ -171,7 +286,7 @@ static int start_init(struct skf_launch *l, struct skf_err *e)
 	char path[40];
 	pid_t pid;
 
-	if (!(l->pod.share >> SKF_HOLD_PID & 1))
+	if (!(l->pod.share >> SKF_HOLD_PID & 1) || l->pod.pidfd >= 0)
 		return 0;
 	if (access(l->pod.init, X_OK) < 0)
 		return skf_fail_sys(e, -errno, "find '%s', the init of a pod that shares its PID namespace", l->pod.init);
@@ -258,7 +373,7 @@ const struct skf_launch_step skf_launch_pod_steps[] = {
 	{"document", read_doc, NULL},
 	{"run directory", open_run, NULL},
 	{"living namespaces", adopt, NULL},
-	{"namespaces", make_namespaces, NULL},
+	{"namespaces", make_namespaces, undo_init},
 	{"network", network, NULL},
 	{"init", start_init, undo_init},
 	{"listen", skf_launch_listen, skf_launch_unlisten},

@@ -6,6 +6,7 @@
 #include "launch/launch_int.h"
 #include "launch/overlay.h"
 #include "oci/digest.h"
+#include "sys/mount.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,6 +53,22 @@ static int own_upper(struct skf_launch *l, const char *upper, struct skf_err *e)
 	return skf_fail_sys(e, -errno, "give '%s/%s' to the container's root", l->q.root, upper);
 }
 
+/* --rootfs DIR: the directory itself, with what is mounted in it. */
+static int mount_directory(struct skf_launch *l, struct skf_err *e)
+{
+	struct mount_attr a = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)(unsigned)l->userns};
+	SKF_AUTO_FD int fd = skf_open_tree(AT_FDCWD, l->conf->rootfs, OPEN_TREE_CLONE | AT_RECURSIVE);
+	int r = fd < 0 ? fd : 0;
+
+	if (r == 0 && l->conf->rootfs_idmap)
+		r = skf_mount_setattr(fd, "", AT_EMPTY_PATH, &a);
+	if (r < 0)
+		return skf_fail_sys(e, r, "mount the directory '%s'%s as the root of container '%s'", l->conf->rootfs,
+				    l->conf->rootfs_idmap ? ", id-mapped," : "", l->q.id);
+	l->root_mount = SKF_TAKE_FD(fd);
+	return 0;
+}
+
 /* SKIFF_OVERLAY=fd|path|symlink forces one of the ways of launch/overlay.h for tests. */
 int skf_launch_mount_root(struct skf_launch *l, struct skf_err *e)
 {
@@ -64,19 +81,26 @@ int skf_launch_mount_root(struct skf_launch *l, struct skf_err *e)
 				.work = work,
 				.scratch = scratch,
 				.is_volatile = l->conf->remove};
-	const char *const *lower = NULL;
+	const char *const *lower = NULL, *directory[1];
 
 	if (way < 0)
 		return skf_fail(e, SKF_EINVALID, "SKIFF_OVERLAY is '%.40s'; it takes fd, path or symlink",
 				getenv("SKIFF_OVERLAY"));
-	if (skf_launch_layer_paths(l, &l->conf->layers, &lower, e) < 0)
+	if (l->conf->rootfs && !l->conf->rootfs_overlay)
+		return mount_directory(l, e);
+	if (l->conf->rootfs) {
+		directory[0] = l->conf->rootfs;
+		lower = directory;
+		o.n_lower = 1;
+	} else if (skf_launch_layer_paths(l, &l->conf->layers, &lower, e) < 0) {
 		return -1;
+	}
 	snprintf(upper, sizeof(upper), "containers/%s/rw", l->q.id);
 	snprintf(work, sizeof(work), "containers/%s/work", l->q.id);
 	snprintf(scratch, sizeof(scratch), "containers/%s/rootfs", l->q.id);
 	o.lower = lower;
 	o.way = (enum skf_overlay_way)way;
-	o.idmapped = l->userns >= 0;
+	o.idmapped = l->userns >= 0 && (!l->conf->rootfs || l->conf->rootfs_idmap);
 	o.userns_fd = l->userns;
 	if ((o.idmapped && own_upper(l, upper, e) < 0) || skf_overlay_mount(&o, &l->root_mount, e) < 0)
 		return skf_ctx(e, "root of container '%s'", l->q.id);

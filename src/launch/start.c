@@ -105,6 +105,8 @@ static int create(struct skf_launch *l, struct skf_err *e)
 {
 	struct skf_rt_create c;
 
+	if (l->conf->runtime)
+		return skf_launch_foreign_create(l, e);
 	if (skf_launch_fill_create(l, &c, e) < 0 || skf_rt_create(&l->rt, &c, &l->ctr, e) < 0)
 		return -1;
 	skf_launch_given_away(l);
@@ -113,6 +115,8 @@ static int create(struct skf_launch *l, struct skf_err *e)
 
 static void undo_create(struct skf_launch *l)
 {
+	if (l->foreign.path)
+		skf_launch_foreign_undo(l);
 	if (!l->ctr)
 		return;
 	if (!l->gone)
@@ -133,16 +137,19 @@ int skf_launch_note_start(struct skf_launch *l, struct skf_err *e)
 	int r;
 
 	l->started_ns = (uint64_t)skf_now_ns();
-	r = skf_proc_start_time(skf_rt_pid(l->ctr),
+	r = skf_proc_start_time(skf_launch_pid(l),
 				&l->start_time); /* a zombie has one as well: we have not waited for it */
 	return r < 0 ? skf_fail_sys(e, r, "read the start time of process %d of container '%s'",
-				    skf_rt_pid(l->ctr), l->q.id)
+				    skf_launch_pid(l), l->q.id)
 		     : 0;
 }
 
 static int go(struct skf_launch *l, struct skf_err *e)
 {
-	if (skf_rt_go(l->ctr, e) < 0) {
+	if (l->foreign.path) {
+		if (skf_launch_foreign_start(l, e) < 0)
+			return -1;
+	} else if (skf_rt_go(l->ctr, e) < 0) {
 		l->gone = true;
 		return -1;
 	}
@@ -198,7 +205,7 @@ static int announce(struct skf_launch *l, struct skf_err *e)
 	else if (summary_from_config(l, &s, e) < 0)
 		return -1;
 	snprintf(s.state, sizeof(s.state), "running");
-	s.pid = (uint32_t)skf_rt_pid(l->ctr);
+	s.pid = (uint32_t)skf_launch_pid(l);
 	s.start_time = l->start_time;
 	s.started_ns = l->started_ns;
 	s.exit_code = 0;

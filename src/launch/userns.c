@@ -97,6 +97,29 @@ static int own(struct skf_launch *l, struct skf_err *e)
 	return l->userns < 0 ? -1 : 0;
 }
 
+/* In a pod with a user namespace: the one that owns what the pod shares. A pod that shares nothing gives its containers the same ids in namespaces of
+ * their own. */
+static int of_pod(struct skf_launch *l, struct skf_spec_namespace *ns, struct skf_err *e)
+{
+	char path[SKF_ID_LEN + 16];
+	int owner;
+
+	if (ns->path || !l->conf->pod || !*l->conf->pod)
+		return 0;
+	if (skf_fmt(path, sizeof(path), "pods/%s/" SKF_IDS_FILE, l->conf->pod) < 0 || faccessat(l->root_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0; /* the container's own, in a pod of the host's */
+	for (unsigned i = 0; i < SKF_HOLD_N; i++) {
+		if (l->pod.ns[i] < 0)
+			continue;
+		owner = ioctl(l->pod.ns[i], NS_GET_USERNS);
+		if (owner < 0)
+			return skf_fail_sys(e, -errno, "find the user namespace of the pod of container '%s'", l->q.id);
+		ns->path = skf_arena_fmt(&l->arena, "/proc/self/fd/%d", owner); /* open until this program is another */
+		return ns->path ? 0 : skf_fail(e, SKF_ENOMEM, "out of memory for container '%s'", l->q.id);
+	}
+	return 0;
+}
+
 /* A container that is started again keeps its network namespace, and with it the user namespace that owns that: a new one, with the same maps, would
  * have no rights in it. */
 static int keep_owner(struct skf_launch *l, struct skf_spec_namespace *ns, struct skf_err *e)
@@ -125,7 +148,7 @@ int skf_launch_userns(struct skf_launch *l, struct skf_err *e)
 		ns = all[i].type == CLONE_NEWUSER ? &all[i] : ns;
 	if (!ns)
 		return 0;
-	if (keep_owner(l, ns, e) < 0)
+	if (keep_owner(l, ns, e) < 0 || of_pod(l, ns, e) < 0)
 		return -1;
 	l->ids = (struct skf_idmaps){x->uid_mappings, x->gid_mappings};
 	if (!ns->path)

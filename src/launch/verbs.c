@@ -27,7 +27,10 @@ static int update(struct skf_launch *l, struct skf_err *e)
 	char *text = skf_arena_fmt(&l->arena, "{\"resources\":%s}", l->q.process_json);
 	struct skf_spec_linux *linux_;
 	struct skf_rt_update u = {0};
+	int r = skf_launch_foreign_known(l, e);
 
+	if (r != 0)
+		return r < 0 ? -1 : skf_launch_foreign_update(l, e);
 	if (!text)
 		return skf_fail(e, SKF_ENOMEM, "out of memory for the limits of container '%s'", l->q.id);
 	if (skf_spec_parse_linux(text, strlen(text), &o, &l->arena, &linux_, e) < 0)

@@ -28,6 +28,8 @@ int skf_mon_reap(struct skf_monitor *m)
 	while (r < 0 && errno == EINTR);
 	if (r == 0 && si.si_pid == 0)
 		return 0;
+	if (r < 0 && errno == ECHILD && m->job.pidfd >= 0)
+		return 0; /* a foreign runtime's process is the restarting launch's child until that ends, which it is about to do */
 	if (r < 0) { /* not our child any more, yet gone: nobody can know how it ended */
 		m->x.code = SIGNAL_BASE + SIGKILL;
 		m->x.signal = SIGKILL;

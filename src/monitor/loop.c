@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "monitor/monitor.h"
+#include "sys/process.h"
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
@@ -258,9 +259,13 @@ static void step(struct skf_monitor *m)
 
 	if (m->phase == SKF_MON_RUN && m->exited)
 		start_drain(m);
-	if (m->phase == SKF_MON_RUN && !m->h.health)
+	if (m->phase == SKF_MON_RUN && !m->h.health && !m->run_end_ms)
 		return;
 	now = skf_mono_ms();
+	if (m->phase == SKF_MON_RUN && m->run_end_ms && now >= m->run_end_ms) {
+		m->run_end_ms = 0;
+		(void)skf_pidfd_kill(m->h.pidfd, SIGKILL); /* ESRCH: it has ended by itself */
+	}
 	skf_mon_health_tick(m, now);
 	if (m->phase == SKF_MON_DRAIN && (skf_mon_drained(m) || now >= m->deadline_ms))
 		end_drain(m);
@@ -276,6 +281,11 @@ static void step(struct skf_monitor *m)
 		m->deadline_ms = now + SKF_KILL_WAIT_MS;
 	if (skf_mon_drained(m) || (m->deadline_ms && now >= m->deadline_ms))
 		m->phase = SKF_MON_DONE;
+}
+
+void skf_mon_run_time_start(struct skf_monitor *m)
+{
+	m->run_end_ms = m->h.run_ms ? skf_mono_ms() + (int64_t)m->h.run_ms : 0;
 }
 
 static void give_back(char *from, char *end)
@@ -318,6 +328,8 @@ static int timeout_of(const struct skf_monitor *m)
 
 	int64_t due = m->phase == SKF_MON_RUN ? skf_mon_health_due(m) : m->deadline_ms;
 
+	if (m->phase == SKF_MON_RUN && m->run_end_ms && (due == 0 || m->run_end_ms < due))
+		due = m->run_end_ms;
 	if (due == 0)
 		return m->hot && m->phase == SKF_MON_RUN ? IDLE_MS : -1;
 	left = due - skf_mono_ms();
@@ -449,6 +461,7 @@ int skf_monitor_main(void)
 		return 1; /* init dies with us, and the engine sees its socket closed without STARTED */
 	attach_first(&m);
 	skf_mon_health_start(&m);
+	skf_mon_run_time_start(&m);
 	if (m.h.engine_sock >= 0 && (skf_mon_send_started(&m) < 0 || !(m.h.flags & SKF_MONH_KEEP_SOCK)))
 		skf_closep(&m.h.engine_sock);
 	run(&m);

@@ -111,6 +111,7 @@ struct skf_monitor {
 	struct skf_mon_handover h;
 	enum skf_mon_phase phase;
 	int64_t deadline_ms; /* of the drain, or of the lingering when nobody is in the foreground */
+	int64_t run_end_ms;  /* --timeout: it is killed then; 0: never */
 	bool hot;            /* buffers were used since they were last given back */
 	struct skf_mon_stream s[2];
 	struct skf_mon_log log;
@@ -215,6 +216,8 @@ void skf_mon_restart_begin(struct skf_monitor *m);
 /* and launch's answer. */
 void skf_mon_restart_read(struct skf_monitor *m);
 /* It gave none in time. */
+/* loop.c: the time that the container may run begins. */
+void skf_mon_run_time_start(struct skf_monitor *m);
 void skf_mon_restart_timeout(struct skf_monitor *m);
 /* Stopped by hand while it waits. */
 void skf_mon_restart_cancel(struct skf_monitor *m);

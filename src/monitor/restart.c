@@ -152,6 +152,7 @@ static void adopt(struct skf_monitor *m, const struct skf_mon_handover *n, struc
 	m->deadline_ms = 0;
 	m->hot = true;
 	skf_mon_health_start(m);
+	skf_mon_run_time_start(m);
 	if (m->r.manual) /* stopped by hand meanwhile */
 		(void)skf_pidfd_kill(m->h.pidfd, SIGKILL);
 }

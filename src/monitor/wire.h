@@ -100,6 +100,7 @@ struct skf_mon_handover {
 	uint32_t health;               /* 1: there is a check, which skiff-launch finds in config.json */
 	uint32_t health_retries, health_action;
 	uint64_t health_interval_ms, health_timeout_ms, health_start_ms, health_start_interval_ms;
+	uint64_t run_ms; /* it is killed when it has run that long; 0: never */
 	uint32_t log_nonblocking;      /* drop rather than wait, and say how much */
 	uint64_t log_buffer;           /* bytes kept then */
 	char log_opts[1024];           /* of the driver: KEY=VALUE lines, ready for use */

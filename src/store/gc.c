@@ -198,7 +198,7 @@ static int mark_container(void *arg, int dirfd, const char *name, struct skf_err
 		return 0;
 	}
 	u = ((struct bundle *)v)->user;
-	if ((*u->manifest.s && mark_image(g, &u->manifest, e) < 0) || mark(g, &u->image_id, e) < 0)
+	if ((*u->manifest.s && mark_image(g, &u->manifest, e) < 0) || (*u->image_id.s && mark(g, &u->image_id, e) < 0))
 		return -1;
 	for (size_t i = 0; i < u->layers.n + u->mount_layers.n; i++)
 		if (skf_digest_parse(i < u->layers.n ? u->layers.v[i] : u->mount_layers.v[i - u->layers.n], &d, e) < 0 || mark(g, &d, e) < 0)

@@ -254,7 +254,7 @@ int skf_store_with_image(struct skf_store *s, const struct skf_image *i,
 {
 	SKF_AUTO_FD int lock = -EBADF;
 
-	if (skf_store_lock(s, false, &lock, e) < 0 || skf_store_image_check(s, i, e) < 0)
+	if (skf_store_lock(s, false, &lock, e) < 0 || (i && skf_store_image_check(s, i, e) < 0))
 		return -1;
 	return fn(arg, e);
 }

@@ -89,7 +89,7 @@ int skf_store_resolve(struct skf_store *s, const char *word, struct skf_arena *a
 
 /* --- containers as users of images (written by the engine) --- */
 /* Runs fn under locks/store shared after checking that image and layers exist: the reference
- * (containers/<id>/config.json) is made inside fn. */
+ * (containers/<id>/config.json) is made inside fn. i NULL: only the lock. */
 int skf_store_with_image(struct skf_store *s, const struct skf_image *i, int (*fn)(void *arg, struct skf_err *e), void *arg,
                          struct skf_err *e);
 

@@ -166,3 +166,32 @@ def test_the_cgroup_of_a_container_is_below_its_pod(skiff, pod):
     assert f'/skiff/p/{pid}/{cid}' in Path(f'/proc/{skiff.state(cid)["Pid"]}/cgroup').read_text()
     skiff('pod', 'rm', '-f', 'p')
     assert not list(Path('/sys/fs/cgroup').glob(f'*/skiff/p/{pid}')) and not Path(f'/sys/fs/cgroup/skiff/p/{pid}').exists()
+
+
+def test_a_pod_in_a_user_namespace(skiff):
+    conf = skiff.tmp / 'skiff.conf'
+    conf.write_text('userns_ids = 300000:8192\n')
+    skiff.env['SKIFF_CONF'] = str(conf)
+    for share in ('net,ipc,uts', 'net,ipc,uts,pid', 'none'):
+        skiff('pod', 'create', '--name', 'u', '--userns=auto:size=4096', '--share', share)
+        a, b = in_pod(skiff, 'u'), in_pod(skiff, 'u')
+        pa, pb = skiff.state(a)['Pid'], skiff.state(b)['Pid']
+        assert Path(f'/proc/{pa}/uid_map').read_text().split() == ['0', '300000', '4096'], share
+        assert (ns(pa, 'user') == ns(pb, 'user')) == (share != 'none') and ns(pa, 'user') != ns('self', 'user')
+        assert all((ns(pa, k) == ns(pb, k)) == (n in share.split(',')) for k, n in (('net', 'net'), ('ipc', 'ipc'), ('uts', 'uts'), ('pid', 'pid')))
+        out = skiff.out('exec', a, 'sh', '-c', 'touch /new; stat -c %u /new /bin/busybox /etc/hosts; cat /sys/class/net/lo/operstate >/dev/null && echo sys')
+        assert out.split()[:4] == ['0', '0', '0', 'sys'], share
+        assert '--userns and --pod' in skiff('run', '--pod', 'u', '--userns=host', skiff.image, 'true', rc=125).stderr
+        skiff('restart', '-t', '1', a)
+        assert Path(f'/proc/{skiff.state(a)["Pid"]}/uid_map').read_text().split()[1] == '300000'
+        skiff('pod', 'stop', '-t', '1', 'u')
+        skiff('pod', 'start', 'u')
+        assert wait_until(lambda: skiff.state(b)['Running'])
+        skiff('pod', 'rm', '-f', 'u')
+    skiff('pod', 'create', '--name', 'h')  # a container with ids of its own in a pod of the host's
+    try:
+        c = in_pod(skiff, 'h', '--userns=auto:size=1000')
+        assert Path(f'/proc/{skiff.state(c)["Pid"]}/uid_map').read_text().split() == ['0', '300000', '1000']
+        assert skiff.out('exec', c, 'sh', '-c', 'ls /sys >/dev/null; id -u').split() == ['0']
+    finally:
+        skiff('pod', 'rm', '-f', 'h')
