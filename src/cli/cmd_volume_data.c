@@ -42,7 +42,7 @@ static int place_of(struct skf_cli *c, const char *name, const char **ret)
 
 static int mount_one(struct skf_cli *c, const char *name)
 {
-	const char *place;
+	const char *place = NULL;
 
 	if (place_of(c, name, &place) < 0)
 		return -1;
@@ -52,7 +52,7 @@ static int mount_one(struct skf_cli *c, const char *name)
 
 static int unmount_one(struct skf_cli *c, const char *name)
 {
-	const char *place;
+	const char *place = NULL;
 
 	if (place_of(c, name, &place) < 0)
 		return -1;

@@ -38,7 +38,7 @@ def test_example_of_the_page_is_understood(skiff, conf):
     assert skiff.out('ps', '-q') == ''
 
 
-@pytest.mark.parametrize('key', ['runtime', 'registries', 'short_names', 'userns_size', 'nosuch'])
+@pytest.mark.parametrize('key', ['registries', 'short_names', 'userns_size', 'nosuch'])
 def test_key_without_effect_is_refused_by_name_and_line(skiff, conf, key):
     conf(f'# first line\n{key} = x\n')
     assert f"skiff.conf:2: unknown key '{key}'" in skiff('ps', rc=1).stderr
