@@ -36,7 +36,7 @@ void skf_close_later(int *fd_own)
 	struct iovec iov = {&byte, 1};
 	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-	int pair[2], fds[2];
+	int pair[2] = {-EBADF, -EBADF}, fds[2];
 
 	if (*fd_own >= 0 && skf_socketpair_seqpacket(pair) == 0) {
 		*c = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(fds))};

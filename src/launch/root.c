@@ -81,7 +81,8 @@ int skf_launch_mount_root(struct skf_launch *l, struct skf_err *e)
 				.work = work,
 				.scratch = scratch,
 				.is_volatile = l->conf->remove};
-	const char *const *lower = NULL, *directory[1];
+	const char *const *lower = NULL;
+	const char *directory[1];
 
 	if (way < 0)
 		return skf_fail(e, SKF_EINVALID, "SKIFF_OVERLAY is '%.40s'; it takes fd, path or symlink",
