@@ -71,6 +71,13 @@ def comm(pid):
         return ''
 
 
+def ended(pid):
+    try:
+        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] in 'ZX'
+    except OSError:
+        return True
+
+
 def stop(pid):
     try:
         os.kill(pid, signal.SIGSTOP)
@@ -105,11 +112,14 @@ def test_orphaned_start_is_waited_for(skiff, kill9):
             kill9(p.pid)
             p.communicate()
             rm = skiff.popen('rm', '-f', 'v')
-            assert not wait_until(lambda: rm.poll() is not None, 0.3), 'removed under the hands of a start'
+            early = wait_until(lambda: rm.poll() is not None, 0.3)  # right when launch had not been asked for this container yet
             os.kill(launch, signal.SIGCONT)
             assert rm.wait(30) == 0
+            assert wait_until(lambda: ended(launch), 10), f'{comm(launch)} lives on'
             assert skiff.out('ps', '-aq') == ''
-            return
+            if not early:
+                return
+            continue
         if launch:
             os.kill(launch, signal.SIGCONT)
         p.communicate()

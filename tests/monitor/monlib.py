@@ -40,8 +40,8 @@ def record(rtype, *fields, version=1):
     return struct.pack("=IHH", 8 + len(body), rtype, version) + body
 
 
-# The appended fields of the handover: restart 2, stop 2, health 3, health times 4, log mode and buffer, log options.
-APPENDED = [u32(0)] * 7 + [u64(0)] * 4 + [u32(0), u64(0), st("")]
+# The appended fields of the handover: restart 2, stop 2, health 3, health times 4, log mode and buffer, log options, run time.
+APPENDED = [u32(0)] * 7 + [u64(0)] * 4 + [u32(0), u64(0), st(""), u64(0)]
 
 
 class Fields:
