@@ -135,7 +135,7 @@ static void try_end(struct skf_dns *d, int64_t now)
 	if (now < d->idle_since + SKF_RESOLVER_LINGER_MS)
 		return;
 	lock = skf_lock_at(d->dir_fd, SKF_RESOLVER_LOCK, true, 0);
-	if (lock < 0) {
+	if (lock < 0 && lock != -ENOENT) { /* ENOENT: the directory itself is gone, and with it whoever could join */
 		d->idle_since = now; /* somebody is joining: another round */
 		return;
 	}

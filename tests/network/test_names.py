@@ -1,6 +1,7 @@
 """Names and egress policy through the engine: networks, connect and disconnect, a resolver that is killed."""
 import json
 import os
+import shutil
 import signal
 import subprocess
 
@@ -93,6 +94,16 @@ def test_a_killed_resolver(skiff):
     assert wait_until(lambda: resolver(skiff) == 0)
     skiff('network', 'reload')
     assert lookup(skiff, 'a', 'b') == [skiff.ip('b')]
+
+
+def test_a_resolver_ends_with_its_directory(skiff):
+    """Somebody removes the run directory before the resolver has seen that nobody is left."""
+    skiff('network', 'create', 'blue')
+    skiff.client('a', '--network', 'blue')
+    assert resolver(skiff)
+    skiff('rm', '-f', 'a')
+    shutil.rmtree(skiff.run_root)
+    assert wait_until(lambda: resolver(skiff) == 0, 10)
 
 
 @pytest.mark.parametrize('how', ['run', 'network'])
