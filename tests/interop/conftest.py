@@ -52,5 +52,5 @@ def session(area, busybox):
 @pytest.fixture
 def podman(session):
     yield session
-    session("rm", "-af", "-t", "0", check=True)
+    session.remove_all()
     assert session.leftovers() == []
