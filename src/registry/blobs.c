@@ -36,6 +36,7 @@ struct xfer {
 	bool begun;                  /* holds a slot */
 	bool authed;                 /* a token was fetched since the last byte: a second 401 in a row is an answer */
 	unsigned auth_serial;        /* of the header that was sent */
+	const char *ca_dir;          /* that it was started with */
 	int64_t not_before_ms;
 };
 
@@ -116,6 +117,7 @@ static int start(struct xfer *x, struct skf_err *e)
 	x->detail[0] = 0;
 	x->auth_serial = r->auth_serial;
 	skf_http_setup(r, x->c, x->url);
+	x->ca_dir = r->ca_dir;
 	if (r->auth_header && x->resp.from_origin) {
 		x->headers = curl_slist_append(NULL, r->auth_header);
 		if (!x->headers)
@@ -239,6 +241,11 @@ static int finished(struct xfer *x, const struct skf_ref *ref, CURLcode rc, uint
 		return skf_http_fail_headers(x->r, x->url, e);
 	if (rc != CURLE_OK) {
 		skf_http_fail_curl(x->r, rc, x->detail, x->url, &why);
+		if (skf_certs_widen(x->r, rc) || (x->r->ca_dir != x->ca_dir && rc == CURLE_PEER_FAILED_VERIFICATION)) {
+			x->not_before_ms = 0;
+			x->state = WAITING;
+			return 0;
+		}
 		if (skf_http_transient(x->r, rc))
 			return again(x, ref, before, &why, e);
 		*e = why;

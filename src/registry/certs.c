@@ -11,6 +11,27 @@
 
 static const char *const system_bundles[] = { "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt" };
 
+const char *skf_certs_system_dir(void)
+{
+	static const char *const dirs[] = { "/etc/ssl/certs", "/etc/pki/ca-trust/extracted/pem/directory-hash" };
+	for (size_t i = 0; i < SKF_ARRAY_LEN(dirs); i++) {
+		SKF_AUTO_DIR DIR *d = opendir(dirs[i]);
+		const struct dirent *de;
+		while (d && (de = readdir(d)))
+			if (strlen(de->d_name) == 10 && strspn(de->d_name, "0123456789abcdef") == 8 && skf_endswith(de->d_name, ".0"))
+				return dirs[i];
+	}
+	return NULL;
+}
+
+bool skf_certs_widen(struct skf_registry *r, CURLcode rc)
+{
+	if (!r->ca_dir || r->ca_pem || rc != CURLE_PEER_FAILED_VERIFICATION)
+		return false;
+	r->ca_dir = NULL;
+	return true;
+}
+
 static int add_pem(int dirfd, const char *name, const char *shown, struct skf_buf *pem, struct skf_err *e)
 {
 	int r = skf_read_file_at(dirfd, name, MAX_PEM_BYTES, pem);

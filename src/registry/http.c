@@ -325,6 +325,9 @@ void skf_http_setup(struct skf_registry *r, CURL *c, const char *url)
 	if (r->ca_pem) {
 		struct curl_blob b = { r->ca_pem, r->ca_pem_n, CURL_BLOB_NOCOPY };
 		curl_easy_setopt(c, CURLOPT_CAINFO_BLOB, &b);
+	} else if (r->ca_dir) {
+		curl_easy_setopt(c, CURLOPT_CAINFO, NULL);
+		curl_easy_setopt(c, CURLOPT_CAPATH, r->ca_dir);
 	}
 	if (r->client_cert) {
 		curl_easy_setopt(c, CURLOPT_SSLCERT, r->client_cert);
@@ -525,6 +528,10 @@ static int with_retries(struct skf_registry *r, const struct skf_http_req *q, co
 	for (int attempt = 0;; attempt++) {
 		CURLcode rc = CURLE_OK;
 		int x = once(r, q, url, ret, &rc, e);
+		if (x < 0 && skf_certs_widen(r, rc)) {
+			skf_err_clear(e);
+			x = once(r, q, url, ret, &rc, e);
+		}
 		bool again = x < 0 ? skf_http_transient(r, rc) && r->scheme_known : skf_http_status_transient(ret->status);
 		if (!again || q->up || q->single || attempt >= SKF_HTTP_RETRIES)
 			return x;

@@ -68,6 +68,7 @@ int skf_registry_new_one(const char *host, const struct skf_registry_opts *o, st
 	r->loopback = skf_http_host_is_loopback(host);
 	r->actions = "pull";
 	r->warned = skf_http_warned_new();
+	r->ca_dir = skf_certs_system_dir();
 	int x = 0;
 	if (skf_fmt(r->host, sizeof(r->host), "%s", host) < 0 || strchr(host, '/') || skf_startswith(host, "."))
 		x = skf_fail(e, SKF_EINVALID, "registry '%.100s': not a host name", host);

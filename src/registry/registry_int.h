@@ -36,6 +36,7 @@ struct skf_registry {
 	char auth_repo[SKF_MAX_REPO_BYTES + 1]; /* the repository that a bearer token is for */
 	char *ca_pem;                 /* system CAs + certs.d; NULL: curl's default */
 	size_t ca_pem_n;
+	const char *ca_dir;           /* the system's CAs one by one (skf_certs_system_dir); NULL: the whole bundle */
 	char *client_cert, *client_key; /* paths; NULL */
 	CURL *easy;                   /* one request at a time; keeps its connections between requests */
 	CURLSH *share;                /* name lookups and TLS sessions, for easy and multi: all in the registry's one thread */
@@ -120,6 +121,12 @@ int skf_credhelper_get(const char *name, const char *server, struct skf_creds *c
 
 /* --- certs.c --- */
 int skf_certs_load(struct skf_registry *r, const char *dir, struct skf_err *e);
+/* A directory of the system's CAs that openssl-rehash(1) has linked by subject, or NULL. OpenSSL reads of it the one file that a chain needs,
+ * where the bundle costs some 50 ms of parsing before the first byte. Static string. */
+const char *skf_certs_system_dir(void);
+/* True when a transfer that ended with rc is worth another go because the CAs were looked up one by one until now: somebody may have added
+ * his own to the bundle alone. Every later transfer of r takes the bundle. */
+bool skf_certs_widen(struct skf_registry *r, CURLcode rc);
 
 /* --- http.c --- */
 struct skf_http_resp {

@@ -29,6 +29,29 @@ def test_ca_of_another_registry_is_not_trusted(registry_tls, store, ca, tmp_path
     store.fails("denied", ref, "certificate", certs_dir=ca.trust(tmp_path / "certs", "127.0.0.1"))
 
 
+@pytest.mark.parametrize("where", ["directory", "bundle", "neither"])
+def test_ca_of_the_system(registry_tls, store, ca, tmp_path, where):
+    """The system's CAs are looked up one by one where they are linked by subject; one that is in the bundle alone counts too."""
+    im = one()
+    ref = registry_tls.push(f"tls/system-{where}", "1", im)
+    here = "/etc/ssl/certs"
+    shutil.copytree(here, tmp_path / "certs", symlinks=True)
+    bundle = tmp_path / "certs/ca-certificates.crt"
+    if where == "directory":
+        shutil.copy(ca.crt, tmp_path / "certs/test-ca.pem")
+    if where == "bundle":
+        bundle.write_bytes(bundle.read_bytes() + ca.crt.read_bytes())
+    subprocess.run(["openssl", "rehash", str(tmp_path / "certs")], check=True, stderr=subprocess.DEVNULL)
+    p = subprocess.run(["unshare", "-m", "sh", "-c", f'mount --bind "$1" {here} && shift && exec "$@"', "sh", tmp_path / "certs",
+                        os.path.join(worker.BIN, "skiff"), "--root", str(store), "pull", "-q", ref], capture_output=True, text=True)
+    if where == "neither":
+        assert p.returncode == 1 and "certificate is not trusted" in p.stderr, p.stderr
+        assert store.layers() == []
+    else:
+        assert p.returncode == 0, p.stderr
+        assert store.layers() == [im.layers[0].hex]
+
+
 def test_insecure_by_explicit_choice(registry_tls, store, tmp_path):
     ref = registry_tls.push("tls/c", "1", one())
     store.pull(ref, certs_dir=tmp_path, flags=worker.INSECURE_TLS)
