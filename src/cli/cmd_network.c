@@ -146,14 +146,15 @@ static int print_formatted(struct skf_cli *c, struct skf_listing *l, const struc
 int skf_cmd_network_ls(struct skf_cli *c)
 {
 	struct skf_listing l = {.heads = heads, .env = {.type = "*formatter.NetworkContext"}};
+	struct skf_strv filters = {0};
 	struct skf_jarr rows;
 	bool plain;
 	int r = -1;
 
 	if (skf_cli_check_filters(c) < 0)
 		return skf_cli_usage(c);
-	if (skf_listing_init(&l, c->o.format, &c->a, &plain, &c->e) == 0 && skf_cli_engine(c) == 0 &&
-	    skf_engine_network_list(c->g, &c->o.filter, &c->a, &rows, &c->e) == 0)
+	if (skf_listing_init(&l, c->o.format, &c->a, &plain, &c->e) == 0 && skf_cli_until_filters(c, &filters) == 0 && skf_cli_engine(c) == 0 &&
+	    skf_engine_network_list(c->g, &filters, &c->a, &rows, &c->e) == 0)
 		r = plain ? print_plain(c, &rows) : print_formatted(c, &l, &rows);
 	skf_listing_done(&l);
 	return r < 0 ? skf_cli_fail(c, 1) : 0;
@@ -213,11 +214,15 @@ static bool agreed(const struct skf_cli *c)
 
 int skf_cmd_network_prune(struct skf_cli *c)
 {
-	struct skf_strv names = {0};
+	struct skf_strv names = {0}, filters = {0};
 
+	if (skf_cli_check_filters(c) < 0)
+		return skf_cli_usage(c);
+	if (skf_cli_until_filters(c, &filters) < 0)
+		return skf_cli_fail(c, 1);
 	if (!agreed(c))
 		return 0;
-	if (skf_cli_engine(c) < 0 || skf_engine_network_prune(c->g, &c->o.filter, &c->a, &names, &c->e) < 0)
+	if (skf_cli_engine(c) < 0 || skf_engine_network_prune(c->g, &filters, &c->a, &names, &c->e) < 0)
 		return skf_cli_fail(c, 1);
 	if (names.n)
 		printf("Deleted Networks:\n");

@@ -37,11 +37,11 @@ struct skf_network_row {
 	bool ipv4, ipv6, internal;
 	struct skf_kvs labels;
 };
-/* filters: driver, id, label, name, scope, type, dangling. */
+/* filters: driver, id, label, label!, name, scope, type, dangling, until. */
 int skf_engine_network_list(struct skf_engine *g, const struct skf_strv *filters, struct skf_arena *a, struct skf_jarr *ret, struct skf_err *e);
 /* docker's document. */
 int skf_engine_network_inspect(struct skf_engine *g, const char *name, struct skf_jw *w, struct skf_err *e);
-/* Networks that no container uses, running or not; ret: their names. */
+/* Networks that no container uses, running or not; ret: their names. filters: label, label!, until. */
 int skf_engine_network_prune(struct skf_engine *g, const struct skf_strv *filters, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e);
 /* 1 there is one, 0 not, -1. */
 int skf_engine_network_exists(struct skf_engine *g, const char *name, struct skf_err *e);

@@ -116,7 +116,7 @@ int skf_net_files_of(struct skf_engine *g, const char *id, const char *target, s
 /* Does the host's resolv.conf name a server that a container can reach itself? */
 bool skf_net_host_dns_usable(void);
 
-/* --- net_list.c --- */
+/* --- net_filter.c --- */
 /* Ids of all networks that a container wants, running or not; with repetitions. */
 int skf_net_used(struct skf_engine *g, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e);
 

@@ -1,8 +1,7 @@
 /* engine/net_list.c -- networks as a list and as docker's document. "host" and "none" are shown as docker does, and are no objects. */
 #include "engine/net_cni.h"
-#include "engine/pod_int.h"
+#include "engine/net_filter.h"
 #include "network/egress.h"
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,144 +87,39 @@ static int by_name(const void *x, const void *y)
 	return strcmp(((const struct skf_network_row *)x)->name, ((const struct skf_network_row *)y)->name);
 }
 
-/* --- filters --- */
-static bool is_builtin(const struct skf_network_row *r)
+static int all_rows(struct skf_engine *g, const struct skf_strv *ids, const struct skf_strv *cni, struct skf_arena *a, struct rows *r, struct skf_err *e)
 {
-	return skf_streq(r->name, "bridge") || skf_streq(r->name, "host") || skf_streq(r->name, "none");
-}
-
-static bool label_matches(const struct skf_network_row *r, const char *want)
-{
-	size_t n = strcspn(want, "=");
-
-	for (size_t i = 0; i < r->labels.n; i++)
-		if (strlen(r->labels.v[i].k) == n && !memcmp(r->labels.v[i].k, want, n) && (!want[n] || skf_streq(r->labels.v[i].v, want + n + 1)))
-			return true;
-	return false;
-}
-
-static bool one_matches(const struct skf_network_row *r, const char *key, size_t n, const char *v, const struct skf_strv *used)
-{
-	if (n == 4 && !memcmp(key, "name", 4))
-		return strstr(r->name, v) != NULL;
-	if (n == 2 && !memcmp(key, "id", 2))
-		return strstr(r->id, v) != NULL;
-	if (n == 6 && !memcmp(key, "driver", 6))
-		return skf_streq(r->driver, v);
-	if (n == 5 && !memcmp(key, "scope", 5))
-		return skf_streq(r->scope, v);
-	if (n == 5 && !memcmp(key, "label", 5))
-		return label_matches(r, v);
-	if (n == 4 && !memcmp(key, "type", 4))
-		return skf_streq(v, "builtin") == is_builtin(r);
-	if (n == 8 && !memcmp(key, "dangling", 8)) {
-		bool in_use = is_builtin(r);
-
-		for (size_t i = 0; i < used->n && !in_use; i++)
-			in_use = skf_streq(used->v[i], r->id);
-		return (skf_streq(v, "true") || skf_streq(v, "1")) == !in_use;
-	}
-	return false;
-}
-
-/* Values of one key are alternatives, labels and different keys all have to match. */
-static bool matches(const struct skf_network_row *r, const struct skf_strv *filters, const struct skf_strv *used)
-{
-	for (size_t i = 0; i < filters->n; i++) {
-		const char *f = filters->v[i];
-		size_t n = strcspn(f, "=");
-		bool ok = false, is_label = n == 5 && !memcmp(f, "label", 5);
-
-		for (size_t k = 0; k < filters->n && !ok; k++)
-			if (!strncmp(filters->v[k], f, n + 1) && (!is_label || k == i))
-				ok = one_matches(r, f, n, filters->v[k] + n + 1, used);
-		if (!ok)
-			return false;
-	}
-	return true;
-}
-
-static int check_filters(const struct skf_strv *filters, bool *ret_dangling, struct skf_err *e)
-{
-	static const char *const known[] = {"driver", "id", "label", "name", "scope", "type", "dangling"};
-
-	*ret_dangling = false;
-	for (size_t i = 0; i < filters->n; i++) {
-		const char *f = filters->v[i];
-		size_t n = strcspn(f, "="), k = 0;
-
-		while (k < SKF_ARRAY_LEN(known) && !(strlen(known[k]) == n && !memcmp(known[k], f, n)))
-			k++;
-		if (!f[n] || k == SKF_ARRAY_LEN(known))
-			return skf_fail(e, SKF_EINVALID, "invalid filter '%.*s'", (int)n, f);
-		if (skf_streq(known[k], "type") && !skf_streq(f + n + 1, "custom") && !skf_streq(f + n + 1, "builtin"))
-			return skf_fail(e, SKF_EINVALID, "invalid filter 'type=%s'", f + n + 1);
-		*ret_dangling |= skf_streq(known[k], "dangling");
-	}
-	return 0;
-}
-
-/* Networks that a container wants or has. */
-static int add_used(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e)
-{
-	struct skf_net_choice *c;
-	struct skf_net_conf *conf;
-
-	if (skf_net_conf_read(g, id, a, &conf, e) < 0)
-		return -1;
-	c = conf->networks.v;
-	for (size_t i = 0; i < conf->networks.n; i++)
-		if (skf_strv_add(a, ret, c[i].network) < 0)
-			return no_memory(e);
-	return 0;
-}
-
-int skf_net_used(struct skf_engine *g, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e)
-{
-	SKF_AUTO_FD int fd = skf_openat(g->ctr_fd, ".", O_RDONLY | O_DIRECTORY, 0);
-	SKF_AUTO_DIR DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	struct skf_strv pods = {0};
-	struct dirent *de;
-
-	if (!d)
-		return skf_fail_sys(e, fd < 0 ? fd : -errno, "list '%s/containers'", g->root);
-	(void)SKF_TAKE_FD(fd); /* d closes it */
-	while ((de = readdir(d)))
-		if (skf_ctr_id_valid(de->d_name) && add_used(g, de->d_name, a, ret, e) < 0)
+	r->v = skf_arena_array(a, ids->n + cni->n + 2, sizeof(*r->v));
+	if (!r->v || add_plain(a, HOST_ID, "host", "host", r) < 0 || add_plain(a, NONE_ID, "none", "null", r) < 0)
+		return no_memory(e);
+	for (size_t i = 0; i < ids->n; i++)
+		if (add_row(g, ids->v[i], a, r, e) < 0)
 			return -1;
-	if (skf_pod_list(g, a, &pods, e) < 0)
+	if (add_cni(a, cni, r, e) < 0)
 		return -1;
-	for (size_t i = 0; i < pods.n; i++)
-		if (add_used(g, pods.v[i], a, ret, e) < 0)
-			return -1;
+	qsort(r->v, r->n, sizeof(*r->v), by_name);
 	return 0;
 }
 
 int skf_engine_network_list(struct skf_engine *g, const struct skf_strv *filters, struct skf_arena *a, struct skf_jarr *ret, struct skf_err *e)
 {
-	struct skf_strv ids = {0}, used = {0}, cni;
+	struct skf_strv ids = {0}, cni;
+	struct skf_net_filter f;
 	struct skf_network *def;
 	struct rows r = {0};
-	bool dangling;
 	size_t kept = 0;
+	int k = skf_net_filter_init(g, filters, a, &f, e);
 
-	if (check_filters(filters, &dangling, e) < 0 || skf_net_default(g, a, &def, e) < 0 || skf_network_list(g->root_fd, a, &ids, e) < 0 ||
-	    (dangling && skf_net_used(g, a, &used, e) < 0) || skf_net_cni_names(g, a, &cni, e) < 0)
-		return -1;
-	r.v = skf_arena_array(a, ids.n + cni.n + 2, sizeof(*r.v));
-	if (!r.v || add_plain(a, HOST_ID, "host", "host", &r) < 0 || add_plain(a, NONE_ID, "none", "null", &r) < 0)
-		return no_memory(e);
-	for (size_t i = 0; i < ids.n; i++)
-		if (add_row(g, ids.v[i], a, &r, e) < 0)
-			return -1;
-	if (add_cni(a, &cni, &r, e) < 0)
-		return -1;
-	qsort(r.v, r.n, sizeof(*r.v), by_name);
-	for (size_t i = 0; i < r.n; i++)
-		if (matches(&r.v[i], filters, &used))
+	if (k == 0 && (skf_net_default(g, a, &def, e) < 0 || skf_network_list(g->root_fd, a, &ids, e) < 0 || skf_net_cni_names(g, a, &cni, e) < 0))
+		k = -1;
+	if (k == 0)
+		k = all_rows(g, &ids, &cni, a, &r, e);
+	for (size_t i = 0; k == 0 && i < r.n; i++)
+		if (skf_net_filter_match(&f, &r.v[i]))
 			r.v[kept++] = r.v[i];
+	skf_filters_done(&f.words);
 	*ret = (struct skf_jarr){r.v, kept};
-	return 0;
+	return k;
 }
 
 int skf_engine_network_exists(struct skf_engine *g, const char *name, struct skf_err *e)

@@ -163,21 +163,6 @@ int skf_engine_network_rm(struct skf_engine *g, const char *name, bool force, st
 	return lock < 0 ? -1 : remove_network(g, n, &a, e);
 }
 
-/* until and label! are of prunes only; the list knows the others. */
-static int split_filters(const struct skf_strv *words, struct skf_arena *a, struct skf_strv *list, struct skf_filters *own, struct skf_err *e)
-{
-	static const char *const known[] = {"until", "label!", NULL};
-	struct skf_strv rest = {0};
-
-	for (size_t i = 0; i < words->n; i++) {
-		bool mine = skf_startswith(words->v[i], "until=") || skf_startswith(words->v[i], "label!=");
-
-		if (skf_strv_add(a, mine ? &rest : list, words->v[i]) < 0)
-			return skf_fail(e, SKF_ENOMEM, "memory for the filters");
-	}
-	return skf_filters_parse(&rest, known, a, own, e);
-}
-
 static bool prunable(const struct skf_network_row *r, const struct skf_strv *used, const struct skf_filters *f, int64_t until)
 {
 	if (skf_streq(r->name, SKF_NET_DEFAULT) || skf_streq(r->name, "host") || skf_streq(r->name, "none") || skf_streq(r->driver, SKF_NET_CNI))
@@ -216,20 +201,21 @@ static int prune_rows(struct skf_engine *g, const struct skf_jarr *rows, const s
 
 int skf_engine_network_prune(struct skf_engine *g, const struct skf_strv *filters, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e)
 {
+	static const char *const known[] = {"until", "label", "label!", NULL}; /* docker and podman refuse the words of ls here */
+	static const struct skf_strv all;
 	SKF_AUTO_FD int lock = -EBADF;
-	struct skf_filters own = {0};
-	struct skf_strv list = {0};
+	struct skf_filters f = {0};
 	struct skf_jarr rows;
-	int r = split_filters(filters, a, &list, &own, e);
+	int r = skf_filters_parse(filters, known, a, &f, e);
 
 	if (r == 0) /* takes the lock itself where the default network has to be made */
-		r = skf_engine_network_list(g, &list, a, &rows, e);
+		r = skf_engine_network_list(g, &all, a, &rows, e);
 	lock = r == 0 ? lock_networks(g, e) : -1;
 	if (lock < 0)
 		r = -1;
 	if (r == 0)
-		r = prune_rows(g, &rows, &own, a, ret, e);
-	skf_filters_done(&own);
+		r = prune_rows(g, &rows, &f, a, ret, e);
+	skf_filters_done(&f);
 	return r;
 }
 

@@ -225,3 +225,22 @@ def test_prune(skiff):
     assert skiff.out('network', 'ls', '--filter', 'dangling=true', '--format', '{{.Name}}').split() == ['n1', 'n3']
     assert skiff.out('network', 'prune', '-f').split() == ['Deleted', 'Networks:', 'n1', 'n3']
     assert wait_until(lambda: skiff.leases() == [])
+
+
+def test_filters(skiff):
+    """ls: docker's words, and podman's until and label!; prune: label, label! and until only, as both."""
+    skiff('network', 'create', '--label', 'a=1', 'one')
+    skiff('network', 'create', '--label', 'a=2', '--label', 'b', 'two')
+    ls = lambda *w: skiff.out('network', 'ls', *(x for y in w for x in ('--filter', y)), '--format', '{{.Name}}').split()  # noqa: E731
+    for words, want in (('name=tw', ['two']), ('name=^o', ['one']), ('name=^one name=two', ['one', 'two']), ('label=a', ['one', 'two']), ('label=a=2', ['two']),
+                        ('label=a label=b', ['two']), ('label!=b type=custom', ['one']), ('type=builtin', ['bridge', 'host', 'none']), ('driver=null', ['none']),
+                        ('driver=host driver=bridge name=o', ['host', 'one', 'two']), ('scope=swarm', []), ('dangling=1', ['one', 'two']), ('until=1h type=custom', []),
+                        ('until=2100-01-01 type=custom', ['one', 'two']), (f'id={json.loads(skiff.out("network", "inspect", "one"))[0]["Id"][:9]}', ['one'])):
+        assert ls(*words.split()) == want, words
+    for word, error in (('x=1', "invalid filter 'x'"), ('type=y', "invalid filter 'type=y'"), ('dangling=maybe', "invalid filter 'dangling=maybe'"), ('until=z', "'until=z'")):
+        assert error in skiff('network', 'ls', '--filter', word, rc=1).stderr
+    for word in ('name=one', 'driver=bridge', 'dangling=1', 'until=z', 'x=1'):
+        assert 'invalid filter' in skiff('network', 'prune', '-f', '--filter', word, rc=1).stderr
+    assert skiff.out('network', 'prune', '-f', '--filter', 'until=1h') == ''
+    assert skiff.out('network', 'prune', '-f', '--filter', 'label!=b', '--filter', 'until=2100-01-01').split() == ['Deleted', 'Networks:', 'one']
+    assert skiff.out('network', 'prune', '-f', '--filter', 'label=a=2').split() == ['Deleted', 'Networks:', 'two']
