@@ -88,14 +88,6 @@ static void bridge_sysctl(struct skf_engine *g, const char *family, const char *
 		skf_warn(&g->log, "set net.%s.conf.%s.%s: %s; ignoring", family, name, key, strerror(-r));
 }
 
-/* From the network's id: it stays the same when ports come and go. */
-static void bridge_mac(const struct skf_network *n, uint8_t mac[6])
-{
-	memset(mac, 0, 6);
-	mac[0] = 0x02;
-	(void)skf_hex_bytes(n->id, mac + 1, 5); /* an id is hex digits */
-}
-
 static int give_addresses(int nl, const struct skf_network *n, int index, struct skf_err *e)
 {
 	const struct skf_netsub *s = n->subnets.v;
@@ -124,7 +116,7 @@ static int make_bridge(struct skf_engine *g, int nl, const struct skf_network *n
 
 	if (enable_forwarding(n, e) < 0 || skf_net_table_network(g, n, true, e) < 0)
 		return -1;
-	bridge_mac(n, mac);
+	skf_link_bridge_mac(n->id, mac);
 	r = skf_link_bridge(nl, n->interface, mac, n->mtu);
 	if (r == 0)
 		r = skf_link_get(nl, n->interface, l);

@@ -164,16 +164,6 @@ static void rule_neighbours(struct skf_nft *n, const char *chain)
 	skf_nft_x_verdict(n, NF_ACCEPT, NULL);
 }
 
-static void rule_own_network(struct skf_nft *n, const char *chain, bool v6)
-{
-	skf_nft_rule(n, chain);
-	if_family(n, v6);
-	source(n, v6);
-	target(n, v6, REG(v6 ? 4 : 1));
-	skf_nft_x_lookup(n, v6 ? "hairpin6" : "hairpin4", REG(0), false);
-	skf_nft_x_verdict(n, NF_ACCEPT, NULL);
-}
-
 void skf_egress_load(struct skf_nft *n)
 {
 	static const struct skf_nft_set maps[] = {
@@ -198,8 +188,6 @@ void skf_egress_load(struct skf_nft *n)
 		rule_answers(n, chain);
 		rule_neighbours(n, chain);
 		for (int v6 = 0; v6 <= 1; v6++) {
-			if (i == 0)
-				rule_own_network(n, chain, v6);
 			skf_nft_rule(n, chain);
 			if_family(n, v6);
 			source(n, v6);

@@ -5,9 +5,9 @@
  * addresses of allowed names before it gives the answer to the container. The chain ends in a counter and a reject, so that a refused connection
  * fails at once. <id>: the first SKF_EGRESS_ID characters of the container's id.
  *
- * It applies to everything that the container sends to other networks, to the outside and to the host itself, whatever the protocol; not to answers
- * of connections that others began, to members of its own networks (but to the host at their gateway address), and to names: the resolver is inside
- * the container's network namespace. An established connection goes on when a name's time-out has passed. The rules go by source address: what keeps
+ * It applies to everything that the container sends: to the outside, to other networks, to members of its own, and to the host itself, whatever the
+ * protocol; not to answers of connections that others began, and not to names: the resolver is inside the container's network namespace. What a
+ * bridge would carry to a neighbour passes the host's packet filter because network/guard.h sends it there. An established connection goes on when a name's time-out has passed. The rules go by source address: what keeps
  * a container from sending with another one is network/guard.h. */
 #pragma once
 #include "network/ip.h"

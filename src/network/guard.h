@@ -2,8 +2,13 @@
  * and one of its own addresses. Without it the rules of network/egress.h, which go by source address, would be as good as the container's word: root
  * with NET_RAW or NET_ADMIN in it can send with any other address, and can speak with its neighbours in frames that carry no IP at all.
  *
- * One table, bridge skiff_v1: ports in a set, what they may send with in sets of pairs, one chain on prerouting of all bridges, which leaves other ports
- * alone after one look-up. It is made with the first such container, as a whole each time, so that it heals by itself. */
+ * And its neighbours are out of its reach, too: IP frames of such a port, and those for its MAC, go up to the host instead of across the bridge, as if the
+ * port was the only one of its network. The host routes them, connection tracking sees both directions, and the container's chain decides: no
+ * tracking in the bridge itself is needed (CONFIG_NF_CONNTRACK_BRIDGE), nor br_netfilter. A hop more is what it costs. Broadcast and multicast of the
+ * container end at the host. ARP and neighbour discovery stay bridged: whoever may speak to the container has to find it.
+ *
+ * One table, bridge skiff_v1: ports in a set, what they may send with in sets of pairs, the bridge's MAC of a port and of a container's MAC in two maps, one
+ * chain on prerouting of all bridges, which leaves frames between other ports alone after a look-up or two. It is made with the first such container, as a whole each time, so that it heals by itself. */
 #pragma once
 #include "network/endpoint.h"
 #include "network/ip.h"

@@ -1,5 +1,6 @@
 /* network/link.c -- interfaces, addresses and routes over route netlink. Every request that changes something asks for an acknowledgement. */
 #include "network/link.h"
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "sys/nlmsg.h"
 #include <linux/if_bridge.h>
@@ -110,6 +111,13 @@ int skf_link_bridge(int nl, const char *name, const uint8_t mac[6], uint32_t mtu
 	begin_link(&m, name, mac, mtu);
 	end_kind(&m, begin_kind(&m, "bridge"));
 	return end_link(&m, nl);
+}
+
+void skf_link_bridge_mac(const char *network_id, uint8_t ret[6])
+{
+	memset(ret, 0, 6);
+	ret[0] = 0x02;
+	(void)skf_hex_bytes(network_id, ret + 1, 5); /* an id is hex digits */
 }
 
 int skf_link_dummy(int nl, const char *name)

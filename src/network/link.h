@@ -15,6 +15,8 @@ int skf_link_up(int nl, int index);
 
 /* All are up when the call returns, but for the ends of a veth. mac NULL: the kernel's; mtu 0: the kernel's. -EEXIST when the name is taken. */
 int skf_link_bridge(int nl, const char *name, const uint8_t mac[6], uint32_t mtu);
+/* The MAC of a network's bridge: from its id, so that it stays the same when ports come and go, and everybody knows it. */
+void skf_link_bridge_mac(const char *network_id, uint8_t ret[6]);
 int skf_link_dummy(int nl, const char *name);
 int skf_link_vlan(int nl, const char *name, int parent, uint32_t id);
 struct skf_veth {

@@ -66,6 +66,8 @@ void skf_nft_rule(struct skf_nft *n, const char *chain);
 void skf_nft_rule_end(struct skf_nft *n);
 void skf_nft_x_meta(struct skf_nft *n, uint32_t key, uint32_t reg);                 /* NFT_META_* -> register */
 void skf_nft_x_payload(struct skf_nft *n, uint32_t base, uint32_t off, uint32_t len, uint32_t reg);
+void skf_nft_x_meta_set(struct skf_nft *n, uint32_t key, uint32_t reg);             /* register -> NFT_META_* */
+void skf_nft_x_payload_set(struct skf_nft *n, uint32_t base, uint32_t off, uint32_t len, uint32_t reg); /* the frame is changed; no checksum is */
 void skf_nft_x_ct(struct skf_nft *n, uint32_t key, uint32_t reg);                   /* NFT_CT_* */
 void skf_nft_x_fib(struct skf_nft *n, uint32_t flags, uint32_t result, uint32_t reg);
 void skf_nft_x_cmp(struct skf_nft *n, uint32_t op, uint32_t reg, const void *p, uint32_t len);

@@ -68,6 +68,28 @@ void skf_nft_x_payload(struct skf_nft *n, uint32_t base, uint32_t off, uint32_t 
 	end(n, x);
 }
 
+void skf_nft_x_meta_set(struct skf_nft *n, uint32_t key, uint32_t reg)
+{
+	struct expr x = begin(n, "meta");
+
+	skf_nlm_be32(&n->b, NFTA_META_KEY, key);
+	skf_nlm_be32(&n->b, NFTA_META_SREG, reg);
+	end(n, x);
+}
+
+void skf_nft_x_payload_set(struct skf_nft *n, uint32_t base, uint32_t off, uint32_t len, uint32_t reg)
+{
+	struct expr x = begin(n, "payload");
+
+	skf_nlm_be32(&n->b, NFTA_PAYLOAD_SREG, reg);
+	skf_nlm_be32(&n->b, NFTA_PAYLOAD_BASE, base);
+	skf_nlm_be32(&n->b, NFTA_PAYLOAD_OFFSET, off);
+	skf_nlm_be32(&n->b, NFTA_PAYLOAD_LEN, len);
+	skf_nlm_be32(&n->b, NFTA_PAYLOAD_CSUM_TYPE, NFT_PAYLOAD_CSUM_NONE);
+	skf_nlm_be32(&n->b, NFTA_PAYLOAD_CSUM_OFFSET, 0);
+	end(n, x);
+}
+
 void skf_nft_x_ct(struct skf_nft *n, uint32_t key, uint32_t reg)
 {
 	struct expr x = begin(n, "ct");

@@ -4,7 +4,9 @@
  *     netprobe serve PROTO PORT [WORD]      tcp, udp or sctp, both families; answers "<peer address> <WORD>\n"
  *     netprobe ask PROTO ADDRESS PORT       prints the answer; status 1 refused or unreachable, 2 no answer within 2 s; fe80::1%eth0 has a zone
  *     netprobe shout INTERFACE WORD         a frame of an experimental type (no IP) to everybody on the link
- *     netprobe hear INTERFACE WORD          prints "ready", then "heard" when such a frame comes; status 2 after 4 s without one */
+ *     netprobe hear INTERFACE WORD          prints "ready", then "heard" when such a frame comes; status 2 after 4 s without one
+ *     netprobe say-udp ADDRESS PORT         one datagram, to a broadcast or multicast address too
+ *     netprobe hear-udp PORT SECONDS        prints "ready", then "heard" when a datagram comes, also to the group 224.0.0.251; status 2 without one */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_packet.h>
@@ -146,6 +148,32 @@ static int hear(const char *interface, const char *word)
 	return 2;
 }
 
+static int say_udp(const char *address, int port)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((unsigned short)port)};
+	int fd = socket(AF_INET, SOCK_DGRAM, 0), on = 1;
+
+	inet_pton(AF_INET, address, &a.sin_addr);
+	setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &on, sizeof(on));
+	return sendto(fd, "x", 1, 0, (void *)&a, sizeof(a)) < 0;
+}
+
+static int hear_udp(int port, int seconds)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((unsigned short)port)};
+	struct ip_mreqn group = {.imr_ifindex = (int)if_nametoindex("eth0")};
+	struct pollfd w = {.fd = socket(AF_INET, SOCK_DGRAM, 0), .events = POLLIN};
+
+	inet_pton(AF_INET, "224.0.0.251", &group.imr_multiaddr);
+	if (bind(w.fd, (void *)&a, sizeof(a)) < 0 || setsockopt(w.fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof(group)) < 0) {
+		perror("netprobe");
+		return 1;
+	}
+	printf("ready\n");
+	fflush(stdout);
+	return poll(&w, 1, seconds * 1000) > 0 ? puts("heard") < 0 : 2;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc >= 4 && !strcmp(argv[1], "serve"))
@@ -156,5 +184,9 @@ int main(int argc, char **argv)
 		return shout(argv[2], argv[3]);
 	if (argc == 4 && !strcmp(argv[1], "hear"))
 		return hear(argv[2], argv[3]);
+	if (argc == 4 && !strcmp(argv[1], "say-udp"))
+		return say_udp(argv[2], atoi(argv[3]));
+	if (argc == 4 && !strcmp(argv[1], "hear-udp"))
+		return hear_udp(atoi(argv[2]), atoi(argv[3]));
 	return 64;
 }

@@ -1,6 +1,7 @@
 """Attacks on the egress policy from inside: root in the container with NET_ADMIN and NET_RAW sends as somebody else, or without IP. Each attack is made
 from a container without the policy as well, where it has to succeed: otherwise it would prove nothing."""
 import ipaddress
+import json
 import os
 import re
 import signal
@@ -82,15 +83,69 @@ def test_the_host_by_its_link_local_address(two):
 
 
 def test_another_mac(two):
-    """Neighbours are members of the same network and may be spoken to, but not as somebody else."""
-    two.server('web')
-    ip = two.ip('web')
-    assert reaches(two, 'open', ip, 80) and reaches(two, 'shut', ip, 80)
+    """The gateway may be spoken to where that is allowed, but not as somebody else."""
+    gateway = two.inspect('shut')['NetworkSettings']['Networks']['bridge']['Gateway']
+    two('rm', '-f', 'shut')
+    two.client('shut', '--egress', 'deny', '--egress-allow', gateway, *CAPS)
+    assert reaches(two, 'open', gateway, 7001) and reaches(two, 'shut', gateway, 7001)
     for i, name in enumerate(('open', 'shut')):
         two('exec', name, 'ip', 'link', 'set', 'eth0', 'down')
         two('exec', name, 'ip', 'link', 'set', 'eth0', 'address', f'02:42:00:00:bb:0{i}')
         two('exec', name, 'ip', 'link', 'set', 'eth0', 'up')
-    assert reaches(two, 'open', ip, 80) and not reaches(two, 'shut', ip, 80)
+    assert reaches(two, 'open', gateway, 7001) and not reaches(two, 'shut', gateway, 7001)
+
+
+@pytest.mark.parametrize('v6', [False, True])
+def test_neighbours(two, v6):
+    """Members of the same bridge are not reached, whatever the frame's address; they reach it, and get their answers."""
+    two.server('web')
+    two.server('udp', proto='udp')
+    two('rm', '-f', 'shut')
+    two.server('shut', '--egress', 'deny', *CAPS)
+    web, shut = two.ip('web', v6=v6), two.ip('shut', v6=v6)
+    assert reaches(two, 'open', web, 80) and not reaches(two, 'shut', web, 80)
+    assert len(two.ask_from('open', 'udp', two.ip('udp', v6=v6), 80)) == 2 and two.ask_from('shut', 'udp', two.ip('udp', v6=v6), 80, rc=None) == []
+    assert two.ask_from('open', 'tcp', shut, 80) == [two.ip('open', v6=v6), 'shut'], 'answers, and the client has its own address'
+    # by the frame's address: the gateway's MAC, the neighbour's, all of them
+    mac = next(iter(two.inspect('web')['NetworkSettings']['Networks'].values()))['MacAddress']
+    bridge = run('ip', '-br', 'link', 'show', 'skiff0').stdout.split()[2]
+    family = '-6' if v6 else '-4'
+    for name in ('open', 'shut'):
+        for to in (mac, bridge, 'ff:ff:ff:ff:ff:ff'):
+            two('exec', name, 'ip', family, 'neigh', 'replace', web, 'lladdr', to, 'dev', 'eth0', rc=None)
+            reached = reaches(two, name, web, 80)
+            assert reached == (name == 'open') or to == 'ff:ff:ff:ff:ff:ff', (name, to)
+            assert not reached or name == 'open'
+    assert int(json.loads(two.out('network', 'inspect', 'bridge'))[0]['Containers'][two.inspect('shut')['Id']]['EgressDenied']['Packets']) >= 4
+
+
+def test_groups(two):
+    """Broadcast and multicast are for neighbours, too."""
+    two.client('ear', *CAPS)
+    subnet = json.loads(two.out('network', 'inspect', 'bridge'))[0]['IPAM']['Config'][0]['Subnet']
+    for name in ('open', 'shut'):
+        for to in (str(ipaddress.ip_network(subnet).broadcast_address), '224.0.0.251'):
+            heard = two.popen('exec', 'ear', PROBE, 'hear-udp', '5353', '2', text=True)
+            assert heard.stdout.readline() == 'ready\n'
+            two('exec', name, PROBE, 'say-udp', to, '5353', rc=None)
+            assert (heard.wait(30) == 0) == (name == 'open'), (name, to)
+
+
+def test_allowed_neighbours(skiff):
+    """By name and by address; the others of the network stay out of reach."""
+    skiff('network', 'create', 'red')
+    skiff.server('web', '--network', 'red')
+    skiff.server('other', '--network', 'red')
+    skiff.client('shut', '--network', 'red', '--egress', 'deny', '--egress-allow', 'web:80')
+    assert not reaches(skiff, 'shut', skiff.ip('web'), 80), 'nobody asked for its name'
+    for name in ('web', 'other'):
+        skiff('exec', 'shut', 'nslookup', name, '127.0.0.11')
+    assert reaches(skiff, 'shut', skiff.ip('web'), 80) and not reaches(skiff, 'shut', skiff.ip('other'), 80)
+    skiff.client('two', '--network', 'red', '--egress', 'deny', '--egress-allow', skiff.ip('other'))
+    assert not reaches(skiff, 'two', skiff.ip('web'), 80) and reaches(skiff, 'two', skiff.ip('other'), 80)
+    # two that are denied: neither reaches the other
+    skiff.server('three', '--network', 'red', '--egress', 'deny')
+    assert not reaches(skiff, 'two', skiff.ip('three'), 80) and reaches(skiff, 'web', skiff.ip('three'), 80)
 
 
 def test_frames_without_ip(two):
