@@ -39,6 +39,7 @@ static const struct key keys[] = {
 	KEY(pull, PULL, "missing", "when run pulls the image: always, missing, never, newer"),
 	KEY(read_only, BOOL, "false", "as --read-only"),
 	KEY(runtime, STR, "", "OCI runtime of a container, a name or a path; empty: our own"),
+	KEY(runtime_flags, LIST, "", "flags of OCI runtimes, NAME=FLAG, without the --; before those of --runtime-flag"),
 	KEY(runtimes, LIST, "", "where OCI runtimes are, NAME=PATH[:PATH...]; those that are not named are looked for along PATH"),
 	KEY(seccomp_profile, STR, "builtin", "builtin, unconfined, or the path of a profile"),
 	KEY(shm_size, SIZE, "64m", "size of /dev/shm"),

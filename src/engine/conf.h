@@ -10,7 +10,7 @@ struct skf_conf {
 	int64_t pids_limit, shm_size, stop_timeout; /* processes, bytes, seconds */
 	enum skf_pull_policy pull;
 	bool init, no_new_privileges, read_only, cni_gc;
-	struct skf_strv ulimits, env, cdi_dirs, userns_ids, runtimes, cni_conf_dirs, cni_plugin_dirs;
+	struct skf_strv ulimits, env, cdi_dirs, userns_ids, runtimes, runtime_flags, cni_conf_dirs, cni_plugin_dirs;
 	int64_t userns_min_size, userns_max_size; /* ids */
 	const char *origin[32]; /* of each key, in the table's order: "FILE:LINE", NULL: the default */
 };

@@ -13,9 +13,11 @@
 #include "launch/wire.h"
 #include "sys/path.h"
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 struct end {
@@ -30,8 +32,10 @@ static int open_path(const struct end *x, const char *path, int flags)
 	return x->container ? skf_path_open(x->root, path, flags, 0) : skf_openat(AT_FDCWD, path, flags, 0);
 }
 
-static int running_root(const struct skf_ctr_live *l, const char *id, int *ret, struct skf_err *e)
+/* foreign: another runtime than our own; one that is a sandbox (runsc) shows an empty root on the host. */
+static int running_root(const struct skf_ctr_live *l, const char *id, const char *foreign, int *ret, struct skf_err *e)
 {
+	struct statfs fs;
 	char path[40];
 	SKF_AUTO_FD int fd = -EBADF;
 
@@ -42,6 +46,8 @@ static int running_root(const struct skf_ctr_live *l, const char *id, int *ret, 
 		return skf_fail(e, SKF_ECONFLICT, "container %.12s has just ended; try again", id);
 	if (fd < 0)
 		return skf_fail_sys(e, fd, "open the root of container %.12s", id);
+	if (foreign && fstatfs(fd, &fs) == 0 && fs.f_type != OVERLAYFS_SUPER_MAGIC)
+		return skf_fail(e, SKF_EUNSUPPORTED, "container %.12s is run by '%s', which keeps its files to itself while it runs: stop the container to copy", id, foreign);
 	*ret = SKF_TAKE_FD(fd);
 	return 0;
 }
@@ -67,8 +73,13 @@ static int open_root(struct skf_engine *g, struct end *x, struct skf_arena *a, s
 		return 0;
 	if (skf_engine_resolve(g, x->container, id, e) < 0 || skf_ctr_live(g, id, &l, e) < 0 || read_ids(g, id, a, &x->ids, e) < 0)
 		return -1;
-	if (l.state == SKF_CTR_RUNNING || l.state == SKF_CTR_PAUSED)
-		return running_root(&l, id, &x->root, e);
+	if (l.state == SKF_CTR_RUNNING || l.state == SKF_CTR_PAUSED) {
+		struct skf_ctrconf *c;
+
+		if (skf_ctr_load(g, id, a, &c, e) < 0)
+			return -1;
+		return running_root(&l, id, c->rootfs && !c->rootfs_overlay ? NULL : c->runtime, &x->root, e);
+	}
 	skf_launch_request(g, &b, SKF_LAUNCH_MOUNT, 0, id, "");
 	if (skf_launch_ask(g, "mount", &b, &x->root, e) < 0)
 		return -1;

@@ -1,5 +1,6 @@
 /* engine/plan_runtime.c -- which OCI runtime runs the container: our own, or another one by name or path. A name means the first path of the key
- * `runtimes` that is there, else the program of that name along PATH. Looks at the disk. */
+ * `runtimes` that is there, else the program of that name along PATH; its flags are those that `runtime_flags` gives that name, then those of --runtime-flag.
+ * Looks at the disk. */
 #include "engine/create_int.h"
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,34 @@ static int find(struct skf_plan *p, const char *name, struct skf_err *e)
 	return p->conf.runtime ? 0 : skf_fail(e, SKF_ENOTFOUND, "unknown or invalid runtime name: %s: it is not installed, and the key runtimes of skiff.conf does not name it", name);
 }
 
+static int add_flag(struct skf_plan *p, const char *flag, const char *origin, struct skf_err *e)
+{
+	char *word = skf_arena_fmt(p->a, "--%s", flag);
+
+	if (!*flag || *flag == '-' || strchr(flag, '\n'))
+		return skf_fail(e, SKF_EINVALID, "%s: invalid flag '%s' of a runtime: expected one without its --", origin, flag);
+	if (p->conf.runtime_flags.n >= SKF_MAX_RUNTIME_FLAGS)
+		return skf_fail(e, SKF_ELIMIT, "%s: more than %d flags of a runtime", origin, SKF_MAX_RUNTIME_FLAGS);
+	return word && skf_strv_add(p->a, &p->conf.runtime_flags, word) == 0 ? 0 : skf_plan_no_memory(e);
+}
+
+/* The key runtime_flags: NAME=FLAG, those of this name. */
+static int conf_flags(struct skf_plan *p, const char *name, struct skf_err *e)
+{
+	const struct skf_strv *v = &p->g->conf.runtime_flags;
+	size_t n = strlen(name);
+
+	for (size_t i = 0; i < v->n; i++) {
+		const char *eq = strchr(v->v[i], '='), *origin = skf_conf_origin(&p->g->conf, "runtime_flags");
+
+		if (!eq || eq == v->v[i])
+			return skf_fail(e, SKF_EINVALID, "%s: runtime_flags: '%s' is not NAME=FLAG", origin, v->v[i]);
+		if ((size_t)(eq - v->v[i]) == n && memcmp(v->v[i], name, n) == 0 && add_flag(p, eq + 1, origin, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 int skf_plan_runtime(struct skf_plan *p, struct skf_err *e)
 {
 	const struct skf_settings *s = &p->q->s;
@@ -60,19 +89,11 @@ int skf_plan_runtime(struct skf_plan *p, struct skf_err *e)
 			return skf_fail(e, SKF_EINVALID, "--runtime-flag is for another runtime: name one with --runtime");
 		return 0;
 	}
-	if (p->gen.ns[SKF_NS_USER].on)
-		return skf_fail(e, SKF_EUNSUPPORTED, "a container in a user namespace is run by skiff's own runtime only; leave out --runtime %s", name);
-	for (size_t i = 0; i < s->runtime_flags.n; i++) {
-		const char *f = s->runtime_flags.v[i];
-		char *word = skf_arena_fmt(p->a, "--%s", f);
-
-		if (!*f || *f == '-' || strchr(f, '\n'))
-			return skf_fail(e, SKF_EINVALID, "invalid --runtime-flag '%s': expected a flag without its --", f);
-		if (i >= SKF_MAX_RUNTIME_FLAGS)
-			return skf_fail(e, SKF_ELIMIT, "more than %d flags of a runtime", SKF_MAX_RUNTIME_FLAGS);
-		if (!word || skf_strv_add(p->a, &p->conf.runtime_flags, word) < 0)
-			return skf_plan_no_memory(e);
-	}
+	if (conf_flags(p, name, e) < 0)
+		return -1;
+	for (size_t i = 0; i < s->runtime_flags.n; i++)
+		if (add_flag(p, s->runtime_flags.v[i], "--runtime-flag", e) < 0)
+			return -1;
 	if (find(p, name, e) < 0)
 		return -1;
 	p->conf.runtime_name = skf_arena_strdup(p->a, name);

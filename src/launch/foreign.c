@@ -19,6 +19,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -48,14 +49,22 @@ static char *in_run(struct skf_launch *l, const char *name)
 	return skf_arena_fmt(&l->arena, "%s/%s/%s", l->rt_root, l->q.id, name);
 }
 
-/* What the runtime says, with the engine's exit codes for a command that cannot be run. */
-static int tell(struct skf_launch *l, const char *verb, int status, struct skf_err *e)
+static const char *said_path(int fd, char *path, size_t size)
+{
+	snprintf(path, size, "/proc/self/fd/%d", fd);
+	return path;
+}
+
+/* What the runtime says, in its log or (a verb that it does not have) on the stream said, -1: none, with the engine's exit codes for a command that cannot be run. */
+static int tell(struct skf_launch *l, const char *verb, int status, int said, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_OBJECT_BYTES);
 	char path[SKF_ID_LEN + 32], why[360] = "it says nothing";
 	enum skf_kind kind = SKF_ESYSTEM;
 
 	if (skf_fmt(path, sizeof(path), "%s/" LOG_NAME, l->q.id) == 0 && skf_read_file_at(l->rt.rootfd, path, SKF_MAX_OBJECT_BYTES, &b) >= 0 && b.len)
+		skf_foreign_last_message(skf_buf_cstr(&b), why, sizeof(why));
+	else if (said >= 0 && skf_read_file_at(AT_FDCWD, said_path(said, path, sizeof(path)), SKF_MAX_OBJECT_BYTES, &b) >= 0 && b.len)
 		skf_foreign_last_message(skf_buf_cstr(&b), why, sizeof(why));
 	if (strstr(why, "executable file not found") || strstr(why, "no such file or directory") || strstr(why, "No such file or directory"))
 		kind = SKF_ECMD_NOTFOUND;
@@ -69,11 +78,13 @@ static int call(struct skf_launch *l, const struct call *c, struct skf_err *e)
 	const char *argv[MAX_WORDS * 2];
 	char *root = skf_arena_fmt(&l->arena, "%s/" SKF_FOREIGN_ROOT, l->q.run_root), *log = in_run(l, LOG_NAME);
 	struct skf_spawn sp = {.path = l->foreign.path, .argv = (char *const *)(uintptr_t)argv, .stdio = {c->stdio[0], c->stdio[1], c->stdio[2]}};
-	SKF_AUTO_FD int pidfd = -EBADF;
+	SKF_AUTO_FD int pidfd = -EBADF, said = c->stdio[2] < 0 ? memfd_create("stderr", MFD_CLOEXEC) : -EBADF;
 	size_t n = 0;
 	int r, status;
 	pid_t pid;
 
+	if (said >= 0)
+		sp.stdio[2] = said;
 	if (!root || !log)
 		return skf_fail(e, SKF_ENOMEM, "out of memory for container '%s'", l->q.id);
 	(void)unlink(log); /* of the call before */
@@ -97,7 +108,7 @@ static int call(struct skf_launch *l, const struct call *c, struct skf_err *e)
 		(void)skf_pidfd_kill(pidfd, SIGKILL); /* ESRCH: it ended this moment */
 		return skf_fail_sys(e, r, "wait for '%s %s' of container '%s'", l->foreign.path, c->words[0], l->q.id);
 	}
-	return status == 0 ? 0 : tell(l, c->words[0], status, e);
+	return status == 0 ? 0 : tell(l, c->words[0], status, said, e);
 }
 
 /* --- which one: the file "runtime" of the run directory, a line for the program and one for each flag --- */
@@ -171,12 +182,13 @@ static int take_console(struct skf_launch *l, int sock, struct skf_err *e)
 
 /* --- create --- */
 
+/* One that a user namespace of the container's own is to have power in has to be made by the runtime, in that: netns_of_process(). */
 static int new_netns(struct skf_launch *l, struct skf_err *e)
 {
 	SKF_AUTO_FD int own = -EBADF;
 	int r, back;
 
-	if (!skf_launch_has_own_netns(l))
+	if (!skf_launch_has_own_netns(l) || l->userns >= 0)
 		return 0;
 	own = skf_openat(AT_FDCWD, "/proc/self/ns/net", O_RDONLY, 0);
 	r = own < 0 ? own : skf_unshare(CLONE_NEWNET);
@@ -193,36 +205,6 @@ static int new_netns(struct skf_launch *l, struct skf_err *e)
 	return l->q.flags & SKF_LAUNCH_NET ? skf_launch_net_offer(l, l->foreign.netns, getpid(), e) : 0;
 }
 
-/* Root and sources at their places, in a mount namespace that the host does not see. */
-static int mount_all(struct skf_launch *l, int dir, const char *bundle, struct skf_err *e)
-{
-	char *root = skf_arena_fmt(&l->arena, "%s/containers/%s/rootfs", l->q.root, l->q.id), name[32], place[4096];
-	int r = root ? skf_unshare(CLONE_NEWNS) : -ENOMEM;
-
-	if (r == 0)
-		r = skf_mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL);
-	if (r == 0)
-		r = skf_move_mount(l->root_mount, "", AT_FDCWD, root, MOVE_MOUNT_F_EMPTY_PATH);
-	for (size_t i = 0; r == 0 && i < l->n_sources; i++) {
-		struct stat st;
-
-		snprintf(name, sizeof(name), SKF_FOREIGN_SOURCE "%zu", i);
-		r = fstat(l->sources[i].tree_fd, &st) < 0 ? -errno : 0;
-		if (r == 0 && S_ISDIR(st.st_mode)) {
-			r = skf_mkdir_at(dir, name, 0700);
-		} else if (r == 0) {
-			SKF_AUTO_FD int f = skf_openat(dir, name, O_WRONLY | O_CREAT | O_NOFOLLOW, 0600);
-
-			r = f < 0 ? f : 0;
-		}
-		if (r == 0)
-			r = skf_fmt(place, sizeof(place), "%s/%s", bundle, name);
-		if (r == 0) /* by name: the descriptor is of the namespace that we came from */
-			r = skf_move_mount(l->sources[i].tree_fd, "", AT_FDCWD, place, MOVE_MOUNT_F_EMPTY_PATH);
-	}
-	return r < 0 ? skf_fail_sys(e, r, "mount the root of container '%s' for the runtime", l->q.id) : 0;
-}
-
 static int read_pid(struct skf_launch *l, const char *path, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(64);
@@ -236,6 +218,19 @@ static int read_pid(struct skf_launch *l, const char *path, struct skf_err *e)
 	l->foreign.pid = (pid_t)pid;
 	l->foreign.pidfd = skf_pidfd_open(l->foreign.pid);
 	return l->foreign.pidfd < 0 ? skf_fail_sys(e, l->foreign.pidfd, "watch process %u of container '%s'", pid, l->q.id) : 0;
+}
+
+static int netns_of_process(struct skf_launch *l, struct skf_err *e)
+{
+	char path[40];
+
+	if (!skf_launch_has_own_netns(l) || l->foreign.netns >= 0)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)l->foreign.pid);
+	l->foreign.netns = skf_openat(AT_FDCWD, path, O_RDONLY, 0);
+	if (l->foreign.netns < 0)
+		return skf_fail_sys(e, l->foreign.netns, "open the network namespace of container '%s'", l->q.id);
+	return l->q.flags & SKF_LAUNCH_NET ? skf_launch_net_offer(l, l->foreign.netns, l->foreign.pid, e) : 0;
 }
 
 /* The cgroup is the runtime's work; where it is was said in config.json. */
@@ -280,7 +275,7 @@ static int create_in(struct skf_launch *l, int dir, const char *bundle, struct s
 		add(&c, console);
 	}
 	add(&c, l->q.id);
-	r = mount_all(l, dir, bundle, e) < 0 || skf_foreign_bundle(l, dir, bundle, e) < 0 || call(l, &c, e) < 0 ? -1 : 0;
+	r = skf_foreign_mounts(l, dir, bundle, e) < 0 || skf_foreign_bundle(l, dir, bundle, e) < 0 || call(l, &c, e) < 0 ? -1 : 0;
 	back = skf_setns(host, CLONE_NEWNS);
 	if (back < 0)
 		return skf_fail_sys(e, back, "return to the mount namespace of the host");
@@ -319,7 +314,7 @@ int skf_launch_foreign_create(struct skf_launch *l, struct skf_err *e)
 		return skf_fail_sys(e, r, "make the bundle '%s'", bundle ? bundle : "");
 	if (l->q.type == SKF_LAUNCH_RESTART)
 		forget(l); /* of the run before */
-	if (new_netns(l, e) < 0 || create_in(l, dir, bundle, e) < 0)
+	if (new_netns(l, e) < 0 || create_in(l, dir, bundle, e) < 0 || netns_of_process(l, e) < 0)
 		return -1;
 	for (unsigned i = 0; i < 3; i++)
 		skf_closep(&l->theirs[i]); /* a pipe is at its end only when every copy is closed */
@@ -329,7 +324,13 @@ int skf_launch_foreign_create(struct skf_launch *l, struct skf_err *e)
 void skf_launch_foreign_undo(struct skf_launch *l)
 {
 	char path[SKF_ID_LEN + 16];
+	int status;
 
+	/* Ours to wait for: runsc's delete would look at the zombie for five seconds. */
+	if (l->foreign.pidfd >= 0) {
+		(void)skf_pidfd_kill(l->foreign.pidfd, SIGKILL); /* ESRCH: it has ended */
+		(void)skf_wait_pid(l->foreign.pid, l->foreign.pidfd, SKF_KILL_WAIT_MS, &status); /* a restarted one is the monitor's child */
+	}
 	forget(l);
 	skf_closep(&l->foreign.pidfd);
 	if (l->q.type != SKF_LAUNCH_RESTART && skf_fmt(path, sizeof(path), "%s", l->q.id) == 0)
@@ -364,7 +365,7 @@ int skf_launch_foreign_exec(struct skf_launch *l, struct skf_err *e)
 	pid_file = skf_arena_fmt(&l->arena, "%s/pid-%s", base, random);
 	if (dir < 0 || !process || !pid_file || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		return skf_fail_sys(e, dir < 0 ? dir : -ENOMEM, "prepare exec in container '%s'", l->q.id);
-	r = skf_write_atomic_at(dir, strrchr(process, '/') + 1, l->q.process_json, strlen(l->q.process_json), 0600, 0);
+	r = skf_foreign_process(l, dir, strrchr(process, '/') + 1);
 	if (r == 0 && l->process->terminal)
 		r = listen_console(l, dir, &console, &sock);
 	if (r < 0)

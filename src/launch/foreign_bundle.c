@@ -53,40 +53,80 @@ static int namespaces(const struct skf_launch *l, struct json_object *root)
 	return r;
 }
 
-static int mounts(const struct skf_launch *l, const char *bundle, struct json_object *root)
+static int mounts(const struct skf_launch *l, struct json_object *root)
 {
-	struct json_object *v, *d;
+	struct json_object *v;
+	char path[4096];
 	int r = 0;
 
 	if (!json_object_object_get_ex(root, "mounts", &v))
 		return 0;
 	for (size_t i = 0; r == 0 && i < json_object_array_length(v); i++) {
-		struct json_object *o = json_object_array_get_idx(v, i);
-
-		for (size_t k = 0; r == 0 && json_object_object_get_ex(o, "destination", &d) && k < l->n_sources; k++) {
-			char path[4096];
-
-			if (strcmp(json_object_get_string(d), l->sources[k].destination) != 0)
-				continue;
-			r = skf_fmt(path, sizeof(path), "%s/" SKF_FOREIGN_SOURCE "%zu", bundle, k);
-			if (r == 0)
-				r = set(o, "source", json_object_new_string(path));
-		}
+		if (!skf_foreign_is_placed(l, i))
+			continue;
+		r = skf_fmt(path, sizeof(path), "%s/" SKF_FOREIGN_SOURCE "%zu", l->foreign.base, i);
+		if (r == 0)
+			r = set(json_object_array_get_idx(v, i), "source", json_object_new_string(path));
 	}
 	return r;
 }
 
-static int edit(const struct skf_launch *l, const char *bundle, struct json_object *root)
+static int map(struct json_object *linux_, const char *key, const struct skf_jarr *all)
+{
+	static const char *const keys[] = {"containerID", "hostID", "size"};
+	const struct skf_idmap *m = all->v;
+	struct json_object *v = json_object_new_array();
+	int r = set(linux_, key, v);
+
+	for (size_t i = 0; r == 0 && i < all->n; i++) {
+		const uint32_t numbers[] = {m[i].container_id, m[i].host_id, m[i].size};
+		struct json_object *o = json_object_new_object();
+
+		r = o && json_object_array_add(v, o) == 0 ? 0 : -ENOMEM;
+		for (size_t k = 0; r == 0 && k < SKF_ARRAY_LEN(keys); k++)
+			r = set(o, keys[k], json_object_new_int64((int64_t)numbers[k]));
+	}
+	return r;
+}
+
+/* Of a user namespace by path config.json has none; runtimes want to know the host's id of root all the same. */
+static int id_maps(const struct skf_launch *l, struct json_object *root)
+{
+	struct json_object *linux_;
+	int r;
+
+	if (l->userns < 0 || !json_object_object_get_ex(root, "linux", &linux_))
+		return 0;
+	r = map(linux_, "uidMappings", &l->ids.uids);
+	return r == 0 ? map(linux_, "gidMappings", &l->ids.gids) : r;
+}
+
+/* The one of l->process: with secrets in it, which config.json has not. */
+static int environment(const struct skf_launch *l, struct json_object *process)
+{
+	struct json_object *v = json_object_new_array();
+	int r = set(process, "env", v);
+
+	for (size_t i = 0; r == 0 && i < l->process->env.n; i++) {
+		struct json_object *s = json_object_new_string(l->process->env.v[i]);
+
+		r = s && json_object_array_add(v, s) == 0 ? 0 : -ENOMEM;
+	}
+	return r;
+}
+
+static int edit(const struct skf_launch *l, struct json_object *root)
 {
 	static const char *const ours[] = {"v", "min", "skiff"};
 	struct json_object *o;
-	char path[4096];
-	int r = skf_fmt(path, sizeof(path), "%s/containers/%s/rootfs", l->q.root, l->q.id);
+	int r = 0;
 
 	for (size_t i = 0; i < SKF_ARRAY_LEN(ours); i++)
 		json_object_object_del(root, ours[i]);
-	if (r == 0 && json_object_object_get_ex(root, "root", &o))
-		r = set(o, "path", json_object_new_string(path));
+	if (json_object_object_get_ex(root, "root", &o))
+		r = set(o, "path", json_object_new_string(l->foreign.root));
+	if (r == 0 && json_object_object_get_ex(root, "process", &o))
+		r = environment(l, o);
 	if (r == 0 && l->process->has_console_size && json_object_object_get_ex(root, "process", &o)) {
 		struct json_object *box = json_object_new_object();
 
@@ -98,22 +138,37 @@ static int edit(const struct skf_launch *l, const char *bundle, struct json_obje
 	}
 	if (r == 0)
 		r = namespaces(l, root);
-	return r == 0 ? mounts(l, bundle, root) : r;
+	if (r == 0)
+		r = id_maps(l, root);
+	return r == 0 ? mounts(l, root) : r;
+}
+
+/* text: JSON that was decoded before. */
+static int rewrite(const struct skf_launch *l, const char *text, size_t n, int (*change)(const struct skf_launch *, struct json_object *), int dir, const char *name)
+{
+	struct json_tokener *t = json_tokener_new_ex(SKF_MAX_JSON_DEPTH);
+	struct json_object *root = t ? json_tokener_parse_ex(t, text, (int)n) : NULL;
+	const char *out;
+	int r = root ? change(l, root) : -ENOMEM;
+
+	out = r == 0 ? json_object_to_json_string_ext(root, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE) : NULL;
+	if (r == 0)
+		r = out ? skf_write_atomic_at(dir, name, out, strlen(out), 0600, 0) : -ENOMEM;
+	json_object_put(root);
+	if (t)
+		json_tokener_free(t);
+	return r;
+}
+
+int skf_foreign_process(const struct skf_launch *l, int dir, const char *name)
+{
+	return rewrite(l, l->q.process_json, strlen(l->q.process_json), environment, dir, name);
 }
 
 int skf_foreign_bundle(const struct skf_launch *l, int dir, const char *bundle, struct skf_err *e)
 {
-	struct json_tokener *t = json_tokener_new_ex(SKF_MAX_JSON_DEPTH);
-	struct json_object *root = t ? json_tokener_parse_ex(t, l->config.p, (int)l->config.len) : NULL;
-	const char *text;
-	int r = root ? edit(l, bundle, root) : -ENOMEM;
+	int r = rewrite(l, l->config.p, l->config.len, edit, dir, "config.json");
 
-	text = r == 0 ? json_object_to_json_string_ext(root, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE) : NULL;
-	if (r == 0)
-		r = text ? skf_write_atomic_at(dir, "config.json", text, strlen(text), 0600, 0) : -ENOMEM;
-	json_object_put(root);
-	if (t)
-		json_tokener_free(t);
 	return r < 0 ? skf_fail_sys(e, r, "write '%s/config.json' for '%s'", bundle, l->foreign.path) : 0;
 }
 

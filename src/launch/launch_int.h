@@ -47,6 +47,7 @@ struct skf_launch {
 	struct skf_rt_container *ctr;
 	struct { /* foreign.c: of a container that another OCI runtime runs */
 		const char *path; /* NULL: our own does */
+		const char *base, *root; /* where it finds sources and root: foreign_mounts.c */
 		struct skf_strv flags;
 		pid_t pid;
 		int pidfd, console, netns;
