@@ -6,12 +6,14 @@
 #include "store/unpack_int.h"
 #include <archive.h>
 #include <archive_entry.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define PAGE  4096u
 #define CHUNK (256u << 10)
+#define WRITEOUT_FROM (64 << 10) /* bytes of a file */
 
 static int write_at(int fd, const void *buf, size_t n, off_t at)
 {
@@ -29,6 +31,14 @@ static int write_at(int fd, const void *buf, size_t n, off_t at)
 		n -= (size_t)r;
 	}
 	return 0;
+}
+
+/* The disk begins with this file now, while the processors are busy with the next ones; else the sync at the end of a pull finds all of it still to
+ * be written. Nothing depends on it: what fails here fails again, and is told, in that sync. */
+static void begin_writeout(int fd, int64_t size)
+{
+	if (size >= WRITEOUT_FROM && sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE) < 0)
+		return;
 }
 
 int skf_tree_write_data(struct skf_tree *t, struct archive *ar, int fd, const char *path, bool *ret_sparse,
@@ -64,6 +74,7 @@ int skf_tree_write_data(struct skf_tree *t, struct archive *ar, int fd, const ch
 		if (ftruncate(fd, off) < 0)
 			return skf_tree_fail(e, -errno, "extend", path);
 	}
+	begin_writeout(fd, at);
 	return 0;
 }
 
