@@ -437,7 +437,8 @@ int skf_engine_run(struct skf_engine *g, struct skf_create_req *q, const struct 
 int skf_engine_run_wait(struct skf_engine *g, struct skf_run_handle *h, int timeout_ms, struct skf_exit *ret,
 			struct skf_err *e);
 /* Last step of an attached run whose socket reported the exit (or broke): reaps in this process and, when
- * the container was made with `remove`, removes it. Closes h->sock. */
+ * the container was made with `remove`, removes it. Closes h->sock. The files of a removed container are unlinked by its monitor, which ends
+ * after that and is not waited for. */
 int skf_engine_run_end(struct skf_engine *g, struct skf_run_handle *h, struct skf_err *e);
 int skf_engine_run_signal(struct skf_run_handle *h, int sig, struct skf_err *e);
 int skf_engine_run_resize(struct skf_run_handle *h, unsigned rows, unsigned cols, struct skf_err *e);

@@ -8,6 +8,7 @@
 #include "engine/pod_int.h"
 #include "engine/net_int.h"
 #include "base/proc.h"
+#include "launch/wire.h"
 #include "monitor/event.h"
 #include "sys/process.h"
 #include <fcntl.h>
@@ -155,8 +156,22 @@ static void drop_volumes(struct skf_engine *g, const struct skf_strv *names)
 			skf_warn(&g->log, "%s; `skiff volume prune` removes it; ignoring", x.msg);
 }
 
-int skf_ctr_remove_locked(struct skf_engine *g, const char *id, const char *name, const char *image, bool volumes,
-			  int *lock_own, struct skf_err *e)
+/* sock: of launch/wire.h, or -1. False when no monitor is there that would do it. */
+static bool monitor_sweeps(int sock)
+{
+	char mem[64];
+	struct skf_buf b = {.p = mem, .cap = sizeof(mem), .max = sizeof(mem) - 1};
+	struct skf_rec r;
+
+	if (sock < 0)
+		return false;
+	skf_rec_begin(&r, &b, SKF_LAUNCH_SWEEP, SKF_LAUNCH_VERSION);
+	skf_rec_end(&r);
+	return b.err >= 0 && skf_record_send(sock, &b, NULL, 0) >= 0;
+}
+
+static int remove_container(struct skf_engine *g, const char *id, const char *name, const char *image, bool volumes, int sweeper,
+			    int *lock_own, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	struct skf_err ignored = SKF_ERR_INIT;
@@ -185,11 +200,17 @@ int skf_ctr_remove_locked(struct skf_engine *g, const char *id, const char *name
 		return skf_fail_sys(e, r, "remove '%s/summary/%s'", g->run_root, id);
 	/* The container is gone from here on: what stays in the trash is unlinked by the next one who
 	 * empties it. */
-	if (skf_store_empty_trash(g->store, &ignored) < 0)
+	if (!monitor_sweeps(sweeper) && skf_store_empty_trash(g->store, &ignored) < 0)
 		skf_warn(&g->log, "%s; ignoring", ignored.msg);
 	skf_ctr_drop_lock(g, id, lock_own);
 	drop_volumes(g, &anonymous); /* after the lock: it takes the store's */
 	return 0;
+}
+
+int skf_ctr_remove_locked(struct skf_engine *g, const char *id, const char *name, const char *image, bool volumes,
+			  int *lock_own, struct skf_err *e)
+{
+	return remove_container(g, id, name, image, volumes, -EBADF, lock_own, e);
 }
 
 int skf_ctr_reap_locked(struct skf_engine *g, const char *id, int *lock_own, struct skf_err *e)
@@ -247,11 +268,11 @@ int skf_engine_run_end(struct skf_engine *g, struct skf_run_handle *h, struct sk
 	struct skf_err ignored = SKF_ERR_INIT;
 	char pod[SKF_ID_LEN + 1];
 	struct skf_summary s;
+	SKF_AUTO_FD int sock = SKF_TAKE_FD(h->sock);
 
-	skf_closep(&h->sock);
 	if (skf_summary_read(g->run_fd, h->id, &s) < 0 || !skf_streq(s.state, "exited") || skf_pod_of(g, h->id, pod, &ignored) != 0)
 		return skf_engine_reap(g, h->id, e);
 	if (skf_ctr_lock(g, h->id, &lock, e) < 0 || skf_net_down(g, h->id, e) < 0 || undo_run_dir(g, h->id, e) < 0)
 		return -1;
-	return h->remove ? skf_ctr_remove_locked(g, h->id, s.name, s.image, true, &lock, e) : 0;
+	return h->remove ? remove_container(g, h->id, s.name, s.image, true, h->attached ? -EBADF : sock, &lock, e) : 0;
 }

@@ -21,6 +21,7 @@
  * EXITED  u32 exit_code (128+signal), u32 signal, u32 oom_killed, u64 finished_ns
  * RESIZE  u32 rows, u32 cols        (engine -> monitor, any time after STARTED)
  * SIGNAL  u32 signal                (engine -> monitor: to the process)
+ * SWEEP   nothing                   (engine -> monitor, after EXITED: what lies in root/trash is to be unlinked; no answer)
  * RESTART u32 flags, str id, str root, str run_root, u32 rows, u32 cols, str ""   from a monitor whose restart policy says so, to a launch that it
  *         spawned: init becomes a child of the monitor (CLONE_PARENT), the run directory with its ctl.sock is kept.
  *         fds: with SKF_LAUNCH_NETNS the network namespace that the container had
@@ -51,7 +52,7 @@ enum skf_launch_type {
 	SKF_LAUNCH_RESIZE = 6, SKF_LAUNCH_SIGNAL = 7, SKF_LAUNCH_RESTART = 8, SKF_LAUNCH_RESTARTED = 9, SKF_LAUNCH_HEALTH = 10,
 	SKF_LAUNCH_UPDATE = 11, SKF_LAUNCH_MOUNT = 12, SKF_LAUNCH_DONE = 13, SKF_LAUNCH_POD = 14,
 	SKF_LAUNCH_IMAGE_MOUNT = 15, SKF_LAUNCH_IMAGE_UNMOUNT = 16, SKF_LAUNCH_CHECKPOINT = 17, SKF_LAUNCH_RESTORE = 18,
-	SKF_LAUNCH_NETNS_MADE = 20, SKF_LAUNCH_NET_READY = 21, SKF_LAUNCH_NETSOCK = 22
+	SKF_LAUNCH_NETNS_MADE = 20, SKF_LAUNCH_NET_READY = 21, SKF_LAUNCH_NETSOCK = 22, SKF_LAUNCH_SWEEP = 23
 };
 enum {
 	SKF_LAUNCH_STDIN = 1, SKF_LAUNCH_STDOUT = 2, SKF_LAUNCH_STDERR = 4,

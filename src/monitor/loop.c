@@ -469,7 +469,9 @@ int skf_monitor_main(void)
 		skf_closep(&m.sinks[i].fd);
 	skf_mon_remove_sockets(&m);
 	heard = skf_mon_send_exited(&m);
-	if (!heard)
+	if (heard)
+		skf_mon_sweep_if_asked(&m);
+	else
 		skf_mon_spawn_reaper(&m);
 	return 0;
 }

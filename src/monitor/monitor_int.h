@@ -249,3 +249,7 @@ void skf_mon_emit(const struct skf_monitor *m, const char *action, int code);
 /* ctl.sock and the directory of an exec session. */
 void skf_mon_remove_sockets(struct skf_monitor *m);
 void skf_mon_spawn_reaper(const struct skf_monitor *m);
+
+/* --- sweep.c --- */
+/* After EXITED was heard: waits, at most SKF_HELLO_MS, until the engine closes its socket or asks for the trash to be emptied; does it. */
+void skf_mon_sweep_if_asked(struct skf_monitor *m);

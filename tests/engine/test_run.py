@@ -51,6 +51,20 @@ def test_rm_leaves_nothing(skiff):
     skiff.assert_clean()
 
 
+def test_rm_gives_the_name_back_before_the_files_are_unlinked(skiff):
+    """The end of a run does not wait for the disk: what was removed is in the trash, and the monitor, which holds no stream of ours, unlinks it."""
+    p = skiff.popen('run', '--rm', '--network', 'none', '--name', 'many', skiff.image, 'sh', '-c',
+                    'mkdir /m; cd /m; i=0; while [ $i -lt 5000 ]; do : >f$i; i=$((i+1)); done; echo made', stdout=subprocess.PIPE)
+    out = p.stdout.read()  # to its end: whoever unlinks does not hold it
+    assert (out, p.wait(30)) == (b'made\n', 0)
+    assert skiff.out('ps', '-aq') == '' and list(skiff.root.glob('containers/*')) == []
+    wait_until(lambda: not list(skiff.root.glob('trash/*')), 10)
+    (skiff.root / 'trash/left').mkdir()  # by a monitor that was killed
+    skiff.run('--name', 'many', '--', 'true')
+    wait_until(lambda: not list(skiff.root.glob('trash/*')), 10)
+    skiff.assert_clean()
+
+
 def test_without_rm_stays(skiff):
     skiff('run', '--name', 'one', skiff.image, 'sh', '-c', 'exit 4', rc=4)
     st = skiff.state('one')
