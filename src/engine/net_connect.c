@@ -19,7 +19,7 @@ struct change {
 	struct skf_net_conf *c;
 	struct skf_netrec *r; /* NULL: it does not run */
 	struct skf_ctr_live l;
-	int netns, nl, lock;
+	int netns, nl, lock, use;
 };
 
 static void change_done(struct change *x)
@@ -27,6 +27,7 @@ static void change_done(struct change *x)
 	skf_closep(&x->netns);
 	skf_closep(&x->nl);
 	skf_closep(&x->lock);
+	skf_closep(&x->use);
 }
 
 /* launch opens the socket in the namespace: the engine itself enters none (DESIGN 3c). */
@@ -47,7 +48,7 @@ static int begin(struct change *x, const char *network, const char *container, s
 {
 	int r;
 
-	x->netns = x->nl = x->lock = -EBADF;
+	x->netns = x->nl = x->lock = x->use = -EBADF;
 	if (skf_engine_resolve(x->g, container, (char *)(uintptr_t)x->id, e) < 0 || skf_net_find(x->g, network, x->a, &x->n, e) < 0 ||
 	    skf_ctr_lock(x->g, x->id, &x->lock, e) < 0 || skf_net_conf_read(x->g, x->id, x->a, &x->c, e) < 0 || skf_ctr_live(x->g, x->id, &x->l, e) < 0)
 		return -1;
@@ -62,6 +63,10 @@ static int begin(struct change *x, const char *network, const char *container, s
 			return skf_net_no_memory(e);
 		*x->r = (struct skf_netrec){.container = skf_arena_strdup(x->a, x->id), .name = x->l.sum.name};
 	}
+	if (r >= 0 && x->r)
+		x->use = skf_net_use_lock(x->g, e);
+	if (r >= 0 && x->r && (x->use < 0 || skf_net_default_settle(x->g, x->a, &x->n, e) < 0))
+		return -1;
 	return r < 0 ? -1 : x->r ? open_socket(x, e) : skf_fail(e, SKF_ECORRUPT, "container %.12s runs without a network record", x->id);
 }
 
@@ -195,7 +200,7 @@ static int drop_endpoint(struct change *x, size_t i, struct skf_err *e)
 	r = skf_streq(p.driver, SKF_NET_CNI) ? 0 : drop_leases(x, &p);
 	if (r < 0)
 		return skf_fail_sys(e, r, "give back the addresses of container %.12s", x->id);
-	if (skf_netrec_write(x->g->run_fd, x->r, e) < 0 || (x->r->egress && skf_net_egress_forget(&p, x->a, e) < 0))
+	if (skf_netrec_write(x->g->run_fd, x->r, e) < 0 || (x->r->egress && skf_net_egress_forget(x->g, &p, x->a, e) < 0))
 		return -1;
 	if (x->r->ports.n && skf_net_table_add(x->g, x->n, x->r, x->c, e) < 0)
 		return -1;

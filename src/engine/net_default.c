@@ -1,10 +1,13 @@
 /* engine/net_default.c -- the default network, which nobody has to make, and networks by the user's word. */
 #include "engine/net_cni.h"
 #include "base/proc.h"
+#include "sys/nlmsg.h"
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define SKF_NET_BRIDGE "skiff0"
 
 static bool host_has_ipv6(void)
 {
@@ -29,6 +32,82 @@ static int choose_subnets(struct skf_engine *g, struct skf_network *n, struct sk
 	return 0;
 }
 
+/* "skiff0", or, when somebody has it, a name of our own. */
+static int choose_interface(struct skf_network *n, struct skf_arena *a, struct skf_err *e)
+{
+	SKF_AUTO_FD int nl = skf_nlm_open(NETLINK_ROUTE);
+	struct skf_link l;
+	int r = nl < 0 ? nl : skf_link_get(nl, SKF_NET_BRIDGE, &l);
+
+	if (r < 0 && r != -ENODEV)
+		return skf_fail_sys(e, r, "look for the interface '" SKF_NET_BRIDGE "'");
+	n->interface = r == -ENODEV ? skf_arena_strdup(a, SKF_NET_BRIDGE) : skf_arena_fmt(a, "skiff-%.8s", n->id);
+	return n->interface ? 0 : skf_fail(e, SKF_ENOMEM, "memory for the default network");
+}
+
+static int is_used(struct skf_engine *g, const struct skf_network *n, struct skf_arena *a, struct skf_err *e)
+{
+	struct skf_strv ids = {0};
+
+	if (skf_netrec_list(g->run_fd, a, &ids, e) < 0)
+		return -1;
+	for (size_t i = 0; i < ids.n; i++) {
+		const struct skf_endpoint *p;
+		struct skf_netrec *r;
+		int k = skf_netrec_read(g->run_fd, ids.v[i], a, &r, e);
+
+		if (k < 0)
+			return -1;
+		p = k ? r->endpoints.v : NULL;
+		for (size_t j = 0; k && j < r->endpoints.n; j++)
+			if (skf_streq(p[j].network, n->id))
+				return 1;
+	}
+	return 0;
+}
+
+/* The lock "networks" is held. */
+static int move_away(struct skf_engine *g, struct skf_network *n, struct skf_arena *a, struct skf_err *e)
+{
+	int r = is_used(g, n, a, e);
+
+	if (r != 0)
+		return r < 0 ? -1
+			     : skf_fail(e, SKF_ECONFLICT, "the interface '%s' is not the bridge of this root of skiff any more (another root's?), and containers are on its "
+					"default network: stop them, or remove the interface", n->interface);
+	if (choose_interface(n, a, e) < 0 || choose_subnets(g, n, a, e) < 0)
+		return -1;
+	return skf_network_save(g->root_fd, n, e);
+}
+
+/* 1 somebody else's interface has the name, 0 not, -1. */
+static int is_taken(const struct skf_network *n, struct skf_err *e)
+{
+	SKF_AUTO_FD int nl = skf_nlm_open(NETLINK_ROUTE);
+	struct skf_link l;
+	int r = nl < 0 ? nl : skf_link_get(nl, n->interface, &l);
+
+	if (r == -ENODEV)
+		return 0;
+	return r < 0 ? skf_fail_sys(e, r, "look at the bridge '%s'", n->interface) : !skf_net_is_our_bridge(n, &l);
+}
+
+int skf_net_default_settle(struct skf_engine *g, struct skf_arena *a, struct skf_network **n, struct skf_err *e)
+{
+	SKF_AUTO_FD int lock = -EBADF;
+	int r = (*n)->is_default ? is_taken(*n, e) : 0;
+
+	if (r <= 0)
+		return r;
+	lock = skf_lock_at(g->locks_fd, "networks", true, SKF_LOCK_MS);
+	if (lock < 0)
+		return skf_fail_sys(e, lock, "lock the networks");
+	if (skf_network_load(g->root_fd, (*n)->id, a, n, e) < 0)
+		return -1;
+	r = is_taken(*n, e); /* somebody else of ours may have moved it */
+	return r <= 0 ? r : move_away(g, *n, a, e);
+}
+
 static int make_default(struct skf_engine *g, struct skf_arena *a, struct skf_network **ret, struct skf_err *e)
 {
 	struct skf_network *n = skf_arena_alloc(a, sizeof(*n));
@@ -42,14 +121,13 @@ static int make_default(struct skf_engine *g, struct skf_arena *a, struct skf_ne
 				  .name = skf_arena_strdup(a, SKF_NET_DEFAULT),
 				  .driver = skf_arena_strdup(a, "bridge"),
 				  .created = skf_arena_strdup(a, created),
-				  .interface = skf_arena_strdup(a, "skiff0"),
 				  .ipv6 = host_has_ipv6(),
 				  .masquerade = true,
 				  .icc = true,
 				  .is_default = true};
-	if (!n->id || !n->name || !n->driver || !n->created || !n->interface)
+	if (!n->id || !n->name || !n->driver || !n->created)
 		return skf_fail(e, SKF_ENOMEM, "memory for the default network");
-	if (choose_subnets(g, n, a, e) < 0 || skf_network_save(g->root_fd, n, e) < 0 || skf_network_claim(g->root_fd, n->name, n->id, e) < 0)
+	if (choose_interface(n, a, e) < 0 || choose_subnets(g, n, a, e) < 0 || skf_network_save(g->root_fd, n, e) < 0 || skf_network_claim(g->root_fd, n->name, n->id, e) < 0)
 		return -1;
 	*ret = n;
 	return 0;

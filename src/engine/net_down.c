@@ -91,7 +91,7 @@ int skf_net_down(struct skf_engine *g, const char *id, struct skf_err *e)
 
 	if (r <= 0)
 		return r;
-	if (drop_names(g, rec, e) < 0 || skf_net_egress_remove(rec, &a, e) < 0 || skf_net_table_del(g, rec, e) < 0)
+	if (drop_names(g, rec, e) < 0 || skf_net_egress_remove(g, rec, &a, e) < 0 || skf_net_table_del(g, rec, e) < 0)
 		return -1;
 	r = drop_ports(g, rec);
 	if (r == 0 && is_incomplete(rec)) {

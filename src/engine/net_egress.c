@@ -63,7 +63,7 @@ int skf_net_egress_add(struct skf_nft *n, const struct skf_netrec *r, struct skf
 	return skf_egress_add(n, &x, e);
 }
 
-int skf_net_egress_remove(const struct skf_netrec *r, struct skf_arena *a, struct skf_err *e)
+int skf_net_egress_remove(struct skf_engine *g, const struct skf_netrec *r, struct skf_arena *a, struct skf_err *e)
 {
 	SKF_AUTO(skf_nft_freep) struct skf_nft *n = NULL;
 	struct skf_strv addrs = {0};
@@ -73,13 +73,13 @@ int skf_net_egress_remove(const struct skf_netrec *r, struct skf_arena *a, struc
 		return 0;
 	if (addresses(r->endpoints.v, r->endpoints.n, a, &addrs) < 0)
 		return skf_net_no_memory(e);
-	if (skf_nft_open(&n, e) < 0 || skf_egress_remove(n, r->container, &addrs, e) < 0)
+	if (skf_net_nft(g, &n, e) < 0 || skf_egress_remove(n, r->container, &addrs, e) < 0)
 		return -1;
 	k = skf_guard_remove(n, r->endpoints.v, r->endpoints.n);
 	return k < 0 ? skf_fail_sys(e, k, "open the guarded ports of container %.12s", r->container) : 0;
 }
 
-int skf_net_egress_forget(const struct skf_endpoint *p, struct skf_arena *a, struct skf_err *e)
+int skf_net_egress_forget(struct skf_engine *g, const struct skf_endpoint *p, struct skf_arena *a, struct skf_err *e)
 {
 	SKF_AUTO(skf_nft_freep) struct skf_nft *n = NULL;
 	struct skf_strv addrs = {0};
@@ -87,7 +87,7 @@ int skf_net_egress_forget(const struct skf_endpoint *p, struct skf_arena *a, str
 
 	if (addresses(p, 1, a, &addrs) < 0)
 		return skf_net_no_memory(e);
-	if (skf_nft_open(&n, e) < 0 || skf_egress_forget(n, &addrs, e) < 0)
+	if (skf_net_nft(g, &n, e) < 0 || skf_egress_forget(n, &addrs, e) < 0)
 		return -1;
 	k = skf_guard_remove(n, p, 1);
 	return k < 0 ? skf_fail_sys(e, k, "open the guarded port '%s'", p->link) : 0;

@@ -111,6 +111,7 @@ static int give_addresses(int nl, const struct skf_network *n, int index, struct
 
 static int make_bridge(struct skf_engine *g, int nl, const struct skf_network *n, struct skf_link *l, struct skf_err *e)
 {
+	char mark[SKF_NET_MARK + 1], alias[SKF_NET_MARK + 16];
 	uint8_t mac[6];
 	int r;
 
@@ -122,6 +123,12 @@ static int make_bridge(struct skf_engine *g, int nl, const struct skf_network *n
 		r = skf_link_get(nl, n->interface, l);
 	if (r < 0)
 		return skf_fail_sys(e, r, "make the bridge '%s' of network '%s'", n->interface, n->name);
+	if (skf_net_mark(g, mark, e) < 0)
+		return -1;
+	snprintf(alias, sizeof(alias), SKF_NET_ALIAS "%s", mark);
+	r = skf_link_alias(nl, l->index, alias);
+	if (r < 0)
+		skf_warn(&g->log, "mark the bridge '%s': %s; ignoring", n->interface, strerror(-r));
 	/* Published ports on the loopback leave through the bridge with a loopback source; chain `raw` keeps the way back shut. */
 	bridge_sysctl(g, "ipv4", n->interface, "route_localnet", "1");
 	bridge_sysctl(g, "ipv6", n->interface, "accept_ra", "0");
@@ -135,6 +142,14 @@ static int make_bridge(struct skf_engine *g, int nl, const struct skf_network *n
 		return -1;
 	}
 	return 0;
+}
+
+bool skf_net_is_our_bridge(const struct skf_network *n, const struct skf_link *l)
+{
+	uint8_t mac[6];
+
+	skf_link_bridge_mac(n->id, mac);
+	return memcmp(mac, l->mac, sizeof(mac)) == 0;
 }
 
 static int bridge_up(struct skf_engine *g, int nl, const struct skf_network *n, int *ret, struct skf_err *e)

@@ -33,6 +33,26 @@ struct skf_net_conf {
 	char *egress;
 	struct skf_strv egress_allow;
 };
+/* --- net_claim.c --- */
+#define SKF_NET_MARK  8
+#define SKF_NET_ALIAS "skiff " /* and the mark: what `ip link` shows of our bridges */
+/* Who this root is among those of one network namespace: hex digits. */
+int skf_net_mark(struct skf_engine *g, char ret[SKF_NET_MARK + 1], struct skf_err *e);
+/* 1 the table has that name, 0 it was not loaded yet. */
+int skf_net_table_name(struct skf_engine *g, char ret[SKF_NFT_TABLE_MAX]);
+/* A batch for this root's table. */
+int skf_net_nft(struct skf_engine *g, struct skf_nft **ret, struct skf_err *e);
+/* Before a load, under the lock "nft" held alone: decides which table is ours, and n is for it. */
+int skf_net_table_claim(struct skf_engine *g, struct skf_nft *n, struct skf_err *e);
+/* Takes the tables of both families away. The lock "nft" is held alone. */
+int skf_net_table_drop(struct skf_engine *g, struct skf_nft *n, struct skf_err *e);
+
+/* --- net_idle.c --- */
+/* Held while a container gets its networks: its descriptor. */
+int skf_net_use_lock(struct skf_engine *g, struct skf_err *e);
+/* When no container has a network: the default bridge goes, and the firewall table when no bridge and no rule of the admin is left. */
+int skf_net_idle_down(struct skf_engine *g, struct skf_err *e);
+
 /* --- net_choice.c --- */
 /* One network as a user asked for it, checked; INVALID in docker's words. Keeps pointers to both arguments. */
 int skf_net_choose(const struct skf_network *n, const struct skf_net_attach *v, struct skf_net_choice *ret, struct skf_err *e);
@@ -51,6 +71,9 @@ bool skf_net_conf_is_ours(const struct skf_net_conf *c);
 /* --- net_default.c --- */
 /* The default network; made when there is none. */
 int skf_net_default(struct skf_engine *g, struct skf_arena *a, struct skf_network **ret, struct skf_err *e);
+/* The default network is about to be used: another root of skiff in this network namespace may have the bridge's name, then it gets another name and
+ * subnets, and *n is anew. CONFLICT while containers of ours are on it. */
+int skf_net_default_settle(struct skf_engine *g, struct skf_arena *a, struct skf_network **n, struct skf_err *e);
 /* A network by the user's word, ours or of CNI; "default" and "bridge" are the default network. */
 int skf_net_find(struct skf_engine *g, const char *word, struct skf_arena *a, struct skf_network **ret, struct skf_err *e);
 
@@ -70,6 +93,7 @@ char *skf_net_first_address(const char *subnet, struct skf_arena *a);
 /* The host's side of a network is there (bridge with addresses, forwarding, nft elements; parent of macvlan and ipvlan). *ret: index of the
  * bridge or parent. nl: route netlink socket of the host. */
 int skf_net_host_up(struct skf_engine *g, int nl, const struct skf_network *n, int *ret, struct skf_err *e);
+bool skf_net_is_our_bridge(const struct skf_network *n, const struct skf_link *l);
 /* br_netfilter is on for the family ("ip", "ip6"): what a bridge forwards goes through the packet filter. */
 bool skf_net_bridges_filtered(const char *family);
 /* Takes it away again: network rm. */
@@ -80,9 +104,9 @@ int skf_net_host_down(struct skf_engine *g, const struct skf_network *n, struct 
 int skf_net_egress_possible(const struct skf_netrec *r, const struct skf_network *n, struct skf_err *e);
 /* Rules of the policy, and its ports (network/guard.h), into the caller's batch; nothing for a container without it. */
 int skf_net_egress_add(struct skf_nft *n, const struct skf_netrec *r, struct skf_arena *a, struct skf_err *e);
-int skf_net_egress_remove(const struct skf_netrec *r, struct skf_arena *a, struct skf_err *e);
+int skf_net_egress_remove(struct skf_engine *g, const struct skf_netrec *r, struct skf_arena *a, struct skf_err *e);
 /* An endpoint that the container has no longer: who gets its addresses next does not get the policy. */
-int skf_net_egress_forget(const struct skf_endpoint *p, struct skf_arena *a, struct skf_err *e);
+int skf_net_egress_forget(struct skf_engine *g, const struct skf_endpoint *p, struct skf_arena *a, struct skf_err *e);
 /* The policy that applies: what the container says, else deny when one of its networks does; and everything that they allow. A container with policy
  * deny uses our resolver, whatever its network is. -ENOMEM. */
 int skf_net_egress(const struct skf_net_conf *c, struct skf_network *const *nets, struct skf_netrec *r, struct skf_arena *a);
@@ -93,6 +117,8 @@ int skf_net_table_add(struct skf_engine *g, const struct skf_network *first, con
 /* Deletes the elements of those ports whose lease the container still has. */
 int skf_net_table_del(struct skf_engine *g, const struct skf_netrec *r, struct skf_err *e);
 int skf_net_table_network(struct skf_engine *g, const struct skf_network *n, bool add, struct skf_err *e);
+/* All elements that the networks and records mean, into the caller's batch. */
+int skf_net_table_fill(struct skf_engine *g, struct skf_nft *n, struct skf_arena *a, struct skf_err *e);
 /* Everything anew, from lib/networks and the records. */
 int skf_net_table_load(struct skf_engine *g, struct skf_err *e);
 

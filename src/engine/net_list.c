@@ -174,12 +174,13 @@ static void write_with_prefix(struct skf_jw *w, const char *key, const char *ip,
 }
 
 /* What its egress policy refused so far; a table that somebody flushed has no counters. */
-static void write_denied(struct skf_jw *w, const char *id)
+static void write_denied(struct skf_engine *g, struct skf_jw *w, const char *id)
 {
+	SKF_AUTO(skf_nft_freep) struct skf_nft *n = NULL;
 	struct skf_err none = SKF_ERR_INIT;
 	uint64_t packets = 0, bytes = 0;
 
-	if (skf_egress_denied(id, &packets, &bytes, &none) < 0)
+	if (skf_net_nft(g, &n, &none) < 0 || skf_egress_denied_in(n, id, &packets, &bytes, &none) < 0)
 		return;
 	skf_jw_kobj(w, "EgressDenied");
 	skf_jw_ku64(w, "Packets", packets);
@@ -215,7 +216,7 @@ static int write_containers(struct skf_engine *g, struct skf_jw *w, const struct
 			write_with_prefix(w, "IPv4Address", p[j].ip, p[j].prefix);
 			write_with_prefix(w, "IPv6Address", p[j].ip6, p[j].prefix6);
 			if (r->egress)
-				write_denied(w, r->container);
+				write_denied(g, w, r->container);
 			skf_jw_end(w);
 		}
 	}

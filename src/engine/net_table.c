@@ -10,12 +10,12 @@ static int lock_table(struct skf_engine *g, bool exclusive, struct skf_err *e)
 {
 	int fd = skf_lock_at(g->locks_fd, "nft", exclusive, SKF_LOCK_MS);
 
-	return fd < 0 ? skf_fail_sys(e, fd, "lock the firewall table " SKF_NFT_TABLE) : fd;
+	return fd < 0 ? skf_fail_sys(e, fd, "lock the firewall table") : fd;
 }
 
 static int failed(int r, const char *what, struct skf_err *e)
 {
-	return skf_fail_sys(e, r, "%s of the firewall table inet " SKF_NFT_TABLE, what);
+	return skf_fail_sys(e, r, "%s of the firewall table", what);
 }
 
 static int load_networks(struct skf_engine *g, struct skf_nft *n, struct skf_arena *a, struct skf_err *e)
@@ -57,6 +57,11 @@ static int load_containers(struct skf_engine *g, struct skf_nft *n, struct skf_a
 	return 0;
 }
 
+int skf_net_table_fill(struct skf_engine *g, struct skf_nft *n, struct skf_arena *a, struct skf_err *e)
+{
+	return load_networks(g, n, a, e) < 0 ? -1 : load_containers(g, n, a, e);
+}
+
 int skf_net_table_load(struct skf_engine *g, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
@@ -64,11 +69,11 @@ int skf_net_table_load(struct skf_engine *g, struct skf_err *e)
 	SKF_AUTO_FD int lock = lock_table(g, true, e);
 	int r;
 
-	if (lock < 0 || skf_nft_open(&n, e) < 0)
+	if (lock < 0 || skf_net_nft(g, &n, e) < 0 || skf_net_table_claim(g, n, e) < 0)
 		return -1;
 	skf_table_load(n, !skf_net_bridges_filtered("ip6"));
 	skf_egress_load(n);
-	if (load_networks(g, n, &a, e) < 0 || load_containers(g, n, &a, e) < 0)
+	if (skf_net_table_fill(g, n, &a, e) < 0)
 		return -1;
 	r = skf_nft_commit(n);
 	return r < 0 ? failed(r, "load all", e) : 0;
@@ -90,9 +95,14 @@ int skf_net_table_add(struct skf_engine *g, const struct skf_network *first, con
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	SKF_AUTO(skf_nft_freep) struct skf_nft *n = NULL;
 	SKF_AUTO_FD int lock = lock_table(g, false, e);
+	char name[SKF_NFT_TABLE_MAX];
 
-	if (lock < 0 || skf_nft_open(&n, e) < 0)
+	if (lock < 0 || skf_net_nft(g, &n, e) < 0)
 		return -1;
+	if (!skf_net_table_name(g, name)) {
+		skf_closep(&lock);
+		return skf_net_table_load(g, e);
+	}
 	skf_table_bridge(n, first); /* there already; without it a flushed table would not be noticed */
 	skf_table_ports(n, r, true);
 	if (skf_net_egress_add(n, r, &a, e) < 0)
@@ -104,10 +114,15 @@ int skf_net_table_network(struct skf_engine *g, const struct skf_network *w, boo
 {
 	SKF_AUTO(skf_nft_freep) struct skf_nft *n = NULL;
 	SKF_AUTO_FD int lock = lock_table(g, false, e);
+	char name[SKF_NFT_TABLE_MAX];
 	int r;
 
-	if (lock < 0 || skf_nft_open(&n, e) < 0)
+	if (lock < 0 || skf_net_nft(g, &n, e) < 0)
 		return -1;
+	if (!skf_net_table_name(g, name)) {
+		skf_closep(&lock);
+		return add ? skf_net_table_load(g, e) : 0;
+	}
 	skf_table_network(n, w, add);
 	if (add)
 		return commit_or_load(g, n, &lock, e);
@@ -146,7 +161,7 @@ int skf_net_table_del(struct skf_engine *g, const struct skf_netrec *rec, struct
 	if (rec->ports.n == 0)
 		return 0;
 	lock = lock_table(g, false, e);
-	if (lock < 0 || skf_nft_open(&n, e) < 0)
+	if (lock < 0 || skf_net_nft(g, &n, e) < 0)
 		return -1;
 	r = delete_ports(g, n, rec, false);
 	if (r == -ENOENT)

@@ -62,6 +62,8 @@ static int load(struct up *u, struct skf_err *e)
 
 		if (skf_net_load(u->g, c[i].network, c[i].name, u->a, &n, e) < 0)
 			return skf_ctx(e, "network '%s' of container %.12s", c[i].name, u->s->id);
+		if (skf_net_default_settle(u->g, u->a, &n, e) < 0)
+			return -1;
 		u->nets[i] = n;
 		u->r.resolver |= n->dns;
 		p[i] = (struct skf_endpoint){.network = n->id, .name = n->name, .driver = n->driver, .interface = n->interface, .mac = c[i].mac};
@@ -164,7 +166,10 @@ int skf_net_up(struct skf_engine *g, const struct skf_net_start *s, struct skf_e
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	struct up u = {.g = g, .s = s, .a = &a};
+	SKF_AUTO_FD int use = skf_net_use_lock(g, e);
 
+	if (use < 0)
+		return -1;
 	for (size_t i = 0; i < SKF_ARRAY_LEN(steps); i++)
 		if (steps[i](&u, e) < 0)
 			return -1;

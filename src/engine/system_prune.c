@@ -5,6 +5,7 @@
 #include "engine/archive_int.h"
 #include "engine/life.h"
 #include "engine/net_api.h"
+#include "engine/net_int.h"
 #include <string.h>
 
 struct prune {
@@ -105,6 +106,8 @@ int skf_engine_system_prune(struct skf_engine *g, const struct skf_system_prune_
 			return -1;
 		n += v[n].lines.n > 0;
 	}
+	if (skf_net_idle_down(g, e) < 0)
+		return -1;
 	*ret = (struct skf_jarr){v, n};
 	*ret_bytes = p.bytes;
 	return 0;

@@ -6,6 +6,7 @@
 #include "network/dns_int.h"
 #include "network/egress.h"
 #include <string.h>
+#include <unistd.h>
 
 #define MIN_S 30
 
@@ -66,6 +67,16 @@ static int on_addr(const struct skf_ip *ip, uint32_t ttl, void *arg)
 	return 0;
 }
 
+/* run/networks/.table: which one this root has (engine/net_claim.c); it may change when somebody flushes the ruleset. */
+static void use_table(struct skf_dns *d)
+{
+	char name[SKF_NFT_TABLE_MAX];
+	ssize_t n = readlinkat(d->run_fd, "networks/.table", name, sizeof(name) - 1);
+
+	name[n > 0 ? n : 0] = '\0';
+	(void)skf_nft_use(d->nft, n > 0 ? name : SKF_NFT_TABLE); /* it is short enough */
+}
+
 static bool ready(struct skf_dns *d, const struct skf_dns_container *c)
 {
 	struct skf_err e = SKF_ERR_INIT;
@@ -74,6 +85,8 @@ static bool ready(struct skf_dns *d, const struct skf_dns_container *c)
 		return false;
 	if (!d->nft && skf_nft_open(&d->nft, &e) < 0)
 		skf_log_err(d->log, &e);
+	else if (d->nft)
+		use_table(d);
 	return d->nft != NULL;
 }
 

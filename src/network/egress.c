@@ -317,15 +317,6 @@ int skf_egress_add(struct skf_nft *n, const struct skf_egress *g, struct skf_err
 	return 0;
 }
 
-static void delete_object(struct skf_nft *n, uint16_t type, uint16_t table_attr, uint16_t name_attr,
-			  const char *name)
-{
-	skf_nft_begin(n, type, 0);
-	skf_nlm_str(&n->b, table_attr, SKF_NFT_TABLE);
-	skf_nlm_str(&n->b, name_attr, name);
-	skf_nlm_end(&n->b, n->msg);
-}
-
 /* Keeps the first failure; what is not there is not missed. */
 static int commit_gone(struct skf_nft *n, int first)
 {
@@ -363,11 +354,10 @@ int skf_egress_remove(struct skf_nft *n, const char *container_id, const struct 
 	const char *const sets[] = {o.set4, o.set6};
 	int r = forget(n, addrs);
 
-	skf_nft_chain_flush(n, o.chain);
-	delete_object(n, NFT_MSG_DELCHAIN, NFTA_CHAIN_TABLE, NFTA_CHAIN_NAME, o.chain);
+	skf_nft_chain_delete(n, o.chain);
 	r = commit_gone(n, r);
 	for (size_t i = 0; i < SKF_ARRAY_LEN(sets); i++) {
-		delete_object(n, NFT_MSG_DELSET, NFTA_SET_TABLE, NFTA_SET_NAME, sets[i]);
+		skf_nft_set_delete(n, sets[i]);
 		r = commit_gone(n, r);
 	}
 	return r < 0 ? skf_fail_sys(e, r, "remove the egress policy of container '%.12s'", container_id) : 0;
@@ -446,10 +436,9 @@ static int on_rule(const struct nlmsghdr *h, void *user)
 	return 0;
 }
 
-int skf_egress_denied(const char *container_id, uint64_t *ret_packets, uint64_t *ret_bytes,
-		      struct skf_err *e)
+int skf_egress_denied_in(struct skf_nft *n, const char *container_id, uint64_t *ret_packets, uint64_t *ret_bytes,
+			 struct skf_err *e)
 {
-	SKF_AUTO(skf_nft_freep) struct skf_nft *n = NULL;
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(4096);
 	struct nfgenmsg g = {.nfgen_family = NFPROTO_INET, .version = NFNETLINK_V0};
 	struct objects o = objects_of(container_id);
@@ -457,10 +446,8 @@ int skf_egress_denied(const char *container_id, uint64_t *ret_packets, uint64_t 
 	size_t at;
 	int r;
 
-	if (skf_nft_open(&n, e) < 0)
-		return -1;
 	at = skf_nlm_begin(&b, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETRULE, NLM_F_DUMP, &g, sizeof(g));
-	skf_nlm_str(&b, NFTA_RULE_TABLE, SKF_NFT_TABLE);
+	skf_nlm_str(&b, NFTA_RULE_TABLE, n->table);
 	skf_nlm_str(&b, NFTA_RULE_CHAIN, o.chain);
 	skf_nlm_end(&b, at);
 	r = skf_nlm_ask(n->nl, &b, on_rule, &c);
@@ -471,4 +458,12 @@ int skf_egress_denied(const char *container_id, uint64_t *ret_packets, uint64_t 
 	*ret_packets = c.packets;
 	*ret_bytes = c.bytes;
 	return 0;
+}
+
+int skf_egress_denied(const char *container_id, uint64_t *ret_packets, uint64_t *ret_bytes,
+		      struct skf_err *e)
+{
+	SKF_AUTO(skf_nft_freep) struct skf_nft *n = NULL;
+
+	return skf_nft_open(&n, e) < 0 ? -1 : skf_egress_denied_in(n, container_id, ret_packets, ret_bytes, e);
 }

@@ -43,5 +43,6 @@ int skf_egress_forget(struct skf_nft *n, const struct skf_strv *addrs, struct sk
 /* One address of a name, into the caller's batch, for timeout_s seconds. Used by the resolver; commit gives -ENOENT when the container has no sets.
  * again: it is there, with less time left (the kernel does not prolong by itself). */
 void skf_egress_learn(struct skf_nft *n, const char *container_id, const struct skf_ip *to, uint16_t port, uint32_t timeout_s, bool again);
-/* Packets and bytes that were refused so far. NOTFOUND for a container without the policy. */
+/* Packets and bytes that were refused so far, in n's table or in skiff_v1. NOTFOUND for a container without the policy. */
+int skf_egress_denied_in(struct skf_nft *n, const char *container_id, uint64_t *ret_packets, uint64_t *ret_bytes, struct skf_err *e);
 int skf_egress_denied(const char *container_id, uint64_t *ret_packets, uint64_t *ret_bytes, struct skf_err *e);

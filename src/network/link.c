@@ -243,6 +243,63 @@ int skf_link_up(int nl, int index)
 	return skf_nlm_talk(nl, &b, at, NULL);
 }
 
+int skf_link_alias(int nl, int index, const char *alias)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_REQUEST);
+	struct ifinfomsg i = {.ifi_family = AF_UNSPEC, .ifi_index = index};
+	size_t at = skf_nlm_begin(&b, RTM_NEWLINK, NLM_F_ACK, &i, sizeof(i));
+
+	skf_nlm_put(&b, IFLA_IFALIAS, alias, strlen(alias));
+	skf_nlm_end(&b, at);
+	return skf_nlm_talk(nl, &b, at, NULL);
+}
+
+struct each_link {
+	int (*fn)(const struct skf_link_row *l, void *user);
+	void *user;
+};
+
+static const char *text_of(const void *p, size_t n, uint16_t type)
+{
+	const struct nlattr *a = skf_nla_find(p, n, type);
+	const char *s = a ? skf_nla_data(a) : NULL;
+
+	return s && skf_nla_len(a) && !s[skf_nla_len(a) - 1] ? s : NULL;
+}
+
+static int note_row(const struct nlmsghdr *h, void *user)
+{
+	const struct ifinfomsg *i = NLMSG_DATA(h);
+	const struct each_link *x = user;
+	const char *at = (const char *)i + NLMSG_ALIGN(sizeof(*i));
+	const struct nlattr *a;
+	struct skf_link_row l = {0};
+	size_t n;
+
+	if (h->nlmsg_type != RTM_NEWLINK || h->nlmsg_len < NLMSG_LENGTH(sizeof(*i)))
+		return 0;
+	n = h->nlmsg_len - NLMSG_LENGTH(sizeof(*i));
+	l.index = i->ifi_index;
+	l.name = text_of(at, n, IFLA_IFNAME);
+	l.alias = text_of(at, n, IFLA_IFALIAS);
+	a = skf_nla_find(at, n, IFLA_MASTER);
+	if (a && skf_nla_len(a) == sizeof(l.master))
+		memcpy(&l.master, skf_nla_data(a), sizeof(l.master));
+	a = skf_nla_find(at, n, IFLA_LINKINFO);
+	l.kind = a ? text_of(skf_nla_data(a), skf_nla_len(a), IFLA_INFO_KIND) : NULL;
+	return l.name ? x->fn(&l, x->user) : 0;
+}
+
+int skf_link_each(int nl, int (*fn)(const struct skf_link_row *l, void *user), void *user)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_REQUEST);
+	struct ifinfomsg i = {.ifi_family = AF_UNSPEC};
+	struct each_link x = {fn, user};
+
+	skf_nlm_end(&b, skf_nlm_begin(&b, RTM_GETLINK, NLM_F_DUMP, &i, sizeof(i)));
+	return skf_nlm_ask(nl, &b, note_row, &x);
+}
+
 /* --- addresses and routes --- */
 static size_t put_addr(struct skf_buf *b, int index, const struct skf_cidr *c)
 {

@@ -11,6 +11,14 @@ struct skf_link {
 /* -ENODEV when there is none. */
 int skf_link_get(int nl, const char *name, struct skf_link *ret);
 int skf_link_delete(int nl, const char *name);
+/* A text that belongs to the link (`ip link` shows it): whose it is. */
+int skf_link_alias(int nl, int index, const char *alias);
+struct skf_link_row { /* pointers are good during the call only; kind and alias may be NULL */
+	int index, master;
+	const char *name, *kind, *alias;
+};
+/* All links of the namespace; fn returns 0 or -errno, which ends it. */
+int skf_link_each(int nl, int (*fn)(const struct skf_link_row *l, void *user), void *user);
 int skf_link_up(int nl, int index);
 
 /* All are up when the call returns, but for the ends of a veth. mac NULL: the kernel's; mtu 0: the kernel's. -EEXIST when the name is taken. */

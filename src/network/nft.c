@@ -34,6 +34,7 @@ int skf_nft_open(struct skf_nft **ret, struct skf_err *e)
 		return skf_fail(e, SKF_ENOMEM, "memory for changes of the firewall");
 	n->b.max = MAX_BATCH;
 	n->family = NFPROTO_INET;
+	memcpy(n->table, SKF_NFT_TABLE, sizeof(SKF_NFT_TABLE));
 	n->nl = skf_nlm_open(NETLINK_NETFILTER);
 	if (n->nl < 0) {
 		int r = n->nl;
@@ -44,6 +45,17 @@ int skf_nft_open(struct skf_nft **ret, struct skf_err *e)
 	}
 	*ret = n;
 	return 0;
+}
+
+int skf_nft_use(struct skf_nft *n, const char *table)
+{
+	return skf_fmt(n->table, sizeof(n->table), "%s", table);
+}
+
+void skf_nft_watch(struct skf_nft *n, skf_nft_watch_fn fn, void *user)
+{
+	n->watch = fn;
+	n->watch_user = user;
 }
 
 void skf_nft_free(struct skf_nft *n)
@@ -108,14 +120,22 @@ int skf_nft_commit(struct skf_nft *n)
 void skf_nft_table(struct skf_nft *n)
 {
 	skf_nft_begin(n, NFT_MSG_NEWTABLE, NLM_F_CREATE);
-	skf_nlm_str(&n->b, NFTA_TABLE_NAME, SKF_NFT_TABLE);
+	skf_nlm_str(&n->b, NFTA_TABLE_NAME, n->table);
 	skf_nlm_end(&n->b, n->msg);
 }
 
 void skf_nft_table_delete(struct skf_nft *n)
 {
 	skf_nft_begin(n, NFT_MSG_DELTABLE, 0);
-	skf_nlm_str(&n->b, NFTA_TABLE_NAME, SKF_NFT_TABLE);
+	skf_nlm_str(&n->b, NFTA_TABLE_NAME, n->table);
+	skf_nlm_end(&n->b, n->msg);
+}
+
+void skf_nft_chain_claim(struct skf_nft *n, const char *name)
+{
+	skf_nft_begin(n, NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL);
+	skf_nlm_str(&n->b, NFTA_CHAIN_TABLE, n->table);
+	skf_nlm_str(&n->b, NFTA_CHAIN_NAME, name);
 	skf_nlm_end(&n->b, n->msg);
 }
 
@@ -129,7 +149,7 @@ void skf_nft_base_chain(struct skf_nft *n, const char *name, const struct skf_nf
 	size_t nest;
 
 	skf_nft_begin(n, NFT_MSG_NEWCHAIN, NLM_F_CREATE);
-	skf_nlm_str(&n->b, NFTA_CHAIN_TABLE, SKF_NFT_TABLE);
+	skf_nlm_str(&n->b, NFTA_CHAIN_TABLE, n->table);
 	skf_nlm_str(&n->b, NFTA_CHAIN_NAME, name);
 	if (h) {
 		nest = skf_nlm_nest(&n->b, NFTA_CHAIN_HOOK);
@@ -145,7 +165,7 @@ void skf_nft_base_chain(struct skf_nft *n, const char *name, const struct skf_nf
 void skf_nft_chain_flush(struct skf_nft *n, const char *name)
 {
 	skf_nft_begin(n, NFT_MSG_DELRULE, 0);
-	skf_nlm_str(&n->b, NFTA_RULE_TABLE, SKF_NFT_TABLE);
+	skf_nlm_str(&n->b, NFTA_RULE_TABLE, n->table);
 	skf_nlm_str(&n->b, NFTA_RULE_CHAIN, name);
 	skf_nlm_end(&n->b, n->msg);
 }
@@ -173,7 +193,7 @@ void skf_nft_set(struct skf_nft *n, const struct skf_nft_set *s)
 			 (s->data_len || s->verdict ? NFT_SET_MAP : 0u) | (s->interval && s->parts[1] ? NFT_SET_CONCAT : 0u);
 
 	skf_nft_begin(n, NFT_MSG_NEWSET, NLM_F_CREATE);
-	skf_nlm_str(&n->b, NFTA_SET_TABLE, SKF_NFT_TABLE);
+	skf_nlm_str(&n->b, NFTA_SET_TABLE, n->table);
 	skf_nlm_str(&n->b, NFTA_SET_NAME, s->name);
 	skf_nlm_be32(&n->b, NFTA_SET_ID, ++n->set_id);
 	skf_nlm_be32(&n->b, NFTA_SET_FLAGS, flags);
@@ -194,7 +214,7 @@ void skf_nft_set(struct skf_nft *n, const struct skf_nft_set *s)
 void skf_nft_set_flush(struct skf_nft *n, const char *name)
 {
 	skf_nft_begin(n, NFT_MSG_DELSETELEM, 0);
-	skf_nlm_str(&n->b, NFTA_SET_ELEM_LIST_TABLE, SKF_NFT_TABLE);
+	skf_nlm_str(&n->b, NFTA_SET_ELEM_LIST_TABLE, n->table);
 	skf_nlm_str(&n->b, NFTA_SET_ELEM_LIST_SET, name);
 	skf_nlm_end(&n->b, n->msg);
 }
@@ -231,7 +251,7 @@ static void element(struct skf_nft *n, const char *set, const struct skf_nft_ele
 		close_message(n);
 	if (!n->in_elems) {
 		skf_nft_begin(n, del ? NFT_MSG_DELSETELEM : NFT_MSG_NEWSETELEM, del ? 0 : NLM_F_CREATE);
-		skf_nlm_str(&n->b, NFTA_SET_ELEM_LIST_TABLE, SKF_NFT_TABLE);
+		skf_nlm_str(&n->b, NFTA_SET_ELEM_LIST_TABLE, n->table);
 		skf_nlm_str(&n->b, NFTA_SET_ELEM_LIST_SET, set);
 		n->nest = skf_nlm_nest(&n->b, NFTA_SET_ELEM_LIST_ELEMENTS);
 		n->in_elems = true;
@@ -243,6 +263,8 @@ static void element(struct skf_nft *n, const char *set, const struct skf_nft_ele
 
 void skf_nft_elem_add(struct skf_nft *n, const char *set, const struct skf_nft_elem *x)
 {
+	if (n->watch && n->watch(n->family, set, x, n->watch_user) < 0 && !n->b.err)
+		n->b.err = -ENOMEM;
 	element(n, set, x, false);
 }
 

@@ -6,7 +6,8 @@
 #pragma once
 #include "base/fwd.h"
 
-#define SKF_NFT_TABLE "skiff_v1"
+#define SKF_NFT_TABLE     "skiff_v1"
+#define SKF_NFT_TABLE_MAX 32
 
 struct skf_nft;
 /* SYSTEM, UNSUPPORTED when the kernel has no nf_tables. */
@@ -23,11 +24,15 @@ int skf_nft_commit(struct skf_nft *n);
 /* What follows is for the table of that name of another family (NFPROTO_BRIDGE): the same transaction. It begins with NFPROTO_INET. */
 void skf_nft_family(struct skf_nft *n, uint8_t family);
 
+/* Another table than skiff_v1: a second root of skiff in one network namespace has its own. -ENAMETOOLONG. */
+int skf_nft_use(struct skf_nft *n, const char *table);
+
 /* --- table, chains, sets: at load only --- */
 void skf_nft_table(struct skf_nft *n);        /* made when it is not there */
 void skf_nft_table_delete(struct skf_nft *n);
 void skf_nft_chain(struct skf_nft *n, const char *name);
 void skf_nft_chain_flush(struct skf_nft *n, const char *name);
+void skf_nft_chain_claim(struct skf_nft *n, const char *name); /* the commit fails with -EEXIST when it is there */
 struct skf_nft_hook {
 	const char *type; /* "filter", "nat" */
 	uint32_t hook;    /* NF_INET_* */
@@ -60,6 +65,17 @@ struct skf_nft_elem {
 };
 void skf_nft_elem_add(struct skf_nft *n, const char *set, const struct skf_nft_elem *x);
 void skf_nft_elem_del(struct skf_nft *n, const char *set, const struct skf_nft_elem *x);
+
+/* fn for every element that is added, before it goes into the batch; it returns 0 or -ENOMEM. For who wants to know what a batch would do. */
+typedef int (*skf_nft_watch_fn)(uint8_t family, const char *set, const struct skf_nft_elem *x, void *user);
+void skf_nft_watch(struct skf_nft *n, skf_nft_watch_fn fn, void *user);
+
+/* --- what is there (nft_dump.c), of the family and table that n has; -ENOENT: no such table. fn returns 0 or -errno, which ends it. */
+int skf_nft_each_chain(struct skf_nft *n, int (*fn)(const char *name, void *user), void *user);
+int skf_nft_each_elem(struct skf_nft *n, const char *set, int (*fn)(const struct skf_nft_elem *x, void *user), void *user); /* key, key_end, interval_end */
+int skf_nft_count_rules(struct skf_nft *n, const char *chain, unsigned *ret);
+void skf_nft_chain_delete(struct skf_nft *n, const char *name); /* with its rules */
+void skf_nft_set_delete(struct skf_nft *n, const char *name);
 
 /* --- rules: skf_nft_rule begins one at the end of a chain, expressions follow, the next call of another kind ends it --- */
 void skf_nft_rule(struct skf_nft *n, const char *chain);

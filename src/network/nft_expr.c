@@ -6,7 +6,7 @@
 void skf_nft_rule(struct skf_nft *n, const char *chain)
 {
 	skf_nft_begin(n, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
-	skf_nlm_str(&n->b, NFTA_RULE_TABLE, SKF_NFT_TABLE);
+	skf_nlm_str(&n->b, NFTA_RULE_TABLE, n->table);
 	skf_nlm_str(&n->b, NFTA_RULE_CHAIN, chain);
 	n->nest = skf_nlm_nest(&n->b, NFTA_RULE_EXPRESSIONS);
 	n->in_rule = true;

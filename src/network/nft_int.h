@@ -15,6 +15,9 @@ struct skf_nft {
 	uint32_t set_id;
 	uint8_t family; /* of the messages that follow */
 	char elems_set[256];
+	char table[SKF_NFT_TABLE_MAX];
+	skf_nft_watch_fn watch;
+	void *watch_user;
 };
 /* A message of nf_tables; ends what is open before it. */
 void skf_nft_begin(struct skf_nft *n, uint16_t type, uint16_t flags);

@@ -44,7 +44,6 @@ def three(area, busybox, archive, registry, skiff):  # noqa: F811
         for name, engine in run.items():
             engine("run", "-d", "--name", "web", *parent[name], "-p", f"127.0.0.1:{PORTS[name]}:80", image[name], "sh", "-c", SERVE.format(name))
         stack.callback(docker, "rm", "-f", "web", check=False)
-        stack.callback(sh, "ip", "link", "delete", "skiff0", check=False)  # the next root in this namespace wants it with its own addresses
         yield run, image
 
 

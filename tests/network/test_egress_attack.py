@@ -180,7 +180,7 @@ def test_what_a_killed_monitor_leaves_is_found_and_removed(skiff):
     cid = skiff.client('shut', '--egress', 'deny', '-p', '8080:80')
     os.kill(skiff.monitor_pid(cid), signal.SIGKILL)
     assert wait_until(lambda: skiff.state('shut')['Status'] != 'running')
-    guarded = lambda: run('nft', 'list', 'set', 'bridge', 'skiff_v1', 'ports').stdout.count('veth')  # noqa: E731
+    guarded = lambda: run('nft', 'list', 'set', 'bridge', 'skiff_v1', 'ports', rc=None).stdout.count('veth')  # noqa: E731
     assert guarded() == 1 and f'e_{cid[:16]}' in skiff.table() and skiff.dnat() and skiff.leases()
     found = skiff('system', 'check', rc=None)
     assert found.returncode and f'network record {cid[:12]}' in found.stdout.replace("'", '')

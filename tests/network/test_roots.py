@@ -1,0 +1,127 @@
+"""What networks have on the host is whose: two roots in one network namespace, what nobody uses, and what belongs to nothing."""
+import json
+import subprocess
+
+import pytest
+from bridgelib import Net, run
+
+
+@pytest.fixture
+def other(tmp_path, seed, probe, skiff):
+    """A second root beside `skiff`."""
+    where = tmp_path / 'other'
+    where.mkdir()
+    subprocess.run(['cp', '-a', str(seed.root), str(where / 'lib')], check=True)
+    s = Net(where, 'netimage')
+    s.probe = probe
+    yield s
+    s.clean_up()
+    s('system', 'check', '--repair', rc=None)
+
+
+def bridge(s):
+    return json.loads(s.out('network', 'inspect', 'bridge'))[0]
+
+
+def tables():
+    return sorted(x.split()[2] for x in run('nft', 'list', 'tables').stdout.splitlines() if 'inet skiff' in x)
+
+
+@pytest.mark.parametrize('early', [False, True])
+def test_two_roots(skiff, other, early):
+    """Each has its own bridge, subnet and firewall table; names, ports and reloads of one do not disturb the other."""
+    if early:  # both chose the same bridge, before either was there
+        skiff('network', 'ls')
+        other('network', 'ls')
+        assert bridge(skiff)['Interface'] == bridge(other)['Interface'] == 'skiff0'
+    skiff.server('a', '-p', '8080:80')
+    other.server('b', '-p', '8081:80')
+    one, two = bridge(skiff), bridge(other)
+    assert one['Interface'] == 'skiff0' and two['Interface'].startswith('skiff-')
+    assert one['IPAM']['Config'][0]['Subnet'] != two['IPAM']['Config'][0]['Subnet']
+    assert len(tables()) == 2 and tables()[0] == 'skiff_v1'
+    for s in (skiff, other, skiff):
+        assert skiff.ask('tcp', skiff.ip('a'), 80)[1] == 'a' and other.ask('tcp', other.ip('b'), 80)[1] == 'b'
+        assert skiff.ask('tcp', '127.0.0.1', 8080)[1] == 'a' and skiff.ask('tcp', '127.0.0.1', 8081)[1] == 'b'
+        s('network', 'reload')
+        s('system', 'check', '--repair')
+    for s in (skiff, other):
+        assert s('system', 'check').stdout == 'Everything is in order.\n'
+    # a policy of the second root is in its own table
+    other.client('shut', '--egress', 'deny')
+    assert other.ask_from('shut', 'tcp', other.ip('b'), 80, rc=None) == []
+    assert bridge(other)['Containers'][other.inspect('shut')['Id']]['EgressDenied']['Packets'] >= 1
+    # one goes, the other stays
+    other('rm', '-f', 'b', 'shut')
+    other('system', 'prune', '-f')
+    assert two['Interface'] not in skiff.links() and tables() == ['skiff_v1']
+    assert skiff.ask('tcp', '127.0.0.1', 8080)[1] == 'a'
+    other.server('b', '-p', '8081:80')
+    assert skiff.ask('tcp', '127.0.0.1', 8081)[1] == 'b' and skiff.ask('tcp', '127.0.0.1', 8080)[1] == 'a'
+
+
+def test_nothing_is_left_when_nobody_uses_it(skiff):
+    """Default bridge and table go with prune or a repair, not while a container runs, and not with rules of the admin."""
+    skiff.server('a', '-p', '8080:80')
+    skiff('system', 'check', '--repair')
+    skiff('system', 'prune', '-f')
+    assert 'skiff0' in skiff.links() and tables() == ['skiff_v1'] and skiff.ask('tcp', '127.0.0.1', 8080)[1] == 'a'
+    skiff('rm', '-f', 'a')
+    run('nft', 'add', 'rule', 'inet', 'skiff_v1', 'skiff_user', 'counter')
+    skiff('system', 'check', '--repair')
+    assert 'skiff0' not in skiff.links() and tables() == ['skiff_v1']
+    run('nft', 'flush', 'chain', 'inet', 'skiff_v1', 'skiff_user')
+    skiff('system', 'prune', '-f')
+    assert tables() == []
+    skiff('network', 'create', 'n')
+    skiff.run('--network', 'n', '--', 'true')
+    skiff('system', 'check', '--repair')
+    assert tables() == ['skiff_v1'], 'a network has its bridge'
+    skiff('network', 'rm', 'n')
+    skiff('system', 'check', '--repair')
+    assert tables() == []
+    skiff.server('a', '-p', '8080:80')
+    assert skiff.ask('tcp', '127.0.0.1', 8080)[1] == 'a'
+
+
+def test_a_table_of_an_admin_is_taken(skiff):
+    """skiff_user may be there before the first container (a ruleset loaded at boot)."""
+    subprocess.run(['nft', '-f', '-'], input='table inet skiff_v1 {\n chain skiff_user {\n counter comment "mine"\n }\n}\n', text=True, check=True)
+    skiff.server('a', '-p', '8080:80')
+    assert tables() == ['skiff_v1'] and 'mine' in skiff.table() and skiff.ask('tcp', '127.0.0.1', 8080)[1] == 'a'
+
+
+def test_orphans(skiff):
+    """Bridges, ports, elements and chains of ours without a network or record are found, and go; everybody else's stay."""
+    skiff('network', 'create', 'n')
+    skiff.server('a', '--network', 'n', '-p', '8080:80', '--egress', 'deny')
+    assert skiff('system', 'check').stdout == 'Everything is in order.\n'
+    mine = next(x for x in skiff.links() if x.startswith('sk-'))
+    alias = next(x.strip() for x in run('ip', 'link', 'show', mine).stdout.splitlines() if 'alias' in x).partition(' ')[2]
+    for name, a in (('sk-dead', alias), ('sk-foreign', 'skiff 00000000')):
+        run('ip', 'link', 'add', name, 'type', 'bridge')
+        run('ip', 'link', 'set', name, 'alias', a)
+    for name, master in (('veth0123456700', mine), ('veth0123456711', 'sk-foreign')):
+        run('ip', 'link', 'add', name, 'type', 'veth', 'peer', 'name', name[::-1][:10])
+        run('ip', 'link', 'set', name, 'master', master)
+    t = ['inet', 'skiff_v1']
+    run('nft', 'add', 'element', *t, 'dnat4_any', '{ tcp . 9999 : 10.1.2.3 . 80 }')
+    run('nft', 'add', 'chain', *t, 'e_0123456789abcdef')
+    run('nft', 'add', 'element', *t, 'egress4', '{ 10.1.2.3 : jump e_0123456789abcdef }')
+    run('nft', 'add', 'element', 'bridge', 'skiff_v1', 'ports', '{ "veth0123456700" }')
+    found = skiff('system', 'check', rc=None).stdout
+    for word in ('sk-dead', 'veth0123456700', 'e_0123456789abcdef', '3 elements belong to nothing'):
+        assert word in found, (word, found)
+    assert 'foreign' not in found and 'veth0123456711' not in found
+    skiff('system', 'check', '--repair', rc=None)
+    links = skiff.links()
+    assert 'sk-dead' not in links and 'veth0123456700' not in links and {'sk-foreign', 'veth0123456711'} <= set(links)
+    assert '0123456789abcdef' not in skiff.table() and '9999' not in skiff.table()
+    assert skiff('system', 'check').stdout == 'Everything is in order.\n' and skiff.ask('tcp', '127.0.0.1', 8080)[1] == 'a'
+    # missing: somebody took an element
+    run('nft', 'flush', 'map', *t, 'dnat4_any')
+    assert 'missing' in skiff('system', 'check', rc=None).stdout
+    skiff('system', 'check', '--repair', rc=None)
+    assert skiff('system', 'check').stdout == 'Everything is in order.\n' and skiff.ask('tcp', '127.0.0.1', 8080)[1] == 'a'
+    for name in ('sk-foreign', 'veth0123456711'):
+        run('ip', 'link', 'del', name)
