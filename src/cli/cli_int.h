@@ -108,6 +108,7 @@ struct skf_cli_opts {
 	bool from_env, noheading, pretty, showsecret;
 	/* inspect, check */
 	char *type;
+	bool diff; /* explain */
 	bool repair, quick, verbose; /* verbose: of system df */
 };
 
@@ -338,6 +339,7 @@ int skf_cmd_pod_exists(struct skf_cli *c);
 int skf_cmd_pod_logs(struct skf_cli *c);
 int skf_cmd_pod_stats(struct skf_cli *c);
 int skf_cmd_pod_top(struct skf_cli *c);
+int skf_cmd_explain(struct skf_cli *c);
 int skf_cmd_run(struct skf_cli *c);
 int skf_cmd_exec(struct skf_cli *c);
 int skf_cmd_ps(struct skf_cli *c);

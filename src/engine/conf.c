@@ -192,6 +192,7 @@ static int parse_line(struct skf_conf *c, struct place *at, const char *p, size_
 	if (r < 0)
 		return fail_at(at, e, "wrong value", n - (size_t)(value - p), value, kind_words[k->kind]);
 	at->seen[k - keys] = true;
+	c->any = true;
 	c->origin[k - keys] = skf_arena_fmt(&c->a, "%s:%u", at->name, at->line);
 	return c->origin[k - keys] ? 0 : skf_fail(e, SKF_ELIMIT, "%s: the configuration is too large", at->name);
 }

@@ -12,6 +12,7 @@ struct skf_conf {
 	bool init, no_new_privileges, read_only, cni_gc;
 	struct skf_strv ulimits, env, cdi_dirs, userns_ids, runtimes, runtime_flags, cni_conf_dirs, cni_plugin_dirs;
 	int64_t userns_min_size, userns_max_size; /* ids */
+	bool any;               /* some key has an origin */
 	const char *origin[32]; /* of each key, in the table's order: "FILE:LINE", NULL: the default */
 };
 /* Defaults, then every file that exists. SKIFF_CONF in the environment names the one file to read instead. INVALID

@@ -52,6 +52,7 @@ struct skf_ctr_request {
 	char *image, *hostname, *user, *workdir, *stop_signal;
 	struct skf_strv entrypoint, cmd, env, storage_opt;
 	struct skf_kvs labels;
+	struct skf_kvs from; /* property -> where it comes from (plan_from.c); empty: made by an older skiff */
 	struct skf_jarr mount_points; /* struct skf_mount_point */
 	bool attach_stdout, attach_stderr, init;
 	struct skf_settings s;

@@ -34,6 +34,7 @@ static const struct skf_jfield request_f[] = {
 	RF(env, "env", skf_j_strv),
 	RF(storage_opt, "storageOpt", skf_j_strv),
 	RF(labels, "labels", skf_j_kvs),
+	RF(from, "from", skf_j_kvs),
 	SKF_J(struct skf_ctr_request, mount_points, "mountPoints", skf_j_arr, &point_arr, SKF_J_NULL_OK),
 	RF(attach_stdout, "attachStdout", skf_j_bool),
 	RF(attach_stderr, "attachStderr", skf_j_bool),

@@ -82,10 +82,38 @@ static int put_resources(const struct skf_update_req *q, struct json_object *res
 	return r ? -ENOMEM : 0;
 }
 
+/* What explain shows as where a limit comes from (plan_from.c). */
+static int put_sources(const struct skf_update_req *q, struct json_object *request)
+{
+	const struct {
+		const char *key;
+		bool given;
+	} rows[] = {
+		{"memory", q->memory != 0},
+		{"memoryReservation", q->memory_reservation != 0},
+		{"memorySwap", q->memory_swap != 0},
+		{"nanoCpus", q->nano_cpus || q->cpu_period || q->cpu_quota},
+		{"cpuShares", q->cpu_shares != 0},
+		{"cpusetCpus", q->cpuset_cpus && *q->cpuset_cpus},
+		{"cpusetMems", q->cpuset_mems && *q->cpuset_mems},
+		{"pidsLimit", q->pids_limit != 0},
+		{"blkioWeight", q->blkio_weight != 0},
+		{"restart", q->has_restart},
+	};
+	struct json_object *from;
+
+	if (skf_edit_object(request, "from", &from) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < SKF_ARRAY_LEN(rows); i++)
+		if (rows[i].given && skf_edit_set(from, rows[i].key, json_object_new_string("update")) < 0)
+			return -ENOMEM;
+	return 0;
+}
+
 /* What inspect shows. */
 static int put_request(const struct skf_update_req *q, struct json_object *request)
 {
-	int r = put_int(request, "memory", q->memory) < 0 ||
+	int r = put_sources(q, request) < 0 || put_int(request, "memory", q->memory) < 0 ||
 		put_int(request, "memoryReservation", q->memory_reservation) < 0 ||
 		put_int(request, "memorySwap", q->memory_swap) < 0 ||
 		put_int(request, "nanoCpus", q->nano_cpus) < 0 ||

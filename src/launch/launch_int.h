@@ -116,7 +116,7 @@ struct skf_launch_step {
 /* Each list ends with run == NULL. */
 extern const struct skf_launch_step skf_launch_start_steps[], skf_launch_exec_steps[], skf_launch_restart_steps[],
 	skf_launch_health_steps[], skf_launch_update_steps[], skf_launch_mount_steps[], skf_launch_pod_steps[],
-	skf_launch_netsock_steps[];
+	skf_launch_netsock_steps[], skf_launch_look_steps[];
 /* --- start.c: what start and restore have in common --- */
 /* The runtime's request; its strings are arena memory. */
 int skf_launch_fill_create(struct skf_launch *l, struct skf_rt_create *ret, struct skf_err *e);

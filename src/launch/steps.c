@@ -63,6 +63,7 @@ static const struct {
 	{"start", SKF_LAUNCH_START, skf_launch_start_steps},    {"exec", SKF_LAUNCH_EXEC, skf_launch_exec_steps},
 	{"restart", SKF_LAUNCH_RESTART, skf_launch_restart_steps}, {"health", SKF_LAUNCH_HEALTH, skf_launch_health_steps},
 	{"netsock", SKF_LAUNCH_NETSOCK, skf_launch_netsock_steps},
+	{"look", SKF_LAUNCH_LOOK, skf_launch_look_steps},
 	{"update", SKF_LAUNCH_UPDATE, skf_launch_update_steps}, {"mount", SKF_LAUNCH_MOUNT, skf_launch_mount_steps},
 	{"pod", SKF_LAUNCH_POD, skf_launch_pod_steps},
 	{"checkpoint", SKF_LAUNCH_CHECKPOINT, skf_launch_checkpoint_steps},

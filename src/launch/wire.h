@@ -43,6 +43,8 @@
  *             init exists and waits; the engine makes the network meanwhile)
  * NET_READY   nothing               (engine -> launch; FAILED err instead when it could not)
  * NETSOCK as RESTART, with SKF_LAUNCH_NETNS -> DONE with one fd: a route netlink socket opened in that network namespace
+ * LOOK    u32 flags (NETNS), str id, str root, str run_root, str "", str files below /proc/sys (one a line), 3 * u32 0;  fds: a pidfd of the container's init in the
+ *         place of the network namespace -> DONE with one fd: their values in its namespaces, a line each
  * Numbers are frozen from the first release; fields are only ever appended. */
 #pragma once
 #include "base/fwd.h"
@@ -52,7 +54,7 @@ enum skf_launch_type {
 	SKF_LAUNCH_RESIZE = 6, SKF_LAUNCH_SIGNAL = 7, SKF_LAUNCH_RESTART = 8, SKF_LAUNCH_RESTARTED = 9, SKF_LAUNCH_HEALTH = 10,
 	SKF_LAUNCH_UPDATE = 11, SKF_LAUNCH_MOUNT = 12, SKF_LAUNCH_DONE = 13, SKF_LAUNCH_POD = 14,
 	SKF_LAUNCH_IMAGE_MOUNT = 15, SKF_LAUNCH_IMAGE_UNMOUNT = 16, SKF_LAUNCH_CHECKPOINT = 17, SKF_LAUNCH_RESTORE = 18,
-	SKF_LAUNCH_NETNS_MADE = 20, SKF_LAUNCH_NET_READY = 21, SKF_LAUNCH_NETSOCK = 22, SKF_LAUNCH_SWEEP = 23
+	SKF_LAUNCH_NETNS_MADE = 20, SKF_LAUNCH_NET_READY = 21, SKF_LAUNCH_NETSOCK = 22, SKF_LAUNCH_SWEEP = 23, SKF_LAUNCH_LOOK = 30
 };
 enum {
 	SKF_LAUNCH_STDIN = 1, SKF_LAUNCH_STDOUT = 2, SKF_LAUNCH_STDERR = 4,
