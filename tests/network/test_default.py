@@ -269,7 +269,6 @@ def test_killed_monitor(skiff):
     assert wait_until(lambda: skiff('system', 'check', '--repair', rc=None) and skiff.leases() == [] and skiff.dnat() == '', 10)
 
 
-@pytest.mark.smoke
 def test_many_at_once(skiff):
     """64 starts on one bridge: each finds its address in /etc/hosts with its first instruction."""
     n = int(os.environ.get('SKIFF_NET_PARALLEL', '64'))
@@ -288,6 +287,7 @@ def has_sctp():
     return True
 
 
+@pytest.mark.smoke
 @pytest.mark.skipif(not has_sctp(), reason='this kernel has no SCTP')
 def test_sctp(skiff, outside):
     """Published like the others: from outside with the client's address, on the loopback, by IPv6, and back through the host from the own network."""

@@ -25,7 +25,6 @@ def test_published_ports_follow_the_network(skiff):
     assert skiff.ask('tcp', '127.0.0.1', 8080)[1] == 'web' and '8080->80' in skiff.out('ps')
 
 
-@pytest.mark.smoke
 def test_life_of_a_network(skiff):
     nid = skiff.out('network', 'create', '--subnet', '10.5.0.0/24', '--ip-range', '10.5.0.128/25', '--gateway', '10.5.0.254', '--label', 'a=b', '-o',
                     'com.docker.network.driver.mtu=1400', 'n1').strip()
@@ -208,13 +207,40 @@ def test_macvlan(skiff, outside):
 @pytest.mark.parametrize('mode', ['l2', 'l3'])
 @pytest.mark.smoke
 def test_ipvlan(skiff, outside, mode):
+    """l2: on the parent's own network, as macvlan. l3: the parent is the router of another network, nobody answers ARP there, so the host outside has a route."""
     if run('ip', 'link', 'add', 'ipv0', 'link', outside.link, 'type', 'ipvlan', rc=None).returncode:
         pytest.skip('this kernel has no ipvlan')
     run('ip', 'link', 'del', 'ipv0')
-    skiff('network', 'create', '-d', 'ipvlan', '--subnet', '192.0.2.0/24', '--gateway', '192.0.2.2', '--ip-range', '192.0.2.128/25', '-o', f'parent={outside.link}', '-o',
-          f'ipvlan_mode={mode}', 'm')
+    where = ['--subnet', '192.0.2.0/24', '--gateway', '192.0.2.2', '--ip-range', '192.0.2.128/25'] if mode == 'l2' else ['--subnet', '10.8.0.0/24']
+    skiff('network', 'create', '-d', 'ipvlan', *where, '-o', f'parent={outside.link}', '-o', f'ipvlan_mode={mode}', 'm')
+    if mode == 'l3':
+        outside('ip', 'route', 'add', '10.8.0.0/24', 'via', outside.near)
     skiff.server('s', '--network', 'm')
+    skiff.client('c', '--network', 'm')
     assert outside(skiff.probe, 'ask', 'tcp', skiff.ip('s'), 80).stdout.split() == [outside.far, 's']
+    assert skiff.ask_from('c', 'tcp', skiff.ip('s'), 80) == [skiff.ip('c'), 's']
+    server = outside.popen(skiff.probe, 'serve', 'tcp', 7000, 'out')
+    assert server.stdout.readline() == 'ready\n'
+    assert skiff.ask_from('c', 'tcp', outside.far, 7000) == [skiff.ip('c'), 'out']
+    server.kill()
+    server.wait()
+
+
+@pytest.mark.parametrize('driver', ['macvlan', 'ipvlan'])
+def test_no_parent(skiff, driver):
+    """Without a parent the network is alone on a dummy device of its own, which goes with it: containers reach each other and nobody else."""
+    if run('ip', 'link', 'add', 'dum0', 'type', 'dummy', rc=None).returncode:
+        pytest.skip('this kernel has no dummy devices')
+    run('ip', 'link', 'del', 'dum0')
+    before = skiff.links()
+    skiff('network', 'create', '-d', driver, '--subnet', '10.8.0.0/24', 'm')
+    skiff.server('s', '--network', 'm')
+    skiff.client('c', '--network', 'm')
+    assert [x[:3] for x in skiff.links() if x not in before] == ['dm-']
+    assert skiff.ask_from('c', 'tcp', skiff.ip('s'), 80) == [skiff.ip('c'), 's']
+    skiff('rm', '-f', 's', 'c')
+    skiff('network', 'rm', 'm')
+    assert skiff.links() == before
 
 
 def test_prune(skiff):
