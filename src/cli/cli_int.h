@@ -449,6 +449,8 @@ int skf_cmd_info(struct skf_cli *c);
 int skf_cmd_check(struct skf_cli *c);
 int skf_cmd_df(struct skf_cli *c);
 int skf_cmd_system_prune(struct skf_cli *c);
+int skf_cmd_system_reset(struct skf_cli *c);
+int skf_cmd_system_config(struct skf_cli *c);
 int skf_cmd_reap(struct skf_cli *c);
 int skf_cmd_list(struct skf_cli *c);
 int skf_cmd_complete(struct skf_cli *c);

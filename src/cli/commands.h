@@ -135,3 +135,5 @@ __extension__ typedef unsigned __int128 skf_cmdset; /* more commands than 64 */
 #define C_LIST       SKF_CMD_BIT(116)
 #define C_DF         SKF_CMD_BIT(124)
 #define C_SYSPRUNE   SKF_CMD_BIT(125)
+#define C_SYSRESET   SKF_CMD_BIT(126)
+#define C_SYSCONFIG  SKF_CMD_BIT(127)

@@ -289,6 +289,33 @@ void skf_conf_each(const struct skf_conf *c,
 	}
 }
 
+struct conf_rows {
+	struct skf_arena *a;
+	struct skf_conf_row *v;
+	size_t n;
+	bool failed;
+};
+
+static void add_row(void *arg, const char *key, const char *value, const char *origin, const char *about)
+{
+	struct conf_rows *r = arg;
+
+	r->v[r->n] = (struct skf_conf_row){.key = key, .about = about, .origin = origin, .value = skf_arena_strdup(r->a, value)};
+	r->failed |= !r->v[r->n++].value;
+}
+
+int skf_conf_rows(const struct skf_conf *c, struct skf_arena *a, struct skf_jarr *ret, struct skf_err *e)
+{
+	struct conf_rows r = {.a = a, .v = skf_arena_array(a, SKF_ARRAY_LEN(keys), sizeof(struct skf_conf_row))};
+
+	if (r.v)
+		skf_conf_each(c, add_row, &r);
+	if (!r.v || r.failed)
+		return skf_fail(e, SKF_ENOMEM, "memory for the configuration");
+	*ret = (struct skf_jarr){r.v, r.n};
+	return 0;
+}
+
 const char *skf_conf_origin(const struct skf_conf *c, const char *key)
 {
 	const struct key *k = find_key(key, strlen(key));

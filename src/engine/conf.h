@@ -25,5 +25,7 @@ void skf_conf_done(struct skf_conf *c);
 /* One line per key: fn(key, value as it would be written, origin or NULL, about). */
 void skf_conf_each(const struct skf_conf *c,
 		   void (*fn)(void *arg, const char *key, const char *value, const char *origin, const char *about), void *arg);
+/* The same as struct skf_conf_row in the arena; origins are c's. */
+int skf_conf_rows(const struct skf_conf *c, struct skf_arena *a, struct skf_jarr *ret, struct skf_err *e);
 /* Where a key's value comes from: "FILE:LINE", or NULL when it is the default. */
 const char *skf_conf_origin(const struct skf_conf *c, const char *key);

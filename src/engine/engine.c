@@ -195,6 +195,11 @@ void skf_engine_roots(const struct skf_engine *g, const char **ret_root, const c
 	*ret_run_root = g->run_root;
 }
 
+int skf_engine_conf(struct skf_engine *g, struct skf_arena *a, struct skf_jarr *ret, struct skf_err *e)
+{
+	return skf_conf_rows(&g->conf, a, ret, e);
+}
+
 const char *skf_engine_detach_keys(const struct skf_engine *g)
 {
 	return g->conf.detach_keys;

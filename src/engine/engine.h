@@ -349,6 +349,16 @@ struct skf_pruned { /* one group of docker's output: "Deleted Containers" */
 int skf_engine_system_prune(struct skf_engine *g, const struct skf_system_prune_req *q, struct skf_arena *a, struct skf_jarr *ret,
 			    uint64_t *ret_bytes, struct skf_err *e);
 
+/* podman's system reset: every pod, container, image, volume, secret and network of this root, and what the kernel has for them; both trees are empty then. Can be
+ * repeated. The engine is of no further use afterwards but to be freed. */
+int skf_engine_system_reset(struct skf_engine *g, struct skf_err *e);
+struct skf_conf_row {
+	const char *key, *about, *origin; /* origin: "FILE:LINE", NULL: the default */
+	char *value;
+};
+/* What is configured now, key by key. */
+int skf_engine_conf(struct skf_engine *g, struct skf_arena *a, struct skf_jarr *ret /* skf_conf_row */, struct skf_err *e);
+
 /* --- containers --- */
 enum skf_mount_type {
 	SKF_MOUNT_BIND,

@@ -116,6 +116,7 @@ static void egress(struct skf_ex *x, const struct skf_ex_prop *p)
 	const struct skf_strv *allow = r && r->egress ? &r->egress_allow : &x->net->egress_allow;
 	struct skf_ex_line l = {.value = deny ? "deny" : "allow", .kernel = "no chain", .cmp = deny ? SKF_EX_DIFFERS : SKF_EX_SAME};
 	struct skf_err e = SKF_ERR_INIT;
+	SKF_AUTO(skf_nft_freep) struct skf_nft *n = NULL;
 	uint64_t packets, bytes;
 
 	/* A network may have the policy: then the container's own flag is not there. */
@@ -123,7 +124,7 @@ static void egress(struct skf_ex *x, const struct skf_ex_prop *p)
 		l.source = "network";
 	if (!x->running || !r)
 		l.cmp = SKF_EX_NONE;
-	if (x->running && skf_egress_denied(owner(x), &packets, &bytes, &e) == 0) {
+	if (x->running && skf_net_nft(x->g, &n, &e) == 0 && skf_egress_denied_in(n, owner(x), &packets, &bytes, &e) == 0) {
 		l.kernel = skf_ex_text(x, "denied %" PRIu64 " packets, %" PRIu64 " bytes", packets, bytes);
 		l.cmp = deny ? SKF_EX_SAME : SKF_EX_DIFFERS;
 	} else if (x->running && e.kind != SKF_ENOTFOUND) {
