@@ -65,7 +65,7 @@ static size_t count_state(const struct skf_jarr *rows, const char *state)
 
 struct info {
 	size_t containers, running, paused, images;
-	const char *root, *run_root;
+	const char *root, *run_root, *driver;
 	struct utsname u;
 	int cgroup;
 };
@@ -81,7 +81,7 @@ static int info_document(struct skf_cli *c, const struct info *i)
 	skf_jw_ku64(&w, "ContainersPaused", i->paused);
 	skf_jw_ku64(&w, "ContainersStopped", i->containers - i->running - i->paused);
 	skf_jw_ku64(&w, "Images", i->images);
-	skf_jw_kstr(&w, "Driver", "overlay");
+	skf_jw_kstr(&w, "Driver", i->driver);
 	skf_jw_kstr(&w, "LoggingDriver", "json-file");
 	skf_jw_kstr(&w, "CgroupDriver", "cgroupfs");
 	skf_jw_kstr(&w, "CgroupVersion", i->cgroup == 2 ? "2" : "1");
@@ -113,13 +113,16 @@ int skf_cmd_info(struct skf_cli *c)
 	i.running = count_state(&rows, "running");
 	i.paused = count_state(&rows, "paused");
 	skf_engine_roots(c->g, &i.root, &i.run_root);
+	i.driver = skf_engine_storage_driver(c->g, &c->e);
+	if (!i.driver)
+		return skf_cli_fail(c, 1);
 	if (c->o.format && *c->o.format)
 		return info_document(c, &i);
 	printf("Containers: %zu\n Running: %zu\n Paused: %zu\n Stopped: %zu\nImages: %zu\n", i.containers,
 	       i.running, i.paused, i.containers - i.running - i.paused, i.images);
-	printf("Server Version: %s\nStorage Driver: overlay\nLogging Driver: json-file\nCgroup Driver: "
+	printf("Server Version: %s\nStorage Driver: %s\nLogging Driver: json-file\nCgroup Driver: "
 	       "cgroupfs\nCgroup Version: %d\n",
-	       SKF_VERSION, i.cgroup);
+	       SKF_VERSION, i.driver, i.cgroup);
 	printf("Network: none, host\nKernel Version: %s\nArchitecture: %s\nCPUs: %ld\nRoot Dir: %s\nRun "
 	       "Dir: %s\n",
 	       i.u.release, i.u.machine, sysconf(_SC_NPROCESSORS_ONLN), i.root, i.run_root);

@@ -217,7 +217,8 @@ int image_serve_import(const struct image_peer *peer, struct skf_recr *q, struct
 }
 
 /* --- containers --- */
-static int open_upper(struct make *m, const char *id, int *ret, struct skf_err *e)
+/* name: of its directory in overlay's form. */
+static int open_upper(struct make *m, const char *id, const char *name, int *ret, struct skf_err *e)
 {
 	SKF_AUTO_FD int all = -EBADF;
 	SKF_AUTO_FD int dir = -EBADF;
@@ -225,9 +226,11 @@ static int open_upper(struct make *m, const char *id, int *ret, struct skf_err *
 
 	if (!skf_is_hex(id, 64))
 		return skf_fail(e, SKF_EINVALID, "'%.80s' is no id of a container", id);
+	if (strchr(name, '/') || name[0] == '.' || !name[0])
+		return skf_fail(e, SKF_EINVALID, "'%.80s' is no directory of a container", name);
 	all = skf_openat(skf_store_fd(m->store), "containers", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	dir = all < 0 ? all : skf_openat(all, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-	fd = dir < 0 ? dir : skf_openat(dir, "rw", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	fd = dir < 0 ? dir : skf_openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	if (fd < 0)
 		return skf_fail_sys(e, fd, "open the files of the container '%.12s'", id);
 	r = skf_idmaps_read_at(dir, &m->a, &m->ids);
@@ -268,14 +271,16 @@ int image_serve_commit(const struct image_peer *peer, struct skf_recr *q, struct
 	const char *root = skf_recr_str(q), *id = skf_recr_str(q), *base = skf_recr_str(q);
 	struct skf_digest manifest, config;
 	SKF_AUTO_FD int rw = -EBADF;
+	const char *upper;
 
 	m.ref = skf_recr_str(q);
 	m.config_object = skf_recr_str(q);
 	m.author = skf_recr_str(q);
 	m.comment = skf_recr_str(q);
+	upper = skf_recr_str(q);
 	if (q->bad)
 		return skf_fail(e, SKF_EINVALID, "the commit request is cut short");
-	if (open_store(&m, root, e) < 0 || load_base(&m, base, e) < 0 || open_upper(&m, id, &rw, e) < 0 || new_layer(&m, rw, fill_commit, e) < 0 ||
+	if (open_store(&m, root, e) < 0 || load_base(&m, base, e) < 0 || open_upper(&m, id, upper, &rw, e) < 0 || new_layer(&m, rw, fill_commit, e) < 0 ||
 	    new_image(&m, &manifest, &config, e) < 0)
 		return -1;
 	put_done(answer, &manifest, &config);
@@ -309,7 +314,7 @@ static int export(struct make *m, const char *id, struct skf_recr *q, struct skf
 	dirs = skf_arena_array(&m->a, n + 2, sizeof(*dirs));
 	if (!dirs)
 		return skf_fail(e, SKF_ENOMEM, "layers of the container");
-	r = open_upper(m, id, &dirs[0], e);
+	r = open_upper(m, id, "rw", &dirs[0], e);
 	for (k = r == 0; r == 0 && k <= n; k++) { /* lowest first in the request, top first for the walk */
 		dirs[n + 1 - k] = -EBADF;
 		r = skf_digest_parse(skf_recr_str(q), &d, e) < 0 || skf_lease_add(m->lease, &d, e) < 0 ||

@@ -523,7 +523,7 @@ static int pass_locks(struct check *c, struct skf_err *e)
  * explains. */
 static int (*const passes[])(struct check *, struct skf_err *) = {
 	pass_containers, pass_run_dirs, skf_check_networks, skf_check_network_objects, skf_check_cni, skf_check_network_host, pass_cgroups, pass_names,
-	pass_summaries,  skf_check_layers, skf_check_garbage, pass_locks,
+	pass_summaries,  skf_check_layers, skf_check_garbage, skf_check_storage, pass_locks,
 	pass_cgroup_parents,
 };
 

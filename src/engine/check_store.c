@@ -331,7 +331,7 @@ int skf_check_garbage(struct check *c, struct skf_err *e)
 	struct skf_gc_result r = {0};
 	char what[160];
 
-	if (skf_store_gc(c->g->store, SKF_GC_KEEP_DOWNLOADS | (c->repair ? 0u : SKF_GC_DRY), &r, e) < 0)
+	if (skf_store_gc(c->g->store, SKF_GC_KEEP_DOWNLOADS | SKF_GC_KEEP_COPIES | (c->repair ? 0u : SKF_GC_DRY), &r, e) < 0)
 		return skf_ctx(e, "look for unused parts of the store");
 	if (r.n_blobs + r.n_layers + r.n_images + r.n_ingests + r.n_leases == 0)
 		return 0;

@@ -74,12 +74,10 @@ static int configure(struct skf_engine *g, const struct skf_ctrconf *conf, const
 	return ret->err ? skf_fail_sys(e, ret->err, "configuration of the new image") : 0;
 }
 
-static int request(struct skf_engine *g, const struct skf_commit_req *q, const char *id, struct skf_buf *b, char full[SKF_MAX_REF_BYTES + 1],
-		   struct skf_err *e)
+static int request(struct skf_engine *g, const struct skf_commit_req *q, const char *id, const struct skf_ctrconf *c, const char *upper,
+		   struct skf_arena *a, struct skf_buf *b, char full[SKF_MAX_REF_BYTES + 1], struct skf_err *e)
 {
-	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	SKF_AUTO(skf_buf_done) struct skf_buf conf = SKF_BUF(SKF_MAX_RECORD / 2);
-	struct skf_ctrconf *c;
 	struct skf_rec r;
 	struct skf_ref ref;
 
@@ -91,11 +89,7 @@ static int request(struct skf_engine *g, const struct skf_commit_req *q, const c
 			return skf_fail(e, SKF_EINVALID, "'%s': a new image cannot be named by a digest", q->reference);
 		skf_ref_full(&ref, full);
 	}
-	if (skf_ctr_load(g, id, &a, &c, e) < 0)
-		return -1;
-	if (c->rootfs)
-		return skf_fail(e, SKF_EUNSUPPORTED, "cannot commit a container that uses an exploded rootfs: it has no image; use export and import");
-	if (configure(g, c, &q->changes, &a, &conf, e) < 0)
+	if (configure(g, c, &q->changes, a, &conf, e) < 0)
 		return -1;
 	skf_rec_begin(&r, b, SKF_IMG_COMMIT, SKF_IMG_VERSION);
 	skf_rec_str(&r, g->root);
@@ -105,18 +99,26 @@ static int request(struct skf_engine *g, const struct skf_commit_req *q, const c
 	skf_rec_str(&r, skf_buf_cstr(&conf));
 	skf_rec_str(&r, q->author);
 	skf_rec_str(&r, q->message);
+	skf_rec_str(&r, upper);
 	skf_rec_end(&r);
 	return 0;
 }
 
 int skf_engine_commit(struct skf_engine *g, const struct skf_commit_req *q, struct skf_digest *ret_config, struct skf_err *e)
 {
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
+	SKF_AUTO(skf_storage_upper_done) struct skf_storage_upper upper = {.lock = -EBADF, .dir = -EBADF};
 	SKF_AUTO(thaw) struct frozen f = {.log = &g->log};
 	char id[SKF_ID_LEN + 1], full[SKF_MAX_REF_BYTES + 1];
+	struct skf_ctrconf *c;
 
-	if (skf_engine_resolve(g, q->container, id, e) < 0 || request(g, q, id, &b, full, e) < 0 || (q->pause && freeze(g, id, &f, e) < 0) ||
-	    skf_archive_call(g, &b, -1, q->h.cancel_fd, NULL, ret_config, e) < 0)
+	if (skf_engine_resolve(g, q->container, id, e) < 0 || skf_ctr_load(g, id, &a, &c, e) < 0)
+		return -1;
+	if (c->rootfs)
+		return skf_fail(e, SKF_EUNSUPPORTED, "cannot commit a container that uses an exploded rootfs: it has no image; use export and import");
+	if ((q->pause && freeze(g, id, &f, e) < 0) || skf_storage_upper(g, id, c, &upper, e) < 0 ||
+	    request(g, q, id, c, upper.name, &a, &b, full, e) < 0 || skf_archive_call(g, &b, -1, q->h.cancel_fd, NULL, ret_config, e) < 0)
 		return -1;
 	skf_image_event(g, "commit", ret_config->s, full);
 	return 0;

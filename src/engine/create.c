@@ -169,22 +169,43 @@ static int claim(struct skf_plan *p, struct skf_err *e)
 	return skf_name_claim(p->g, p->name, p->id, e);
 }
 
-/* Runs under locks/store shared: image and layers are there, and with config.json they are referred to. */
-static int make_container(void *arg, struct skf_err *e)
+/* The directory and what may take as long as copying an image: nothing but a lease keeps the layers meanwhile. */
+static int make_files(struct skf_plan *p, struct skf_err *e)
 {
-	struct skf_plan *p = arg;
-	SKF_AUTO_FD int dir = -EBADF;
-
 	if (skf_ctr_lock(p->g, p->id, &p->lock, e) < 0)
 		return -1;
 	p->conf.name = p->name;
-	if (make_place(p, e) < 0 || claim(p, e) < 0 || make_summary(p, e) < 0 || make_dirs(p, &dir, e) < 0 || (p->pod && skf_pod_member_add(p->g, p->pod->id, p->id, e) < 0) || link_cgroup(p, dir, e) < 0 || make_volumes(p, e) < 0 || write_anonymous(p, dir, e) < 0 ||
-	    write_config(p, dir, e) < 0) {
+	if (make_place(p, e) == 0 && claim(p, e) == 0 && make_summary(p, e) == 0 && make_dirs(p, &p->dir_fd, e) == 0 && skf_plan_make_storage(p, p->dir_fd, e) == 0)
+		return 0;
+	undo(p);
+	skf_ctr_drop_lock(p->g, p->id, &p->lock);
+	return -1;
+}
+
+/* Runs under locks/store shared: image and layers are there, and with config.json they are referred to. */
+static int refer(void *arg, struct skf_err *e)
+{
+	struct skf_plan *p = arg;
+
+	return (p->pod && skf_pod_member_add(p->g, p->pod->id, p->id, e) < 0) || link_cgroup(p, p->dir_fd, e) < 0 || make_volumes(p, e) < 0 ||
+			       write_anonymous(p, p->dir_fd, e) < 0 || write_config(p, p->dir_fd, e) < 0
+		       ? -1
+		       : 0;
+}
+
+static int make_container(struct skf_plan *p, struct skf_err *e)
+{
+	int r = make_files(p, e);
+
+	if (r == 0 && skf_store_with_image(p->g->store, p->image, refer, p, e) < 0) {
 		undo(p);
 		skf_ctr_drop_lock(p->g, p->id, &p->lock);
-		return -1;
+		r = -1;
 	}
-	return 0;
+	p->copied = p->lease != NULL;
+	skf_lease_free(p->lease);
+	skf_closep(&p->dir_fd);
+	return r;
 }
 
 /* podman's --replace: once it is sure that the new one can be made. */
@@ -217,7 +238,7 @@ int skf_ctr_create(struct skf_engine *g, struct skf_create_req *q, const struct 
 	p->g = g;
 	p->q = q;
 	p->a = &a;
-	p->lock = -EBADF;
+	p->lock = p->dir_fd = -EBADF;
 	if (check_early(q, e) < 0 || skf_plan_check(p, e) < 0 ||
 	    (!q->s.rootfs && skf_image_find_or_pull(g, q, progress, &a, &p->image, &p->ref, e) < 0))
 		return -1;
@@ -227,8 +248,10 @@ int skf_ctr_create(struct skf_engine *g, struct skf_create_req *q, const struct 
 	if (r == 0 && q->replace && q->name)
 		r = remove_older(g, q->name, e);
 	if (r == 0)
-		r = skf_store_with_image(g->store, p->image, make_container, p, e);
+		r = make_container(p, e);
 	skf_layered_done(&p->layers);
+	if (launch && p->copied) /* it may not have waited so long: a new one is started */
+		skf_launch_end(launch);
 	if (r < 0) {
 		undo_volumes(p);
 		skf_closep(&p->lock);

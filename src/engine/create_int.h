@@ -63,6 +63,10 @@ struct skf_plan {
 	char created[36];
 	char dir[4096];            /* <root>/containers/<id> */
 	struct skf_quota quota;    /* of the writable layer; 0: none */
+	struct skf_ctrconf_storage storage;
+	struct skf_lease *lease;   /* on the image while its files are copied; NULL */
+	bool copied;               /* there was one */
+	int dir_fd;                /* the container's directory, once it is made */
 	int lock;                  /* of the container; taken before anything of it is made */
 	struct skf_layered layers; /* open trees, highest first */
 };
@@ -122,6 +126,10 @@ int skf_plan_mounts(struct skf_plan *p, struct skf_err *e);
 /* --- quota.c --- */
 /* rw/ and work/ below dir, still empty, under one project with the plan's limits. UNSUPPORTED says what the file system lacks. */
 int skf_plan_make_quota(struct skf_plan *p, int dir, struct skf_err *e);
+
+/* --- storage.c --- */
+/* rw/ becomes what the storage driver makes of the image, copies of images that are mounted are made, and the plan says so. */
+int skf_plan_make_storage(struct skf_plan *p, int dir, struct skf_err *e);
 
 /* --- plan_userns.c, userns_take.c: the user namespace --- */
 /* What the flags mean; before the image. */

@@ -3,6 +3,7 @@
  * from the files as they are, without a lock: an object that goes away meanwhile is not counted. Blocks on
  * the disk. */
 #include "engine/df_int.h"
+#include "store/snapshot.h"
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -350,6 +351,60 @@ static int count_unfinished(struct df *d, struct skf_df_row *r, struct skf_err *
 	return each(d, "trash", add_trash, r, e);
 }
 
+/* --- copies of layers in the ids of user namespaces: used while a container has them --- */
+
+static bool has_form(struct df *d, const char *hex, const char *name)
+{
+	const struct skf_ps_row *v = d->containers.v;
+	char want[SKF_DIGEST_MAX + 320];
+
+	if (skf_fmt(want, sizeof(want), "%s/" SKF_FORM_TREE, name) < 0)
+		return false;
+	for (size_t i = 0; i < d->containers.n; i++) {
+		SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
+		struct skf_err ignored = SKF_ERR_INIT; /* removed meanwhile */
+		struct skf_ctrconf *c;
+
+		if (skf_ctr_load(d->g, v[i].id, &a, &c, &ignored) < 0 || !skf_streq(c->storage->form, want))
+			continue;
+		for (size_t k = 0; k < c->layers.n; k++)
+			if (skf_streq(c->layers.v[k] + strlen("sha256:"), hex))
+				return true;
+	}
+	return false;
+}
+
+static int add_copies(struct df *d, int layers, const char *hex, struct skf_df_row *r, struct skf_err *e)
+{
+	SKF_AUTO_FD int fd = *hex == '.' ? -ENOENT : skf_openat(layers, hex, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	SKF_AUTO_DIR DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *de;
+	uint64_t disk;
+
+	if (!dir)
+		return 0; /* gone meanwhile, or being made */
+	(void)SKF_TAKE_FD(fd); /* dir closes it */
+	while ((de = readdir(dir))) {
+		bool used;
+
+		if (!skf_startswith(de->d_name, SKF_MAP_PREFIX))
+			continue;
+		if (disk_of(dirfd(dir), de->d_name, &disk, d, e) < 0)
+			return -1;
+		used = has_form(d, hex, de->d_name);
+		r->total++;
+		r->active += used;
+		r->size += disk;
+		r->reclaimable += used ? 0 : disk;
+	}
+	return 0;
+}
+
+static int count_copies(struct df *d, struct skf_df_row *r, struct skf_err *e)
+{
+	return each(d, "layers", add_copies, r, e);
+}
+
 static const struct {
 	const char *type;
 	int (*fn)(struct df *d, struct skf_df_row *r, struct skf_err *e);
@@ -357,7 +412,7 @@ static const struct {
 } counters[] = {
 	{"Images", count_images, false},         {"Containers", count_containers, false},
 	{"Local Volumes", count_volumes, false}, {"Build Cache", count_cache, false},
-	{"Unfinished", count_unfinished, true},
+	{"Mapped Layers", count_copies, true},   {"Unfinished", count_unfinished, true},
 };
 
 int skf_engine_df(struct skf_engine *g, bool detail, struct skf_arena *a, struct skf_df *ret,

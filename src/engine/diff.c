@@ -3,9 +3,10 @@
  * Both sides are walked together in their merged views, with overlay's rules (engine/layered.c). Where both views of a directory are the same
  * directories, everything below is the same and is not looked at: the cost is that of what changed. A file is changed when type, mode, owner, size, time,
  * device or target differ; a directory when mode or owner do, or anything in it. Names come from images: each is opened by its directory, single, never
- * followed. Blocks on the disk. */
+ * followed. A container of a way that copies (store/snapshot.h) has one directory with everything. Blocks on the disk. */
 #include "base/arena.h"
 #include "engine/archive_int.h"
+#include "store/treecopy.h"
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -150,6 +151,15 @@ static bool same_target(const struct view *x, const struct view *y, const char *
 	return n >= 0 && n == m && memcmp(a, b, (size_t)n) == 0;
 }
 
+/* A file that cannot be opened (it is written to a full disk, it is gone) is the same: the rest has been compared. */
+static bool same_attributes(const struct view *x, const struct view *y, const char *name)
+{
+	SKF_AUTO_FD int a = x->dir ? skf_dup_cloexec(x->fd[0]) : skf_openat(x->parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+	SKF_AUTO_FD int b = y->dir ? skf_dup_cloexec(y->fd[0]) : skf_openat(y->parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+
+	return a < 0 || b < 0 || skf_treecopy_same_attributes(a, b) != 0;
+}
+
 static bool same_entry(const struct view *x, const struct view *y, const char *name)
 {
 	const struct stat *a = &x->st, *b = &y->st;
@@ -159,12 +169,13 @@ static bool same_entry(const struct view *x, const struct view *y, const char *n
 	if (a->st_mode != b->st_mode || a->st_uid != b->st_uid || a->st_gid != b->st_gid)
 		return false;
 	if (S_ISDIR(a->st_mode))
-		return true;
+		return same_attributes(x, y, name);
 	if (S_ISLNK(a->st_mode))
 		return same_target(x, y, name);
 	if (S_ISCHR(a->st_mode) || S_ISBLK(a->st_mode))
 		return a->st_rdev == b->st_rdev;
-	return a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+	return a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+	       (!S_ISREG(a->st_mode) || same_attributes(x, y, name));
 }
 
 static int report(struct diff *d, char kind, struct skf_err *e)

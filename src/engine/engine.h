@@ -36,6 +36,8 @@ struct skf_engine_opts {
 int skf_engine_open(const struct skf_engine_opts *o, struct skf_engine **ret, struct skf_err *e);
 void skf_engine_free(struct skf_engine *g);
 /* Absolute paths of the two trees; they live as long as the engine. */
+/* Name of the storage driver that new containers and mounts of images get. NULL: e says why. */
+const char *skf_engine_storage_driver(struct skf_engine *g, struct skf_err *e);
 void skf_engine_roots(const struct skf_engine *g, const char **ret_root, const char **ret_run_root);
 SKF_UNUSED static inline void skf_engine_freep(struct skf_engine **g)
 {

@@ -143,6 +143,28 @@ int skf_name_release(struct skf_engine *g, const char *name, const char *id, str
 /* 1 found, 0 not, -1. */
 int skf_name_find(struct skf_engine *g, const char *name, char ret[SKF_ID_LEN + 1], struct skf_err *e);
 
+/* --- storage.c: how roots are made of layers (store/snapshot.h) --- */
+struct skf_snapshotter;
+/* What new containers get: the configuration's, else what works here, found out once per boot. INVALID. */
+int skf_storage_driver(struct skf_engine *g, const struct skf_snapshotter **ret, struct skf_err *e);
+/* What a container has, whose driver this skiff may not know: INVALID. */
+int skf_storage_of(const struct skf_ctrconf *c, const char *id, const struct skf_snapshotter **ret, struct skf_err *e);
+/* Before a start: what the container's root needs is there. dir: its directory. */
+int skf_storage_ensure(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, int dir, struct skf_err *e);
+#define SKF_UPPER_DIR "upper" /* of a container: its changes while they are committed */
+/* The container's changes as a directory in overlay's form, name below its directory: "rw", or one that is made and that skf_storage_upper_done
+ * removes. lock: held until then. */
+struct skf_storage_upper {
+	const char *name;
+	int lock, dir;
+};
+int skf_storage_upper(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, struct skf_storage_upper *ret, struct skf_err *e);
+void skf_storage_upper_done(struct skf_storage_upper *u);
+/* Bytes of the files that the container added or changed, for containers whose rw/ has more than that. */
+int skf_storage_usage(struct skf_engine *g, const char *id, uint64_t *changed, struct skf_err *e);
+/* 1 what its root is made of is in order, 0 not (why). dir: its directory. */
+int skf_storage_check(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, int dir, char *why, size_t size, struct skf_err *e);
+
 /* --- layered.c: files of an image without a mount --- */
 struct skf_layered {
 	int fd[SKF_MAX_LAYERS + 1]; /* directories, highest first; owned */

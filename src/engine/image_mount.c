@@ -4,10 +4,11 @@
  * Invariants: (1) mounts/<manifest> exists as long as the image is mounted, and keeps it from collection
  * (store/gc.c); it is made while the image is known to be complete; (2) mounts/.<manifest> holds the counter
  * and is its lock; (3) a reboot takes the mounts: a directory that is no mount point is nothing, and the
- * collection removes it. The mounting itself is skiff-launch's. */
+ * collection removes it. (4) Where the storage driver copies, mounts/<manifest> has the copy and is mounted on itself. The mounting itself is skiff-launch's. */
 #include "engine/engine_int.h"
 #include "engine/image_mount.h"
 #include "launch/wire.h"
+#include "store/snapshot.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,10 +22,13 @@ struct mnt {
 	int dir;   /* mounts/ */
 	int count; /* mounts/.<hex>, locked */
 	uint64_t n;
+	bool copy; /* mounts/<hex> has a copy of the files, and is mounted on itself */
+	struct skf_lease *lease;
 };
 
 static void mnt_done(struct mnt *m)
 {
+	skf_lease_free(m->lease);
 	skf_closep(&m->count);
 	skf_closep(&m->dir);
 }
@@ -83,6 +87,16 @@ static void drop_count(const struct mnt *m)
 		unlinkat(m->dir, name, 0);
 }
 
+/* The place, with the copy that may be in it. */
+static int drop_copy(struct mnt *m, struct skf_err *e)
+{
+	if (unlinkat(m->dir, m->hex, AT_REMOVEDIR) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != ENOTEMPTY && errno != EEXIST)
+		return skf_fail_sys(e, -errno, "remove '%s/mounts/%s'", m->g->root, m->hex);
+	return skf_store_to_trash(m->g->store, m->dir, m->hex, e) < 0 ? -1 : skf_store_empty_trash(m->g->store, e);
+}
+
 static int ask(struct mnt *m, const char *verb, uint16_t type, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
@@ -90,7 +104,7 @@ static int ask(struct mnt *m, const char *verb, uint16_t type, struct skf_err *e
 	const struct skf_image_layer *l = m->image->layers.v;
 	int fd = -EBADF, r;
 
-	for (size_t i = 0; i < m->image->layers.n; i++) {
+	for (size_t i = 0; i < (m->copy ? 0 : m->image->layers.n); i++) {
 		skf_buf_str(&layers, l[i].diff_id.s);
 		skf_buf_chr(&layers, '\n');
 	}
@@ -106,11 +120,34 @@ static int ask(struct mnt *m, const char *verb, uint16_t type, struct skf_err *e
 static int make_mount(void *arg, struct skf_err *e)
 {
 	struct mnt *m = arg;
-	int r = skf_mkdir_at(m->dir, m->hex, 0700);
+	int r = m->copy ? 0 : skf_mkdir_at(m->dir, m->hex, 0700);
 
 	if (r < 0)
 		return skf_fail_sys(e, r, "make '%s/mounts/%s'", m->g->root, m->hex);
 	return ask(m, "image-mount", SKF_LAUNCH_IMAGE_MOUNT, e);
+}
+
+/* Without overlay: the files are copied first, under a lease; the counter is locked meanwhile, which keeps the copy from collection. */
+static int prepare(struct mnt *m, struct skf_arena *a, struct skf_err *e)
+{
+	struct skf_snapshot_req q = {.store = m->g->store, .dir = m->dir};
+	const struct skf_image_layer *l = m->image->layers.v;
+	const struct skf_snapshotter *s;
+	struct skf_strv layers = {0};
+	struct skf_snapshot ignored;
+
+	if (skf_storage_driver(m->g, &s, e) < 0)
+		return -1;
+	if (!s->copies)
+		return 0;
+	for (size_t i = 0; i < m->image->layers.n; i++)
+		if (skf_strv_add(a, &layers, l[i].diff_id.s) < 0)
+			return skf_fail(e, SKF_ENOMEM, "memory for the layers of an image");
+	q.layers = &layers;
+	if (skf_lease_new(m->g->store, &m->lease, e) < 0 || skf_lease_add(m->lease, &m->image->manifest, e) < 0 ||
+	    drop_copy(m, e) < 0) /* of one that was killed */
+		return -1;
+	return s->view(&q, m->hex, &ignored, &m->copy, e);
 }
 
 static int find(struct skf_engine *g, const char *word, struct skf_arena *a, struct mnt *m,
@@ -140,6 +177,8 @@ int skf_engine_image_mount(struct skf_engine *g, const char *word, struct skf_ar
 	*ret_path = skf_arena_fmt(a, "%s/mounts/%s", g->root, m.hex);
 	if (!*ret_path)
 		return skf_fail(e, SKF_ENOMEM, "memory for the path of a mount");
+	if (m.n == 0 && prepare(&m, a, e) < 0)
+		return skf_ctx(e, "mount image '%s'", word);
 	if (m.n == 0 && skf_store_with_image(g->store, m.image, make_mount, &m, e) < 0)
 		return skf_ctx(e, "mount image '%s'", word);
 	m.n++;
@@ -165,8 +204,8 @@ int skf_engine_image_unmount(struct skf_engine *g, const char *word, bool force,
 		return write_count(&m, e);
 	if (ask(&m, "image-unmount", SKF_LAUNCH_IMAGE_UNMOUNT, e) < 0)
 		return -1;
-	if (unlinkat(m.dir, m.hex, AT_REMOVEDIR) < 0 && errno != ENOENT)
-		return skf_fail_sys(e, -errno, "remove '%s/mounts/%s'", g->root, m.hex);
+	if (drop_copy(&m, e) < 0)
+		return -1;
 	drop_count(&m);
 	return 0;
 }

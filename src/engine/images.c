@@ -220,13 +220,13 @@ static void write_rootfs(struct skf_jw *w, const struct skf_image_config *c)
 	skf_jw_end(w);
 }
 
-static void write_driver(struct skf_jw *w, const struct skf_engine *g, const struct skf_image *i)
+static void write_driver(struct skf_jw *w, const struct skf_engine *g, const char *driver, const struct skf_image *i)
 {
 	const struct skf_image_layer *l = i->layers.v;
 	char path[4096 + 200];
 
 	skf_jw_kobj(w, "GraphDriver");
-	skf_jw_kstr(w, "Name", "overlay");
+	skf_jw_kstr(w, "Name", driver);
 	skf_jw_kobj(w, "Data");
 	if (i->layers.n && skf_fmt(path, sizeof(path), "%s/layers/%s/tree", g->root,
 				   skf_digest_hex(&l[i->layers.n - 1].diff_id)) == 0)
@@ -242,10 +242,11 @@ int skf_engine_image_inspect(struct skf_engine *g, const char *name, struct skf_
 	struct skf_image_config *c;
 	struct skf_refrec ref;
 	struct skf_jarr refs;
+	const char *driver = skf_engine_storage_driver(g, e);
 	struct skf_image *i;
 	char when[36];
 
-	if (skf_store_resolve(g->store, name, &a, &i, &ref, e) < 0 ||
+	if (!driver || skf_store_resolve(g->store, name, &a, &i, &ref, e) < 0 ||
 	    skf_store_ref_list(g->store, &a, &refs, e) < 0 ||
 	    skf_store_blob_read(g->store, &i->config, SKF_MAX_CONFIG_BLOB_BYTES, &b, e) < 0 ||
 	    skf_image_config_parse(skf_buf_cstr(&b), b.len, &a, &c, e) < 0)
@@ -267,7 +268,7 @@ int skf_engine_image_inspect(struct skf_engine *g, const char *name, struct skf_
 		skf_jw_kstr(w, "Variant", c->platform.variant);
 	skf_jw_kstr(w, "Os", c->platform.os);
 	skf_jw_ku64(w, "Size", i->unpacked);
-	write_driver(w, g, i);
+	write_driver(w, g, driver, i);
 	write_rootfs(w, c);
 	skf_time_rfc3339(i->pulled_ns, when);
 	skf_jw_kobj(w, "Metadata");

@@ -219,12 +219,17 @@ static void write_driver(struct doc *d)
 
 	for (size_t i = d->c->layers.n; i-- > 0;)
 		if (skf_digest_parse(d->c->layers.v[i], &id, &ignored) == 0)
-			skf_buf_fmt(&lower, "%s%s/layers/%s/tree", lower.len ? ":" : "", d->g->root,
-				    skf_digest_hex(&id));
+			skf_buf_fmt(&lower, "%s%s/layers/%s/%s", lower.len ? ":" : "", d->g->root,
+				    skf_digest_hex(&id), d->c->storage->form);
 	if (d->c->rootfs)
 		skf_buf_str(&lower, d->c->rootfs);
 	skf_jw_kobj(d->w, "GraphDriver");
-	skf_jw_kstr(d->w, "Name", "overlay");
+	skf_jw_kstr(d->w, "Name", d->c->storage->driver);
+	if (!d->c->storage->lower) { /* as docker's: nothing to tell */
+		skf_jw_knull(d->w, "Data");
+		skf_jw_end(d->w);
+		return;
+	}
 	skf_jw_kobj(d->w, "Data");
 	skf_jw_kstr(d->w, "LowerDir", skf_buf_cstr(&lower));
 	write_dir_path(d, "UpperDir", "rw");
@@ -256,7 +261,7 @@ static int write_all(struct doc *d, struct skf_err *e)
 		skf_jw_kstr(d->w, "LogPath", "");
 	skf_jw_kstr(d->w, "Name", name);
 	skf_jw_kint(d->w, "RestartCount", d->l.sum.restarts);
-	skf_jw_kstr(d->w, "Driver", "overlay");
+	skf_jw_kstr(d->w, "Driver", d->c->storage->driver);
 	skf_jw_kstr(d->w, "Platform", "linux");
 	if (write_host_config(d, e) < 0)
 		return -1;

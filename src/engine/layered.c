@@ -55,6 +55,8 @@ int skf_layered_of(struct skf_engine *g, int rw_fd, const struct skf_ctrconf *c,
 {
 	int fd;
 
+	if (!c->rootfs && rw_fd >= 0 && !c->storage->lower)
+		return skf_layered_open(g, rw_fd, &(struct skf_strv){0}, ret, e); /* rw/ has everything */
 	if (!c->rootfs)
 		return skf_layered_open(g, rw_fd, &c->layers, ret, e);
 	if (skf_layered_open(g, c->rootfs_overlay ? rw_fd : -1, &c->layers, ret, e) < 0)

@@ -50,6 +50,8 @@ static int load_size(struct skf_engine *g, const char *id, const struct skf_ctrc
 	if (rw >= 0)
 		d->size_rw = tree_bytes(rw, SKF_MAX_TAR_DEPTH);
 	d->size_root = d->size_rw;
+	if (!c->storage->lower) /* rw/ has the image as well */
+		return skf_storage_usage(g, id, &d->size_rw, e);
 	if (c->manifest && skf_digest_parse(c->manifest, &manifest, e) == 0 &&
 	    skf_store_image_get(g->store, &manifest, a, &i, e) == 0)
 		d->size_root += i->unpacked;

@@ -49,6 +49,13 @@ static int clear_past(struct skf_engine *g, const char *id, const struct skf_ctr
 	return r < 0 ? skf_fail_sys(e, r, "prepare '%s/containers/%s' for a start", g->root, id) : 0;
 }
 
+static int ensure_root(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, struct skf_err *e)
+{
+	SKF_AUTO_FD int dir = -EBADF;
+
+	return skf_ctr_open_dir(g, id, &dir, e) < 0 ? -1 : skf_storage_ensure(g, id, c, dir, e);
+}
+
 static int start_locked(struct skf_engine *g, const char *id, int lock, const struct skf_ctrconf *c,
 			struct skf_start_req *q, struct skf_run_handle *h, struct skf_err *e)
 {
@@ -60,7 +67,7 @@ static int start_locked(struct skf_engine *g, const char *id, int lock, const st
 	if (q->restore && skf_restore_options(g, id, c, q->restore, &options, e) < 0)
 		return -1;
 	s.restore = q->restore ? skf_buf_cstr(&options) : NULL;
-	if (clear_past(g, id, c, e) < 0)
+	if (clear_past(g, id, c, e) < 0 || ensure_root(g, id, c, e) < 0)
 		return -1;
 	if (skf_ctr_launch(g, &s, NULL, &sock, &h->pid, e) < 0) {
 		if (skf_ctr_undo_runtime(g, id, &x) < 0 || skf_ctr_record_failure(g, id, e, &x) < 0)

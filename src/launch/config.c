@@ -38,12 +38,20 @@ static const struct skf_jfield source_f[] = {
 	SRC(directory, "directory", skf_j_str),
 	SRC(subpath, "subpath", skf_j_str),
 	SRC(layers, "layers", skf_j_strv),
+	SRC(view, "view", skf_j_str),
 	SRC(copy_up, "copyUp", skf_j_bool),
 	SRC(chown, "chown", skf_j_bool),
 	SRC(overlay, "overlay", skf_j_bool),
 	SKF_J_END,
 };
-static const struct skf_jtable source_table = {.size = sizeof(struct skf_ctrconf_source), .f = source_f};
+static int check_source(struct skf_jctx *c, void *obj)
+{
+	const struct skf_ctrconf_source *s = obj;
+
+	return s->view && (strchr(s->view, '/') || s->view[0] == '.') ? skf_j_fail(c, SKF_EINVALID, "view '%.40s' is no plain name", s->view) : 0;
+}
+
+static const struct skf_jtable source_table = {.size = sizeof(struct skf_ctrconf_source), .f = source_f, .check = check_source};
 static const struct skf_jarr_arg source_arr = {&source_table, SKF_MAX_MOUNTS};
 
 #define SEC(member, key, fn, flags) SKF_J(struct skf_ctrconf_secret, member, key, fn, NULL, flags)
@@ -107,6 +115,7 @@ static void write_sources(struct skf_jw *w, const struct skf_jarr *all)
 		str_if(w, "subpath", s->subpath);
 		if (s->layers.n)
 			skf_jw_kstrv(w, "layers", &s->layers);
+		str_if(w, "view", s->view);
 		skf_jw_kbool(w, "copyUp", s->copy_up);
 		skf_jw_kbool(w, "chown", s->chown);
 		skf_jw_kbool(w, "overlay", s->overlay);
@@ -115,9 +124,52 @@ static void write_sources(struct skf_jw *w, const struct skf_jarr *all)
 	skf_jw_end_arr(w);
 }
 
+static bool is_form(const char *s)
+{
+	const char map[] = "map-";
+
+	if (strcmp(s, "tree") == 0)
+		return true;
+	if (strncmp(s, map, strlen(map)) != 0)
+		return false;
+	s += strlen(map);
+	return strspn(s, "0123456789abcdef") == 16 && strcmp(s + 16, "/tree") == 0;
+}
+
+static int check_storage(struct skf_jctx *c, void *obj)
+{
+	const struct skf_ctrconf_storage *s = obj;
+
+	return is_form(s->form) ? 0 : skf_j_fail(c, SKF_EINVALID, "form '%.40s' is none of a layer", s->form);
+}
+
+#define STO struct skf_ctrconf_storage
+static const struct skf_jfield storage_f[] = {
+	SKF_J(STO, driver, "driver", skf_j_str_nonempty, NULL, SKF_J_REQUIRED),
+	SKF_J(STO, lower, "lower", skf_j_bool, NULL, SKF_J_REQUIRED),
+	SKF_J(STO, form, "form", skf_j_str_nonempty, NULL, SKF_J_REQUIRED),
+	SKF_J_END,
+};
+static const struct skf_jtable storage_table = {.size = sizeof(STO), .f = storage_f, .check = check_storage};
+
+/* Of a container of before there was a choice. */
+static int default_storage(struct skf_jctx *c, struct skf_ctrconf *k)
+{
+	if (k->storage)
+		return 0;
+	k->storage = skf_arena_alloc(skf_j_arena(c), sizeof(*k->storage));
+	if (!k->storage)
+		return skf_j_fail(c, SKF_ENOMEM, "out of memory");
+	*k->storage = (STO){skf_arena_strdup(skf_j_arena(c), "overlay"), true, skf_arena_strdup(skf_j_arena(c), "tree")};
+	return k->storage->driver && k->storage->form ? 0 : skf_j_fail(c, SKF_ENOMEM, "out of memory");
+}
+
 static int check(struct skf_jctx *c, void *obj)
 {
 	struct skf_ctrconf *k = obj;
+
+	if (default_storage(c, k) < 0)
+		return -1;
 
 	if (k->layers.n > SKF_MAX_LAYERS)
 		return skf_j_fail(c, SKF_ELIMIT, "%zu layers, the kernel's overlay takes %d", k->layers.n,
@@ -158,6 +210,7 @@ static const struct skf_jfield fields[] = {
 	SKF_J(C, manifest, "manifest", skf_j_str, NULL, 0),
 	SKF_J(C, created, "created", skf_j_str, NULL, SKF_J_REQUIRED),
 	SKF_J(C, layers, "layers", skf_j_strv, NULL, SKF_J_REQUIRED),
+	SKF_J(C, storage, "storage", skf_j_objp, &storage_table, 0),
 	SKF_J(C, command, "command", skf_j_strv, NULL, 0),
 	SKF_J(C, sources, "sources", skf_j_arr, &source_arr, 0),
 	SKF_J(C, mount_layers, "mountLayers", skf_j_strv, NULL, 0),
@@ -231,6 +284,15 @@ static void write_health(struct skf_jw *w, const struct skf_ctrconf_health *h)
 	skf_jw_end(w);
 }
 
+static void write_storage(struct skf_jw *w, const STO *s)
+{
+	skf_jw_kobj(w, "storage");
+	skf_jw_kstr(w, "driver", s->driver);
+	skf_jw_kbool(w, "lower", s->lower);
+	skf_jw_kstr(w, "form", s->form);
+	skf_jw_end(w);
+}
+
 void skf_ctrconf_write(struct skf_jw *w, const struct skf_ctrconf *c)
 {
 	skf_jw_kobj(w, "skiff");
@@ -240,6 +302,8 @@ void skf_ctrconf_write(struct skf_jw *w, const struct skf_ctrconf *c)
 	skf_jw_kstr(w, "manifest", c->manifest);
 	skf_jw_kstr(w, "created", c->created);
 	skf_jw_kstrv(w, "layers", &c->layers);
+	if (c->storage)
+		write_storage(w, c->storage);
 	skf_jw_kstrv(w, "command", &c->command);
 	if (c->sources.n)
 		write_sources(w, &c->sources);

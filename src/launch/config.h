@@ -24,6 +24,7 @@ struct skf_ctrconf_source { /* where a bind mount of config.json really comes fr
 	bool overlay;             /* what is written to the directory goes to the container's own upper directory */
 	char *subpath;            /* below the volume or image; NULL: all of it */
 	struct skf_strv layers;   /* of an image, lowest first */
+	char *view;               /* directory of the container that has a copy of the image's files; NULL: the layers are mounted */
 	bool copy_up;             /* fill the volume from the image's directory when it is empty */
 	bool chown;               /* give it to the container's user, once */
 };
@@ -35,12 +36,18 @@ struct skf_ctrconf_secret { /* one --secret: a file on a tmpfs, or a variable */
 	bool env;
 	uint32_t uid, gid, mode;
 };
+struct skf_ctrconf_storage { /* how its root is made of its layers (store/snapshot.h) */
+	char *driver;
+	bool lower;          /* the layers are mounted below rw/; false: rw/ has everything */
+	char *form;          /* of each layer: path below layers/<diff-id>/ */
+};
 struct skf_ctrconf {
 	char *name, *image;           /* image: full reference as resolved */
 	char *image_id, *manifest;    /* digests */
 	char *created;                /* RFC 3339 */
 	struct skf_strv layers;       /* diff-ids, lowest first */
 	struct skf_strv command;      /* entrypoint and arguments */
+	struct skf_ctrconf_storage *storage; /* never NULL once decoded: overlay over tree/ when the file says nothing */
 	struct skf_jarr sources;      /* skf_ctrconf_source */
 	struct skf_strv mount_layers; /* of all image mounts: what collection must keep */
 	struct skf_jarr secrets;      /* skf_ctrconf_secret */

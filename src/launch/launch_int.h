@@ -107,6 +107,8 @@ int skf_launch_ns_of(struct skf_launch *l, const char *id, const char *ns, struc
 
 /* --- start.c, exec.c --- */
 /* Paths of layers below the root directory, arena memory. */
+/* The layers are the images' own, to be id-mapped for a container in a user namespace; false: they are copies in its ids. */
+bool skf_launch_sees_through_map(const struct skf_launch *l);
 int skf_launch_layer_paths(struct skf_launch *l, const struct skf_strv *diff_ids, const char *const **ret, struct skf_err *e);
 struct skf_launch_step {
 	const char *name; /* for the debug log */
@@ -126,7 +128,7 @@ int skf_launch_note_start(struct skf_launch *l, struct skf_err *e); /* when, and
 int skf_launch_criu_options(struct skf_launch *l, struct skf_err *e);
 int skf_launch_restore(struct skf_launch *l, struct skf_err *e);
 extern const struct skf_launch_step skf_launch_checkpoint_steps[], skf_launch_restore_steps[];
-extern const struct skf_launch_step skf_launch_image_mount_steps[], skf_launch_image_unmount_steps[];
+extern const struct skf_launch_step skf_launch_image_mount_steps[], skf_launch_image_unmount_steps[], skf_launch_probe_steps[];
 int skf_launch_open_trees(struct skf_launch *l, struct skf_err *e);
 int skf_launch_load_config(struct skf_launch *l, struct skf_err *e);
 int skf_launch_mount_root(struct skf_launch *l, struct skf_err *e);

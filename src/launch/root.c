@@ -1,6 +1,7 @@
 /* launch/root.c -- the root of a container: its layers, its writable directory, and for a container in a
- * user namespace of its own both in the ids of that: the layers through id-mapped mounts, without a copy,
- * and rw/ by its owner (DESIGN 3a). */
+ * user namespace of its own both in the ids of that: the layers through id-mapped mounts, without a copy, or as
+ * copies in these ids, and rw/ by its owner (DESIGN 3a). Which of these it is the engine has written down: the
+ * member storage of config.json (store/snapshot.h). */
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "launch/launch_int.h"
@@ -10,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,7 +23,7 @@ int skf_launch_layer_paths(struct skf_launch *l, const struct skf_strv *diff_ids
 	for (size_t i = 0; v && i < diff_ids->n; i++) {
 		if (skf_digest_parse(diff_ids->v[i], &d, e) < 0)
 			return skf_ctx(e, "layer %zu of container '%s'", i, l->q.id);
-		v[i] = skf_arena_fmt(&l->arena, "layers/%s/tree", skf_digest_hex(&d));
+		v[i] = skf_arena_fmt(&l->arena, "layers/%s/%s", skf_digest_hex(&d), l->conf->storage->form);
 		if (!v[i])
 			v = NULL;
 	}
@@ -29,6 +31,12 @@ int skf_launch_layer_paths(struct skf_launch *l, const struct skf_strv *diff_ids
 		return skf_fail(e, SKF_ENOMEM, "out of memory for the layers of container '%s'", l->q.id);
 	*ret = v;
 	return 0;
+}
+
+/* Copies of the layers (map-.../tree) have the mapped ids already. */
+bool skf_launch_sees_through_map(const struct skf_launch *l)
+{
+	return l->conf->rootfs || strcmp(l->conf->storage->form, "tree") == 0;
 }
 
 /* rw/ is made with the owner that the image's root has; here it becomes the mapped one, once: what is mapped
@@ -83,6 +91,7 @@ int skf_launch_mount_root(struct skf_launch *l, struct skf_err *e)
 				.is_volatile = l->conf->remove};
 	const char *const *lower = NULL;
 	const char *directory[1];
+	bool mapped;
 
 	if (way < 0)
 		return skf_fail(e, SKF_EINVALID, "SKIFF_OVERLAY is '%.40s'; it takes fd, path or symlink",
@@ -93,6 +102,8 @@ int skf_launch_mount_root(struct skf_launch *l, struct skf_err *e)
 		directory[0] = l->conf->rootfs;
 		lower = directory;
 		o.n_lower = 1;
+	} else if (!l->conf->storage->lower) {
+		o.n_lower = 0; /* rw/ has everything */
 	} else if (skf_launch_layer_paths(l, &l->conf->layers, &lower, e) < 0) {
 		return -1;
 	}
@@ -101,9 +112,10 @@ int skf_launch_mount_root(struct skf_launch *l, struct skf_err *e)
 	snprintf(scratch, sizeof(scratch), "containers/%s/rootfs", l->q.id);
 	o.lower = lower;
 	o.way = (enum skf_overlay_way)way;
-	o.idmapped = l->userns >= 0 && (!l->conf->rootfs || l->conf->rootfs_idmap);
+	mapped = l->userns >= 0 && (!l->conf->rootfs || l->conf->rootfs_idmap);
+	o.idmapped = mapped && skf_launch_sees_through_map(l);
 	o.userns_fd = l->userns;
-	if ((o.idmapped && own_upper(l, upper, e) < 0) || skf_overlay_mount(&o, &l->root_mount, e) < 0)
+	if ((mapped && own_upper(l, upper, e) < 0) || skf_overlay_mount(&o, &l->root_mount, e) < 0)
 		return skf_ctx(e, "root of container '%s'", l->q.id);
 	return 0;
 }

@@ -157,12 +157,32 @@ static int open_volume(struct skf_launch *l, source *s, struct skf_err *e)
 
 /* --- images, directories, other containers --- */
 
+/* A copy of the image's files in the container's directory: read-only, as the layers would be. */
+static int open_view(struct skf_launch *l, source *s, struct skf_err *e)
+{
+	struct mount_attr ro = {.attr_set = MOUNT_ATTR_RDONLY};
+	SKF_AUTO_FD int dir = skf_openat(l->disk_dir, s->view, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	SKF_AUTO_FD int tree = -EBADF;
+	int r;
+
+	if (dir < 0)
+		return skf_fail_sys(e, dir, "open the copy '%s' of the image mounted at '%s'", s->view, s->target);
+	tree = clone_subpath(dir, s, e);
+	if (tree < 0)
+		return -1;
+	r = skf_mount_setattr(tree, "", AT_EMPTY_PATH, &ro);
+	return r < 0 ? skf_fail_sys(e, r, "make the image mounted at '%s' read-only", s->target) : SKF_TAKE_FD(tree);
+}
+
 static int open_image(struct skf_launch *l, source *s, struct skf_err *e)
 {
 	char scratch[SKF_ID_LEN + 24];
-	struct skf_overlay o = {.root_fd = l->root_fd, .root = l->q.root, .n_lower = s->layers.n, .scratch = scratch, .idmapped = l->userns >= 0, .userns_fd = l->userns};
+	struct skf_overlay o = {.root_fd = l->root_fd, .root = l->q.root, .n_lower = s->layers.n, .scratch = scratch,
+				.idmapped = l->userns >= 0 && skf_launch_sees_through_map(l), .userns_fd = l->userns};
 	SKF_AUTO_FD int fd = -EBADF;
 
+	if (s->view)
+		return open_view(l, s, e);
 	snprintf(scratch, sizeof(scratch), "containers/%s/rootfs", l->q.id);
 	if (skf_launch_layer_paths(l, &s->layers, &o.lower, e) < 0 || skf_overlay_mount(&o, &fd, e) < 0)
 		return skf_ctx(e, "the image mounted at '%s'", s->target);

@@ -70,6 +70,7 @@ static const struct {
 	{"restore", SKF_LAUNCH_RESTORE, skf_launch_restore_steps},
 	{"image-mount", SKF_LAUNCH_IMAGE_MOUNT, skf_launch_image_mount_steps},
 	{"image-unmount", SKF_LAUNCH_IMAGE_UNMOUNT, skf_launch_image_unmount_steps},
+	{"probe", SKF_LAUNCH_PROBE, skf_launch_probe_steps},
 };
 
 /* type 0: any */

@@ -21,7 +21,8 @@
  * LOAD     str root, str platform, str name of images without one ("" none); one fd: file, pipe or directory; answers TEXT, "NAME\tCONFIG\n" for each
  *          name (NAME empty: none), then DONE
  * IMPORT   str root, str reference ("" none), str config object (JSON), str comment, str platform; one fd: a tar; answers DONE
- * COMMIT   str root, str container id, str manifest digest of its image, str reference ("" none), str config object, str author, str comment; answers DONE
+ * COMMIT   str root, str container id, str manifest digest of its image, str reference ("" none), str config object, str author, str comment, str name of the directory
+ *          of the container that has its changes in overlay's form; answers DONE
  * EXPORT   str root, str container id, u32 n, n * str diff-id (lowest first); one fd: the tar goes there; answers DONE
  * COPY     str root, place source, place destination, u32 flags (enum skf_img_copy), str platform, u32 format (enum skf_img_as), u32 compression
  *          (enum skf_img_squeeze), u32 level + 1 (0: the compressor's default), u32 n, n * str more tags; answers TEXT, one line for each step, then DONE.

@@ -15,8 +15,10 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/limits.h"
+#include "store/snapshot.h"
 #include "store/store_int.h"
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -32,6 +34,8 @@ struct gc {
 	bool dry, keep_downloads;
 	int locks;
 	struct skf_gc_result *res;
+	bool keep_copies; /* asked for, or somebody is making something: copies of layers stay, whoever they are for */
+	struct set forms; /* "<hex>/map-<hash>": copies of layers that containers have */
 	struct set used, leased; /* leased: what live leases name themselves; also in used */
 };
 
@@ -75,13 +79,10 @@ static bool contains(const struct set *g, const char *hex)
 }
 
 /* 1 new in the set, 0 was there. */
-static int add(struct set *g, struct skf_arena *a, const struct skf_digest *d, struct skf_err *e)
+static int add_word(struct set *g, struct skf_arena *a, const char *hex, struct skf_err *e)
 {
-	const char *hex = skf_digest_hex(d);
 	size_t i;
 
-	if (!*hex)
-		return 0;
 	if ((g->n + 1) * 2 > g->cap && grow_set(g, e) < 0)
 		return -1;
 	i = slot(g, hex);
@@ -92,6 +93,11 @@ static int add(struct set *g, struct skf_arena *a, const struct skf_digest *d, s
 		return skf_fail(e, SKF_ENOMEM, "no memory to mark what is in use");
 	g->n++;
 	return 1;
+}
+
+static int add(struct set *g, struct skf_arena *a, const struct skf_digest *d, struct skf_err *e)
+{
+	return *skf_digest_hex(d) ? add_word(g, a, skf_digest_hex(d), e) : 0;
 }
 
 static bool marked(const struct gc *g, const char *hex)
@@ -146,8 +152,12 @@ static int mark_refs(struct gc *g, struct skf_err *e)
 	return 0;
 }
 
+struct storage {
+	char *form;
+};
 struct user { /* what of a container's config.json names objects of the store */
 	struct skf_digest image_id, manifest;
+	struct storage *storage; /* NULL: of before there was a choice */
 	struct skf_strv layers, mount_layers; /* of its image, and of the images that it mounts */
 };
 struct bundle {
@@ -164,7 +174,13 @@ static int j_digest_or_empty(struct skf_jctx *c, struct json_object *v, void *ds
 	return *text ? skf_store_j_digest(c, v, dst, NULL) : 0;
 }
 
+static const struct skf_jfield storage_f[] = {
+	SKF_J(struct storage, form, "form", skf_j_str, NULL, SKF_J_REQUIRED),
+	SKF_J_END,
+};
+static const struct skf_jtable storage_table = { sizeof(struct storage), storage_f, false, NULL };
 static const struct skf_jfield user_f[] = {
+	SKF_J(struct user, storage, "storage", skf_j_objp, &storage_table, 0),
 	SKF_J(struct user, image_id, "imageId", j_digest_or_empty, NULL, SKF_J_NULL_OK),
 	SKF_J(struct user, manifest, "manifest", j_digest_or_empty, NULL, SKF_J_NULL_OK),
 	SKF_J(struct user, layers, "layers", skf_j_strv, NULL, SKF_J_REQUIRED),
@@ -177,6 +193,17 @@ static const struct skf_jfield bundle_f[] = {
 	SKF_J_END,
 };
 static const struct skf_jtable bundle_table = { sizeof(struct bundle), bundle_f, false, NULL };
+
+/* The copy of a layer that a container in a user namespace has (snapshot_map.c). */
+static int mark_form(struct gc *g, const struct user *u, const struct skf_digest *layer, struct skf_err *e)
+{
+	char word[SKF_DIGEST_MAX + SKF_FORM_MAX];
+
+	if (!u->storage || !skf_map_is_form(u->storage->form))
+		return 0;
+	snprintf(word, sizeof(word), "%s/%.*s", skf_digest_hex(layer), (int)strcspn(u->storage->form, "/"), u->storage->form);
+	return add_word(&g->forms, g->a, word, e) < 0 ? -1 : 0;
+}
 
 static int mark_container(void *arg, int dirfd, const char *name, struct skf_err *e)
 {
@@ -201,7 +228,8 @@ static int mark_container(void *arg, int dirfd, const char *name, struct skf_err
 	if ((*u->manifest.s && mark_image(g, &u->manifest, e) < 0) || (*u->image_id.s && mark(g, &u->image_id, e) < 0))
 		return -1;
 	for (size_t i = 0; i < u->layers.n + u->mount_layers.n; i++)
-		if (skf_digest_parse(i < u->layers.n ? u->layers.v[i] : u->mount_layers.v[i - u->layers.n], &d, e) < 0 || mark(g, &d, e) < 0)
+		if (skf_digest_parse(i < u->layers.n ? u->layers.v[i] : u->mount_layers.v[i - u->layers.n], &d, e) < 0 || mark(g, &d, e) < 0 ||
+		    mark_form(g, u, &d, e) < 0)
 			return skf_ctx(e, "container '%s'", name);
 	return 0;
 }
@@ -220,8 +248,11 @@ static int mark_mount(void *arg, int dirfd, const char *name, struct skf_err *e)
 		return 0;
 	if (statx(dirfd, hex, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &st) == 0 && (st.stx_attributes & STATX_ATTR_MOUNT_ROOT))
 		return skf_digest_parse(text, &m, e) < 0 ? -1 : mark_image(g, &m, e);
-	if (g->dry || unlinkat(dirfd, name, *name == '.' ? 0 : AT_REMOVEDIR) == 0 || errno == ENOENT || errno == EBUSY)
-		return 0;
+	snprintf(text, sizeof(text), ".%s", hex);
+	if (g->dry || skf_lock_held_at(dirfd, text) == 1 || unlinkat(dirfd, name, *name == '.' ? 0 : AT_REMOVEDIR) == 0 || errno == ENOENT || errno == EBUSY)
+		return 0; /* locked: somebody is about to mount it */
+	if (errno == ENOTEMPTY || errno == EEXIST) /* the copy of a way without overlay, of one who died or of an earlier boot */
+		return skf_store_to_trash(g->s, dirfd, name, e);
 	return skf_fail_sys(e, -errno, "remove 'mounts/%s', where an image was mounted", name);
 }
 
@@ -286,8 +317,10 @@ static int sweep_lease(void *arg, int dirfd, const char *name, struct skf_err *e
 
 	if (held < 0)
 		return skf_fail_sys(e, held, "look whether the lease '%s' is held", name);
-	if (held)
+	if (held) {
+		g->keep_copies = true;
 		return mark_lease(g, dirfd, name, e);
+	}
 	g->res->n_leases++;
 	if (!g->dry && unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)
 		return skf_fail_sys(e, -errno, "remove the lease '%s'", name);
@@ -323,6 +356,39 @@ static uint64_t layer_size(int dirfd, const char *name)
 	return fd >= 0 && skf_store_seal_read(fd, &a, &seal, &ignored) == 0 ? seal->size : 0;
 }
 
+struct layer_at {
+	struct gc *g;
+	const char *hex;
+};
+
+/* What lies beside the tree of a layer that is used: copies in the ids of user namespaces, and what somebody who died was making. */
+static int sweep_form(void *arg, int dirfd, const char *name, struct skf_err *e)
+{
+	const struct layer_at *l = arg;
+	char word[SKF_DIGEST_MAX + 300];
+
+	if (skf_startswith(name, SKF_STORE_TMP SKF_MAP_PREFIX)) {
+		int held = skf_fmt(word, sizeof(word), "%s/lock", name);
+
+		if (held == 0)
+			held = skf_lock_held_at(dirfd, word);
+		if (held < 0)
+			return skf_fail_sys(e, held, "look whether somebody is making 'layers/%s/%s'", l->hex, name);
+		return held ? 0 : drop(l->g, dirfd, name, NULL, 0, e);
+	}
+	if (!skf_startswith(name, SKF_MAP_PREFIX) || l->g->keep_copies || skf_fmt(word, sizeof(word), "%s/%s", l->hex, name) < 0 ||
+	    contains(&l->g->forms, word))
+		return 0;
+	return drop(l->g, dirfd, name, &l->g->res->n_layers, layer_size(dirfd, "."), e);
+}
+
+static int sweep_forms(struct gc *g, int dirfd, const char *name, struct skf_err *e)
+{
+	struct layer_at l = { g, name };
+
+	return skf_store_each(dirfd, name, sweep_form, &l, e);
+}
+
 static int sweep_layer(void *arg, int dirfd, const char *name, struct skf_err *e)
 {
 	struct gc *g = arg;
@@ -338,7 +404,7 @@ static int sweep_layer(void *arg, int dirfd, const char *name, struct skf_err *e
 		return held ? 0 : drop(g, dirfd, name, NULL, 0, e);
 	}
 	if (marked(g, name))
-		return 0;
+		return sweep_forms(g, dirfd, name, e);
 	return drop(g, dirfd, name, &g->res->n_layers, layer_size(dirfd, name), e);
 }
 
@@ -438,6 +504,7 @@ static void gc_done(struct gc *g)
 {
 	free(g->used.v);
 	free(g->leased.v);
+	free(g->forms.v);
 	skf_closep(&g->locks);
 }
 
@@ -449,6 +516,7 @@ static int mark_and_sweep(struct skf_store *s, unsigned flags, struct skf_gc_res
 
 	g.dry = flags & SKF_GC_DRY;
 	g.keep_downloads = flags & SKF_GC_KEEP_DOWNLOADS;
+	g.keep_copies = flags & SKF_GC_KEEP_COPIES;
 	if (skf_store_dir(s, "locks", &g.locks, e) < 0 || skf_store_lock(s, true, &lock, e) < 0 ||
 	    mark_refs(&g, e) < 0)
 		return -1;

@@ -110,6 +110,7 @@ struct skf_gc_result {
 };
 enum {
 	SKF_GC_DRY = 1,           /* only count */
+	SKF_GC_KEEP_COPIES = 4,   /* mapped copies of layers that no container has now: for the next one with these maps */
 	SKF_GC_KEEP_DOWNLOADS = 2 /* downloads that a dead pull left less than SKF_DOWNLOAD_KEEP_S ago: the next pull goes on there */
 };
 /* Mark from refs, containers and live leases; sweep. Also empties trash/. */

@@ -449,6 +449,9 @@ static int place_whiteout(struct skf_tree *t, int parent, const struct skf_entry
 
 	if (mknodat(parent, n->base, S_IFCHR, makedev(0, 0)) == 0)
 		return 0;
+	if (errno == EPERM) /* overlay has none in itself */
+		return skf_fail(e, SKF_EUNSUPPORTED, "make the whiteout of '%.200s': the file system of the store has none (is it an overlay?); put the store on another",
+		                n->path);
 	if (errno != EEXIST)
 		return skf_tree_fail(e, -errno, "make the whiteout of", n->path);
 	if (fstatat(parent, n->base, &st, AT_SYMLINK_NOFOLLOW) < 0)

@@ -174,7 +174,7 @@ def test_killed_while_committing(store, base, tmp_path):
 
     def start():
         w = worker.Worker()
-        w.send(COMMIT, *map(worker.string, (str(store.path), cid, base.manifest, "killed:1", "{}", "", "")))
+        w.send(COMMIT, *map(worker.string, (str(store.path), cid, base.manifest, "killed:1", "{}", "", "", "rw")))
         return w
     t = time.monotonic()
     start().finish()
