@@ -12,11 +12,14 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define REAP_STEP_MS 5
+#define PIDFS_MAGIC  0x50494446 /* PID_FS_MAGIC of linux/magic.h, which older headers lack */
 
 static int read_small(const char *path, char *out, size_t size)
 {
@@ -130,6 +133,47 @@ int skf_proc_alive(pid_t pid, uint64_t start_time)
 	if (s.start != start_time || s.state == 'X')
 		return 0;
 	return s.state != 'Z' || s.threads > 1;
+}
+
+static int pidfd_of(pid_t pid)
+{
+	int fd = pid <= 0 ? -1 : pidfd_open(pid, 0);
+
+	return fd >= 0 ? fd : pid <= 0 ? -ESRCH : -errno;
+}
+
+/* Kernels before pidfs have one inode for all of them. pidfd_open(2). */
+int skf_proc_id(pid_t pid, uint64_t *ret)
+{
+	SKF_AUTO_FD int fd = pidfd_of(pid);
+	struct statfs fs;
+	struct stat st;
+
+	if (fd < 0)
+		return fd;
+	if (fstatfs(fd, &fs) < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (fs.f_type != PIDFS_MAGIC || !st.st_ino)
+		return -EOPNOTSUPP;
+	*ret = st.st_ino;
+	return 0;
+}
+
+int skf_proc_alive_id(pid_t pid, uint64_t id)
+{
+	SKF_AUTO_FD int fd = pidfd_of(pid);
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	struct stat st;
+	int r;
+
+	if (fd < 0)
+		return fd == -ESRCH ? 0 : fd;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_ino != id)
+		return 0;
+	r = poll(&p, 1, 0); /* readable: all of its threads have ended */
+	return r < 0 ? -errno : r == 0;
 }
 
 static int try_reap(pid_t pid, int pidfd, int *ret_status)

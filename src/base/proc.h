@@ -31,6 +31,10 @@ int skf_proc_start_time(pid_t pid, uint64_t *ret);
 int skf_boot_id(char out[37]);
 /* 1 alive and the same process (a zombie counts as gone), 0 gone, -errno. */
 int skf_proc_alive(pid_t pid, uint64_t start_time);
+/* The number by which the kernel (6.9 and later) tells a process from every other one since the boot: the inode of its pidfd. -EOPNOTSUPP before. Of no use after a reboot. */
+int skf_proc_id(pid_t pid, uint64_t *ret);
+/* skf_proc_alive by that number, which skf_proc_id gave since the boot: without /proc, in a third of the time. */
+int skf_proc_alive_id(pid_t pid, uint64_t id);
 /* Reads "<pid> <start time> <boot id>", as journals write a process; nothing may follow. 0 or -EBADMSG. */
 int skf_proc_parse(const char *s, pid_t *ret_pid, uint64_t *ret_start, char ret_boot[37]);
 /* Signal names: "TERM", "SIGTERM", "15", "RTMIN+3" -> number; 0 < n <= 64. -EINVAL otherwise. */

@@ -48,14 +48,15 @@ static void quote(const char *p, size_t n, const char *tail, char *out, size_t s
 	out[len++] = '"';
 	for (size_t i = 0; i < n && len + 8 < size; i++) {
 		unsigned char c = (unsigned char)p[i];
-		const char *at = strchr(from, c);
+		bool plain = c >= 0x20 && c != 0x7f && c != '"' && c != '\\';
+		const char *at = plain ? NULL : strchr(from, c);
 
-		if (at)
-			len += (size_t)snprintf(out + len, size - len, "\\%c", to[at - from]);
-		else if (c < 0x20 || c == 0x7f)
-			len += (size_t)snprintf(out + len, size - len, "\\x%02x", c);
-		else
+		if (plain)
 			out[len++] = (char)c;
+		else if (at)
+			len += (size_t)snprintf(out + len, size - len, "\\%c", to[at - from]);
+		else
+			len += (size_t)snprintf(out + len, size - len, "\\x%02x", c);
 	}
 	snprintf(out + len, size - len, "%s\"", tail);
 }
@@ -82,9 +83,10 @@ static void plain_row(const struct skf_cli *c, struct skf_table *t, const struct
 {
 	char id[SKF_ID_LEN + 1], command[1200], created[80], status[128], size[96], rw[32], root[32];
 
-	snprintf(id, sizeof(id), "%.*s", c->o.no_trunc ? SKF_ID_LEN : SHORT_ID, r->id);
+	memcpy(id, r->id, sizeof(id));
+	id[c->o.no_trunc ? SKF_ID_LEN : SHORT_ID] = '\0';
 	if (c->o.quiet) {
-		printf("%s\n", id);
+		puts(id);
 		return;
 	}
 	skf_cli_ps_command(r->command, c->o.no_trunc, command, sizeof(command));

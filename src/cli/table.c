@@ -40,6 +40,16 @@ void skf_table_add(struct skf_table *t, const char *cell)
 	t->cell[t->n++] = s;
 }
 
+/* printf's own padding costs more than the rest of a line. */
+static void pad(size_t n)
+{
+	static const char blanks[] = "                                ";
+
+	for (; n > sizeof(blanks) - 1; n -= sizeof(blanks) - 1)
+		fwrite(blanks, 1, sizeof(blanks) - 1, stdout);
+	fwrite(blanks, 1, n, stdout);
+}
+
 void skf_table_print(const struct skf_table *t)
 {
 	size_t w[16] = {0};
@@ -56,10 +66,11 @@ void skf_table_print(const struct skf_table *t)
 		const char *s = t->cell[i] ? t->cell[i] : "";
 		size_t c = i % t->cols;
 
+		fputs(s, stdout);
 		if (c + 1 == t->cols)
-			printf("%s\n", s);
+			putchar('\n');
 		else
-			printf("%s%*s", s, (int)(w[c] - width(s)), "");
+			pad(w[c] - width(s));
 	}
 }
 

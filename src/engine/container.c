@@ -129,9 +129,17 @@ bool skf_ctr_is_up(enum skf_ctr_state s)
 	return s == SKF_CTR_RUNNING || s == SKF_CTR_PAUSED || s == SKF_CTR_RESTARTING;
 }
 
+/* Without a look into /proc where the summary has the process's own number. */
+static bool is_alive(const struct skf_summary *s)
+{
+	int r = s->proc_id ? skf_proc_alive_id((pid_t)s->pid, s->proc_id) : -EOPNOTSUPP;
+
+	return (r < 0 ? skf_proc_alive((pid_t)s->pid, s->start_time) : r) == 1;
+}
+
 static bool is_lost(struct skf_engine *g, const char *id, const struct skf_summary *s, bool cheap)
 {
-	return !(cheap && skf_proc_alive((pid_t)s->pid, s->start_time) == 1) && !monitor_answers(g, id);
+	return !(cheap && is_alive(s)) && !monitor_answers(g, id);
 }
 
 static void live_of(struct skf_engine *g, const char *id, const struct skf_summary *s, bool cheap,

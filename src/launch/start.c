@@ -207,6 +207,8 @@ static int announce(struct skf_launch *l, struct skf_err *e)
 	snprintf(s.state, sizeof(s.state), "running");
 	s.pid = (uint32_t)skf_launch_pid(l);
 	s.start_time = l->start_time;
+	if (skf_proc_id((pid_t)s.pid, &s.proc_id) < 0)
+		s.proc_id = 0; /* an older kernel: ps looks at the start time */
 	s.started_ns = l->started_ns;
 	s.exit_code = 0;
 	s.finished_ns = 0;

@@ -67,6 +67,7 @@ int skf_summary_encode(const struct skf_summary *s, char out[SKF_MAX_SUMMARY_BYT
 	put_field(&b, s->command);
 	put_field(&b, s->health);
 	put_u64(&b, s->restarts);
+	put_u64(&b, s->proc_id);
 	return b.err;
 }
 
@@ -86,20 +87,23 @@ static int take_field(const char **p, char *out, size_t size)
 
 	if (!s)
 		return -EBADMSG;
-	for (; *s && *s != '|'; s++) {
-		int hi, lo, c = (unsigned char)*s;
+	for (;;) {
+		size_t run = strcspn(s, "|%");
+		int hi, lo;
 
-		if (c == '%') {
-			hi = hex_digit(s[1]);
-			lo = hi < 0 ? -1 : hex_digit(s[2]);
-			if (hi < 0 || lo < 0 || (hi | lo) == 0)
-				return -EBADMSG;
-			c = hi << 4 | lo;
-			s += 2;
-		}
-		if (n + 1 >= size)
+		if (n + run >= size)
 			return -EBADMSG;
-		out[n++] = (char)c;
+		memcpy(out + n, s, run);
+		n += run;
+		s += run;
+		if (*s != '%')
+			break;
+		hi = hex_digit(s[1]);
+		lo = hi < 0 ? -1 : hex_digit(s[2]);
+		if (hi < 0 || lo < 0 || (hi | lo) == 0 || n + 1 >= size)
+			return -EBADMSG;
+		out[n++] = (char)(hi << 4 | lo);
+		s += 3;
 	}
 	out[n] = 0;
 	*p = *s ? s + 1 : NULL;
@@ -145,6 +149,8 @@ int skf_summary_decode(const char *line, struct skf_summary *ret)
 	s.pid = (uint32_t)pid;
 	if (p && (take_field(&p, s.health, sizeof(s.health)) < 0 || take_u64(&p, &restarts) < 0 || restarts > UINT32_MAX))
 		return -EBADMSG; /* the two were appended later: both or none */
+	if (p && take_u64(&p, &s.proc_id) < 0)
+		s.proc_id = 0; /* appended after those two; start_time decides without it */
 	s.restarts = (uint32_t)restarts;
 	*ret = s;
 	return 0;

@@ -14,6 +14,7 @@ struct skf_summary {
 	char command[256];         /* cut for ps */
 	char health[16];           /* "", "starting", "healthy", "unhealthy" */
 	uint32_t restarts;         /* by the restart policy, since the last start by hand */
+	uint64_t proc_id;          /* of pid: skf_proc_id; 0: not known, start_time decides */
 };
 /* -EBADMSG for a line of another version or a broken one. */
 int skf_summary_decode(const char *line, struct skf_summary *ret);

@@ -186,6 +186,31 @@ static void waiting(void **state)
 	skf_closep(&pidfd);
 }
 
+/* The kernel's own number: of this process and no other, gone with it, and with a zombie. */
+static void kernel_number(void **state)
+{
+	char *argv[] = {(char *)"sleep", (char *)"100", NULL};
+	struct skf_spawn s = {.path = "/bin/sleep", .argv = argv, .stdio = {-1, -1, -1}};
+	uint64_t own, id;
+	pid_t pid;
+	int status;
+
+	if (skf_proc_id(getpid(), &own) == -EOPNOTSUPP)
+		skip(); /* before Linux 6.9 */
+	assert_int_equal(skf_proc_alive_id(getpid(), own), 1);
+	assert_int_equal(skf_spawn(&s, &pid, NULL), 0);
+	assert_int_equal(skf_proc_id(pid, &id), 0);
+	assert_true(id != own);
+	assert_int_equal(skf_proc_alive_id(pid, id), 1);
+	assert_int_equal(skf_proc_alive_id(pid, own), 0);
+	kill(pid, SIGKILL);
+	usleep(50000);
+	assert_int_equal(skf_proc_alive_id(pid, id), 0); /* a zombie */
+	assert_int_equal(skf_wait_pid(pid, -1, 5000, &status), 0);
+	assert_int_equal(skf_proc_alive_id(pid, id), 0);
+	assert_int_equal(skf_proc_id(0, &id), -ESRCH);
+}
+
 static void identity(void **state)
 {
 	char a[37], b[37];
@@ -287,7 +312,7 @@ int main(void)
 		cmocka_unit_test(failures_leave_nothing),
 		cmocka_unit_test(child_runs_out_of_fds),
 		cmocka_unit_test(waiting),
-		cmocka_unit_test(identity),
+		cmocka_unit_test(kernel_number), cmocka_unit_test(identity),
 		DIR_TEST(siblings),
 		cmocka_unit_test(signal_names),
 	};

@@ -7,7 +7,7 @@ static struct skf_summary sample(void)
 {
 	return (struct skf_summary){ .name = "web", .image = "docker.io/library/debian:12", .state = "running", .pid = 4711, .start_time = 99,
 		                     .exit_code = 0, .created_ns = 1, .started_ns = UINT64_MAX, .finished_ns = 0, .ports = "80->8080/tcp",
-		                     .command = "sh -c 'a | b; 100%\n'", .health = "healthy", .restarts = 3 };
+		                     .command = "sh -c 'a | b; 100%\n'", .health = "healthy", .restarts = 3, .proc_id = 12345678901 };
 }
 
 static void line_is_as_documented(void **state)
@@ -16,7 +16,7 @@ static void line_is_as_documented(void **state)
 	char line[SKF_MAX_SUMMARY_BYTES + 1];
 
 	assert_int_equal(skf_summary_encode(&s, line), 0);
-	assert_string_equal(line, "1|web|docker.io/library/debian:12|running|4711|99|0|1|18446744073709551615|0|80->8080/tcp|sh -c 'a %7C b; 100%25%0A'|healthy|3");
+	assert_string_equal(line, "1|web|docker.io/library/debian:12|running|4711|99|0|1|18446744073709551615|0|80->8080/tcp|sh -c 'a %7C b; 100%25%0A'|healthy|3|12345678901");
 }
 
 static void round_trip(void **state)
@@ -32,6 +32,7 @@ static void round_trip(void **state)
 	assert_int_equal(r.exit_code, -3);
 	assert_int_equal(r.pid, 4711);
 	assert_true(r.started_ns == UINT64_MAX);
+	assert_true(r.proc_id == 12345678901);
 }
 
 static void longest_fits(void **state)
@@ -44,7 +45,8 @@ static void longest_fits(void **state)
 	memset(s.state, '%', sizeof(s.state) - 1);
 	memset(s.ports, '\1', sizeof(s.ports) - 1);
 	memset(s.command, '|', sizeof(s.command) - 1);
-	s.started_ns = s.created_ns = s.finished_ns = s.start_time = UINT64_MAX;
+	s.started_ns = s.created_ns = s.finished_ns = s.start_time = s.proc_id = UINT64_MAX;
+	s.restarts = UINT32_MAX;
 	s.exit_code = INT32_MIN;
 	assert_int_equal(skf_summary_encode(&s, line), 0);
 	assert_int_equal(skf_summary_decode(line, &r), 0);
@@ -66,7 +68,9 @@ static void bad_lines(void **state)
 	assert_int_equal(skf_summary_decode("1|n|i|s|1|2|0|3|4|5||c|healthy|7|a later field", &r), 0);
 	assert_string_equal(r.command, "c");
 	assert_string_equal(r.health, "healthy");
-	assert_int_equal(r.restarts, 7);
+	assert_true(r.restarts == 7 && r.proc_id == 0);
+	assert_int_equal(skf_summary_decode("1|n|i|s|1|2|0|3|4|5||c|healthy|7|9|a later field", &r), 0);
+	assert_true(r.restarts == 7 && r.proc_id == 9);
 	assert_int_equal(skf_summary_decode("1|n|i|s|1|2|0|3|4|5||c", &r), 0); /* of an older release */
 	assert_string_equal(r.health, "");
 }
