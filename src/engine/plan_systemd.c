@@ -39,10 +39,26 @@ static int own_hierarchy(struct skf_plan *p, const struct skf_cg_hier *h, struct
 	return skf_plan_push(p, (void **)&p->mounts, &p->n_mounts, &p->cap_mounts, &m, sizeof(m), e);
 }
 
+/* A hybrid host's cgroup v2 is out of sight: systemd would take it for its own and find that it cannot write there. */
+static int hide(struct skf_plan *p, const struct skf_cg_hier *h, struct skf_err *e)
+{
+	static const char *const options[] = {"ro", "nosuid", "nodev", "noexec", "size=0", "mode=755"};
+	const char *name = strrchr(h->mountpoint, '/');
+	struct skf_gen_mount m = {.type = "tmpfs", .source = (char *)"tmpfs"};
+
+	m.target = skf_arena_fmt(p->a, "/sys/fs/cgroup%s", name ? name : "");
+	if (!m.target)
+		return skf_plan_no_memory(e);
+	for (size_t i = 0; i < SKF_ARRAY_LEN(options); i++)
+		if (skf_strv_add(p->a, &m.options, options[i]) < 0)
+			return skf_plan_no_memory(e);
+	return skf_plan_push(p, (void **)&p->mounts, &p->n_mounts, &p->cap_mounts, &m, sizeof(m), e);
+}
+
 static int cgroups(struct skf_plan *p, struct skf_err *e)
 {
 	struct skf_cg_layout l;
-	int r = skf_cg_layout(&l);
+	int r = skf_cg_layout(&l), named = 0;
 
 	if (r < 0)
 		return skf_fail_sys(e, r, "find the host's cgroups, for --systemd");
@@ -52,9 +68,15 @@ static int cgroups(struct skf_plan *p, struct skf_err *e)
 		return 0;
 	}
 	for (unsigned i = 0; i < l.n; i++)
-		if (skf_streq(l.h[i].controllers, "name=systemd"))
-			return own_hierarchy(p, &l.h[i], e);
-	return 0; /* systemd says itself what it misses */
+		if (skf_streq(l.h[i].controllers, "name=systemd")) {
+			named = 1; /* without it systemd says itself what it misses */
+			if (own_hierarchy(p, &l.h[i], e) < 0)
+				return -1;
+		}
+	for (unsigned i = 0; named && i < l.n; i++)
+		if (l.h[i].v2 && hide(p, &l.h[i], e) < 0)
+			return -1;
+	return 0;
 }
 
 /* systemd takes the machine's id from it; the container's id has more digits. */
