@@ -84,7 +84,7 @@ struct skf_cli_opts {
 	int64_t last;
 	char *format; /* also of save, inspect, info, version */
 	/* logs, events */
-	bool follow, timestamps, names;
+	bool follow, timestamps, names, details, link_name;
 	char *since, *until, *tail, *cursor;
 	/* how a container lives */
 	char *restart, *health_cmd, *health_interval, *health_timeout, *health_start_period, *health_start_interval, *health_on_failure, *init_path;

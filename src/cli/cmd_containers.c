@@ -41,6 +41,7 @@ static int log_options(struct skf_cli *c, struct skf_logs_req *q)
 
 	q->follow = c->o.follow;
 	q->timestamps = c->o.timestamps;
+	q->details = c->o.details;
 	q->out = q->err_ = true;
 	q->tail = -1;
 	q->line = print_line;
@@ -185,7 +186,19 @@ static int rm_one(struct skf_cli *c, const char *name)
 	return 0;
 }
 
+/* docker's answers: names of links ("a/b") are of no container here, and a container's own name is no link. */
+static int rm_link(struct skf_cli *c, const char *name)
+{
+	struct skf_ctr_brief b;
+
+	if (skf_engine_brief(c->g, name, &b, &c->e) < 0)
+		return -1;
+	return skf_fail(&c->e, SKF_ECONFLICT, "Conflict, cannot remove the default link name of the container");
+}
+
 int skf_cmd_rm(struct skf_cli *c)
 {
+	if (c->o.link_name)
+		return skf_cli_for_each(c, rm_link);
 	return skf_cli_targets(c, NULL) < 0 ? skf_cli_usage(c) : skf_cli_for_each(c, rm_one);
 }

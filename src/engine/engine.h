@@ -527,6 +527,7 @@ struct skf_logs_req {
 	struct skf_reqhdr h;
 	const char *container;
 	bool follow, timestamps, out, err_;
+	bool details; /* docker's --details: the attributes and a space before each line */
 	int64_t tail;               /* -1: all */
 	int64_t since_ns, until_ns; /* 0: none */
 	int (*line)(void *arg, int stream /* 1, 2 */, int64_t time_ns, const char *p, size_t n,

@@ -166,8 +166,16 @@ static int member(struct scan *s, struct skf_logline *ret, struct skf_buf *text,
 	if (!take(s, '"') || string(s, key) < 0 || !take(s, ':'))
 		return -EBADMSG;
 	spaces(s);
-	if (s->p >= s->end || *s->p != '"')
-		return skip_value(s);
+	if (s->p >= s->end || *s->p != '"') {
+		const char *from = s->p;
+		int r = skip_value(s);
+
+		if (r == 0 && skf_streq(skf_buf_cstr(key), "attrs") && *from == '{') {
+			ret->attrs = from;
+			ret->n_attrs = (size_t)(s->p - from);
+		}
+		return r;
+	}
 	s->p++;
 	if (string(s, skf_streq(skf_buf_cstr(key), "log") ? text : value) < 0)
 		return -EBADMSG;

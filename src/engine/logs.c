@@ -28,7 +28,7 @@ struct reader {
 	int fd; /* file being read; -EBADF */
 	off_t off;
 	struct skf_buf pending; /* an unfinished line */
-	struct skf_buf text;
+	struct skf_buf text, detailed;
 	bool stop; /* until_ns was passed */
 };
 
@@ -61,6 +61,13 @@ static int give_line(struct reader *r, const char *p, size_t n, struct skf_err *
 	}
 	if ((q->since_ns && l.time_ns < q->since_ns) || (l.stream == 1 ? !q->out : !q->err_))
 		return 0;
+	if (q->details) {
+		skf_buf_clear(&r->detailed);
+		skf_log_details(l.attrs, l.n_attrs, &r->detailed);
+		skf_buf_put(&r->detailed, skf_buf_cstr(&r->text), r->text.len);
+		return r->detailed.err < 0 ? skf_fail_sys(e, r->detailed.err, "put a line of the log together")
+					   : q->line(q->arg, l.stream, l.time_ns, skf_buf_cstr(&r->detailed), r->detailed.len, e);
+	}
 	return q->line(q->arg, l.stream, l.time_ns, skf_buf_cstr(&r->text), r->text.len, e);
 }
 
@@ -302,7 +309,7 @@ int skf_engine_logs(struct skf_engine *g, const struct skf_logs_req *q, struct s
 {
 	char id[SKF_ID_LEN + 1];
 	SKF_AUTO_FD int dir = -EBADF, log = -EBADF;
-	struct reader r = {.q = q, .parse = skf_logline_parse, .fd = -EBADF, .pending = SKF_BUF(MAX_LINE), .text = SKF_BUF(MAX_LINE)};
+	struct reader r = {.q = q, .parse = skf_logline_parse, .fd = -EBADF, .pending = SKF_BUF(MAX_LINE), .text = SKF_BUF(MAX_LINE), .detailed = SKF_BUF(2 * MAX_LINE)};
 	int x;
 
 	if (skf_engine_resolve(g, q->container, id, e) < 0 || skf_ctr_open_dir(g, id, &dir, e) < 0)
@@ -320,5 +327,6 @@ int skf_engine_logs(struct skf_engine *g, const struct skf_logs_req *q, struct s
 	skf_closep(&r.fd);
 	skf_buf_done(&r.pending);
 	skf_buf_done(&r.text);
+	skf_buf_done(&r.detailed);
 	return x;
 }

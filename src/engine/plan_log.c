@@ -1,6 +1,7 @@
 /* engine/plan_log.c -- where a container's output goes: the log driver and its options, checked against a
  * table, in docker's words. */
 #include "engine/create_int.h"
+#include <regex.h>
 #include <string.h>
 
 #define D(n) (1u << (n))
@@ -82,12 +83,34 @@ static int take_rfc(struct skf_plan *p, const char *v)
 	return skf_streq(v, "rfc3164") || !*v ? 0 : -EINVAL;
 }
 
+static int take_regex(struct skf_plan *p, const char *v)
+{
+	regex_t re;
+
+	(void)p;
+	if (regcomp(&re, v, REG_EXTENDED | REG_NOSUB) != 0)
+		return -EINVAL;
+	regfree(&re);
+	return 0;
+}
+
+/* docker's default; packed files would have to be unpacked by every `logs`. */
+static int take_compress(struct skf_plan *p, const char *v)
+{
+	(void)p;
+	return skf_streq(v, "false") ? 0 : -EINVAL;
+}
+
 #define ALL (FILES | D(JOURNALD) | D(SYSLOG))
 static const struct option options[] = {
 	{"mode", ALL, take_mode},
 	{"max-buffer-size", ALL, take_buffer},
-	{"tag", D(JOURNALD) | D(SYSLOG), NULL},
-	{"env", D(JOURNALD), NULL},
+	{"tag", D(JSON_FILE) | D(JOURNALD) | D(SYSLOG), NULL},
+	{"env", D(JSON_FILE) | D(JOURNALD), NULL},
+	{"env-regex", D(JSON_FILE), take_regex},
+	{"labels", D(JSON_FILE), NULL},
+	{"labels-regex", D(JSON_FILE), take_regex},
+	{"compress", D(JSON_FILE), take_compress},
 	{"syslog-address", D(SYSLOG), take_address},
 	{"syslog-facility", D(SYSLOG), take_facility},
 	{"syslog-format", D(SYSLOG), take_rfc},

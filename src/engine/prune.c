@@ -1,5 +1,5 @@
 /* engine/prune.c -- container prune: everything that does not run and that the filters let through, each by
- * the same removal as rm; what runs by then, or is gone, is left out. Blocks on the locks of the containers.
+ * the same removal as rm, which leaves anonymous volumes to volume prune, as docker does; what runs by then, or is gone, is left out. Blocks on the locks of the containers.
  */
 #include "base/arena.h"
 #include "engine/engine_int.h"
@@ -19,7 +19,7 @@ static int remove_rows(struct skf_engine *g, const struct skf_filters *f, const 
 		/* the labels of an unfinished one are not known yet */
 		if (v[i].detail->unfinished || !skf_filters_prune(f, &v[i].detail->labels, v[i].created_ns, until))
 			continue;
-		if (skf_engine_rm(g, v[i].id, false, true, e) < 0) {
+		if (skf_engine_rm(g, v[i].id, false, false, e) < 0) {
 			if (e->kind != SKF_ECONFLICT && e->kind != SKF_ENOTFOUND)
 				return -1;
 			skf_err_clear(e);

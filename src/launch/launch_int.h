@@ -72,6 +72,12 @@ int skf_launch_open_log(struct skf_launch *l, struct skf_err *e);
 /* What the monitor needs to know of the log driver. LIMIT. */
 int skf_launch_fill_log(const struct skf_launch *l, struct skf_mon_handover *h, struct skf_err *e);
 
+/* --- log_attrs.c --- */
+/* "word" is in "a,b,c" (NULL: nothing is). */
+bool skf_launch_listed(const char *list, const char *word);
+/* Appends docker's "attrs":{...}, with its comma, for the log's entries; nothing when there are none. tag: expanded, NULL: none was asked for. -ENOMEM. */
+int skf_launch_log_attrs(const struct skf_launch *l, const char *tag, struct skf_buf *b);
+
 /* --- cgroup.c --- */
 /* Moves the calling process into skiff/m of every hierarchy; a hierarchy that refuses is a warning. */
 void skf_launch_enter_cgroup(const struct skf_log *log);

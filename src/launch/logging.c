@@ -101,16 +101,6 @@ static void field(struct skf_buf *b, const char *key, const char *value)
 	skf_buf_chr(b, '\n');
 }
 
-static bool listed(const char *list, const char *word)
-{
-	size_t n = strlen(word);
-
-	for (; list && *list; list += strcspn(list, ","), list += *list == ',')
-		if (strncmp(list, word, n) == 0 && (list[n] == ',' || !list[n]))
-			return true;
-	return false;
-}
-
 /* The variables that --log-opt env names, as the process has them. */
 static void environment(const struct skf_launch *l, struct skf_buf *b)
 {
@@ -120,7 +110,7 @@ static void environment(const struct skf_launch *l, struct skf_buf *b)
 	for (size_t i = 0; list && i < l->process->env.n; i++) {
 		const char *v = l->process->env.v[i], *eq = strchr(v, '=');
 
-		if (eq && skf_fmt(key, sizeof(key), "%.*s", (int)(eq - v), v) == 0 && listed(list, key))
+		if (eq && skf_fmt(key, sizeof(key), "%.*s", (int)(eq - v), v) == 0 && skf_launch_listed(list, key))
 			field(b, key, eq + 1);
 	}
 }
@@ -158,6 +148,16 @@ static void syslog_(const struct skf_launch *l, struct skf_buf *b)
 	skf_buf_fmt(b, "%s\n%u\n%s\n", address && *address ? address : SYSLOG, f, text);
 }
 
+static int json_attrs(const struct skf_launch *l, struct skf_buf *b)
+{
+	const char *asked = option(l, "tag");
+	char text[160];
+
+	if (asked)
+		tag(l, text, sizeof(text));
+	return skf_launch_log_attrs(l, asked ? text : NULL, b);
+}
+
 int skf_launch_fill_log(const struct skf_launch *l, struct skf_mon_handover *h, struct skf_err *e)
 {
 	struct skf_buf b = {.p = h->log_opts, .cap = sizeof(h->log_opts), .max = sizeof(h->log_opts) - 1};
@@ -175,6 +175,8 @@ int skf_launch_fill_log(const struct skf_launch *l, struct skf_mon_handover *h, 
 		journald(l, &b);
 	else if (l->log_driver == SKF_LOGD_SYSLOG)
 		syslog_(l, &b);
+	else if (l->log_driver == SKF_LOGD_JSON_FILE && json_attrs(l, &b) < 0)
+		return skf_fail(e, SKF_ENOMEM, "out of memory for the log of container '%s'", l->q.id);
 	return b.err ? skf_fail(e, SKF_ELIMIT,
 				"names, tag and environment for the log of container '%s' are longer than "
 				"%zu bytes",

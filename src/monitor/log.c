@@ -142,10 +142,10 @@ static void put_entry(struct skf_monitor *m, unsigned stream, const char *p, con
 	}
 	if (l->rotate_at && l->size >= l->rotate_at)
 		skf_mon_log_rotate(m);
-	if (l->buf.max - l->buf.len < 6 * c->len + ENTRY_OVERHEAD)
+	if (l->buf.max - l->buf.len < 6 * c->len + ENTRY_OVERHEAD + sizeof(m->h.log_opts))
 		skf_mon_log_flush(m);
 	before = l->buf.len;
-	l->drv->format(&l->buf, stream, p, c, now);
+	l->drv->format(&l->buf, stream, p, c, now, m->h.log_opts);
 	l->size += l->buf.len - before;
 }
 

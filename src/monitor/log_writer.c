@@ -131,12 +131,14 @@ static int push_rest(struct skf_mon_log *l)
 }
 
 /* 1 taken, 0 no room: nothing of it is in the pipe. */
-static int push(struct skf_mon_log *l, unsigned stream, const char *p, const struct skf_mon_cut *c,
+static int push(struct skf_monitor *m, unsigned stream, const char *p, const struct skf_mon_cut *c,
 		int64_t now)
 {
+	struct skf_mon_log *l = &m->log;
+
 	if (!push_rest(l))
 		return 0;
-	l->drv->format(&l->buf, stream, p, c, now);
+	l->drv->format(&l->buf, stream, p, c, now, m->h.log_opts);
 	if (write(l->pipe, "", 0) == 0) {
 		ssize_t n = write(l->pipe, l->buf.p, l->buf.len);
 
@@ -150,8 +152,9 @@ static int push(struct skf_mon_log *l, unsigned stream, const char *p, const str
 	return 0;
 }
 
-static int push_count(struct skf_mon_log *l)
+static int push_count(struct skf_monitor *m)
 {
+	struct skf_mon_log *l = &m->log;
 	char text[96];
 	struct skf_mon_cut c = {.newline = true};
 
@@ -161,7 +164,7 @@ static int push_count(struct skf_mon_log *l)
 		text, sizeof(text),
 		"skiff: %llu log entries were dropped here: the log was slower than the output",
 		(unsigned long long)l->dropped);
-	if (!push(l, SKF_MON_STDERR, text, &c, skf_now_ns()))
+	if (!push(m, SKF_MON_STDERR, text, &c, skf_now_ns()))
 		return 0;
 	l->dropped = 0;
 	return 1;
@@ -172,7 +175,7 @@ void skf_mon_log_offer(struct skf_monitor *m, unsigned stream, const char *p, co
 {
 	struct skf_mon_log *l = &m->log;
 
-	if (!push_count(l) || !push(l, stream, p, c, now))
+	if (!push_count(m) || !push(m, stream, p, c, now))
 		l->dropped++;
 }
 
@@ -186,7 +189,7 @@ void skf_mon_log_writer_end(struct skf_monitor *m)
 
 	if (l->pipe < 0)
 		return;
-	while (!(push_rest(l) && push_count(l) && l->buf.len == 0) && skf_mono_ms() < end)
+	while (!(push_rest(l) && push_count(m) && l->buf.len == 0) && skf_mono_ms() < end)
 		if (poll(&p, 1, (int)(end - skf_mono_ms())) <= 0 || p.revents & POLLERR)
 			break;
 	if (l->buf.len || l->dropped)

@@ -86,8 +86,8 @@ struct skf_mon_cut {
 struct skf_monitor;
 struct skf_mon_logdrv { /* one of the two functions */
 	const char *suffix; /* of the file: log/<id><suffix> */
-	/* Appends an entry to b. Pure. */
-	void (*format)(struct skf_buf *b, unsigned stream, const char *p, const struct skf_mon_cut *c, int64_t time_ns);
+	/* Appends an entry to b, with attrs (JSON, or "") where the form has room for it. Pure. */
+	void (*format)(struct skf_buf *b, unsigned stream, const char *p, const struct skf_mon_cut *c, int64_t time_ns, const char *attrs);
 	/* Sends an entry; waits at most SKF_HELLO_MS. */
 	void (*send)(struct skf_monitor *m, unsigned stream, const char *p, const struct skf_mon_cut *c, int64_t time_ns);
 };

@@ -6,6 +6,7 @@ import socket
 import struct
 import subprocess
 import threading
+from urllib.parse import quote_plus
 
 import pytest
 from conftest import wait_until
@@ -190,3 +191,38 @@ def test_options_are_checked(skiff):
         assert words in skiff.run(*flags, '--', 'true', rc=125).stderr
     skiff('run', '--name', 'n', '--log-driver', 'none', skiff.image, 'echo', 'x')
     assert 'does not support reading' in skiff('logs', 'n', rc=1).stderr
+
+
+def test_attributes_of_a_json_file(skiff):
+    """docker's: chosen labels, variables and the tag in each entry, sorted; `logs --details` shows them as a query."""
+    flags = ['--log-opt', 'labels=x,zz,nope', '--log-opt', 'env=E,PATH', '--log-opt', 'tag={{.Name}}/{{.ID}}', '--label', 'x=a b,c', '--label', 'zz=1', '-e', 'E=q="1']
+    cid = skiff.detached('--name', 'a', *flags, '--', 'sh', '-c', 'echo hi; echo err >&2')
+    skiff('wait', cid)
+    path = skiff.root / 'containers' / cid / 'log' / f'{cid}-json.log'
+    entry = path.read_text().splitlines()[0]
+    assert entry.startswith('{"log":"hi\\n","stream":"stdout","attrs":{"E":"q=\\"1","PATH":"/usr'), entry
+    tag = f'a/{cid[:12]}'
+    attrs = json.loads(entry)['attrs']
+    assert list(attrs) == ['E', 'PATH', 'tag', 'x', 'zz'] and (attrs['tag'], attrs['x'], attrs['zz']) == (tag, 'a b,c', '1')
+    path_ = quote_plus(attrs['PATH'])
+    p = skiff('logs', '--details', 'a')
+    head = f'E=q%3D%221,PATH={path_},tag={quote_plus(tag)},x=a+b%2Cc,zz=1 '
+    assert (p.stdout, p.stderr) == (head + 'hi\n', head + 'err\n')
+    assert skiff.out('logs', 'a') == 'hi\n'
+    time, rest = skiff.out('logs', '-t', '--details', 'a').split(' ', 1)
+    assert time.endswith('Z') and rest == head + 'hi\n'
+    cid = skiff.detached('--log-opt', 'labels-regex=^(x|z)', '--log-opt', 'env-regex=^E', '--label', 'x=1', '--label', 'y=2', '-e', 'EE=2', '--', 'echo', 'hi')
+    skiff('wait', cid)
+    assert skiff.out('logs', '--details', cid) == 'EE=2,x=1 hi\n'
+    skiff.run('--name', 'plain', '--log-opt', 'compress=false', '--', 'true')
+    cid = skiff.detached('--', 'echo', 'hi')
+    skiff('wait', cid)
+    assert skiff.out('logs', '--details', cid) == ' hi\n'
+    assert 'invalid --log-opt' in skiff.run('--log-opt', 'labels-regex=(', '--', 'true', rc=125).stderr
+    assert 'invalid --log-opt' in skiff.run('--log-opt', 'compress=true', '--', 'true', rc=125).stderr
+
+
+def test_attributes_of_a_non_blocking_log(skiff):
+    cid = skiff.detached('--log-opt', 'mode=non-blocking', '--log-opt', 'tag=t', '--', 'seq', '1000')
+    skiff('wait', cid)
+    assert wait_until(lambda: skiff.out('logs', '--details', cid) == ''.join(f'tag=t {i}\n' for i in range(1, 1001)))

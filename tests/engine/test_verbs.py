@@ -264,3 +264,11 @@ def test_inspect_unknown(skiff):
     assert docs[0]['Id'] == cid and docs[1]['RepoTags'] and len(docs) == 2
     assert 'No such image' in skiff('inspect', '--type', 'image', 'x', rc=1).stderr
     assert 'No such container' in skiff('container', 'inspect', skiff.image, rc=1).stderr
+
+
+def test_rm_link(skiff):
+    """docker's answers where there are no links."""
+    skiff.sleeper('--name', 'c1')
+    assert 'cannot remove the default link name' in skiff('rm', '--link', 'c1', rc=1).stderr
+    assert 'No such container: c1/x' in skiff('rm', '-l', 'c1/x', rc=1).stderr
+    assert skiff.state('c1')['Running']

@@ -143,3 +143,13 @@ def test_image_volumes(registry, empty, tmp_path):
 def test_read_only_tmpfs(skiff):
     script = 'touch /x 2>/dev/null || echo ro; touch /tmp/x && touch /run/x && echo rw'
     assert skiff.run('--read-only', '--read-only-tmpfs', '--', 'sh', '-c', script).stdout == 'ro\nrw\n'
+
+
+def test_prune_of_containers_keeps_anonymous_volumes(skiff):
+    """As docker's, which leaves them to `volume prune`."""
+    skiff('create', '-v', '/data', skiff.image, 'true')
+    volumes = skiff.out('volume', 'ls', '-q')
+    skiff('container', 'prune', '-f')
+    assert volumes.count('\n') == 1 and skiff.out('volume', 'ls', '-q') == volumes
+    skiff('volume', 'prune', '-f')
+    assert skiff.out('volume', 'ls', '-q') == ''
