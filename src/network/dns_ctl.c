@@ -7,11 +7,8 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "base/proc.h"
 #include "base/record.h"
 #include "network/dns_int.h"
-#include "sys/process.h"
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,42 +58,12 @@ static struct skf_dns_container *find(struct skf_dns *d, const char *id)
 	return NULL;
 }
 
-/* Removes the file of a container that is gone, unless it is another's by now. Who starts now keeps the
- * lock, and the file for the next look. */
-static void drop_file(struct skf_dns *d, const char *id, bool locked)
-{
-	SKF_AUTO_FD int lock = locked ? -EBADF : skf_lock_at(d->dir_fd, SKF_RESOLVER_LOCK, true, 0);
-	struct skf_resolver_file *f = NULL;
-	struct skf_err e = SKF_ERR_INIT;
-	bool dead;
-
-	if ((!locked && lock < 0) || skf_resolver_file_read(d->dir_fd, id, &f, &e) < 0)
-		return;
-	dead = skf_proc_alive((pid_t)f->pid, f->start_time) == 0;
-	skf_resolver_file_free(f);
-	if (dead && unlinkat(d->dir_fd, id, 0) < 0 && errno != ENOENT)
-		skf_warn(d->log, "remove the file of container '%.12s': %s; ignoring it", id,
-			 strerrordesc_np(errno));
-}
-
 static void container_gone(struct skf_dns *d, struct skf_dns_source *s, uint32_t events)
 {
 	struct skf_dns_container *c = SKF_DNS_OF(s, struct skf_dns_container, pidfd);
 
 	skf_dns_container_end(d, c);
-	drop_file(d, c->id, false);
-}
-
-/* A pidfd of the process that the file means, not of a later one with its number. */
-static int open_process(const struct skf_resolver_file *f)
-{
-	SKF_AUTO_FD int fd = skf_pidfd_open((pid_t)f->pid);
-	int r;
-
-	if (fd < 0)
-		return fd;
-	r = skf_proc_alive((pid_t)f->pid, f->start_time);
-	return r == 1 ? SKF_TAKE_FD(fd) : r < 0 ? r : -ESRCH;
+	skf_dns_ask_drop(d, c->id, false);
 }
 
 static int watch_all(struct skf_dns *d, struct skf_dns_container *c)
@@ -114,25 +81,16 @@ static int watch_all(struct skf_dns *d, struct skf_dns_container *c)
 static int adopt(struct skf_dns *d, const char *id, struct skf_resolver_file *f, int netns,
 		 struct skf_err *e)
 {
-	SKF_AUTO_FD int own = -EBADF;
 	struct skf_dns_container *c = calloc(1, sizeof(*c));
-	char path[40];
 	int r;
 
 	if (!c)
 		return skf_fail(e, SKF_ENOMEM, "memory for container '%.12s'", id);
-	c->udp.fd = c->tcp.fd = -EBADF;
 	memcpy(c->id, id, strlen(id) + 1);
-	c->pidfd = (struct skf_dns_source){open_process(f), container_gone};
-	r = c->pidfd.fd < 0 ? skf_fail_sys(e, c->pidfd.fd, "process %u of container '%.12s'", f->pid, id)
-			    : 0;
-	if (r == 0 && netns < 0) {
-		snprintf(path, sizeof(path), "/proc/%u/ns/net", f->pid);
-		netns = own = skf_openat(AT_FDCWD, path, O_RDONLY, 0);
-		r = own < 0 ? skf_fail_sys(e, own, "open '%s'", path) : 0;
-	}
-	if (r == 0)
-		r = skf_dns_netns_open(d, c, netns, e);
+	c->pidfd = (struct skf_dns_source){-EBADF, container_gone};
+	c->udp = (struct skf_dns_source){-EBADF, skf_dns_udp_ready};
+	c->tcp = (struct skf_dns_source){-EBADF, skf_dns_tcp_accept};
+	r = skf_dns_ask_sockets(d, id, netns, &c->pidfd.fd, &c->udp.fd, &c->tcp.fd, e);
 	if (r == 0 && watch_all(d, c) < 0)
 		r = skf_fail_sys(e, -errno, "watch the sockets of container '%.12s'", id);
 	if (r < 0) {
@@ -153,8 +111,9 @@ static int join(struct skf_dns *d, const char *id, int netns, struct skf_err *e)
 {
 	struct skf_dns_container *c = find(d, id);
 	struct skf_resolver_file *f = NULL;
+	SKF_AUTO_FD int fd = -EBADF;
 
-	if (skf_resolver_file_read(d->dir_fd, id, &f, e) < 0)
+	if (skf_dns_ask_file(d, id, &fd, e) < 0 || skf_resolver_file_read_fd(fd, id, &f, e) < 0)
 		return -1;
 	if (c && c->conf->pid == f->pid && c->conf->start_time == f->start_time) {
 		skf_resolver_file_free(c->conf);
@@ -169,53 +128,31 @@ static int join(struct skf_dns *d, const char *id, int netns, struct skf_err *e)
 	return -1;
 }
 
-/* Calls fn for each file of a container. */
-static void each_file(struct skf_dns *d, void (*fn)(struct skf_dns *d, const char *id))
-{
-	SKF_AUTO_FD int fd = skf_openat(d->dir_fd, ".", O_RDONLY | O_DIRECTORY, 0);
-	SKF_AUTO_DIR DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-
-	if (dir)
-		fd = -EBADF;
-	for (struct dirent *x; dir && (x = readdir(dir));)
-		if (skf_resolver_id_ok(x->d_name))
-			fn(d, x->d_name);
-}
-
-static void adopt_file(struct skf_dns *d, const char *id)
-{
-	struct skf_err e = SKF_ERR_INIT;
-
-	if (join(d, id, -1, &e) == 0)
-		return;
-	if (e.sys != ESRCH) /* the usual: it ended while nobody was there to see it */
-		skf_log_err(d->log, &e);
-	drop_file(d, id, true);
-}
-
 /* At start, by who holds the lock for us. */
 void skf_dns_adopt_all(struct skf_dns *d)
 {
-	each_file(d, adopt_file);
-}
+	for (size_t i = 0; i < d->n_start_ids && !d->stop; i++) {
+		const char *id = d->start_ids[i];
+		struct skf_err e = SKF_ERR_INIT;
 
-static void drop_if_dead(struct skf_dns *d, const char *id)
-{
-	drop_file(d, id, true);
-}
-
-void skf_dns_drop_dead(struct skf_dns *d)
-{
-	each_file(d, drop_if_dead);
+		if (join(d, id, -1, &e) == 0)
+			continue;
+		if (e.sys != ESRCH) /* the usual: it ended while nobody was there to see it */
+			skf_log_err(d->log, &e);
+		skf_dns_ask_drop(d, id, true);
+	}
+	free(d->start_ids);
+	d->start_ids = NULL;
+	d->n_start_ids = 0;
 }
 
 /* --- requests --- */
-static bool peer_allowed(int fd)
+static bool peer_allowed(const struct skf_dns *d, int fd)
 {
 	struct ucred c;
 	socklen_t n = sizeof(c);
 
-	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c, &n) == 0 && (c.uid == 0 || c.uid == geteuid());
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c, &n) == 0 && (c.uid == 0 || c.uid == d->owner);
 }
 
 static int handle(struct skf_dns *d, struct skf_recr *r, struct skf_fds *fds, struct skf_err *e)
@@ -282,7 +219,7 @@ void skf_dns_ctl_accept(struct skf_dns *d, struct skf_dns_source *s, uint32_t ev
 
 	if (fd < 0)
 		return; /* gone again, or no descriptors now: epoll comes back */
-	if (!peer_allowed(fd)) {
+	if (!peer_allowed(d, fd)) {
 		skf_fail(&e, SKF_EDENIED, "the resolver takes requests of its owner and of root only");
 		answer(d, fd, &e);
 		return;

@@ -1,8 +1,11 @@
-/* network/dns_int.h -- skiff-resolver inside: one thread, one epoll, no blocking call but reading our own small files on tmpfs.
+/* network/dns_int.h -- skiff-resolver inside. Two processes: the one that reads packets (one thread, one epoll, no blocking call but reading our own small
+ * files on tmpfs and asking the other one) has no right at all (dns_lock.c); its parent, the keeper, has what sockets in namespaces and egress sets
+ * need, never sees a byte of a packet, and takes requests of one fixed form (dns_keeper.c). When either ends, so does the other.
  *
  * dns_loop.c    the loop, time-outs, the end          dns_ctl.c      control socket: join, leave, ping; adopting at start
  * dns_netns.c   sockets and nft inside a namespace    dns_query.c    from a query's bytes to an answer's, or to a forward
  * dns_client.c  UDP and TCP clients                   dns_forward.c  queries that wait for an upstream server
+ * dns_keeper.c  the process with rights               dns_lock.c     giving all rights up
  *
  * Invariants: (1) a source with fd < 0 is never called again; what is freed is freed after the round of events; (2) a container that is dead has no
  * descriptors, so that its namespace can go; (3) a query that waits knows its client only as long as the client lives. */
@@ -68,7 +71,13 @@ struct skf_dns_upstream { /* the host's resolv.conf, as it was when it had this 
 };
 
 struct skf_dns {
-	int ep, run_fd, dir_fd, host_netns;
+	int ep, networks_fd;
+	int keeper;                           /* socket to the other process */
+	struct skf_dns_source keeper_end;     /* the same: it hangs up when that one is gone */
+	int run_fd, dir_fd, host_netns;       /* the keeper's */
+	char (*start_ids)[SKF_MAX_NAME_BYTES + 1]; /* files that were there at the start */
+	size_t n_start_ids;
+	uid_t owner;                          /* who may speak to us, beside root */
 	struct skf_dns_source listen;
 	struct skf_dns_container *containers;
 	unsigned n_containers, n_pending;
@@ -76,10 +85,10 @@ struct skf_dns {
 	struct skf_dns_upstream up;
 	const char *resolv_conf;
 	struct skf_log *log;
-	struct skf_nft *nft; /* of the engine's namespace; opened when a container has allowed names */
+	struct skf_nft *nft; /* the keeper's, of the engine's namespace; opened when a container has allowed names */
 	int64_t idle_since; /* 0: there are containers */
 	bool stop, sweep;
-	bool lost;          /* in a namespace that is not the engine's: nothing may be opened any more */
+	bool lost;          /* the keeper is in a namespace that is not the engine's: it ends */
 	uint32_t turn;      /* rotates addresses of shared names */
 	struct skf_ip ips[SKF_MAX_DNS_ADDRS]; /* room for one query; pages that are never touched cost nothing */
 	uint8_t buf[SKF_MAX_DNS_MESSAGE + 2];
@@ -98,13 +107,30 @@ int skf_dns_run(struct skf_dns *d, struct skf_err *e);
 /* --- dns_ctl.c --- */
 void skf_dns_ctl_accept(struct skf_dns *d, struct skf_dns_source *s, uint32_t events);
 void skf_dns_adopt_all(struct skf_dns *d);
-/* Removes the files of containers that are gone, which a join kept from being removed earlier. The caller holds the lock. */
-void skf_dns_drop_dead(struct skf_dns *d);
 void skf_dns_container_end(struct skf_dns *d, struct skf_dns_container *c); /* sockets closed; freed at the end of the round */
 
-/* --- dns_netns.c --- */
+/* --- dns_netns.c, in the keeper --- */
 /* Opens the sockets of a container in the namespace, which is left again whatever happens; all or nothing. */
-int skf_dns_netns_open(struct skf_dns *d, struct skf_dns_container *c, int netns_fd, struct skf_err *e);
+int skf_dns_netns_open(struct skf_dns *d, const char *id, int netns_fd, int *ret_udp, int *ret_tcp, struct skf_err *e);
+
+/* --- dns_keeper.c --- */
+/* In the process that has the rights: serves requests until the other process is gone. */
+void skf_dns_keeper_run(struct skf_dns *d);
+/* In the other one; each waits for its answer. The file of a container; its process, sockets. */
+int skf_dns_ask_file(struct skf_dns *d, const char *id, int *ret_fd, struct skf_err *e);
+int skf_dns_ask_sockets(struct skf_dns *d, const char *id, int netns, int *ret_pidfd, int *ret_udp, int *ret_tcp, struct skf_err *e);
+/* The address of an allowed name into the container's egress set. */
+int skf_dns_ask_learn(struct skf_dns *d, const char *id, const struct skf_ip *ip, uint16_t port, uint32_t ttl, struct skf_err *e);
+/* Removes the file of a container that is gone; locked: whoever starts us holds the lock for us. */
+void skf_dns_ask_drop(struct skf_dns *d, const char *id, bool locked);
+/* 1: the socket is gone, nobody can join any more; 0: somebody is joining; -1. */
+int skf_dns_ask_end(struct skf_dns *d, struct skf_err *e);
+/* Names of the files of containers, for adopting them. -ENOMEM. */
+int skf_dns_note_files(struct skf_dns *d);
+
+/* --- dns_lock.c --- */
+/* No capability, another user, no new privileges, a filter of system calls. */
+int skf_dns_lock_down(const struct skf_log *log, struct skf_err *e);
 
 /* --- dns_client.c --- */
 void skf_dns_udp_ready(struct skf_dns *d, struct skf_dns_source *s, uint32_t events);
@@ -131,7 +157,8 @@ void skf_dns_pending_free(struct skf_dns_pending *f);
 /* An answer as it came from upstream, to the client. */
 void skf_dns_deliver(struct skf_dns *d, struct skf_dns_pending *f, uint8_t *p, size_t n);
 
-/* --- dns_learn.c --- */
+/* --- dns_learn.c, in both --- */
+int skf_dns_learn_one(struct skf_dns *d, const char *id, const struct skf_ip *ip, uint16_t port, uint32_t ttl);
 /* Puts the addresses of an answer to an allowed name into the container's egress set. */
 void skf_dns_learn(struct skf_dns *d, const struct skf_dns_pending *f, const uint8_t *p, size_t n);
 

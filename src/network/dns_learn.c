@@ -10,39 +10,34 @@
 
 #define MIN_S 30
 
-struct learning {
-	struct skf_dns *d;
-	const char *id;
-	uint16_t port;
-	bool again;
-};
-
-static int put(const struct skf_ip *ip, uint32_t ttl, void *arg)
+/* --- in the keeper --- */
+/* run/networks/.table: which one this root has (engine/net_claim.c); it may change when somebody flushes the ruleset. */
+static void use_table(struct skf_dns *d)
 {
-	struct learning *l = arg;
+	char name[SKF_NFT_TABLE_MAX];
+	ssize_t n = readlinkat(d->run_fd, "networks/.table", name, sizeof(name) - 1);
 
-	skf_egress_learn(l->d->nft, l->id, ip, l->port, ttl < MIN_S ? MIN_S : ttl, l->again);
-	return 0;
+	name[n > 0 ? n : 0] = '\0';
+	(void)skf_nft_use(d->nft, n > 0 ? name : SKF_NFT_TABLE); /* it is short enough */
 }
 
-/* What is there is replaced, which fails for what is not there: so, first as new. */
-static void learn_one(struct learning *l, const struct skf_ip *ip, uint32_t ttl)
+/* What is there is replaced, which fails for what is not there: so, then as new. */
+int skf_dns_learn_one(struct skf_dns *d, const char *id, const struct skf_ip *ip, uint16_t port, uint32_t ttl)
 {
-	int r;
+	struct skf_err e = SKF_ERR_INIT;
+	int r = -ENOENT;
 
-	l->again = true;
-	put(ip, ttl, l);
-	r = skf_nft_commit(l->d->nft);
-	if (r == -ENOENT) {
-		l->again = false;
-		put(ip, ttl, l);
-		r = skf_nft_commit(l->d->nft);
+	if (!d->nft && skf_nft_open(&d->nft, &e) < 0)
+		return e.sys ? -e.sys : -EOPNOTSUPP;
+	use_table(d);
+	for (int again = 1; r == -ENOENT && again >= 0; again--) {
+		skf_egress_learn(d->nft, id, ip, port, ttl < MIN_S ? MIN_S : ttl, again);
+		r = skf_nft_commit(d->nft);
 	}
-	if (r < 0)
-		skf_warn(l->d->log, "allow an address to container '%.12s': %s; it will be refused", l->id,
-			 strerrordesc_np(-r));
+	return r;
 }
 
+/* --- in the process that reads packets --- */
 struct found {
 	struct skf_dns *d;
 	const struct skf_dns_container *c;
@@ -56,38 +51,15 @@ static int on_addr(const struct skf_ip *ip, uint32_t ttl, void *arg)
 	for (unsigned i = 0; i < f->c->conf->n_egress; i++) {
 		struct skf_err e = SKF_ERR_INIT;
 		struct skf_egress_rule r;
-		struct learning l = {.d = f->d, .id = f->c->id};
 
 		if (skf_egress_parse(f->c->conf->egress[i], &r, &e) < 0 ||
 		    !skf_egress_name_matches(&r, f->name))
 			continue;
-		l.port = r.port;
-		learn_one(&l, ip, ttl);
+		skf_err_clear(&e);
+		if (skf_dns_ask_learn(f->d, f->c->id, ip, r.port, ttl, &e) < 0)
+			skf_warn(f->d->log, "allow an address to container '%.12s': %s; it will be refused", f->c->id, e.msg);
 	}
 	return 0;
-}
-
-/* run/networks/.table: which one this root has (engine/net_claim.c); it may change when somebody flushes the ruleset. */
-static void use_table(struct skf_dns *d)
-{
-	char name[SKF_NFT_TABLE_MAX];
-	ssize_t n = readlinkat(d->run_fd, "networks/.table", name, sizeof(name) - 1);
-
-	name[n > 0 ? n : 0] = '\0';
-	(void)skf_nft_use(d->nft, n > 0 ? name : SKF_NFT_TABLE); /* it is short enough */
-}
-
-static bool ready(struct skf_dns *d, const struct skf_dns_container *c)
-{
-	struct skf_err e = SKF_ERR_INIT;
-
-	if (!c->conf->n_egress)
-		return false;
-	if (!d->nft && skf_nft_open(&d->nft, &e) < 0)
-		skf_log_err(d->log, &e);
-	else if (d->nft)
-		use_table(d);
-	return d->nft != NULL;
 }
 
 void skf_dns_learn(struct skf_dns *d, const struct skf_dns_pending *f, const uint8_t *p, size_t n)
@@ -95,7 +67,7 @@ void skf_dns_learn(struct skf_dns *d, const struct skf_dns_pending *f, const uin
 	struct skf_dns_query q;
 	struct found found = {d, f->c, q.name};
 
-	if (!ready(d, f->c) || skf_dns_query_read(f->query, f->len, &q) < 0 || !q.plain)
+	if (!f->c->conf->n_egress || skf_dns_query_read(f->query, f->len, &q) < 0 || !q.plain)
 		return;
 	(void)skf_dns_each_addr(p, n, on_addr, &found); /* a malformed answer has nothing to allow */
 }
@@ -105,6 +77,6 @@ void skf_dns_learn_own(struct skf_dns *d, const struct skf_dns_container *c, con
 {
 	struct found found = {d, c, name};
 
-	for (size_t i = 0; i < n && ready(d, c); i++)
+	for (size_t i = 0; i < n && c->conf->n_egress; i++)
 		(void)on_addr(&ips[i], 0, &found);
 }

@@ -1,6 +1,6 @@
 /* network/dns_loop.c -- the loop of skiff-resolver; see dns_int.h.
- * The end: SKF_RESOLVER_LINGER_MS after its last container it takes the lock that every join holds shared,
- * and only then removes its socket: a join either reaches it before, or finds no socket and starts another
+ * The end: SKF_RESOLVER_LINGER_MS after its last container the keeper takes the lock that every join holds shared,
+ * and only then removes the socket: a join either reaches it before, or finds no socket and starts another
  * one. */
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -124,7 +124,7 @@ static void sweep(struct skf_dns *d)
 /* Nobody is left, and has not been for a while. */
 static void try_end(struct skf_dns *d, int64_t now)
 {
-	SKF_AUTO_FD int lock = -EBADF;
+	struct skf_err e = SKF_ERR_INIT;
 
 	if (d->n_containers > 0) {
 		d->idle_since = 0;
@@ -134,15 +134,17 @@ static void try_end(struct skf_dns *d, int64_t now)
 		d->idle_since = now;
 	if (now < d->idle_since + SKF_RESOLVER_LINGER_MS)
 		return;
-	lock = skf_lock_at(d->dir_fd, SKF_RESOLVER_LOCK, true, 0);
-	if (lock < 0 && lock != -ENOENT) { /* ENOENT: the directory itself is gone, and with it whoever could join */
+	if (skf_dns_ask_end(d, &e) == 0) {
 		d->idle_since = now; /* somebody is joining: another round */
 		return;
 	}
-	skf_dns_drop_dead(d);
-	unlinkat(d->dir_fd, SKF_RESOLVER_SOCK,
-		 0); /* who comes next starts another resolver in either case */
 	skf_dns_unwatch(d, &d->listen);
+	d->stop = true;
+}
+
+/* It cannot send us a signal when it dies: its user is another one. */
+static void keeper_gone(struct skf_dns *d, struct skf_dns_source *s, uint32_t events)
+{
 	d->stop = true;
 }
 
@@ -153,7 +155,8 @@ int skf_dns_run(struct skf_dns *d, struct skf_err *e)
 	skf_dns_adopt_all(d);
 	try_end(d, skf_mono_ms()); /* who started us may never come: the clock of the end runs from here */
 	d->listen.fn = skf_dns_ctl_accept;
-	if (skf_dns_watch(d, &d->listen, EPOLLIN) < 0)
+	d->keeper_end = (struct skf_dns_source){d->keeper, keeper_gone};
+	if (skf_dns_watch(d, &d->keeper_end, 0) < 0 || skf_dns_watch(d, &d->listen, EPOLLIN) < 0)
 		return skf_fail_sys(e, -errno, "watch the control socket");
 	while (!d->stop) {
 		int n = epoll_wait(d->ep, ev, ROUND, wait_ms(d, skf_mono_ms()));

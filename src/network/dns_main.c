@@ -1,4 +1,5 @@
-/* network/dns_main.c -- start of skiff-resolver: directories, log, cgroup, privileges, then the loop. */
+/* network/dns_main.c -- start of skiff-resolver: directories, log, cgroup, then two processes: the child gives up all rights and answers, its parent keeps
+ * some and serves it (dns_int.h). */
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -77,6 +79,10 @@ static void ring(struct skf_dns_list *l)
 static int prepare(struct skf_dns *d, const char *run_root, struct skf_err *e)
 {
 	d->run_fd = SKF_RESOLVER_RUN;
+	d->owner = geteuid();
+	d->networks_fd = skf_mkdirs_at(d->run_fd, "networks", 0711);
+	if (d->networks_fd < 0 || fchmod(d->networks_fd, 0711) < 0) /* run itself stays closed: only who has this descriptor walks there */
+		return skf_fail_sys(e, d->networks_fd < 0 ? d->networks_fd : -errno, "open '%s/networks'", run_root);
 	d->dir_fd = skf_openat(d->run_fd, SKF_RESOLVER_DIR, O_RDONLY | O_DIRECTORY, 0);
 	if (d->dir_fd < 0)
 		return skf_fail_sys(e, d->dir_fd, "open '%s/" SKF_RESOLVER_DIR "'", run_root);
@@ -95,7 +101,46 @@ static int prepare(struct skf_dns *d, const char *run_root, struct skf_err *e)
 	    skf_set_nonblock(d->listen.fd, true) < 0)
 		return skf_fail_sys(e, -errno, "descriptor %d is not the control socket", d->listen.fd);
 	enter_cgroup(d->log);
-	return drop_privileges(e);
+	return skf_dns_note_files(d) < 0 ? skf_fail(e, SKF_ENOMEM, "memory for the containers") : 0;
+}
+
+/* 0 in the child, its pid in the parent, -1. */
+static pid_t part(struct skf_dns *d, struct skf_err *e)
+{
+	int pair[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return skf_fail_sys(e, -errno, "socket between the two processes");
+	pid = fork();
+	if (pid < 0) {
+		int r = -errno;
+
+		skf_closep(&pair[0]);
+		skf_closep(&pair[1]);
+		return skf_fail_sys(e, r, "start the second process");
+	}
+	d->keeper = SKF_TAKE_FD(pair[pid == 0]);
+	skf_closep(&pair[pid != 0]);
+	return pid;
+}
+
+static int keep(struct skf_dns *d, struct skf_err *e)
+{
+	skf_closep(&d->listen.fd);
+	skf_closep(&d->ep);
+	if (drop_privileges(e) < 0)
+		return -1;
+	skf_dns_keeper_run(d);
+	return 0;
+}
+
+static int answer(struct skf_dns *d, struct skf_err *e)
+{
+	skf_closep(&d->run_fd);
+	skf_closep(&d->dir_fd);
+	skf_closep(&d->host_netns);
+	return skf_dns_lock_down(d->log, e) < 0 ? -1 : skf_dns_run(d, e);
 }
 
 int skf_dns_main(int argc, char **argv)
@@ -112,8 +157,11 @@ int skf_dns_main(int argc, char **argv)
 	d->listen.fd = SKF_RESOLVER_LISTEN;
 	d->resolv_conf = "/etc/resolv.conf";
 	r = prepare(d, argv[1], &e);
-	if (r == 0)
-		r = skf_dns_run(d, &e);
+	if (r == 0) {
+		pid_t pid = part(d, &e);
+
+		r = pid < 0 ? -1 : pid == 0 ? answer(d, &e) : keep(d, &e);
+	}
 	if (r < 0)
 		skf_log_err(&log, &e);
 	free(d);

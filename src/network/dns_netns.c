@@ -110,7 +110,7 @@ static int open_inside(struct skf_dns *d, int *ret_udp, int *ret_tcp, const char
 	return 0;
 }
 
-int skf_dns_netns_open(struct skf_dns *d, struct skf_dns_container *c, int netns_fd, struct skf_err *e)
+int skf_dns_netns_open(struct skf_dns *d, const char *id, int netns_fd, int *ret_udp, int *ret_tcp, struct skf_err *e)
 {
 	const char *step = "enter it";
 	int udp = -EBADF, tcp = -EBADF, r = d->lost ? -ENOTRECOVERABLE : skf_setns(netns_fd, CLONE_NEWNET);
@@ -118,17 +118,17 @@ int skf_dns_netns_open(struct skf_dns *d, struct skf_dns_container *c, int netns
 	if (r == 0) {
 		r = open_inside(d, &udp, &tcp, &step);
 		if (skf_setns(d->host_netns, CLONE_NEWNET) < 0) {
-			d->lost = d->stop = true;
+			d->lost = true;
 			skf_closep(&udp);
 			skf_closep(&tcp);
 			return skf_fail_sys(e, -errno,
-					    "return from the network namespace of container '%.12s'", c->id);
+					    "return from the network namespace of container '%.12s'", id);
 		}
 	}
 	if (r < 0)
 		return skf_fail_sys(e, r, "resolver in the network namespace of container '%.12s': %s",
-				    c->id, step);
-	c->udp = (struct skf_dns_source){udp, skf_dns_udp_ready};
-	c->tcp = (struct skf_dns_source){tcp, skf_dns_tcp_accept};
+				    id, step);
+	*ret_udp = udp;
+	*ret_tcp = tcp;
 	return 0;
 }

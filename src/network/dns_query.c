@@ -15,7 +15,7 @@
 
 static int look_up(struct skf_dns *d, const char *network, const char *name, struct skf_ip *ips, size_t *n)
 {
-	return skf_names_lookup(d->run_fd, network, name, ips, SKF_MAX_DNS_ADDRS, n);
+	return skf_names_lookup(d->networks_fd, network, name, ips, SKF_MAX_DNS_ADDRS, n);
 }
 
 /* 1 the name is known, 0 not, -errno. */
@@ -86,7 +86,7 @@ static int answer_ptr(struct skf_dns *d, const struct skf_dns_from *from, const 
 	for (unsigned i = 0; i < from->c->conf->n_networks; i++) {
 		const char *net = from->c->conf->networks[i].name;
 
-		if (skf_names_reverse(d->run_fd, from->c->conf->networks[i].id, &ip, name, sizeof(name)) !=
+		if (skf_names_reverse(d->networks_fd, from->c->conf->networks[i].id, &ip, name, sizeof(name)) !=
 		    1)
 			continue;
 		if (skf_fmt(full, sizeof(full), "%s%s%s", name, *net ? "." : "", net) < 0)

@@ -64,7 +64,7 @@ static int entry_write(const struct names *n, const char *key, const struct skf_
 	if (b->len == 0)
 		return unlinkat(n->dir, key, 0) < 0 && errno != ENOENT ? -errno : 0;
 	if (b->len > LONGEST_LINK)
-		return skf_write_atomic_at(n->dir, key, b->p, b->len, 0600, 0);
+		return skf_write_atomic_at(n->dir, key, b->p, b->len, 0644, 0); /* the resolver is nobody: dns_lock.c */
 	snprintf(tmp, sizeof(tmp), ".%s", rnd);
 	if (symlinkat(b->p, n->dir, tmp) < 0)
 		return -errno;
@@ -305,16 +305,16 @@ int skf_names_remove(int run_fd, const char *network_id, const char *container_i
 /* --- look-up --- */
 
 /* 1 the entry's text in *ret (in mem, or in b when it is long), 0 there is none, -errno. */
-static int find(int run_fd, const char *network, const char *key, char mem[LONGEST_LINK + 1],
+static int find(int networks_fd, const char *network, const char *key, char mem[LONGEST_LINK + 1],
 		struct skf_buf *b, char **ret)
 {
 	char path[160 + KEY_SIZE];
 	ssize_t n;
-	int r = skf_fmt(path, sizeof(path), "networks/%s/names/%s", network, key);
+	int r = skf_fmt(path, sizeof(path), "%s/names/%s", network, key);
 
 	if (r < 0)
 		return 0;
-	n = readlinkat(run_fd, path, mem, LONGEST_LINK + 1);
+	n = readlinkat(networks_fd, path, mem, LONGEST_LINK + 1);
 	if (n >= 0 && n <= LONGEST_LINK) {
 		mem[n] = 0;
 		*ret = mem;
@@ -322,12 +322,12 @@ static int find(int run_fd, const char *network, const char *key, char mem[LONGE
 	}
 	if (n >= 0 || errno != EINVAL)
 		return n >= 0 ? -EFBIG : errno == ENOENT || errno == ENAMETOOLONG ? 0 : -errno;
-	r = skf_read_file_at(run_fd, path, SKF_MAX_NAMES_ENTRY, b);
+	r = skf_read_file_at(networks_fd, path, SKF_MAX_NAMES_ENTRY, b);
 	*ret = b->p;
 	return r == -ENOENT || (r == 0 && !b->p) ? 0 : r < 0 ? r : 1;
 }
 
-int skf_names_lookup(int run_fd, const char *network_id, const char *name, struct skf_ip *ret, size_t max,
+int skf_names_lookup(int networks_fd, const char *network_id, const char *name, struct skf_ip *ret, size_t max,
 		     size_t *ret_n)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_NAMES_ENTRY);
@@ -337,7 +337,7 @@ int skf_names_lookup(int run_fd, const char *network_id, const char *name, struc
 
 	if (r != 1)
 		return 0;
-	r = find(run_fd, network_id, key, mem, &b, &text);
+	r = find(networks_fd, network_id, key, mem, &b, &text);
 	if (r != 1)
 		return r;
 	for (char *w = strtok_r(text, " ", &save); w && n < max; w = strtok_r(NULL, " ", &save))
@@ -347,14 +347,14 @@ int skf_names_lookup(int run_fd, const char *network_id, const char *name, struc
 	return 1;
 }
 
-int skf_names_reverse(int run_fd, const char *network_id, const struct skf_ip *ip, char *ret, size_t size)
+int skf_names_reverse(int networks_fd, const char *network_id, const struct skf_ip *ip, char *ret, size_t size)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_NAMES_ENTRY);
 	char mem[LONGEST_LINK + 1], key[1 + SKF_IP_TEXT], *text = NULL, *save = NULL, *w;
 	int r;
 
 	key_of_ip(ip, key);
-	r = find(run_fd, network_id, key, mem, &b, &text);
+	r = find(networks_fd, network_id, key, mem, &b, &text);
 	if (r != 1)
 		return r;
 	w = strtok_r(text, " ", &save);

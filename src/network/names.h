@@ -22,7 +22,8 @@ int skf_names_add(int run_fd, const char *network_id, const char *container_id, 
 /* Success also when there is nothing. */
 int skf_names_remove(int run_fd, const char *network_id, const char *container_id, struct skf_err *e);
 
-/* Addresses of a name (any case, no final dot) in the order they were added; at most max, the rest is left out. 1 known, 0 unknown, -errno. */
-int skf_names_lookup(int run_fd, const char *network_id, const char *name, struct skf_ip *ret, size_t max, size_t *ret_n);
+/* Look-ups take a descriptor of run/networks: their process may be one that cannot walk there (dns_lock.c).
+ * Addresses of a name (any case, no final dot) in the order they were added; at most max, the rest is left out. 1 known, 0 unknown, -errno. */
+int skf_names_lookup(int networks_fd, const char *network_id, const char *name, struct skf_ip *ret, size_t max, size_t *ret_n);
 /* First name of an address. 1 known, 0 unknown, -errno. */
-int skf_names_reverse(int run_fd, const char *network_id, const struct skf_ip *ip, char *ret, size_t size);
+int skf_names_reverse(int networks_fd, const char *network_id, const struct skf_ip *ip, char *ret, size_t size);

@@ -8,9 +8,12 @@
 #include "base/proc.h"
 #include "network/resolver_int.h"
 #include <ctype.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 SKF_DEFINE_AUTO(struct skf_resolver_file, skf_resolver_file_free)
 
@@ -27,6 +30,18 @@ bool skf_resolver_id_ok(const char *id)
 	return true;
 }
 
+/* if_nametoindex, which uses sockets that skiff-resolver may not have (dns_lock.c). 0: there is none. */
+static uint32_t index_of(const char *name)
+{
+	SKF_AUTO_FD int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq r = {0};
+
+	if (fd < 0 || strlen(name) >= sizeof(r.ifr_name))
+		return 0;
+	memcpy(r.ifr_name, name, strlen(name));
+	return ioctl(fd, SIOCGIFINDEX, &r) < 0 ? 0 : (uint32_t)r.ifr_ifindex;
+}
+
 /* Cuts "%eth0" off; a link-local address is nothing without it. */
 static int parse_scope(char *addr, uint32_t *ret)
 {
@@ -36,7 +51,7 @@ static int parse_scope(char *addr, uint32_t *ret)
 	if (!zone)
 		return 0;
 	*zone++ = 0;
-	*ret = if_nametoindex(zone);
+	*ret = index_of(zone);
 	return *ret || skf_parse_u32(zone, ret) == 0 ? 0 : -EINVAL;
 }
 
@@ -188,17 +203,17 @@ static int parse_line(struct skf_resolver_file *f, char *line)
 	return 0; /* of a later version */
 }
 
-int skf_resolver_file_read(int dir_fd, const char *id, struct skf_resolver_file **ret, struct skf_err *e)
+int skf_resolver_file_read_fd(int fd, const char *id, struct skf_resolver_file **ret, struct skf_err *e)
 {
 	SKF_AUTO(skf_resolver_file_freep) struct skf_resolver_file *f = calloc(1, sizeof(*f));
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_DNS_STATE + 1);
 	char *save = NULL;
-	int r = f ? skf_read_file_at(dir_fd, id, SKF_MAX_DNS_STATE, &b) : -ENOMEM;
+	int r = f ? skf_read_fd(fd, SKF_MAX_DNS_STATE, &b) : -ENOMEM;
 
 	if (r < 0)
 		return skf_fail_sys(e, r, "file '%s' of the resolver", id);
 	f->text = skf_buf_take(&b);
-	for (char *l = strtok_r(f->text, "\n", &save); l && r == 0; l = strtok_r(NULL, "\n", &save))
+	for (char *l = f->text ? strtok_r(f->text, "\n", &save) : NULL; l && r == 0; l = strtok_r(NULL, "\n", &save))
 		r = parse_line(f, l);
 	if (r == 0 && !f->pid)
 		r = -EBADMSG;
@@ -210,4 +225,11 @@ int skf_resolver_file_read(int dir_fd, const char *id, struct skf_resolver_file 
 		return skf_fail(e, SKF_ECORRUPT, "file '%s' of the resolver is damaged", id);
 	*ret = SKF_TAKE(f);
 	return 0;
+}
+
+int skf_resolver_file_read(int dir_fd, const char *id, struct skf_resolver_file **ret, struct skf_err *e)
+{
+	SKF_AUTO_FD int fd = skf_openat(dir_fd, id, O_RDONLY | O_NOFOLLOW, 0);
+
+	return fd < 0 ? skf_fail_sys(e, fd, "file '%s' of the resolver", id) : skf_resolver_file_read_fd(fd, id, ret, e);
 }

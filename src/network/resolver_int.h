@@ -55,4 +55,5 @@ struct skf_resolver_file { /* the strings point into text */
 bool skf_resolver_id_ok(const char *id);
 /* NOTFOUND, CORRUPT, LIMIT. *ret is malloc'ed. */
 int skf_resolver_file_read(int dir_fd, const char *id, struct skf_resolver_file **ret, struct skf_err *e);
+int skf_resolver_file_read_fd(int fd, const char *id, struct skf_resolver_file **ret, struct skf_err *e);
 void skf_resolver_file_free(struct skf_resolver_file *f);

@@ -349,10 +349,32 @@ def test_only_its_owner_may_speak_to_it(names, two):
     assert names.host.run('setpriv', '--reuid', '65534', '--clear-groups', '/usr/bin/python3', '-c', code).stdout == 'True\n'
 
 
-def test_few_rights(names, two):
-    status = dict(line.split(':\t', 1) for line in open(f'/proc/{names.ping()[0]}/status', encoding='ascii').read().splitlines() if ':\t' in line)
-    assert status['NoNewPrivs'] == '1'
-    assert int(status['CapPrm'], 16) == 1 << 21 | 1 << 12 | 1 << 10 | 1 << 19, 'SYS_ADMIN, NET_ADMIN, NET_BIND_SERVICE, SYS_PTRACE'
+def status(pid):
+    return dict(line.split(':\t', 1) for line in open(f'/proc/{pid}/status', encoding='ascii').read().splitlines() if ':\t' in line)
+
+
+def test_no_rights(names, two):
+    """Who reads packets of containers has no capability, no user of anybody, no way to get more, and few system calls; its parent has four, and reads none."""
+    pid = names.ping()[0]
+    s = status(pid)
+    assert (s['NoNewPrivs'], s['Seccomp'], s['Uid'].split(), s['Groups'].split()) == ('1', '2', ['65533'] * 4, [])
+    assert [int(s[k], 16) for k in ('CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb')] == [0] * 5
+    keeper = status(s['PPid'])
+    assert keeper['NoNewPrivs'] == '1' and keeper['Name'] == s['Name'] == 'skiff-resolver'
+    assert int(keeper['CapPrm'], 16) == 1 << 21 | 1 << 12 | 1 << 10 | 1 << 19, 'SYS_ADMIN, NET_ADMIN, NET_BIND_SERVICE, SYS_PTRACE'
+    links = {os.readlink(f'/proc/{s["PPid"]}/fd/{fd}').split(':')[0] for fd in os.listdir(f'/proc/{s["PPid"]}/fd')}
+    assert len([x for x in links if x == 'socket']) <= 1
+    assert two[0].dig('db') == ['10.89.0.3'], 'and it does its work'
+
+
+@pytest.mark.parametrize('which', ['reader', 'keeper'])
+def test_neither_lives_without_the_other(names, two, which):
+    pid = names.ping()[0]
+    keeper = int(status(pid)['PPid'])
+    os.kill(pid if which == 'reader' else keeper, signal.SIGKILL)
+    assert netns.wait_until(lambda: not netns.alive(pid) and not netns.alive(keeper))
+    names.ctl('restart')
+    assert names.ping()[1] == 2 and two[0].dig('db') == ['10.89.0.3']
 
 
 def test_malformed_requests(names, two):

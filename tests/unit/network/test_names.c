@@ -57,7 +57,8 @@ static const char *lookup(const char *name)
 	struct skf_ip ip[SKF_MAX_DNS_ADDRS];
 	char text[SKF_IP_TEXT];
 	size_t n = 0, len = 0;
-	int r = skf_names_lookup(run_fd, NET, name, ip, SKF_ARRAY_LEN(ip), &n);
+	SKF_AUTO_FD int networks = skf_openat(run_fd, "networks", O_RDONLY | O_DIRECTORY, 0);
+	int r = networks == -ENOENT ? 0 : skf_names_lookup(networks, NET, name, ip, SKF_ARRAY_LEN(ip), &n);
 
 	assert_true(r >= 0);
 	if (r == 0)
@@ -75,8 +76,10 @@ static const char *reverse(const char *addr)
 	static char out[256];
 	struct skf_ip ip;
 
+	SKF_AUTO_FD int networks = skf_openat(run_fd, "networks", O_RDONLY | O_DIRECTORY, 0);
+
 	assert_int_equal(skf_ip_parse(addr, &ip), 0);
-	return skf_names_reverse(run_fd, NET, &ip, out, sizeof(out)) == 1 ? out : "-";
+	return networks >= 0 && skf_names_reverse(networks, NET, &ip, out, sizeof(out)) == 1 ? out : "-";
 }
 
 static unsigned entries(void)
