@@ -123,7 +123,7 @@ int skf_cmd_info(struct skf_cli *c)
 	printf("Server Version: %s\nStorage Driver: %s\nLogging Driver: json-file\nCgroup Driver: "
 	       "cgroupfs\nCgroup Version: %d\n",
 	       SKF_VERSION, i.driver, i.cgroup);
-	printf("Network: none, host\nKernel Version: %s\nArchitecture: %s\nCPUs: %ld\nRoot Dir: %s\nRun "
+	printf("Network: bridge, host, ipvlan, macvlan, none, and those of CNI\nKernel Version: %s\nArchitecture: %s\nCPUs: %ld\nRoot Dir: %s\nRun "
 	       "Dir: %s\n",
 	       i.u.release, i.u.machine, sysconf(_SC_NPROCESSORS_ONLN), i.root, i.run_root);
 	return 0;

@@ -3,6 +3,8 @@
  * shells' scripts only ask and show. Commands and flags come from the tables, names from the engine;
  * whatever fails offers nothing, because a person is typing. */
 #include "cli/cli_int.h"
+#include "engine/pod.h"
+#include "engine/secret.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -163,6 +165,79 @@ static void offer_images(const struct line *l)
 	}
 }
 
+static void offer_pods(const struct line *l)
+{
+	struct skf_strv none = {0};
+	const struct skf_pod_row *v;
+	struct skf_jarr rows;
+
+	if (skf_cli_engine(l->c) < 0 || skf_engine_pod_ps(l->c->g, &none, &l->c->a, &rows, &l->c->e) < 0)
+		return; /* nothing to offer */
+	v = rows.v;
+	for (size_t i = 0; i < rows.n; i++) {
+		char id[SHORT_ID + 1];
+
+		offer(l, v[i].name, v[i].status);
+		if (*l->cur && skf_fmt(id, sizeof(id), "%.*s", SHORT_ID, v[i].id) == 0)
+			offer(l, id, v[i].name);
+	}
+}
+
+static void offer_volumes(const struct line *l)
+{
+	struct skf_volumes_req q = SKF_REQ(struct skf_volumes_req);
+	const struct skf_volume_row *v;
+	struct skf_jarr rows;
+
+	if (skf_cli_engine(l->c) < 0 || skf_engine_volumes(l->c->g, &q, &l->c->a, &rows, &l->c->e) < 0)
+		return; /* nothing to offer */
+	v = rows.v;
+	for (size_t i = 0; i < rows.n; i++)
+		offer(l, v[i].v->name, "volume");
+}
+
+static void offer_networks(const struct line *l)
+{
+	struct skf_strv none = {0};
+	const struct skf_network_row *v;
+	struct skf_jarr rows;
+
+	if (skf_cli_engine(l->c) < 0 || skf_engine_network_list(l->c->g, &none, &l->c->a, &rows, &l->c->e) < 0)
+		return; /* nothing to offer */
+	v = rows.v;
+	for (size_t i = 0; i < rows.n; i++)
+		offer(l, v[i].name, v[i].driver);
+}
+
+static void offer_secrets(const struct line *l)
+{
+	const struct skf_secret *v;
+	struct skf_jarr rows;
+
+	if (skf_cli_engine(l->c) < 0 || skf_engine_secrets(l->c->g, &l->c->a, &rows, &l->c->e) < 0)
+		return; /* nothing to offer */
+	v = rows.v;
+	for (size_t i = 0; i < rows.n; i++)
+		offer(l, v[i].name, "secret");
+}
+
+static void offer_all_containers(const struct line *l)
+{
+	offer_containers(l, false);
+}
+
+/* Which names a word of the usage line, or the value of an option, stands for. */
+static const struct {
+	const char *word, *option;
+	void (*fn)(const struct line *l);
+} objects[] = {
+	{"POD", "pod", offer_pods},
+	{"VOLUME", NULL, offer_volumes},
+	{"NETWORK", "network", offer_networks},
+	{"SECRET", "secret", offer_secrets},
+	{NULL, "volumes-from", offer_all_containers},
+};
+
 /* --- values of options --- */
 
 struct values {
@@ -178,10 +253,13 @@ static const struct values values[] = {
 	 {"ancestor=", "before=", "exited=", "expose=", "health=", "id=", "is-task=", "label=", "name=",
 	  "network=", "publish=", "since=", "status=", "volume=", NULL}},
 	{"filter", C_IMAGES, {"before=", "dangling=", "label=", "reference=", "since=", "until=", NULL}},
-	{"network", C_ALL, {"none", "host", NULL}},
+	{"network", C_RUN, {"none", "host", NULL}},
+	{"restart", C_ALL, {"no", "on-failure", "always", "unless-stopped", NULL}},
+	{"egress", C_ALL, {"allow", "deny", NULL}},
+	{"condition", C_WAIT, {"not-running", "next-exit", "removed", "running", "paused", "healthy", "unhealthy", NULL}},
 	{"net", C_ALL, {"none", "host", NULL}},
-	{"pull", C_ALL, {"always", "missing", "never", NULL}},
-	{"type", C_INSPECT, {"container", "image", NULL}},
+	{"pull", C_ALL, {"always", "missing", "never", "newer", NULL}},
+	{"type", C_INSPECT, {"container", "image", "volume", NULL}},
 	{"log-driver", C_ALL, {"json-file", "k8s-file", "journald", "syslog", "none", NULL}},
 	{"signal", C_ALL, {"HUP", "INT", "QUIT", "KILL", "USR1", "USR2", "TERM", "STOP", "CONT", NULL}},
 	{"stop-signal", C_ALL, {"HUP", "INT", "QUIT", "KILL", "USR1", "USR2", "TERM", NULL}},
@@ -196,8 +274,11 @@ static void offer_value(const struct line *l, const struct skf_opt *o)
 			continue;
 		for (size_t k = 0; values[i].words[k]; k++)
 			offer(l, values[i].words[k], "");
-		return;
+		break;
 	}
+	for (size_t i = 0; i < SKF_ARRAY_LEN(objects); i++)
+		if (objects[i].option && skf_streq(objects[i].option, o->name))
+			objects[i].fn(l);
 	if (o->value && (strstr(o->value, "FILE") || strstr(o->value, "DIR") || strstr(o->value, "HOST:")))
 		printf(":files\n");
 }
@@ -241,6 +322,9 @@ static void offer_arguments(const struct line *l)
 	if (strstr(args, "IMAGE") || strstr(args, "NAME|ID") || strstr(args, "REPOSITORY") ||
 	    strstr(args, "NAME["))
 		offer_images(l);
+	for (size_t i = 0; i < SKF_ARRAY_LEN(objects); i++)
+		if (objects[i].word && strstr(args, objects[i].word) && !skf_streq(l->cmd->name, "create"))
+			objects[i].fn(l);
 	if (strstr(args, "FILE") || strstr(args, "PATH"))
 		printf(":files\n");
 	if (skf_streq(args, "bash|zsh|fish")) {

@@ -231,6 +231,12 @@ static const char *wanted_propagation(const struct skf_strv *options)
 	return NULL;
 }
 
+/* A slave of a mount that nobody shares is private. */
+static bool propagates_as(const char *want, const char *have)
+{
+	return !want || skf_streq(want, have) || (skf_streq(want, "slave") && skf_streq(have, "private"));
+}
+
 static void mounts(struct skf_ex *x, const struct skf_ex_prop *p)
 {
 	const struct skf_spec_mount *v = x->spec->mounts.v;
@@ -245,7 +251,7 @@ static void mounts(struct skf_ex *x, const struct skf_ex_prop *p)
 				      propagation ? propagation : "");
 		if (m) {
 			l.kernel = skf_ex_text(x, "%s %s %s", m->type, has_word(m->options, "ro") ? "ro" : "rw", m->propagation);
-			l.cmp = has_word(m->options, "ro") == ro && (!propagation || skf_streq(propagation, m->propagation)) ? SKF_EX_SAME : SKF_EX_DIFFERS;
+			l.cmp = has_word(m->options, "ro") == ro && propagates_as(propagation, m->propagation) ? SKF_EX_SAME : SKF_EX_DIFFERS;
 		}
 		skf_ex_put(x, p, &l);
 	}
