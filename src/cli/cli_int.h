@@ -44,6 +44,7 @@ struct skf_cli_opts {
 	struct skf_strv storage_opt, env, env_file, label, label_file, log_opt;
 	int64_t stop_timeout;
 	/* networks of run, create and network connect; network create */
+	struct skf_strv dns_add, dns_drop;
 	struct skf_strv network, network_alias, publish, expose, dns, dns_search, dns_option, add_host, link, egress_allow;
 	struct skf_strv subnet, ip_range, gateway, aux_address, opt, ipam_opt, driver_opt;
 	char *ip, *ip6, *mac_address, *egress, *driver, *ipam_driver, *interface_name;
@@ -424,6 +425,7 @@ int skf_cmd_network_rm(struct skf_cli *c);
 int skf_cmd_network_connect(struct skf_cli *c);
 int skf_cmd_network_disconnect(struct skf_cli *c);
 int skf_cmd_network_prune(struct skf_cli *c);
+int skf_cmd_network_update(struct skf_cli *c);
 int skf_cmd_network_reload(struct skf_cli *c);
 int skf_cmd_network_exists(struct skf_cli *c);
 int skf_cmd_port(struct skf_cli *c);

@@ -1,4 +1,4 @@
-/* cli/cmd_network.c -- network create, ls, rm, connect, disconnect, prune, reload, exists; and port. network inspect: cmd_inspect.c. */
+/* cli/cmd_network.c -- network create, ls, rm, connect, disconnect, prune, update, reload, exists; and port. network inspect: cmd_inspect.c. */
 #include "cli/cli_int.h"
 #include "cli/listing.h"
 #include <json-c/json.h>
@@ -105,7 +105,7 @@ static int print_plain(const struct skf_cli *c, const struct skf_jarr *rows)
 	SKF_AUTO(skf_table_done) struct skf_table t = SKF_TABLE(SKF_ARRAY_LEN(head));
 	const struct skf_network_row *v = rows->v;
 
-	for (size_t i = 0; !c->o.quiet && i < SKF_ARRAY_LEN(head); i++)
+	for (size_t i = 0; !c->o.quiet && !c->o.noheading && i < SKF_ARRAY_LEN(head); i++)
 		skf_table_add(&t, head[i]);
 	for (size_t i = 0; i < rows->n; i++) {
 		char id[SKF_ID_LEN + 1];
@@ -231,8 +231,40 @@ int skf_cmd_network_prune(struct skf_cli *c)
 	return 0;
 }
 
+/* podman's lists have commas */
+static int split(struct skf_cli *c, const struct skf_strv *words, struct skf_strv *ret)
+{
+	for (size_t i = 0; i < words->n; i++) {
+		char *save = NULL, *copy = skf_arena_strdup(&c->a, words->v[i]);
+
+		for (char *w = copy ? strtok_r(copy, ",", &save) : NULL; w; w = strtok_r(NULL, ",", &save))
+			if (skf_strv_add(&c->a, ret, w) < 0)
+				return -ENOMEM;
+		if (!copy)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int skf_cmd_network_update(struct skf_cli *c)
+{
+	struct skf_strv add = {0}, drop = {0};
+
+	if (split(c, &c->o.dns_add, &add) < 0 || split(c, &c->o.dns_drop, &drop) < 0)
+		return no_memory(c);
+	if (skf_cli_engine(c) < 0 || skf_engine_network_update(c->g, c->args.v[0], &add, &drop, &c->e) < 0)
+		return skf_cli_fail(c, 1);
+	printf("%s\n", c->args.v[0]);
+	return 0;
+}
+
 int skf_cmd_network_reload(struct skf_cli *c)
 {
+	char id[SKF_ID_LEN + 1];
+
+	for (size_t i = 0; i < c->args.n; i++) /* what is loaded is one table: of all, whoever is named */
+		if (skf_cli_engine(c) < 0 || skf_engine_resolve(c->g, c->args.v[i], id, &c->e) < 0)
+			return skf_cli_fail(c, 1);
 	return skf_cli_engine(c) < 0 || skf_engine_network_reload(c->g, &c->e) < 0 ? skf_cli_fail(c, 1) : 0;
 }
 

@@ -91,6 +91,7 @@ __extension__ typedef unsigned __int128 skf_cmdset; /* more commands than 64 */
 #define C_NETLEAVE   SKF_CMD_BIT(80)
 #define C_NETPRUNE   SKF_CMD_BIT(81)
 #define C_NETRELOAD  SKF_CMD_BIT(82)
+#define C_NETUPDATE  SKF_CMD_BIT(85)
 #define C_NETEXISTS  SKF_CMD_BIT(83)
 #define C_PORT       SKF_CMD_BIT(84)
 /* volume: 87 to 95 */

@@ -45,6 +45,8 @@ int skf_engine_network_inspect(struct skf_engine *g, const char *name, struct sk
 int skf_engine_network_prune(struct skf_engine *g, const struct skf_strv *filters, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e);
 /* 1 there is one, 0 not, -1. */
 int skf_engine_network_exists(struct skf_engine *g, const char *name, struct skf_err *e);
+/* Name servers of a network: taken away, then added; running containers ask the new ones at once, but those with servers of their own. NOTFOUND, INVALID. */
+int skf_engine_network_update(struct skf_engine *g, const char *name, const struct skf_strv *add, const struct skf_strv *drop, struct skf_err *e);
 /* Bridges, firewall table and resolver anew, as the files say. */
 int skf_engine_network_reload(struct skf_engine *g, struct skf_err *e);
 /* A container, running or not, joins or leaves a network. */

@@ -197,4 +197,5 @@ int skf_net_default_route(struct skf_engine *g, const struct skf_endpoint *p, in
 
 /* --- net_names.c --- */
 /* Names and resolver of all endpoints. */
+int skf_net_servers(struct skf_engine *g, const struct skf_net_conf *c, const struct skf_netrec *r, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e);
 int skf_net_names(struct skf_engine *g, const struct skf_net_start *s, const struct skf_net_conf *c, struct skf_netrec *r, struct skf_err *e);

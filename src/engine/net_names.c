@@ -47,7 +47,7 @@ static bool lists(const struct skf_strv *v, const char *word)
 }
 
 /* Whom the resolver asks: --dns of the container, else of its networks, each server once; none: the host's. */
-static int collect_servers(struct skf_engine *g, const struct skf_net_conf *c, const struct skf_netrec *r, struct skf_arena *a, struct skf_strv *ret,
+int skf_net_servers(struct skf_engine *g, const struct skf_net_conf *c, const struct skf_netrec *r, struct skf_arena *a, struct skf_strv *ret,
 			   struct skf_err *e)
 {
 	const struct skf_endpoint *p = r->endpoints.v;
@@ -86,7 +86,7 @@ int skf_net_names(struct skf_engine *g, const struct skf_net_start *s, const str
 	for (size_t i = 0; i < r->endpoints.n; i++)
 		if (endpoint_names(g, s->id, &p[i], e) < 0)
 			return -1;
-	if (collect_servers(g, c, r, &a, &j.servers, e) < 0)
+	if (skf_net_servers(g, c, r, &a, &j.servers, e) < 0)
 		return -1;
 	n = skf_proc_start_time((pid_t)s->pid, &j.start_time);
 	if (n == 0)

@@ -297,6 +297,42 @@ int skf_resolver_join(const char *run_root, const struct skf_resolver_join *j, s
 	return skf_ctx(e, "names for container '%.12s'", j->container_id);
 }
 
+/* The file of a container with other "server" lines. */
+static int change_servers(int dir, const char *id, const struct skf_strv *servers)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf old = SKF_BUF(SKF_MAX_DNS_STATE + 1), b = SKF_BUF(SKF_MAX_DNS_STATE);
+	char *save = NULL;
+	int r = skf_read_file_at(dir, id, SKF_MAX_DNS_STATE, &old);
+
+	if (r < 0)
+		return r;
+	for (char *l = old.p ? strtok_r(old.p, "\n", &save) : NULL; l; l = strtok_r(NULL, "\n", &save))
+		if (!skf_startswith(l, "server "))
+			skf_buf_fmt(&b, "%s\n", l);
+	put_lines(&b, "server", servers);
+	return b.err ? b.err : skf_write_atomic_at(dir, id, b.p, b.len, 0600, 0);
+}
+
+int skf_resolver_servers(const char *run_root, const char *container_id, const struct skf_strv *servers, struct skf_err *e)
+{
+	SKF_AUTO_FD int dir = open_dir(run_root, false, e), lock = -EBADF, sock = -EBADF;
+	struct answer a;
+	int r;
+
+	if (dir < 0)
+		return dir == -ENOENT ? 0 : -1;
+	lock = lock_dir(dir, true, e); /* two at a time would lose what one of them writes */
+	if (lock < 0)
+		return -1;
+	r = change_servers(dir, container_id, servers);
+	if (r < 0)
+		return r == -ENOENT ? 0 : skf_fail_sys(e, r, "change the servers of container '%.12s'", container_id);
+	sock = connect_to(dir);
+	if (sock < 0)
+		return nobody(sock) ? 0 : skf_fail_sys(e, sock, "connect to the resolver");
+	return ask(sock, SKF_RESOLVER_JOIN, container_id, -1, &a, e) == 0 || nobody(-e->sys) ? 0 : -1;
+}
+
 int skf_resolver_leave(const char *run_root, const char *container_id, struct skf_err *e)
 {
 	SKF_AUTO_FD int dir = open_dir(run_root, false, e), lock = -EBADF, sock = -EBADF;

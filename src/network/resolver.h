@@ -27,6 +27,8 @@ struct skf_resolver_join {
  * connect and disconnect of a running container). Starts the resolver when there is none. On failure the container is not known to it and
  * has no file. Blocks at most SKF_RESOLVER_MS and a start. INVALID, NOTFOUND (the process is gone), SYSTEM, TIMEOUT. */
 int skf_resolver_join(const char *run_root, const struct skf_resolver_join *j, struct skf_err *e);
+/* Other servers for a container that has joined; none: the host's. Success also for one that has not. */
+int skf_resolver_servers(const char *run_root, const char *container_id, const struct skf_strv *servers, struct skf_err *e);
 /* Success also for a container that is not there, and without a resolver. For the reap: the resolver notices the end of a container by itself. */
 int skf_resolver_leave(const char *run_root, const char *container_id, struct skf_err *e);
 /* Starts the resolver when there are containers that need it and it does not run; files of dead containers are removed. `network reload`. */

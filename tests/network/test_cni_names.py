@@ -183,3 +183,36 @@ def test_after_a_reboot(cni):
     lease.write_text(f'{cid}\r\neth0')
     cni('system', 'boot')
     assert not lease.exists()
+
+
+def test_gc_and_status_of_1_1(cni, tmp_path):
+    """What a plugin is told: GC with the attachments that are valid, at prune and boot when skiff.conf says so; STATUS by inspect; ADD and DEL with cniVersion."""
+    where = tmp_path / 'plugins'
+    where.mkdir()
+    (where / 'note').write_text(f'#!/bin/sh\nx=$(tr -d "\\n")\nprintf "%s %s\\n" "$CNI_COMMAND" "$x" >>{where}/log\n'
+                                '[ "$CNI_COMMAND" = ADD ] && echo \'{"cniVersion":"1.1.0","ips":[{"address":"10.9.9.9/24"}]}\'\n'
+                                f'[ "$CNI_COMMAND" = STATUS ] && [ -e {where}/busy ] && echo \'{{"code": 50, "msg": "not yet"}}\' && exit 1\nexit 0\n')
+    (where / 'note').chmod(0o755)
+    with open(cni.env['SKIFF_CONF'], 'a') as f:
+        f.write(f'cni_plugin_dirs = /usr/lib/cni {where}\n')
+    cni.conf('n', [{'type': 'note'}], version='1.1.0')
+
+    def told(*verbs):
+        log = [(line.partition(' ')[0], json.loads(line.partition(' ')[2] or '{}')) for line in (where / 'log').read_text().splitlines()]
+        return [d for v, d in log if v in verbs]
+    cid = cni.client('c', '--network', 'n')
+    assert [(d['name'], d['type'], d['cniVersion']) for d in told('ADD')] == [('n', 'note', '1.1.0')]
+    assert json.loads(cni.out('network', 'inspect', 'n'))[0]['CNI']['Ready'] and len(told('STATUS')) == 1
+    (where / 'busy').touch()
+    d = json.loads(cni.out('network', 'inspect', 'n'))[0]['CNI']
+    assert not d['Ready'] and 'not yet' in d['Problem']
+    cni('network', 'prune', '-f')
+    assert told('GC') == [], 'others may have containers on it'
+    with open(cni.env['SKIFF_CONF'], 'a') as f:
+        f.write('cni_gc = true\n')
+    cni('network', 'prune', '-f')
+    assert [d['cni.dev/valid-attachments'] for d in told('GC')] == [[{'containerID': cid, 'ifname': 'eth0'}]]
+    cni('rm', '-f', 'c')
+    assert [d['prevResult']['ips'][0]['address'] for d in told('DEL')] == ['10.9.9.9/24']
+    cni('network', 'prune', '-f')
+    assert told('GC')[-1]['cni.dev/valid-attachments'] == []

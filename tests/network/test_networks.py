@@ -1,5 +1,6 @@
 """User networks: objects, addresses, isolation, internal ones, macvlan, connect and disconnect."""
 import json
+import subprocess
 
 import pytest
 from bridgelib import PROBE, run, wait_until
@@ -270,3 +271,32 @@ def test_filters(skiff):
     assert skiff.out('network', 'prune', '-f', '--filter', 'until=1h') == ''
     assert skiff.out('network', 'prune', '-f', '--filter', 'label!=b', '--filter', 'until=2100-01-01').split() == ['Deleted', 'Networks:', 'one']
     assert skiff.out('network', 'prune', '-f', '--filter', 'label=a=2').split() == ['Deleted', 'Networks:', 'two']
+
+
+def test_update(skiff):
+    """Other name servers, at once for who runs; a container's own count before them."""
+    servers = [subprocess.Popen(['dnsmasq', '-k', '--conf-file=/dev/null', '--no-resolv', '--no-hosts', '--pid-file=', '--bind-interfaces', f'--listen-address=127.0.0.{n}',
+                                 f'--address=/x.test/192.0.2.{n}'], stderr=subprocess.DEVNULL) for n in (61, 62, 63)]
+    assert wait_until(lambda: run('ss', '-Hlun').stdout.count('127.0.0.6') == 3)
+    try:
+        skiff('network', 'create', '--dns', '127.0.0.61', 'n')
+        skiff.client('c', '--network', 'n')
+        skiff.client('own', '--network', 'n', '--dns', '127.0.0.63')
+        asked = lambda c: skiff('exec', c, 'nslookup', 'x.test', '127.0.0.11', rc=None).stdout.split('192.0.2.')[1][:2]  # noqa: E731
+        assert (asked('c'), asked('own')) == ('61', '63')
+        assert skiff.out('network', 'update', '--dns-add', '127.0.0.62', '--dns-drop', '127.0.0.61,127.0.0.99', 'n') == 'n\n'
+        assert (asked('c'), asked('own')) == ('62', '63')
+        assert json.loads((skiff.root / 'networks' / skiff.inspect('c')['NetworkSettings']['Networks']['n']['NetworkID'] / 'network.json').read_text())['dnsServers'] == ['127.0.0.62']
+        skiff('network', 'update', '--dns-add', '127.0.0.61', '--dns-add', '127.0.0.62', 'n')
+        skiff('restart', '-t', '0', 'c')
+        assert asked('c') == '62'
+        assert 'is not an ip address' in skiff('network', 'update', '--dns-add', 'x', 'n', rc=1).stderr
+        assert 'dns is disabled' in skiff('network', 'update', '--dns-add', '1.1.1.1', 'bridge', rc=1).stderr
+        assert 'network nosuch not found' in skiff('network', 'update', '--dns-add', '1.1.1.1', 'nosuch', rc=1).stderr
+        skiff('network', 'reload', '--all')
+        assert 'nosuch' in skiff('network', 'reload', 'c', 'nosuch', rc=1).stderr
+        assert not skiff.out('network', 'ls', '--noheading').startswith('NETWORK')
+    finally:
+        for p in servers:
+            p.kill()
+            p.wait()
