@@ -120,6 +120,27 @@ static void message(void *arg, const char *text)
 	fflush(x->out);
 }
 
+/* podman's question, with numbers: of the terminal alone, so that a pipe never answers it. */
+static int choose(void *arg, const char *name, const char *const *refs, size_t n)
+{
+	char line[32];
+	uint64_t k;
+
+	(void)arg;
+	fprintf(stderr, "Please select an image for %s:\n", name);
+	for (size_t i = 0; i < n; i++)
+		fprintf(stderr, "  %zu) %s\n", i + 1, refs[i]);
+	for (int tries = 0; tries < 3; tries++) {
+		fprintf(stderr, "Number: ");
+		if (!fgets(line, sizeof(line), stdin))
+			return -1;
+		line[strcspn(line, "\r\n")] = '\0';
+		if (skf_parse_u64(line, &k) == 0 && k >= 1 && k <= n)
+			return (int)k - 1;
+	}
+	return -1;
+}
+
 void skf_cli_progress_init(struct skf_cli_progress *x, FILE *out, bool quiet)
 {
 	memset(x, 0, sizeof(*x));
@@ -127,6 +148,8 @@ void skf_cli_progress_init(struct skf_cli_progress *x, FILE *out, bool quiet)
 	x->out = out;
 	x->quiet = quiet;
 	x->tty = isatty(fileno(out)) == 1;
+	if (isatty(STDIN_FILENO) == 1 && isatty(STDERR_FILENO) == 1)
+		x->p.choose = choose;
 }
 
 void skf_cli_progress_done(struct skf_cli_progress *x)

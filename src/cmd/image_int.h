@@ -46,6 +46,8 @@ void image_printable(struct skf_err *e);
 
 /* --- image_remote.c --- */
 struct skf_registry;
+/* Where registries.conf says that the repository really is, which ref becomes: for what is written, listed or removed there, without mirrors. */
+int image_registry_open_at(const struct image_peer *peer, struct skf_ref *ref, const struct image_how *how, struct skf_registry **ret, struct skf_err *e);
 /* Credentials, certificates, mirrors and flags as the user has them. repo: for credentials of one repository, or NULL. */
 int image_registry_open(const struct image_peer *peer, const char *host, const char *repo, const struct image_how *how, struct skf_registry **ret,
                         struct skf_err *e);

@@ -115,7 +115,7 @@ static int step_open(struct push *x, struct skf_err *e)
 	if (slash && (skf_fmt(x->from.registry, sizeof(x->from.registry), "%.*s", (int)(slash - x->image->from), x->image->from) < 0 ||
 	              skf_fmt(x->from.repo, sizeof(x->from.repo), "%s", slash + 1) < 0))
 		x->from.repo[0] = 0;
-	if (image_registry_open(x->peer, x->ref.registry, x->ref.repo, &x->how, &x->reg, e) < 0)
+	if (image_registry_open_at(x->peer, &x->ref, &x->how, &x->reg, e) < 0)
 		return -1;
 	skf_registry_set_actions(x->reg, "pull,push");
 	return 0;

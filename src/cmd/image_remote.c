@@ -1,5 +1,6 @@
 /* cmd/image_remote.c -- requests about what is in a registry (inspect, tags, referrers, delete), and what all requests to registries share: opening a
  * registry as the user has configured it, and the thread that watches the peer. Blocks: network. */
+#include "oci/registries_conf.h"
 #include "base/arena.h"
 #include "base/fd.h"
 #include "base/json.h"
@@ -61,6 +62,26 @@ int image_registry_open(const struct image_peer *peer, const char *host, const c
 		.conf_dir = getenv("SKIFF_REGISTRIES_D"),
 	};
 	return skf_registry_new(host, &o, ret, e);
+}
+
+int image_registry_open_at(const struct image_peer *peer, struct skf_ref *ref, const struct image_how *how, struct skf_registry **ret, struct skf_err *e)
+{
+	struct image_how there = *how;
+	struct skf_registries all;
+	const struct skf_reg *reg;
+	char host[SKF_MAX_REPO_BYTES + 1], repo[SKF_MAX_REPO_BYTES + 1];
+	int r = skf_registries_load(&all, e);
+
+	reg = r == 0 ? skf_registries_match(&all, ref->registry, ref->repo) : NULL;
+	if (reg && reg->blocked)
+		r = skf_fail(e, SKF_EDENIED, "registry '%s' is blocked: registries.conf says so for '%s'", ref->registry, reg->prefix);
+	else if (reg && reg->at.location && (r = skf_registries_at(reg, &reg->at, ref->registry, ref->repo, host, repo, e)) == 0) {
+		memcpy(ref->registry, host, strlen(host) + 1); /* of the same sizes */
+		memcpy(ref->repo, repo, strlen(repo) + 1);
+		there.flags |= reg->at.insecure ? SKF_IMG_PLAIN_HTTP | SKF_IMG_INSECURE_TLS : 0u;
+	}
+	skf_registries_done(&all);
+	return r < 0 ? -1 : image_registry_open(peer, ref->registry, ref->repo, &there, ret, e);
 }
 
 void image_send_text(const struct image_peer *peer, const char *p, size_t n)
@@ -321,7 +342,7 @@ static int run(struct remote *x, struct skf_err *e)
 	if (x->what >= SKF_ARRAY_LEN(fn))
 		return skf_fail(e, SKF_EUNSUPPORTED, "skiff-image %s does not know the remote request %u", SKF_VERSION, x->what);
 	if (skf_ref_parse(x->reference, &x->ref, e) < 0 ||
-	    image_registry_open(x->peer, x->ref.registry, x->ref.repo, &x->how, &x->reg, e) < 0 ||
+	    image_registry_open_at(x->peer, &x->ref, &x->how, &x->reg, e) < 0 ||
 	    fn[x->what](x, e) < 0)
 		return -1;
 	if (x->out.err)

@@ -99,7 +99,7 @@ int image_to_registry(struct image_to **x, struct skf_err *e)
 	free(*x);
 	*x = &r->x;
 	if (skf_ref_parse(r->x.place->name, &r->x.ref, e) < 0 ||
-	    image_registry_open(r->x.peer, r->x.ref.registry, r->x.ref.repo, &r->x.place->how, &r->reg, e) < 0)
+	    image_registry_open_at(r->x.peer, &r->x.ref, &r->x.place->how, &r->reg, e) < 0)
 		return -1;
 	skf_registry_set_actions(r->reg, "pull,push");
 	if (skf_streq(r->x.from->ref.registry, r->x.ref.registry) && !skf_streq(r->x.from->ref.repo, r->x.ref.repo))

@@ -142,6 +142,7 @@ static int open_root(struct skf_engine *g, struct skf_err *e)
 
 	if (skf_store_open(g->root, true, &g->store, e) < 0)
 		return -1;
+	skf_store_set_expand(g->store, skf_short_expand, g);
 	g->root_fd = skf_store_fd(g->store);
 	r = open_root_dirs(g);
 	if (r == -ENOENT) {
@@ -215,6 +216,7 @@ void skf_engine_free(struct skf_engine *g)
 	skf_closep(&g->run_ctr_fd);
 	skf_closep(&g->run_fd);
 	skf_store_free(g->store);
+	skf_short_done(g);
 	skf_conf_done(&g->conf);
 	free(g->root);
 	free(g->run_root);

@@ -61,6 +61,8 @@ struct skf_progress_layer {
 struct skf_progress {
 	void (*layers)(void *arg, const struct skf_progress_layer *l, size_t n);
 	void (*message)(void *arg, const char *text); /* "Pulling from library/debian" */
+	/* Which of the references a short name means; its index, or -1: nobody answers. NULL: there is nobody to ask. */
+	int (*choose)(void *arg, const char *name, const char *const *refs, size_t n);
 	void *arg;
 };
 

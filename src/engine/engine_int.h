@@ -40,6 +40,7 @@ struct skf_engine {
 	int root_fd;                    /* borrowed from the store */
 	int ctr_fd, names_fd, locks_fd; /* <root>/containers, names, locks */
 	int run_fd, run_ctr_fd;         /* <run_root>, <run_root>/containers */
+	struct skf_registries *registries; /* NULL until a short name needs it */
 };
 
 /* --- request.c: member "request" of config.json.skiff: what the user asked for and what the image added,
@@ -142,6 +143,14 @@ int skf_name_claim_random(struct skf_engine *g, const char *id, char out[SKF_MAX
 int skf_name_release(struct skf_engine *g, const char *name, const char *id, struct skf_err *e);
 /* 1 found, 0 not, -1. */
 int skf_name_find(struct skf_engine *g, const char *name, char ret[SKF_ID_LEN + 1], struct skf_err *e);
+
+/* --- short_name.c: what short names mean (registries.conf) --- */
+struct skf_registries;
+/* Read once, when a name is not here as it stands. Of the store's resolver; arg is the engine. */
+int skf_short_expand(void *arg, const char *word, struct skf_strv *ret, struct skf_err *e);
+void skf_short_done(struct skf_engine *g);
+/* pull.c: q->reference is taken as docker takes it. */
+int skf_pull_exact(struct skf_engine *g, const struct skf_pull_req *q, const struct skf_progress *p, struct skf_pull_ret *ret, struct skf_err *e);
 
 /* --- storage.c: how roots are made of layers (store/snapshot.h) --- */
 struct skf_snapshotter;

@@ -103,7 +103,7 @@ int skf_image_heal(struct skf_engine *g, const struct skf_image *i, const char *
 	return pull(g, &q, full, SKF_IMG_NO_NAME, NULL, &x, e);
 }
 
-int skf_engine_pull(struct skf_engine *g, const struct skf_pull_req *q, const struct skf_progress *p,
+int skf_pull_exact(struct skf_engine *g, const struct skf_pull_req *q, const struct skf_progress *p,
 		    struct skf_pull_ret *ret, struct skf_err *e)
 {
 	char full[SKF_MAX_REF_BYTES + 1], text[SKF_MAX_REF_BYTES * 2];
@@ -151,6 +151,7 @@ static int pull_for(struct skf_engine *g, const struct skf_create_req *q, const 
 		    struct skf_refrec *ret_ref, struct skf_err *e)
 {
 	struct skf_pull_req pull = SKF_REQ(struct skf_pull_req);
+	char full[SKF_MAX_REF_BYTES + 1];
 	struct skf_pull_ret done;
 
 	pull.h.cancel_fd = q->h.cancel_fd;
@@ -160,7 +161,8 @@ static int pull_for(struct skf_engine *g, const struct skf_create_req *q, const 
 	pull.plain_http = q->plain_http;
 	if (skf_engine_pull(g, &pull, p, &done, e) < 0)
 		return -1;
-	return skf_store_resolve(g->store, q->image, a, ret, ret_ref, e);
+	skf_ref_full(&done.ref, full); /* a short name may have become another one (short_name.c) */
+	return skf_store_resolve(g->store, full, a, ret, ret_ref, e);
 }
 
 /* --pull newer with an image that is here: a pull moves only what differs. As podman, what is here runs when the registry does not answer. */

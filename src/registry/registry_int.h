@@ -20,7 +20,9 @@
 struct skf_mirror {
 	struct skf_registry *r;       /* a registry of its own, with its own credentials, certificates and scheme */
 	char prefix[SKF_MAX_REPO_BYTES + 2]; /* put before the repository's name: "" or "path/" */
+	size_t strip;                 /* bytes of the repository's name that the prefix takes the place of */
 	bool pull, resolve;           /* manifests by digest and blobs; tags */
+	bool tag_only, digest_only;   /* only for images that were asked for by tag, by digest */
 };
 struct skf_registry {
 	char host[SKF_MAX_REPO_BYTES + 1]; /* as in the reference: what credentials are bound to */
@@ -52,6 +54,7 @@ struct skf_registry {
 	struct skf_mirror *mirrors;   /* asked first, in this order */
 	size_t n_mirrors;
 	bool no_fallback;             /* only the mirrors */
+	bool by_tag, by_digest;       /* how the image is asked for: the first question says */
 	struct skf_registry *active;  /* atomic: whose transfers run: a mirror, or NULL for this one */
 };
 

@@ -89,6 +89,23 @@ static int by_reference(struct skf_store *s, const char *word, struct skf_arena 
 	return 1;
 }
 
+void skf_store_set_expand(struct skf_store *s, int (*fn)(void *arg, const char *word, struct skf_strv *ret, struct skf_err *e), void *arg)
+{
+	s->expand = fn;
+	s->expand_arg = arg;
+}
+
+static int by_short_name(struct skf_store *s, const char *word, struct skf_arena *a, struct skf_image **ret, struct skf_refrec *ret_ref,
+                         struct skf_err *e)
+{
+	struct skf_strv v = { 0 };
+	int r = s->expand ? s->expand(s->expand_arg, word, &v, e) : 0;
+
+	for (size_t i = 0; r == 0 && i < v.n; i++)
+		r = by_reference(s, v.v[i], a, ret, ret_ref, e);
+	return r;
+}
+
 int skf_store_resolve(struct skf_store *s, const char *word, struct skf_arena *a, struct skf_image **ret,
                       struct skf_refrec *ret_ref, struct skf_err *e)
 {
@@ -108,6 +125,8 @@ int skf_store_resolve(struct skf_store *s, const char *word, struct skf_arena *a
 	}
 	if (r == 0 && is_id && !whole)
 		r = by_id(s, hex, a, &image, e);
+	if (r == 0 && hex == word)
+		r = by_short_name(s, word, a, &image, &rec, e);
 	if (r < 0)
 		return -1;
 	if (r == 0)

@@ -87,6 +87,9 @@ bool skf_store_is_nameless(const struct skf_ref *ref);
 int skf_store_resolve(struct skf_store *s, const char *word, struct skf_arena *a, struct skf_image **ret, struct skf_refrec *ret_ref,
                       struct skf_err *e);
 
+/* What else a word may mean that names no image as it stands (registries.conf): asked by skf_store_resolve, which takes the first that is here. */
+void skf_store_set_expand(struct skf_store *s, int (*fn)(void *arg, const char *word, struct skf_strv *ret, struct skf_err *e), void *arg);
+
 /* --- containers as users of images (written by the engine) --- */
 /* Runs fn under locks/store shared after checking that image and layers exist: the reference
  * (containers/<id>/config.json) is made inside fn. i NULL: only the lock. */

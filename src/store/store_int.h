@@ -12,6 +12,8 @@
 struct skf_store {
 	char *root; /* as given, for messages */
 	int fd;     /* root directory, O_RDONLY */
+	int (*expand)(void *arg, const char *word, struct skf_strv *ret, struct skf_err *e); /* NULL */
+	void *expand_arg;
 };
 
 /* The digest is one ("" and malformed strings never become a path). INVALID. */
