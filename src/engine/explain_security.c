@@ -218,7 +218,7 @@ static void groups(struct skf_ex *x, const struct skf_ex_prop *p)
 	const struct skf_spec_user *u = &x->spec->process->user;
 	const char *s = skf_ex_status(x, "Groups");
 	bool keep = skf_kvs_get(&x->spec->annotations, "run.oci.keep_original_groups") != NULL;
-	uint32_t v[MAX_GROUPS];
+	uint32_t v[MAX_GROUPS] = {0};
 	size_t n = 0;
 	struct skf_ex_line l = {.cmp = keep ? SKF_EX_NONE : SKF_EX_TEXT};
 
