@@ -4,7 +4,7 @@ import os
 import statistics
 import time
 
-from bridgelib import run
+from bridgelib import run, wait_until
 
 SOAK = float(os.environ.get('SKIFF_SOAK') or 0)  # tests/soak
 
@@ -35,6 +35,40 @@ def test_many_networks(skiff):
     assert [x.name for x in (skiff.root / 'locks').glob('network-*') if x.name.partition('-')[2] in subnets.values()] == []
     quarter = n // 4
     assert statistics.median(took[-quarter:]) < 4 * statistics.median(took[:quarter]) + 0.05, (took[:5], took[-5:])
+
+
+def test_parallel_starts(skiff):
+    """64 (12 without SKIFF_SOAK) at the same moment on one bridge, each with a random port: all start, each has an address and a port of its own, all can be reached."""
+    n = max(12, int(64 * SOAK))
+    ps = [skiff.popen('run', '-d', '-p', '80', 'netimage', '/netprobe', 'serve', 'tcp', '80', f'n{i}', text=True) for i in range(n)]
+    out = [p.communicate(timeout=300) for p in ps]
+    assert [e for p, (_, e) in zip(ps, out) if p.returncode] == []
+    docs = json.loads(skiff.out('inspect', *(o.strip() for o, _ in out)))
+    assert len({d['NetworkSettings']['Networks']['bridge']['IPAddress'] for d in docs}) == n
+    ports = [d['NetworkSettings']['Ports']['80/tcp'][0]['HostPort'] for d in docs]
+    assert len(set(ports)) == n
+    for i, port in enumerate(ports):
+        assert wait_until(lambda p=port: skiff.ask('tcp', '127.0.0.1', p, rc=None)[1:] != []), i
+        assert skiff.ask('tcp', '127.0.0.1', port)[1] == f'n{i}'
+    skiff('rm', '-f', *(d['Id'] for d in docs))
+
+
+def test_starts_with_many_alive(skiff):
+    """The start of one more costs the same with 500 (15 without SKIFF_SOAK) alive on the network, and nothing is left of them."""
+    n, took = max(15, int(500 * SOAK)), []
+    skiff('network', 'create', '--subnet', '10.90.0.0/16', 'n')
+    for _ in range(n):
+        begin = time.monotonic()
+        skiff.detached('--network', 'n', '-p', '80', '--', 'sleep', '10000')
+        took.append(time.monotonic() - begin)
+    first, last = statistics.median(took[:5]), statistics.median(took[-5:])
+    assert last < 3 * first + 0.1, (first, last)
+    assert len(net(skiff, 'n')['Containers']) == n
+    ids = skiff.out('ps', '-q').split()
+    assert len(ids) == n
+    for i in range(0, n, 50):
+        skiff('rm', '-f', *ids[i:i + 50])
+    skiff('network', 'rm', 'n')
 
 
 def test_exhausted_subnet(skiff):
