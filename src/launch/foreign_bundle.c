@@ -53,6 +53,20 @@ static int namespaces(const struct skf_launch *l, struct json_object *root)
 	return r;
 }
 
+/* Type and options, which a start may have changed: the pod's /dev/shm. */
+static int as_decoded(struct json_object *o, const struct skf_spec_mount *m)
+{
+	struct json_object *v = json_object_new_array();
+	int r = set(o, "options", v);
+
+	for (size_t i = 0; r == 0 && i < m->options.n; i++) {
+		struct json_object *s = json_object_new_string(m->options.v[i]);
+
+		r = s && json_object_array_add(v, s) == 0 ? 0 : -ENOMEM;
+	}
+	return r == 0 && m->type ? set(o, "type", json_object_new_string(m->type)) : r;
+}
+
 static int mounts(const struct skf_launch *l, struct json_object *root)
 {
 	struct json_object *v;
@@ -67,6 +81,8 @@ static int mounts(const struct skf_launch *l, struct json_object *root)
 		r = skf_fmt(path, sizeof(path), "%s/" SKF_FOREIGN_SOURCE "%zu", l->foreign.base, i);
 		if (r == 0)
 			r = set(json_object_array_get_idx(v, i), "source", json_object_new_string(path));
+		if (r == 0)
+			r = as_decoded(json_object_array_get_idx(v, i), (const struct skf_spec_mount *)l->spec->mounts.v + i);
 	}
 	return r;
 }

@@ -63,6 +63,8 @@ struct skf_launch {
 		uint32_t share, adopted;
 		const char *hostname, *init;
 		int ns[SKF_HOLD_N], pidfd;
+		int shm; /* mount namespace that has the pod's /dev/shm; -EBADF */
+		uint64_t shm_size;
 		pid_t pid;
 	} pod;
 };
@@ -146,6 +148,13 @@ int skf_launch_answer(struct skf_launch *l, int fd, struct skf_err *e);
 /* --- pod.c --- */
 /* Of a container in a pod: its shared namespaces become those of the spec. UNAVAILABLE when the pod does not run. */
 int skf_launch_join_pod(struct skf_launch *l, struct skf_err *e);
+
+/* --- pod_shm.c --- */
+int skf_launch_pod_shm_make(struct skf_launch *l, struct skf_err *e); /* into l->pod.shm, when the pod shares IPC */
+/* 1: *ret is the pod's /dev/shm in place of the container's own, whose mount in l->spec becomes a bind mount; 0, -1. */
+int skf_launch_pod_shm_source(struct skf_launch *l, struct skf_rt_source *ret, struct skf_err *e);
+/* sources.c: a clone of /dev/shm in the mount namespace ns. */
+int skf_launch_shm_of(int ns, struct skf_err *e);
 
 /* --- foreign.c --- */
 int skf_launch_foreign_create(struct skf_launch *l, struct skf_err *e);

@@ -22,10 +22,12 @@
 struct pod_doc { /* what the engine says of a pod */
 	uint32_t share; /* 1 << enum skf_hold_ns */
 	char *hostname, *init, *reaper;
+	uint64_t shm_size; /* bytes */
 };
 static const struct skf_jfield pod_f[] = {
 	SKF_J(struct pod_doc, share, "share", skf_j_u32, NULL, SKF_J_REQUIRED),
 	SKF_J(struct pod_doc, hostname, "hostname", skf_j_str, NULL, SKF_J_REQUIRED),
+	SKF_J(struct pod_doc, shm_size, "shmSize", skf_j_u64, NULL, 0),
 	SKF_J(struct pod_doc, init, "init", skf_j_str, NULL, SKF_J_REQUIRED),
 	SKF_J(struct pod_doc, reaper, "reaper", skf_j_str, NULL, SKF_J_REQUIRED),
 	SKF_J_END,
@@ -57,6 +59,7 @@ static int read_doc(struct skf_launch *l, struct skf_err *e)
 	if (read_ids(l, e) < 0)
 		return -1;
 	l->pod.share = doc->share;
+	l->pod.shm_size = doc->shm_size;
 	l->pod.hostname = doc->hostname;
 	l->pod.init = doc->init;
 	l->q.reaper = doc->reaper;
@@ -316,6 +319,7 @@ static int fill(const struct skf_launch *l, int sock, struct skf_hold_handover *
 {
 	*h = (struct skf_hold_handover){
 		.listen_fd = l->listen_fd, .run_dir = l->run_dir, .engine_sock = sock, .pidfd = l->pod.pidfd, .init_pid = (uint32_t)l->pod.pid};
+	h->shm = l->pod.shm < 0 ? -1 : l->pod.shm;
 	for (unsigned i = 0; i < SKF_HOLD_N; i++)
 		h->ns[i] = l->pod.ns[i] < 0 ? -1 : l->pod.ns[i];
 	if (skf_fmt(h->id, sizeof(h->id), "%s", l->q.id) < 0 || skf_fmt(h->reaper, sizeof(h->reaper), "%s", l->q.reaper) < 0 ||
@@ -327,7 +331,7 @@ static int fill(const struct skf_launch *l, int sock, struct skf_hold_handover *
 static int hand_over(const struct skf_hold_handover *h, int *ret_mem)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MON_HANDOVER_MAX);
-	const int fds[] = {h->listen_fd, h->run_dir, h->engine_sock, h->pidfd, h->ns[0], h->ns[1], h->ns[2], h->ns[3]};
+	const int fds[] = {h->listen_fd, h->run_dir, h->engine_sock, h->pidfd, h->ns[0], h->ns[1], h->ns[2], h->ns[3], h->shm};
 	SKF_AUTO_FD int mem = memfd_create("handover", MFD_CLOEXEC);
 	int r = mem < 0 ? -errno : 0;
 
@@ -374,6 +378,7 @@ const struct skf_launch_step skf_launch_pod_steps[] = {
 	{"run directory", open_run, NULL},
 	{"living namespaces", adopt, NULL},
 	{"namespaces", make_namespaces, undo_init},
+	{"shm", skf_launch_pod_shm_make, NULL},
 	{"network", network, NULL},
 	{"init", start_init, undo_init},
 	{"listen", skf_launch_listen, skf_launch_unlisten},
@@ -409,5 +414,9 @@ int skf_launch_join_pod(struct skf_launch *l, struct skf_err *e)
 	sock = dir < 0 ? dir : skf_mon_connect(dir);
 	if (sock < 0)
 		return skf_fail(e, SKF_EUNAVAILABLE, "pod '%.12s' of container '%s' does not run (%s)", pod, l->q.id, strerrordesc_np(-sock));
-	return skf_hold_namespaces(sock, pod, l->pod.ns, e) < 0 ? -1 : use_namespaces(l, e);
+	if (skf_hold_namespaces(sock, pod, l->pod.ns, e) < 0)
+		return -1;
+	if (l->pod.ns[SKF_HOLD_IPC] >= 0 && skf_hold_shm(sock, pod, &l->pod.shm, e) < 0)
+		return -1;
+	return use_namespaces(l, e);
 }

@@ -272,16 +272,13 @@ static int take_shm(int sock, struct skf_err *e)
 	return SKF_TAKE_FD(fds.fd[0]);
 }
 
-static int open_shm(struct skf_launch *l, source *s, struct skf_err *e)
+int skf_launch_shm_of(int ns, struct skf_err *e)
 {
-	SKF_AUTO_FD int ours = -EBADF, theirs = -EBADF, pidfd = -EBADF, ns = -EBADF;
+	SKF_AUTO_FD int ours = -EBADF, theirs = -EBADF, pidfd = -EBADF;
 	struct skf_clone c = {.exit_signal = SIGCHLD, .cgroup_fd = -1};
 	int pair[2], r, status;
 	pid_t pid;
 
-	ns = skf_launch_ns_of(l, s->container, "mnt", e);
-	if (ns < 0)
-		return -1;
 	r = skf_socketpair_seqpacket(pair);
 	if (r < 0)
 		return skf_fail_sys(e, r, "make a socket pair");
@@ -302,10 +299,17 @@ static int open_shm(struct skf_launch *l, source *s, struct skf_err *e)
 	return r;
 }
 
+static int open_shm(struct skf_launch *l, source *s, struct skf_err *e)
+{
+	SKF_AUTO_FD int ns = skf_launch_ns_of(l, s->container, "mnt", e);
+
+	return ns < 0 ? -1 : skf_launch_shm_of(ns, e);
+}
+
 int skf_launch_sources(struct skf_launch *l, struct skf_err *e)
 {
 	source *s = l->conf->sources.v;
-	size_t n = l->conf->sources.n, all = n + l->conf->secrets.n;
+	size_t n = l->conf->sources.n, all = n + l->conf->secrets.n + (l->pod.shm >= 0);
 	struct skf_rt_source *v = all ? skf_arena_array(&l->arena, all, sizeof(*v)) : NULL;
 
 	if (all && !v)
@@ -320,6 +324,13 @@ int skf_launch_sources(struct skf_launch *l, struct skf_err *e)
 		if (fd < 0)
 			return skf_ctx(e, "container '%s'", l->q.id);
 		v[l->n_sources++] = (struct skf_rt_source){s[i].target, fd};
+	}
+	if (l->pod.shm >= 0) {
+		int r = skf_launch_pod_shm_source(l, &v[l->n_sources], e);
+
+		if (r < 0)
+			return skf_ctx(e, "container '%s'", l->q.id);
+		l->n_sources += r == 1;
 	}
 	return skf_launch_secrets(l, e) < 0 || skf_launch_secret_env(l, e) < 0 ? -1 : 0;
 }

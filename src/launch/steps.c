@@ -31,7 +31,7 @@ static void init(struct skf_launch *l, const struct skf_log *log)
 		l->ours[i] = l->theirs[i] = -1;
 	for (unsigned i = 0; i < SKF_HOLD_N; i++)
 		l->pod.ns[i] = -EBADF;
-	l->pod.pidfd = -1;
+	l->pod.pidfd = l->pod.shm = -1;
 }
 
 static void done(struct skf_launch *l)
@@ -49,6 +49,7 @@ static void done(struct skf_launch *l)
 	for (unsigned i = 0; i < SKF_HOLD_N; i++)
 		skf_closep(&l->pod.ns[i]);
 	skf_closep(&l->pod.pidfd);
+	skf_closep(&l->pod.shm);
 	skf_fds_done(&l->fds);
 	skf_arena_done(&l->arena);
 	skf_buf_done(&l->config);

@@ -108,6 +108,14 @@ static int namespaces(struct hold *h, const struct skf_mon_request *q, struct an
 	return 0;
 }
 
+static int shm(struct hold *h, const struct skf_mon_request *q, struct answer *a, struct skf_err *e)
+{
+	begin(a, SKF_MON_SHM);
+	if (h->h.shm >= 0)
+		a->fds[a->n_fds++] = h->h.shm;
+	return 0;
+}
+
 static const struct {
 	uint16_t type;
 	int (*fn)(struct hold *, const struct skf_mon_request *, struct answer *, struct skf_err *);
@@ -116,6 +124,7 @@ static const struct {
 	{SKF_MON_STATE, state},
 	{SKF_MON_KILL, kill_},
 	{SKF_MON_NAMESPACES, namespaces},
+	{SKF_MON_SHM, shm},
 };
 
 /* 0 answered into a, 1 answered later, -1. */
@@ -271,7 +280,7 @@ static int take_over(struct hold *h)
 	char text[SKF_MON_HANDOVER_MAX];
 	ssize_t n = pread(SKF_MON_HANDOVER_FD, text, sizeof(text), 0);
 	int r = n < 0 ? -errno : skf_hold_read(text, (size_t)n, &h->h);
-	const int32_t fds[] = {h->h.listen_fd, h->h.run_dir, h->h.engine_sock, h->h.pidfd};
+	const int32_t fds[] = {h->h.listen_fd, h->h.run_dir, h->h.engine_sock, h->h.pidfd, h->h.shm};
 
 	if (r < 0)
 		return r;
@@ -287,7 +296,7 @@ static int take_over(struct hold *h)
 
 int skf_hold_main(void)
 {
-	struct hold h = {.h.listen_fd = -1, .h.pidfd = -1, .h.engine_sock = -1, .h.run_dir = -1};
+	struct hold h = {.h.listen_fd = -1, .h.pidfd = -1, .h.engine_sock = -1, .h.run_dir = -1, .h.shm = -1};
 
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);

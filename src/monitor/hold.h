@@ -14,6 +14,7 @@ struct skf_hold_handover { /* fds: -1 when absent */
 	char id[65], reaper[256], root[512], run_root[512];
 	int32_t listen_fd, run_dir, engine_sock; /* run_dir: run/pods/<id>; engine_sock: launch/wire.h */
 	int32_t ns[SKF_HOLD_N];
+	int32_t shm;   /* mount namespace with the /dev/shm that goes with the IPC namespace */
 	int32_t pidfd; /* of skiff-init, when there is one */
 	uint32_t init_pid;
 };
@@ -28,3 +29,5 @@ int skf_hold_main(void);
 /* Asks a pod's holder for its namespaces; ret[n] is -EBADF for one that the pod does not share, else a descriptor of the caller's. Waits at most
  * SKF_HELLO_MS. UNAVAILABLE, TIMEOUT, or the holder's own error. */
 int skf_hold_namespaces(int sock, const char *id, int ret[SKF_HOLD_N], struct skf_err *e);
+/* The mount namespace that has the pod's /dev/shm: *ret is a descriptor of the caller's, or -EBADF when there is none, as in a pod of an older version. */
+int skf_hold_shm(int sock, const char *id, int *ret, struct skf_err *e);

@@ -48,6 +48,7 @@ void skf_hold_write(const struct skf_hold_handover *h, struct skf_buf *b)
 		skf_rec_u32(&r, (uint32_t)h->ns[i]);
 	skf_rec_u32(&r, (uint32_t)h->pidfd);
 	skf_rec_u32(&r, h->init_pid);
+	skf_rec_u32(&r, (uint32_t)h->shm);
 	skf_rec_end(&r);
 }
 
@@ -80,6 +81,7 @@ int skf_hold_read(const void *p, size_t n, struct skf_hold_handover *ret)
 		h.ns[i] = (int32_t)skf_recr_u32(&r);
 	h.pidfd = (int32_t)skf_recr_u32(&r);
 	h.init_pid = skf_recr_u32(&r);
+	h.shm = skf_recr_more(&r) ? (int32_t)skf_recr_u32(&r) : -1;
 	if (r.bad || h.listen_fd < 0 || h.run_dir < 0 || h.engine_sock < 0)
 		return -EBADMSG;
 	*ret = h;
@@ -98,29 +100,56 @@ static int take(struct skf_recr *r, struct skf_fds *fds, const char *id, int ret
 	return 0;
 }
 
+/* 0 answered with a record of that type or an ERROR, -1. */
+static int ask(int sock, const char *id, uint16_t type, struct skf_buf *b, struct skf_recr *r, struct skf_fds *fds, struct skf_err *e)
+{
+	struct skf_rec w;
+	int n;
+
+	skf_rec_begin(&w, b, type, SKF_MON_VERSION);
+	skf_rec_str(&w, id);
+	skf_rec_end(&w);
+	n = skf_record_send(sock, b, NULL, 0);
+	if (n == 0)
+		n = skf_record_recv(sock, b, r, fds, SKF_HELLO_MS);
+	if (n == -ETIMEDOUT)
+		return skf_fail(e, SKF_ETIMEOUT, "the holder of pod '%s' gave no answer in time", id);
+	if (n <= 0)
+		return skf_fail(e, SKF_EUNAVAILABLE, "the holder of pod '%s' is gone", id);
+	if (r->type != SKF_MON_ERROR && r->type != type)
+		return skf_fail(e, SKF_ECORRUPT, "the holder of pod '%s' answered with the unknown record %u", id, r->type);
+	return 0;
+}
+
 int skf_hold_namespaces(int sock, const char *id, int ret[SKF_HOLD_N], struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
 	SKF_AUTO(skf_fds_done) struct skf_fds fds = {.n = 0};
 	struct skf_recr r;
-	struct skf_rec w;
-	int n;
 
-	skf_rec_begin(&w, &b, SKF_MON_NAMESPACES, SKF_MON_VERSION);
-	skf_rec_str(&w, id);
-	skf_rec_end(&w);
-	n = skf_record_send(sock, &b, NULL, 0);
-	if (n == 0)
-		n = skf_record_recv(sock, &b, &r, &fds, SKF_HELLO_MS);
-	if (n == -ETIMEDOUT)
-		return skf_fail(e, SKF_ETIMEOUT, "the holder of pod '%s' gave no answer in time", id);
-	if (n <= 0)
-		return skf_fail(e, SKF_EUNAVAILABLE, "the holder of pod '%s' is gone", id);
+	if (ask(sock, id, SKF_MON_NAMESPACES, &b, &r, &fds, e) < 0)
+		return -1;
 	if (r.type == SKF_MON_ERROR) {
 		skf_recr_err(&r, e);
 		return -1;
 	}
-	if (r.type != SKF_MON_NAMESPACES)
-		return skf_fail(e, SKF_ECORRUPT, "the holder of pod '%s' answered with the unknown record %u", id, r.type);
 	return take(&r, &fds, id, ret, e);
+}
+
+int skf_hold_shm(int sock, const char *id, int *ret, struct skf_err *e)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
+	SKF_AUTO(skf_fds_done) struct skf_fds fds = {.n = 0};
+	struct skf_err x = SKF_ERR_INIT;
+	struct skf_recr r;
+
+	if (ask(sock, id, SKF_MON_SHM, &b, &r, &fds, e) < 0)
+		return -1;
+	if (r.type == SKF_MON_ERROR) {
+		skf_recr_err(&r, &x);
+		if (x.kind != SKF_EUNSUPPORTED)
+			return skf_fail(e, x.kind, "%s", x.msg);
+	}
+	*ret = r.type == SKF_MON_SHM && fds.n == 1 ? SKF_TAKE_FD(fds.fd[0]) : -EBADF;
+	return 0;
 }

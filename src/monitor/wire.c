@@ -7,7 +7,7 @@ int skf_mon_request_read(struct skf_recr *r, struct skf_mon_request *ret)
 {
 	struct skf_mon_request q = {.type = r->type};
 
-	if (r->type < SKF_MON_HELLO || r->type > SKF_MON_NAMESPACES)
+	if (r->type < SKF_MON_HELLO || r->type > SKF_MON_SHM)
 		return -EOPNOTSUPP;
 	q.container = skf_recr_str(r);
 	switch (r->type) {

@@ -14,6 +14,7 @@
  * UPDATE  (str container, u32 what, u32 restart policy, u32 its maximum) -> OK    what: SKF_MON_UPD_*; other bits: ERROR unsupported
  * PROBE   (str container)                     -> (later) HEALTH u32 exit code of the health check, str health; ERROR when there is none
  * NAMESPACES (str pod)                        -> NAMESPACES u32 set, fds in the order of enum skf_hold_ns; only a pod's holder knows it (hold.h)
+ * SHM (str pod)                               -> SHM, fd of the mount namespace with the pod's /dev/shm, none when it shares none; only a pod's holder knows it
  * ERROR   err
  *
  * WAIT is answered at each end of the process, also when the restart policy starts it again.
@@ -25,7 +26,7 @@
 
 enum skf_mon_type {
 	SKF_MON_HELLO = 1, SKF_MON_STATE = 2, SKF_MON_KILL = 3, SKF_MON_WAIT = 4, SKF_MON_ATTACH = 5, SKF_MON_RESIZE = 6, SKF_MON_UPDATE = 7,
-	SKF_MON_PROBE = 8, SKF_MON_NAMESPACES = 9,
+	SKF_MON_PROBE = 8, SKF_MON_NAMESPACES = 9, SKF_MON_SHM = 10,
 	SKF_MON_OK = 64, SKF_MON_EXIT = 65, SKF_MON_ERROR = 66, SKF_MON_HEALTH = 67
 };
 enum skf_logd { SKF_LOGD_NONE = 0, SKF_LOGD_JSON_FILE = 1, SKF_LOGD_K8S_FILE = 2, SKF_LOGD_JOURNALD = 3, SKF_LOGD_SYSLOG = 4 };

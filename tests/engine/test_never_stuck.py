@@ -278,3 +278,25 @@ def test_clients_that_go_away_leave_nothing(skiff):
             os.kill(int(pid), signal.SIGKILL)
     assert wait_until(lambda: len(os.listdir(f'/proc/{monitor}/fd')) <= fds) and zombies_of(monitor) == []
     assert rss_kb(monitor) <= rss + 128
+
+
+def test_killed_session_monitor(skiff, kill9):
+    """kill -9 of the monitor of an exec: its process ends with it, the container and its monitor do not notice, and nothing of the session is left."""
+    cid = skiff.detached('--name', 's', '--', 'sleep', '1000000')
+    monitor, init = skiff.monitor_pid('s'), skiff.state('s')['Pid']
+    fds, rng = None, random.Random(5)
+    for i in range(rounds(12, 10000)):
+        skiff('exec', '-d', 's', 'sleep', '999')
+        pids = [int(x.split()[0]) for x in skiff.out('top', 's', 'hpid,args').splitlines()[1:] if x.endswith('sleep 999')]
+        assert len(pids) == 1, skiff.out('top', 's', 'hpid,args')
+        session = int(Path(f'/proc/{pids[0]}/stat').read_text().rpartition(')')[2].split()[1])
+        assert comm(session) == 'skiff-monitor' and session != monitor
+        if rng.random() < 0.5:
+            time.sleep(rng.random() * 0.02)
+        kill9(session)
+        assert wait_until(lambda: ended(pids[0])), 'its process outlives it'
+        fds = fds or len(os.listdir(f'/proc/{monitor}/fd'))
+    assert skiff.state('s')['Pid'] == init and len(os.listdir(f'/proc/{monitor}/fd')) == fds and zombies_of(monitor) == []
+    skiff('exec', 's', 'true')
+    skiff('stop', '-t', '0', 's')
+    assert wait_until(lambda: not (skiff.run_root / 'containers' / cid).exists())

@@ -195,3 +195,25 @@ def test_a_pod_in_a_user_namespace(skiff):
         assert skiff.out('exec', c, 'sh', '-c', 'ls /sys >/dev/null; id -u').split() == ['0']
     finally:
         skiff('pod', 'rm', '-f', 'h')
+
+
+@pytest.mark.parametrize('flags', [[], ['--uidmap', '0:200000:65536']])
+def test_containers_share_dev_shm(skiff, flags):
+    """As podman's, with the IPC namespace: what one leaves there another finds, also when the first has ended."""
+    skiff('pod', 'create', '--name', 'p', *flags)
+    skiff('run', '--rm', '--pod', 'p', skiff.image, 'sh', '-c', 'echo one >/dev/shm/f; stat -c "%a %u" /dev/shm')
+    b = skiff.detached('--pod', 'p', '--', 'sh', '-c', 'cat /dev/shm/f; df -k /dev/shm | tail -1; grep " /dev/shm " /proc/mounts; sleep 1000')
+    assert wait_until(lambda: len(skiff.out('logs', b).splitlines()) == 3), skiff.out('logs', b)
+    text, df, mount = skiff.out('logs', b).splitlines()
+    assert text == 'one' and df.split()[1] == str(64 << 10) and {'nosuid', 'nodev', 'noexec', 'rw'} <= set(mount.split()[3].split(','))
+    skiff('exec', b, 'sh', '-c', 'echo two >/dev/shm/f')
+    assert skiff.out('run', '--rm', '--pod', 'p', skiff.image, 'cat', '/dev/shm/f') == 'two\n'
+    assert skiff.out('run', '--rm', '--pod', 'p', '--tmpfs', '/dev/shm', skiff.image, 'ls', '/dev/shm') == '', 'what the user mounts there comes first'
+    skiff('pod', 'rm', '-f', '-t', '0', 'p')
+
+
+def test_dev_shm_is_not_shared_without_ipc(skiff):
+    skiff('pod', 'create', '--name', 'p', '--share', 'uts')
+    skiff('run', '--rm', '--pod', 'p', skiff.image, 'touch', '/dev/shm/f')
+    assert skiff.out('run', '--rm', '--pod', 'p', skiff.image, 'ls', '/dev/shm') == ''
+    skiff('pod', 'rm', '-f', 'p')

@@ -1,0 +1,133 @@
+/* launch/pod_shm.c -- the /dev/shm that the containers of a pod with a shared IPC namespace have in common, as podman's pods do: a tmpfs in a mount
+ * namespace that holds nothing else, whose descriptor the pod's holder keeps. A container's start clones it from there.
+ *
+ * Invariants: (1) nothing of the host's is mounted in that namespace, so that it keeps no file system busy; (2) no process lives in it. Blocks on a
+ * helper (SKF_KILL_WAIT_MS). */
+#include "launch/launch_int.h"
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/proc.h"
+#include "sys/mount.h"
+#include "sys/process.h"
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC)
+#define POD_SHM "/dev/shm"
+
+/* place: a directory of the host that is mounted over. */
+static int fill_namespace(const struct skf_launch *l, const char *place)
+{
+	uint32_t uid = 0, gid = 0;
+	char options[96];
+	int r;
+
+	(void)skf_idmap_to_host(&l->ids.uids, 0, &uid); /* a root that is not mapped: the host's, and everybody may write */
+	(void)skf_idmap_to_host(&l->ids.gids, 0, &gid);
+	r = skf_fmt(options, sizeof(options), "mode=1777,size=%llu,uid=%u,gid=%u", (unsigned long long)l->pod.shm_size, uid, gid);
+	if (r == 0)
+		r = skf_mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+	if (r == 0)
+		r = skf_mount("tmpfs", place, "tmpfs", FLAGS, "mode=755,size=64k");
+	if (r == 0 && (chdir(place) < 0 || mkdir("dev", 0755) < 0 || mkdir("dev/shm", 0755) < 0))
+		r = -errno;
+	if (r == 0)
+		r = skf_mount("shm", "dev/shm", "tmpfs", FLAGS, options);
+	if (r == 0)
+		r = skf_pivot_root(".", ".");
+	return r == 0 ? skf_umount(".", MNT_DETACH) : r;
+}
+
+static void __attribute__((noreturn)) helper(const struct skf_launch *l, const char *place, int say, int wait)
+{
+	int32_t r = fill_namespace(l, place);
+	char end;
+
+	(void)skf_write_full(say, &r, sizeof(r)); /* a parent that is gone needs no answer */
+	(void)!read(wait, &end, 1);
+	_exit(0);
+}
+
+static int take(struct skf_launch *l, pid_t pid, int up)
+{
+	int32_t answer = -EPIPE;
+	char path[40];
+
+	if (read(up, &answer, sizeof(answer)) != (ssize_t)sizeof(answer))
+		answer = -EPIPE;
+	if (answer < 0)
+		return answer;
+	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)pid);
+	l->pod.shm = skf_openat(AT_FDCWD, path, O_RDONLY, 0);
+	return l->pod.shm < 0 ? l->pod.shm : 0;
+}
+
+static int make(struct skf_launch *l, const char *place)
+{
+	const struct skf_clone c = {.flags = CLONE_NEWNS, .exit_signal = SIGCHLD, .cgroup_fd = -1};
+	SKF_AUTO_FD int up_r = -EBADF, up_w = -EBADF, down_r = -EBADF, down_w = -EBADF, pidfd = -EBADF;
+	int up[2], down[2], r = skf_pipe(up, 0), status;
+	pid_t pid;
+
+	if (r < 0)
+		return r;
+	up_r = up[0];
+	up_w = up[1];
+	r = skf_pipe(down, 0);
+	if (r < 0)
+		return r;
+	down_r = down[0];
+	down_w = down[1];
+	pid = skf_clone3(&c, &pidfd);
+	if (pid < 0)
+		return (int)pid;
+	if (pid == 0) {
+		close(up_r);
+		close(down_w);
+		helper(l, place, up_w, down_r);
+	}
+	skf_closep(&up_w);
+	r = take(l, pid, up_r);
+	skf_closep(&down_w);
+	(void)skf_wait_pid(pid, pidfd, SKF_KILL_WAIT_MS, &status); /* what it had to say was said */
+	return r;
+}
+
+int skf_launch_pod_shm_make(struct skf_launch *l, struct skf_err *e)
+{
+	char place[PATH_MAX];
+	int r;
+
+	if (!(l->pod.share >> SKF_HOLD_IPC & 1) || !l->pod.shm_size)
+		return 0;
+	r = skf_fmt(place, sizeof(place), "%s/pods/%s", l->q.run_root, l->q.id);
+	if (r == 0)
+		r = make(l, place);
+	return r < 0 ? skf_fail_sys(e, r, "make the /dev/shm that pod '%s' shares", l->q.id) : 0;
+}
+
+int skf_launch_pod_shm_source(struct skf_launch *l, struct skf_rt_source *ret, struct skf_err *e)
+{
+	static char bind[] = "bind", *options[] = {bind};
+	struct skf_spec_mount *m = l->spec->mounts.v;
+	int tree;
+
+	for (size_t i = 0; l->pod.shm >= 0 && i < l->spec->mounts.n; i++) {
+		if (strcmp(m[i].destination, POD_SHM) != 0 || !m[i].type || strcmp(m[i].type, "tmpfs") != 0 || !m[i].source || strcmp(m[i].source, "shm") != 0)
+			continue; /* not the engine's default: what the user mounts there comes first */
+		tree = skf_launch_shm_of(l->pod.shm, e);
+		if (tree < 0)
+			return -1;
+		m[i].type = m[i].source = bind;
+		m[i].options = (struct skf_strv){options, 1};
+		*ret = (struct skf_rt_source){m[i].destination, tree};
+		return 1;
+	}
+	return 0;
+}
