@@ -60,7 +60,8 @@ struct skf_cli_opts {
 	char *src_creds, *src_username, *src_password, *src_authfile, *src_cert_dir, *src_daemon_host;
 	char *dest_creds, *dest_username, *dest_password, *dest_authfile, *dest_cert_dir, *dest_daemon_host;
 	bool src_no_creds, dest_no_creds, src_tls_verify, dest_tls_verify, preserve_digests, dest_compress, dest_decompress;
-	char *authfile, *digestfile, *multi_arch, *compress_format;
+	char *authfile, *digestfile, *multi_arch, *compress_format, *compression_format;
+	bool force_compression;
 	bool all_tags, all_platforms;
 	/* manifest */
 	char *arch, *os, *variant, *os_version;
@@ -73,7 +74,7 @@ struct skf_cli_opts {
 	bool replace, list_tags, rootfs;
 	int64_t run_timeout; /* run --timeout, seconds */
 	int64_t limit;
-	int64_t compress_level;
+	int64_t compress_level, compression_level;
 	struct skf_strv additional_tag;
 	/* save, load, import, export, commit, history */
 	char *output, *input, *message, *author;
@@ -258,6 +259,8 @@ void skf_cli_time_text(int64_t ns, char out[64]);
 int skf_cli_check_filters(struct skf_cli *c);
 
 /* --- progress.c --- */
+/* Which compression a copy writes, of flags of these names; a level alone is gzip's. false: said in c->e. */
+bool skf_cli_squeeze(struct skf_cli *c, const char *format, const char *format_flag, int64_t level, const char *level_flag, struct skf_copy_req *q);
 struct skf_cli_progress {
 	struct skf_progress p;
 	FILE *out;

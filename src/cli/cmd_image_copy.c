@@ -25,6 +25,20 @@ static int look_up(struct skf_cli *c, const char *flag, const char *word, const 
 	return skf_fail(&c->e, SKF_EINVALID, "invalid argument \"%s\" for \"--%s\": expected %s or %s", word, flag, v[0].word, v[1].word);
 }
 
+bool skf_cli_squeeze(struct skf_cli *c, const char *format, const char *format_flag, int64_t level, const char *level_flag, struct skf_copy_req *q)
+{
+	q->level = (int)level;
+	if (level < -1 || level > 22) {
+		skf_fail(&c->e, SKF_EINVALID, "invalid argument \"%lld\" for \"--%s\": expected 0 to 22", (long long)level, level_flag);
+		return false;
+	}
+	if (look_up(c, format_flag, format, formats, SKF_ARRAY_LEN(formats), &q->squeeze) < 0)
+		return false;
+	if (!q->squeeze && level >= 0)
+		q->squeeze = 1;
+	return true;
+}
+
 static int which(struct skf_cli *c, struct skf_copy_req *q)
 {
 	const char *w = c->o.multi_arch;
@@ -46,15 +60,12 @@ static int wish(struct skf_cli *c, struct skf_copy_req *q)
 	q->platform = c->o.platform;
 	q->preserve = c->o.preserve_digests;
 	q->tags = c->o.additional_tag;
-	q->level = (int)c->o.compress_level;
-	if (c->o.compress_level < -1 || c->o.compress_level > 22)
-		return skf_fail(&c->e, SKF_EINVALID, "invalid argument \"%lld\" for \"--dest-compress-level\": expected 0 to 22", (long long)c->o.compress_level);
 	if (c->o.dest_decompress && (c->o.dest_compress || c->o.compress_format))
 		return skf_fail(&c->e, SKF_EINVALID, "--dest-compress and --dest-decompress are mutually exclusive");
 	if (look_up(c, "format", c->o.format, families, SKF_ARRAY_LEN(families), &q->as) < 0 ||
-	    look_up(c, "dest-compress-format", c->o.compress_format, formats, SKF_ARRAY_LEN(formats), &q->squeeze) < 0)
+	    !skf_cli_squeeze(c, c->o.compress_format, "dest-compress-format", c->o.compress_level, "dest-compress-level", q))
 		return -1;
-	if (!q->squeeze && (c->o.dest_compress || c->o.compress_level >= 0))
+	if (!q->squeeze && c->o.dest_compress)
 		q->squeeze = 1;
 	if (c->o.dest_decompress)
 		q->squeeze = 4;

@@ -21,17 +21,16 @@ static int repository(struct skf_cli *c, const char *word, char **ret)
 	return *ret ? 0 : skf_fail(&c->e, SKF_ENOMEM, "memory for the name");
 }
 
-/* --- all platforms --- */
+/* --- all platforms, or layers that are compressed anew: a copy --- */
 static int copy_all(struct skf_cli *c, struct skf_copy_req *q, const char *name)
 {
 	struct skf_cli_progress p;
 	struct skf_digest d;
 	int r;
 
-	q->src.fd = q->dest.fd = q->level = -1;
-	q->all = !c->o.platform;
+	q->src.fd = q->dest.fd = -1;
+	q->all = c->o.all_platforms;
 	q->platform = c->o.platform;
-	q->preserve = true;
 	q->src.how = q->dest.how = skf_cli_how(c);
 	if (skf_cli_engine(c) < 0)
 		return skf_cli_fail(c, 1);
@@ -59,6 +58,9 @@ static int between(struct skf_cli *c, bool pull, const char *image, const char *
 	q.dest.kind = pull ? SKF_COPY_STORE : SKF_COPY_REGISTRY;
 	q.src.name = image;
 	q.dest.name = full;
+	if (!skf_cli_squeeze(c, c->o.compression_format, "compression-format", c->o.compression_level, "compression-level", &q))
+		return skf_cli_fail(c, 1);
+	q.preserve = q.squeeze == 0;
 	return copy_all(c, &q, full);
 }
 
@@ -109,7 +111,7 @@ static int local_tags(struct skf_cli *c, const char *repo, struct skf_strv *ret)
 
 static int one(struct skf_cli *c, bool pull, const char *image, const char *dest)
 {
-	if (c->o.all_platforms || (!pull && c->o.platform))
+	if (c->o.all_platforms || (!pull && (c->o.platform || c->o.compression_format || c->o.compression_level >= 0)))
 		return between(c, pull, image, dest ? dest : image);
 	return pull ? skf_cli_pull_one(c, image) : skf_cli_push_one(c, image, dest);
 }
@@ -143,6 +145,8 @@ static int transfer(struct skf_cli *c, bool pull)
 		wrong = "--all-tags pushes to where the images' names say: a destination cannot be given";
 	else if (c->o.all_platforms && c->o.platform)
 		wrong = "--platform and --all-platforms are mutually exclusive";
+	else if (c->o.force_compression && !c->o.compression_format)
+		wrong = "--force-compression needs --compression-format";
 	if (wrong) {
 		skf_fail(&c->e, SKF_EINVALID, "%s", wrong);
 		return skf_cli_fail(c, 1);

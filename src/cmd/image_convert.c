@@ -17,6 +17,7 @@
 #define OCI        "application/vnd.oci.image."
 #define DOCKER     "application/vnd.docker."
 #define NOTE       "io.github.containers.zstd-chunked."
+#define NOTE_OLD   "io.containers.zstd-chunked." /* podman before 4.4 reads these */
 
 /* --- what is wanted --- */
 static enum skf_compression current(const struct skf_desc *d)
@@ -196,7 +197,8 @@ static void set_blob(struct json_object *o, const struct image_item *i)
 	json_object_object_del(o, "data");
 	const struct {
 		const char *key, *value;
-	} said[] = { { NOTE "manifest-checksum", i->notes.checksum }, { NOTE "manifest-position", i->notes.position }, { NOTE "tarsplit-position", i->notes.tarsplit } };
+	} said[] = { { NOTE "manifest-checksum", i->notes.checksum }, { NOTE "manifest-position", i->notes.position }, { NOTE "tarsplit-position", i->notes.tarsplit },
+		     { NOTE_OLD "manifest-checksum", i->notes.checksum }, { NOTE_OLD "manifest-position", i->notes.position } };
 	if (json_object_object_get_ex(o, "annotations", &notes)) /* of other bytes */
 		for (size_t k = 0; k < SKF_ARRAY_LEN(said); k++)
 			json_object_object_del(notes, said[k].key);

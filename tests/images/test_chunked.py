@@ -5,8 +5,10 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import tarfile
+import tempfile
 
 import imagegen as ig
 import pytest
@@ -133,3 +135,32 @@ def test_skopeo_takes_it(chunked, tmp_path):
     chunked(la)
     skopeo("copy", "--src-tls-verify=false", "--dest-decompress", f"docker://{chunked.registry.host}/c:1", f"dir:{tmp_path}/out")
     assert (tmp_path / "out" / la.hex).read_bytes() == la.raw
+
+
+@pytest.mark.skipif(not shutil.which("podman") or os.geteuid() != 0, reason="podman as root")
+def test_podman_pulls_in_part(registry, store, tmp_path):
+    """podman with enable_partial_images takes our layers by their lists of entries, and has the same files."""
+    la = ig.layer([dir_("d"), file("d/big", os.urandom(300_000)), file("hello", "hello\n"), hardlink("link", "hello"), symlink("sym", "d")])
+    name = f"{registry.host}/chunked:1"
+    registry.client.push("plain", "1", ig.image([la]))
+    ok(store, "image", "copy", "--dest-compress-format", "zstd:chunked", f"docker://{registry.host}/plain:1", "docker://" + name)
+    where = tempfile.mkdtemp(prefix="skfp", dir="/tmp")  # podman refuses run roots of more than 50 characters
+    conf = tmp_path / "storage.conf"
+    conf.write_text(f'[storage]\ndriver = "overlay"\nrunroot = "{where}/r"\ngraphroot = "{where}/g"\n'
+                    '[storage.options]\npull_options = {enable_partial_images = "true", use_hard_links = "false", ostree_repos = ""}\n')
+    env = {**os.environ, "CONTAINERS_STORAGE_CONF": str(conf)}
+
+    def podman(*args):
+        return subprocess.run(["podman", *args], env=env, capture_output=True, text=True, timeout=60, check=True)
+    try:
+        said = podman("--log-level=debug", "pull", "--tls-verify=false", name).stderr
+        assert "Retrieved partial blob" in said and "Failed to retrieve partial blob" not in said
+        root = podman("image", "mount", name).stdout.strip()
+        with open(root + "/d/big", "rb") as f:
+            assert sha256(f.read()) == sha256(next(e.payload for e in la.entries if e.name == "d/big"))
+        assert open(root + "/link").read() == "hello\n" and os.readlink(root + "/sym") == "d"
+        podman("image", "unmount", "-a")
+    finally:
+        subprocess.run(["podman", "rmi", "-af"], env=env, capture_output=True, timeout=60)
+        subprocess.run(["umount", f"{where}/g/overlay"], capture_output=True)
+        shutil.rmtree(where)

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import subprocess
 
 import fakereg
 import imagegen as ig
@@ -468,3 +469,29 @@ def test_nothing_of_the_store_changes(fake, src, store):
     assert state() == before
     store.no_leftovers()
 
+
+
+def test_compressed_anew(fake, store):
+    """podman's flags of push: other bytes, the same content, and the level is the compressor's."""
+    src, dst = fake(), fake()
+    la = ig.layer([file("f", os.urandom(1000) + b"a" * 100_000)], "gzip")
+    ref = src.add("a", "1", ig.image([la]))
+    store.pull(ref)
+    sizes = {}
+    for tag, flags in {"gz": ["--compression-format", "gzip", "--compression-level", "9"], "zst": ["--compression-format=zstd", "--force-compression"],
+                       "chunked": ["--compression-format", "zstd:chunked"], "plain": []}.items():
+        rc, _, err = run(store, "push", *flags, ref, f"{dst.host}/b:{tag}")
+        assert rc == 0, err
+        row = json.loads(dst.docs["b", tag][0])["layers"][0]
+        blob = dst.blobs[row["digest"]]
+        sizes[tag] = len(blob)
+        assert row["mediaType"].endswith("+gzip" if tag in ("gz", "plain") else "+zstd")
+        raw = gzip.decompress(blob) if tag in ("gz", "plain") else subprocess.run(["zstd", "-dqc"], input=blob, check=True, stdout=subprocess.PIPE).stdout
+        assert ig.digest(raw) == la.diff_id
+        assert ("io.containers.zstd-chunked.manifest-checksum" in row.get("annotations", {})) == (tag == "chunked")
+    assert len(set(sizes.values())) > 2
+    for flags, words in ((["--compression-format", "lzma"], 'invalid argument "lzma" for "--compression-format"'),
+                         (["--force-compression"], "--force-compression needs --compression-format"),
+                         (["--compression-level", "40"], 'invalid argument "40" for "--compression-level"')):
+        rc, _, err = run(store, "push", *flags, ref, f"{dst.host}/b:no")
+        assert rc != 0 and words in err and ("b", "no") not in dst.docs
