@@ -7,11 +7,16 @@
 #include "base/proc.h"
 #include "launch/wire.h"
 #include "sys/process.h"
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+#define SWEEP 8 /* sessions that a new one looks at */
 
 static int load_process(struct skf_launch *l, struct skf_err *e)
 {
@@ -28,6 +33,38 @@ static int load_process(struct skf_launch *l, struct skf_err *e)
 	return 0;
 }
 
+/* A session monitor that was killed leaves its directory: one that nobody listens in, and that is older than a start may take. */
+static void drop_if_dead(int all, const char *name)
+{
+	SKF_AUTO_FD int dir = skf_openat(all, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0), sock = -EBADF;
+	struct stat st;
+
+	if (dir < 0 || fstat(dir, &st) < 0 || time(NULL) - st.st_mtime <= SKF_START_MS / 1000)
+		return;
+	sock = skf_mon_connect(dir);
+	if (sock != -ECONNREFUSED && sock != -ENOENT)
+		return;
+	(void)unlinkat(dir, "ctl.sock", 0); /* what stays goes with the container */
+	(void)unlinkat(all, name, AT_REMOVEDIR);
+}
+
+/* Each new session looks at a few, so that no number of killed ones piles up. */
+static void sweep_sessions(int ctr)
+{
+	SKF_AUTO_FD int fd = skf_openat(ctr, "exec", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	SKF_AUTO_DIR DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *de;
+
+	if (!d)
+		return;
+	(void)SKF_TAKE_FD(fd); /* d closes it */
+	for (unsigned n = 0; n < SWEEP && (de = readdir(d));)
+		if (de->d_name[0] != '.') {
+			drop_if_dead(dirfd(d), de->d_name);
+			n++;
+		}
+}
+
 static int session(struct skf_launch *l, struct skf_err *e)
 {
 	SKF_AUTO_FD int ctr = -EBADF;
@@ -38,6 +75,8 @@ static int session(struct skf_launch *l, struct skf_err *e)
 	ctr = skf_openat(l->rt.rootfd, l->q.id, O_PATH | O_DIRECTORY, 0);
 	if (ctr == -ENOENT)
 		return skf_fail(e, SKF_ECONFLICT, "container '%s' is not running", l->q.id);
+	if (ctr >= 0)
+		sweep_sessions(ctr);
 	snprintf(path, sizeof(path), "exec/%s", l->q.exec_id);
 	l->run_dir = ctr < 0 ? ctr : skf_mkdirs_at(ctr, path, 0700);
 	if (l->run_dir < 0)

@@ -6,6 +6,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 from urllib.parse import quote_plus
 
 import pytest
@@ -60,6 +61,28 @@ def test_fast_writer_blocking(skiff):
     out = skiff.out('logs', 'f')
     assert out == ''.join(f'{i}\n' for i in range(1, n + 1))
     assert max(f.stat().st_size for f in files_of(skiff, cid)) <= (mb << 20) + (112 << 10)
+
+
+def test_writer_at_full_speed(skiff):
+    """Lines as fast as the log takes them: the files are looked at all the while, and nothing is lost. SKIFF_SOAK=1: 2 GB."""
+    n, mb = (20_000_000, 64) if os.environ.get('SKIFF_SOAK') else (200_000, 1)
+    cid = skiff.out('run', '-d', '--name', 'f', '--network', 'none', '--log-opt', f'max-size={mb}m', '--log-opt', 'max-file=1000', skiff.image, 'sh', '-c',
+                    f'while [ ! -e /go ]; do sleep 0.02; done; yes {"x" * 99} | head -n {n}').strip()
+    began, largest = time.monotonic(), 0
+    skiff('exec', 'f', 'touch', '/go')
+    wait = skiff.popen('wait', 'f')
+    while wait.poll() is None:
+        for f in files_of(skiff, cid):
+            try:
+                largest = max(largest, f.stat().st_size)
+            except FileNotFoundError:
+                pass
+    wait.communicate()
+    print(f'{n * 100 / 1e6 / (time.monotonic() - began):.0f} MB/s')
+    logs = skiff.popen('logs', 'f')
+    lines = subprocess.run(['wc', '-lc'], stdin=logs.stdout, capture_output=True, text=True, check=True).stdout.split()
+    logs.communicate()
+    assert lines == [str(n), str(n * 100)] and largest <= (mb << 20) + (112 << 10)
 
 
 def count(lines):

@@ -297,6 +297,12 @@ def test_killed_session_monitor(skiff, kill9):
         assert wait_until(lambda: ended(pids[0])), 'its process outlives it'
         fds = fds or len(os.listdir(f'/proc/{monitor}/fd'))
     assert skiff.state('s')['Pid'] == init and len(os.listdir(f'/proc/{monitor}/fd')) == fds and zombies_of(monitor) == []
+    sessions = skiff.run_root / 'containers' / cid / 'exec'
+    for d in list(sessions.iterdir()):
+        os.utime(d, (1, 1))  # long ago
+    for _ in range(3):
+        skiff('exec', '-d', 's', 'true')  # each sweeps a few of the dead ones
+    assert SOAK or wait_until(lambda: len(list(sessions.iterdir())) == 0), list(sessions.iterdir())
     skiff('exec', 's', 'true')
     skiff('stop', '-t', '0', 's')
     assert wait_until(lambda: not (skiff.run_root / 'containers' / cid).exists())
