@@ -157,7 +157,7 @@ static void stop(struct xfer *x)
 static int origin_url(struct xfer *x, const struct skf_ref *ref, struct skf_err *e)
 {
 	x->hops = 0;
-	if (skf_fmt(x->url, sizeof(x->url), "%s/v2/%s/blobs/%s", x->r->base, ref->repo, x->g->desc.digest.s) < 0)
+	if (skf_fmt(x->url, sizeof(x->url), "%s/v2/%s/blobs/%s%s", x->r->base, ref->repo, x->g->desc.digest.s, x->r->ns) < 0)
 		return skf_fail(e, SKF_EINVALID, "the URL of blob '%s' is too long", x->g->desc.digest.s);
 	return 0;
 }

@@ -65,8 +65,10 @@ static int mirror_line(struct line *l, struct skf_hostconf *c, struct skf_err *e
 			m->resolve = true;
 		else if (skf_streq(l->word, "insecure"))
 			m->insecure = true;
+		else if (skf_streq(l->word, "ns"))
+			m->ns = true;
 		else
-			return skf_fail(e, SKF_EINVALID, "line %u: '%.80s' is none of pull, resolve, insecure", l->no, l->word);
+			return skf_fail(e, SKF_EINVALID, "line %u: '%.80s' is none of pull, resolve, insecure, ns", l->no, l->word);
 	}
 	if (!m->pull && !m->resolve)
 		m->pull = m->resolve = true;

@@ -616,7 +616,7 @@ int skf_http_url(struct skf_registry *r, const char *repo, const char *path, cha
 {
 	if (skf_http_find_scheme(r, e) < 0)
 		return -1;
-	if (skf_fmt(out, size, "%s/v2/%s/%s", r->base, repo, path) < 0)
+	if (skf_fmt(out, size, "%s/v2/%s/%s%s", r->base, repo, path, strchr(path, '?') ? "" : r->ns) < 0)
 		return skf_fail(e, SKF_EINVALID, "registry '%s': the URL of '%s' is too long", r->host, repo);
 	return 0;
 }

@@ -23,6 +23,8 @@ static int add(struct skf_registry *r, const struct skf_registry_opts *o, const 
 	memcpy(m->prefix, from->prefix, sizeof(m->prefix));
 	m->pull = from->pull;
 	m->resolve = from->resolve;
+	if (from->ns && skf_fmt(m->r->ns, sizeof(m->r->ns), "?ns=%s", r->host) < 0)
+		return skf_fail(e, SKF_EBUG, "ns of '%s'", r->host);
 	return 0;
 }
 

@@ -54,6 +54,7 @@ struct skf_registry {
 	struct skf_mirror *mirrors;   /* asked first, in this order */
 	size_t n_mirrors;
 	bool no_fallback;             /* only the mirrors */
+	char ns[SKF_MAX_REPO_BYTES + 8]; /* "?ns=HOST" of a mirror that serves many registries (containerd's word), or "" */
 	bool by_tag, by_digest;       /* how the image is asked for: the first question says */
 	struct skf_registry *active;  /* atomic: whose transfers run: a mirror, or NULL for this one */
 };
@@ -90,7 +91,7 @@ int skf_base64_encode(const char *p, size_t n, struct skf_buf *out);
 /* --- hostconf.c --- */
 struct skf_hostconf_mirror {
 	char host[SKF_MAX_REPO_BYTES + 1], prefix[SKF_MAX_REPO_BYTES + 2]; /* prefix: "" or "path/" */
-	bool plain_http, insecure, pull, resolve;
+	bool plain_http, insecure, pull, resolve, ns;
 };
 struct skf_hostconf {
 	struct skf_hostconf_mirror mirror[16];

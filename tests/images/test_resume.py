@@ -213,6 +213,15 @@ def test_blob_breaks_off_at_the_mirror(fake, store, conf):
     assert len(rest) == 1 and 0 < int(re.fullmatch(r"bytes=(\d+)-", rest[0])[1]) <= 1_000_000
 
 
+def test_ns_tells_a_mirror_which_registry(fake, store, conf):
+    reg, mirror, im = fake(), fake(), image(300_000)
+    ref = reg.add("a/b", "1", im)
+    mirror.add("a/b", "1", im)
+    assert store.pull(ref, env=conf(reg.host, f"mirror {mirror.base} ns\n")).top == im.top
+    asked = [x.path for x in mirror.log if "/a/b/" in x.path]
+    assert asked and all(p.endswith(f"?ns={reg.host}") for p in asked) and reg.log == []
+
+
 def test_without_fallback(fake, store, conf):
     reg, mirror, im = fake(), fake(), image(1000)
     ref = reg.add("a/b", "1", im)
