@@ -186,6 +186,7 @@ static int drop_endpoint(struct change *x, size_t i, struct skf_err *e)
 {
 	const struct skf_net_start s = {.id = x->id, .pid = x->l.sum.pid, .netns_fd = x->netns, .nl = x->nl};
 	struct skf_endpoint *v = x->r->endpoints.v, p = v[i];
+	struct skf_network *next;
 	int r;
 
 	if (x->r->resolver && skf_names_remove(x->g->run_fd, p.network, x->id, e) < 0)
@@ -206,7 +207,8 @@ static int drop_endpoint(struct change *x, size_t i, struct skf_err *e)
 		return -1;
 	if (skf_net_ports_show(x->g, x->r, x->c, e) < 0)
 		return -1;
-	if (i == 0 && x->r->endpoints.n && skf_net_default_route(x->g, &v[0], x->nl, e) < 0)
+	if (i == 0 && x->r->endpoints.n &&
+	    (skf_net_load(x->g, v[0].network, v[0].name, x->a, &next, e) < 0 || skf_net_default_route(next, &v[0], x->nl, e) < 0))
 		return -1;
 	return skf_net_names(x->g, &s, x->c, x->r, e) < 0 ? -1 : skf_net_files(x->g, x->id, x->c, x->r, e);
 }

@@ -193,7 +193,7 @@ char *skf_net_ifname(const struct skf_netrec *r, size_t count, const struct skf_
 int skf_net_link(struct skf_engine *g, const struct skf_network *n, const struct skf_endpoint *p, const struct skf_net_start *s, bool default_route,
 		 struct skf_err *e);
 /* The default route of an endpoint that had none. */
-int skf_net_default_route(struct skf_engine *g, const struct skf_endpoint *p, int nl, struct skf_err *e);
+int skf_net_default_route(const struct skf_network *n, const struct skf_endpoint *p, int nl, struct skf_err *e);
 
 /* --- net_names.c --- */
 /* Names and resolver of all endpoints. */

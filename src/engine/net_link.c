@@ -153,11 +153,16 @@ static int address_of(const char *ip, uint32_t prefix, const char *gateway, bool
 	return 1;
 }
 
+/* No neighbour answers on an ipvlan in mode l3 and l3s: the parent routes, and the default route is the device. */
+static bool device_routes(const struct skf_network *n)
+{
+	return skf_streq(n->driver, "ipvlan") && n->mode && skf_startswith(n->mode, "l3") && !n->internal;
+}
+
 int skf_net_link(struct skf_engine *g, const struct skf_network *n, const struct skf_endpoint *p, const struct skf_net_start *s, bool default_route,
 		 struct skf_err *e)
 {
 	SKF_AUTO_FD int nl = skf_nlm_open(NETLINK_ROUTE);
-	bool l3 = skf_streq(n->driver, "ipvlan") && n->mode && skf_startswith(n->mode, "l3");
 	struct skf_link_addr a[2] = {0};
 	struct skf_link l;
 	size_t k = 0;
@@ -167,24 +172,23 @@ int skf_net_link(struct skf_engine *g, const struct skf_network *n, const struct
 		return skf_fail_sys(e, nl, "open a netlink socket");
 	if (make_link(g, nl, n, p, s, &l, e) < 0)
 		return -1;
-	k += (size_t)address_of(p->ip, p->prefix, p->gateway, default_route, l3 && !n->internal, &a[k]);
-	k += (size_t)address_of(p->ip6, p->prefix6, p->gateway6, default_route, l3 && !n->internal, &a[k]);
+	k += (size_t)address_of(p->ip, p->prefix, p->gateway, default_route, device_routes(n), &a[k]);
+	k += (size_t)address_of(p->ip6, p->prefix6, p->gateway6, default_route, device_routes(n), &a[k]);
 	r = skf_link_configure(s->nl, l.index, a, k);
 	return r < 0 ? skf_fail_sys(e, r, "set address and route of '%s' of container %.12s on network '%s'", p->ifname, s->id, n->name) : 0;
 }
 
-int skf_net_default_route(struct skf_engine *g, const struct skf_endpoint *p, int nl, struct skf_err *e)
+int skf_net_default_route(const struct skf_network *n, const struct skf_endpoint *p, int nl, struct skf_err *e)
 {
 	struct skf_link_addr a[2] = {0};
 	struct skf_link l;
 	size_t k = 0;
 	int r = skf_link_get(nl, p->ifname, &l);
 
-	(void)g;
-	k += (size_t)address_of(p->ip, p->prefix, p->gateway, true, false, &a[k]);
-	k += (size_t)address_of(p->ip6, p->prefix6, p->gateway6, true, false, &a[k]);
+	k += (size_t)address_of(p->ip, p->prefix, p->gateway, true, device_routes(n), &a[k]);
+	k += (size_t)address_of(p->ip6, p->prefix6, p->gateway6, true, device_routes(n), &a[k]);
 	for (size_t i = 0; r == 0 && i < k; i++)
-		if (a[i].gateway.family)
+		if (a[i].gateway.family || a[i].device_route)
 			r = skf_link_default_route(nl, l.index, &a[i], true);
 	return r < 0 ? skf_fail_sys(e, r, "set the default route through '%s'", p->ifname) : 0;
 }

@@ -223,6 +223,10 @@ def test_ipvlan(skiff, outside, mode):
     server = outside.popen(skiff.probe, 'serve', 'tcp', 7000, 'out')
     assert server.stdout.readline() == 'ready\n'
     assert skiff.ask_from('c', 'tcp', outside.far, 7000) == [skiff.ip('c'), 'out']
+    skiff.client('d', '--network', 'bridge', '--network', 'm')
+    skiff('network', 'disconnect', 'bridge', 'd')
+    assert skiff.out('exec', 'd', 'ip', 'route').splitlines()[0].strip() == ('default dev eth1 scope link' if mode == 'l3' else 'default via 192.0.2.2 dev eth1')
+    assert skiff.ask_from('d', 'tcp', outside.far, 7000) == [skiff.ip('d'), 'out']
     server.kill()
     server.wait()
 
