@@ -88,20 +88,18 @@ int skf_dns_note_files(struct skf_dns *d)
 	return each_file(d, note_file);
 }
 
-/* The directories of its networks may be walked through by who knows their names: below run, which nobody else may enter. */
+/* The directories of its networks may be walked through by who knows their names: below run, which nobody else may enter. names.c makes them so; those
+ * of an older version are not. A network without names (of CNI) has none. */
 static int open_names(struct skf_dns *d, const struct skf_resolver_file *f)
 {
-	for (unsigned i = 0; i < f->n_networks; i++) {
-		SKF_AUTO_FD int dir = -EBADF, names = -EBADF;
+	static const char *const parts[] = {"", "/names"};
+
+	for (size_t i = 0; i < f->n_networks * SKF_ARRAY_LEN(parts); i++) {
 		char path[SKF_MAX_NAME_BYTES + 16];
 
-		if (skf_fmt(path, sizeof(path), "%s/names", f->networks[i].id) < 0)
+		if (skf_fmt(path, sizeof(path), "%s%s", f->networks[i / 2].id, parts[i % 2]) < 0)
 			return -ENAMETOOLONG;
-		names = skf_mkdirs_at(d->networks_fd, path, 0711);
-		dir = skf_openat(d->networks_fd, f->networks[i].id, O_RDONLY | O_DIRECTORY, 0);
-		if (names < 0 || dir < 0)
-			return names < 0 ? names : dir;
-		if (fchmod(names, 0711) < 0 || fchmod(dir, 0711) < 0)
+		if (fchmodat(d->networks_fd, path, 0711, 0) < 0 && errno != ENOENT)
 			return -errno;
 	}
 	return 0;

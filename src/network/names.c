@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define DNS_NAME_MAX  253
@@ -182,6 +183,22 @@ static int check_request(const struct skf_strv *names, const struct skf_strv *ad
 	return 0;
 }
 
+/* run/networks/<id>/names: the resolver, which is nobody (dns_lock.c), walks through it and its parent. */
+static int make_dir(int run_fd, char *path)
+{
+	SKF_AUTO_FD int dir = skf_mkdirs_at(run_fd, path, 0711);
+	char *last = strrchr(path, '/');
+	int r = dir < 0 ? dir : 0;
+
+	*last = '\0';
+	if (r == 0 && fchmodat(run_fd, path, 0711, 0) < 0)
+		r = -errno;
+	*last = '/';
+	if (r == 0 && fchmod(dir, 0711) < 0)
+		r = -errno;
+	return r < 0 ? r : SKF_TAKE_FD(dir);
+}
+
 static int names_open(int run_fd, const char *network, const char *container, bool make, struct names *ret,
 		      struct skf_err *e)
 {
@@ -193,7 +210,7 @@ static int names_open(int run_fd, const char *network, const char *container, bo
 	if (!container[0] || strpbrk(container, "/ ="))
 		return skf_fail(e, SKF_EINVALID, "'%.80s' is not the id of a container", container);
 	snprintf(n.id, sizeof(n.id), "%s", container);
-	n.dir = make ? skf_mkdirs_at(run_fd, path, 0700)
+	n.dir = make ? make_dir(run_fd, path)
 		     : skf_openat(run_fd, path, O_RDONLY | O_DIRECTORY, 0);
 	if (n.dir < 0)
 		return n.dir == -ENOENT
