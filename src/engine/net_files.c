@@ -176,13 +176,55 @@ static void add_words(struct skf_buf *b, const char *key, const struct skf_strv 
 	skf_buf_chr(b, '\n');
 }
 
+/* Words of the host's last line of that kind; ndots is left to the container: with it our resolver keeps single labels to itself. */
+static int host_words(const struct skf_buf *host, const char *key, struct skf_arena *a, struct skf_strv *ret)
+{
+	char *text = skf_arena_strdup(a, skf_buf_cstr(host)), *save = NULL, *word_save = NULL;
+
+	if (!text)
+		return -ENOMEM;
+	for (char *l = strtok_r(text, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
+		char *w = strtok_r(l, " \t\r", &word_save);
+
+		if (!w || (!skf_streq(w, key) && !(skf_streq(key, "search") && skf_streq(w, "domain"))))
+			continue;
+		*ret = (struct skf_strv){0};
+		while ((w = strtok_r(NULL, " \t\r", &word_save)))
+			if (!skf_startswith(w, "ndots:") && skf_strv_add(a, ret, w) < 0)
+				return -ENOMEM;
+	}
+	return 0;
+}
+
+/* As docker: what the user says, else the host's search domains and options, whoever is asked for names. */
+static int what_counts(const struct skf_buf *host, const struct skf_net_conf *c, struct skf_arena *a, struct skf_strv *search, struct skf_strv *options)
+{
+	int r = 0;
+
+	*search = c->dns_search;
+	*options = c->dns_opt;
+	if (search->n && skf_streq(search->v[0], ".")) /* no domain at all */
+		*search = (struct skf_strv){0};
+	else if (search->n == 0)
+		r = host_words(host, "search", a, search);
+	return r == 0 && options->n == 0 ? host_words(host, "options", a, options) : r;
+}
+
 static int write_resolv(int dir, const struct skf_net_conf *c, const struct skf_netrec *r, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_HOSTFILE), host = SKF_BUF(MAX_HOSTFILE);
 	int n;
 
 	if (r->resolver) {
-		skf_resolver_conf(&b, &c->dns_search, &c->dns_opt);
+		SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
+		struct skf_strv search = {0}, options = {0};
+
+		n = read_host_file(&host);
+		if (n >= 0)
+			n = what_counts(&host, c, &a, &search, &options);
+		if (n < 0)
+			return skf_fail_sys(e, n, "read the host's /etc/resolv.conf");
+		skf_resolver_conf(&b, &search, &options);
 		return rewrite(dir, "resolv.conf", &b, e);
 	}
 	n = read_host_file(&host);

@@ -122,6 +122,50 @@ def test_the_hosts_resolvers_change(names, two):
     assert a.status('up.example')[0] == 'SERVFAIL'
 
 
+def test_the_hosts_file_is_another_one(names, two):
+    """Replaced by rename, a symlink that is pointed elsewhere (systemd-resolved, resolvconf), a target that is rewritten, no file at all."""
+    a, _ = two
+    for n in (1, 2):
+        names.host.dnsmasq(f'127.0.0.{60 + n}', f'--address=/up.example/192.0.2.{n}')
+    etc = names.host.where / 'etc'
+    etc.mkdir()
+    (etc / 'resolv.conf').write_text('nameserver 127.0.0.61\n')
+    os.kill(names.ping()[0], signal.SIGKILL)  # the next one is started where /etc is that directory
+    names.host.run('umount', os.path.realpath('/etc/resolv.conf'))
+    names.host.run('mount', '--bind', etc, '/etc')
+    names.ctl('restart')
+    assert a.dig('up.example') == ['192.0.2.1']
+    (etc / 'new').write_text('nameserver 127.0.0.62\n')
+    os.rename(etc / 'new', etc / 'resolv.conf')
+    assert a.dig('up.example') == ['192.0.2.2']
+    (etc / 'stub').write_text('nameserver 127.0.0.61\n')
+    (etc / 'link').symlink_to('stub')
+    os.rename(etc / 'link', etc / 'resolv.conf')
+    assert a.dig('up.example') == ['192.0.2.1']
+    (etc / 'stub').write_text('# rewritten in place\nnameserver 127.0.0.62\n')
+    assert a.dig('up.example') == ['192.0.2.2']
+    (etc / 'stub').unlink()
+    assert a.status('up.example')[0] == 'SERVFAIL'
+    (etc / 'stub').write_text('nameserver 127.0.0.61\n')
+    assert a.dig('up.example') == ['192.0.2.1']
+
+
+def test_an_ipv6_server(names, two):
+    """By its address, and by a link-local one with its interface."""
+    a, _ = two
+    names.host.run('ip', 'link', 'add', 'up0', 'type', 'veth', 'peer', 'name', 'up1')
+    for link in ('up0', 'up1'):
+        names.host.run('ip', 'link', 'set', link, 'up')
+    names.host.run('ip', 'addr', 'add', 'fe80::53/64', 'dev', 'up0', 'nodad')
+    p = names.host.serve('dnsmasq', '-k', '--conf-file=/dev/null', '--no-resolv', '--no-hosts', '--pid-file=', '--bind-interfaces', '--interface=lo',
+                         '--interface=up0', '--address=/up.example/192.0.2.6', '--address=/up.example/2001:db8::6')
+    assert netns.wait_until(lambda: names.host.run('ss', '-Hlun').stdout.count(':53 ') >= 2 or p.poll() is not None) and p.poll() is None
+    for server in ('::1', 'fe80::53%up0'):
+        names.host.conf.write_text(f'nameserver {server}\n')
+        assert a.dig('up.example') == ['192.0.2.6'], server
+        assert a.dig('up.example', 'AAAA', '+tcp') == ['2001:db8::6'], server
+
+
 def test_own_servers(names, two):
     a, b = two
     names.host.dnsmasq(UP, '--address=/up.example/192.0.2.1')

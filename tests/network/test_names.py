@@ -81,6 +81,40 @@ def test_connect_disconnect_restart(skiff):
     assert lookup(skiff, 'a', 'b') == []
 
 
+def test_files_after_connect_and_disconnect(skiff):
+    """hosts has the addresses of this moment, resolv.conf the resolver while there is a network with names, hostname stays."""
+    skiff('network', 'create', '--subnet', '10.5.0.0/24', 'blue')
+    skiff.client('c', '--hostname', 'kiel', '--add-host', 'db:192.0.2.7')
+    cat = lambda f: skiff.out('exec', 'c', 'cat', f'/etc/{f}').splitlines()  # noqa: E731
+    own = skiff.ip('c', 'bridge')
+    assert f'{own}\tkiel' in cat('hosts') and '192.0.2.7\tdb' in cat('hosts')
+    skiff('network', 'connect', '--ip', '10.5.0.9', 'blue', 'c')
+    assert f'{own}\tkiel' in cat('hosts') and '10.5.0.9\tkiel' in cat('hosts') and '192.0.2.7\tdb' in cat('hosts')
+    assert cat('resolv.conf')[0] == 'nameserver 127.0.0.11' and cat('hostname') == ['kiel']
+    skiff('network', 'disconnect', 'bridge', 'c')
+    assert not [x for x in cat('hosts') if x.startswith(own)] and '10.5.0.9\tkiel' in cat('hosts') and '192.0.2.7\tdb' in cat('hosts')
+    skiff('network', 'disconnect', 'blue', 'c')
+    assert not [x for x in cat('hosts') if 'kiel' in x and not x.startswith('127.')] and cat('hostname') == ['kiel']
+    skiff('network', 'connect', 'bridge', 'c')
+    assert [x for x in cat('hosts') if x.endswith('\tkiel') and x.startswith(skiff.ip('c', 'bridge'))]
+
+
+def test_a_host_with_a_stub_only(skiff, tmp_path):
+    """127.0.0.53 of systemd-resolved is the host's own loopback: a container of the default network asks it through our resolver."""
+    conf = tmp_path / 'stub-resolv.conf'
+    conf.write_text('nameserver 127.0.0.53\noptions edns0 trust-ad\nsearch example.test\n')
+    server = subprocess.Popen(['dnsmasq', '-k', '--conf-file=/dev/null', '--no-resolv', '--no-hosts', '--pid-file=', '--bind-interfaces', '--listen-address=127.0.0.53',
+                               '--address=/x.test/192.0.2.53'], stderr=subprocess.DEVNULL)
+    try:
+        assert wait_until(lambda: '127.0.0.53' in run('ss', '-Hlun').stdout)
+        script = f'mount --bind {conf} {os.path.realpath("/etc/resolv.conf")} && exec "$@"'
+        out = run('unshare', '-m', 'sh', '-c', script, '-', *skiff.argv('run', '--rm', 'netimage', 'sh', '-c', 'cat /etc/resolv.conf; nslookup x.test; true'), env=skiff.env).stdout
+        assert 'nameserver 127.0.0.11\n' in out and 'search example.test\n' in out and '192.0.2.53' in out, out
+    finally:
+        server.kill()
+        server.wait()
+
+
 def test_a_killed_resolver(skiff):
     skiff('network', 'create', 'blue')
     skiff.client('a', '--network', 'blue')
