@@ -260,7 +260,7 @@ static int header(struct parser *s, struct skf_err *e)
 		n = strlen(name);
 		blanks(s);
 	} while (s->p < s->end && *s->p == '.');
-	for (int i = 0; i <= s->t.element; i++, s->p++)
+	for (int left = s->t.element ? 2 : 1; left > 0; left--, s->p++)
 		if (s->p == s->end || *s->p != ']')
 			return skf_toml_fail(&s->t, e, "the table's name does not end with ]:", name);
 	s->t.table = skf_arena_strdup(s->a, name);
