@@ -40,7 +40,7 @@ struct skf_cli_opts {
 	struct skf_settings s; /* run: written by the option table, copied into the request as it is */
 	bool detach, interactive, tty, rm, init, sig_proxy, plain_http, quiet, env_host;
 	char *name, *user, *workdir, *entrypoint, *hostname, *platform, *pull, *stop_signal,
-		*cidfile, *detach_keys, *log_driver;
+		*cidfile, *sdnotify, *detach_keys, *log_driver;
 	struct skf_strv storage_opt, env, env_file, label, label_file, log_opt;
 	int64_t stop_timeout;
 	/* networks of run, create and network connect; network create */
@@ -286,6 +286,10 @@ struct skf_pump {
 enum skf_foreground { SKF_FG_RUN, SKF_FG_EXEC, SKF_FG_ATTACH };
 /* Pumps until the end and returns the exit status for ours. */
 int skf_cli_foreground(struct skf_cli *c, struct skf_pump *p, enum skf_foreground kind);
+/* sdnotify.c: the word of --sdnotify; and, where it asks for that, READY=1 with the pid of the monitor of the container whose first process is pid to
+ * NOTIFY_SOCKET. A failure is a warning. */
+int skf_cli_sdnotify_check(struct skf_cli *c);
+void skf_cli_sdnotify_ready(struct skf_cli *c, uint32_t pid);
 /* --cidfile, if given. */
 int skf_cli_write_cidfile(struct skf_cli *c, const char *id);
 enum skf_pump_end { SKF_PUMP_EXITED, SKF_PUMP_DETACHED };

@@ -1,4 +1,5 @@
 """What the command line of docker and podman does for its user: relative sources of mounts, ~/.docker/config.json, ps --pod, volumes as tars."""
+import socket
 import io
 import json
 import tarfile
@@ -95,3 +96,21 @@ def test_container_cleanup(skiff):
     assert skiff.out('container', 'cleanup', 'c') == 'c\n' and skiff.state('c')['Status'] == 'exited'
     skiff('container', 'cleanup', '--rm', 'c')
     assert skiff.out('ps', '-aq') == ''
+
+
+def test_sdnotify(skiff):
+    """conmon: the service manager hears that the container runs, and whose process to watch; podman's other words say what they lack."""
+    path = str(skiff.tmp / 'notify')
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.bind(path)
+        s.settimeout(10)
+        cid = skiff.out('run', '-d', '--sdnotify=conmon', skiff.image, 'sleep', '1000', env={'NOTIFY_SOCKET': path}).strip()
+        assert s.recv(100).decode().split('\n') == [f'MAINPID={skiff.monitor_pid(cid)}', 'READY=1']
+        s.setblocking(False)
+        skiff('run', '--rm', '--sdnotify=ignore', skiff.image, 'true', env={'NOTIFY_SOCKET': path})
+        skiff('run', '--rm', skiff.image, 'true', env={'NOTIFY_SOCKET': path})
+        with pytest.raises(BlockingIOError):
+            s.recv(100)
+    assert 'NOTIFY_SOCKET' in skiff('run', '--rm', '--sdnotify=conmon', skiff.image, 'true', env={'NOTIFY_SOCKET': path + '-none'}).stderr
+    assert 'not supported' in skiff('run', '--sdnotify=healthy', skiff.image, 'true', rc=125).stderr
+    assert 'expected conmon or ignore' in skiff('run', '--sdnotify=x', skiff.image, 'true', rc=125).stderr
