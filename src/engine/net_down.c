@@ -83,6 +83,15 @@ static int drop_names(struct skf_engine *g, const struct skf_netrec *rec, struct
 	return skf_resolver_leave(g->run_root, rec->container, e);
 }
 
+/* The first root of a host keeps its bridge and table, which cost the next start a millisecond. Another root, of a test, of a build, is often removed as a
+ * directory, and then nobody would know of its bridge, and its subnet would be taken for ever: they go with its last container. */
+static int after_the_last(struct skf_engine *g, struct skf_err *e)
+{
+	char table[SKF_NFT_TABLE_MAX];
+
+	return skf_net_table_name(g, table) && !skf_streq(table, SKF_NFT_TABLE) ? skf_net_idle_down(g, e) : 0;
+}
+
 int skf_net_down(struct skf_engine *g, const char *id, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
@@ -105,5 +114,5 @@ int skf_net_down(struct skf_engine *g, const char *id, struct skf_err *e)
 		r = skf_net_cni_down(g, rec);
 	if (r == 0)
 		r = skf_netrec_remove(g->run_fd, id);
-	return r < 0 ? skf_fail_sys(e, r, "give back the addresses and ports of container %.12s", id) : 0;
+	return r < 0 ? skf_fail_sys(e, r, "give back the addresses and ports of container %.12s", id) : after_the_last(g, e);
 }
