@@ -23,7 +23,7 @@ struct skf_plan_userns {
 	uint32_t size;    /* of auto; 0: what the image's users need */
 	const char *user; /* keep-id:uid=,gid=: of the process, unless --user says otherwise; NULL */
 	uint32_t uid, gid; /* the same, as numbers */
-	bool path;        /* of gen.ns[SKF_NS_USER], whose maps launch reads */
+	bool path;        /* of gen.ns[SKF_NS_USER], whose maps launch reads at each start, and storage.c where files are copied for them */
 };
 
 struct skf_pod;
@@ -139,3 +139,5 @@ int skf_plan_userns_size(struct skf_plan *p, struct skf_err *e);
 /* In the container's new directory: picks free ids for auto, and writes the maps down, both under locks/userns, so that no two containers
  * have an id in common; hosts, hostname and resolv.conf become the mapped root's. */
 int skf_plan_userns_take(struct skf_plan *p, int dir, struct skf_err *e);
+/* --userns=ns:PATH: the maps that the namespace has now, written down for what is copied for them. Blocks on a child. */
+int skf_plan_userns_path(struct skf_plan *p, int dir, struct skf_idmaps *ret, struct skf_err *e);

@@ -233,11 +233,24 @@ static int mode_path(struct skf_plan *p, const char *path, struct skf_err *e)
 	return 0;
 }
 
+/* A container of --userns=ns:PATH, which has no maps before its first start. */
+static int by_path(struct skf_plan *p, const char *id, bool *ret, struct skf_err *e)
+{
+	struct skf_ctr_request *q;
+	struct skf_ctrconf *c;
+
+	if (skf_ctr_load(p->g, id, p->a, &c, e) < 0 || skf_ctr_request_parse(c->request, p->a, &q, e) < 0)
+		return -1;
+	*ret = q->s.userns && skf_startswith(q->s.userns, "ns:");
+	return 0;
+}
+
 /* The maps are copied: they cannot change, and the files of both containers belong to the same ids. */
 static int mode_container(struct skf_plan *p, const char *name, struct skf_err *e)
 {
 	char id[SKF_ID_LEN + 1], *word;
 	SKF_AUTO_FD int dir = -EBADF;
+	bool path = false;
 	int r;
 
 	if (skf_engine_resolve(p->g, name, id, e) < 0)
@@ -247,6 +260,10 @@ static int mode_container(struct skf_plan *p, const char *name, struct skf_err *
 	r = skf_idmaps_read_at(dir, p->a, &p->gen.ids);
 	if (r < 0)
 		return skf_fail_sys(e, r, "read '%s/containers/%s/" SKF_IDS_FILE "'", p->g->root, id);
+	if (r == 0 && by_path(p, id, &path, e) < 0)
+		return -1;
+	if (r == 0 && path)
+		return skf_fail(e, SKF_EINVALID, "--userns=container:%s: which ids the user namespace of that container has is known once it was started: start it first", name);
 	if (r == 0)
 		return 1; /* the host's, as it has */
 	word = skf_arena_fmt(p->a, "user=%s", id);

@@ -136,8 +136,9 @@ static int make_views(struct skf_plan *p, const struct skf_snapshotter *s, struc
 
 int skf_plan_make_storage(struct skf_plan *p, int dir, struct skf_err *e)
 {
-	bool mapped = p->gen.ns[SKF_NS_USER].on && p->gen.ids.uids.n;
-	struct skf_snapshot_req q = {.store = p->g->store, .layers = &p->conf.layers, .dir = dir, .ids = mapped ? &p->gen.ids : NULL, .sync = !p->q->remove};
+	bool path = p->gen.ns[SKF_NS_USER].on && p->userns.path, mapped = p->gen.ns[SKF_NS_USER].on && (path || p->gen.ids.uids.n);
+	struct skf_idmaps of_path = {0};
+	struct skf_snapshot_req q = {.store = p->g->store, .layers = &p->conf.layers, .dir = dir, .ids = path ? &of_path : mapped ? &p->gen.ids : NULL, .sync = !p->q->remove};
 	const struct skf_snapshotter *s;
 	struct skf_snapshot made;
 	int r;
@@ -152,6 +153,8 @@ int skf_plan_make_storage(struct skf_plan *p, int dir, struct skf_err *e)
 			return -1;
 		q.copy_mapped = r == 0;
 	}
+	if (path && (s->copies || q.copy_mapped) && skf_plan_userns_path(p, dir, &of_path, e) < 0)
+		return -1;
 	if ((s->copies || q.copy_mapped) && lease(p, e) < 0)
 		return -1;
 	if (p->conf.rootfs)

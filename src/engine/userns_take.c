@@ -182,14 +182,27 @@ static int pick(struct skf_plan *p, struct skf_err *e)
 	return complete(p, "/etc/subuid", &u.uids, &p->gen.ids.uids, e) < 0 ? -1 : complete(p, "/etc/subgid", &u.gids, &p->gen.ids.gids, e);
 }
 
-static int write_ids(struct skf_plan *p, int dir, struct skf_err *e)
+static int write_ids(struct skf_plan *p, int dir, const struct skf_idmaps *m, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_OBJECT_BYTES);
 	int r;
 
-	skf_idmaps_text(&p->gen.ids, &b);
+	skf_idmaps_text(m, &b);
 	r = b.err < 0 ? b.err : skf_write_atomic_at(dir, SKF_IDS_FILE, b.p, b.len, 0600, p->q->remove ? 0 : SKF_SYNC);
 	return r < 0 ? skf_fail_sys(e, r, "write '%s/" SKF_IDS_FILE "'", p->dir) : 0;
+}
+
+int skf_plan_userns_path(struct skf_plan *p, int dir, struct skf_idmaps *ret, struct skf_err *e)
+{
+	const char *path = p->gen.ns[SKF_NS_USER].path;
+	SKF_AUTO_FD int fd = skf_openat(AT_FDCWD, path, O_RDONLY | O_NONBLOCK, 0);
+	SKF_AUTO_FD int lock = -EBADF;
+	int r = fd < 0 ? fd : skf_idmaps_of_userns(fd, p->a, ret);
+
+	if (r < 0)
+		return skf_fail_sys(e, r, "--userns=ns:%s: the image is copied for the ids of this user namespace, whose maps must be readable when the container is made", path);
+	lock = skf_lock_at(p->g->locks_fd, "userns", true, SKF_LOCK_MS);
+	return lock < 0 ? skf_fail_sys(e, lock, "lock '%s/locks/userns'", p->g->root) : write_ids(p, dir, ret, e);
 }
 
 /* The files that are bound over /etc: the container's root may write them, as it may without a user namespace. */
@@ -215,7 +228,7 @@ int skf_plan_userns_take(struct skf_plan *p, int dir, struct skf_err *e)
 	lock = skf_lock_at(p->g->locks_fd, "userns", true, SKF_LOCK_MS);
 	if (lock < 0)
 		return skf_fail_sys(e, lock, "lock '%s/locks/userns'", p->g->root);
-	if ((p->userns.is_auto && pick(p, e) < 0) || write_ids(p, dir, e) < 0)
+	if ((p->userns.is_auto && pick(p, e) < 0) || write_ids(p, dir, &p->gen.ids, e) < 0)
 		return -1;
 	return own_files(p, dir, e);
 }

@@ -1,85 +1,51 @@
 /* launch/userns.c -- the user namespace of a container as a descriptor, for id-mapped mounts, and its maps: those of config.json with a helper's
  * namespace, or a namespace that exists (of another container, of a pod, a path), whose maps the kernel tells.
  *
- * The maps of a namespace by path are written to the container's file "ids", because the engine needs them when the namespace is gone. Blocks on
- * a helper (SKF_KILL_WAIT_MS). */
+ * The maps of a namespace by path are written to the container's file "ids", because the engine needs them when the namespace is gone; where the
+ * engine copied files it has written them, and they must be the same. Blocks on a helper (SKF_KILL_WAIT_MS). */
 #include "launch/launch_int.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
-#include "base/proc.h"
 #include "launch/wire.h"
-#include "sys/process.h"
 #include <fcntl.h>
 #include <linux/nsfs.h>
 #include <sched.h>
-#include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-/* As seen from our own namespace. */
-static int read_map(struct skf_launch *l, pid_t pid, const char *name, struct skf_jarr *ret)
+/* Files that were copied for the container have the owners of the maps that were found when it was made. */
+static bool copied(const struct skf_ctrconf *c)
 {
-	char path[40];
+	const struct skf_ctrconf_source *v = c->sources.v;
 
-	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
-	return skf_idmap_read_proc(path, &l->arena, ret);
+	for (size_t i = 0; i < c->sources.n; i++)
+		if (v[i].view)
+			return true;
+	return c->storage && !(c->storage->lower && skf_streq(c->storage->form, "tree"));
 }
 
-/* In the child: enters and waits to be looked at, until the pipe is closed. */
-static void visit(int userns, int ready, int wait)
+static int same(struct skf_launch *l, const struct skf_buf *now, struct skf_err *e)
 {
-	char c = 0;
-
-	if (skf_setns(userns, CLONE_NEWUSER) == 0 && write(ready, &c, 1) == 1)
-		(void)!read(wait, &c, 1);
-	_exit(0);
-}
-
-static int maps_of(struct skf_launch *l, int userns, struct skf_idmaps *ret)
-{
-	struct skf_clone c = {.exit_signal = SIGCHLD, .cgroup_fd = -1};
-	SKF_AUTO_FD int up_r = -EBADF, up_w = -EBADF, down_r = -EBADF, down_w = -EBADF, pidfd = -EBADF;
-	int up[2], down[2], r = skf_pipe(up, 0), status;
-	pid_t pid;
-	char ready;
+	SKF_AUTO(skf_buf_done) struct skf_buf old = SKF_BUF(SKF_MAX_OBJECT_BYTES);
+	int r = skf_read_file_at(l->disk_dir, SKF_IDS_FILE, SKF_MAX_OBJECT_BYTES, &old);
 
 	if (r < 0)
-		return r;
-	up_r = up[0];
-	up_w = up[1];
-	r = skf_pipe(down, 0);
-	if (r < 0)
-		return r;
-	down_r = down[0];
-	down_w = down[1];
-	pid = skf_clone3(&c, &pidfd);
-	if (pid < 0)
-		return (int)pid;
-	if (pid == 0) {
-		close(up_r);
-		close(down_w);
-		visit(userns, up_w, down_r);
-	}
-	skf_closep(&up_w);
-	r = read(up_r, &ready, 1) == 1 ? 0 : -EPERM;
-	if (r == 0)
-		r = read_map(l, pid, "uid_map", &ret->uids);
-	if (r == 0)
-		r = read_map(l, pid, "gid_map", &ret->gids);
-	skf_closep(&down_w);
-	(void)skf_wait_pid(pid, pidfd, SKF_KILL_WAIT_MS, &status); /* what it had to say was said */
-	return r;
+		return skf_fail_sys(e, r, "read the file '" SKF_IDS_FILE "' of container '%s'", l->q.id);
+	return skf_streq(skf_buf_cstr(&old), now->p)
+		       ? 0
+		       : skf_fail(e, SKF_EINVALID, "container '%s': its files were copied for the id maps that its user namespace had when it was made, and the namespace at that path has others now; make the container anew", l->q.id);
 }
 
-/* Before the first start there is no file; a namespace made anew at the same path may have other maps. */
+/* Before the first start there is no file unless files were copied; a namespace made anew at the same path may have other maps. */
 static int remember(struct skf_launch *l, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_OBJECT_BYTES);
 	int r;
 
 	skf_idmaps_text(&l->ids, &b);
+	if (b.err == 0 && copied(l->conf))
+		return same(l, &b, e);
 	r = b.err < 0 ? b.err : skf_write_atomic_at(l->disk_dir, SKF_IDS_FILE, b.p, b.len, 0600, 0);
 	return r < 0 ? skf_fail_sys(e, r, "write the file '" SKF_IDS_FILE "' of container '%s'", l->q.id) : 0;
 }
@@ -160,7 +126,7 @@ int skf_launch_userns(struct skf_launch *l, struct skf_err *e)
 		return skf_fail_sys(e, l->userns, "open the user namespace '%s' of container '%s'", ns->path, l->q.id);
 	if (l->ids.uids.n)
 		return 0;
-	r = maps_of(l, l->userns, &l->ids);
+	r = skf_idmaps_of_userns(l->userns, &l->arena, &l->ids);
 	if (r < 0)
 		return skf_fail_sys(e, r, "read the id maps of the user namespace '%s' of container '%s'", ns->path, l->q.id);
 	x->uid_mappings = l->ids.uids;

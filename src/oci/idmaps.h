@@ -21,3 +21,5 @@ void skf_idmaps_text(const struct skf_idmaps *m, struct skf_buf *b);
 int skf_idmaps_read_at(int dirfd, struct skf_arena *a, struct skf_idmaps *ret);
 /* A map as the kernel shows it (/proc/<pid>/uid_map), seen from the reader's namespace. -errno. */
 int skf_idmap_read_proc(const char *path, struct skf_arena *a, struct skf_jarr *ret);
+/* Both maps of a user namespace, seen from ours. -EPERM: it cannot be entered (our own, too); -EINVAL: it has no maps yet; -errno. Blocks (idmaps_ns.c). */
+int skf_idmaps_of_userns(int userns, struct skf_arena *a, struct skf_idmaps *ret);

@@ -34,6 +34,9 @@ class Way:
     gid: int = 0
     copies: bool = False
 
+    def __post_init__(self):
+        self.flags = ["--network=none", *self.flags]
+
     @property
     def driver(self):
         return "vfs" if "vfs" in self.conf else "overlay"
@@ -244,6 +247,55 @@ def test_images_are_mounted(store, way, image):
     assert store.names("mounts") == [] and not os.path.exists(path)
 
 
+@pytest.fixture
+def namespaces():
+    """Paths of user namespaces that no container made: for a first id each."""
+    held = []
+
+    def make(first):
+        p = subprocess.Popen(["unshare", "--user", "sleep", "600"], stdout=subprocess.DEVNULL)
+        held.append(p)
+        end = time.monotonic() + 10
+        while os.readlink(f"/proc/{p.pid}/ns/user") == os.readlink("/proc/self/ns/user") and time.monotonic() < end:
+            time.sleep(0.01)
+        for kind in ("uid", "gid"):
+            with open(f"/proc/{p.pid}/{kind}_map", "w") as f:
+                f.write(f"0 {first + (10000 if kind == 'gid' else 0)} 65536")
+        return f"/proc/{p.pid}/ns/user"
+    yield make
+    for p in held:
+        p.kill()
+        p.wait()
+
+
+def test_a_namespace_by_path_and_of_a_container_that_has_it(store, tmp_path, way, image, namespaces):
+    """Files are the container's root's, also where they are copied before the first start; other maps at the same path later are refused then."""
+    if not way.uid:
+        pytest.skip("no user namespace")
+    link = tmp_path / "ns"
+    link.symlink_to(namespaces(UID))
+    by_path = Way(way.name, way.conf, flags=[f"--userns=ns:{link}"], uid=UID, gid=GID, copies=way.copies)
+    copied = way.copies or way.driver == "vfs"
+    cid = ok(store, "create", *by_path.flags, REF, "sh", "-c", "stat -c %u:%g /d/a /keep; trap 'exit 0' TERM; while :; do sleep 0.1; done").strip()
+    if not copied:
+        assert "start it first" in run(store, "create", f"--userns=container:{cid}", REF)[2]
+    ok(store, "start", cid)
+    root = f"/proc/{json.loads(ok(store, 'inspect', cid))[0]['State']['Pid']}/root"
+    got = scan(root, by_path)
+    assert (got["d/a"]["uid"], got["d/a"]["gid"]) == (1000, 1001) and all(0 <= r["uid"] < 65536 and 0 <= r["gid"] < 65536 for r in got.values())
+    assert changes(store, cid) == {}
+    other, root = sleeper(store, Way("", "", flags=[f"--userns=container:{cid}"]))
+    assert {k: (v["uid"], v["gid"]) for k, v in scan(root, by_path).items()} == {k: (v["uid"], v["gid"]) for k, v in got.items()}
+    ok(store, "stop", "-t", "5", other, cid)
+    link.unlink()
+    link.symlink_to(namespaces(UID + 100000))
+    rc, _, err = run(store, "start", cid)
+    assert (rc, "has others now; make the container anew" in err) == ((1, True) if copied else (0, False)), err
+    link.unlink()
+    rc, _, err = run(store, "create", *by_path.flags, REF)
+    assert (rc, "must be readable when the container is made" in err) == ((125, True) if copied else (0, False)), err
+
+
 def test_200_layers(store, tmp_path, way):
     if way.uid and not way.copies:
         pytest.skip("the same as without maps")
@@ -289,7 +341,7 @@ def test_copies_are_shared_and_collected(store, copies, loaded):
     assert len(first) == 4
     ok(store, "run", "--name", "b", *copies.flags, REF, "true")
     assert {p: os.stat(p).st_ino for p in mapped(store)} == first, "one copy for both"
-    ok(store, "run", "--name", "other", "--uidmap", "0:500000:65536", "--gidmap", "0:500000:65536", REF, "true")
+    ok(store, "run", "--name", "other", "--network=none", "--uidmap", "0:500000:65536", "--gidmap", "0:500000:65536", REF, "true")
     assert len(mapped(store)) == 8, "other maps, other copies"
     ok(store, "rm", "other")
     assert len(mapped(store)) == 8 and "Mapped Layers" in ok(store, "system", "df")
@@ -383,7 +435,7 @@ def test_copies_where_overlay_is_missing(store, tmp_path, monkeypatch):
         images = [ig.image([base_layer(), ig.layer([file("keep", "keep")])], **doc), ig.image(layers(), **doc)]
         ok(inner, "load", "-i", str(layout(tmp_path / "one", images[:1], [REF])))
         assert ok(inner, "info", "--format", "{{.Driver}}") == "vfs\n"
-        assert ok(inner, "run", "--name", "c", REF, "sh", "-c", "cat /keep; rm /keep; echo > /new") == "keep"
+        assert ok(inner, "run", "--network=none", "--name", "c", REF, "sh", "-c", "cat /keep; rm /keep; echo > /new") == "keep"
         assert changes(inner, "c") == {"/keep": "D", "/new": "A"}
         ok(inner, "rm", "c")
         rc, _, err = run(inner, "load", "-i", str(layout(tmp_path / "two", images[1:], ["example.com/two:1"])))
