@@ -23,6 +23,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("busybox")
 APPLETS = ("sh", "rm", "mkdir", "ln", "chmod", "echo", "sleep", "cat", "ls", "mv", "chown", "true", "find", "wc", "stat")
 REF = "example.com/snap:1"
 UID, GID = 300000, 310000
+KILLS = int(os.environ.get("KILLS", 4))  # of each way that copies; tests/soak has more
 
 
 @dataclass
@@ -85,10 +86,27 @@ def layers():
     return [base_layer(), ig.layer(low), ig.layer(mid), ig.layer(top)]
 
 
+def shell_image(v):
+    return ig.image(v, edit_config=lambda c: {**c, "config": {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]}})
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Images are made and packed once: for a function that gives the layers, the image and where it is loaded from."""
+    all_ = {}
+
+    def get(make):
+        if make not in all_:
+            im = shell_image(make())
+            all_[make] = im, str(layout(tmp_path_factory.mktemp("image") / "image", [im], [REF]))
+        return all_[make]
+    return get
+
+
 @pytest.fixture
-def image(store, tmp_path, way):
-    im = ig.image(layers(), edit_config=lambda c: {**c, "config": {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]}})
-    ok(store, "load", "-i", str(layout(tmp_path / "image", [im], [REF])))
+def image(store, made, way):
+    im, path = made(layers)
+    ok(store, "load", "-i", path)
     yield im
     for i in ok(store, "ps", "-aq").split():
         run(store, "rm", "-f", i)
@@ -296,12 +314,14 @@ def test_a_namespace_by_path_and_of_a_container_that_has_it(store, tmp_path, way
     assert (rc, "must be readable when the container is made" in err) == ((125, True) if copied else (0, False)), err
 
 
-def test_200_layers(store, tmp_path, way):
+def many_layers():
+    return [base_layer()] + [ig.layer([dir_("l"), file(f"l/{i}", str(i)), file("last", str(i))] + ([file(f"l/.wh.{i - 1}")] if i % 2 else [])) for i in range(199)]
+
+
+def test_200_layers(store, made, way):
     if way.uid and not way.copies:
         pytest.skip("the same as without maps")
-    many = [base_layer()] + [ig.layer([dir_("l"), file(f"l/{i}", str(i)), file("last", str(i))] + ([file(f"l/.wh.{i - 1}")] if i % 2 else [])) for i in range(199)]
-    im = ig.image(many, edit_config=lambda c: {**c, "config": {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]}})
-    ok(store, "load", "-i", str(layout(tmp_path / "image", [im], [REF])))
+    ok(store, "load", "-i", made(many_layers)[1])
     ok(store, "run", "--name", "c", *way.flags, REF, "sh", "-c", "cat /last; ls /l | wc -l; rm /l/1; echo n > /l/new")
     assert changes(store, "c") == {"/l": "C", "/l/1": "D", "/l/new": "A"}
     ok(store, "commit", "c", "made:1")
@@ -327,9 +347,9 @@ def mapped(store):
 
 
 @pytest.fixture
-def loaded(store, tmp_path, copies):
-    im = ig.image(layers(), edit_config=lambda c: {**c, "config": {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]}})
-    ok(store, "load", "-i", str(layout(tmp_path / "image", [im], [REF])))
+def loaded(store, made, copies):
+    im, path = made(layers)
+    ok(store, "load", "-i", path)
     yield im
     for i in ok(store, "ps", "-aq").split():
         run(store, "rm", "-f", i)
@@ -372,7 +392,7 @@ def test_copies_that_are_damaged_are_found_and_made_again(store, copies, loaded)
 
 def test_an_acl_names_the_mapped_ids(store, tmp_path, copies):
     la = ig.layer([file("f", "f")])
-    im = ig.image([base_layer(), la], edit_config=lambda c: {**c, "config": {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]}})
+    im = shell_image([base_layer(), la])
     ok(store, "load", "-i", str(layout(tmp_path / "image", [im], [REF])))
     target = store.tree(la.hex) / "f"
     try:
@@ -384,20 +404,22 @@ def test_an_acl_names_the_mapped_ids(store, tmp_path, copies):
     ok(store, "rm", "a")
 
 
+def many_files():
+    return [base_layer(), ig.layer([dir_("many")] + [file(f"many/{i}", os.urandom(2000)) for i in range(1500)])]
+
+
 @pytest.mark.parametrize("name", ["vfs", "overlay-copies"])
-def test_killed_while_it_copies(store, tmp_path, monkeypatch, name):
+def test_killed_while_it_copies(store, made, tmp_path, monkeypatch, name):
     """kill -9 of create at many moments: afterwards nothing is left, and a container can be made."""
     way = next(w for w in WAYS if w.name == name)
     (tmp_path / "skiff.conf").write_text(way.conf + "\n")
     monkeypatch.setenv("SKIFF_CONF", str(tmp_path / "skiff.conf"))
-    im = ig.image([base_layer(), ig.layer([dir_("many")] + [file(f"many/{i}", os.urandom(2000)) for i in range(1500)])],
-                  edit_config=lambda c: {**c, "config": {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]}})
-    ok(store, "load", "-i", str(layout(tmp_path / "image", [im], [REF])))
+    ok(store, "load", "-i", made(many_files)[1])
     argv = [worker.SKIFF, "--root", str(store.path), "--run-root", str(store.path.parent / "run"), "create", *way.flags, REF, "true"]
     killed = 0
-    for i in range(8):
+    for i in range(KILLS):
         p = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(0.004 + 0.012 * i)
+        time.sleep(0.004 + 0.096 * i / KILLS)
         p.send_signal(signal.SIGKILL)
         killed += p.wait() != 0
         if i % 4 == 3:
@@ -431,8 +453,7 @@ def test_copies_where_overlay_is_missing(store, tmp_path, monkeypatch):
     try:
         inner = type(store)(o / "m/store")
         monkeypatch.setenv("SKIFF_CONF", "")
-        doc = {"edit_config": lambda c: {**c, "config": {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]}}}
-        images = [ig.image([base_layer(), ig.layer([file("keep", "keep")])], **doc), ig.image(layers(), **doc)]
+        images = [shell_image([base_layer(), ig.layer([file("keep", "keep")])]), shell_image(layers())]
         ok(inner, "load", "-i", str(layout(tmp_path / "one", images[:1], [REF])))
         assert ok(inner, "info", "--format", "{{.Driver}}") == "vfs\n"
         assert ok(inner, "run", "--network=none", "--name", "c", REF, "sh", "-c", "cat /keep; rm /keep; echo > /new") == "keep"
