@@ -75,12 +75,12 @@ def test_names_of_pods_volumes_networks_and_secrets(skiff):
     skiff('volume', 'create', 'v1')
     skiff('network', 'create', 'n1')
     skiff('secret', 'create', 's1', '-', input='x')
-    skiff('create', '--name', 'c1', '--network', 'none', skiff.image, 'true')
+    skiff('create', '--name', 'x1', '--network', 'none', skiff.image, 'true')
     assert complete(skiff, 'pod', 'rm', '') == ['p1'] and complete(skiff, 'run', '--pod', '') == ['p1']
     assert complete(skiff, 'volume', 'inspect', '') == ['v1'] and complete(skiff, 'secret', 'rm', '') == complete(skiff, 'run', '--secret', '') == ['s1']
     assert complete(skiff, 'network', 'rm', 'n') == ['n1', 'none'] and complete(skiff, 'run', '--network', 'n1') == ['n1']
-    assert complete(skiff, 'network', 'connect', 'c') == ['c1'] and complete(skiff, 'explain', '') == ['c1', 'p1']
-    assert complete(skiff, 'volume', 'create', '') == [] and complete(skiff, 'run', '--volumes-from', '') == ['c1']
+    assert complete(skiff, 'network', 'connect', 'x') == ['x1'] and complete(skiff, 'explain', '') == ['x1', 'p1']
+    assert complete(skiff, 'volume', 'create', '') == [] and complete(skiff, 'run', '--volumes-from', '') == ['x1']
     skiff('pod', 'rm', '-f', 'p1')
     assert complete(skiff, 'run', '--pull', 'new') == ['newer'] and complete(skiff, 'run', '--restart', 'al') == ['always']
 
