@@ -19,7 +19,7 @@ struct change {
 	struct skf_net_conf *c;
 	struct skf_netrec *r; /* NULL: it does not run */
 	struct skf_ctr_live l;
-	int netns, nl, lock, use;
+	int netns, nl, lock, use, macs;
 };
 
 static void change_done(struct change *x)
@@ -28,6 +28,7 @@ static void change_done(struct change *x)
 	skf_closep(&x->nl);
 	skf_closep(&x->lock);
 	skf_closep(&x->use);
+	skf_closep(&x->macs);
 }
 
 /* launch opens the socket in the namespace: the engine itself enters none (DESIGN 3c). */
@@ -48,7 +49,7 @@ static int begin(struct change *x, const char *network, const char *container, s
 {
 	int r;
 
-	x->netns = x->nl = x->lock = x->use = -EBADF;
+	x->netns = x->nl = x->lock = x->use = x->macs = -EBADF;
 	if (skf_engine_resolve(x->g, container, (char *)(uintptr_t)x->id, e) < 0 || skf_net_find(x->g, network, x->a, &x->n, e) < 0 ||
 	    skf_ctr_lock(x->g, x->id, &x->lock, e) < 0 || skf_net_conf_read(x->g, x->id, x->a, &x->c, e) < 0 || skf_ctr_live(x->g, x->id, &x->l, e) < 0)
 		return -1;
@@ -95,6 +96,21 @@ static int grow(struct change *x)
 	return 0;
 }
 
+/* Before anything is written: net_egress.c. There is room (grow). */
+static int mac_is_free(struct change *x, const struct skf_net_choice *c, struct skf_err *e)
+{
+	struct skf_endpoint *p = (struct skf_endpoint *)x->r->endpoints.v + x->r->endpoints.n;
+	int r;
+
+	if (skf_net_egress_lock(x->g, x->r, &x->macs, e) < 0)
+		return -1;
+	*p = (struct skf_endpoint){.name = x->n->name, .mac = c->mac};
+	x->r->endpoints.n++;
+	r = skf_net_egress_macs(x->g, x->r, x->a, e);
+	x->r->endpoints.n--;
+	return r;
+}
+
 static int names_of(struct change *x, const struct skf_net_choice *c, struct skf_endpoint *p)
 {
 	char short_id[SKF_SHORT_ID + 1];
@@ -118,8 +134,13 @@ static int make_endpoint(struct change *x, const struct skf_net_choice *c, const
 		return -1;
 	if (cni ? skf_net_cni_add(x->g, s, c, x->r, x->r->endpoints.n - 1, false, x->a, e) < 0 : skf_net_endpoint(x->g, x->n, c, x->id, x->a, p, e) < 0)
 		return -1;
+	if (skf_net_egress_macs(x->g, x->r, x->a, e) < 0) {
+		p->mac = NULL; /* it came from the address; what is undone must not be the other's */
+		return -1;
+	}
 	if (skf_netrec_write(x->g->run_fd, x->r, e) < 0)
 		return -1;
+	skf_closep(&x->macs);
 	return cni ? 0 : skf_net_link(x->g, x->n, p, s, x->r->endpoints.n == 1, e);
 }
 
@@ -246,6 +267,8 @@ int skf_engine_network_connect(struct skf_engine *g, const char *network, const 
 		return skf_fail(e, SKF_ELIMIT, "container %s is on %d networks: more are not possible", x.l.sum.name, SKF_MAX_CTR_NETWORKS);
 	if (grow(&x) < 0)
 		return skf_net_no_memory(e);
+	if (x.r && mac_is_free(&x, &wanted, e) < 0)
+		return -1;
 	before = x.r ? x.r->endpoints.n : 0;
 	c = (struct skf_net_choice *)x.c->networks.v + x.c->networks.n++;
 	*c = wanted;

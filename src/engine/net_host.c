@@ -176,6 +176,11 @@ static int bridge_up(struct skf_engine *g, int nl, const struct skf_network *n, 
 	}
 	if (r < 0)
 		return skf_fail_sys(e, r, "look at the bridge '%s' of network '%s'", n->interface, n->name);
+	if (!skf_net_is_our_bridge(n, &l)) { /* ours has had all of this since it was made */
+		if (enable_forwarding(n, e) < 0 || skf_net_table_network(g, n, true, e) < 0)
+			return -1;
+		bridge_sysctl(g, "ipv4", n->interface, "route_localnet", "1");
+	}
 	*ret = l.index;
 	return 0;
 }
@@ -221,10 +226,16 @@ int skf_net_host_up(struct skf_engine *g, int nl, const struct skf_network *n, i
 int skf_net_host_down(struct skf_engine *g, const struct skf_network *n, struct skf_err *e)
 {
 	SKF_AUTO_FD int nl = skf_nlm_open(NETLINK_ROUTE);
+	struct skf_link l;
 	int r = nl < 0 ? nl : 0;
 
-	if (r == 0 && (skf_streq(n->driver, "bridge") || skf_startswith(n->interface, "dm-")))
+	if (r == 0 && skf_streq(n->driver, "bridge")) {
+		r = skf_link_get(nl, n->interface, &l);
+		if (r == 0 && skf_net_is_our_bridge(n, &l)) /* docker, too, leaves a bridge that it did not make */
+			r = skf_link_delete(nl, n->interface);
+	} else if (r == 0 && skf_startswith(n->interface, "dm-")) {
 		r = skf_link_delete(nl, n->interface);
+	}
 	if (r < 0 && r != -ENODEV)
 		return skf_fail_sys(e, r, "remove the interface '%s' of network '%s'", n->interface, n->name);
 	return skf_net_table_network(g, n, false, e);

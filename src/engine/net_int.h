@@ -102,6 +102,11 @@ int skf_net_host_down(struct skf_engine *g, const struct skf_network *n, struct 
 /* --- net_egress.c --- */
 /* A policy that nobody can keep is refused: INVALID. */
 int skf_net_egress_possible(const struct skf_netrec *r, const struct skf_network *n, struct skf_err *e);
+/* Lock that a container with policy deny holds while it gets its MACs: from skf_net_egress_macs until its record with them is written. Blocks up to
+ * SKF_LOCK_MS. *ret stays for a container without the policy; the caller's. */
+int skf_net_egress_lock(struct skf_engine *g, const struct skf_netrec *r, int *ret, struct skf_err *e);
+/* CONFLICT when an endpoint of r has the MAC of another one with policy deny: then r must not be written with it, or its end takes the other's rules. */
+int skf_net_egress_macs(struct skf_engine *g, const struct skf_netrec *r, struct skf_arena *a, struct skf_err *e);
 /* Rules of the policy, and its ports (network/guard.h), into the caller's batch; nothing for a container without it. */
 int skf_net_egress_add(struct skf_nft *n, const struct skf_netrec *r, struct skf_arena *a, struct skf_err *e);
 int skf_net_egress_remove(struct skf_engine *g, const struct skf_netrec *r, struct skf_arena *a, struct skf_err *e);

@@ -93,7 +93,10 @@ static int lease(struct up *u, struct skf_err *e)
 {
 	const struct skf_net_choice *c = u->c->networks.v;
 	struct skf_endpoint *p = u->r.endpoints.v;
+	SKF_AUTO_FD int macs = -EBADF;
 
+	if (skf_net_egress_lock(u->g, &u->r, &macs, e) < 0 || skf_net_egress_macs(u->g, &u->r, u->a, e) < 0)
+		return -1;
 	if (skf_netrec_write(u->g->run_fd, &u->r, e) < 0) /* from here on there is something to undo */
 		return -1;
 	for (size_t i = 0; i < u->r.endpoints.n; i++) { /* net_remove.c */
@@ -105,6 +108,8 @@ static int lease(struct up *u, struct skf_err *e)
 	for (size_t i = 0; i < u->r.endpoints.n; i++)
 		if (!skf_streq(p[i].driver, SKF_NET_CNI) && skf_net_endpoint(u->g, u->nets[i], &c[i], u->s->id, u->a, &p[i], e) < 0)
 			return -1;
+	if (skf_net_egress_macs(u->g, &u->r, u->a, e) < 0) /* those that came from addresses, too */
+		return -1;
 	if (skf_net_ports_take(u->g, u->c, u->nets, &u->r, u->a, e) < 0)
 		return -1;
 	return skf_netrec_write(u->g->run_fd, &u->r, e);

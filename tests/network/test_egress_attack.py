@@ -198,3 +198,66 @@ def test_a_policy_that_nobody_can_keep_is_refused(skiff, outside):
     assert "cannot be kept on network 'm'" in skiff('network', 'connect', 'm', 'shut', rc=None).stderr
     assert list(skiff.inspect('shut')['NetworkSettings']['Networks']) == ['bridge']
     skiff('run', '--rm', '--network', 'm', 'netimage', 'true')
+
+
+@pytest.fixture
+def user_bridge(skiff):
+    """A bridge that an admin made, with the gateway's address, and a network on it."""
+    run('ip', 'link', 'add', 'admin0', 'type', 'bridge')
+    run('ip', 'addr', 'add', '10.9.0.1/24', 'dev', 'admin0')
+    yield 'admin0'
+    for name in skiff.out('ps', '-aq').split():
+        skiff('rm', '-f', name)
+    skiff('network', 'rm', 'mine')
+    assert 'admin0' in skiff.links(), 'network rm leaves a bridge that skiff did not make'
+    assert '10.9.0.1/24' in run('ip', '-br', 'addr', 'show', 'admin0').stdout
+    run('ip', 'link', 'del', 'admin0')
+
+
+def test_a_bridge_that_skiff_did_not_make(skiff, outside, user_bridge):
+    """It serves as any other, also when the firewall table was there before its network; an egress policy could not be kept on it, and is refused."""
+    skiff.client('first')
+    skiff('network', 'create', '--subnet', '10.9.0.0/24', '-o', f'com.docker.network.bridge.name={user_bridge}', 'mine')
+    there = outside.popen(skiff.probe, 'serve', 'tcp', 7000, 'out')
+    assert there.stdout.readline() == 'ready\n'
+    skiff.server('web', '--network', 'mine', '-p', '8080:80')
+    assert skiff.ask('tcp', '127.0.0.1', 8080)[1] == 'web'
+    assert skiff.ask_from('web', 'tcp', outside.far, 7000) == [outside.near, 'out'], 'masquerade'
+    there.kill()
+    there.wait()
+    before = skiff.leases()
+    r = skiff('run', '--rm', '--network', 'mine', '--egress', 'deny', 'netimage', 'true', rc=None)
+    assert r.returncode and f"cannot be kept on network 'mine': skiff did not make its bridge '{user_bridge}'" in r.stderr
+    assert wait_until(lambda: skiff.leases() == before), 'nothing is left'
+    skiff.client('shut', '--egress', 'deny')
+    assert "skiff did not make its bridge 'admin0'" in skiff('network', 'connect', 'mine', 'shut', rc=None).stderr
+    assert list(skiff.inspect('shut')['NetworkSettings']['Networks']) == ['bridge']
+
+
+def test_one_mac_for_two_policies(skiff):
+    """Rules are found by MAC: the second is refused, with both names, and its end takes nothing of the first."""
+    mac = '02:42:0a:07:00:09'
+    skiff('network', 'create', '--subnet', '10.7.0.0/24', 'red')
+    skiff('network', 'create', '--subnet', '10.8.0.0/24', 'blue')
+    skiff.client('one', '--network', 'red', '--mac-address', mac, '--egress', 'deny')
+    guard = lambda: run('nft', 'list', 'table', 'bridge', 'skiff_v1').stdout.partition('chain')[0]  # noqa: E731
+    egress = lambda: run('nft', 'list', 'map', 'inet', 'skiff_v1', 'egress6').stdout  # noqa: E731
+    before, before6, leases = guard(), egress(), skiff.leases()
+    assert mac in before and 'fe80::42:aff:fe07:9' in before6
+    says = f"cannot have MAC address {mac} on network '{{}}': container one has it on network 'red'"
+    r = skiff('run', '--rm', '--name', 'two', '--network', 'blue', '--mac-address', mac.upper(), '--egress', 'deny', 'netimage', 'true', rc=None)
+    assert r.returncode and says.format('blue').lower() in r.stderr.lower() and 'container two' in r.stderr, r.stderr
+    assert wait_until(lambda: skiff.leases() == leases) and (guard(), egress()) == (before, before6)
+    # by connect; by an address that makes that MAC
+    skiff('rm', '-f', 'one')
+    skiff.client('one', '--network', 'red', '--ip', '10.7.0.3', '--mac-address', '02:42:0a:08:00:05', '--egress', 'deny')
+    before, before6 = guard(), egress()
+    r = skiff('run', '--rm', '--network', 'blue', '--ip', '10.8.0.5', '--egress', 'deny', 'netimage', 'true', rc=None)
+    assert r.returncode and '02:42:0a:08:00:05' in r.stderr and 'container one has it' in r.stderr
+    assert wait_until(lambda: (guard(), egress()) == (before, before6))
+    r = skiff('network', 'connect', '--ip', '10.8.0.5', 'blue', 'one', rc=None)
+    assert r.returncode and 'container one has it' in r.stderr and wait_until(lambda: (guard(), egress()) == (before, before6))
+    assert list(skiff.inspect('one')['NetworkSettings']['Networks']) == ['red']
+    # without the policy nobody minds, and another address is another MAC
+    skiff('run', '--rm', '--network', 'blue', '--mac-address', '02:42:0a:08:00:05', 'netimage', 'true')
+    skiff('network', 'connect', 'blue', 'one')
