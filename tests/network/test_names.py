@@ -115,6 +115,25 @@ def test_a_host_with_a_stub_only(skiff, tmp_path):
         server.wait()
 
 
+def test_a_host_with_a_stub_and_its_servers(skiff, outside, tmp_path):
+    """systemd-resolved writes the servers behind 127.0.0.53 to a file of its own: a container of the default network gets those, and its search list."""
+    (tmp_path / 'stub').write_text('nameserver 127.0.0.53\noptions edns0 trust-ad\nsearch stub.test\n')
+    (tmp_path / 'real').write_text(f'nameserver {outside.far}\nsearch real.test\n')
+    server = outside.popen('dnsmasq', '-k', '--conf-file=/dev/null', '--no-resolv', '--no-hosts', '--pid-file=', '--bind-interfaces', f'--listen-address={outside.far}',
+                           '--address=/x.test/192.0.2.54')
+    try:
+        assert wait_until(lambda: f'{outside.far}:53' in outside('ss', '-Hlun').stdout)
+        over = '/run/systemd' if os.path.isdir('/run/systemd') else '/run'
+        script = (f'mount --bind {tmp_path}/stub {os.path.realpath("/etc/resolv.conf")} && mount -t tmpfs none {over} && mkdir -p /run/systemd/resolve && '
+                  f'cp {tmp_path}/real /run/systemd/resolve/resolv.conf && exec "$@"')
+        out = run('unshare', '-m', 'sh', '-c', script, '-', *skiff.argv('run', '--rm', 'netimage', 'sh', '-c', 'cat /etc/resolv.conf; nslookup x.test; true'), env=skiff.env).stdout
+        assert [x for x in out.splitlines() if x.startswith('nameserver')] == [f'nameserver {outside.far}'], out
+        assert 'search real.test\n' in out and 'stub.test' not in out and '192.0.2.54' in out, out
+    finally:
+        server.kill()
+        server.wait()
+
+
 def test_a_killed_resolver(skiff):
     skiff('network', 'create', 'blue')
     skiff.client('a', '--network', 'blue')
