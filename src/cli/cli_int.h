@@ -53,12 +53,12 @@ struct skf_cli_opts {
 	bool tls_verify;
 	char *cert_dir;
 	/* push, login, remote */
-	char *username, *password, *artifact_type;
+	char *username, *password, *artifact_type, *registry_token;
 	bool password_stdin, remote, raw, config, tag_only, blob;
 	int64_t chunk_size;
 	/* copy, sync */
-	char *src_creds, *src_username, *src_password, *src_authfile, *src_cert_dir, *src_daemon_host;
-	char *dest_creds, *dest_username, *dest_password, *dest_authfile, *dest_cert_dir, *dest_daemon_host;
+	char *src_creds, *src_username, *src_password, *src_authfile, *src_cert_dir, *src_daemon_host, *src_token;
+	char *dest_creds, *dest_username, *dest_password, *dest_authfile, *dest_cert_dir, *dest_daemon_host, *dest_token;
 	bool src_no_creds, dest_no_creds, src_tls_verify, dest_tls_verify, preserve_digests, dest_compress, dest_decompress;
 	char *authfile, *digestfile, *multi_arch, *compress_format, *compression_format;
 	bool force_compression;

@@ -295,6 +295,8 @@ int skf_cmd_image_sync(struct skf_cli *c)
 		skf_fail(&c->e, SKF_EINVALID, "image sync wants --src (docker, dir or yaml) and --dest (docker or dir)");
 	else if (!s.to_dir && !skf_streq(c->o.dest_kind, "docker"))
 		skf_fail(&c->e, SKF_EINVALID, "invalid argument \"%s\" for \"--dest\": expected docker or dir", c->o.dest_kind);
+	else if (skf_streq(kind, "yaml") && c->o.src_token)
+		skf_fail(&c->e, SKF_EINVALID, "--src-registry-token is for one registry, and a list may name several");
 	else if (skf_cli_engine(c) == 0)
 		r = skf_streq(kind, "docker")  ? from_registry(&s, src)
 		    : skf_streq(kind, "dir")   ? from_dir(&s, src, "", 0)

@@ -29,6 +29,7 @@ int skf_cli_pull_one(struct skf_cli *c, const char *reference)
 	q.insecure_tls = !c->o.tls_verify;
 	q.certs_dir = c->o.cert_dir;
 	q.docker_config = skf_cli_docker_config(c);
+	q.token = c->o.registry_token;
 	if (skf_cli_engine(c) < 0)
 		return skf_cli_fail(c, 1);
 	skf_cli_progress_init(&p, stdout, c->o.quiet);

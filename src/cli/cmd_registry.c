@@ -15,7 +15,8 @@ struct skf_registry_how skf_cli_how(struct skf_cli *c)
 	return (struct skf_registry_how){.plain_http = c->o.plain_http,
 					 .insecure_tls = !c->o.tls_verify,
 					 .certs_dir = c->o.cert_dir,
-					 .docker_config = skf_cli_docker_config(c)};
+					 .docker_config = skf_cli_docker_config(c),
+					 .token = c->o.registry_token};
 }
 
 int skf_cli_push_one(struct skf_cli *c, const char *image, const char *dest)

@@ -82,6 +82,7 @@ int skf_cli_remote_tags(struct skf_cli *c, const char *repo, bool plain, struct 
 		q.how.auth_file = c->o.src_authfile ? c->o.src_authfile : c->o.authfile;
 		q.how.user = c->o.src_username;
 		q.how.password = c->o.src_password;
+		q.how.token = c->o.src_token;
 	}
 	if (skf_engine_remote(c->g, &q, &text, &c->e) < 0)
 		return -1;

@@ -65,9 +65,12 @@ static int set_how(struct skf_cli *c, bool dest, struct skf_copy_place *p)
 	p->how = (struct skf_registry_how){.plain_http = !verify || c->o.plain_http,
 					   .insecure_tls = !verify,
 					   .certs_dir = certs ? certs : c->o.cert_dir,
-					   .docker_config = skf_cli_docker_config(c)};
+					   .docker_config = skf_cli_docker_config(c),
+					   .token = dest ? c->o.dest_token : c->o.src_token};
 	p->auth_file = file ? file : c->o.authfile;
 	p->anonymous = dest ? c->o.dest_no_creds : c->o.src_no_creds;
+	if (p->how.token && (p->anonymous || (dest ? c->o.dest_creds : c->o.src_creds) || (dest ? c->o.dest_username : c->o.src_username)))
+		return skf_fail(&c->e, SKF_EINVALID, "registry-token and other credentials of one side are mutually exclusive");
 	return set_creds(c, p, dest ? c->o.dest_creds : c->o.src_creds, dest ? c->o.dest_username : c->o.src_username,
 			 dest ? c->o.dest_password : c->o.src_password);
 }

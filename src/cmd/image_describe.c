@@ -14,11 +14,13 @@ int image_place_get(const struct image_peer *peer, struct image_place *p, struct
 	p->how.auth_file = skf_recr_str(q);
 	p->how.user = skf_recr_str(q);
 	p->how.password = skf_recr_str(q);
-	p->how.flags = skf_recr_u32(q);
+	image_how_flags(&p->how, q);
 	p->fd = fd && fd <= peer->fds->n ? peer->fds->fd[fd - 1] : -1;
 	bool wants = p->kind == SKF_PLACE_OCI || p->kind == SKF_PLACE_DOCKER_ARCHIVE || p->kind == SKF_PLACE_DIR ||
 	             p->kind == SKF_PLACE_LIST;
-	return q->bad || wants != (p->fd >= 0) ? skf_fail(e, SKF_EINVALID, "a place of the request is cut short") : 0;
+	if (q->bad || wants != (p->fd >= 0))
+		return skf_fail(e, SKF_EINVALID, "a place of the request is cut short");
+	return p->kind == SKF_PLACE_REGISTRY ? image_how_bind(&p->how, p->name, e) : 0;
 }
 
 struct describe {

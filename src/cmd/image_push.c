@@ -363,7 +363,7 @@ int image_serve_push(const struct image_peer *peer, struct skf_recr *q, struct s
 	image_how_get(&x.how, q);
 	x.chunk = skf_recr_u64(q);
 	x.parallel = skf_recr_u32(q);
-	int r = q->bad ? skf_fail(e, SKF_EINVALID, "the push request is cut short") : run(&x, answer, e);
+	int r = q->bad ? skf_fail(e, SKF_EINVALID, "the push request is cut short") : image_how_bind(&x.how, x.dest, e) < 0 ? -1 : run(&x, answer, e);
 	done(&x);
 	return r;
 }

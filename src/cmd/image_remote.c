@@ -40,7 +40,24 @@ void image_how_get(struct image_how *h, struct skf_recr *q)
 {
 	h->docker_config = skf_recr_str(q);
 	h->certs_dir = skf_recr_str(q);
+	image_how_flags(h, q);
+}
+
+void image_how_flags(struct image_how *h, struct skf_recr *q)
+{
 	h->flags = skf_recr_u32(q);
+	if (h->flags & SKF_IMG_TOKEN)
+		h->token = skf_recr_str(q);
+}
+
+int image_how_bind(struct image_how *h, const char *reference, struct skf_err *e)
+{
+	struct skf_ref ref;
+	if (!word(h->token))
+		return 0;
+	if (skf_ref_parse(reference, &ref, e) < 0)
+		return -1;
+	return skf_fmt(h->token_host, sizeof(h->token_host), "%s", ref.registry) < 0 ? skf_fail(e, SKF_EBUG, "registry '%s'", ref.registry) : 0;
 }
 
 int image_registry_open(const struct image_peer *peer, const char *host, const char *repo, const struct image_how *how, struct skf_registry **ret,
@@ -54,6 +71,7 @@ int image_registry_open(const struct image_peer *peer, const char *host, const c
 		.docker_config = anonymous || own_file ? NULL : word(how->docker_config),
 		.user = word(how->user),
 		.password = how->password,
+		.token = skf_streq(how->token_host, host) ? word(how->token) : NULL,
 		.certs_dir = word(how->certs_dir),
 		.plain_http = how->flags & SKF_IMG_PLAIN_HTTP,
 		.insecure_tls = how->flags & SKF_IMG_INSECURE_TLS,
@@ -365,7 +383,7 @@ int image_serve_remote(const struct image_peer *peer, struct skf_recr *q, struct
 		x.how.user = skf_recr_str(q);
 		x.how.password = skf_recr_str(q);
 	}
-	int r = q->bad ? skf_fail(e, SKF_EINVALID, "the request is cut short") : image_watch_start(&w, e);
+	int r = q->bad ? skf_fail(e, SKF_EINVALID, "the request is cut short") : image_how_bind(&x.how, x.reference, e) < 0 ? -1 : image_watch_start(&w, e);
 	if (r == 0)
 		r = run(&x, e);
 	image_watch_stop(&w);

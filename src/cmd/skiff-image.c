@@ -71,7 +71,7 @@ static int serve_pull(const struct image_peer *peer, struct skf_recr *q, struct 
 	image_how_get(&p.how, q);
 	if (q->bad)
 		return skf_fail(e, SKF_EINVALID, "the pull request is cut short");
-	if (image_pull_run(peer, &p, &d, e) < 0)
+	if (image_how_bind(&p.how, p.reference, e) < 0 || image_pull_run(peer, &p, &d, e) < 0)
 		return -1;
 	skf_rec_begin(&r, answer, SKF_IMG_DONE, SKF_IMG_VERSION);
 	skf_rec_str(&r, d.top.s);

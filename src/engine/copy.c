@@ -24,8 +24,7 @@ static void put_place(struct request *x, struct skf_rec *r, const struct skf_cop
 	skf_rec_str(r, p->auth_file);
 	skf_rec_str(r, p->user);
 	skf_rec_str(r, p->password);
-	skf_rec_u32(r, (p->how.plain_http ? SKF_IMG_PLAIN_HTTP : 0u) | (p->how.insecure_tls ? SKF_IMG_INSECURE_TLS : 0u) |
-			       (p->anonymous ? SKF_IMG_ANONYMOUS : 0u));
+	skf_worker_put_flags(r, &p->how, p->anonymous ? SKF_IMG_ANONYMOUS : 0u);
 }
 
 static void encode(struct request *x, const char *root, const struct skf_copy_req *q)

@@ -72,6 +72,7 @@ struct skf_pull_req {
 	const char *reference, *platform; /* platform NULL: host */
 	bool plain_http, insecure_tls;
 	const char *docker_config, *certs_dir;
+	const char *token; /* as of skf_registry_how */
 };
 struct skf_pull_ret {
 	struct skf_ref ref;
@@ -86,6 +87,7 @@ struct skf_registry_how {
 	bool plain_http, insecure_tls;
 	const char *docker_config, *certs_dir;
 	const char *auth_file, *user, *password; /* in place of the files of credentials; only of skf_engine_remote. NULL */
+	const char *token; /* bearer token for the registry of the reference, in place of all credentials; sent to no other host. NULL */
 };
 struct skf_push_req {
 	struct skf_reqhdr h;

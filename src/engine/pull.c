@@ -72,8 +72,7 @@ static int pull(struct skf_engine *g, const struct skf_pull_req *q, const char *
 	skf_rec_str(&r, q->platform);
 	skf_rec_str(&r, q->docker_config);
 	skf_rec_str(&r, q->certs_dir);
-	skf_rec_u32(&r, flags | (q->plain_http ? SKF_IMG_PLAIN_HTTP : 0u) |
-				(q->insecure_tls ? SKF_IMG_INSECURE_TLS : 0u));
+	skf_worker_put_flags(&r, &(struct skf_registry_how){.plain_http = q->plain_http, .insecure_tls = q->insecure_tls, .token = q->token}, flags);
 	skf_rec_end(&r);
 	if (skf_worker_start(g, &w, e) < 0 || skf_worker_send(&w, &b, e) < 0)
 		return -1;

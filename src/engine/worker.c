@@ -118,7 +118,14 @@ void skf_worker_put_how(struct skf_rec *r, const struct skf_registry_how *how)
 {
 	skf_rec_str(r, how->docker_config);
 	skf_rec_str(r, how->certs_dir);
-	skf_rec_u32(r, (how->plain_http ? SKF_IMG_PLAIN_HTTP : 0u) | (how->insecure_tls ? SKF_IMG_INSECURE_TLS : 0u));
+	skf_worker_put_flags(r, how, 0);
+}
+
+void skf_worker_put_flags(struct skf_rec *r, const struct skf_registry_how *how, uint32_t more)
+{
+	skf_rec_u32(r, more | (how->plain_http ? SKF_IMG_PLAIN_HTTP : 0u) | (how->insecure_tls ? SKF_IMG_INSECURE_TLS : 0u) | (how->token ? SKF_IMG_TOKEN : 0u));
+	if (how->token)
+		skf_rec_str(r, how->token);
 }
 
 static int put_text(struct skf_recr *r, struct skf_buf *text, struct skf_err *e)

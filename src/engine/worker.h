@@ -28,5 +28,7 @@ void skf_worker_take_progress(struct skf_recr *r, struct skf_transfer *t);
 int skf_worker_take_failure(struct skf_recr *r, struct skf_err *e);
 /* docker_config, certs_dir and flags, as the requests have them. */
 void skf_worker_put_how(struct skf_rec *r, const struct skf_registry_how *how);
+/* Its flags and `more`, and the token. */
+void skf_worker_put_flags(struct skf_rec *r, const struct skf_registry_how *how, uint32_t more);
 /* A request that is answered by text: all TEXT records up to DONE into text (NULL: dropped). */
 int skf_worker_text(struct skf_engine *g, const struct skf_buf *request, int cancel_fd, struct skf_buf *text, struct skf_err *e);

@@ -79,6 +79,8 @@ int skf_http_fail_status(const struct skf_registry *r, const struct skf_http_res
 	for (size_t i = 0; i < SKF_ARRAY_LEN(hints); i++)
 		if (hints[i].status == p->status)
 			hint = hints[i].hint;
+	if (p->status == 401 && r->given_token)
+		hint = "unauthorized: the registry token is not, or no longer, good for this";
 	return skf_fail(e, kind_of(code, p->status), "%s: registry '%s' answered %ld%s%.60s%s%.120s%s%s%s", what, r->host, p->status,
 	                *code ? " " : "", code, *msg ? ": " : "", msg, *hint ? " (" : "", hint, *hint ? ")" : "");
 }

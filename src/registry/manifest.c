@@ -36,6 +36,13 @@ static int load_credentials(struct skf_registry *r, const char *path, const char
 static int find_credentials(struct skf_registry *r, const struct skf_registry_opts *o, struct skf_err *e)
 {
 	const char *const paths[] = { o->docker_config, o->auth_file };
+	if (o->token) {
+		for (const char *p = o->token; *p; p++)
+			if ((unsigned char)*p <= 0x20 || *p == 0x7f)
+				return skf_fail(e, SKF_EINVALID, "registry '%s': the registry token has a control byte or a space", r->host);
+		r->given_token = strdup(o->token);
+		return r->given_token ? 0 : skf_fail(e, SKF_ENOMEM, "registry '%s'", r->host);
+	}
 	if (o->user) {
 		r->user = strdup(o->user);
 		r->password = strdup(o->password ? o->password : "");
@@ -123,7 +130,8 @@ int skf_registry_clone(const struct skf_registry *r, struct skf_registry **ret, 
 		c->n_from = 0;
 		c->mirrors = NULL;
 		c->n_mirrors = 0;
-		bad |= copy_str(r->user, &c->user) | copy_str(r->password, &c->password) | copy_str(r->identity_token, &c->identity_token);
+		bad |= copy_str(r->user, &c->user) | copy_str(r->password, &c->password) | copy_str(r->identity_token, &c->identity_token) |
+		       copy_str(r->given_token, &c->given_token);
 		bad |= copy_str(r->auth_header, &c->auth_header) | copy_str(r->client_cert, &c->client_cert) | copy_str(r->client_key, &c->client_key);
 		c->ca_pem = r->ca_pem ? malloc(r->ca_pem_n) : NULL;
 		bad |= r->ca_pem && !c->ca_pem;
@@ -178,6 +186,7 @@ void skf_registry_free(struct skf_registry *r)
 	free(r->user);
 	free(r->password);
 	free(r->identity_token);
+	free(r->given_token);
 	free(r->auth_header);
 	free(r->ca_pem);
 	free(r->client_cert);

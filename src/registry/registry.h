@@ -17,6 +17,7 @@ struct skf_registry_opts {
 	bool insecure_tls;
 	const char *repo;            /* for credentials that are of one repository or name space; NULL: any of the host */
 	const char *user, *password; /* login: these and no others; NULL */
+	const char *token;           /* bearer token of the user for this host, in place of all credentials; never for a mirror elsewhere; NULL */
 	const char *conf_dir;        /* registries.d (docs/registries.md); NULL: /etc/skiff/registries.d */
 	int cancel_fd;               /* readable: stop with UNAVAILABLE "cancelled"; -1 */
 };

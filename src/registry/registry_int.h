@@ -33,6 +33,7 @@ struct skf_registry {
 	bool scheme_known;            /* https or http was found by doing */
 	char *user, *password;        /* from docker's config.json; NULL */
 	char *identity_token;
+	char *given_token;            /* bearer token that the user gave: no token server is asked; NULL */
 	char *auth_header;            /* "Authorization: Bearer ..." in force; NULL */
 	unsigned auth_serial;         /* counts the headers that were in force */
 	char auth_repo[SKF_MAX_REPO_BYTES + 1]; /* the repository that a bearer token is for */

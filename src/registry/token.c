@@ -130,6 +130,10 @@ static int request_token(struct skf_registry *r, const char *repo, const struct 
 
 int skf_token_get(struct skf_registry *r, const char *repo, const struct skf_challenge *c, struct skf_err *e)
 {
+	if (r->given_token && !c->bearer)
+		return skf_fail(e, SKF_EDENIED, "registry '%s' does not take bearer tokens: leave the registry token out, and log in", r->host);
+	if (r->given_token)
+		return set_header(r, repo, "Bearer", r->given_token, e);
 	if (!c->bearer) {
 		if (c->basic && r->user)
 			return basic_header(r, repo, e);

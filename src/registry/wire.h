@@ -33,6 +33,8 @@
  * ARTIFACT place (OCI layout directory that is written, and the entry's name), str artifact type, place of the subject (kind REGISTRY; name "" none),
  *          u32 n, n * str annotation ("KEY=VALUE"), u32 files, files * (str title, str media type, u32 which of the fds + 1); answers DONE with the manifest's digest
  * YAML     one fd: a YAML document; answers TEXT, the same as JSON, then DONE
+ * Wherever flags say how a registry is reached, SKF_IMG_TOKEN in them says that one str follows them: the user's own bearer token, for the host of the
+ * request's reference or the place's name and no other.
  * The worker ends when the peer closes the socket. */
 #pragma once
 #include "base/fwd.h"
@@ -51,6 +53,7 @@ enum skf_img_remote {
 enum {
 	SKF_IMG_PLAIN_HTTP = 1, SKF_IMG_INSECURE_TLS = 2, SKF_IMG_ANONYMOUS = 4,
 	SKF_IMG_NO_NAME = 8,   /* PULL: what is missing of an image, which gets no name by it */
+	SKF_IMG_TOKEN = 32,    /* a bearer token follows the flags */
 	SKF_IMG_READ_ONLY = 16 /* VERIFY: layers of an earlier boot that were never synced are left out instead of synced */
 };
 /* Where an image is copied from or to; name: what the comment says. fd: a directory or file that the front end opened. */
