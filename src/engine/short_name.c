@@ -2,11 +2,66 @@
  * their order. Without either a short name is docker's (docker.io/library/...), also where podman would refuse it.
  *
  * short-name-mode: enforcing asks when several registries may be meant, and fails where there is nobody to ask; permissive asks, and tries all in their
- * order where there is nobody; disabled tries all in their order. Blocks as a pull does. */
+ * order where there is nobody; disabled tries all in their order. Blocks as a pull does.
+ *
+ * What was chosen, and was then to be had, is recorded as an alias in the store's root (ALIASES), which is asked before registries.conf; under
+ * locks/short-names. */
 #include "engine/engine_int.h"
 #include "oci/registries_conf.h"
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define ALIASES "short-name-aliases.conf"
+#define MAX_ALIASES (1u << 20)
+
+/* Into b; empty when there are none yet. */
+static int read_aliases(struct skf_engine *g, struct skf_buf *b, struct skf_err *e)
+{
+	int r = skf_read_file_at(g->root_fd, ALIASES, MAX_ALIASES, b);
+
+	return r < 0 && r != -ENOENT ? skf_fail_sys(e, r, "read '%s/" ALIASES "'", g->root) : 0;
+}
+
+static int load_aliases(struct skf_engine *g, struct skf_err *e)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_ALIASES + 1);
+	char name[4096];
+
+	if (read_aliases(g, &b, e) < 0)
+		return -1;
+	if (!b.len)
+		return 0;
+	if (skf_fmt(name, sizeof(name), "%s/" ALIASES, g->root) < 0)
+		return skf_fail(e, SKF_ELIMIT, "the path '%s/" ALIASES "' is too long", g->root);
+	return skf_registries_parse(g->registries, name, b.p, b.len, e);
+}
+
+/* Both without tag and digest; a pull took them, so that neither has a byte that TOML would escape. */
+static int record(struct skf_engine *g, const char *word, const char *full, struct skf_err *e)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_ALIASES + 1);
+	SKF_AUTO_FD int lock = skf_lock_at(g->locks_fd, "short-names", true, SKF_LOCK_MS);
+	size_t n = strcspn(word, ":@"), tail = strlen(word) - n;
+	char key[SKF_MAX_REF_BYTES + 8];
+	int r;
+
+	if (lock < 0)
+		return skf_fail_sys(e, lock, "lock '%s/locks/short-names'", g->root);
+	if (read_aliases(g, &b, e) < 0)
+		return -1;
+	if (skf_fmt(key, sizeof(key), "\n\"%.*s\" =", (int)n, word) < 0)
+		return skf_fail(e, SKF_ELIMIT, "'%s' is too long", word);
+	if (b.len && strstr(skf_buf_cstr(&b), key))
+		return 0; /* somebody else was asked at the same time */
+	if (!b.len)
+		skf_buf_str(&b, "# Short names as they were chosen at a terminal; lines may be changed or taken out.\n[aliases]");
+	else if (b.p[b.len - 1] == '\n')
+		b.len--;
+	skf_buf_fmt(&b, "%s \"%.*s\"\n", key, (int)(strlen(full) - tail), full);
+	r = b.err < 0 ? b.err : skf_write_atomic_at(g->root_fd, ALIASES, b.p, b.len, 0644, SKF_SYNC);
+	return r < 0 ? skf_fail_sys(e, r, "write '%s/" ALIASES "'", g->root) : 0;
+}
 
 static int load(struct skf_engine *g, struct skf_err *e)
 {
@@ -15,7 +70,7 @@ static int load(struct skf_engine *g, struct skf_err *e)
 	g->registries = calloc(1, sizeof(*g->registries));
 	if (!g->registries)
 		return skf_fail(e, SKF_ENOMEM, "memory for registries.conf");
-	if (skf_registries_load(g->registries, e) == 0)
+	if (skf_registries_load(g->registries, e) == 0 && load_aliases(g, e) == 0)
 		return 0;
 	skf_short_done(g);
 	return -1;
@@ -40,14 +95,15 @@ int skf_short_expand(void *arg, const char *word, struct skf_strv *ret, struct s
 }
 
 /* Leaves in v what is to be tried. */
-static int choose(struct skf_engine *g, const char *word, struct skf_strv *v, const struct skf_progress *p, struct skf_err *e)
+static int choose(struct skf_engine *g, const char *word, struct skf_strv *v, const struct skf_progress *p, bool *chosen, struct skf_err *e)
 {
 	int k;
 
 	if (v->n < 2 || g->registries->mode == SKF_SHORT_DISABLED)
 		return 0;
 	k = p && p->choose ? p->choose(p->arg, word, (const char *const *)v->v, v->n) : -1;
-	if (k >= 0 && (size_t)k < v->n)
+	*chosen = k >= 0 && (size_t)k < v->n;
+	if (*chosen)
 		*v = (struct skf_strv){v->v + k, 1};
 	else if (g->registries->mode == SKF_SHORT_ENFORCING)
 		return skf_fail(e, SKF_EINVALID,
@@ -67,8 +123,9 @@ int skf_engine_pull(struct skf_engine *g, const struct skf_pull_req *q, const st
 	struct skf_pull_req one = *q;
 	struct skf_err first = SKF_ERR_INIT;
 	struct skf_strv v;
+	bool chosen = false;
 
-	if (skf_short_expand(g, q->reference, &v, e) < 0 || choose(g, q->reference, &v, p, e) < 0)
+	if (skf_short_expand(g, q->reference, &v, e) < 0 || choose(g, q->reference, &v, p, &chosen, e) < 0)
 		return -1;
 	if (v.n > 1 && q->token)
 		return skf_fail(e, SKF_EINVALID, "'%s' may be at %zu registries, and a registry token is for one: give its registry", q->reference, v.n);
@@ -76,8 +133,13 @@ int skf_engine_pull(struct skf_engine *g, const struct skf_pull_req *q, const st
 		return skf_pull_exact(g, q, p, ret, e);
 	for (size_t i = 0; i < v.n; i++) {
 		one.reference = v.v[i];
-		if (skf_pull_exact(g, &one, p, ret, e) == 0)
+		if (skf_pull_exact(g, &one, p, ret, e) == 0) {
+			if (chosen && record(g, q->reference, one.reference, e) < 0) {
+				skf_warn(&g->log, "remember what '%s' means: %s; it will be asked again", q->reference, e->msg);
+				skf_err_clear(e);
+			}
 			return 0;
+		}
 		if (!goes_on(e))
 			return -1;
 		if (first.kind == SKF_OK)

@@ -78,6 +78,16 @@ def test_enforcing_asks_or_fails(fake, store, registries):
         seen += more
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0 and ref in seen.decode() and first.log == []
     os.close(fd)
+    # and remembered: nobody is asked for any tag of it, and the file is the user's to change
+    again = second.add("app", "2", image("2"))
+    assert pulled(store, "app:2") == again and first.log == []
+    aliases = store.path / "short-name-aliases.conf"
+    assert aliases.read_text().splitlines()[1:] == ["[aliases]", f'"app" = "{second.host}/app"']
+    assert run(store, "system", "check")[:2] == (0, "Everything is in order.\n")
+    aliases.write_text('[aliases]\n"app" = 1\n')
+    assert f"{aliases}:2: a string is expected" in pulled(store, "app:2", rc=1)
+    aliases.unlink()
+    assert "cannot prompt without a TTY" in pulled(store, "app:2", rc=1)
 
 
 def test_one_search_registry_needs_no_question(fake, store, registries):
