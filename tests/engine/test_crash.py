@@ -23,7 +23,6 @@ def repair(skiff):
     return skiff('system', 'check', '--repair', rc=None).stdout
 
 
-@pytest.mark.smoke
 def test_monitor_killed(skiff, kill9):
     cid = skiff.sleeper('--name', 'm')
     init = skiff.state('m')['Pid']

@@ -76,7 +76,6 @@ def docker_archive(path, im, tags=("example.com/a/b:1",), edit=None, extra=(), f
 
 
 # --- what we write ---
-@pytest.mark.smoke
 def test_save_is_deterministic_and_loads_again(fake, store, tmp_path):
     a, b = sample(3), sample(1)
     b = ig.image([a.layers[0], b.layers[0]])

@@ -87,7 +87,6 @@ def test_platform_that_is_missing(fake, store):
     sentence(*run(store, "pull", "--platform", "nonsense", ref))
 
 
-@pytest.mark.smoke
 def test_tls_and_credentials(fake, store, ca, tmp_path, docker_config, monkeypatch):
     import base64
     reg = fake(tls=ca.issue("cli"))

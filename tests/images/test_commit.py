@@ -59,7 +59,6 @@ def check_tree(m):
     assert not [n for n in m if ".wh." in n]
 
 
-@pytest.mark.smoke
 def test_commit_export_import_diff(store, base):
     ok(store, "run", "--name", "c", "-e", "B=2", "example.com/base:1", "sh", "-c", CHANGE)
     rows = dict(reversed(li.split(" ", 1)) for li in ok(store, "diff", "c").splitlines())

@@ -205,8 +205,7 @@ def test_macvlan(skiff, outside):
     assert outside(skiff.probe, 'ask', 'tcp', skiff.ip('s'), 80).stdout.split() == [outside.far, 's']
 
 
-@pytest.mark.parametrize('mode', ['l2', 'l3'])
-@pytest.mark.smoke
+@pytest.mark.parametrize('mode', [pytest.param('l2', marks=pytest.mark.smoke), 'l3'])
 def test_ipvlan(skiff, outside, mode):
     """l2: on the parent's own network, as macvlan. l3: the parent is the router of another network, nobody answers ARP there, so the host outside has a route."""
     if run('ip', 'link', 'add', 'ipv0', 'link', outside.link, 'type', 'ipvlan', rc=None).returncode:
