@@ -283,34 +283,43 @@ int skf_engine_network_connect(struct skf_engine *g, const char *network, const 
 	return -1;
 }
 
+/* 1 the configuration named the network and does not any more, 0 it did not, -1. */
+static int drop_choice(struct change *x, struct skf_err *e)
+{
+	struct skf_net_choice *c = x->c->networks.v;
+	size_t i = 0;
+
+	while (i < x->c->networks.n && !skf_streq(c[i].network, x->n->id))
+		i++;
+	if (i == x->c->networks.n)
+		return 0;
+	memmove(&c[i], &c[i + 1], (x->c->networks.n - i - 1) * sizeof(*c));
+	x->c->networks.n--;
+	if (x->c->networks.n == 0) {
+		x->c->mode = skf_arena_strdup(x->a, SKF_NET_MODE_BRIDGE);
+		if (!x->c->mode)
+			return skf_net_no_memory(e);
+	}
+	return save(x, e) < 0 ? -1 : 1;
+}
+
+/* Configuration first, then the endpoint: of a disconnect that was killed between them the endpoint is left, which the next one takes. */
 int skf_engine_network_disconnect(struct skf_engine *g, const char *network, const char *container, bool force, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	char id[SKF_ID_LEN + 1];
 	SKF_AUTO(change_done) struct change x = {.g = g, .a = &a, .id = id};
-	struct skf_net_choice *c;
-	struct skf_endpoint *p;
-	size_t i = 0;
+	const struct skf_endpoint *p;
+	int r;
 
 	if (begin(&x, network, container, e) < 0)
 		return -1;
-	c = x.c->networks.v;
-	while (i < x.c->networks.n && !skf_streq(c[i].network, x.n->id))
-		i++;
-	if (i == x.c->networks.n)
-		return force ? 0 : skf_fail(e, SKF_EDENIED, "container %s is not connected to network %s", id, x.n->name);
-	memmove(&c[i], &c[i + 1], (x.c->networks.n - i - 1) * sizeof(*c));
-	x.c->networks.n--;
-	if (x.c->networks.n == 0) {
-		x.c->mode = skf_arena_strdup(&a, SKF_NET_MODE_BRIDGE);
-		if (!x.c->mode)
-			return skf_net_no_memory(e);
-	}
-	if (save(&x, e) < 0)
+	r = drop_choice(&x, e);
+	if (r < 0)
 		return -1;
 	p = x.r ? x.r->endpoints.v : NULL;
-	for (i = 0; x.r && i < x.r->endpoints.n; i++)
+	for (size_t i = 0; x.r && i < x.r->endpoints.n; i++)
 		if (skf_streq(p[i].network, x.n->id))
 			return drop_endpoint(&x, i, e);
-	return 0;
+	return r == 1 || force ? 0 : skf_fail(e, SKF_EDENIED, "container %s is not connected to network %s", id, x.n->name);
 }

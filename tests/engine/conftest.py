@@ -172,7 +172,7 @@ class Skiff:
     def assert_clean(self):
         """Reapers of containers that ended a moment ago may still be at work."""
         wait_until(lambda: not self.leaks(), 5)
-        assert self.leaks() == []
+        assert self.leaks() == [], self.leaks()
         rows = [x for x in self('system', 'check', rc=None).stdout.splitlines() if 'of no container here' not in x and 'findings;' not in x]
         assert rows in ([], ["Everything is in order."]), rows
 

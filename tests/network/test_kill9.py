@@ -16,11 +16,11 @@ def descendants(pid):
     """The process, and what it started."""
     found = [pid]
     for p in found:
-        for t in Path(f'/proc/{p}/task').glob('*/children'):
-            try:
-                found += [int(x) for x in t.read_text().split()]
-            except OSError:
-                continue
+        try:  # the process may end in between
+            for t in os.listdir(f'/proc/{p}/task'):
+                found += [int(x) for x in Path(f'/proc/{p}/task/{t}/children').read_text().split()]
+        except OSError:
+            continue
     return found
 
 
@@ -92,3 +92,22 @@ def test_a_creation_that_was_killed(skiff):
         assert skiff('system', 'check').stdout == 'Everything is in order.\n', point
         skiff('network', 'rm', 'n', rc=None)
         assert skiff.out('network', 'ls', '--filter', 'type=custom', '-q') == '', point
+
+
+def test_a_disconnect_that_was_killed(skiff):
+    """Between the configuration and the endpoint: another disconnect, or the forced removal of the network, finishes it."""
+    skiff('network', 'create', 'n')
+    cid = skiff.sleeper('--network', 'n')
+    for point in range(1, 9):
+        run('strace', '-f', '-o', '/dev/null', '-e', 'trace=renameat,renameat2,sendto', '-e', f'inject=renameat,renameat2,sendto:signal=KILL:when={point}',
+            *skiff.argv('network', 'disconnect', 'n', cid), rc=None, env=skiff.env)
+        if point % 2:
+            skiff('network', 'disconnect', '-f', 'n', cid, timeout=20)
+        else:
+            skiff('network', 'rm', '-f', 'n', timeout=20)
+            skiff('network', 'create', 'n')
+        assert skiff.inspect(cid)['NetworkSettings']['Networks'] == {}, point
+        assert [x for x in skiff.leases() if not x.startswith('.ctr/')] == [], point
+        skiff('network', 'connect', 'n', cid)
+    skiff('rm', '-f', cid)
+    skiff('system', 'check', '--repair', rc=None)  # files that had no name yet
