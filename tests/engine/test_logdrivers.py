@@ -97,7 +97,10 @@ def test_fast_writer_non_blocking(skiff, driver, kill9):
     cid = skiff.out('run', '-d', '--name', 'f', '--log-driver', driver, '--log-opt', 'mode=non-blocking', '--log-opt', 'max-buffer-size=64k', skiff.image, 'sh', '-c',
                     'while [ ! -e /go ]; do sleep 0.02; done; seq 1 100000; touch /done; sleep 1000').strip()
     monitor = skiff.monitor_pid('f')
-    writer = next(int(c) for c in open(f'/proc/{monitor}/task/{monitor}/children').read().split() if open(f'/proc/{c}/comm').read() == 'skiff-log\n')
+    children = f'/proc/{monitor}/task/{monitor}/children'
+    named = []  # it names itself
+    assert wait_until(lambda: named.extend(int(c) for c in open(children).read().split() if open(f'/proc/{c}/comm').read() == 'skiff-log\n') or named)
+    writer = named[0]
     os.kill(writer, 19)  # SIGSTOP: a disk that does not answer
     skiff('exec', 'f', 'touch', '/go')
     assert wait_until(lambda: skiff('exec', 'f', 'test', '-e', '/done', rc=None).returncode == 0), 'the container does not wait for the log'
