@@ -45,31 +45,11 @@ static int choose_interface(struct skf_network *n, struct skf_arena *a, struct s
 	return n->interface ? 0 : skf_fail(e, SKF_ENOMEM, "memory for the default network");
 }
 
-static int is_used(struct skf_engine *g, const struct skf_network *n, struct skf_arena *a, struct skf_err *e)
-{
-	struct skf_strv ids = {0};
-
-	if (skf_netrec_list(g->run_fd, a, &ids, e) < 0)
-		return -1;
-	for (size_t i = 0; i < ids.n; i++) {
-		const struct skf_endpoint *p;
-		struct skf_netrec *r;
-		int k = skf_netrec_read(g->run_fd, ids.v[i], a, &r, e);
-
-		if (k < 0)
-			return -1;
-		p = k ? r->endpoints.v : NULL;
-		for (size_t j = 0; k && j < r->endpoints.n; j++)
-			if (skf_streq(p[j].network, n->id))
-				return 1;
-	}
-	return 0;
-}
-
 /* The lock "networks" is held. */
 static int move_away(struct skf_engine *g, struct skf_network *n, struct skf_arena *a, struct skf_err *e)
 {
-	int r = is_used(g, n, a, e);
+	const char *who;
+	int r = skf_net_user(g, n->id, a, &who, e);
 
 	if (r != 0)
 		return r < 0 ? -1

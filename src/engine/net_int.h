@@ -152,6 +152,8 @@ bool skf_net_host_dns_usable(void);
 int skf_net_used(struct skf_engine *g, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e);
 
 /* --- net_remove.c --- */
+/* 1 a container runs on the network with this id (*ret: the container's id, in the arena), 0 none does, -1. Reads every container's record. */
+int skf_net_user(struct skf_engine *g, const char *network, struct skf_arena *a, const char **ret, struct skf_err *e);
 /* The rest of a removal that was killed: interface, elements, leases, from run/networks/<id> alone. The lock "networks" is held. CONFLICT while a
  * container has a record with it. */
 int skf_net_finish_remove(struct skf_engine *g, const char *id, struct skf_err *e);

@@ -12,8 +12,7 @@
 
 #define REMOVED "removed"
 
-/* 1 somebody runs on it (*ret: who), 0 nobody, -1. */
-static int find_user(struct skf_engine *g, const char *network, struct skf_arena *a, const char **ret, struct skf_err *e)
+int skf_net_user(struct skf_engine *g, const char *network, struct skf_arena *a, const char **ret, struct skf_err *e)
 {
 	struct skf_strv ids = {0};
 
@@ -46,7 +45,7 @@ static int disconnect_all(struct skf_engine *g, const struct skf_network *n, str
 	const char *who, *last = "";
 	int r;
 
-	while ((r = find_user(g, n->id, a, &who, e)) == 1) {
+	while ((r = skf_net_user(g, n->id, a, &who, e)) == 1) {
 		if (skf_streq(who, last)) /* a record of what does not run any more: the check's */
 			return in_use(n, who, e);
 		if (skf_engine_network_disconnect(g, n->id, who, true, e) < 0)
@@ -92,7 +91,7 @@ int skf_net_finish_remove(struct skf_engine *g, const char *id, struct skf_err *
 	struct skf_network n = {.id = (char *)(uintptr_t)id, .name = (char *)(uintptr_t)id};
 	const char *who;
 	ssize_t len;
-	int r = find_user(g, id, &a, &who, e);
+	int r = skf_net_user(g, id, &a, &who, e);
 
 	if (r != 0)
 		return r < 0 ? -1 : in_use(&n, who, e);
@@ -118,13 +117,13 @@ static int remove_network(struct skf_engine *g, const struct skf_network *n, str
 {
 	char lock[SKF_ID_LEN + 16];
 	const char *who;
-	int r = find_user(g, n->id, a, &who, e);
+	int r = skf_net_user(g, n->id, a, &who, e);
 
 	if (r != 0)
 		return r < 0 ? -1 : in_use(n, who, e);
 	if (note_removal(g, n, e) < 0 || skf_network_remove(g->root_fd, n->id, n->name, e) < 0)
 		return -1;
-	r = find_user(g, n->id, a, &who, e);
+	r = skf_net_user(g, n->id, a, &who, e);
 	if (r != 0) { /* it came in between: the network stays */
 		forget_removal(g, n);
 		if (skf_network_save(g->root_fd, n, e) < 0 || skf_network_claim(g->root_fd, n->name, n->id, e) < 0)
