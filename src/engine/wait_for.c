@@ -33,6 +33,7 @@ struct watch {
 	const char *id;
 	unsigned want;
 	uint64_t finished_before; /* NEXT_EXIT: an end that is not this one */
+	uint64_t started_before;  /* RUNNING: a start that is not this one counts, even when it has ended between two looks */
 	struct skf_exit last;
 };
 
@@ -56,7 +57,8 @@ static int look(struct watch *w, struct skf_err *e)
 	if (!l.has_summary)
 		w->last.code = (uint32_t)l.exit_code;
 	return (WANTS(w, SKF_COND_NOT_RUNNING) && !skf_ctr_is_up(l.state)) ||
-	       (WANTS(w, SKF_COND_RUNNING) && l.state == SKF_CTR_RUNNING) ||
+	       (WANTS(w, SKF_COND_RUNNING) &&
+		(l.state == SKF_CTR_RUNNING || (l.sum.started_ns && l.sum.started_ns != w->started_before))) ||
 	       (WANTS(w, SKF_COND_PAUSED) && l.state == SKF_CTR_PAUSED) ||
 	       (WANTS(w, SKF_COND_CREATED) && l.state == SKF_CTR_CREATED) ||
 	       (WANTS(w, SKF_COND_HEALTHY) && l.state == SKF_CTR_RUNNING &&
@@ -100,8 +102,10 @@ int skf_engine_wait_for(struct skf_engine *g, const char *container, unsigned co
 		r = -errno;
 	if (r < 0)
 		return skf_fail_sys(e, r, "watch '%s/summary'", g->run_root);
-	if (skf_summary_read(g->run_fd, id, &s) == 0)
+	if (skf_summary_read(g->run_fd, id, &s) == 0) {
 		w.finished_before = s.finished_ns;
+		w.started_before = s.started_ns;
+	}
 	while ((r = look(&w, e)) == 0)
 		if (wait_change(&w, ino, cancel_fd, e) < 0)
 			return -1;

@@ -172,17 +172,22 @@ def test_run_attached_to_some_streams(skiff):
 # --- wait ---
 
 def test_wait_conditions(skiff):
-    skiff('create', '--name', 'w', skiff.image, 'sh', '-c', 'read x; exit 6')
+    skiff('create', '--name', 'w', skiff.image, 'sh', '-c', 'exit 6')
     assert skiff.out('wait', '--condition', 'created', 'w') == '0\n' and skiff.out('wait', 'w') == '0\n'
     assert 'invalid condition: "nope"' in skiff('wait', '--condition', 'nope', 'w', rc=1).stderr
+    skiff('start', '-a', 'w', rc=6)  # a life before the wait is not waited for
     waiting = {c: skiff.popen('wait', '--condition', c, 'w') for c in ('running', 'next-exit', 'removed')}
-    assert all(wait_until(lambda p=p: 'inotify' in fds_of(p.pid)) for p in waiting.values())
-    skiff('start', 'w')
+    assert all(wait_until(lambda p=p: 'inotify' in fds_of(p.pid) and 'poll' in Path(f'/proc/{p.pid}/wchan').read_text()) for p in waiting.values())
+    os.kill(waiting['running'].pid, signal.SIGSTOP)  # sees the container only when it has ended
+    skiff('start', '-a', 'w', rc=6)
+    os.kill(waiting['running'].pid, signal.SIGCONT)
     assert waiting['running'].wait(20) == 0
     assert waiting['next-exit'].communicate(timeout=20)[0] == b'6\n'
     skiff('rm', 'w')
     assert waiting['removed'].wait(20) == 0
     assert 'No such container' in skiff('wait', 'w', rc=1).stderr and skiff.out('wait', '--ignore', 'w') == ''
+    skiff.sleeper('--name', 'up')
+    assert skiff.out('wait', '--condition', 'running', 'up') == '0\n'
 
 
 # --- several at once ---
