@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #define SHORT_ID   12
-#define WINDOW_MS  100 /* between the two looks that a CPU share is made of */
+#define WINDOW_MS  50 /* between the two looks that a CPU share is made of: a dozen of the kernel's ticks */
 #define REFRESH_MS 1000
 
 /* --- top --- */
@@ -196,7 +196,7 @@ static int first_look(struct skf_cli *c, struct skf_arena *a, struct looks *ret)
 		*l = (struct look){.cpu = -1, .word = c->args.n ? c->args.v[i] : NULL};
 		if (c->args.n && skf_engine_resolve(c->g, c->args.v[i], id, &c->e) < 0)
 			return -1;
-		if (skf_engine_stats(c->g, c->args.n ? id : v[i].id, &l->now, &c->e) == 0)
+		if (skf_engine_stats(c->g, c->args.n ? id : v[i].id, true, &l->now, &c->e) == 0)
 			ret->n++;
 		else if (c->args.n || c->e.kind != SKF_ENOTFOUND)
 			return -1;
@@ -206,22 +206,60 @@ static int first_look(struct skf_cli *c, struct skf_arena *a, struct looks *ret)
 	return 0;
 }
 
+/* One that was removed meanwhile does not run: 0. */
+static int look_again(struct skf_cli *c, bool cpu_only, struct skf_stats_row *row)
+{
+	if (skf_engine_stats(c->g, row->id, cpu_only, row, &c->e) == 0)
+		return 0;
+	if (c->e.kind != SKF_ENOTFOUND)
+		return -1;
+	skf_err_clear(&c->e);
+	row->running = false;
+	return 0;
+}
+
+static double share(const struct skf_stats_row *a, const struct skf_stats_row *b)
+{
+	return b->time_ns > a->time_ns && b->cpu_ns >= a->cpu_ns
+		       ? (double)(b->cpu_ns - a->cpu_ns) * 100 / (double)(b->time_ns - a->time_ns)
+		       : 0;
+}
+
+/* Everything, and the CPU share of the time since the first look. */
 static int second_look(struct skf_cli *c, struct looks *l)
 {
 	for (size_t i = 0; i < l->n; i++) {
 		const struct skf_stats_row before = l->v[i].now;
 
-		if (skf_engine_stats(c->g, before.id, &l->v[i].now, &c->e) < 0) {
-			if (c->e.kind != SKF_ENOTFOUND)
-				return -1;
-			skf_err_clear(&c->e);
-			l->v[i].now.running = false;
-			continue;
-		}
-		l->v[i].cpu = l->v[i].now.time_ns > before.time_ns && l->v[i].now.cpu_ns >= before.cpu_ns
-				      ? (double)(l->v[i].now.cpu_ns - before.cpu_ns) * 100 /
-						(double)(l->v[i].now.time_ns - before.time_ns)
-				      : 0;
+		if (look_again(c, false, &l->v[i].now) < 0)
+			return -1;
+		l->v[i].cpu = share(&before, &l->v[i].now);
+	}
+	return 0;
+}
+
+/* The same at once: what is read in any case is read while the time passes that a CPU share is of. */
+static int brief_look(struct skf_cli *c, struct looks *l, int64_t begun_ms)
+{
+	struct skf_stats_row *before = skf_arena_array(&c->a, l->n ? l->n : 1, sizeof(*before)), last;
+	int64_t left;
+
+	if (!before)
+		return skf_fail(&c->e, SKF_ENOMEM, "memory for the list");
+	for (size_t i = 0; i < l->n; i++) {
+		before[i] = l->v[i].now;
+		if (look_again(c, false, &l->v[i].now) < 0)
+			return -1;
+	}
+	left = begun_ms + WINDOW_MS - skf_mono_ms();
+	if (left > 0)
+		(void)poll(NULL, 0, (int)left);
+	for (size_t i = 0; i < l->n; i++) {
+		last = l->v[i].now;
+		if (look_again(c, true, &last) < 0)
+			return -1;
+		l->v[i].now.running &= last.running;
+		l->v[i].cpu = share(&before[i], &last);
 	}
 	return 0;
 }
@@ -251,15 +289,16 @@ static int stream(struct skf_cli *c)
 int skf_cmd_stats(struct skf_cli *c)
 {
 	struct looks l;
+	int64_t begun_ms;
 
 	if (skf_cli_engine(c) < 0)
 		return skf_cli_fail(c, 1);
 	if (!c->o.no_stream)
 		return stream(c);
-	if (first_look(c, &c->a, &l) < 0)
-		return skf_cli_fail(c, 1);
-	(void)poll(NULL, 0, WINDOW_MS); /* a CPU share is one over a time */
-	return second_look(c, &l) < 0 || print_looks(c, &l) < 0 ? skf_cli_fail(c, 1) : 0;
+	begun_ms = skf_mono_ms();
+	return first_look(c, &c->a, &l) < 0 || brief_look(c, &l, begun_ms) < 0 || print_looks(c, &l) < 0
+		       ? skf_cli_fail(c, 1)
+		       : 0;
 }
 
 /* --- events --- */

@@ -276,12 +276,12 @@ int skf_ctr_cgroup(struct skf_engine *g, const char *id, struct skf_cg_dirs *ret
 {
 	char link[SKF_ID_LEN + 16];
 	ssize_t n = -1;
-	int r;
+	int r = g->cg_layout.n ? 0 : skf_cg_layout(&g->cg_layout);
 
-	memset(ret, 0, sizeof(*ret));
-	r = skf_cg_layout(&ret->layout);
 	if (r < 0)
 		return r;
+	memset(ret, 0, sizeof(*ret));
+	ret->layout = g->cg_layout;
 	ret->used = ret->layout.n >= 32 ? ~0u : (1u << ret->layout.n) - 1;
 	if (skf_fmt(link, sizeof(link), "%s/" SKF_CGROUP_LINK, id) == 0)
 		n = readlinkat(g->ctr_fd, link, ret->path, sizeof(ret->path));

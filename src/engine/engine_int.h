@@ -41,6 +41,7 @@ struct skf_engine {
 	int ctr_fd, names_fd, locks_fd; /* <root>/containers, names, locks */
 	int run_fd, run_ctr_fd;         /* <run_root>, <run_root>/containers */
 	struct skf_registries *registries; /* NULL until a short name needs it */
+	struct skf_cg_layout cg_layout; /* n 0 until a cgroup is looked for: the same as long as a process lives */
 };
 
 /* --- request.c: member "request" of config.json.skiff: what the user asked for and what the image added,

@@ -77,12 +77,12 @@ struct skf_stats_row {
 	char id[SKF_ID_LEN + 1];
 	char name[SKF_MAX_NAME_BYTES + 1];
 	int64_t time_ns;
-	uint64_t cpu_ns, system_ns; /* so far, of the container and of all CPUs */
+	uint64_t cpu_ns; /* so far */
 	uint64_t memory, memory_limit, net_rx, net_tx, block_read, block_write, pids;
 	bool running;
 };
-/* One look at a container's counters, O(1); rows of containers that do not run have running == false. */
-int skf_engine_stats(struct skf_engine *g, const char *id, struct skf_stats_row *ret, struct skf_err *e);
+/* One look at a container's counters, O(1); rows of containers that do not run have running == false. cpu_only: the fields after cpu_ns stay 0. */
+int skf_engine_stats(struct skf_engine *g, const char *id, bool cpu_only, struct skf_stats_row *ret, struct skf_err *e);
 
 /* --- events --- */
 struct skf_event {

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define NS_PER_S 1000000000ULL
 #define TEXT_MAX (64u << 10)
 
 /* Hierarchy of a controller; *ret_v2 tells which of the two sets of file names it has. -1: not counted here.
@@ -137,26 +136,7 @@ static void network(uint32_t pid, struct skf_buf *b, struct skf_stats_row *r)
 	}
 }
 
-/* Time of all CPUs, in the clock of /proc/stat. */
-static uint64_t system_ns(struct skf_buf *b)
-{
-	long hz = sysconf(_SC_CLK_TCK);
-	uint64_t ticks = 0;
-	const char *p;
-
-	skf_buf_clear(b);
-	if (skf_read_file_at(AT_FDCWD, "/proc/stat", 1u << 20, b) < 0 || hz <= 0)
-		return 0;
-	p = skf_buf_cstr(b) + strcspn(skf_buf_cstr(b), " ");
-	for (int k = 0; k < 8 && *p == ' '; k++) { /* user to steal; guest time is in user already */
-		p += strspn(p, " ");
-		ticks += number(p);
-		p += strspn(p, "0123456789");
-	}
-	return ticks * (NS_PER_S / (uint64_t)hz);
-}
-
-int skf_engine_stats(struct skf_engine *g, const char *id, struct skf_stats_row *ret, struct skf_err *e)
+int skf_engine_stats(struct skf_engine *g, const char *id, bool cpu_only, struct skf_stats_row *ret, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(1u << 20);
 	struct skf_stats_row r = {0};
@@ -174,9 +154,9 @@ int skf_engine_stats(struct skf_engine *g, const char *id, struct skf_stats_row 
 		return skf_fail(e, SKF_EINVALID, "'%.80s' is not a container id", id);
 	r.running = skf_streq(s.state, "running") || skf_streq(s.state, "paused");
 	r.time_ns = skf_now_ns();
-	if (r.running) {
+	if (r.running)
 		cpu(&cg, &b, &r);
-		r.system_ns = system_ns(&b);
+	if (r.running && !cpu_only) {
 		memory(&cg, &b, &r);
 		blocks(&cg, &b, &r);
 		pids(&cg, &b, &r);
