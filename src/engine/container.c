@@ -355,21 +355,42 @@ int skf_ctr_summary_rebuild(struct skf_engine *g, const char *id, const struct s
 	return r < 0 ? skf_fail_sys(e, r, "write '%s/summary/%s'", g->run_root, id) : 0;
 }
 
+DIR *skf_ctr_opendir(struct skf_engine *g, struct skf_err *e)
+{
+	SKF_AUTO_FD int fd = skf_openat(g->ctr_fd, ".", O_RDONLY | O_DIRECTORY, 0);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!d) {
+		(void)skf_fail_sys(e, fd < 0 ? fd : -errno, "list '%s/containers'", g->root);
+		return NULL;
+	}
+	(void)SKF_TAKE_FD(fd); /* d closes it */
+	return d;
+}
+
+const char *skf_ctr_next(DIR *d)
+{
+	struct dirent *de;
+
+	while ((de = readdir(d)))
+		if (skf_ctr_id_valid(de->d_name))
+			return de->d_name;
+	return NULL;
+}
+
 static int resolve_prefix(struct skf_engine *g, const char *word, char ret[SKF_ID_LEN + 1],
 			  struct skf_err *e)
 {
-	SKF_AUTO_FD int fd = skf_openat(g->ctr_fd, ".", O_RDONLY | O_DIRECTORY, 0);
-	SKF_AUTO_DIR DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *de;
+	SKF_AUTO_DIR DIR *d = skf_ctr_opendir(g, e);
+	const char *id;
 	unsigned found = 0;
 
 	if (!d)
-		return skf_fail_sys(e, fd < 0 ? fd : -errno, "list '%s/containers'", g->root);
-	(void)SKF_TAKE_FD(fd); /* d closes it */
-	while ((de = readdir(d))) {
-		if (!skf_ctr_id_valid(de->d_name) || !skf_startswith(de->d_name, word))
+		return -1;
+	while ((id = skf_ctr_next(d))) {
+		if (!skf_startswith(id, word))
 			continue;
-		memcpy(ret, de->d_name, SKF_ID_LEN + 1);
+		memcpy(ret, id, SKF_ID_LEN + 1);
 		found++;
 	}
 	if (found > 1)

@@ -84,22 +84,18 @@ static int check_format(int fd, const char *root, struct skf_err *e)
 /* The first skiff after a boot: /run is empty, the containers on the disk get their rows back. */
 static int rebuild_summaries(struct skf_engine *g, struct skf_err *e)
 {
-	SKF_AUTO_FD int fd = skf_openat(g->ctr_fd, ".", O_RDONLY | O_DIRECTORY, 0);
-	SKF_AUTO_DIR DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *de;
+	SKF_AUTO_DIR DIR *d = skf_ctr_opendir(g, e);
+	const char *id;
 
 	if (!d)
-		return skf_fail_sys(e, fd < 0 ? fd : -errno, "list '%s/containers'", g->root);
-	(void)SKF_TAKE_FD(fd); /* d closes it */
-	while ((de = readdir(d))) {
+		return -1;
+	while ((id = skf_ctr_next(d))) {
 		SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 		struct skf_err x = SKF_ERR_INIT;
 		struct skf_ctrconf *c;
 
-		if (!skf_ctr_id_valid(de->d_name))
-			continue;
-		if (skf_ctr_load(g, de->d_name, &a, &c, &x) < 0 ||
-		    skf_ctr_summary_rebuild(g, de->d_name, c, false, &x) < 0)
+		if (skf_ctr_load(g, id, &a, &c, &x) < 0 ||
+		    skf_ctr_summary_rebuild(g, id, c, false, &x) < 0)
 			skf_warn(&g->log, "%s; `skiff system check` says more; ignoring", x.msg);
 	}
 	return 0;

@@ -122,6 +122,11 @@ int skf_ctr_cgroup(struct skf_engine *g, const char *id, struct skf_cg_dirs *ret
 #define SKF_CGROUP_LINK "cgroup" /* in a container's directory: symlink to its cgroup path when --cgroup-parent moved it */
 bool skf_ctr_id_valid(const char *s);
 
+/* The directories of containers, complete or not, in no order. Owned by the caller (SKF_AUTO_DIR); NULL: failed. */
+DIR *skf_ctr_opendir(struct skf_engine *g, struct skf_err *e);
+/* The next id, until the next call; NULL: no more. */
+const char *skf_ctr_next(DIR *d);
+
 /* podman's --group-add keep-groups: the process keeps the groups of whoever starts it; the word stands alone (plan_process.c). */
 bool skf_keeps_groups(const struct skf_strv *group_add);
 

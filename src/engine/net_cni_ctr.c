@@ -290,17 +290,15 @@ static int forget(struct skf_engine *g, const char *id, struct skf_err *e)
 
 static int all_ids(struct skf_engine *g, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e)
 {
-	SKF_AUTO_FD int fd = skf_openat(g->ctr_fd, ".", O_RDONLY | O_DIRECTORY, 0);
-	SKF_AUTO_DIR DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *de;
+	SKF_AUTO_DIR DIR *d = skf_ctr_opendir(g, e);
+	const char *id;
 
 	if (!d)
-		return skf_fail_sys(e, fd < 0 ? fd : -errno, "list '%s/containers'", g->root);
-	(void)SKF_TAKE_FD(fd); /* d closes it */
+		return -1;
 	if (skf_pod_list(g, a, ret, e) < 0)
 		return -1;
-	while ((de = readdir(d)))
-		if (skf_ctr_id_valid(de->d_name) && skf_strv_add(a, ret, de->d_name) < 0)
+	while ((id = skf_ctr_next(d)))
+		if (skf_strv_add(a, ret, id) < 0)
 			return skf_net_no_memory(e);
 	return 0;
 }

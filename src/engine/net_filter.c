@@ -60,16 +60,14 @@ static int add_used(struct skf_engine *g, const char *id, struct skf_arena *a, s
 
 int skf_net_used(struct skf_engine *g, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e)
 {
-	SKF_AUTO_FD int fd = skf_openat(g->ctr_fd, ".", O_RDONLY | O_DIRECTORY, 0);
-	SKF_AUTO_DIR DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	SKF_AUTO_DIR DIR *d = skf_ctr_opendir(g, e);
 	struct skf_strv pods = {0};
-	struct dirent *de;
+	const char *id;
 
 	if (!d)
-		return skf_fail_sys(e, fd < 0 ? fd : -errno, "list '%s/containers'", g->root);
-	(void)SKF_TAKE_FD(fd); /* d closes it */
-	while ((de = readdir(d)))
-		if (skf_ctr_id_valid(de->d_name) && add_used(g, de->d_name, a, ret, e) < 0)
+		return -1;
+	while ((id = skf_ctr_next(d)))
+		if (add_used(g, id, a, ret, e) < 0)
 			return -1;
 	if (skf_pod_list(g, a, &pods, e) < 0)
 		return -1;

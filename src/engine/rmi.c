@@ -33,22 +33,18 @@ static bool same_repo(const struct skf_ref *a, const struct skf_ref *b)
 
 static int find_user(struct rmi *x, struct skf_err *e)
 {
-	SKF_AUTO_FD int fd = skf_openat(x->g->ctr_fd, ".", O_RDONLY | O_DIRECTORY, 0);
-	SKF_AUTO_DIR DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *de;
+	SKF_AUTO_DIR DIR *d = skf_ctr_opendir(x->g, e);
+	const char *id;
 
 	if (!d)
-		return skf_fail_sys(e, fd < 0 ? fd : -errno, "list '%s/containers'", x->g->root);
-	(void)SKF_TAKE_FD(fd); /* d closes it */
-	while ((de = readdir(d))) {
+		return -1;
+	while ((id = skf_ctr_next(d))) {
 		SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 		struct skf_ctrconf *c;
 		struct skf_ctr_live l;
 		bool runs;
 
-		if (!skf_ctr_id_valid(de->d_name))
-			continue;
-		if (skf_ctr_load(x->g, de->d_name, &a, &c, e) < 0) {
+		if (skf_ctr_load(x->g, id, &a, &c, e) < 0) {
 			if (e->kind != SKF_ENOTFOUND)
 				return -1;
 			skf_err_clear(e); /* removed, or not yet complete */
@@ -56,12 +52,12 @@ static int find_user(struct rmi *x, struct skf_err *e)
 		}
 		if (!skf_streq(c->manifest, x->image->manifest.s))
 			continue;
-		if (skf_ctr_live(x->g, de->d_name, &l, e) < 0)
+		if (skf_ctr_live(x->g, id, &l, e) < 0)
 			return -1;
 		runs = skf_ctr_is_up(l.state);
 		if (x->user[0] && !runs)
 			continue;
-		memcpy(x->user, de->d_name, SKF_ID_LEN + 1);
+		memcpy(x->user, id, SKF_ID_LEN + 1);
 		x->user_runs = runs;
 	}
 	return 0;

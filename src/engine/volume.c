@@ -294,24 +294,22 @@ static int uses(struct skf_engine *g, const char *id, const char *name, struct s
 
 static int count_users(struct skf_engine *g, const char *name, const char *except, struct skf_buf *users, unsigned *ret, struct skf_err *e)
 {
-	SKF_AUTO_FD int fd = skf_openat(g->ctr_fd, ".", O_RDONLY | O_DIRECTORY, 0);
-	SKF_AUTO_DIR DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *de;
+	SKF_AUTO_DIR DIR *d = skf_ctr_opendir(g, e);
+	const char *id;
 
 	*ret = 0;
 	if (!d)
-		return skf_fail_sys(e, fd < 0 ? fd : -errno, "list '%s/containers'", g->root);
-	(void)SKF_TAKE_FD(fd); /* d closes it */
-	while ((de = readdir(d))) {
+		return -1;
+	while ((id = skf_ctr_next(d))) {
 		int r;
 
-		if (!skf_ctr_id_valid(de->d_name) || (except && skf_streq(de->d_name, except)))
+		if (except && skf_streq(id, except))
 			continue;
-		r = uses(g, de->d_name, name, e);
+		r = uses(g, id, name, e);
 		if (r < 0)
 			return skf_ctx(e, "who uses volume '%s'", name);
 		if (r && users)
-			skf_buf_fmt(users, "%s%.12s", *ret ? ", " : "", de->d_name);
+			skf_buf_fmt(users, "%s%.12s", *ret ? ", " : "", id);
 		*ret += (unsigned)r;
 	}
 	return 0;

@@ -67,15 +67,13 @@ static int uses_of(struct skf_engine *g, const char *id, struct uses *u, struct 
 
 static int find_uses(struct skf_engine *g, struct uses *u, struct skf_arena *a, struct skf_err *e)
 {
-	SKF_AUTO_FD int fd = skf_openat(g->ctr_fd, ".", O_RDONLY | O_DIRECTORY, 0);
-	SKF_AUTO_DIR DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *de;
+	SKF_AUTO_DIR DIR *d = skf_ctr_opendir(g, e);
+	const char *id;
 
 	if (!d)
-		return skf_fail_sys(e, fd < 0 ? fd : -errno, "list '%s/containers'", g->root);
-	(void)SKF_TAKE_FD(fd); /* d closes it */
-	while ((de = readdir(d)))
-		if (skf_ctr_id_valid(de->d_name) && uses_of(g, de->d_name, u, a, e) < 0)
+		return -1;
+	while ((id = skf_ctr_next(d)))
+		if (uses_of(g, id, u, a, e) < 0)
 			return -1;
 	return 0;
 }

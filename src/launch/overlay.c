@@ -15,6 +15,7 @@
 #include "base/limits.h"
 #include "base/proc.h"
 #include "base/record.h"
+#include "sys/helper.h"
 #include "sys/mount.h"
 #include "sys/path.h"
 #include "sys/process.h"
@@ -233,8 +234,9 @@ static int helper_mount(const struct skf_overlay *o, int *ret_fd, struct skf_err
 	return 0;
 }
 
-static void helper_main(const struct skf_overlay *o, int sock)
+static void helper_main(void *arg, int sock)
 {
+	const struct skf_overlay *o = arg;
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
 	SKF_AUTO_FD int fd = -EBADF;
 	struct skf_err e = SKF_ERR_INIT;
@@ -276,27 +278,13 @@ static int helper_answer(int sock, int *ret_fd, struct skf_err *e)
 
 static int mount_symlink(const struct skf_overlay *o, int *ret_fd, struct skf_err *e)
 {
-	SKF_AUTO_FD int ours = -EBADF, theirs = -EBADF, pidfd = -EBADF;
-	struct skf_clone c = {.flags = CLONE_NEWNS, .exit_signal = SIGCHLD, .cgroup_fd = -1};
-	int pair[2], r = skf_socketpair_seqpacket(pair), status;
-	pid_t pid;
+	struct skf_helper h;
+	int r = skf_helper_start(CLONE_NEWNS, helper_main, (void *)o, &h);
 
 	if (r < 0)
-		return skf_fail_sys(e, r, "make a socket pair");
-	ours = pair[0];
-	theirs = pair[1];
-	pid = skf_clone3(&c, &pidfd);
-	if (pid < 0)
-		return skf_fail_sys(e, pid, "start the helper that mounts the container's root");
-	if (pid == 0) {
-		helper_main(o, theirs);
-		_exit(0);
-	}
-	skf_closep(&theirs);
-	r = helper_answer(ours, ret_fd, e);
-	if (r < 0)
-		(void)skf_pidfd_kill(pidfd, SIGKILL); /* gone already unless it hangs in the kernel */
-	(void)skf_wait_pid(pid, pidfd, SKF_KILL_WAIT_MS, &status); /* its answer counts, not its status */
+		return skf_fail_sys(e, r, "start the helper that mounts the container's root");
+	r = helper_answer(h.sock, ret_fd, e);
+	skf_helper_end(&h, r < 0);
 	return r;
 }
 

@@ -10,6 +10,7 @@
 #include "base/proc.h"
 #include "launch/wire.h"
 #include "monitor/hold.h"
+#include "sys/helper.h"
 #include "sys/process.h"
 #include <fcntl.h>
 #include <sched.h>
@@ -145,22 +146,29 @@ struct made { /* what the child says */
 	pid_t init;
 };
 
+struct inside { /* what the child is told */
+	struct skf_launch *l;
+	int flags; /* CLONE_NEW* */
+};
+
 static void become_init(const struct skf_launch *l);
 
-static void make_inside(struct skf_launch *l, int userns, int flags, int say, int wait)
+static void make_inside(void *arg, int sock)
 {
+	const struct inside *in = arg;
+	struct skf_launch *l = in->l;
 	const struct skf_clone c = {.flags = CLONE_NEWPID | CLONE_PARENT, .cgroup_fd = -1};
 	struct skf_err e = SKF_ERR_INIT;
 	struct made m = {0};
 	char end;
 
-	m.error = skf_setns(userns, CLONE_NEWUSER);
+	m.error = skf_setns(l->userns, CLONE_NEWUSER);
 	if (m.error == 0)
 		m.error = skf_setresgid(0);
 	if (m.error == 0)
 		m.error = skf_setresuid(0);
-	if (m.error == 0 && flags)
-		m.error = skf_unshare(flags);
+	if (m.error == 0 && in->flags)
+		m.error = skf_unshare(in->flags);
 	if (m.error == 0 && set_up(l, &e) < 0)
 		m.error = e.sys ? -e.sys : -EIO;
 	if (m.error == 0 && l->pod.share >> SKF_HOLD_PID & 1) {
@@ -169,9 +177,8 @@ static void make_inside(struct skf_launch *l, int userns, int flags, int say, in
 			become_init(l);
 		m.error = m.init < 0 ? (int)m.init : 0;
 	}
-	(void)skf_write_full(say, &m, sizeof(m)); /* a parent that is gone needs no answer */
-	(void)!read(wait, &end, 1);
-	_exit(0);
+	(void)skf_write_full(sock, &m, sizeof(m)); /* a parent that is gone needs no answer */
+	(void)!read(sock, &end, 1);
 }
 
 static int take_inside(struct skf_launch *l, pid_t pid, const struct made *m, struct skf_err *e)
@@ -198,41 +205,23 @@ static int take_inside(struct skf_launch *l, pid_t pid, const struct made *m, st
 
 static int make_in_userns(struct skf_launch *l, struct skf_err *e)
 {
-	const struct skf_clone c = {.exit_signal = SIGCHLD, .cgroup_fd = -1};
-	SKF_AUTO_FD int up_r = -EBADF, up_w = -EBADF, down_r = -EBADF, down_w = -EBADF, pidfd = -EBADF;
-	int flags = 0, up[2], down[2], r, status;
 	struct made m = {.error = -EPIPE};
-	pid_t pid;
+	struct inside in = {.l = l};
+	struct skf_helper h;
+	int r;
 
 	l->userns = skf_rt_userns(&l->ids.uids, &l->ids.gids, e);
 	if (l->userns < 0)
 		return -1;
 	for (unsigned i = 0; i < SKF_HOLD_N; i++)
-		flags |= shares(l, i) ? skf_hold_ns_flag((enum skf_hold_ns)i) : 0;
-	r = skf_pipe(up, 0);
-	if (r == 0) {
-		up_r = up[0];
-		up_w = up[1];
-		r = skf_pipe(down, 0);
-	}
+		in.flags |= shares(l, i) ? skf_hold_ns_flag((enum skf_hold_ns)i) : 0;
+	r = skf_helper_start(0, make_inside, &in, &h);
 	if (r < 0)
-		return skf_fail_sys(e, r, "make a pipe");
-	down_r = down[0];
-	down_w = down[1];
-	pid = skf_clone3(&c, &pidfd);
-	if (pid < 0)
-		return skf_fail_sys(e, (int)pid, "start the child that makes the namespaces of pod '%s'", l->q.id);
-	if (pid == 0) {
-		close(up_r);
-		close(down_w);
-		make_inside(l, l->userns, flags, up_w, down_r);
-	}
-	skf_closep(&up_w);
-	if (read(up_r, &m, sizeof(m)) != (ssize_t)sizeof(m))
+		return skf_fail_sys(e, r, "start the child that makes the namespaces of pod '%s'", l->q.id);
+	if (read(h.sock, &m, sizeof(m)) != (ssize_t)sizeof(m))
 		m.error = -EPIPE;
-	r = take_inside(l, pid, &m, e);
-	skf_closep(&down_w);
-	(void)skf_wait_pid(pid, pidfd, SKF_KILL_WAIT_MS, &status); /* what it had to say was said */
+	r = take_inside(l, h.pid, &m, e);
+	skf_helper_end(&h, false);
 	return r;
 }
 

@@ -6,13 +6,12 @@
 #include "launch/launch_int.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
-#include "base/proc.h"
+#include "sys/helper.h"
 #include "sys/mount.h"
 #include "sys/process.h"
 #include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -44,58 +43,46 @@ static int fill_namespace(const struct skf_launch *l, const char *place)
 	return r == 0 ? skf_umount(".", MNT_DETACH) : r;
 }
 
-static void __attribute__((noreturn)) helper(const struct skf_launch *l, const char *place, int say, int wait)
+struct job {
+	const struct skf_launch *l;
+	const char *place;
+};
+
+/* Lives until its namespace was opened. */
+static void helper(void *arg, int sock)
 {
-	int32_t r = fill_namespace(l, place);
+	const struct job *j = arg;
+	int32_t r = fill_namespace(j->l, j->place);
 	char end;
 
-	(void)skf_write_full(say, &r, sizeof(r)); /* a parent that is gone needs no answer */
-	(void)!read(wait, &end, 1);
-	_exit(0);
+	(void)skf_write_full(sock, &r, sizeof(r)); /* a parent that is gone needs no answer */
+	(void)!read(sock, &end, 1);
 }
 
-static int take(struct skf_launch *l, pid_t pid, int up)
+static int take(struct skf_launch *l, const struct skf_helper *h)
 {
 	int32_t answer = -EPIPE;
 	char path[40];
 
-	if (read(up, &answer, sizeof(answer)) != (ssize_t)sizeof(answer))
+	if (read(h->sock, &answer, sizeof(answer)) != (ssize_t)sizeof(answer))
 		answer = -EPIPE;
 	if (answer < 0)
 		return answer;
-	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)pid);
+	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)h->pid);
 	l->pod.shm = skf_openat(AT_FDCWD, path, O_RDONLY, 0);
 	return l->pod.shm < 0 ? l->pod.shm : 0;
 }
 
 static int make(struct skf_launch *l, const char *place)
 {
-	const struct skf_clone c = {.flags = CLONE_NEWNS, .exit_signal = SIGCHLD, .cgroup_fd = -1};
-	SKF_AUTO_FD int up_r = -EBADF, up_w = -EBADF, down_r = -EBADF, down_w = -EBADF, pidfd = -EBADF;
-	int up[2], down[2], r = skf_pipe(up, 0), status;
-	pid_t pid;
+	struct job j = {l, place};
+	struct skf_helper h;
+	int r = skf_helper_start(CLONE_NEWNS, helper, &j, &h);
 
 	if (r < 0)
 		return r;
-	up_r = up[0];
-	up_w = up[1];
-	r = skf_pipe(down, 0);
-	if (r < 0)
-		return r;
-	down_r = down[0];
-	down_w = down[1];
-	pid = skf_clone3(&c, &pidfd);
-	if (pid < 0)
-		return (int)pid;
-	if (pid == 0) {
-		close(up_r);
-		close(down_w);
-		helper(l, place, up_w, down_r);
-	}
-	skf_closep(&up_w);
-	r = take(l, pid, up_r);
-	skf_closep(&down_w);
-	(void)skf_wait_pid(pid, pidfd, SKF_KILL_WAIT_MS, &status); /* what it had to say was said */
+	r = take(l, &h);
+	skf_helper_end(&h, r < 0);
 	return r;
 }
 

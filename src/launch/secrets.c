@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/proc.h"
+#include "sys/helper.h"
 #include "sys/mount.h"
 #include "sys/process.h"
 #include <fcntl.h>
@@ -59,8 +60,9 @@ static int mount_tmpfs(const struct skf_launch *l)
 }
 
 /* One record for each file, or one that says why not. */
-static void helper(const struct skf_launch *l, int sock)
+static void helper(void *arg, int sock)
 {
+	const struct skf_launch *l = arg;
 	secret *s = l->conf->secrets.v;
 	int r = mount_tmpfs(l);
 
@@ -116,31 +118,16 @@ static size_t count_files(const struct skf_launch *l)
 
 static int from_helper(struct skf_launch *l, struct skf_err *e)
 {
-	SKF_AUTO_FD int ours = -EBADF, theirs = -EBADF, pidfd = -EBADF;
-	struct skf_clone c = {.flags = CLONE_NEWNS, .exit_signal = SIGCHLD, .cgroup_fd = -1};
 	secret *s = l->conf->secrets.v;
-	int pair[2], r = skf_socketpair_seqpacket(pair), status;
-	pid_t pid;
+	struct skf_helper h;
+	int r = skf_helper_start(CLONE_NEWNS, helper, l, &h);
 
 	if (r < 0)
-		return skf_fail_sys(e, r, "make a socket pair");
-	ours = pair[0];
-	theirs = pair[1];
-	pid = skf_clone3(&c, &pidfd);
-	if (pid < 0)
-		return skf_fail_sys(e, pid, "start the helper that prepares secrets");
-	if (pid == 0) {
-		skf_closep(&ours);
-		helper(l, theirs);
-		_exit(0);
-	}
-	skf_closep(&theirs);
+		return skf_fail_sys(e, r, "start the helper that prepares secrets");
 	for (size_t i = 0; r == 0 && i < l->conf->secrets.n; i++)
 		if (!s[i].env)
-			r = take(l, ours, &s[i], e);
-	if (r < 0)
-		(void)skf_pidfd_kill(pidfd, SIGKILL); /* gone already unless it hangs in the kernel */
-	(void)skf_wait_pid(pid, pidfd, SKF_KILL_WAIT_MS, &status); /* its answers count, not its status */
+			r = take(l, h.sock, &s[i], e);
+	skf_helper_end(&h, r < 0);
 	return r;
 }
 

@@ -11,6 +11,7 @@
 #include "base/proc.h"
 #include "launch/overlay.h"
 #include "runtime/copyup.h"
+#include "sys/helper.h"
 #include "sys/mount.h"
 #include "sys/path.h"
 #include "sys/process.h"
@@ -240,12 +241,12 @@ static int open_directory(struct skf_launch *l, source *s, struct skf_err *e)
 }
 
 /* What runs in the helper, inside the other container's mount namespace: its paths lead nowhere else. */
-static void shm_helper(int ns, int sock)
+static void shm_helper(void *ns, int sock)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(64);
 	SKF_AUTO_FD int root = -EBADF, dir = -EBADF, tree = -EBADF;
 	struct skf_rec w;
-	int r = skf_setns(ns, CLONE_NEWNS);
+	int r = skf_setns(*(int *)ns, CLONE_NEWNS);
 
 	if (r == 0)
 		r = root = skf_openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY, 0);
@@ -274,28 +275,13 @@ static int take_shm(int sock, struct skf_err *e)
 
 int skf_launch_shm_of(int ns, struct skf_err *e)
 {
-	SKF_AUTO_FD int ours = -EBADF, theirs = -EBADF, pidfd = -EBADF;
-	struct skf_clone c = {.exit_signal = SIGCHLD, .cgroup_fd = -1};
-	int pair[2], r, status;
-	pid_t pid;
+	struct skf_helper h;
+	int r = skf_helper_start(0, shm_helper, &ns, &h);
 
-	r = skf_socketpair_seqpacket(pair);
 	if (r < 0)
-		return skf_fail_sys(e, r, "make a socket pair");
-	ours = pair[0];
-	theirs = pair[1];
-	pid = skf_clone3(&c, &pidfd);
-	if (pid < 0)
-		return skf_fail_sys(e, pid, "start the helper that shares /dev/shm");
-	if (pid == 0) {
-		shm_helper(ns, theirs);
-		_exit(0);
-	}
-	skf_closep(&theirs);
-	r = take_shm(ours, e);
-	if (r < 0)
-		(void)skf_pidfd_kill(pidfd, SIGKILL); /* gone already unless it hangs in the kernel */
-	(void)skf_wait_pid(pid, pidfd, SKF_KILL_WAIT_MS, &status); /* its answer counts, not its status */
+		return skf_fail_sys(e, r, "start the helper that shares /dev/shm");
+	r = take_shm(h.sock, e);
+	skf_helper_end(&h, r < 0);
 	return r;
 }
 

@@ -11,7 +11,7 @@
  * Blocks only for the helper child, which waits for us and for nothing else. */
 #include "base/buf.h"
 #include "runtime/rootfs_int.h"
-#include "sys/process.h"
+#include "sys/helper.h"
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,16 +26,14 @@ static bool same_maps(const struct skf_jarr *a, const struct skf_jarr *b)
 	return a->n == b->n && memcmp(a->v, b->v, a->n * sizeof(struct skf_idmap)) == 0;
 }
 
-/* The helper child: lives until the other end of the pipe is closed. */
-static void hold_userns(const int p[2])
+/* The helper child: lives until the other end of the socket is closed. */
+static void hold_userns(void *unused, int sock)
 {
 	char c;
 
-	(void)skf_set_pdeathsig(SIGKILL); /* cannot fail with a valid signal */
-	close(p[1]);
-	while (read(p[0], &c, 1) < 0 && errno == EINTR)
+	(void)unused;
+	while (read(sock, &c, 1) < 0 && errno == EINTR)
 		;
-	_exit(0);
 }
 
 static int open_userns(pid_t pid, struct skf_err *e)
@@ -49,26 +47,14 @@ static int open_userns(pid_t pid, struct skf_err *e)
 
 int skf_rt_userns(const struct skf_jarr *uids, const struct skf_jarr *gids, struct skf_err *e)
 {
-	struct skf_clone c = {.flags = CLONE_NEWUSER, .exit_signal = SIGCHLD, .cgroup_fd = -1};
-	SKF_AUTO_FD int pidfd = -EBADF;
-	int p[2], fd = -1;
+	struct skf_helper h;
+	int fd = -1, r = skf_helper_start(CLONE_NEWUSER, hold_userns, NULL, &h);
 
-	int r = skf_pipe(p, 0);
 	if (r < 0)
-		return skf_fail_sys(e, r, "pipe to the helper of an id-mapped mount");
-	pid_t pid = skf_clone3(&c, &pidfd);
-	if (pid == 0)
-		hold_userns(p);
-	close(p[0]);
-	if (pid < 0) {
-		close(p[1]);
-		return skf_fail_sys(e, (int)pid, "make a user namespace for an id-mapped mount");
-	}
-	if (skf_idmap_write(pid, uids, gids, e) == 0)
-		fd = open_userns(pid, e);
-	close(p[1]);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
+		return skf_fail_sys(e, r, "make a user namespace for an id-mapped mount");
+	if (skf_idmap_write(h.pid, uids, gids, e) == 0)
+		fd = open_userns(h.pid, e);
+	skf_helper_end(&h, false);
 	return fd;
 }
 

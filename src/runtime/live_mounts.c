@@ -17,6 +17,7 @@
 #include "base/limits.h"
 #include "base/proc.h"
 #include "runtime/rootfs_int.h"
+#include "sys/helper.h"
 #include "sys/path.h"
 #include "sys/process.h"
 
@@ -72,8 +73,9 @@ static int check_one(struct live *l, const struct skf_spec_mount *m, struct skf_
 /* --- the child --- */
 
 /* Invariant 1; ends with the mount namespace sent. */
-SKF_NORETURN static void make_view(const struct live *l, int sock)
+static void make_view(void *arg, int sock)
 {
+	const struct live *l = arg;
 	struct skf_err e = SKF_ERR_INIT;
 	SKF_AUTO_FD int ns = -EBADF;
 	int r = skf_setns(l->s->ns_fd[0], CLONE_NEWUSER);
@@ -88,26 +90,18 @@ SKF_NORETURN static void make_view(const struct live *l, int sock)
 		(void)skf_fail_sys(&e, r, "copy the mounts for the container's user namespace");
 		skf_sync_fail(sock, &e);
 	}
-	_exit(r < 0);
 }
 
-static int enter_view(const struct live *l, struct skf_err *e)
+static int enter_view(struct live *l, struct skf_err *e)
 {
-	struct skf_clone c = {.exit_signal = SIGCHLD, .cgroup_fd = -1};
-	SKF_AUTO_FD int pidfd = -EBADF, ns = -EBADF;
-	int sock[2], r = skf_socketpair_seqpacket(sock);
+	SKF_AUTO_FD int ns = -EBADF;
+	struct skf_helper h;
+	int r = skf_helper_start(0, make_view, l, &h);
 
 	if (r < 0)
-		return skf_fail_sys(e, r, "socket pair for the sources of mounts");
-	pid_t pid = skf_clone3(&c, &pidfd);
-	if (pid == 0)
-		make_view(l, sock[1]);
-	close(sock[1]);
-	r = pid < 0 ? skf_fail_sys(e, (int)pid, "clone the process that copies the mounts")
-		    : skf_sync_expect(sock[0], SKF_STEP_SETUP, SKF_START_MS, &ns, e);
-	close(sock[0]);
-	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
+		return skf_fail_sys(e, r, "clone the process that copies the mounts");
+	r = skf_sync_expect(h.sock, SKF_STEP_SETUP, SKF_START_MS, &ns, e);
+	skf_helper_end(&h, r < 0);
 	if (r < 0)
 		return -1;
 	r = ns < 0 ? -EBADF : skf_setns(ns, CLONE_NEWNS);
@@ -212,8 +206,9 @@ static int work(struct live *l, struct skf_err *e)
 	return 0;
 }
 
-SKF_NORETURN static void run_child(struct live *l, int sock)
+static void run_child(void *arg, int sock)
 {
+	struct live *l = arg;
 	struct skf_err e = SKF_ERR_INIT;
 
 	(void)skf_set_pdeathsig(SIGKILL); /* cannot fail with a valid signal */
@@ -223,36 +218,19 @@ SKF_NORETURN static void run_child(struct live *l, int sock)
 				    -1); /* nobody listens any more: nothing left to tell */
 	else
 		skf_sync_fail(sock, &e);
-	_exit(0);
 }
 
 /* --- the caller --- */
 
 static int run_work(struct live *l, struct skf_err *e)
 {
-	struct skf_clone c = {.exit_signal = SIGCHLD, .cgroup_fd = -1};
-	SKF_AUTO_FD int pidfd = -EBADF;
-	int sock[2], r = skf_socketpair_seqpacket(sock);
+	struct skf_helper h;
+	int r = skf_helper_start(0, run_child, l, &h);
 
 	if (r < 0)
-		return skf_fail_sys(e, r, "socket pair for the mounts of container '%s'", l->st->id);
-	pid_t pid = skf_clone3(&c, &pidfd);
-	if (pid == 0) {
-		close(sock[0]);
-		run_child(l, sock[1]);
-	}
-	close(sock[1]);
-	if (pid < 0) {
-		close(sock[0]);
-		return skf_fail_sys(e, (int)pid, "clone the process that mounts in container '%s'",
-				    l->st->id);
-	}
-	r = skf_sync_expect(sock[0], SKF_STEP_BUILT, SKF_START_MS, NULL, e);
-	close(sock[0]);
-	if (r < 0)
-		(void)skf_pidfd_kill(pidfd, SIGKILL); /* it has ended already unless it hangs */
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
+		return skf_fail_sys(e, r, "clone the process that mounts in container '%s'", l->st->id);
+	r = skf_sync_expect(h.sock, SKF_STEP_BUILT, SKF_START_MS, NULL, e);
+	skf_helper_end(&h, r < 0);
 	return r;
 }
 
