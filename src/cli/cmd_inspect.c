@@ -14,7 +14,7 @@ static int inspect_one(struct skf_cli *c, const char *name, unsigned indent, str
 		skf_streq(type, "container") || (c->cmd->group && skf_streq(c->cmd->group, "container"));
 
 	if (!skf_streq(type, "image") && !skf_streq(type, "volume")) {
-		if (skf_engine_inspect(c->g, name, &w, &c->e) == 0)
+		if (skf_engine_inspect(c->g, name, c->o.size, &w, &c->e) == 0)
 			return 0;
 		if (only_container || c->e.kind != SKF_ENOTFOUND)
 			return -1;

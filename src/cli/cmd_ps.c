@@ -106,8 +106,8 @@ static void plain_row(const struct skf_cli *c, struct skf_table *t, const struct
 	}
 	if (!c->o.size)
 		return;
-	skf_human_size(r->detail->size_rw, rw, sizeof(rw));
-	skf_human_size(r->detail->size_root, root, sizeof(root));
+	skf_human_size(r->detail->size.rw, rw, sizeof(rw));
+	skf_human_size(r->detail->size.root, root, sizeof(root));
 	snprintf(size, sizeof(size), "%s (virtual %s)", rw, root);
 	skf_table_add(t, size);
 }
@@ -209,10 +209,10 @@ static bool put_detail(const struct skf_cli *c, struct json_object *o, const str
 	for (size_t i = 0; i < d->networks.n; i++)
 		put_list(&b, d->networks.v[i]);
 	ok &= put_buf(o, "Networks", &b);
-	skf_human_size(d->size_rw, rw, sizeof(rw));
-	skf_human_size(d->size_root, root, sizeof(root));
+	skf_human_size(d->size.rw, rw, sizeof(rw));
+	skf_human_size(d->size.root, root, sizeof(root));
 	skf_buf_str(&b, rw);
-	if (d->size_root)
+	if (d->size.root)
 		skf_buf_fmt(&b, " (virtual %s)", root);
 	return put_buf(o, "Size", &b) && ok;
 }

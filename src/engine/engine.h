@@ -479,7 +479,9 @@ struct skf_ps_detail {
 	struct skf_strv layers, networks, exposed; /* exposed: "80/tcp" */
 	struct skf_jarr mounts;                    /* skf_ps_mount */
 	const char *health;                        /* "none", "starting", "healthy", "unhealthy" */
-	uint64_t size_rw, size_root;               /* bytes; 0 unless asked for */
+	struct skf_ctr_size {
+		uint64_t rw, root; /* bytes that it wrote; with those of its image */
+	} size;                                    /* 0 unless asked for */
 	char *pod, *pod_name;                      /* "": in none */
 	bool unfinished;                           /* being made, or killed while it was: nothing but the row is known of it */
 };
@@ -525,7 +527,8 @@ int skf_engine_rm(struct skf_engine *g, const char *container, bool force, bool 
 /* Blocks until the container is not running. */
 int skf_engine_wait(struct skf_engine *g, const char *container, int cancel_fd, struct skf_exit *ret,
 		    struct skf_err *e);
-int skf_engine_inspect(struct skf_engine *g, const char *container, struct skf_jw *w, struct skf_err *e);
+/* size: with SizeRw and SizeRootFs, which reads the whole writable layer. */
+int skf_engine_inspect(struct skf_engine *g, const char *container, bool size, struct skf_jw *w, struct skf_err *e);
 
 struct skf_logs_req {
 	struct skf_reqhdr h;

@@ -215,6 +215,7 @@ int skf_volume_anonymous_of(struct skf_engine *g, const char *id, struct skf_are
 int skf_ctr_secret_env(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e);
 
 /* --- ps_detail.c --- */
+int skf_ctr_sizes(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, struct skf_arena *a, struct skf_ctr_size *ret, struct skf_err *e);
 /* row->detail. 1, or 0 when the container was removed meanwhile. */
 int skf_ps_detail_load(struct skf_engine *g, struct skf_ps_row *row, bool size, bool exposed, struct skf_arena *a,
 		       struct skf_err *e);

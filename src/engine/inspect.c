@@ -12,6 +12,7 @@
 struct doc {
 	struct skf_engine *g;
 	const char *id;
+	bool size; /* SizeRw and SizeRootFs, too */
 	struct skf_ctrconf *c;
 	struct skf_ctr_request *q;
 	struct skf_ctr_live l;
@@ -238,6 +239,17 @@ static void write_driver(struct doc *d)
 	skf_jw_end(d->w);
 }
 
+static int write_sizes(struct doc *d, struct skf_err *e)
+{
+	struct skf_ctr_size z;
+
+	if (skf_ctr_sizes(d->g, d->id, d->c, d->a, &z, e) < 0)
+		return -1;
+	skf_jw_ku64(d->w, "SizeRw", z.rw);
+	skf_jw_ku64(d->w, "SizeRootFs", z.root);
+	return 0;
+}
+
 static int write_all(struct doc *d, struct skf_err *e)
 {
 	char log[SKF_ID_LEN + 32], name[SKF_MAX_NAME_BYTES + 2];
@@ -266,6 +278,8 @@ static int write_all(struct doc *d, struct skf_err *e)
 	if (write_host_config(d, e) < 0)
 		return -1;
 	write_driver(d);
+	if (d->size && write_sizes(d, e) < 0)
+		return -1;
 	skf_inspect_mounts(d->w, &d->q->mount_points);
 	write_config(d);
 	if (skf_net_inspect(d->g, d->id, d->w, e) < 0)
@@ -276,11 +290,11 @@ static int write_all(struct doc *d, struct skf_err *e)
 		       : 0;
 }
 
-int skf_engine_inspect(struct skf_engine *g, const char *container, struct skf_jw *w, struct skf_err *e)
+int skf_engine_inspect(struct skf_engine *g, const char *container, bool size, struct skf_jw *w, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	char id[SKF_ID_LEN + 1];
-	struct doc d = {.g = g, .id = id, .w = w, .a = &a};
+	struct doc d = {.g = g, .id = id, .size = size, .w = w, .a = &a};
 
 	if (skf_engine_resolve(g, container, id, e) < 0 || skf_ctr_load(g, id, &a, &d.c, e) < 0 ||
 	    skf_ctr_request_parse(d.c->request, &a, &d.q, e) < 0 || skf_ctr_live(g, id, &d.l, e) < 0)

@@ -25,7 +25,7 @@ static int remove_rows(struct skf_engine *g, const struct skf_filters *f, const 
 			skf_err_clear(e);
 			continue;
 		}
-		*ret_bytes += v[i].detail->size_rw;
+		*ret_bytes += v[i].detail->size.rw;
 		if (skf_strv_add(a, ret_ids, v[i].id) < 0)
 			return skf_fail(e, SKF_ENOMEM, "memory for the list of removed containers");
 	}

@@ -36,25 +36,25 @@ static uint64_t tree_bytes(int fd, unsigned depth)
 	return sum;
 }
 
-static int load_size(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, struct skf_arena *a,
-		     struct skf_ps_detail *d, struct skf_err *e)
+int skf_ctr_sizes(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, struct skf_arena *a, struct skf_ctr_size *ret, struct skf_err *e)
 {
 	SKF_AUTO_FD int dir = -EBADF;
 	struct skf_digest manifest;
 	struct skf_image *i;
 	int rw;
 
+	*ret = (struct skf_ctr_size){0};
 	if (skf_ctr_open_dir(g, id, &dir, e) < 0)
 		return -1;
 	rw = skf_openat(dir, "rw", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	if (rw >= 0)
-		d->size_rw = tree_bytes(rw, SKF_MAX_TAR_DEPTH);
-	d->size_root = d->size_rw;
+		ret->rw = tree_bytes(rw, SKF_MAX_TAR_DEPTH);
+	ret->root = ret->rw;
 	if (!c->storage->lower) /* rw/ has the image as well */
-		return skf_storage_usage(g, id, &d->size_rw, e);
+		return skf_storage_usage(g, id, &ret->rw, e);
 	if (c->manifest && skf_digest_parse(c->manifest, &manifest, e) == 0 &&
 	    skf_store_image_get(g->store, &manifest, a, &i, e) == 0)
-		d->size_root += i->unpacked;
+		ret->root += i->unpacked;
 	else
 		skf_err_clear(e); /* the image is gone: its size is not known any more */
 	return 0;
@@ -141,7 +141,7 @@ int skf_ps_detail_load(struct skf_engine *g, struct skf_ps_row *row, bool size, 
 	d->health = row->health;
 	if (c->network && *c->network && skf_strv_add(a, &d->networks, c->network) < 0)
 		return skf_fail(e, SKF_ENOMEM, "memory for the list of containers");
-	if (size && load_size(g, row->id, c, a, d, e) < 0)
+	if (size && skf_ctr_sizes(g, row->id, c, a, &d->size, e) < 0)
 		return -1;
 	if (exposed && load_exposed(g, c, a, d, e) < 0)
 		return -1;

@@ -65,6 +65,10 @@ def test_ps_size(skiff):
     assert wait_until(lambda: re.fullmatch(r'12[0-9]kB \(virtual [0-9.]+[kM]B\)\n', skiff.out('ps', '--format', '{{.Size}}')))
     head, row = skiff.out('ps', '-s').splitlines()
     assert head.endswith('NAMES     SIZE') and '(virtual ' in row
+    doc = json.loads(skiff.out('inspect', '-s', 'w'))[0]
+    assert 123000 <= doc['SizeRw'] < 130000 and doc['SizeRootFs'] > doc['SizeRw'] + 100000
+    assert skiff.out('container', 'inspect', '--size', '-f', '{{.SizeRw}}', 'w') == f'{doc["SizeRw"]}\n'
+    assert 'SizeRw' not in skiff.inspect('w') and 'SizeRw' not in skiff.out('inspect', '-s', skiff.image)
 
 
 def test_images(skiff):
