@@ -21,11 +21,13 @@
 #include <termios.h>
 #include <unistd.h>
 
+#define STREAM_BYTES 16384
+
 struct stream { /* one direction of the terminal */
 	int from, to;
 	size_t at, len;
 	bool closed;
-	char buf[16384];
+	char *buf; /* STREAM_BYTES */
 };
 
 struct oci_foreground {
@@ -34,6 +36,7 @@ struct oci_foreground {
 	bool raw;
 	struct termios saved;
 	struct stream in, out;
+	char *bufs; /* of both; only with a terminal, so that a start without one does not touch their pages */
 	const struct skf_rt *rt; /* for notify */
 	int notify;              /* -1: nothing to relay */
 	const char *notify_host;
@@ -49,7 +52,7 @@ int oci_foreground_begin(struct oci_foreground **ret, struct skf_err *e)
 	sigset_t set;
 
 	if (!f)
-		return skf_fail(e, SKF_ENOMEM, "terminal buffers");
+		return skf_fail(e, SKF_ENOMEM, "wait for the container's process");
 	f->notify = -1;
 	sigfillset(&set);
 	for (size_t i = 0; i < SKF_ARRAY_LEN(kept); i++)
@@ -82,6 +85,7 @@ void oci_foreground_end(struct oci_foreground *f)
 				&f->saved); /* the terminal is gone: nothing to restore */
 	skf_closep(&f->sigfd);
 	sigprocmask(SIG_SETMASK, &f->old, NULL);
+	free(f->bufs);
 	free(f);
 }
 
@@ -111,8 +115,11 @@ static int begin_terminal(struct oci_foreground *f, int master, struct skf_err *
 
 	if (r < 0)
 		return skf_fail_sys(e, r, "prepare the container's terminal");
-	f->in = (struct stream){.from = STDIN_FILENO, .to = master};
-	f->out = (struct stream){.from = master, .to = STDOUT_FILENO};
+	f->bufs = malloc((size_t)2 * STREAM_BYTES);
+	if (!f->bufs)
+		return skf_fail(e, SKF_ENOMEM, "buffers of the container's terminal");
+	f->in = (struct stream){.from = STDIN_FILENO, .to = master, .buf = f->bufs};
+	f->out = (struct stream){.from = master, .to = STDOUT_FILENO, .buf = f->bufs + STREAM_BYTES};
 	if (tcgetattr(STDIN_FILENO, &t) < 0)
 		return 0; /* not a terminal: bytes are copied all the same */
 	f->saved = t;
@@ -156,7 +163,7 @@ static void take_signals(struct oci_foreground *f, pid_t pid, int pidfd, int mas
 
 static void fill(struct stream *s)
 {
-	ssize_t n = read(s->from, s->buf, sizeof(s->buf));
+	ssize_t n = read(s->from, s->buf, STREAM_BYTES);
 
 	if (n > 0) {
 		s->at = 0;

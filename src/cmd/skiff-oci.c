@@ -199,5 +199,7 @@ int main(int argc, char **argv)
 	}
 	skf_closep(&o.rt.rootfd);
 	skf_arena_done(&o.arena);
+	if (o.verb && o.verb->seal)
+		skf_rt_seal_end();
 	return r;
 }

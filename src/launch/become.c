@@ -187,6 +187,7 @@ int skf_launch_become(struct skf_launch *l, struct skf_err *e)
 	if (r == 0)
 		r = dup2(mem, SKF_MON_HANDOVER_FD) < 0 ? -errno : 0;
 	if (r == 0) {
+		skf_rt_seal_end();
 		execve(l->monitor, (char *const *)argv, (char *const *)envp);
 		r = -errno;
 		/* FAILED goes out on the usual number */

@@ -355,6 +355,7 @@ static int become_holder(struct skf_launch *l, struct skf_err *e)
 	if (r == 0)
 		r = dup2(mem, SKF_MON_HANDOVER_FD) < 0 ? -errno : 0;
 	if (r == 0) {
+		skf_rt_seal_end();
 		execve(l->monitor, (char *const *)argv, (char *const *)envp);
 		r = -errno;
 		(void)dup2(sock, SKF_LAUNCH_FD); /* FAILED goes out on the usual number */

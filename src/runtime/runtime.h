@@ -24,6 +24,9 @@ struct skf_rt {                    /* context of every call; plain data, copied 
  * writing (T01; seal.c). Returns 0 when that is the case already; does not return otherwise, or fails. The process keeps its pid, arguments, environment and
  * descriptors; readlink of /proc/self/exe gives no useful path any more, so siblings have to be found before. */
 int skf_rt_seal_self(char *const argv[], struct skf_err *e);
+/* For the same programs, last thing before exit or execve: the end of the handle's mount waits for a grace period of RCU, which then is a kernel
+ * worker's (base/fd.h, skf_close_later). Does not block, cannot fail. */
+void skf_rt_seal_end(void);
 
 /* Opens (makes, 0700) the state root into rt->rootfd; the caller closes it. */
 int skf_rt_open(struct skf_rt *rt, struct skf_err *e);

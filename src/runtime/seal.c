@@ -130,3 +130,10 @@ int skf_rt_seal_self(char *const argv[], struct skf_err *e)
 	r = -errno;
 	return skf_fail_sys(e, r, "execute the read-only handle of the running program");
 }
+
+void skf_rt_seal_end(void)
+{
+	int exe = skf_openat(AT_FDCWD, "/proc/self/exe", O_PATH, 0);
+
+	skf_close_later(&exe);
+}
