@@ -110,23 +110,13 @@ static struct json_object *image_document(const struct skf_cli *c, const struct 
 					{"Tag", r->tag},
 					{"UniqueSize", "N/A"},
 					{"VirtualSize", size}};
-	struct json_object *o = json_object_new_object();
 
 	snprintf(id, sizeof(id), "%.*s", c->o.no_trunc ? SKF_DIGEST_MAX - 1 : SHORT_ID,
 		 hex && !c->o.no_trunc ? hex + 1 : r->id);
 	skf_cli_time_text(r->created_ns, created);
 	skf_human_ago(r->created_ns, now, since, sizeof(since));
 	skf_human_size(r->size, size, sizeof(size));
-	for (size_t i = 0; o && i < SKF_ARRAY_LEN(pairs); i++) {
-		struct json_object *s = json_object_new_string(pairs[i][1]);
-
-		if (!s || json_object_object_add(o, pairs[i][0], s) < 0) {
-			json_object_put(s);
-			json_object_put(o);
-			return NULL;
-		}
-	}
-	return o;
+	return skf_listing_document(pairs, SKF_ARRAY_LEN(pairs));
 }
 
 static int print_formatted(struct skf_cli *c, struct skf_listing *l, const struct skf_jarr *rows)

@@ -128,20 +128,10 @@ static struct json_object *document(struct skf_cli *c, const struct skf_secret *
 	const char *labels = labels_text(c, &s->labels);
 	char created[80], updated[80];
 	const char *const pairs[][2] = {{"CreatedAt", created}, {"Driver", "file"}, {"ID", s->id}, {"Labels", labels}, {"Name", s->name}, {"UpdatedAt", updated}};
-	struct json_object *o = labels ? json_object_new_object() : NULL;
 
 	ago(s->created, created, sizeof(created));
 	ago(s->updated, updated, sizeof(updated));
-	for (size_t i = 0; o && i < SKF_ARRAY_LEN(pairs); i++) {
-		struct json_object *v = json_object_new_string(pairs[i][1]);
-
-		if (!v || json_object_object_add(o, pairs[i][0], v) < 0) {
-			json_object_put(v);
-			json_object_put(o);
-			return NULL;
-		}
-	}
-	return o;
+	return labels ? skf_listing_document(pairs, SKF_ARRAY_LEN(pairs)) : NULL;
 }
 
 static void print_plain(struct skf_cli *c, const struct skf_jarr *rows)

@@ -43,20 +43,10 @@ static struct json_object *volume_document(struct skf_cli *c, const struct skf_v
 					{"Labels", labels},           {"Links", links},         {"Mountpoint", r->v->mountpoint},
 					{"Name", r->v->name},         {"Scope", "local"},       {"Size", size},
 					{"Status", "N/A"}};
-	struct json_object *o = labels ? json_object_new_object() : NULL;
 
 	skf_human_size(r->size, size, sizeof(size));
 	snprintf(links, sizeof(links), "%u", r->users);
-	for (size_t i = 0; o && i < SKF_ARRAY_LEN(pairs); i++) {
-		struct json_object *s = json_object_new_string(pairs[i][1]);
-
-		if (!s || json_object_object_add(o, pairs[i][0], s) < 0) {
-			json_object_put(s);
-			json_object_put(o);
-			return NULL;
-		}
-	}
-	return o;
+	return labels ? skf_listing_document(pairs, SKF_ARRAY_LEN(pairs)) : NULL;
 }
 
 static int print_formatted(struct skf_cli *c, struct skf_listing *l, const struct skf_jarr *rows)

@@ -87,6 +87,22 @@ static int head_row(struct skf_listing *l, struct skf_err *e)
 	return r;
 }
 
+struct json_object *skf_listing_document(const char *const pairs[][2], size_t n)
+{
+	struct json_object *o = json_object_new_object();
+
+	for (size_t i = 0; o && i < n; i++) {
+		struct json_object *s = json_object_new_string(pairs[i][1]);
+
+		if (!s || json_object_object_add(o, pairs[i][0], s) < 0) {
+			json_object_put(s);
+			json_object_put(o);
+			return NULL;
+		}
+	}
+	return o;
+}
+
 int skf_listing_row(struct skf_listing *l, struct json_object *row, struct skf_err *e)
 {
 	size_t before = l->out.len;

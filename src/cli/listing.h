@@ -21,6 +21,8 @@ struct skf_listing {
 int skf_listing_init(struct skf_listing *l, const char *format, struct skf_arena *a, bool *ret_default,
 		     struct skf_err *e);
 bool skf_listing_uses(const struct skf_listing *l, const char *field);
+/* A row of texts: name and value of each field. Owned by the caller; NULL: no memory. */
+struct json_object *skf_listing_document(const char *const pairs[][2], size_t n);
 /* Prints one row, or keeps it when it belongs to a table. */
 int skf_listing_row(struct skf_listing *l, struct json_object *row, struct skf_err *e);
 int skf_listing_end(struct skf_listing *l, struct skf_err *e);

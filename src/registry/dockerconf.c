@@ -1,8 +1,9 @@
 /* registry/dockerconf.c -- credentials of docker's config.json: {"auths": {"<server>": {"auth": base64("user:password"), "identitytoken": ..}}}.
  * Keys are compared by host, as docker writes them in several forms ("https://index.docker.io/v1/", "host:port"); podman's auth.json has
  * keys of a name space, too ("host/team/app"). Credential helpers (credsStore, credHelpers) are named here and asked by credhelper.c. */
-#include "base/json.h"
 #include "base/arena.h"
+#include "base/base64.h"
+#include "base/json.h"
 #include "registry/registry_int.h"
 #include <string.h>
 
@@ -95,49 +96,29 @@ static const struct skf_jfield conf_fields[] = {
 };
 static const struct skf_jtable conf_table = { .size = sizeof(struct conf), .f = conf_fields };
 
-static int b64_value(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-static int b64_decode(const char *s, struct skf_buf *out)
-{
-	unsigned acc = 0, bits = 0;
-	for (; *s && *s != '='; s++) {
-		int v = b64_value(*s);
-		if (v < 0)
-			return -1;
-		acc = (acc << 6 | (unsigned)v) & 0xffffff;
-		bits += 6;
-		if (bits >= 8) {
-			bits -= 8;
-			skf_buf_chr(out, (char)(acc >> bits & 0xff));
-		}
-	}
-	return out->err;
-}
-
 static int split_auth(const struct auth_entry *a, char **user, char **password, struct skf_err *e)
 {
-	SKF_AUTO(skf_buf_done) struct skf_buf plain = SKF_BUF(SKF_MAX_TOKEN_BYTES);
+	SKF_AUTO_FREE char *plain = NULL;
+	char *colon;
+	ssize_t n;
+
 	if (a->username && a->username[0]) {
 		*user = strdup(a->username);
 		*password = strdup(a->password ? a->password : "");
 		return *user && *password ? 0 : skf_fail(e, SKF_ENOMEM, "credentials");
 	}
-	if (b64_decode(a->auth, &plain) < 0 || !plain.len)
+	plain = malloc(strlen(a->auth) / 4 * 3 + 1);
+	if (!plain)
+		return skf_fail(e, SKF_ENOMEM, "credentials");
+	n = skf_base64_decode(a->auth, (uint8_t *)plain);
+	if (n <= 0)
 		return skf_fail(e, SKF_EINVALID, "docker config.json: /auths: 'auth' is not base64 of user:password; run docker login again");
-	char *colon = memchr(plain.p, ':', plain.len);
-	if (!colon || memchr(plain.p, 0, plain.len))
+	plain[n] = '\0';
+	colon = strchr(plain, ':');
+	if (!colon || strlen(plain) != (size_t)n)
 		return skf_fail(e, SKF_EINVALID, "docker config.json: /auths: 'auth' has no ':' between user and password; run docker login again");
 	*colon = 0;
-	*user = strdup(plain.p);
+	*user = strdup(plain);
 	*password = strdup(colon + 1);
 	return *user && *password ? 0 : skf_fail(e, SKF_ENOMEM, "credentials");
 }
@@ -202,17 +183,3 @@ const char *skf_dockerconf_server(const char *host)
 	return skf_streq(host, "docker.io") ? "https://index.docker.io/v1/" : host;
 }
 
-int skf_base64_encode(const char *p, size_t n, struct skf_buf *out)
-{
-	static const char d[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	for (size_t i = 0; i < n; i += 3) {
-		size_t left = n - i;
-		unsigned v = (unsigned)(unsigned char)p[i] << 16 | (left > 1 ? (unsigned)(unsigned char)p[i + 1] << 8 : 0) |
-		             (left > 2 ? (unsigned char)p[i + 2] : 0);
-		skf_buf_chr(out, d[v >> 18]);
-		skf_buf_chr(out, d[v >> 12 & 63]);
-		skf_buf_chr(out, left > 1 ? d[v >> 6 & 63] : '=');
-		skf_buf_chr(out, left > 2 ? d[v & 63] : '=');
-	}
-	return out->err;
-}

@@ -4,6 +4,7 @@
  * 0600 and replaces the old one by rename; a symbolic link is followed, so that the link stays; 3. nothing is stored that the registry did not accept
  * (the caller asks skf_registry_login first). Blocks: network, disk, credential helper. */
 #include "base/fd.h"
+#include "base/base64.h"
 #include "base/json.h"
 #include "registry/registry_int.h"
 #include <fcntl.h>
@@ -158,7 +159,8 @@ static int put_entry(struct conf *c, const char *host, const char *user, const c
 	SKF_AUTO(skf_buf_done) struct skf_buf plain = SKF_BUF(SKF_MAX_TOKEN_BYTES), enc = SKF_BUF(2 * SKF_MAX_TOKEN_BYTES);
 	struct json_object *auths = auths_of(c), *x = json_object_new_object();
 	skf_buf_fmt(&plain, "%s:%s", user, token ? "" : password);
-	if (!auths || !x || plain.err || skf_base64_encode(skf_buf_cstr(&plain), plain.len, &enc) < 0) {
+	skf_base64_put(&enc, skf_buf_cstr(&plain), plain.len);
+	if (!auths || !x || plain.err || enc.err) {
 		json_object_put(x);
 		return skf_fail(e, SKF_ENOMEM, "credentials of '%s'", host);
 	}

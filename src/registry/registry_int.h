@@ -87,7 +87,6 @@ void skf_creds_done(struct skf_creds *c);
 int skf_dockerconf_lookup(const char *text, size_t n, const char *host, const char *repo, struct skf_creds *ret, struct skf_err *e);
 /* docker's word for a server in its files: "https://index.docker.io/v1/" for docker.io, else the host. */
 const char *skf_dockerconf_server(const char *host);
-int skf_base64_encode(const char *p, size_t n, struct skf_buf *out);
 
 /* --- hostconf.c --- */
 struct skf_hostconf_mirror {

@@ -2,6 +2,7 @@
  * The realm is foreign input: https when the registry is https, never link-local, loopback only for a loopback registry (judged as it is written
  * and on the address connected to), no redirect is followed, service and scope are URL-encoded, and the scope asked for is our own (T52). */
 #include "base/arena.h"
+#include "base/base64.h"
 #include "base/json.h"
 #include "registry/registry_int.h"
 #include <string.h>
@@ -47,7 +48,7 @@ static int basic_header(struct skf_registry *r, const char *repo, struct skf_err
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf plain = SKF_BUF(SKF_MAX_TOKEN_BYTES), out = SKF_BUF(2 * SKF_MAX_TOKEN_BYTES);
 	skf_buf_fmt(&plain, "%s:%s", r->user, r->password);
-	skf_base64_encode(skf_buf_cstr(&plain), plain.len, &out);
+	skf_base64_put(&out, skf_buf_cstr(&plain), plain.len);
 	if (plain.err || out.err)
 		return skf_fail_sys(e, plain.err ? plain.err : out.err, "credentials of registry '%s'", r->host);
 	return set_header(r, repo, "Basic", skf_buf_cstr(&out), e);

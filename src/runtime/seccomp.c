@@ -1,6 +1,7 @@
 /* seccomp.c -- the program for a container's profile: the embedded default, else the cache, else compiled
  * and cached. The order is by cost: comparing a key, one file, 10 ms of libseccomp. Blocks on the state
  * root's file system. */
+#include "base/base64.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "runtime/runtime_int.h"
@@ -52,43 +53,6 @@ int skf_seccomp_program(const struct skf_rt *rt, const struct skf_spec_seccomp *
 	return 0;
 }
 
-/* Value of a base64 digit (RFC 4648); -1: none. */
-static int digit(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-/* out has room for 3 bytes per 4 digits. The number of bytes, -1 when text is not base64. */
-static ssize_t decode_base64(const char *text, uint8_t *out)
-{
-	size_t n = strlen(text), at = 0, pad = 0;
-
-	while (pad < 2 && n > pad && text[n - 1 - pad] == '=')
-		pad++;
-	if (n % 4)
-		return -1;
-	for (size_t i = 0; i < n; i += 4) {
-		uint32_t v = 0;
-
-		for (size_t k = i; k < i + 4; k++) {
-			int d = k >= n - pad ? 0 : digit(text[k]);
-
-			if (d < 0)
-				return -1;
-			v = v << 6 | (uint32_t)d;
-		}
-		for (int k = 16; k >= 0; k -= 8)
-			out[at++] = (uint8_t)(v >> k);
-	}
-	return (ssize_t)(at - pad);
-}
-
 static bool notifies(const struct sock_filter *v, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -111,7 +75,7 @@ int skf_seccomp_raw(const char *base64, struct skf_arena *a, struct skf_bpf_prog
 	v = skf_arena_array(a, len / sizeof(*v) + 1, sizeof(*v));
 	if (!v)
 		return skf_fail(e, SKF_ENOMEM, "%s", name);
-	n = decode_base64(base64, (uint8_t *)v);
+	n = skf_base64_decode(base64, (uint8_t *)v);
 	if (n <= 0 || (size_t)n % sizeof(*v))
 		return skf_fail(e, SKF_EINVALID, "%s: expected BPF instructions of %zu bytes each in base64",
 				name, sizeof(*v));
