@@ -109,6 +109,18 @@ static int give_addresses(int nl, const struct skf_network *n, int index, struct
 	return 0;
 }
 
+/* Published ports on the loopback leave through the bridge with a loopback source: its answers have to be let in. Chain `raw` keeps the way to
+ * what listens on the loopback shut. */
+static void let_loopback_answers_in(struct skf_engine *g, int nl, const struct skf_network *n, int index)
+{
+	int r;
+
+	bridge_sysctl(g, "ipv4", n->interface, "route_localnet", "1");
+	r = skf_link_loopback6_route(nl, index, true);
+	if (r < 0 && faccessat(AT_FDCWD, SYSCTL "ipv6/conf/all/forwarding", F_OK, 0) == 0)
+		skf_warn(&g->log, "route answers to ::1 through '%s': %s; ignoring", n->interface, strerror(-r));
+}
+
 static int make_bridge(struct skf_engine *g, int nl, const struct skf_network *n, struct skf_link *l, struct skf_err *e)
 {
 	char mark[SKF_NET_MARK + 1], alias[SKF_NET_MARK + 16];
@@ -129,14 +141,10 @@ static int make_bridge(struct skf_engine *g, int nl, const struct skf_network *n
 	r = skf_link_alias(nl, l->index, alias);
 	if (r < 0)
 		skf_warn(&g->log, "mark the bridge '%s': %s; ignoring", n->interface, strerror(-r));
-	/* Published ports on the loopback leave through the bridge with a loopback source; chain `raw` keeps the way back shut. */
-	bridge_sysctl(g, "ipv4", n->interface, "route_localnet", "1");
+	let_loopback_answers_in(g, nl, n, l->index);
 	bridge_sysctl(g, "ipv6", n->interface, "accept_ra", "0");
 	/* Neighbours of forwarded packets are asked from the link-local address: not two seconds after the first container, but at once. */
 	bridge_sysctl(g, "ipv6", n->interface, "accept_dad", "0");
-	r = skf_link_loopback6_route(nl, l->index);
-	if (r < 0 && faccessat(AT_FDCWD, SYSCTL "ipv6/conf/all/forwarding", F_OK, 0) == 0)
-		skf_warn(&g->log, "route answers to ::1 through '%s': %s; ignoring", n->interface, strerror(-r));
 	if (give_addresses(nl, n, l->index, e) < 0) {
 		(void)skf_link_delete(nl, n->interface); /* so that the next start tries again */
 		return -1;
@@ -179,7 +187,7 @@ static int bridge_up(struct skf_engine *g, int nl, const struct skf_network *n, 
 	if (!skf_net_is_our_bridge(n, &l)) { /* ours has had all of this since it was made */
 		if (enable_forwarding(n, e) < 0 || skf_net_table_network(g, n, true, e) < 0)
 			return -1;
-		bridge_sysctl(g, "ipv4", n->interface, "route_localnet", "1");
+		let_loopback_answers_in(g, nl, n, l.index);
 	}
 	*ret = l.index;
 	return 0;
@@ -231,8 +239,8 @@ int skf_net_host_down(struct skf_engine *g, const struct skf_network *n, struct 
 
 	if (r == 0 && skf_streq(n->driver, "bridge")) {
 		r = skf_link_get(nl, n->interface, &l);
-		if (r == 0 && skf_net_is_our_bridge(n, &l)) /* docker, too, leaves a bridge that it did not make */
-			r = skf_link_delete(nl, n->interface);
+		if (r == 0) /* docker, too, leaves a bridge that it did not make */
+			r = skf_net_is_our_bridge(n, &l) ? skf_link_delete(nl, n->interface) : skf_link_loopback6_route(nl, l.index, false);
 	} else if (r == 0 && skf_startswith(n->interface, "dm-")) {
 		r = skf_link_delete(nl, n->interface);
 	}

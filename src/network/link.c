@@ -361,7 +361,7 @@ int skf_link_default_route(int nl, int index, const struct skf_link_addr *a, boo
 	return skf_nlm_talk(nl, &b, at, NULL);
 }
 
-int skf_link_loopback6_route(int nl, int index)
+int skf_link_loopback6_route(int nl, int index, bool add)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_REQUEST);
 	static const uint8_t one[16] = {[15] = 1};
@@ -371,13 +371,17 @@ int skf_link_loopback6_route(int nl, int index)
 			  .rtm_protocol = RTPROT_BOOT,
 			  .rtm_scope = RT_SCOPE_HOST,
 			  .rtm_type = RTN_LOCAL};
-	size_t at = skf_nlm_begin(&b, RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE, &m, sizeof(m));
+	size_t at = skf_nlm_begin(&b, add ? RTM_NEWROUTE : RTM_DELROUTE, NLM_F_ACK | (add ? NLM_F_CREATE : 0), &m, sizeof(m));
+	int r;
 
 	skf_nlm_put(&b, RTA_DST, one, sizeof(one));
 	skf_nlm_u32(&b, RTA_OIF, (uint32_t)index);
 	skf_nlm_u32(&b, RTA_PRIORITY, 4096 + (uint32_t)index); /* behind the loopback's own, one per bridge */
 	skf_nlm_end(&b, at);
-	return skf_nlm_talk(nl, &b, at, NULL);
+	r = skf_nlm_talk(nl, &b, at, NULL);
+	if (add)
+		return r == -EEXIST ? 0 : r;
+	return r == -ESRCH || r == -EOPNOTSUPP ? 0 : r; /* EOPNOTSUPP: a kernel without IPv6 */
 }
 
 struct each_route {

@@ -57,8 +57,8 @@ int skf_link_configure(int nl, int index, const struct skf_link_addr *v, size_t 
 int skf_link_addr_add(int nl, int index, const struct skf_cidr *addr);
 int skf_link_default_route(int nl, int index, const struct skf_link_addr *a, bool add);
 /* Answers to ::1 that come in through this link find their way: published ports on the IPv6 loopback. A packet from outside with that address is
- * dropped by the kernel before any route is looked at. */
-int skf_link_loopback6_route(int nl, int index);
+ * dropped by the kernel before any route is looked at. 0 also when it is as wanted. */
+int skf_link_loopback6_route(int nl, int index, bool add);
 /* Every route's destination and every address' subnet of the host: what a new network must not overlap. fn returns 0 or -errno. */
 int skf_link_each_route(int nl, int (*fn)(const struct skf_cidr *dst, void *user), void *user);
 /* "02:42:ac:11:00:02" */

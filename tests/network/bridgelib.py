@@ -25,6 +25,15 @@ def run(*args, rc=0, timeout=60, **kw):
     return p
 
 
+def bridge_filter(what, on):
+    """Whether the firewall sees bridged packets (br_netfilter): what is 'iptables' or 'ip6tables'. False: this kernel never shows them."""
+    try:
+        Path(f'/proc/sys/net/bridge/bridge-nf-call-{what}').write_text('1' if on else '0')
+    except FileNotFoundError:
+        return False
+    return True
+
+
 @pytest.fixture(scope='session')
 def probe(tmp_path_factory):
     out = tmp_path_factory.mktemp('probe') / 'netprobe'

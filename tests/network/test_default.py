@@ -7,7 +7,7 @@ import socket
 import subprocess
 
 import pytest
-from bridgelib import PROBE, run, wait_until
+from bridgelib import PROBE, bridge_filter, run, wait_until
 
 
 @pytest.mark.smoke
@@ -26,11 +26,7 @@ def test_main_line(skiff, outside):
 
 def test_loopback6(skiff):
     """::1 is forwarded, too; with br_netfilter on for IPv6 it is refused at once, so that clients go on to 127.0.0.1."""
-    try:
-        with open('/proc/sys/net/bridge/bridge-nf-call-ip6tables', 'w') as f:
-            f.write('0')
-    except FileNotFoundError:
-        pass
+    bridge_filter('ip6tables', False)
     skiff.server('web', '-p', '8080:80')
     assert skiff.ask('tcp', '::1', 8080)[1] == 'web'
     assert skiff.ask('tcp', '127.0.0.1', 8080)[1] == 'web'
@@ -61,13 +57,8 @@ def test_unpublished_is_closed(skiff, outside):
 def test_hairpin(skiff, filtered):
     """A container reaches a published port of its own network, and its own, through the host's address; with br_netfilter on and off."""
     for f in ('iptables', 'ip6tables'):
-        path = f'/proc/sys/net/bridge/bridge-nf-call-{f}'
-        if not os.path.exists(path):
-            if filtered:
-                pytest.skip('no br_netfilter here')
-            continue
-        with open(path, 'w') as w:
-            w.write('1' if filtered else '0')
+        if not bridge_filter(f, filtered) and filtered:
+            pytest.skip('no br_netfilter here')
     skiff.server('web', '-p', '8080:80')
     skiff.client('c')
     gateway = skiff.inspect('web')['NetworkSettings']['Networks']['bridge']['Gateway']

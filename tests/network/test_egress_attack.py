@@ -8,7 +8,7 @@ import signal
 import subprocess
 
 import pytest
-from bridgelib import PROBE, run, wait_until
+from bridgelib import PROBE, bridge_filter, run, wait_until
 
 CAPS = ['--cap-add', 'NET_ADMIN', '--cap-add', 'NET_RAW']
 
@@ -205,23 +205,29 @@ def user_bridge(skiff):
     """A bridge that an admin made, with the gateway's address, and a network on it."""
     run('ip', 'link', 'add', 'admin0', 'type', 'bridge')
     run('ip', 'addr', 'add', '10.9.0.1/24', 'dev', 'admin0')
+    run('ip', '-6', 'addr', 'add', 'fd09::1/64', 'dev', 'admin0', 'nodad')
     yield 'admin0'
     for name in skiff.out('ps', '-aq').split():
         skiff('rm', '-f', name)
     skiff('network', 'rm', 'mine')
     assert 'admin0' in skiff.links(), 'network rm leaves a bridge that skiff did not make'
     assert '10.9.0.1/24' in run('ip', '-br', 'addr', 'show', 'admin0').stdout
+    assert 'local ::1 ' not in run('ip', '-6', 'route', 'show', 'table', 'local', 'dev', 'admin0').stdout
     run('ip', 'link', 'del', 'admin0')
 
 
 def test_a_bridge_that_skiff_did_not_make(skiff, outside, user_bridge):
     """It serves as any other, also when the firewall table was there before its network; an egress policy could not be kept on it, and is refused."""
+    bridge_filter('ip6tables', False)
     skiff.client('first')
-    skiff('network', 'create', '--subnet', '10.9.0.0/24', '-o', f'com.docker.network.bridge.name={user_bridge}', 'mine')
+    skiff('network', 'create', '--subnet', '10.9.0.0/24', '--subnet', 'fd09::/64', '-o', f'com.docker.network.bridge.name={user_bridge}', 'mine')
     there = outside.popen(skiff.probe, 'serve', 'tcp', 7000, 'out')
     assert there.stdout.readline() == 'ready\n'
     skiff.server('web', '--network', 'mine', '-p', '8080:80')
-    assert skiff.ask('tcp', '127.0.0.1', 8080)[1] == 'web'
+    for address in ('127.0.0.1', '::1', 'fd09::1'):
+        assert skiff.ask('tcp', address, 8080)[1] == 'web'
+    skiff('restart', '-t', '0', 'web')
+    assert wait_until(lambda: skiff.ask('tcp', '::1', 8080, rc=None)[1:] == ['web']), 'what the first start did to the bridge is no error at the next'
     assert skiff.ask_from('web', 'tcp', outside.far, 7000) == [outside.near, 'out'], 'masquerade'
     there.kill()
     there.wait()
