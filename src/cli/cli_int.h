@@ -105,7 +105,8 @@ struct skf_cli_opts {
 	bool show_pod;           /* ps */
 	/* checkpoint, restore */
 	bool keep, tcp_established, file_locks, print_stats, leave_running, pre_checkpoint, with_previous;
-	char *checkpoint, *checkpoint_dir;
+	bool ignore_rootfs, ignore_volumes, ignore_static_ip, ignore_static_mac;
+	char *checkpoint, *checkpoint_dir, *ck_export, *ck_import, *ck_compress, *create_image;
 	/* secrets */
 	bool from_env, noheading, pretty, showsecret;
 	/* inspect, check */

@@ -73,10 +73,17 @@ struct image_new {
 int image_record(const struct image_new *i, const struct skf_digest *top, const struct skf_strv *names, struct skf_err *e);
 /* sha256 of b, named in the lease, put into the blobs. */
 int image_keep_doc(struct skf_store *s, struct skf_lease *l, const struct skf_buf *b, struct skf_digest *ret, struct skf_err *e);
-/* An OCI manifest over a config and uncompressed layers. */
+/* An OCI manifest over a config and layers of compression c. annotations: NULL, none. */
 void image_write_manifest(struct skf_buf *b, const struct skf_digest *config, uint64_t config_size,
-                          const struct skf_image_layer *layers, size_t n, enum skf_compression c);
+                          const struct skf_image_layer *layers, size_t n, enum skf_compression c, const struct skf_kvs *annotations);
 
+/* --- image_container.c: the files of containers --- */
+/* containers/<id>/<name> of the store, and the container's id maps: 1 *ids has them, 0 it has none, -1. */
+int image_container_dir(struct skf_store *s, struct skf_arena *a, const char *id, const char *name, struct skf_idmaps *ids, int *ret_fd, struct skf_err *e);
+extern const char *const image_container_stubs[]; /* of skf_pack_tree */
+int image_serve_changes(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e);
+int image_serve_apply(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e);
+int image_serve_squeeze(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e);
 int image_serve_load(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e);
 int image_serve_save(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e);
 int image_serve_import(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e);

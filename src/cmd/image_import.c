@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define MAX_ANNOTATIONS 64u
 struct make {
 	const struct image_peer *peer;
 	struct skf_store *store;
@@ -21,6 +22,7 @@ struct make {
 	struct skf_image *base;         /* NULL: none */
 	struct skf_image_config *base_config;
 	struct skf_unpack_result layer;
+	struct skf_kvs annotations;
 	bool has_layer, mapped;         /* mapped: ids are those of the container's user namespace */
 	struct skf_idmaps ids;
 };
@@ -162,7 +164,7 @@ static int new_image(struct make *m, struct skf_digest *ret_manifest, struct skf
 		return cb.err ? skf_fail_sys(e, cb.err, "config of the new image") : skf_ctx(e, "config of the new image");
 	if (all_layers(m, &v, &n, e) < 0 || image_keep_doc(m->store, m->lease, &cb, ret_config, e) < 0)
 		return -1;
-	image_write_manifest(&mb, ret_config, cb.len, v, n, SKF_COMP_NONE);
+	image_write_manifest(&mb, ret_config, cb.len, v, n, SKF_COMP_NONE, &m->annotations);
 	if (image_keep_doc(m->store, m->lease, &mb, ret_manifest, e) < 0)
 		return -1;
 	if (m->ref[0] && skf_strv_add(&m->a, &names, m->ref) < 0)
@@ -195,6 +197,21 @@ static int fill_import(struct feed *f, int fd, struct skf_err *e)
 	return image_stream_read(f->peer, fd, to_unpack, f, e);
 }
 
+static int take_annotations(struct make *m, struct skf_recr *q, struct skf_err *e)
+{
+	uint32_t n = skf_recr_u32(q);
+	struct skf_kv *v = n < MAX_ANNOTATIONS ? skf_arena_array(&m->a, n + 1, sizeof(*v)) : NULL;
+
+	if (!v)
+		return skf_fail(e, SKF_EINVALID, "%u annotations of one image: expected fewer than %u", n, MAX_ANNOTATIONS);
+	for (uint32_t i = 0; i < n; i++) {
+		v[i].k = (char *)(uintptr_t)skf_recr_str(q);
+		v[i].v = (char *)(uintptr_t)skf_recr_str(q);
+	}
+	m->annotations = (struct skf_kvs){ v, n };
+	return 0;
+}
+
 int image_serve_import(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e)
 {
 	SKF_AUTO(make_done) struct make m = { .peer = peer, .a = SKF_ARENA(SKF_MAX_ARENA_DOC), .author = "", .created_by = "" };
@@ -205,6 +222,8 @@ int image_serve_import(const struct image_peer *peer, struct skf_recr *q, struct
 	m.config_object = skf_recr_str(q);
 	m.comment = skf_recr_str(q);
 	platform = skf_recr_str(q);
+	if (take_annotations(&m, q, e) < 0)
+		return -1;
 	if (q->bad || peer->fds->n != 1)
 		return skf_fail(e, SKF_EINVALID, "the import request is cut short");
 	skf_platform_host(&m.platform);
@@ -217,39 +236,19 @@ int image_serve_import(const struct image_peer *peer, struct skf_recr *q, struct
 }
 
 /* --- containers --- */
-/* name: of its directory in overlay's form. */
 static int open_upper(struct make *m, const char *id, const char *name, int *ret, struct skf_err *e)
 {
-	SKF_AUTO_FD int all = -EBADF;
-	SKF_AUTO_FD int dir = -EBADF;
-	int fd, r;
+	int r = image_container_dir(m->store, &m->a, id, name, &m->ids, ret, e);
 
-	if (!skf_is_hex(id, 64))
-		return skf_fail(e, SKF_EINVALID, "'%.80s' is no id of a container", id);
-	if (strchr(name, '/') || name[0] == '.' || !name[0])
-		return skf_fail(e, SKF_EINVALID, "'%.80s' is no directory of a container", name);
-	all = skf_openat(skf_store_fd(m->store), "containers", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-	dir = all < 0 ? all : skf_openat(all, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-	fd = dir < 0 ? dir : skf_openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-	if (fd < 0)
-		return skf_fail_sys(e, fd, "open the files of the container '%.12s'", id);
-	r = skf_idmaps_read_at(dir, &m->a, &m->ids);
-	if (r < 0) {
-		skf_closep(&fd);
-		return skf_fail_sys(e, r, "read the id maps of the container '%.12s'", id);
-	}
 	m->mapped = r == 1;
-	*ret = fd;
-	return 0;
+	return r < 0 ? -1 : 0;
 }
 
 static int fill_commit(struct feed *f, int fd, struct skf_err *e)
 {
-	/* what every container has for its own copies to be mounted on (engine/hostfiles.c) */
-	static const char *const stubs[] = { "etc/hostname", "etc/hosts", "etc/resolv.conf", "sbin/docker-init", NULL };
 	const struct skf_pack_sink sink = { to_unpack, f };
 
-	return skf_pack_tree(fd, stubs, f->ids, &sink, e);
+	return skf_pack_tree(fd, image_container_stubs, f->ids, &sink, e);
 }
 
 static int load_base(struct make *m, const char *manifest, struct skf_err *e)

@@ -25,7 +25,7 @@ static void put_desc(struct skf_jw *w, const char *type, const struct skf_digest
 }
 
 void image_write_manifest(struct skf_buf *b, const struct skf_digest *config, uint64_t config_size, const struct skf_image_layer *layers, size_t n,
-                          enum skf_compression c)
+                          enum skf_compression c, const struct skf_kvs *annotations)
 {
 	struct skf_jw w = SKF_JW(b);
 
@@ -45,6 +45,8 @@ void image_write_manifest(struct skf_buf *b, const struct skf_digest *config, ui
 		skf_jw_end(&w);
 	}
 	skf_jw_end_arr(&w);
+	if (annotations && annotations->n)
+		skf_jw_kkvs(&w, "annotations", annotations);
 	skf_jw_end(&w);
 }
 

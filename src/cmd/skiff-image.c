@@ -88,7 +88,8 @@ static const struct {
 } requests[] = { { SKF_IMG_PULL, serve_pull }, { SKF_IMG_VERIFY, image_serve_verify }, { SKF_IMG_PUSH, image_serve_push },
 	       { SKF_IMG_REMOTE, image_serve_remote }, { SKF_IMG_LOGIN, image_serve_login }, { SKF_IMG_LOGOUT, image_serve_logout },
 	       { SKF_IMG_SAVE, image_serve_save }, { SKF_IMG_LOAD, image_serve_load }, { SKF_IMG_IMPORT, image_serve_import },
-	       { SKF_IMG_COMMIT, image_serve_commit }, { SKF_IMG_EXPORT, image_serve_export }, { SKF_IMG_COPY, image_serve_copy },
+	       { SKF_IMG_COMMIT, image_serve_commit }, { SKF_IMG_EXPORT, image_serve_export },
+	       { SKF_IMG_CHANGES, image_serve_changes }, { SKF_IMG_APPLY, image_serve_apply }, { SKF_IMG_SQUEEZE, image_serve_squeeze }, { SKF_IMG_COPY, image_serve_copy },
 	       { SKF_IMG_DESCRIBE, image_serve_describe }, { SKF_IMG_ARTIFACT, image_serve_artifact },
 	       { SKF_IMG_YAML, image_serve_yaml } };
 

@@ -3,25 +3,28 @@
 #include "base/arena.h"
 #include "engine/archive_int.h"
 #include "monitor/event.h"
+#include <fcntl.h>
+#include <signal.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
-int skf_archive_call(struct skf_engine *g, const struct skf_buf *request, int fd, int cancel_fd, struct skf_buf *text, struct skf_digest *ret_config,
-		     struct skf_err *e)
+static int take_config(struct skf_recr *r, struct skf_digest *ret_config, struct skf_err *e)
+{
+	if (!ret_config)
+		return 0;
+	skf_recr_str(r);
+	skf_recr_str(r);
+	return skf_digest_parse(skf_recr_str(r), ret_config, e) < 0 ? skf_ctx(e, "answer of skiff-image") : 0;
+}
+
+static int listen_to(struct skf_worker *w, int cancel_fd, struct skf_buf *text, struct skf_digest *ret_config, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
-	SKF_AUTO(skf_worker_end) struct skf_worker w = {.sock = -EBADF, .pidfd = -EBADF};
 	struct skf_recr r;
-	int n;
 
-	if (request->err)
-		return skf_fail_sys(e, request->err, "request to skiff-image");
-	if (skf_worker_start(g, &w, e) < 0)
-		return -1;
-	n = skf_record_send(w.sock, request, &fd, fd >= 0);
-	if (n < 0)
-		return skf_fail_sys(e, n, "send the request to skiff-image");
 	for (;;) {
-		if (skf_worker_recv(&w, cancel_fd, &b, &r, e) < 0)
+		if (skf_worker_recv(w, cancel_fd, &b, &r, e) < 0)
 			return -1;
 		if (r.type == SKF_IMG_FAILED)
 			return skf_worker_take_failure(&r, e);
@@ -31,13 +34,76 @@ int skf_archive_call(struct skf_engine *g, const struct skf_buf *request, int fd
 			skf_buf_put(text, s.p, s.n);
 		}
 		if (r.type == SKF_IMG_DONE)
-			break;
+			return take_config(&r, ret_config, e);
 	}
-	if (!ret_config)
-		return 0;
-	skf_recr_str(&r);
-	skf_recr_str(&r);
-	return skf_digest_parse(skf_recr_str(&r), ret_config, e) < 0 ? skf_ctx(e, "answer of skiff-image") : 0;
+}
+
+int skf_archive_call(struct skf_engine *g, const struct skf_buf *request, int fd, int cancel_fd, struct skf_buf *text, struct skf_digest *ret_config,
+		     struct skf_err *e)
+{
+	SKF_AUTO(skf_worker_end) struct skf_worker w = {.sock = -EBADF, .pidfd = -EBADF};
+	int n;
+
+	if (request->err)
+		return skf_fail_sys(e, request->err, "request to skiff-image");
+	if (skf_worker_start(g, &w, e) < 0)
+		return -1;
+	n = skf_record_send(w.sock, request, &fd, fd >= 0);
+	if (n < 0)
+		return skf_fail_sys(e, n, "send the request to skiff-image");
+	return listen_to(&w, cancel_fd, text, ret_config, e);
+}
+
+/* A reader that ends early is an error of write(2) here and no signal, whatever the program does with SIGPIPE. */
+static int fill_quietly(int (*fill)(void *arg, int fd, struct skf_err *e), void *arg, int fd, struct skf_err *e)
+{
+	const struct timespec now = {0};
+	sigset_t pipe_only, old;
+	int r;
+
+	sigemptyset(&pipe_only);
+	sigaddset(&pipe_only, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &pipe_only, &old);
+	r = fill(arg, fd, e);
+	if (!sigismember(&old, SIGPIPE))
+		while (sigtimedwait(&pipe_only, NULL, &now) == SIGPIPE)
+			;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return r;
+}
+
+int skf_archive_feed(struct skf_engine *g, const struct skf_buf *request, int out_fd, int (*fill)(void *arg, int fd, struct skf_err *e), void *arg,
+		     struct skf_digest *ret_config, struct skf_err *e)
+{
+	SKF_AUTO_FD int rd = -EBADF;
+	SKF_AUTO_FD int wr = -EBADF;
+	SKF_AUTO(skf_worker_end) struct skf_worker w = {.sock = -EBADF, .pidfd = -EBADF};
+	int pair[2], fds[2], n;
+
+	if (request->err)
+		return skf_fail_sys(e, request->err, "request to skiff-image");
+	if (pipe2(pair, O_CLOEXEC) < 0)
+		return skf_fail_sys(e, -errno, "make a pipe");
+	rd = fds[0] = pair[0];
+	wr = pair[1];
+	fds[1] = out_fd;
+	if (skf_worker_start(g, &w, e) < 0)
+		return -1;
+	n = skf_record_send(w.sock, request, fds, out_fd >= 0 ? 2 : 1);
+	if (n < 0)
+		return skf_fail_sys(e, n, "send the request to skiff-image");
+	skf_closep(&rd);
+	if (fill_quietly(fill, arg, wr, e) < 0) {
+		struct skf_err why = SKF_ERR_INIT;
+
+		/* One that has gone says why; else it must not take the end of the stream for a whole one: it is ended before wr is closed. */
+		if (e->sys == EPIPE && listen_to(&w, -1, NULL, NULL, &why) < 0)
+			*e = why;
+		skf_worker_end(&w);
+		return -1;
+	}
+	skf_closep(&wr);
+	return listen_to(&w, -1, NULL, ret_config, e);
 }
 
 void skf_image_event(struct skf_engine *g, const char *action, const char *id, const char *name)
@@ -142,6 +208,7 @@ int skf_engine_import(struct skf_engine *g, const struct skf_import_req *q, stru
 	skf_rec_str(&r, skf_buf_cstr(&conf));
 	skf_rec_str(&r, q->message);
 	skf_rec_str(&r, q->platform);
+	skf_rec_u32(&r, 0);
 	skf_rec_end(&r);
 	if (skf_archive_call(g, &b, q->in_fd, q->h.cancel_fd, NULL, ret_config, e) < 0)
 		return -1;

@@ -3,7 +3,7 @@
  *
  * A checkpoint is filled under another name and renamed, so that one that has its name is whole. Blocks as long as criu needs
  * (SKF_CRIU_MS). */
-#include "engine/checkpoint.h"
+#include "engine/checkpoint_int.h"
 #include "engine/engine_int.h"
 #include "base/proc.h"
 #include "launch/wire.h"
@@ -14,8 +14,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <stdio.h>
-
-#define CHECKPOINTS "checkpoints"
 
 struct place {
 	int fd;           /* the directory of checkpoints; -ENOENT: there is none */
@@ -29,7 +27,7 @@ static const char *name_of(const char *name)
 
 static int open_place(struct skf_engine *g, const char *id, const char *dir, bool make, struct place *ret, struct skf_err *e)
 {
-	int r = dir && *dir ? skf_fmt(ret->path, sizeof(ret->path), "%s", dir) : skf_fmt(ret->path, sizeof(ret->path), "%s/containers/%s/" CHECKPOINTS, g->root, id);
+	int r = dir && *dir ? skf_fmt(ret->path, sizeof(ret->path), "%s", dir) : skf_fmt(ret->path, sizeof(ret->path), "%s/containers/%s/" SKF_CHECKPOINTS_DIR, g->root, id);
 
 	if (r == 0 && make)
 		r = skf_mkdir_at(AT_FDCWD, ret->path, 0700);
@@ -74,7 +72,7 @@ struct saving {
 	struct place place;
 	char temp[SKF_MAX_NAME_BYTES + 32];
 	int monitor, lock;
-	int64_t us;
+	struct skf_checkpoint_ret ret;
 };
 
 static int tell_monitor(struct saving *x, unsigned how, struct skf_err *e)
@@ -119,7 +117,7 @@ static int save(struct saving *x, bool ends, struct skf_err *e)
 			skf_warn(&x->g->log, "container %.12s runs on, but its restart policy has no effect until the next start: %s; ignoring", x->id, back.msg);
 		return -1;
 	}
-	x->us = (skf_mono_ms() - since) * 1000;
+	x->ret.us = (skf_mono_ms() - since) * 1000;
 	if (!ends)
 		return 0;
 	/* A monitor that is gone has written the end down. */
@@ -142,6 +140,8 @@ static int give_name(struct saving *x, struct skf_err *e)
 	SKF_AUTO_FD int dir = skf_openat(x->place.fd, x->temp, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	int r = dir;
 
+	if (dir >= 0 && !skf_criu_stats_read(dir, "stats-dump", &x->ret.stats))
+		skf_debug(&x->g->log, "container %.12s: criu left no figures of the checkpoint", x->id);
 	if (dir >= 0)
 		drop_logs(x, dir);
 	if (r >= 0 && faccessat(x->place.fd, x->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
@@ -174,16 +174,41 @@ static int check_state(struct saving *x, struct skf_ctr_live *l, struct skf_err 
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	struct skf_ctrconf *c;
+	struct skf_ref ref;
 
-	if (skf_ctr_load(x->g, x->id, &a, &c, e) < 0 || skf_ctr_live(x->g, x->id, l, e) < 0)
+	if (skf_ctr_load(x->g, x->id, &a, &c, e) < 0 || skf_ctr_live(x->g, x->id, l, e) < 0 || (x->q->image && skf_ref_parse(x->q->image, &ref, e) < 0))
 		return -1;
+	if (x->q->image && ref.digest.s[0])
+		return skf_fail(e, SKF_EINVALID, "'%s': a new image cannot be named by a digest", x->q->image);
 	if (l->state != SKF_CTR_RUNNING && l->state != SKF_CTR_PAUSED)
 		return skf_fail(e, SKF_ECONFLICT, "cannot checkpoint container %s: it is %s, not running", x->q->container, skf_ctr_state_name(l->state));
-	if (c->remove && !x->q->leave_running && !x->q->pre && !x->q->dir)
+	if (c->remove && !x->q->leave_running && !x->q->pre && !x->q->dir && !x->q->export && !x->q->image)
 		return skf_fail(e, SKF_ECONFLICT,
 				"cannot checkpoint container %s, which was started with --rm, to be removed at its end: leave it running, or save it elsewhere",
 				x->q->container);
 	return check_alone(c, x->q->container, e);
+}
+
+/* The checkpoint has its name: what fails here leaves it, to be restored where it is. */
+static int export(struct saving *x, struct skf_err *e)
+{
+	const struct skf_cka_export o = {.q = x->q, .id = x->id, .place = x->place.fd, .images = x->name};
+
+	if (!x->q->export && !x->q->image)
+		return 0;
+	return skf_cka_export(x->g, &o, e) < 0 ? skf_ctx(e, "export the checkpoint of container %s", x->q->container) : 0;
+}
+
+/* The rest of a life that has ended; an error of the export is the one to tell. */
+static int end(struct saving *x, int exported, struct skf_err *e)
+{
+	struct skf_err why = SKF_ERR_INIT;
+
+	if (exported == 0)
+		return skf_ctr_reap_locked(x->g, x->id, &x->lock, e);
+	if (skf_ctr_reap_locked(x->g, x->id, &x->lock, &why) < 0)
+		skf_warn(&x->g->log, "%s; ignoring", why.msg);
+	return -1;
 }
 
 static int run(struct saving *x, struct skf_err *e)
@@ -202,10 +227,11 @@ static int run(struct saving *x, struct skf_err *e)
 	r = skf_event_emit(x->g->run_fd, "container", "checkpoint", x->id, l.sum.name, l.sum.image, -1);
 	if (r < 0)
 		skf_warn(&x->g->log, "write the event 'checkpoint' of container %.12s: %s; ignoring", x->id, strerror(-r));
-	return ends ? skf_ctr_reap_locked(x->g, x->id, &x->lock, e) : 0;
+	r = export(x, e);
+	return ends ? end(x, r, e) : r;
 }
 
-int skf_engine_checkpoint(struct skf_engine *g, const struct skf_checkpoint_req *q, int64_t *ret_us, struct skf_err *e)
+int skf_engine_checkpoint(struct skf_engine *g, const struct skf_checkpoint_req *q, struct skf_checkpoint_ret *ret, struct skf_err *e)
 {
 	struct saving x = {.g = g, .q = q, .name = q->pre ? SKF_CHECKPOINT_PREVIOUS : name_of(q->name), .place.fd = -EBADF, .monitor = -EBADF, .lock = -EBADF};
 	int r = run(&x, e);
@@ -215,7 +241,7 @@ int skf_engine_checkpoint(struct skf_engine *g, const struct skf_checkpoint_req 
 	skf_closep(&x.lock);
 	if (r < 0)
 		return -1;
-	*ret_us = x.us;
+	*ret = x.ret;
 	return 0;
 }
 

@@ -21,5 +21,7 @@ bool skf_cp_is_kernels(int dir);
 int skf_cp_content(const struct skf_cp *c, int sdir, int ddir, unsigned depth, struct skf_err *e);
 /* sdir/sname (content: only what is in it, as ".") as a tar to fd. The name in the tar is sname. */
 int skf_cp_tar_write(const struct skf_cp *c, int sdir, const char *sname, bool content, int fd, struct skf_err *e);
+/* sdir/sname under the name `as`, without the tar's end: more parts and one skf_cp_tar_write follow. */
+int skf_cp_tar_part(const struct skf_cp *c, int sdir, const char *sname, const char *as, int fd, struct skf_err *e);
 /* A tar from fd to prefix below root: each place is found by openat2(RESOLVE_IN_ROOT), and what stands there is replaced, never followed. */
 int skf_cp_tar_read(const struct skf_cp *c, int fd, int root, const char *prefix, struct skf_err *e);

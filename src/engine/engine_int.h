@@ -331,6 +331,12 @@ struct skf_env_gen {
 };
 int skf_env_gen(const struct skf_env_gen *q, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e);
 
+/* --- again.c --- */
+struct skf_net_conf;
+/* The request that makes such a container once more; see the file for what it leaves out. Shares pointers with its arguments and a. */
+int skf_ctr_again(const struct skf_ctrconf *c, const struct skf_ctr_request *r, const struct skf_net_conf *n, struct skf_arena *a, struct skf_create_req *q,
+		  struct skf_err *e);
+
 /* --- create.c, start.c --- */
 struct skf_created {
 	char id[SKF_ID_LEN + 1];

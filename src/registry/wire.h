@@ -20,10 +20,15 @@
  * SAVE     str root, u32 what (enum skf_img_format), u32 n, n * str name; one fd: file, pipe or directory that is written; answers DONE
  * LOAD     str root, str platform, str name of images without one ("" none); one fd: file, pipe or directory; answers TEXT, "NAME\tCONFIG\n" for each
  *          name (NAME empty: none), then DONE
- * IMPORT   str root, str reference ("" none), str config object (JSON), str comment, str platform; one fd: a tar; answers DONE
+ * IMPORT   str root, str reference ("" none), str config object (JSON), str comment, str platform, u32 n, n * (str key, str value): annotations of the manifest;
+ *          one fd: a tar; answers DONE
  * COMMIT   str root, str container id, str manifest digest of its image, str reference ("" none), str config object, str author, str comment, str name of the directory
  *          of the container that has its changes in overlay's form; answers DONE
  * EXPORT   str root, str container id, u32 n, n * str diff-id (lowest first); one fd: the tar goes there; answers DONE
+ * CHANGES  str root, str container id, str name of its directory with the changes in overlay's form; one fd: they go there as the tar of a layer; answers DONE
+ * APPLY    str root, str container id, u32 over (0: its rw/ is an empty upper directory; 1: it has all files); one fd: the tar of a layer, which goes into
+ *          rw/; answers DONE
+ * SQUEEZE  u32 compression (enum skf_img_squeeze: GZIP, ZSTD or NONE); two fds: what is read to its end, and where it goes compressed; answers DONE
  * COPY     str root, place source, place destination, u32 flags (enum skf_img_copy), str platform, u32 format (enum skf_img_as), u32 compression
  *          (enum skf_img_squeeze), u32 level + 1 (0: the compressor's default), u32 n, n * str more tags; answers TEXT, one line for each step, then DONE.
  *          place: u32 kind (enum skf_img_place), str name, u32 which of the record's fds + 1 (0: none), str docker_config, str certs_dir, str auth_file,
@@ -41,7 +46,8 @@
 enum skf_img_type {
 	SKF_IMG_PULL = 1, SKF_IMG_VERIFY = 2, SKF_IMG_LAYERS = 16, SKF_IMG_PROGRESS = 17, SKF_IMG_DONE = 18, SKF_IMG_FAILED = 19, SKF_IMG_BAD = 20,
 	SKF_IMG_PUSH = 32, SKF_IMG_REMOTE = 33, SKF_IMG_LOGIN = 34, SKF_IMG_LOGOUT = 35, SKF_IMG_TEXT = 36,
-	SKF_IMG_SAVE = 48, SKF_IMG_LOAD = 49, SKF_IMG_IMPORT = 50, SKF_IMG_COMMIT = 51, SKF_IMG_EXPORT = 52,
+	SKF_IMG_SAVE = 48, SKF_IMG_LOAD = 49, SKF_IMG_IMPORT = 50, SKF_IMG_COMMIT = 51, SKF_IMG_EXPORT = 52, SKF_IMG_CHANGES = 53, SKF_IMG_APPLY = 54,
+	SKF_IMG_SQUEEZE = 55,
 	SKF_IMG_COPY = 64, SKF_IMG_DESCRIBE = 65, SKF_IMG_ARTIFACT = 66, SKF_IMG_YAML = 67
 };
 enum skf_img_format { SKF_IMG_DOCKER_ARCHIVE, SKF_IMG_OCI };

@@ -190,3 +190,97 @@ def test_refusals_leave_the_container_as_it_is(skiff):
         counts(skiff, c)
     assert os.listdir(skiff.root / 'containers' / other / 'checkpoints') == []
     skiff('rm', '-f', cid, run, other, joined)
+
+
+def exported(skiff, tmp_path, *flags, cmd=COUNT, ck=()):
+    cid = skiff.detached(*flags, '--', 'sh', '-c', cmd)
+    assert wait_until(lambda: len(numbers(skiff, cid)) >= 3, 20)
+    skiff('container', 'checkpoint', '--export', tmp_path / 'a.tar', *ck, cid)
+    return cid
+
+
+def last(skiff, cid):
+    return numbers(skiff, cid)[-1]
+
+
+def test_export_and_import(skiff, tmp_path):
+    """All that a container has comes back in a new one, the old one gone: memory, files, volumes, tmpfs, settings; twice under other names."""
+    archive = tmp_path / 'a.tar'
+    cid = exported(skiff, tmp_path, '--rm', '--name', 'old', '-v', 'vol:/data', '-v', '/anon', '--tmpfs', '/t', '-m', '64m', '-e', 'A=b', '-l', 'k=v', '--network', 'none',
+                   cmd='echo x > /t/f; echo y > /written; rm -r /srv; mkdir /srv; echo z > /srv/z; echo d > /data/d; echo n > /anon/n; ' + COUNT)
+    assert skiff('inspect', 'old', rc=1).returncode == 1, '--rm'
+    names = subprocess.run(['tar', '--zstd', '-tf', archive], capture_output=True, text=True).stdout.split()
+    assert {'./config.dump', './spec.dump', './network.dump', './rootfs-diff.tar', './volumes/0.tar'} <= set(names) and any(n.startswith('checkpoint/pages-') for n in names)
+    assert os.stat(archive).st_mode & 0o777 == 0o600
+    assert 'volume with name vol already exists' in skiff('container', 'restore', '--import', archive, rc=125).stderr
+    skiff('volume', 'rm', 'vol')
+    new = skiff.out('container', 'restore', '--import', archive, '--print-stats')
+    doc = json.loads(new)
+    new = doc['container_statistics'][0]['Id']
+    assert new != cid and doc['container_statistics'][0]['criu_statistics']['pages_restored'] > 0
+    counts(skiff, new)
+    v = numbers(skiff, new)
+    assert v[0] > 3 and v == list(range(v[0], v[0] + len(v)))
+    assert skiff.out('exec', 'old', 'sh', '-c', 'cat /t/f /written /srv/z /data/d /anon/n; ls /srv; echo $A; hostname').split() == ['x', 'y', 'z', 'd', 'n', 'z', 'b', cid[:12]]
+    d = skiff.inspect('old')
+    assert d['Config']['Labels']['k'] == 'v' and d['HostConfig']['Memory'] == 64 << 20 and d['HostConfig']['AutoRemove']
+    # once more beside it
+    assert 'already in use' in skiff('container', 'restore', '--import', archive, '--ignore-volumes', rc=125).stderr
+    other = skiff.out('restore', '--import', archive, '--ignore-volumes', '--ignore-rootfs', '--name', 'two', '--keep').strip()
+    counts(skiff, other)
+    assert 'No such file' in skiff('exec', 'two', 'cat', '/written', rc=1).stderr
+    assert (skiff.root / 'containers' / other / 'checkpoints/checkpoint').is_dir()
+    skiff('rm', '-f', 'old', 'two')
+    skiff('volume', 'rm', 'vol')
+    assert skiff.out('images', '-aqf', 'dangling=true') == '', 'nothing of the archive stays'
+
+
+def test_export_of_a_network_with_ports(skiff, tmp_path):
+    skiff('network', 'create', '--subnet', '10.211.78.0/24', 'ckx')
+    cid = exported(skiff, tmp_path, '--name', 'n', '--network', 'ckx', '--ip', '10.211.78.9', '-p', '80', ck=('--compress', 'gzip', '--leave-running'))
+    counts(skiff, cid)
+    assert (tmp_path / 'a.tar').read_bytes()[:2] == b'\x1f\x8b'
+    two = skiff.out('restore', '-i', tmp_path / 'a.tar', '-n', 'm', '-p', '81/udp').strip()
+    counts(skiff, two)
+    assert '10.211.78.9/' not in skiff.out('exec', two, 'ip', '-4', 'addr', 'show', 'eth0')
+    assert list(skiff.inspect('m')['HostConfig']['PortBindings']) == ['81/udp']
+    skiff('rm', '-f', 'n', 'm')
+    skiff('container', 'restore', '-i', tmp_path / 'a.tar')
+    assert '10.211.78.9/' in skiff.out('exec', 'n', 'ip', '-4', 'addr', 'show', 'eth0')
+    skiff('rm', '-f', 'n')
+    skiff('network', 'rm', 'ckx')
+
+
+def test_create_image(skiff):
+    cid = counter(skiff, '--name', 'c')
+    assert 'is no checkpoint' in skiff('restore', skiff.image, rc=1).stderr
+    skiff('container', 'checkpoint', '--create-image', 'saved:1', 'c')
+    at = last(skiff, cid)
+    skiff('restore', '--name', 'd', 'saved:1')
+    counts(skiff, 'd')
+    assert numbers(skiff, 'd')[0] == at + 1
+    skiff('restore', 'c')  # it is kept here, too
+    counts(skiff, 'c')
+    assert any(b'"io.podman.annotations.checkpoint.name":"c"' in b.read_bytes() for b in (skiff.root / 'blobs/sha256').iterdir() if b.stat().st_size < 10000)
+    skiff('rm', '-f', 'c', 'd')
+    skiff('rmi', 'saved:1')
+
+
+def test_archives_that_are_none_and_words_that_do_not_go_together(skiff, tmp_path):
+    bad = tmp_path / 'bad.tar'
+    bad.write_bytes(b'no tar')
+    assert 'archive' in skiff('restore', '-i', bad, rc=125).stderr
+    (tmp_path / 'x').mkdir()
+    subprocess.run(['tar', '-cf', bad, '-C', tmp_path, 'x'], check=True)
+    assert "it has no file 'config.dump'" in skiff('restore', '-i', bad, rc=125).stderr
+    assert "open '" in skiff('restore', '-i', tmp_path / 'none', rc=125).stderr
+    cid = counter(skiff)
+    out = tmp_path / 'o'
+    for flags, why, rc in [(('--ignore-rootfs', cid), 'only be used with --export', 125), (('-c', 'xz', '-e', out, cid), 'not supported', 1),
+                           (('-P', '-e', out, cid), 'not exported', 125), (('-e', out, cid, cid), 'of one container', 125),
+                           (('--create-image', 'UPPER', cid), 'UPPER', 1)]:
+        assert why in skiff('container', 'checkpoint', *flags, rc=rc).stderr
+    assert 'only be used with --import' in skiff('restore', '--ignore-volumes', '-a', rc=125).stderr
+    counts(skiff, cid)
+    skiff('rm', '-f', cid)
+    assert skiff.out('images', '-aqf', 'dangling=true') == '' and not out.exists()
