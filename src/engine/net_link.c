@@ -118,6 +118,10 @@ static int make_link(struct skf_engine *g, int nl, const struct skf_network *n, 
 		v.bridge = host;
 		v.hairpin = skf_net_bridges_filtered("ip"); /* back out of the port that it came from */
 		r = make_veth(g, nl, &v, s->id, e);
+		if (r == 0) /* the bridge has the addresses */
+			r = skf_link_quiet(nl, p->link);
+		if (r == 0 && !p->ip6)
+			r = skf_link_quiet(s->nl, p->ifname);
 	} else {
 		const struct skf_subif sub = {.kind = n->driver,
 					      .name = p->ifname,

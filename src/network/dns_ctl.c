@@ -47,14 +47,29 @@ void skf_dns_container_end(struct skf_dns *d, struct skf_dns_container *c)
 	skf_dns_unwatch(d, &c->pidfd);
 	c->dead = true;
 	d->n_containers--;
-	d->sweep = true;
+	skf_dns_list_del(&c->by_id);
+	skf_dns_list_add(&d->dead_containers, &c->by_id);
+}
+
+static struct skf_dns_list *bucket_of(struct skf_dns *d, const char *id)
+{
+	uint32_t h = 2166136261u; /* FNV-1a */
+
+	for (const char *p = id; *p; p++)
+		h = (h ^ (uint8_t)*p) * 16777619u;
+	return &d->containers[h % SKF_DNS_BUCKETS];
 }
 
 static struct skf_dns_container *find(struct skf_dns *d, const char *id)
 {
-	for (struct skf_dns_container *c = d->containers; c; c = c->next)
-		if (!c->dead && strcmp(c->id, id) == 0)
+	struct skf_dns_list *head = bucket_of(d, id);
+
+	for (struct skf_dns_list *x = head->next; x != head; x = x->next) {
+		struct skf_dns_container *c = SKF_DNS_OF(x, struct skf_dns_container, by_id);
+
+		if (strcmp(c->id, id) == 0)
 			return c;
+	}
 	return NULL;
 }
 
@@ -101,8 +116,7 @@ static int adopt(struct skf_dns *d, const char *id, struct skf_resolver_file *f,
 		return -1;
 	}
 	c->conf = f;
-	c->next = d->containers;
-	d->containers = c;
+	skf_dns_list_add(bucket_of(d, id), &c->by_id);
 	d->n_containers++;
 	return 0;
 }

@@ -28,9 +28,10 @@ struct skf_dns_list { /* a ring; the head's own links */
 
 #define SKF_DNS_OF(p, type, member) ((type *)(void *)((char *)(p) - offsetof(type, member)))
 
+#define SKF_DNS_BUCKETS 256
 struct skf_dns_container {
 	struct skf_dns_source udp, tcp, pidfd;
-	struct skf_dns_container *next;
+	struct skf_dns_list by_id; /* head: one of d->containers; of a dead one d->dead_containers */
 	struct skf_resolver_file *conf;
 	uint16_t pending, clients;
 	bool dead; /* waits for the end of the round */
@@ -79,7 +80,7 @@ struct skf_dns {
 	size_t n_start_ids;
 	uid_t owner;                          /* who may speak to us, beside root */
 	struct skf_dns_source listen;
-	struct skf_dns_container *containers;
+	struct skf_dns_list containers[SKF_DNS_BUCKETS], dead_containers;
 	unsigned n_containers, n_pending;
 	struct skf_dns_list pending, tcp_clients, dead_pending, dead_clients;
 	struct skf_dns_upstream up;
@@ -87,7 +88,7 @@ struct skf_dns {
 	struct skf_log *log;
 	struct skf_nft *nft; /* the keeper's, of the engine's namespace; opened when a container has allowed names */
 	int64_t idle_since; /* 0: there are containers */
-	bool stop, sweep;
+	bool stop;
 	bool lost;          /* the keeper is in a namespace that is not the engine's: it ends */
 	uint32_t turn;      /* rotates addresses of shared names */
 	struct skf_ip ips[SKF_MAX_DNS_ADDRS]; /* room for one query; pages that are never touched cost nothing */

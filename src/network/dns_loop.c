@@ -107,18 +107,13 @@ static void sweep(struct skf_dns *d)
 		skf_dns_list_del(&t->by_age);
 		skf_dns_tcp_free(t);
 	}
-	for (struct skf_dns_container **p = &d->containers; d->sweep && *p;) {
-		struct skf_dns_container *c = *p;
+	while (d->dead_containers.next != &d->dead_containers) {
+		struct skf_dns_container *c = SKF_DNS_OF(d->dead_containers.next, struct skf_dns_container, by_id);
 
-		if (!c->dead) {
-			p = &c->next;
-			continue;
-		}
-		*p = c->next;
+		skf_dns_list_del(&c->by_id);
 		skf_resolver_file_free(c->conf);
 		free(c);
 	}
-	d->sweep = false;
 }
 
 /* Nobody is left, and has not been for a while. */

@@ -93,6 +93,9 @@ static int prepare(struct skf_dns *d, const char *run_root, struct skf_err *e)
 	d->ep = epoll_create1(EPOLL_CLOEXEC);
 	if (d->ep < 0)
 		return skf_fail_sys(e, -errno, "epoll");
+	for (size_t i = 0; i < SKF_DNS_BUCKETS; i++)
+		ring(&d->containers[i]);
+	ring(&d->dead_containers);
 	ring(&d->pending);
 	ring(&d->tcp_clients);
 	ring(&d->dead_pending);

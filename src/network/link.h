@@ -20,6 +20,9 @@ struct skf_link_row { /* pointers are good during the call only; kind and alias 
 /* All links of the namespace; fn returns 0 or -errno, which ends it. */
 int skf_link_each(int nl, int (*fn)(const struct skf_link_row *l, void *user), void *user);
 int skf_link_up(int nl, int index);
+/* A link that is not up yet will make itself no link-local IPv6 address. With one it reports the groups of that address, and a bridge carries each report to
+ * all of its ports: work that grows with the containers on it. Addresses can be given to it all the same. */
+int skf_link_quiet(int nl, const char *name);
 
 /* All are up when the call returns, but for the ends of a veth. mac NULL: the kernel's; mtu 0: the kernel's. -EEXIST when the name is taken. */
 int skf_link_bridge(int nl, const char *name, const uint8_t mac[6], uint32_t mtu);

@@ -72,6 +72,15 @@ def test_pools_do_not_overlap(skiff, outside):
 
 def test_addresses(skiff):
     skiff('network', 'create', '--subnet', '10.5.0.0/29', '--ipv6', 'n')
+    # who needs no link-local address has none: what it reports of it goes to every port of the bridge
+    skiff('network', 'create', 'four')
+    skiff.client('four', '--network', 'four')
+    assert 'inet6' not in skiff.out('exec', 'four', 'ip', '-6', 'addr', 'show', 'dev', 'eth0')
+    skiff('network', 'connect', 'n', 'four')
+    assert 'inet6 fe80' in skiff.out('exec', 'four', 'ip', '-6', 'addr', 'show', 'dev', 'eth1')
+    ends = [x.partition('@')[0] for x in run('ip', '-o', 'link').stdout.split() if x.startswith('veth')]
+    assert len(ends) == 2 and [run('ip', '-6', 'addr', 'show', 'dev', x).stdout for x in ends] == ['', '']
+    skiff('rm', '-f', 'four')
     skiff.client('a', '--network', 'n', '--ip', '10.5.0.5', '--mac-address', '02:11:22:33:44:55')
     assert skiff.ip('a') == '10.5.0.5' and '02:11:22:33:44:55' in skiff.out('exec', 'a', 'ip', 'link', 'show', 'eth0')
     assert 'Address already in use' in skiff.run('--network', 'n', '--ip', '10.5.0.5', '--', 'true', rc=125).stderr

@@ -85,7 +85,9 @@ static int write_small(const char *dir, const char *file, const char *value)
 }
 
 /* A v1 cpuset directory is born empty and then takes no process: copies `file` from the nearest ancestor
- * that has it, top down. */
+ * that has it, top down. A parent that nobody has set up gets a flag with it that makes its later children
+ * begin with a copy: each writing to a cpuset is compared with all its siblings, and has the kernel divide the
+ * processors anew over all cpusets. */
 static int cpuset_inherit(char *dir, size_t mount_len, const char *file, char *value, size_t size)
 {
 	char *slash;
@@ -97,7 +99,11 @@ static int cpuset_inherit(char *dir, size_t mount_len, const char *file, char *v
 	*slash = '\0';
 	r = cpuset_inherit(dir, mount_len, file, value, size);
 	*slash = '/';
-	return r < 0 ? r : write_small(dir, file, value);
+	if (r == 0)
+		r = write_small(dir, file, value);
+	if (r == 0)
+		(void)write_small(dir, "cgroup.clone_children", "1"); /* refused: the children are filled one by one */
+	return r;
 }
 
 static int cpuset_fill(char *dir, size_t mount_len, const struct skf_spec_resources *r)
@@ -107,11 +113,14 @@ static int cpuset_fill(char *dir, size_t mount_len, const struct skf_spec_resour
 	char value[4096];
 
 	for (size_t k = 0; k < SKF_ARRAY_LEN(files); k++) {
+		int err = read_small(dir, files[k], value, sizeof(value));
 		char *slash = strrchr(dir, '/');
-		int err;
 
+		if (err == 0 && value[0])
+			continue;
 		*slash = '\0'; /* the parents first: a child may only have what its parent has */
-		err = cpuset_inherit(dir, mount_len, files[k], value, sizeof(value));
+		if (err == 0)
+			err = cpuset_inherit(dir, mount_len, files[k], value, sizeof(value));
 		*slash = '/';
 		if (err == 0 && !(given[k] && *given[k])) /* otherwise the limit itself is written later */
 			err = write_small(dir, files[k], value);
