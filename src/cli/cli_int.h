@@ -287,10 +287,12 @@ struct skf_pump {
 enum skf_foreground { SKF_FG_RUN, SKF_FG_EXEC, SKF_FG_ATTACH };
 /* Pumps until the end and returns the exit status for ours. */
 int skf_cli_foreground(struct skf_cli *c, struct skf_pump *p, enum skf_foreground kind);
-/* sdnotify.c: the word of --sdnotify; and, where it asks for that, READY=1 with the pid of the monitor of the container whose first process is pid to
- * NOTIFY_SOCKET. A failure is a warning. */
-int skf_cli_sdnotify_check(struct skf_cli *c);
-void skf_cli_sdnotify_ready(struct skf_cli *c, uint32_t pid);
+/* sdnotify.c: NOTIFY_SOCKET, or NULL. */
+const char *skf_cli_sdnotify_host(void);
+/* Tells it that the container is ready, as mode ("" and NULL: ignore) says; pid: its first process. Waits for that, or (beside) starts a process that does.
+ * Closes n's descriptors. Failures are warnings. */
+void skf_cli_sdnotify(struct skf_cli *c, const char *mode, const char *id, struct skf_notify *n, uint32_t pid, bool beside);
+int skf_cmd_notify(struct skf_cli *c);
 /* --cidfile, if given. */
 int skf_cli_write_cidfile(struct skf_cli *c, const char *id);
 enum skf_pump_end { SKF_PUMP_EXITED, SKF_PUMP_DETACHED };

@@ -41,17 +41,37 @@ static int set_checkpoint(struct skf_cli *c, struct skf_start_req *q, struct skf
 	return skf_cli_checkpoint_dir(c, &ret->dir);
 }
 
+/* What a start has to know of sd_notify(3): nothing is read where nobody waits. n is q's to point to. */
+static int set_notify(struct skf_cli *c, const char *name, struct skf_start_req *q, struct skf_notify *n, struct skf_ctr_brief *b)
+{
+	*n = (struct skf_notify){skf_cli_sdnotify_host(), -EBADF, -EBADF};
+	b->sdnotify[0] = '\0';
+	if (!n->host)
+		return 0;
+	if (skf_engine_brief(c->g, name, b, &c->e) < 0)
+		return -1;
+	if (b->up)
+		b->sdnotify[0] = '\0'; /* it was ready long ago */
+	if (skf_streq(b->sdnotify, "container"))
+		q->notify = n;
+	return 0;
+}
+
 static int start_one(struct skf_cli *c, const char *name)
 {
 	struct skf_start_req q = SKF_REQ(struct skf_start_req);
 	struct skf_restore_opts o;
 	struct skf_run_handle h;
+	struct skf_ctr_brief b;
+	struct skf_notify n;
 
 	q.container = name;
 	q.stdio[0] = q.stdio[1] = q.stdio[2] = -EBADF;
-	if (set_checkpoint(c, &q, &o) < 0 || skf_engine_start(c->g, &q, &h, &c->e) < 0)
+	if (set_notify(c, name, &q, &n, &b) < 0 || set_checkpoint(c, &q, &o) < 0 || skf_engine_start(c->g, &q, &h, &c->e) < 0)
 		return -1;
 	printf("%s\n", name);
+	fflush(stdout);
+	skf_cli_sdnotify(c, b.sdnotify, h.id, &n, h.pid, false);
 	return 0;
 }
 
@@ -77,6 +97,7 @@ static int start_attached(struct skf_cli *c)
 	struct skf_run_handle h = {.sock = -EBADF};
 	struct skf_restore_opts o;
 	struct skf_ctr_brief b;
+	struct skf_notify n;
 
 	if (c->args.n != 1) {
 		skf_fail(&c->e, SKF_EINVALID, "you cannot start and attach multiple containers at once");
@@ -89,12 +110,13 @@ static int start_attached(struct skf_cli *c)
 	SKF_AUTO(skf_pump_done) struct skf_pump p = pump_of(c, &h, &b, c->o.interactive);
 	q.container = c->args.v[0];
 	q.attach = true;
-	if (set_checkpoint(c, &q, &o) < 0 || skf_pump_pipes(&p, q.stdio, &c->e) < 0)
+	if (set_notify(c, q.container, &q, &n, &b) < 0 || set_checkpoint(c, &q, &o) < 0 || skf_pump_pipes(&p, q.stdio, &c->e) < 0)
 		return skf_cli_fail(c, 1);
 	if (b.tty)
 		skf_pump_size(&q.rows, &q.cols);
 	if (skf_engine_start(c->g, &q, &h, &c->e) < 0)
 		return skf_cli_fail(c, 1);
+	skf_cli_sdnotify(c, b.sdnotify, h.id, &n, h.pid, true);
 	return skf_cli_foreground(c, &p, SKF_FG_RUN);
 }
 

@@ -66,11 +66,14 @@ int skf_cmd_run(struct skf_cli *c)
 			     .in = -EBADF,
 			     .out = -EBADF,
 			     .err = -EBADF};
+	struct skf_notify notify = {skf_cli_sdnotify_host(), -EBADF, -EBADF};
 	struct skf_cli_progress progress;
 	int r;
 
 	q.stdio[0] = q.stdio[1] = q.stdio[2] = -EBADF;
-	if (skf_cli_sdnotify_check(c) < 0 || skf_cli_run_request(c, &q) < 0 || skf_cli_streams(c, &p.streams) < 0 || skf_cli_engine(c) < 0)
+	if (c->o.sdnotify && skf_streq(c->o.sdnotify, "container") && notify.host)
+		q.notify = &notify;
+	if (skf_cli_run_request(c, &q) < 0 || skf_cli_streams(c, &p.streams) < 0 || skf_cli_engine(c) < 0)
 		return skf_cli_fail(c, RUN_STATUS);
 	p.g = c->g;
 	if (!q.detach && skf_pump_pipes(&p, q.stdio, &c->e) < 0)
@@ -84,11 +87,13 @@ int skf_cmd_run(struct skf_cli *c)
 		return skf_cli_fail(c, RUN_STATUS);
 	if (skf_cli_write_cidfile(c, h.id) < 0)
 		skf_cli_error(&c->e);
-	skf_cli_sdnotify_ready(c, h.pid);
 	if (q.detach) {
 		printf("%s\n", h.id);
-		return 0;
+		fflush(stdout);
 	}
+	skf_cli_sdnotify(c, c->o.sdnotify, h.id, &notify, h.pid, !q.detach);
+	if (q.detach)
+		return 0;
 	return skf_cli_foreground(c, &p, SKF_FG_RUN);
 }
 

@@ -76,6 +76,7 @@ int skf_cli_life(struct skf_cli *c, struct skf_life_req *q)
 {
 	q->restart = c->o.restart;
 	q->init_path = c->o.init_path;
+	q->sdnotify = c->o.sdnotify;
 	q->log_driver = c->o.log_driver;
 	q->log_opts = c->o.log_opt;
 	return health(c, &q->health);

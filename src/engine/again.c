@@ -49,6 +49,7 @@ static int life(const struct skf_ctrconf *c, struct skf_arena *a, struct skf_lif
 	q->restart = c->restart;
 	if (c->restart && skf_streq(c->restart, "on-failure") && c->restart_max)
 		q->restart = skf_arena_fmt(a, "on-failure:%u", c->restart_max);
+	q->sdnotify = c->sdnotify;
 	q->log_driver = c->log_driver;
 	if ((c->restart && !q->restart) || pairs(&c->log_opts, a, &q->log_opts) < 0)
 		return -ENOMEM;

@@ -21,6 +21,8 @@ int skf_engine_brief(struct skf_engine *g, const char *container, struct skf_ctr
 	b.open_stdin = c->open_stdin;
 	b.up = skf_ctr_is_up(l.state);
 	b.stop_signal = c->stop_signal;
+	if (skf_fmt(b.sdnotify, sizeof(b.sdnotify), "%s", c->sdnotify ? c->sdnotify : "") < 0)
+		return skf_fail(e, SKF_ECORRUPT, "container '%.12s': its sdnotify is no word that skiff knows", b.id);
 	*ret = b;
 	return 0;
 }

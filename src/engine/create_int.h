@@ -96,6 +96,8 @@ int skf_plan_restart(struct skf_plan *p, struct skf_err *e);
 /* Before the health check, which runs without it: skf_plan_command has set the command. */
 int skf_plan_init(struct skf_plan *p, struct skf_err *e);
 int skf_plan_health(struct skf_plan *p, struct skf_err *e);
+/* After the health check and the runtime are known. */
+int skf_plan_sdnotify(struct skf_plan *p, struct skf_err *e);
 /* Last: where the properties come from, for explain. */
 int skf_plan_from(struct skf_plan *p, struct skf_err *e);
 int skf_plan_namespaces(struct skf_plan *p, struct skf_err *e);

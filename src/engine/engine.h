@@ -406,6 +406,12 @@ enum skf_pull_policy { SKF_PULL_CONFIGURED, SKF_PULL_MISSING, SKF_PULL_ALWAYS, S
 int skf_pull_policy_parse(const char *word, enum skf_pull_policy *ret);
 /* Of the configuration: the keys that leave a container running, as "ctrl-p,ctrl-q"; lives as long as g. */
 const char *skf_engine_detach_keys(const struct skf_engine *g);
+/* sd_notify(3) of a start, where the container's sdnotify says "container". host: the manager's socket. Out: the socket that the container writes to, and a
+ * pidfd of its process: the caller's; -1: it has none. */
+struct skf_notify {
+	const char *host;
+	int sock, pidfd;
+};
 struct skf_create_req {
 	struct skf_reqhdr h;
 	const char *image; /* NULL with s.rootfs */
@@ -430,6 +436,7 @@ struct skf_create_req {
 	const char *pod; /* name or id of the pod that it joins; NULL: none */
 	struct skf_life_req life;
 	/* start */
+	struct skf_notify *notify; /* NULL: nobody waits to hear that it is ready */
 	int stdio[3]; /* pipe ends for the monitor: stdin source, stdout and stderr targets; -1 not attached;
 			 consumed */
 	unsigned rows, cols;

@@ -348,8 +348,9 @@ struct skf_created {
 struct skf_launch_proc { /* a skiff-launch that waits for its request */
 	pid_t pid; /* 0: none */
 	int sock, pidfd, wait_ms; /* wait_ms: for its answer */
+	struct skf_notify *notify; /* of the start, borrowed; NULL */
 };
-#define SKF_LAUNCH_PROC_NONE {0, -EBADF, -EBADF, 0}
+#define SKF_LAUNCH_PROC_NONE {0, -EBADF, -EBADF, 0, NULL}
 /* launch not NULL: a skiff-launch is spawned as soon as the image is there, so that it loads, seals itself and enters the monitors' cgroup (which
  * costs the kernel a grace period) while the container is made. The caller's also on failure: skf_launch_end. */
 int skf_ctr_create(struct skf_engine *g, struct skf_create_req *q, const struct skf_progress *p, struct skf_launch_proc *launch,
@@ -394,6 +395,7 @@ struct skf_launch_start { /* what START needs beside the trees */
 	bool keep; /* the socket: attached */
 	unsigned rows, cols;
 	const char *restore; /* options of RESTORE; NULL: a start */
+	struct skf_notify *notify; /* the container gets NOTIFY_SOCKET; NULL: not */
 };
 /* early: one that waits (pid 0: none), consumed; NULL or none: a fresh one. */
 int skf_ctr_launch(struct skf_engine *g, const struct skf_launch_start *s, struct skf_launch_proc *early, int *ret_sock, uint32_t *ret_pid,

@@ -12,6 +12,7 @@ struct skf_start_req {
 	bool attach;  /* keep the monitor's socket: ret->sock, else -1 */
 	int stdio[3]; /* as in create; consumed */
 	unsigned rows, cols;
+	struct skf_notify *notify; /* as in create */
 	const struct skf_restore_opts *restore; /* engine/checkpoint.h: goes on where a checkpoint was made; NULL */
 };
 /* Starts a container that does not run; a running one is success (ret->pid). CONFLICT for a paused one, and for one that is being removed. */
@@ -27,6 +28,7 @@ struct skf_ctr_brief { /* what a front end has to know before it attaches */
 	char name[SKF_MAX_NAME_BYTES + 1];
 	bool tty, open_stdin, up;
 	int stop_signal;
+	char sdnotify[16]; /* "": ignore */
 };
 int skf_engine_brief(struct skf_engine *g, const char *container, struct skf_ctr_brief *ret, struct skf_err *e);
 struct skf_attach_req {

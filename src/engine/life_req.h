@@ -14,5 +14,6 @@ struct skf_life_req {
 	struct skf_health_req health;
 	const char *log_driver;     /* NULL: json-file */
 	struct skf_strv log_opts;   /* KEY=VALUE */
+	const char *sdnotify;       /* conmon, container, healthy, ignore (NULL) */
 	const char *init_path;      /* --init-path; NULL: ours */
 };

@@ -61,7 +61,7 @@ static const plan_step before_image[] = {
 };
 static const plan_step with_image[] = {
 	skf_plan_image, skf_plan_exposed, skf_plan_command, skf_plan_systemd, skf_plan_user, skf_plan_userns_size, skf_plan_workdir, skf_plan_stop, skf_plan_labels, skf_plan_mounts,
-	skf_plan_init, skf_plan_health, /* after what the container's process is: it runs as that does */
+	skf_plan_init, skf_plan_health, skf_plan_sdnotify, /* after what the container's process is: it runs as that does */
 	skf_plan_from,
 };
 

@@ -83,3 +83,24 @@ int skf_plan_init(struct skf_plan *p, struct skf_err *e)
 	p->gen.process.args = args;
 	return 0;
 }
+
+int skf_plan_sdnotify(struct skf_plan *p, struct skf_err *e)
+{
+	static const char *const words[] = {"conmon", "container", "healthy", "ignore"};
+	const char *w = p->q->life.sdnotify;
+	size_t i = 0;
+
+	if (!w)
+		return 0;
+	while (i < SKF_ARRAY_LEN(words) && !skf_streq(w, words[i]))
+		i++;
+	if (i == SKF_ARRAY_LEN(words))
+		return skf_fail(e, SKF_EINVALID, "invalid --sdnotify '%.40s': expected conmon, container, healthy or ignore", w);
+	if (skf_streq(w, "healthy") && !p->conf.health)
+		return skf_fail(e, SKF_EINVALID, "sdnotify policy \"healthy\" requires a healthcheck to be set");
+	if (skf_streq(w, "container") && p->conf.runtime)
+		return skf_fail(e, SKF_EUNSUPPORTED, "--sdnotify container is of skiff's own runtime only, not of '%s'", p->conf.runtime_name);
+	if (!skf_streq(w, "ignore"))
+		p->conf.sdnotify = (char *)(uintptr_t)words[i];
+	return 0;
+}

@@ -45,8 +45,9 @@ static int send_request(int sock, const struct skf_buf *request, const struct sk
 }
 
 /* STARTED gives a pid, DONE a descriptor. */
-static int take_answer(struct skf_engine *g, int sock, int wait_ms, uint32_t *ret_pid, int *ret_fd, struct skf_err *e)
+static int take_answer(struct skf_engine *g, const struct skf_launch_proc *p, uint32_t *ret_pid, int *ret_fd, struct skf_err *e)
 {
+	int sock = p->sock, wait_ms = p->wait_ms;
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
 	SKF_AUTO(skf_fds_done) struct skf_fds fds = {.n = 0};
 	struct skf_recr r;
@@ -55,6 +56,12 @@ static int take_answer(struct skf_engine *g, int sock, int wait_ms, uint32_t *re
 	if (n > 0 && r.type == SKF_LAUNCH_NETNS_MADE) {
 		if (skf_net_serve(g, sock, &r, &fds, e) < 0)
 			return -1;
+		skf_fds_done(&fds);
+		n = skf_record_recv(sock, &b, &r, &fds, wait_ms);
+	}
+	if (n > 0 && r.type == SKF_LAUNCH_NOTIFY && p->notify && fds.n == 2) {
+		p->notify->sock = SKF_TAKE_FD(fds.fd[0]);
+		p->notify->pidfd = SKF_TAKE_FD(fds.fd[1]);
 		skf_fds_done(&fds);
 		n = skf_record_recv(sock, &b, &r, &fds, wait_ms);
 	}
@@ -133,7 +140,7 @@ static int converse(struct skf_engine *g, struct skf_launch_proc *p, const struc
 {
 	int r = 0, status;
 
-	if (send_request(p->sock, request, fds, e) < 0 || take_answer(g, p->sock, p->wait_ms, ret_pid, ret_fd, e) < 0)
+	if (send_request(p->sock, request, fds, e) < 0 || take_answer(g, p, ret_pid, ret_fd, e) < 0)
 		r = -1;
 	else if (!ret_sock) /* it has said everything */
 		(void)skf_wait_pid(p->pid, p->pidfd, SKF_HELLO_MS, &status); /* reaped by init otherwise */
@@ -200,6 +207,8 @@ static int start_request(struct skf_engine *g, const struct skf_launch_start *q,
 	skf_rec_u32(&r, q->cols);
 	/* With SKF_LAUNCH_KEEP the monitor spawns it only when nobody is left on the socket. */
 	skf_rec_str(&r, g->self);
+	if (q->notify)
+		skf_rec_str(&r, q->notify->host);
 	skf_rec_end(&r);
 	return b->err < 0 ? skf_fail_sys(e, b->err, "write the request for skiff-launch") : 0;
 }
@@ -227,6 +236,7 @@ int skf_ctr_launch(struct skf_engine *g, const struct skf_launch_start *s, struc
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_REQUEST);
 	SKF_AUTO_FD int netns = -EBADF;
+	struct skf_launch_proc p;
 	struct skf_launch_fds fds = {{s->stdio[0], s->stdio[1], s->stdio[2]}, s->lock, -1};
 	unsigned net;
 
@@ -235,9 +245,19 @@ int skf_ctr_launch(struct skf_engine *g, const struct skf_launch_start *s, struc
 	fds.netns = netns;
 	if ((s->restore ? restore_request : start_request)(g, s, net | skf_launch_fds_flags(&fds), &b, e) < 0)
 		return -1;
-	if (early && early->pid > 0)
-		return converse(g, early, &b, &fds, ret_sock, ret_pid, NULL, e);
-	return skf_launch(g, s->restore ? "restore" : "start", &b, &fds, ret_sock, ret_pid, e);
+	if (!early || early->pid <= 0) {
+		if (skf_launch_spawn(g, s->restore ? "restore" : "start", &p, e) < 0)
+			return -1;
+		early = &p;
+	}
+	early->notify = s->notify;
+	if (converse(g, early, &b, &fds, ret_sock, ret_pid, NULL, e) == 0)
+		return 0;
+	if (s->notify) { /* of a process that did not come to run */
+		skf_closep(&s->notify->sock);
+		skf_closep(&s->notify->pidfd);
+	}
+	return -1;
 }
 
 static void close_stdio(int stdio[3])
@@ -286,7 +306,7 @@ static void after_failure(struct skf_engine *g, struct skf_created *c, bool remo
 static int start_created(struct skf_engine *g, const struct skf_created *c, struct skf_create_req *q, struct skf_launch_proc *launch,
 			 struct skf_run_handle *h, struct skf_err *e)
 {
-	const struct skf_launch_start s = {c->id, q->stdio, c->lock, !q->detach, q->rows, q->cols, NULL};
+	const struct skf_launch_start s = {c->id, q->stdio, c->lock, !q->detach, q->rows, q->cols, NULL, q->notify};
 	SKF_AUTO_FD int sock = -EBADF;
 
 	if (skf_ctr_launch(g, &s, launch, &sock, &h->pid, e) < 0)

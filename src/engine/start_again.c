@@ -59,7 +59,7 @@ static int ensure_root(struct skf_engine *g, const char *id, const struct skf_ct
 static int start_locked(struct skf_engine *g, const char *id, int lock, const struct skf_ctrconf *c,
 			struct skf_start_req *q, struct skf_run_handle *h, struct skf_err *e)
 {
-	struct skf_launch_start s = {id, q->stdio, lock, q->attach, q->rows, q->cols, NULL};
+	struct skf_launch_start s = {id, q->stdio, lock, q->attach, q->rows, q->cols, NULL, q->restore ? NULL : q->notify};
 	SKF_AUTO(skf_buf_done) struct skf_buf options = SKF_BUF(SKF_MAX_RECORD);
 	SKF_AUTO_FD int sock = -EBADF;
 	struct skf_err x = SKF_ERR_INIT;

@@ -236,6 +236,7 @@ static const struct skf_jfield fields[] = {
 	SKF_J(C, rootfs, "rootfs", skf_j_str_nonempty, NULL, 0),
 	SKF_J(C, rootfs_overlay, "rootfsOverlay", skf_j_bool, NULL, 0),
 	SKF_J(C, rootfs_idmap, "rootfsIdmap", skf_j_bool, NULL, 0),
+	SKF_J(C, sdnotify, "sdnotify", skf_j_str, NULL, 0),
 	SKF_J(C, timeout, "timeout", skf_j_u32, NULL, 0),
 	SKF_J(C, restart, "restart", skf_j_str_nonempty, NULL, 0),
 	SKF_J(C, restart_max, "restartMax", skf_j_u32, NULL, 0),
@@ -321,6 +322,8 @@ void skf_ctrconf_write(struct skf_jw *w, const struct skf_ctrconf *c)
 	skf_jw_kint(w, "stopTimeout", c->stop_timeout);
 	skf_jw_kbool(w, "remove", c->remove);
 	skf_jw_kstr(w, "network", c->network);
+	if (c->sdnotify)
+		skf_jw_kstr(w, "sdnotify", c->sdnotify);
 	if (c->pod && *c->pod)
 		skf_jw_kstr(w, "pod", c->pod);
 	skf_jw_kbool(w, "readonly", c->readonly);

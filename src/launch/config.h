@@ -68,6 +68,7 @@ struct skf_ctrconf {
 	char *rootfs;                 /* absolute path of the directory that it runs on, in place of layers; NULL */
 	bool rootfs_overlay;          /* what is written goes to rw/ */
 	bool rootfs_idmap;            /* its files are seen through the user namespace's maps */
+	char *sdnotify;               /* "conmon", "container", "healthy": what its starts say to NOTIFY_SOCKET; NULL: nothing */
 	uint32_t timeout;             /* seconds after its start at which it is killed; 0: never */
 	char *restart;                /* "no", "always", "on-failure", "unless-stopped" */
 	uint32_t restart_max;         /* of on-failure; 0: no limit */

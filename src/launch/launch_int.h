@@ -17,7 +17,7 @@
 struct skf_launch_request { /* strings are views into the record */
 	uint16_t type;
 	uint32_t flags, rows, cols, detach, restarts;
-	const char *id, *root, *run_root, *exec_id, *process_json, *reaper;
+	const char *id, *root, *run_root, *exec_id, *process_json, *reaper, *notify;
 };
 /* INVALID, LIMIT, CORRUPT, UNSUPPORTED. No I/O. */
 int skf_launch_request_read(struct skf_recr *r, unsigned n_fds, struct skf_launch_request *ret,

@@ -60,7 +60,7 @@ static bool is_known(uint16_t type)
 int skf_launch_request_read(struct skf_recr *r, unsigned n_fds, struct skf_launch_request *ret,
 			    struct skf_err *e)
 {
-	struct skf_launch_request q = {.type = r->type, .exec_id = "", .process_json = "", .reaper = ""};
+	struct skf_launch_request q = {.type = r->type, .exec_id = "", .process_json = "", .reaper = "", .notify = ""};
 
 	if (!is_known(r->type))
 		return skf_fail(e, SKF_EUNSUPPORTED, "skiff-launch %s does not know request %u", SKF_VERSION,
@@ -79,6 +79,8 @@ int skf_launch_request_read(struct skf_recr *r, unsigned n_fds, struct skf_launc
 		q.reaper = skf_recr_str(r);
 	else
 		q.detach = skf_recr_u32(r);
+	if (r->type == SKF_LAUNCH_START && skf_recr_more(r))
+		q.notify = skf_recr_str(r);
 	if (r->type == SKF_LAUNCH_RESTART && skf_recr_more(r))
 		q.restarts = skf_recr_u32(r);
 	if (r->bad)

@@ -11,6 +11,7 @@
 #include "launch/wire.h"
 #include "monitor/event.h"
 #include "oci/digest.h"
+#include "sys/process.h"
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -88,6 +89,7 @@ int skf_launch_fill_create(struct skf_launch *l, struct skf_rt_create *ret, stru
 		.net_begin = l->q.flags & SKF_LAUNCH_NET && skf_launch_has_own_netns(l) ? skf_launch_net_begin : NULL,
 		.net_end = skf_launch_net_end,
 		.net_arg = l,
+		.notify_socket = l->q.notify[0] ? l->q.notify : NULL,
 	};
 	return bundle && rootfs ? 0 : skf_fail(e, SKF_ENOMEM, "out of memory for container '%s'", l->q.id);
 }
@@ -142,6 +144,28 @@ int skf_launch_note_start(struct skf_launch *l, struct skf_err *e)
 	return r < 0 ? skf_fail_sys(e, r, "read the start time of process %d of container '%s'",
 				    skf_launch_pid(l), l->q.id)
 		     : 0;
+}
+
+/* The socket that the process will find at NOTIFY_SOCKET, to the engine, which relays what comes. */
+static int offer_notify(struct skf_launch *l, struct skf_err *e)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(64);
+	SKF_AUTO_FD int sock = -EBADF;
+	SKF_AUTO_FD int pidfd = -EBADF;
+	struct skf_rec w;
+	int r;
+
+	if (!l->q.notify[0] || l->foreign.path)
+		return 0;
+	sock = skf_rt_notify_open(&l->rt, l->q.id, e);
+	if (sock < 0)
+		return sock == -1 ? -1 : skf_fail(e, SKF_EBUG, "container '%s' has no notify socket", l->q.id);
+	pidfd = r = skf_pidfd_open(skf_launch_pid(l));
+	skf_rec_begin(&w, &b, SKF_LAUNCH_NOTIFY, SKF_LAUNCH_VERSION);
+	skf_rec_end(&w);
+	if (r >= 0)
+		r = skf_record_send(SKF_LAUNCH_FD, &b, (const int[]){sock, pidfd}, 2);
+	return r < 0 ? skf_fail_sys(e, r, "pass the notify socket of container '%s' on", l->q.id) : 0;
 }
 
 static int go(struct skf_launch *l, struct skf_err *e)
@@ -269,6 +293,7 @@ const struct skf_launch_step skf_launch_start_steps[] = {
 	{"stdio", stdio, NULL},
 	{"create", create, undo_create},
 	{"listen", listen_, skf_launch_unlisten},
+	{"notify", offer_notify, NULL},
 	{"go", go, NULL},
 	{"announce", announce, undo_announce},
 	{"become", skf_launch_become, NULL},

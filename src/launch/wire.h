@@ -12,7 +12,8 @@
  * Descriptors of clients may be pipes, sockets, terminals or regular files; the monitor never changes flags that it shares with their owner.
  *
  * START   u32 flags, str id, str root ("/var/lib/skiff"), str run_root ("/run/skiff"), u32 tty rows, u32 tty cols, str reaper (absolute path of
- *         `skiff`, spawned as `skiff --root R --run-root S system reap ID` after exit; "" : the peer on the socket reaps)
+ *         `skiff`, spawned as `skiff --root R --run-root S system reap ID` after exit; "" : the peer on the socket reaps), str notify (may be missing; "": none.
+ *         A service manager's socket: the container gets one of its own at such a path, see NOTIFY)
  *         fds: with SKF_LAUNCH_STDIN/OUT/ERR the pipe ends that the monitor copies from/to, in this order; with LOCK the lock
  * EXEC    u32 flags, str id, str root, str run_root, str exec_id ("" : no session directory), str process_json (runtime-spec process object),
  *         u32 rows, u32 cols, u32 detach;  fds as START
@@ -43,6 +44,7 @@
  * DONE    nothing
  * NETNS_MADE  str id, u32 pid of init; fds: the network namespace, a route netlink socket opened in it   (launch -> engine, with SKF_LAUNCH_NET:
  *             init exists and waits; the engine makes the network meanwhile)
+ * NOTIFY  nothing; fds: the container's end of sd_notify(3), a pidfd of its process   (launch -> engine, with str notify: before the process runs)
  * NET_READY   nothing               (engine -> launch; FAILED err instead when it could not)
  * NETSOCK as RESTART, with SKF_LAUNCH_NETNS -> DONE with one fd: a route netlink socket opened in that network namespace
  * LOOK    u32 flags (NETNS), str id, str root, str run_root, str "", str files below /proc/sys (one a line), 3 * u32 0;  fds: a pidfd of the container's init in the
@@ -56,7 +58,7 @@ enum skf_launch_type {
 	SKF_LAUNCH_RESIZE = 6, SKF_LAUNCH_SIGNAL = 7, SKF_LAUNCH_RESTART = 8, SKF_LAUNCH_RESTARTED = 9, SKF_LAUNCH_HEALTH = 10,
 	SKF_LAUNCH_UPDATE = 11, SKF_LAUNCH_MOUNT = 12, SKF_LAUNCH_DONE = 13, SKF_LAUNCH_POD = 14,
 	SKF_LAUNCH_IMAGE_MOUNT = 15, SKF_LAUNCH_IMAGE_UNMOUNT = 16, SKF_LAUNCH_CHECKPOINT = 17, SKF_LAUNCH_RESTORE = 18,
-	SKF_LAUNCH_NETNS_MADE = 20, SKF_LAUNCH_NET_READY = 21, SKF_LAUNCH_NETSOCK = 22, SKF_LAUNCH_SWEEP = 23, SKF_LAUNCH_LOOK = 30, SKF_LAUNCH_PROBE = 31
+	SKF_LAUNCH_NETNS_MADE = 20, SKF_LAUNCH_NET_READY = 21, SKF_LAUNCH_NETSOCK = 22, SKF_LAUNCH_SWEEP = 23, SKF_LAUNCH_NOTIFY = 24, SKF_LAUNCH_LOOK = 30, SKF_LAUNCH_PROBE = 31
 };
 enum {
 	SKF_LAUNCH_STDIN = 1, SKF_LAUNCH_STDOUT = 2, SKF_LAUNCH_STDERR = 4,

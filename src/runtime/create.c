@@ -11,6 +11,7 @@
  *  4. state.json is written while the child mounts (two processors are used), but counts only once the lock
  * is let go. Blocks: SKF_START_MS for the child, plus the time-outs of hooks. */
 #include "runtime/runtime_int.h"
+#include "base/notify.h"
 
 #include "base/limits.h"
 #include "base/proc.h"

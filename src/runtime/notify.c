@@ -10,6 +10,7 @@
  * skf_rt_notify_wait until READY or the end of the process. */
 #include "runtime/runtime_int.h"
 
+#include "base/notify.h"
 #include "oci/spec.h"
 #include "sys/path.h"
 
@@ -22,7 +23,6 @@
 #include <unistd.h>
 
 #define SOCKET_NAME "notify"
-#define BARRIER_MS  5000 /* a manager that does not know BARRIER= never closes it */
 
 static const char *inside(const struct skf_start *s)
 {
@@ -123,78 +123,14 @@ int skf_rt_notify_open(const struct skf_rt *rt, const char *id, struct skf_err *
 
 /* --- relaying --- */
 
-static int connect_host(const char *host)
-{
-	SKF_AUTO_FD int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-	size_t n = strlen(host);
-
-	if (fd < 0)
-		return -errno;
-	if (n >= sizeof(sa.sun_path))
-		return -ENAMETOOLONG;
-	memcpy(sa.sun_path, host, n);
-	if (host[0] == '@') /* an abstract name */
-		sa.sun_path[0] = '\0';
-	if (connect(fd, (struct sockaddr *)&sa, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0)
-		return -errno;
-	return SKF_TAKE_FD(fd);
-}
-
-/* Until the manager has dealt with all before: it closes the end that it gets. */
-static int barrier(int host)
-{
-	static const char text[] = "BARRIER=1";
-	struct pollfd w;
-	int p[2], r = skf_pipe(p, 0);
-
-	if (r < 0)
-		return r;
-	r = skf_unix_send_fd(host, p[1], text, sizeof(text) - 1);
-	close(p[1]);
-	w = (struct pollfd){.fd = p[0]};
-	if (r == 0)
-		(void)poll(&w, 1, BARRIER_MS); /* no answer: it does not know barriers */
-	close(p[0]);
-	return r;
-}
-
-/* Takes the lines that are passed on; true when READY=1 is among them. */
-static bool harmless(const char *text, struct skf_buf *out)
-{
-	bool ready = false;
-
-	for (const char *line = text; *line;) {
-		size_t n = strcspn(line, "\n");
-
-		if (n == 7 && memcmp(line, "READY=1", n) == 0)
-			ready = true;
-		else if (n < 7 || memcmp(line, "STATUS=", 7) != 0)
-			n = 0;
-		if (n > 0) {
-			skf_buf_put(out, line, n);
-			skf_buf_chr(out, '\n');
-		}
-		line += strcspn(line, "\n");
-		line += *line == '\n';
-	}
-	return ready;
-}
-
 /* What is in text, and with `ready` who the service is. */
 static void tell_host(const struct skf_rt *rt, const char *host, struct skf_buf *text, bool ready, pid_t pid)
 {
-	SKF_AUTO_FD int to = connect_host(host);
 	int r;
 
 	if (ready)
 		skf_buf_fmt(text, "MAINPID=%d\n", (int)pid);
-	r = to < 0                                           ? to
-	    : text->err < 0                                  ? text->err
-	    : send(to, text->p, text->len, MSG_NOSIGNAL) < 0 ? -errno
-							     : 0;
-	if (r == 0 && ready)
-		r = barrier(to);
+	r = skf_notify_send(host, text, ready);
 	if (r < 0)
 		skf_warn(rt->log, "pass a message on to NOTIFY_SOCKET '%s': %s, ignoring", host,
 			 strerror(-r));
@@ -210,7 +146,7 @@ int skf_rt_notify_relay(const struct skf_rt *rt, int fd, const char *host, pid_t
 	if (n <= 0)
 		return 0;
 	text[n] = '\0';
-	ready = harmless(text, &out);
+	ready = skf_notify_harmless(text, &out);
 	if (out.len == 0)
 		return 0;
 	tell_host(rt, host, &out, ready, pid);

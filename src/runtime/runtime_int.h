@@ -228,8 +228,6 @@ int skf_console_connect(const char *path, struct skf_err *e);
 int skf_console_send(int sock, int master, struct skf_err *e);
 /* The same for any socket: `what` names it in messages. */
 int skf_unix_connect(const char *path, int type, const char *what, struct skf_err *e);
-/* n > 0 bytes, the descriptor with the first of them. -errno. */
-int skf_unix_send_fd(int sock, int fd, const void *data, size_t n);
 /* LF written to the pty reaches the master as LF. */
 int skf_terminal_keep_lf(int pty, struct skf_err *e);
 /* Child: makes peer stdio and the controlling terminal. */

@@ -20,6 +20,7 @@
  * State"; man 2 seccomp, seccomp_unotify, pidfd_getfd. Blocks for the process up to the caller's time-out,
  * and for the agent's socket to take a few kilobytes. */
 #include "runtime/runtime_int.h"
+#include "base/notify.h"
 
 #include "base/json.h"
 #include "base/limits.h"

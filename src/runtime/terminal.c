@@ -5,6 +5,7 @@
  * name as data. The socket is connected before anything is made, so that a wrong path costs nothing to undo.
  * Nothing blocks but a send of a few bytes. */
 #include "runtime/runtime_int.h"
+#include "base/notify.h"
 
 #include "sys/process.h"
 
@@ -54,37 +55,6 @@ int skf_unix_connect(const char *path, int type, const char *what, struct skf_er
 	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
 		return skf_fail_sys(e, -errno, "connect to %s '%s'", what, path);
 	return SKF_TAKE_FD(fd);
-}
-
-int skf_unix_send_fd(int sock, int fd, const void *data, size_t n)
-{
-	union {
-		struct cmsghdr h;
-		char space[CMSG_SPACE(sizeof(int))];
-	} u;
-	struct iovec iov = {.iov_base = (void *)(uintptr_t)data, .iov_len = n};
-	struct msghdr mh = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = u.space, .msg_controllen = sizeof(u.space)};
-
-	memset(&u, 0, sizeof(u));
-	u.h.cmsg_level = SOL_SOCKET;
-	u.h.cmsg_type = SCM_RIGHTS;
-	u.h.cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(&u.h), &fd, sizeof(fd));
-	while (iov.iov_len >
-	       0) { /* a stream may take less at once; the descriptor goes with the first part */
-		ssize_t sent = sendmsg(sock, &mh, MSG_NOSIGNAL);
-
-		if (sent < 0 && errno == EINTR)
-			continue;
-		if (sent < 0)
-			return -errno;
-		mh.msg_control = NULL;
-		mh.msg_controllen = 0;
-		iov.iov_base = (char *)iov.iov_base + sent;
-		iov.iov_len -= (size_t)sent;
-	}
-	return 0;
 }
 
 int skf_console_connect(const char *path, struct skf_err *e)

@@ -1,7 +1,9 @@
 """What the command line of docker and podman does for its user: relative sources of mounts, ~/.docker/config.json, ps --pod, volumes as tars."""
-import socket
 import io
 import json
+import os
+import socket
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -98,19 +100,133 @@ def test_container_cleanup(skiff):
     assert skiff.out('ps', '-aq') == ''
 
 
-def test_sdnotify(skiff):
-    """conmon: the service manager hears that the container runs, and whose process to watch; podman's other words say what they lack."""
-    path = str(skiff.tmp / 'notify')
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
-        s.bind(path)
-        s.settimeout(10)
-        cid = skiff.out('run', '-d', '--sdnotify=conmon', skiff.image, 'sleep', '1000', env={'NOTIFY_SOCKET': path}).strip()
-        assert s.recv(100).decode().split('\n') == [f'MAINPID={skiff.monitor_pid(cid)}', 'READY=1']
-        s.setblocking(False)
-        skiff('run', '--rm', '--sdnotify=ignore', skiff.image, 'true', env={'NOTIFY_SOCKET': path})
-        skiff('run', '--rm', skiff.image, 'true', env={'NOTIFY_SOCKET': path})
+class Manager:
+    """What a service manager is to sd_notify(3): reads messages, and lets go of barriers."""
+
+    def __init__(self, path):
+        self.path = str(path)
+        self.s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.s.bind(self.path)
+        self.s.settimeout(20)
+
+    def get(self):
+        while True:
+            data, fds, _, _ = socket.recv_fds(self.s, 4096, 4)
+            for fd in fds:
+                os.close(fd)
+            if data != b'BARRIER=1':
+                return data.decode().split()
+
+    def silent(self):
+        """Nothing but barriers, which would hold their senders up, is left."""
+        self.s.setblocking(False)
         with pytest.raises(BlockingIOError):
-            s.recv(100)
-    assert 'NOTIFY_SOCKET' in skiff('run', '--rm', '--sdnotify=conmon', skiff.image, 'true', env={'NOTIFY_SOCKET': path + '-none'}).stderr
-    assert 'not supported' in skiff('run', '--sdnotify=healthy', skiff.image, 'true', rc=125).stderr
-    assert 'expected conmon or ignore' in skiff('run', '--sdnotify=x', skiff.image, 'true', rc=125).stderr
+            self.get()
+        self.s.settimeout(20)
+
+
+@pytest.fixture
+def manager(skiff):
+    m = Manager(skiff.tmp / 'notify')
+    skiff.env['NOTIFY_SOCKET'] = m.path
+    yield m
+    m.s.close()
+
+
+@pytest.fixture(scope='module')
+def say(tmp_path_factory):
+    """A static program that sends its arguments to NOTIFY_SOCKET, a message each: busybox has none."""
+    d = tmp_path_factory.mktemp('say')
+    (d / 'say.c').write_text('''
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+int main(int argc, char **argv)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	const char *p = getenv("NOTIFY_SOCKET");
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	if (!p)
+		return 3;
+	strncpy(a.sun_path, p, sizeof(a.sun_path) - 1);
+	for (int i = 1; i < argc; i++)
+		if (sendto(fd, argv[i], strlen(argv[i]), 0, (struct sockaddr *)&a, sizeof(a)) < 0)
+			return 4;
+	return 0;
+}
+''')
+    subprocess.run(['gcc', '-static', '-o', d / 'say', d / 'say.c'], check=True)
+    d.chmod(0o755)
+    return ['-v', f'{d}:/say:ro']
+
+
+def waiting(skiff, manager, *args):
+    """A run -d that has said its id and still waits."""
+    p = skiff.popen('run', '-d', *args, stdout=subprocess.PIPE, text=True)
+    cid = p.stdout.readline().strip()
+    assert len(cid) == 64 and p.poll() is None
+    return p, cid
+
+
+def ended(p):
+    with p.stdout:
+        assert p.wait(20) == 0
+
+
+def test_sdnotify(skiff, manager):
+    """conmon: the service manager hears that the container runs, and whose process to watch."""
+    p, cid = waiting(skiff, manager, '--sdnotify=conmon', skiff.image, 'sleep', '1000')
+    assert manager.get() == ['READY=1', f'MAINPID={skiff.monitor_pid(cid)}']
+    manager.s.close()  # and with it the barrier
+    ended(p)
+    none = {'NOTIFY_SOCKET': manager.path + '-none'}
+    skiff('run', '--rm', '--sdnotify=ignore', skiff.image, 'true', env=none)
+    assert skiff('run', '--rm', skiff.image, 'true', env=none).stderr == ''
+    assert 'NOTIFY_SOCKET' in skiff('run', '--rm', '--sdnotify=conmon', skiff.image, 'true', env=none).stderr
+    assert 'expected conmon, container, healthy or ignore' in skiff('run', '--sdnotify=x', skiff.image, 'true', rc=125).stderr
+    assert 'requires a healthcheck' in skiff('create', '--sdnotify=healthy', skiff.image, 'true', rc=125).stderr
+
+
+def test_sdnotify_by_the_container_itself(skiff, manager, say):
+    """Its READY=1 and STATUS= go on, and nothing else; run -d and start wait for them; a life without it says nothing."""
+    wait_then_say = 'until test -e /tmp/go; do sleep 0.05; done; /say/say MAINPID=1 STATUS=soon READY=1; exec sleep 1000'
+    p, cid = waiting(skiff, manager, '--name', 'c', '--sdnotify=container', '--user', '1000', *say, skiff.image, 'sh', '-c', wait_then_say)
+    manager.silent()
+    skiff('exec', 'c', 'touch', '/tmp/go')
+    assert manager.get() == ['STATUS=soon']
+    assert manager.get() == ['READY=1', f'MAINPID={skiff.monitor_pid(cid)}']
+    manager.silent()
+    ended(p)
+    skiff('stop', '-t', '0', 'c')
+    assert skiff('start', 'c', env={'NOTIFY_SOCKET': ''}).stdout == 'c\n', 'nobody waits'
+    skiff('rm', '-f', 'c')
+    made = skiff.out('create', '--sdnotify=container', *say, skiff.image, '/say/say', 'READY=1', env={'NOTIFY_SOCKET': ''}).strip()
+    for attach in ([], ['-a']):
+        p = skiff.popen('start', *attach, made)
+        assert manager.get()[0] == 'READY=1'
+        manager.silent()
+        assert p.wait(20) == 0
+        skiff('wait', made)
+    assert skiff('run', '--rm', '--sdnotify=container', skiff.image, 'sh', '-c', 'exit 7', rc=7).stderr == ''
+    skiff('run', '-d', '--rm', '--sdnotify=container', skiff.image, 'true')
+    manager.silent()
+    assert 'own runtime only' in skiff('create', '--sdnotify=container', '--runtime', 'runc', skiff.image, 'true', rc=125).stderr
+
+
+def test_sdnotify_of_a_health_check(skiff, manager):
+    health = ['--sdnotify=healthy', '--health-cmd', 'test -e /go', '--health-interval', '100ms', '--health-retries', '1000']
+    p, cid = waiting(skiff, manager, '--name', 'c', *health, skiff.image, 'sleep', '1000')
+    manager.silent()
+    skiff('exec', 'c', 'touch', '/go')
+    assert manager.get() == ['READY=1', f'MAINPID={skiff.monitor_pid(cid)}']
+    manager.silent()
+    ended(p)
+    # in the foreground, beside it
+    p = skiff.popen('run', '--name', 'd', *health, skiff.image, 'sh', '-c', 'touch /go; exec sleep 1000')
+    assert manager.get()[0] == 'READY=1'
+    manager.silent()
+    skiff('kill', 'd')
+    p.wait(20)
+    skiff('run', '-d', '--rm', *health, skiff.image, 'true')
+    manager.silent()
