@@ -260,7 +260,7 @@ static const struct values values[] = {
 	{"net", C_ALL, {"none", "host", NULL}},
 	{"pull", C_ALL, {"always", "missing", "never", "newer", NULL}},
 	{"type", C_INSPECT, {"container", "image", "volume", NULL}},
-	{"log-driver", C_ALL, {"json-file", "k8s-file", "journald", "syslog", "none", NULL}},
+	{"log-driver", C_ALL, {"json-file", "k8s-file", "local", "journald", "syslog", "none", NULL}},
 	{"signal", C_ALL, {"HUP", "INT", "QUIT", "KILL", "USR1", "USR2", "TERM", "STOP", "CONT", NULL}},
 	{"stop-signal", C_ALL, {"HUP", "INT", "QUIT", "KILL", "USR1", "USR2", "TERM", NULL}},
 };

@@ -267,7 +267,7 @@ static int write_all(struct doc *d, struct skf_err *e)
 	write_dir_path(d, "ResolvConfPath", "resolv.conf");
 	write_dir_path(d, "HostnamePath", "hostname");
 	write_dir_path(d, "HostsPath", "hosts");
-	if (skf_streq(d->c->log_driver, "json-file") || skf_streq(d->c->log_driver, "k8s-file"))
+	if (skf_streq(d->c->log_driver, "json-file") || skf_streq(d->c->log_driver, "local") || skf_streq(d->c->log_driver, "k8s-file"))
 		write_dir_path(d, "LogPath", log);
 	else
 		skf_jw_kstr(d->w, "LogPath", "");

@@ -296,7 +296,7 @@ static int name_log(struct skf_engine *g, const char *id, struct reader *r, stru
 	if (skf_ctr_load(g, id, &a, &c, e) < 0)
 		return -1;
 	k8s = skf_streq(c->log_driver, "k8s-file");
-	if (!k8s && !skf_streq(c->log_driver, "json-file"))
+	if (!k8s && !skf_streq(c->log_driver, "json-file") && !skf_streq(c->log_driver, "local"))
 		return skf_fail(e, SKF_EUNSUPPORTED, "configured logging driver does not support reading: container '%.12s' has %s%s%s", id, c->log_driver,
 				skf_streq(c->log_driver, "journald") ? "; ask journalctl CONTAINER_ID_FULL=" : "",
 				skf_streq(c->log_driver, "journald") ? id : "");

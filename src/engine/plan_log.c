@@ -1,13 +1,16 @@
 /* engine/plan_log.c -- where a container's output goes: the log driver and its options, checked against a
- * table, in docker's words. */
+ * table, in docker's words. docker's "local" is a promise of rotation and of `logs`, its files are docker's own business: here it is json-file with local's
+ * defaults, but not compressed. */
 #include "engine/create_int.h"
 #include <regex.h>
 #include <string.h>
 
 #define D(n) (1u << (n))
-enum driver { JSON_FILE, K8S_FILE, JOURNALD, SYSLOG, NONE, N_DRIVERS };
-static const char *const drivers[N_DRIVERS] = {"json-file", "k8s-file", "journald", "syslog", "none"};
-#define FILES (D(JSON_FILE) | D(K8S_FILE))
+enum driver { JSON_FILE, K8S_FILE, JOURNALD, SYSLOG, NONE, LOCAL, N_DRIVERS };
+#define LOCAL_MAX_SIZE (20u << 20) /* docker's defaults of it */
+#define LOCAL_MAX_FILE 5
+static const char *const drivers[N_DRIVERS] = {"json-file", "k8s-file", "journald", "syslog", "none", "local"};
+#define FILES (D(JSON_FILE) | D(K8S_FILE) | D(LOCAL))
 
 struct option {
 	const char *key;
@@ -27,7 +30,10 @@ static int size_of(const char *v, uint64_t *ret)
 
 static int take_max_size(struct skf_plan *p, const char *v)
 {
-	return skf_streq(v, "-1") ? 0 : size_of(v, &p->conf.log_max_size); /* docker: -1 is no limit */
+	if (!skf_streq(v, "-1"))
+		return size_of(v, &p->conf.log_max_size);
+	p->conf.log_max_size = 0; /* docker: no limit */
+	return 0;
 }
 
 static int take_max_file(struct skf_plan *p, const char *v)
@@ -94,7 +100,7 @@ static int take_regex(struct skf_plan *p, const char *v)
 	return 0;
 }
 
-/* docker's default; packed files would have to be unpacked by every `logs`. */
+/* docker's default of json-file; packed files would have to be unpacked by every `logs`. */
 static int take_compress(struct skf_plan *p, const char *v)
 {
 	(void)p;
@@ -110,7 +116,7 @@ static const struct option options[] = {
 	{"env-regex", D(JSON_FILE), take_regex},
 	{"labels", D(JSON_FILE), NULL},
 	{"labels-regex", D(JSON_FILE), take_regex},
-	{"compress", D(JSON_FILE), take_compress},
+	{"compress", D(JSON_FILE) | D(LOCAL), take_compress},
 	{"syslog-address", D(SYSLOG), take_address},
 	{"syslog-facility", D(SYSLOG), take_facility},
 	{"syslog-format", D(SYSLOG), take_rfc},
@@ -151,10 +157,11 @@ int skf_plan_log(struct skf_plan *p, struct skf_err *e)
 	if (d == N_DRIVERS)
 		return skf_fail(e, SKF_EINVALID,
 				"logger: no log driver named '%.60s' is registered: there are json-file, "
-				"k8s-file, journald, syslog and none",
+				"k8s-file, local, journald, syslog and none",
 				name);
 	p->conf.log_driver = skf_arena_strdup(p->a, name);
-	p->conf.log_max_file = 1;
+	p->conf.log_max_size = d == LOCAL ? LOCAL_MAX_SIZE : 0;
+	p->conf.log_max_file = d == LOCAL ? LOCAL_MAX_FILE : 1;
 	p->conf.log_opts.v = skf_arena_array(p->a, q->log_opts.n + 1, sizeof(*p->conf.log_opts.v));
 	if (!p->conf.log_driver || !p->conf.log_opts.v)
 		return skf_plan_no_memory(e);

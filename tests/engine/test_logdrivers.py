@@ -13,13 +13,14 @@ import pytest
 from conftest import wait_until
 
 FILES = ['json-file', 'k8s-file']
+READABLE = [*FILES, 'local']
 
 
 def files_of(skiff, cid):
     return sorted((skiff.root / 'containers' / cid / 'log').iterdir())
 
 
-@pytest.mark.parametrize('driver', FILES)
+@pytest.mark.parametrize('driver', READABLE)
 def test_readable_driver(skiff, driver):
     cid = skiff.out('run', '-d', '--name', 'l', '--log-driver', driver, skiff.image, 'sh', '-c',
                     'echo one; echo two >&2; head -c 40000 /dev/zero | tr "\\0" x; echo; printf end').strip()
@@ -51,6 +52,20 @@ def test_rotation_loses_nothing_in_the_newest(skiff, driver, mode):
     assert len(sizes) == 3 and max(sizes) < 20 * 1024 + 200, 'never above max-size plus one entry'
     for f in files_of(skiff, cid):
         assert f.read_text().endswith('\n')
+
+
+def test_local_is_rotated_without_being_asked(skiff):
+    """docker's defaults of it, 20 MB and 5 files; what is said counts more."""
+    def limits(*opts):
+        cid = skiff.out('create', '--log-driver', 'local', *opts, skiff.image, 'true').strip()
+        c = json.loads((skiff.root / 'containers' / cid / 'config.json').read_text())['skiff']
+        return c['logMaxSize'], c['logMaxFile']
+
+    assert limits() == (20 << 20, 5)
+    assert limits('--log-opt', 'max-size=1m', '--log-opt', 'max-file=2', '--log-opt', 'compress=false') == (1 << 20, 2)
+    assert limits('--log-opt', 'max-size=-1') == (0, 5)
+    assert "invalid --log-opt 'compress=true'" in skiff('create', '--log-driver', 'local', '--log-opt', 'compress=true', skiff.image, 'true', rc=125).stderr
+    assert "unknown log opt 'tag'" in skiff('create', '--log-driver', 'local', '--log-opt', 'tag=x', skiff.image, 'true', rc=125).stderr
 
 
 def test_fast_writer_blocking(skiff):
