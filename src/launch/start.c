@@ -37,7 +37,12 @@ int skf_launch_open_trees(struct skf_launch *l, struct skf_err *e)
 	if (skf_fmt(l->rt_root, sizeof(l->rt_root), "%s/containers", l->q.run_root) < 0)
 		return skf_fail(e, SKF_ELIMIT, "the run root '%s' is too long", l->q.run_root);
 	l->rt = (struct skf_rt){
-		.log = l->log, .root = l->rt_root, .rootfd = -EBADF, .cgroup_manager = SKF_RT_CGROUPFS};
+		.log = l->log,
+		.root = l->rt_root,
+		.rootfd = -EBADF,
+		.cgroup_manager = SKF_RT_CGROUPFS,
+		.embedded = skf_seccomp_default(),
+	};
 	return skf_rt_open(&l->rt, e);
 }
 

@@ -19,7 +19,10 @@ struct skf_rt {                    /* context of every call; plain data, copied 
 	int rootfd;                /* its directory, borrowed; made by skf_rt_open */
 	enum skf_rt_cgroup_manager cgroup_manager;
 	bool rootless;
+	const struct skf_seccomp_embedded *embedded; /* seccomp programs that are there already: skf_seccomp_default(), or NULL */
 };
+/* Programs of the engine's own profile, made when this was built; only for those whose containers have that profile. */
+const struct skf_seccomp_embedded *skf_seccomp_default(void);
 /* For programs that create or exec, first thing in main: executes the running program again through a handle that a container can never open for
  * writing (T01; seal.c). Returns 0 when that is the case already; does not return otherwise, or fails. The process keeps its pid, arguments, environment and
  * descriptors; readlink of /proc/self/exe gives no useful path any more, so siblings have to be found before. */
@@ -123,8 +126,6 @@ struct skf_rt_state { /* arena memory */
 	enum skf_rt_status status;
 	pid_t pid;                 /* 0 when stopped */
 	uint64_t pid_start;        /* clock ticks */
-	char boot_id[37];
-	struct skf_cg_dirs cg;
 	struct skf_kvs annotations;
 	char *rdt;                 /* resctrl group, "<closID>" or "<closID>/mon_groups/<id>", "/" the root; NULL: none */
 	char *systemd_scope;       /* transient unit of the systemd cgroup manager; NULL: none */
@@ -135,6 +136,8 @@ struct skf_rt_state { /* arena memory */
 	char *apparmor_profile, *selinux_label; /* of the container's process, for exec */
 	struct skf_spec_process *process; /* defaults of exec: env, caps, cwd, user, noNewPrivileges */
 	struct skf_spec_linux *linux_;    /* memoryPolicy and personality, for exec; NULL: none */
+	char boot_id[37];
+	struct skf_cg_dirs cg;            /* large, so last */
 };
 /* Loads state.json and finds the status by looking at the process and the cgroup. NOTFOUND "container 'x' does not exist". */
 int skf_rt_state_load(const struct skf_rt *rt, const char *id, struct skf_arena *a, struct skf_rt_state **ret, struct skf_err *e);

@@ -10,9 +10,15 @@
 #include <seccomp.h>
 #include <string.h>
 
-static bool find_embedded(const uint8_t key[SKF_SECCOMP_KEY], struct skf_bpf_prog *ret)
+const struct skf_seccomp_embedded *skf_seccomp_default(void)
 {
-	for (const struct skf_seccomp_embedded *x = skf_seccomp_embedded; x->prog.n; x++)
+	return skf_seccomp_embedded;
+}
+
+static bool find_embedded(const struct skf_seccomp_embedded *x, const uint8_t key[SKF_SECCOMP_KEY],
+			  struct skf_bpf_prog *ret)
+{
+	for (; x && x->prog.n; x++)
 		if (!memcmp(x->key, key, SKF_SECCOMP_KEY)) {
 			*ret = x->prog;
 			return true;
@@ -32,7 +38,7 @@ int skf_seccomp_program(const struct skf_rt *rt, const struct skf_spec_seccomp *
 		return 0;
 	}
 	skf_seccomp_key(p, 0, key);
-	if (find_embedded(key, ret))
+	if (find_embedded(rt->embedded, key, ret))
 		return 0;
 	if (rt->rootfd >= 0)
 		dir = skf_seccomp_cache_open(rt->rootfd);

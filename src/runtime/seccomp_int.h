@@ -95,5 +95,4 @@ struct skf_seccomp_embedded {
 	uint8_t key[SKF_SECCOMP_KEY];
 	struct skf_bpf_prog prog;
 };
-extern const struct skf_seccomp_embedded
-	skf_seccomp_embedded[]; /* of this architecture; ends with prog.n == 0 */
+extern const struct skf_seccomp_embedded skf_seccomp_embedded[]; /* ends with prog.n == 0 */
