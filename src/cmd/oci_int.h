@@ -36,6 +36,7 @@ enum oci_verb {
 
 /* Everything that the command line says. Strings point into argv or the arena. */
 struct oci_args {
+	struct skf_strv rest; /* operands */
 	/* global */
 	char *root, *log_path, *log_format, *log_level, *cgroup_manager, *rootless;
 	bool debug, systemd_cgroup, help, version;
@@ -62,19 +63,17 @@ struct oci_args {
 		bool leave_running, tcp_established, tcp_skip_in_flight, tcp_close, ext_unix_sk, shell_job,
 			lazy_pages, file_locks, pre_dump, auto_dedup, link_remap;
 	} cr;
-	/* operands */
-	struct skf_strv rest;
 };
 
 struct oci {
-	struct oci_args a;
-	struct skf_arena arena;
-	struct skf_log log; /* warnings and, with --log, errors */
-	struct skf_rt rt;
 	char **argv;      /* of the whole program */
 	const char *prog; /* what we are called, for messages */
 	const struct oci_verb_desc *verb;
 	int failure_status; /* exit status of an error; 0: 1 */
+	struct skf_rt rt;
+	struct skf_arena arena;
+	struct skf_log log; /* warnings and, with --log, errors */
+	struct oci_args a;  /* large, so last */
 };
 
 struct oci_verb_desc {

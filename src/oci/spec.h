@@ -188,8 +188,6 @@ struct skf_spec_linux {
 	struct skf_jarr devices;                    /* struct skf_spec_device */
 	struct skf_kvs sysctl;
 	char *cgroups_path;
-	bool has_resources;
-	struct skf_spec_resources resources;
 	struct skf_spec_seccomp *seccomp;           /* NULL: none */
 	struct skf_strv masked_paths, readonly_paths;
 	unsigned long rootfs_propagation;           /* MS_PRIVATE|... as mount(2) flags; 0 when absent */
@@ -198,8 +196,9 @@ struct skf_spec_linux {
 	struct skf_jarr net_devices;                /* struct skf_spec_net_device */
 	struct skf_spec_memory_policy *memory_policy; /* NULL: absent */
 	struct skf_spec_intel_rdt *intel_rdt;         /* NULL: absent */
-	bool has_personality;
+	bool has_personality, has_resources;
 	unsigned long personality;                  /* PER_LINUX, PER_LINUX32 (| flags) of personality(2) */
+	struct skf_spec_resources resources;        /* large, so last */
 };
 struct skf_spec {
 	char *oci_version;
@@ -208,9 +207,9 @@ struct skf_spec {
 	char *hostname, *domainname;
 	struct skf_spec_process *process; /* NULL allowed for create (start then refuses) */
 	struct skf_jarr mounts;           /* struct skf_spec_mount */
-	struct skf_spec_hooks hooks;
 	struct skf_kvs annotations;
 	struct skf_spec_linux linux_;
+	struct skf_spec_hooks hooks;
 };
 
 struct skf_spec_opts {

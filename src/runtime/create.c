@@ -24,11 +24,11 @@
 #include <unistd.h>
 
 struct creation {
-	struct skf_start s;
-	struct skf_arena arena;
 	struct skf_rt_container *c;
 	int console_sock;
 	bool hooks_began;
+	struct skf_start s;
+	struct skf_arena arena;
 };
 
 /* --- steps --- */

@@ -32,14 +32,15 @@
 #include <unistd.h>
 
 struct restoration {
-	struct skf_start s;
 	const struct skf_rt_criu *o;
-	struct skf_arena arena;
 	struct skf_rt_container *c;
+	int dirs[2], console_sock;
+	unsigned n_fds;
+	struct skf_start s;
+	struct skf_arena arena;
 	struct skf_criu criu;
 	struct skf_criu_opts opts;
-	int dirs[2], console_sock, fds[SKF_MAX_CRIU_FDS];
-	unsigned n_fds;
+	int fds[SKF_MAX_CRIU_FDS];
 	char program[PATH_MAX], root[PATH_MAX]; /* where the root is attached */
 };
 static const char log_name[] = "restore.log";
