@@ -356,6 +356,7 @@ int skf_cmd_exec(struct skf_cli *c);
 int skf_cmd_ps(struct skf_cli *c);
 int skf_cmd_create(struct skf_cli *c);
 int skf_cmd_start(struct skf_cli *c);
+int skf_cmd_init(struct skf_cli *c);
 int skf_cmd_restart(struct skf_cli *c);
 int skf_cmd_attach(struct skf_cli *c);
 int skf_cmd_rename(struct skf_cli *c);

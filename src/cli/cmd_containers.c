@@ -132,7 +132,7 @@ int skf_cmd_logs(struct skf_cli *c)
 
 /* --- stop, kill, rm --- */
 
-static const char *const up[] = {"running", "paused", "restarting", NULL};
+static const char *const up[] = {"running", "paused", "restarting", "initialized", NULL};
 
 static int signal_option(struct skf_cli *c, int otherwise)
 {

@@ -122,11 +122,33 @@ static int start_attached(struct skf_cli *c)
 
 int skf_cmd_start(struct skf_cli *c)
 {
-	static const char *const resting[] = {"created", "exited", NULL};
+	static const char *const resting[] = {"created", "exited", "initialized", NULL};
 
 	if (skf_cli_targets(c, resting) < 0)
 		return skf_cli_usage(c);
 	return c->o.attach || c->o.interactive ? start_attached(c) : skf_cli_for_each(c, start_one);
+}
+
+/* --- init --- */
+static int init_one(struct skf_cli *c, const char *name)
+{
+	struct skf_start_req q = SKF_REQ(struct skf_start_req);
+	struct skf_run_handle h;
+
+	q.container = name;
+	q.init = true;
+	q.stdio[0] = q.stdio[1] = q.stdio[2] = -EBADF;
+	if (skf_engine_start(c->g, &q, &h, &c->e) < 0)
+		return -1;
+	printf("%s\n", name);
+	return 0;
+}
+
+int skf_cmd_init(struct skf_cli *c)
+{
+	static const char *const resting[] = {"created", "exited", NULL};
+
+	return skf_cli_targets(c, resting) < 0 ? skf_cli_usage(c) : skf_cli_for_each(c, init_one);
 }
 
 /* --- container cleanup --- */

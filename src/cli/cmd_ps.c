@@ -34,6 +34,8 @@ void skf_cli_ps_status(const struct skf_ps_row *r, int64_t now, char *out, size_
 		snprintf(out, size, "Exited (%d) %s", r->exit_code, d);
 	} else if (skf_streq(r->state, "created")) {
 		snprintf(out, size, "Created");
+	} else if (skf_streq(r->state, "initialized")) {
+		snprintf(out, size, "Initialized");
 	} else {
 		snprintf(out, size, "Dead");
 	}

@@ -256,7 +256,7 @@ static const struct values values[] = {
 	{"network", C_RUN, {"none", "host", NULL}},
 	{"restart", C_ALL, {"no", "on-failure", "always", "unless-stopped", NULL}},
 	{"egress", C_ALL, {"allow", "deny", NULL}},
-	{"condition", C_WAIT, {"not-running", "next-exit", "removed", "running", "paused", "healthy", "unhealthy", NULL}},
+	{"condition", C_WAIT, {"not-running", "next-exit", "removed", "running", "initialized", "paused", "healthy", "unhealthy", NULL}},
 	{"net", C_ALL, {"none", "host", NULL}},
 	{"pull", C_ALL, {"always", "missing", "never", "newer", NULL}},
 	{"type", C_INSPECT, {"container", "image", "volume", NULL}},

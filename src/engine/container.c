@@ -15,7 +15,7 @@
 #define LOST_CODE 137
 
 static const char *const state_names[] = {"created", "running", "paused", "exited", "stopping-failed",
-					  "restarting"};
+					  "restarting", "initialized"};
 
 const char *skf_ctr_state_name(enum skf_ctr_state s)
 {
@@ -126,7 +126,12 @@ static enum skf_ctr_state state_of_word(const char *s)
 
 bool skf_ctr_is_up(enum skf_ctr_state s)
 {
-	return s == SKF_CTR_RUNNING || s == SKF_CTR_PAUSED || s == SKF_CTR_RESTARTING;
+	return skf_ctr_is_made(s) || s == SKF_CTR_RESTARTING;
+}
+
+bool skf_ctr_is_made(enum skf_ctr_state s)
+{
+	return s == SKF_CTR_RUNNING || s == SKF_CTR_PAUSED || s == SKF_CTR_INITIALIZED;
 }
 
 /* Without a look into /proc where the summary has the process's own number. */
@@ -163,7 +168,7 @@ static void live_of(struct skf_engine *g, const char *id, const struct skf_summa
 			ret->sum.exit_code = LOST_CODE;
 		}
 	}
-	ret->exit_code = ret->state == SKF_CTR_RUNNING || ret->state == SKF_CTR_PAUSED ? 0 : ret->sum.exit_code;
+	ret->exit_code = skf_ctr_is_made(ret->state) ? 0 : ret->sum.exit_code;
 	ret->started_ns = (int64_t)ret->sum.started_ns;
 	ret->finished_ns = (int64_t)ret->sum.finished_ns;
 }

@@ -73,7 +73,7 @@ static int open_root(struct skf_engine *g, struct end *x, struct skf_arena *a, s
 		return 0;
 	if (skf_engine_resolve(g, x->container, id, e) < 0 || skf_ctr_live(g, id, &l, e) < 0 || read_ids(g, id, a, &x->ids, e) < 0)
 		return -1;
-	if (l.state == SKF_CTR_RUNNING || l.state == SKF_CTR_PAUSED) {
+	if (skf_ctr_is_made(l.state)) {
 		struct skf_ctrconf *c;
 
 		if (skf_ctr_load(g, id, a, &c, e) < 0)

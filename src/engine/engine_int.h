@@ -70,10 +70,13 @@ enum skf_ctr_state {
 	SKF_CTR_PAUSED,
 	SKF_CTR_EXITED,
 	SKF_CTR_STOPPING_FAILED,
-	SKF_CTR_RESTARTING /* its monitor waits, or starts it again */
+	SKF_CTR_RESTARTING, /* its monitor waits, or starts it again */
+	SKF_CTR_INITIALIZED /* made ready: its init waits for a start, under its monitor */
 };
-/* A monitor is responsible for it: running, paused, restarting. */
+/* A monitor is responsible for it: running, paused, restarting, initialized. */
 bool skf_ctr_is_up(enum skf_ctr_state s);
+/* ... and it has namespaces, a root and a cgroup: not while it is restarting. */
+bool skf_ctr_is_made(enum skf_ctr_state s);
 const char *skf_ctr_state_name(enum skf_ctr_state s);
 struct skf_ctr_exit { /* exit.json */
 	int32_t code, signal;
@@ -396,14 +399,19 @@ struct skf_launch_start { /* what START needs beside the trees */
 	unsigned rows, cols;
 	const char *restore; /* options of RESTORE; NULL: a start */
 	struct skf_notify *notify; /* the container gets NOTIFY_SOCKET; NULL: not */
+	bool init;           /* made ready only */
 };
 /* early: one that waits (pid 0: none), consumed; NULL or none: a fresh one. */
 int skf_ctr_launch(struct skf_engine *g, const struct skf_launch_start *s, struct skf_launch_proc *early, int *ret_sock, uint32_t *ret_pid,
 		   struct skf_err *e);
+/* attach.c: descriptors (or none) to the monitor of a container, and the wait for its end on the same connection. */
+struct skf_run_handle;
+int skf_ctr_attach(struct skf_engine *g, const char *id, const int stdio[3], struct skf_run_handle *h, struct skf_err *e);
 /* exit.json of a start that failed: inspect shows why, and the state stays created. */
 int skf_ctr_record_failure(struct skf_engine *g, const char *id, const struct skf_err *why, struct skf_err *e);
 /* One request to a fresh skiff-launch that answers DONE; *ret_fd: the descriptor that came with it, -EBADF none. */
 int skf_launch_ask(struct skf_engine *g, const char *verb, const struct skf_buf *request, int *ret_fd, struct skf_err *e);
+int skf_launch_go(struct skf_engine *g, const char *id, int lock, struct skf_err *e);
 int skf_launch_ask_in(struct skf_engine *g, const char *verb, const struct skf_buf *request, int netns, int *ret_fd, struct skf_err *e);
 /* Fields that health, update and mount have in common (launch/wire.h). */
 void skf_launch_request(struct skf_engine *g, struct skf_buf *b, uint16_t type, unsigned flags, const char *id, const char *document);

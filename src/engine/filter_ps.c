@@ -184,7 +184,7 @@ static bool ports_match(const struct query *x, const struct skf_ps_row *r)
 static int parse_query(struct query *x, struct skf_err *e)
 {
 	static const char *const states[] = {"created", "restarting", "running", "removing",
-					     "paused",  "exited",     "dead",    NULL};
+					     "paused",  "exited",     "dead",    "initialized", NULL};
 	static const char *const healths[] = {"none", "starting", "healthy", "unhealthy", NULL};
 	static const char *const need_detail[] = {"ancestor", "expose",  "health", "label",
 						  "network",  "publish", "volume"};

@@ -37,7 +37,7 @@ static void write_state(struct doc *d)
 	skf_jw_kobj(w, "State");
 	skf_jw_kstr(w, "Status",
 		    d->l.state == SKF_CTR_STOPPING_FAILED ? "dead" : skf_ctr_state_name(d->l.state));
-	skf_jw_kbool(w, "Running", running);
+	skf_jw_kbool(w, "Running", running && d->l.state != SKF_CTR_INITIALIZED);
 	skf_jw_kbool(w, "Paused", d->l.state == SKF_CTR_PAUSED);
 	skf_jw_kbool(w, "Restarting", restarting);
 	skf_jw_kbool(w, "OOMKilled", d->l.oom);

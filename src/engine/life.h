@@ -14,6 +14,7 @@ struct skf_start_req {
 	unsigned rows, cols;
 	struct skf_notify *notify; /* as in create */
 	const struct skf_restore_opts *restore; /* engine/checkpoint.h: goes on where a checkpoint was made; NULL */
+	bool init;    /* podman's init: made ready, with namespaces, mounts and network; a later start lets its process run. CONFLICT when it is up */
 };
 /* Starts a container that does not run; a running one is success (ret->pid). CONFLICT for a paused one, and for one that is being removed. */
 int skf_engine_start(struct skf_engine *g, struct skf_start_req *q, struct skf_run_handle *ret, struct skf_err *e);
@@ -39,7 +40,7 @@ struct skf_attach_req {
 /* The container's streams to these descriptors. ret: for skf_engine_run_wait, _signal and _resize; run_end is not for it. */
 int skf_engine_attach(struct skf_engine *g, struct skf_attach_req *q, struct skf_run_handle *ret, struct skf_err *e);
 
-enum skf_condition { SKF_COND_NOT_RUNNING, SKF_COND_NEXT_EXIT, SKF_COND_REMOVED, SKF_COND_RUNNING, SKF_COND_PAUSED, SKF_COND_CREATED,
+enum skf_condition { SKF_COND_NOT_RUNNING, SKF_COND_NEXT_EXIT, SKF_COND_REMOVED, SKF_COND_RUNNING, SKF_COND_PAUSED, SKF_COND_CREATED, SKF_COND_INITIALIZED,
 		     SKF_COND_HEALTHY, SKF_COND_UNHEALTHY };
 /* docker's and podman's words: "not-running", "stopped", "exited", "next-exit", "removed", "running", ... or -EINVAL. */
 int skf_condition_parse(const char *word);

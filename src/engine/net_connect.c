@@ -55,7 +55,7 @@ static int begin(struct change *x, const char *network, const char *container, s
 		return -1;
 	if (!skf_net_conf_is_ours(x->c) && !skf_streq(x->c->mode, "none"))
 		return skf_fail(e, SKF_EDENIED, "container sharing network namespace with another container or host cannot be connected to any other network");
-	if (x->l.state != SKF_CTR_RUNNING && x->l.state != SKF_CTR_PAUSED)
+	if (!skf_ctr_is_made(x->l.state))
 		return 0;
 	r = skf_netrec_read(x->g->run_fd, x->id, x->a, &x->r, e);
 	if (r == 0 && skf_streq(x->c->mode, "none")) { /* its first network */

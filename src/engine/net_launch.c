@@ -20,7 +20,7 @@ static int open_netns_of(struct skf_engine *g, const char *id, struct skf_err *e
 
 	if (skf_ctr_live(g, id, &l, e) < 0)
 		return -1;
-	if (l.state != SKF_CTR_RUNNING && l.state != SKF_CTR_PAUSED)
+	if (!skf_ctr_is_made(l.state))
 		return skf_fail(e, SKF_ECONFLICT, "cannot join network of a non running container: %s", id);
 	snprintf(path, sizeof(path), "/proc/%u/ns/net", l.sum.pid);
 	fd = skf_openat(AT_FDCWD, path, O_RDONLY, 0);

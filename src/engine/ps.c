@@ -67,7 +67,7 @@ static int add_row(struct skf_engine *g, const char *id, bool all, struct skf_ar
 	if (r < 0)
 		return skf_fail_sys(e, r, "read '%s/summary/%s'", g->run_root, id);
 	skf_ctr_live_of(g, id, &s, &l);
-	if (!all && !skf_ctr_is_up(l.state))
+	if (!all && (!skf_ctr_is_up(l.state) || l.state == SKF_CTR_INITIALIZED))
 		return 0;
 	if (grow(rows, a) < 0)
 		return skf_fail(e, SKF_ENOMEM, "memory for the list of containers");

@@ -22,7 +22,7 @@ int skf_engine_rm(struct skf_engine *g, const char *container, bool force, bool 
 			return -1;
 		skf_err_clear(e);
 	} else if (skf_ctr_is_up(l.state)) {
-		if (!force)
+		if (!force && l.state != SKF_CTR_INITIALIZED)
 			return skf_fail(e, SKF_ECONFLICT,
 					"cannot remove container \"/%s\": container is %s: stop the "
 					"container before removing or force remove",

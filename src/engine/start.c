@@ -166,6 +166,17 @@ int skf_launch(struct skf_engine *g, const char *verb, const struct skf_buf *req
 	return spawn_and_converse(g, verb, request, fds, ret_sock, ret_pid, NULL, e);
 }
 
+/* The container's init, which waits, goes on; its lock goes along, as with a start. */
+int skf_launch_go(struct skf_engine *g, const char *id, int lock, struct skf_err *e)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_REQUEST);
+	const struct skf_launch_fds fds = {{-1, -1, -1}, lock, -1};
+	int none = -EBADF;
+
+	skf_launch_request(g, &b, SKF_LAUNCH_GO, skf_launch_fds_flags(&fds), id, "");
+	return spawn_and_converse(g, "go", &b, &fds, NULL, NULL, &none, e);
+}
+
 int skf_launch_ask_in(struct skf_engine *g, const char *verb, const struct skf_buf *request, int netns, int *ret_fd, struct skf_err *e)
 {
 	const struct skf_launch_fds fds = {{-1, -1, -1}, -1, netns};
@@ -199,7 +210,7 @@ static int start_request(struct skf_engine *g, const struct skf_launch_start *q,
 	struct skf_rec r;
 
 	skf_rec_begin(&r, b, SKF_LAUNCH_START, SKF_LAUNCH_VERSION);
-	skf_rec_u32(&r, flags | (q->keep ? SKF_LAUNCH_KEEP : 0u));
+	skf_rec_u32(&r, flags | (q->keep ? SKF_LAUNCH_KEEP : 0u) | (q->init ? SKF_LAUNCH_INIT : 0u));
 	skf_rec_str(&r, q->id);
 	skf_rec_str(&r, g->root);
 	skf_rec_str(&r, g->run_root);
@@ -306,7 +317,7 @@ static void after_failure(struct skf_engine *g, struct skf_created *c, bool remo
 static int start_created(struct skf_engine *g, const struct skf_created *c, struct skf_create_req *q, struct skf_launch_proc *launch,
 			 struct skf_run_handle *h, struct skf_err *e)
 {
-	const struct skf_launch_start s = {c->id, q->stdio, c->lock, !q->detach, q->rows, q->cols, NULL, q->notify};
+	const struct skf_launch_start s = {c->id, q->stdio, c->lock, !q->detach, q->rows, q->cols, NULL, q->notify, false};
 	SKF_AUTO_FD int sock = -EBADF;
 
 	if (skf_ctr_launch(g, &s, launch, &sock, &h->pid, e) < 0)

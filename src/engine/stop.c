@@ -181,7 +181,7 @@ int skf_engine_kill(struct skf_engine *g, const char *container, int sig, struct
 
 	if (skf_engine_resolve(g, container, id, e) < 0 || skf_ctr_live(g, id, &l, e) < 0)
 		return -1;
-	if (!runs(&l))
+	if (!runs(&l) || l.state == SKF_CTR_INITIALIZED)
 		return skf_fail(e, SKF_ECONFLICT, "cannot kill container: %s: container %s is not running",
 				container, id);
 	if (skf_ctr_load(g, id, &a, &c, e) < 0 || skf_ctr_monitor(g, id, &sock, e) < 0)

@@ -206,7 +206,7 @@ int skf_engine_update(struct skf_engine *g, const struct skf_update_req *q, stru
 	if (skf_engine_resolve(g, q->container, id, e) < 0 || skf_ctr_lock(g, id, &lock, e) < 0 ||
 	    skf_ctr_load(g, id, &a, &c, e) < 0 || skf_ctr_live(g, id, &l, e) < 0 || check(q, c, &u, e) < 0)
 		return -1;
-	if ((l.state == SKF_CTR_RUNNING || l.state == SKF_CTR_PAUSED) && change_running(g, id, &u, e) < 0)
+	if (skf_ctr_is_made(l.state) && change_running(g, id, &u, e) < 0)
 		return -1;
 	if (skf_edit_config(g, id, edit, &u, e) < 0)
 		return -1;

@@ -16,7 +16,7 @@ static const struct {
 	{"exited", SKF_COND_NOT_RUNNING},      {"next-exit", SKF_COND_NEXT_EXIT},
 	{"removed", SKF_COND_REMOVED},         {"running", SKF_COND_RUNNING},
 	{"paused", SKF_COND_PAUSED},           {"created", SKF_COND_CREATED},
-	{"configured", SKF_COND_CREATED},      {"initialized", SKF_COND_CREATED},
+	{"configured", SKF_COND_CREATED},      {"initialized", SKF_COND_INITIALIZED},
 	{"healthy", SKF_COND_HEALTHY},         {"unhealthy", SKF_COND_UNHEALTHY},
 };
 
@@ -61,6 +61,7 @@ static int look(struct watch *w, struct skf_err *e)
 		(l.state == SKF_CTR_RUNNING || (l.sum.started_ns && l.sum.started_ns != w->started_before))) ||
 	       (WANTS(w, SKF_COND_PAUSED) && l.state == SKF_CTR_PAUSED) ||
 	       (WANTS(w, SKF_COND_CREATED) && l.state == SKF_CTR_CREATED) ||
+	       (WANTS(w, SKF_COND_INITIALIZED) && l.state == SKF_CTR_INITIALIZED) ||
 	       (WANTS(w, SKF_COND_HEALTHY) && l.state == SKF_CTR_RUNNING &&
 		skf_streq(l.sum.health, "healthy")) ||
 	       (WANTS(w, SKF_COND_UNHEALTHY) && l.state == SKF_CTR_RUNNING &&

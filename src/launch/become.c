@@ -32,6 +32,8 @@ static unsigned handover_flags(const struct skf_launch *l)
 		f |= SKF_MONH_KEEP_STDIN;
 	if (l->q.flags & SKF_LAUNCH_KEEP)
 		f |= SKF_MONH_KEEP_SOCK;
+	if (l->q.flags & SKF_LAUNCH_INIT)
+		f |= SKF_MONH_HELD;
 	if (l->q.flags & SKF_LAUNCH_QUIET)
 		f |= SKF_MONH_QUIET;
 	return f;

@@ -18,7 +18,7 @@ int skf_launch_ns_of(struct skf_launch *l, const char *id, const char *ns, struc
 	char path[64];
 	int r = skf_summary_read(l->run_root_fd, id, &s);
 
-	if (r < 0 || (strcmp(s.state, "running") != 0 && strcmp(s.state, "paused") != 0))
+	if (r < 0 || (strcmp(s.state, "running") != 0 && strcmp(s.state, "paused") != 0 && strcmp(s.state, "initialized") != 0))
 		return skf_fail(e, SKF_ECONFLICT, "cannot join the %s namespace of container %.12s: it is not running", ns, id);
 	snprintf(path, sizeof(path), "/proc/%u/ns/%s", s.pid, ns);
 	fd = skf_openat(AT_FDCWD, path, O_RDONLY, 0);

@@ -131,12 +131,14 @@ extern const struct skf_launch_step skf_launch_start_steps[], skf_launch_exec_st
 /* The runtime's request; its strings are arena memory. */
 int skf_launch_fill_create(struct skf_launch *l, struct skf_rt_create *ret, struct skf_err *e);
 void skf_launch_given_away(struct skf_launch *l); /* stdio, root and sources are the container's now */
+void skf_launch_mark_started(const struct skf_launch *l);
 int skf_launch_note_start(struct skf_launch *l, struct skf_err *e); /* when, and init's start time */
 /* --- checkpoint.c --- */
 int skf_launch_criu_options(struct skf_launch *l, struct skf_err *e);
 int skf_launch_restore(struct skf_launch *l, struct skf_err *e);
 extern const struct skf_launch_step skf_launch_checkpoint_steps[], skf_launch_restore_steps[];
 extern const struct skf_launch_step skf_launch_image_mount_steps[], skf_launch_image_unmount_steps[], skf_launch_probe_steps[];
+extern const struct skf_launch_step skf_launch_go_steps[]; /* go.c */
 int skf_launch_open_trees(struct skf_launch *l, struct skf_err *e);
 int skf_launch_load_config(struct skf_launch *l, struct skf_err *e);
 int skf_launch_mount_root(struct skf_launch *l, struct skf_err *e);

@@ -89,6 +89,7 @@ int skf_launch_fill_create(struct skf_launch *l, struct skf_rt_create *ret, stru
 		.stdio = {l->theirs[0], l->theirs[1], l->theirs[2]},
 		.want_console_fd = l->process->terminal,
 		.pdeathsig = SIGKILL,
+		.fifo = (l->q.flags & SKF_LAUNCH_INIT) != 0,
 		.sister = l->q.type == SKF_LAUNCH_RESTART,
 		.keep_dir = l->q.type == SKF_LAUNCH_RESTART,
 		.net_begin = l->q.flags & SKF_LAUNCH_NET && skf_launch_has_own_netns(l) ? skf_launch_net_begin : NULL,
@@ -112,6 +113,9 @@ static int create(struct skf_launch *l, struct skf_err *e)
 {
 	struct skf_rt_create c;
 
+	if (l->conf->runtime && l->q.flags & SKF_LAUNCH_INIT)
+		return skf_fail(e, SKF_EUNSUPPORTED, "container '%s' is run by '%s': only containers of skiff's own runtime can be made ready without a start", l->q.id,
+				l->conf->runtime);
 	if (l->conf->runtime)
 		return skf_launch_foreign_create(l, e);
 	if (skf_launch_fill_create(l, &c, e) < 0 || skf_rt_create(&l->rt, &c, &l->ctr, e) < 0)
@@ -175,6 +179,12 @@ static int offer_notify(struct skf_launch *l, struct skf_err *e)
 
 static int go(struct skf_launch *l, struct skf_err *e)
 {
+	if (l->q.flags & SKF_LAUNCH_INIT) { /* it waits for go.c */
+		if (skf_launch_note_start(l, e) < 0)
+			return -1;
+		l->started_ns = 0;
+		return 0;
+	}
 	if (l->foreign.path) {
 		if (skf_launch_foreign_start(l, e) < 0)
 			return -1;
@@ -214,7 +224,7 @@ static int summary_from_config(const struct skf_launch *l, struct skf_summary *s
 }
 
 /* Survives a reboot: who finds it and no exit.json knows that the container ran. */
-static void mark_started(const struct skf_launch *l)
+void skf_launch_mark_started(const struct skf_launch *l)
 {
 	SKF_AUTO_FD int fd = skf_openat(l->disk_dir, "started", O_WRONLY | O_CREAT | O_NOFOLLOW, 0600);
 
@@ -225,6 +235,7 @@ static void mark_started(const struct skf_launch *l)
 
 static int announce(struct skf_launch *l, struct skf_err *e)
 {
+	bool ready = l->q.flags & SKF_LAUNCH_INIT;
 	struct skf_summary s;
 	int r;
 
@@ -233,7 +244,7 @@ static int announce(struct skf_launch *l, struct skf_err *e)
 		s = l->before;
 	else if (summary_from_config(l, &s, e) < 0)
 		return -1;
-	snprintf(s.state, sizeof(s.state), "running");
+	snprintf(s.state, sizeof(s.state), ready ? "initialized" : "running");
 	s.pid = (uint32_t)skf_launch_pid(l);
 	s.start_time = l->start_time;
 	if (skf_proc_id((pid_t)s.pid, &s.proc_id) < 0)
@@ -242,16 +253,17 @@ static int announce(struct skf_launch *l, struct skf_err *e)
 	s.exit_code = 0;
 	s.finished_ns = 0;
 	s.restarts = l->q.restarts;
-	snprintf(s.health, sizeof(s.health), "%s", l->conf->health ? "starting" : "");
+	snprintf(s.health, sizeof(s.health), "%s", l->conf->health && !ready ? "starting" : "");
 	r = skf_summary_write(l->run_root_fd, l->q.id, &s);
 	if (r < 0)
 		return skf_fail_sys(e, r, "write the summary of container '%s' below '%s'", l->q.id,
 				    l->q.run_root);
 	l->wrote_summary = true;
-	mark_started(l);
-	r = skf_event_emit(l->run_root_fd, "container", "start", l->q.id, s.name, s.image, -1);
+	if (!ready)
+		skf_launch_mark_started(l);
+	r = skf_event_emit(l->run_root_fd, "container", ready ? "init" : "start", l->q.id, s.name, s.image, -1);
 	if (r < 0)
-		skf_warn(l->log, "write event 'start' of container '%s': %s; ignoring", l->q.id,
+		skf_warn(l->log, "write the event of the start of container '%s': %s; ignoring", l->q.id,
 			 strerrordesc_np(-r));
 	return 0;
 }

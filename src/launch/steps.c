@@ -72,6 +72,7 @@ static const struct {
 	{"image-mount", SKF_LAUNCH_IMAGE_MOUNT, skf_launch_image_mount_steps},
 	{"image-unmount", SKF_LAUNCH_IMAGE_UNMOUNT, skf_launch_image_unmount_steps},
 	{"probe", SKF_LAUNCH_PROBE, skf_launch_probe_steps},
+	{"go", SKF_LAUNCH_GO, skf_launch_go_steps},
 };
 
 /* type 0: any */

@@ -40,6 +40,8 @@
  * PROBE   u32 0, str 64 zeros, str root, 2 * str "", str "", 3 * u32 0 -> DONE: layers of this store can be id-mapped; FAILED UNSUPPORTED: they cannot
  * CHECKPOINT  u32 flags (LOCK), str id, str root, str run_root, str "", str options (the table in launch/checkpoint.c), u32 0, u32 0, u32 0 -> DONE: the container is
  *         saved; unless it is left running its processes are dead, and its monitor ends as after any other death
+ * GO      u32 flags (LOCK), str id, str root, str run_root, str "", str "", 3 * u32 0;  fds: the lock -> DONE: the process of a container that a START with
+ *         INIT made, and that waits, runs; FAILED: it could not be run, and is dead
  * RESTORE u32 flags, str id, str root, str run_root, str "", str options, u32 rows, u32 cols, u32 0;  fds and answers as START
  * DONE    nothing
  * NETNS_MADE  str id, u32 pid of init; fds: the network namespace, a route netlink socket opened in it   (launch -> engine, with SKF_LAUNCH_NET:
@@ -58,7 +60,8 @@ enum skf_launch_type {
 	SKF_LAUNCH_RESIZE = 6, SKF_LAUNCH_SIGNAL = 7, SKF_LAUNCH_RESTART = 8, SKF_LAUNCH_RESTARTED = 9, SKF_LAUNCH_HEALTH = 10,
 	SKF_LAUNCH_UPDATE = 11, SKF_LAUNCH_MOUNT = 12, SKF_LAUNCH_DONE = 13, SKF_LAUNCH_POD = 14,
 	SKF_LAUNCH_IMAGE_MOUNT = 15, SKF_LAUNCH_IMAGE_UNMOUNT = 16, SKF_LAUNCH_CHECKPOINT = 17, SKF_LAUNCH_RESTORE = 18,
-	SKF_LAUNCH_NETNS_MADE = 20, SKF_LAUNCH_NET_READY = 21, SKF_LAUNCH_NETSOCK = 22, SKF_LAUNCH_SWEEP = 23, SKF_LAUNCH_NOTIFY = 24, SKF_LAUNCH_LOOK = 30, SKF_LAUNCH_PROBE = 31
+	SKF_LAUNCH_NETNS_MADE = 20, SKF_LAUNCH_NET_READY = 21, SKF_LAUNCH_NETSOCK = 22, SKF_LAUNCH_SWEEP = 23, SKF_LAUNCH_NOTIFY = 24, SKF_LAUNCH_LOOK = 30, SKF_LAUNCH_PROBE = 31,
+	SKF_LAUNCH_GO = 32
 };
 enum {
 	SKF_LAUNCH_STDIN = 1, SKF_LAUNCH_STDOUT = 2, SKF_LAUNCH_STDERR = 4,
@@ -67,7 +70,8 @@ enum {
 	SKF_LAUNCH_NETNS = 32, /* start, restart: the last descriptor is the network namespace to be joined */
 	SKF_LAUNCH_QUIET = 64, /* exec, health: no event of its end */
 	SKF_LAUNCH_NET = 128,  /* start: the engine makes the network of the new namespace (NETNS_MADE) */
-	SKF_LAUNCH_LOCK = 256  /* start, pod: after the streams the lock of the object; whoever waits for it waits for the end of the start, also when
+	SKF_LAUNCH_INIT = 512, /* start: made ready, its init waits for GO under its monitor */
+	SKF_LAUNCH_LOCK = 256  /* start, go, pod: after the streams the lock of the object; whoever waits for it waits for the end of the start, also when
 				  the engine that asked has died. Launch lets go of it by becoming the monitor or by ending */
 };
 #define SKF_LAUNCH_VERSION 1

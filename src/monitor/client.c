@@ -175,6 +175,18 @@ int skf_mon_resize(int sock, const char *id, unsigned rows, unsigned cols, struc
 	return request(sock, id, &b, NULL, 0, SKF_MON_OK, SKF_HELLO_MS, &r, e);
 }
 
+int skf_mon_start(int sock, const char *id, uint64_t started_ns, struct skf_err *e)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
+	struct skf_recr r = {0};
+	struct skf_rec w;
+
+	begin(&w, &b, SKF_MON_START, id);
+	skf_rec_u64(&w, started_ns);
+	skf_rec_end(&w);
+	return request(sock, id, &b, NULL, 0, SKF_MON_OK, SKF_HELLO_MS, &r, e);
+}
+
 int skf_mon_update_restart(int sock, const char *id, uint32_t policy, uint32_t max, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);

@@ -103,7 +103,7 @@ static int state(struct skf_monitor *m, const struct skf_mon_request *q, struct 
 	bool frozen = !m->exited && m->h.cg.used && skf_cg_is_frozen(&m->h.cg) == 1;
 
 	begin(a, SKF_MON_STATE);
-	skf_rec_str(&a->w, again ? "restarting" : m->exited ? "exited" : frozen ? "paused" : "running");
+	skf_rec_str(&a->w, again ? "restarting" : m->exited ? "exited" : frozen ? "paused" : m->h.flags & SKF_MONH_HELD ? "initialized" : "running");
 	skf_rec_u32(&a->w, m->h.pid);
 	skf_rec_u64(&a->w, m->h.start_time);
 	skf_rec_u64(&a->w, m->h.started_ns);
@@ -224,12 +224,28 @@ static int update(struct skf_monitor *m, const struct skf_mon_request *q, struct
 	return 0;
 }
 
+/* A start that was killed is repeated: the second START is as good as the first. */
+static int start(struct skf_monitor *m, const struct skf_mon_request *q, struct skf_fds *fds, struct answer *a, struct skf_err *e)
+{
+	if (m->exited)
+		return not_running(m, e);
+	m->h.started_ns = q->started_ns;
+	if (m->h.flags & SKF_MONH_HELD) {
+		m->h.flags &= ~(uint32_t)SKF_MONH_HELD;
+		skf_mon_health_start(m);
+		skf_mon_run_time_start(m);
+	}
+	begin(a, SKF_MON_OK);
+	return 0;
+}
+
 static const struct {
 	int (*fn)(struct skf_monitor *, const struct skf_mon_request *, struct skf_fds *, struct answer *,
 		  struct skf_err *);
 } requests[] = {
 	[SKF_MON_HELLO] = {hello},   [SKF_MON_STATE] = {state},   [SKF_MON_KILL] = {kill_},
 	[SKF_MON_ATTACH] = {attach}, [SKF_MON_RESIZE] = {resize}, [SKF_MON_UPDATE] = {update},
+	[SKF_MON_START] = {start},
 };
 
 static bool names_us(const struct skf_monitor *m, const char *id)

@@ -239,7 +239,7 @@ static void end_capped(struct skf_monitor *m)
 static void end_drain(struct skf_monitor *m)
 {
 	uint64_t ran = m->x.finished_ns > m->h.started_ns ? (m->x.finished_ns - m->h.started_ns) / 1000000 : 0;
-	bool again = !(m->h.flags & SKF_MONH_EXEC) && skf_mon_policy_next(&m->r, m->x.code, ran);
+	bool again = !(m->h.flags & (SKF_MONH_EXEC | SKF_MONH_HELD)) && skf_mon_policy_next(&m->r, m->x.code, ran);
 
 	cap_streams(m);
 	skf_mon_health_stop(m);
@@ -460,8 +460,10 @@ int skf_monitor_main(void)
 	if (detach_process() < 0 || set_up(&m) < 0)
 		return 1; /* init dies with us, and the engine sees its socket closed without STARTED */
 	attach_first(&m);
-	skf_mon_health_start(&m);
-	skf_mon_run_time_start(&m);
+	if (!(m.h.flags & SKF_MONH_HELD)) {
+		skf_mon_health_start(&m);
+		skf_mon_run_time_start(&m);
+	}
 	if (m.h.engine_sock >= 0 && (skf_mon_send_started(&m) < 0 || !(m.h.flags & SKF_MONH_KEEP_SOCK)))
 		skf_closep(&m.h.engine_sock);
 	run(&m);

@@ -7,7 +7,7 @@ int skf_mon_request_read(struct skf_recr *r, struct skf_mon_request *ret)
 {
 	struct skf_mon_request q = {.type = r->type};
 
-	if (r->type < SKF_MON_HELLO || r->type > SKF_MON_SHM)
+	if (r->type < SKF_MON_HELLO || r->type > SKF_MON_START)
 		return -EOPNOTSUPP;
 	q.container = skf_recr_str(r);
 	switch (r->type) {
@@ -20,6 +20,9 @@ int skf_mon_request_read(struct skf_recr *r, struct skf_mon_request *ret)
 		q.what = skf_recr_more(r) ? skf_recr_u32(r) : 0;
 		q.policy = q.what ? skf_recr_u32(r) : 0;
 		q.policy_max = q.what ? skf_recr_u32(r) : 0;
+		break;
+	case SKF_MON_START:
+		q.started_ns = skf_recr_u64(r);
 		break;
 	case SKF_MON_ATTACH:
 		q.flags = skf_recr_u32(r);

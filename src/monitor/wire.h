@@ -15,6 +15,7 @@
  * PROBE   (str container)                     -> (later) HEALTH u32 exit code of the health check, str health; ERROR when there is none
  * NAMESPACES (str pod)                        -> NAMESPACES u32 set, fds in the order of enum skf_hold_ns; only a pod's holder knows it (hold.h)
  * SHM (str pod)                               -> SHM, fd of the mount namespace with the pod's /dev/shm, none when it shares none; only a pod's holder knows it
+ * START   (str container, u64 started_ns)      -> OK    its process, which waited since it was made (SKF_MONH_HELD), is about to run
  * ERROR   err
  *
  * WAIT is answered at each end of the process, also when the restart policy starts it again.
@@ -26,7 +27,7 @@
 
 enum skf_mon_type {
 	SKF_MON_HELLO = 1, SKF_MON_STATE = 2, SKF_MON_KILL = 3, SKF_MON_WAIT = 4, SKF_MON_ATTACH = 5, SKF_MON_RESIZE = 6, SKF_MON_UPDATE = 7,
-	SKF_MON_PROBE = 8, SKF_MON_NAMESPACES = 9, SKF_MON_SHM = 10,
+	SKF_MON_PROBE = 8, SKF_MON_NAMESPACES = 9, SKF_MON_SHM = 10, SKF_MON_START = 11,
 	SKF_MON_OK = 64, SKF_MON_EXIT = 65, SKF_MON_ERROR = 66, SKF_MON_HEALTH = 67
 };
 enum skf_logd { SKF_LOGD_NONE = 0, SKF_LOGD_JSON_FILE = 1, SKF_LOGD_K8S_FILE = 2, SKF_LOGD_JOURNALD = 3, SKF_LOGD_SYSLOG = 4 };
@@ -42,6 +43,7 @@ struct skf_mon_request { /* container is a view into the record */
 	const char *container;
 	uint32_t signal, all, flags, rows, cols;
 	uint32_t manual, what, policy, policy_max;
+	uint64_t started_ns;
 };
 /* Decodes a record that skf_record_recv gave. -EBADMSG for a cut or impossible one, -EOPNOTSUPP for a type that this version does not know. */
 int skf_mon_request_read(struct skf_recr *r, struct skf_mon_request *ret);
@@ -64,6 +66,7 @@ struct skf_mon_state {
 int skf_mon_hello(int sock, const char *id, char *version, size_t size, struct skf_err *e);
 int skf_mon_state(int sock, const char *id, struct skf_mon_state *ret, struct skf_err *e);
 int skf_mon_kill(int sock, const char *id, int sig, bool all, unsigned manual, struct skf_err *e);
+int skf_mon_start(int sock, const char *id, uint64_t started_ns, struct skf_err *e);
 int skf_mon_update_restart(int sock, const char *id, uint32_t policy, uint32_t max, struct skf_err *e);
 /* Runs the health check now; blocks until it has ended or timeout_ms passed. health: "starting", "healthy", "unhealthy". */
 int skf_mon_probe(int sock, const char *id, int timeout_ms, uint32_t *ret_code, char health[16], struct skf_err *e);
@@ -108,7 +111,8 @@ struct skf_mon_handover {
 };
 enum { SKF_MONH_TTY = 1, SKF_MONH_EXEC = 2, SKF_MONH_STDIN_ONCE = 4, SKF_MONH_KEEP_STDIN = 8,
        SKF_MONH_KEEP_SOCK = 16 /* SKF_LAUNCH_KEEP: engine_sock stays open until EXITED */,
-       SKF_MONH_QUIET = 32 /* no event at the end of an exec session */ };
+       SKF_MONH_QUIET = 32 /* no event at the end of an exec session */,
+       SKF_MONH_HELD = 64 /* init waits for its start: neither health check nor restart policy until START */ };
 void skf_mon_handover_write(const struct skf_mon_handover *h, struct skf_buf *b);
 /* What a restart changes of a handover, in a record of its own type (RESTARTED of launch/wire.h): pid, times, cgroup, and descriptors as
  * positions in the record's list of descriptors (-1: absent). */
