@@ -15,6 +15,24 @@ W=$(mktemp -d "${TMPDIR:-/var/tmp}/skiff-bench.XXXXXX")
 M=$(mktemp -d /dev/shm/skiff-bench.XXXXXX)
 pids=()
 undo=()
+# What runs on when a daemon died or a removal failed: the supervisors of the peers' containers name our directories on their command lines; they go with
+# their descendants, and the cgroups that these were in.
+# shellcheck disable=SC2317  # run by the trap
+bench_end_left() {
+	local p i left=() dirs
+	for p in $(ps -eo pid=,comm= | awk '$2 ~ /^(conmon|containerd-shim)/ {print $1}'); do
+		if tr '\0' '\n' <"/proc/$p/cmdline" 2>/dev/null | grep -qF -e "$W/" -e "$M/"; then left+=("$p"); fi
+	done
+	for ((i = 0; i < ${#left[@]}; i++)); do
+		# shellcheck disable=SC2207  # numbers
+		left+=($(pgrep -P "${left[i]}" || :))
+	done
+	[ ${#left[@]} -gt 0 ] || return 0
+	dirs=$(for p in "${left[@]}"; do cut -d : -f 3 "/proc/$p/cgroup" 2>/dev/null || :; done | grep -E '[0-9a-f]{64}' | sort -ur)
+	kill -KILL "${left[@]}" 2>/dev/null
+	for p in "${left[@]}"; do timeout 5 tail --pid="$p" -f /dev/null; done
+	for p in $dirs; do rmdir "/sys/fs/cgroup/$p" /sys/fs/cgroup/*/"$p" 2>/dev/null; done
+}
 # shellcheck disable=SC2317  # run by the trap
 bench_cleanup() {
 	trap - EXIT
@@ -24,6 +42,7 @@ bench_cleanup() {
 		kill "${pids[i]}" 2>/dev/null || :
 		wait "${pids[i]}" 2>/dev/null || :
 	done
+	bench_end_left || :
 	for i in 1 2 3; do
 		awk -v w="$W/" -v m="$M/" 'index($5, w) == 1 || index($5, m) == 1 {print $5}' /proc/self/mountinfo | sort -r | xargs -r -n 1 umount -l 2>/dev/null || :
 		rm -rf "$W" "$M" 2>/dev/null && break

@@ -8,8 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DEFAULT_ROOT     "/var/lib/skiff"
-#define DEFAULT_RUN_ROOT "/run/skiff"
 #define FORMAT_TEXT      "1\n"
 
 static const char *pick(const char *given, const char *env, const char *fallback)
@@ -176,8 +174,8 @@ int skf_engine_open(const struct skf_engine_opts *o, struct skf_engine **ret, st
 		return skf_fail(e, SKF_ENOMEM, "memory for the engine");
 	g->root_fd = g->ctr_fd = g->names_fd = g->locks_fd = g->run_fd = g->run_ctr_fd = -EBADF;
 	g->log = o->log ? *o->log : (struct skf_log){.fd = -1};
-	if (absolute(pick(o->root, "SKIFF_ROOT", DEFAULT_ROOT), &g->root, e) < 0 ||
-	    absolute(pick(o->run_root, "SKIFF_RUN_ROOT", DEFAULT_RUN_ROOT), &g->run_root, e) < 0 ||
+	if (absolute(pick(o->root, "SKIFF_ROOT", SKF_DEFAULT_ROOT), &g->root, e) < 0 ||
+	    absolute(pick(o->run_root, "SKIFF_RUN_ROOT", SKF_DEFAULT_RUN_ROOT), &g->run_root, e) < 0 ||
 	    find_self(o->self, &g->self, e) < 0 || skf_conf_load(&g->conf, e) < 0)
 		return -1;
 	if (open_root(g, e) < 0 || open_run(g, e) < 0)

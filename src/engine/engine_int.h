@@ -29,6 +29,8 @@
 #include "store/store.h"
 #include "sys/cgroup.h"
 
+#define SKF_DEFAULT_ROOT     "/var/lib/skiff"
+#define SKF_DEFAULT_RUN_ROOT "/run/skiff"
 #define SKF_CGROUP_PARENT "/skiff/c" /* DESIGN 3b */
 #define SKF_SHORT_ID      12
 

@@ -83,13 +83,15 @@ static int drop_names(struct skf_engine *g, const struct skf_netrec *rec, struct
 	return skf_resolver_leave(g->run_root, rec->container, e);
 }
 
-/* The first root of a host keeps its bridge and table, which cost the next start a millisecond. Another root, of a test, of a build, is often removed as a
- * directory, and then nobody would know of its bridge, and its subnet would be taken for ever: they go with its last container. */
+/* The root of the host keeps its bridge and table, which cost the next start a millisecond. Another root, of a test, of a build, is often removed as a
+ * directory, and then nobody would know of its bridge and table, and its subnet would be taken for ever: they go with its last container. */
 static int after_the_last(struct skf_engine *g, struct skf_err *e)
 {
 	char table[SKF_NFT_TABLE_MAX];
 
-	return skf_net_table_name(g, table) && !skf_streq(table, SKF_NFT_TABLE) ? skf_net_idle_down(g, e) : 0;
+	if (!skf_net_table_name(g, table) || (skf_streq(table, SKF_NFT_TABLE) && skf_streq(g->root, SKF_DEFAULT_ROOT) && skf_streq(g->run_root, SKF_DEFAULT_RUN_ROOT)))
+		return 0;
+	return skf_net_idle_down(g, e);
 }
 
 int skf_net_down(struct skf_engine *g, const char *id, struct skf_err *e)
