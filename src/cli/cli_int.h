@@ -293,6 +293,7 @@ const char *skf_cli_sdnotify_host(void);
  * Closes n's descriptors. Failures are warnings. */
 void skf_cli_sdnotify(struct skf_cli *c, const char *mode, const char *id, struct skf_notify *n, uint32_t pid, bool beside);
 int skf_cmd_notify(struct skf_cli *c);
+int skf_cmd_squeeze_logs(struct skf_cli *c);
 /* --cidfile, if given. */
 int skf_cli_write_cidfile(struct skf_cli *c, const char *id);
 enum skf_pump_end { SKF_PUMP_EXITED, SKF_PUMP_DETACHED };

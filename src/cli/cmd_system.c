@@ -1,6 +1,9 @@
 /* cli/cmd_system.c -- version, info, system check, system reap, and the hidden list for completion and
  * tests. */
 #include "cli/cli_int.h"
+#include "engine/life.h"
+#include "base/fd.h"
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -158,6 +161,15 @@ int skf_cmd_check(struct skf_cli *c)
 int skf_cmd_reap(struct skf_cli *c)
 {
 	if (skf_cli_engine(c) < 0 || skf_engine_reap(c->g, c->args.v[0], &c->e) < 0)
+		return skf_cli_fail(c, 1);
+	return 0;
+}
+
+int skf_cmd_squeeze_logs(struct skf_cli *c)
+{
+	/* The monitor, whose child this is, is spared by the OOM killer; raising the score is always permitted. */
+	(void)skf_write_existing_at(AT_FDCWD, "/proc/self/oom_score_adj", "0");
+	if (skf_cli_engine(c) < 0 || skf_engine_squeeze_logs(c->g, c->args.v[0], &c->e) < 0)
 		return skf_cli_fail(c, 1);
 	return 0;
 }

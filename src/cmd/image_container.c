@@ -159,6 +159,12 @@ int image_serve_squeeze(const struct image_peer *peer, struct skf_recr *q, struc
 	uint8_t buf[65536];
 	ssize_t n;
 
+	if (!q->bad && w.fd >= 0 && kind == SKF_SQUEEZE_AS_IS) {
+		if (image_stream_read(peer, peer->fds->fd[0], to_fd, &w, e) < 0)
+			return -1;
+		image_put_done(answer);
+		return 0;
+	}
 	if (q->bad || w.fd < 0 || kind >= SKF_ARRAY_LEN(kinds) || kinds[kind] == SKF_COMP_UNKNOWN)
 		return skf_fail(e, SKF_EINVALID, "the request to compress a stream is not understood");
 	if (skf_packer_new(kinds[kind], -1, &sink, &p, e) < 0)

@@ -54,6 +54,24 @@ int skf_archive_call(struct skf_engine *g, const struct skf_buf *request, int fd
 	return listen_to(&w, cancel_fd, text, ret_config, e);
 }
 
+int skf_archive_squeeze(struct skf_engine *g, uint32_t how, int from, int to, struct skf_err *e)
+{
+	SKF_AUTO(skf_worker_end) struct skf_worker w = {.sock = -EBADF, .pidfd = -EBADF};
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(4096);
+	struct skf_rec r;
+	int n;
+
+	skf_rec_begin(&r, &b, SKF_IMG_SQUEEZE, SKF_IMG_VERSION);
+	skf_rec_u32(&r, how);
+	skf_rec_end(&r);
+	if (skf_worker_start(g, &w, e) < 0)
+		return -1;
+	n = b.err < 0 ? b.err : skf_record_send(w.sock, &b, (const int[]){from, to}, 2);
+	if (n < 0)
+		return skf_fail_sys(e, n, "send the request to skiff-image");
+	return listen_to(&w, -1, NULL, NULL, e);
+}
+
 /* A reader that ends early is an error of write(2) here and no signal, whatever the program does with SIGPIPE. */
 static int fill_quietly(int (*fill)(void *arg, int fd, struct skf_err *e), void *arg, int fd, struct skf_err *e)
 {

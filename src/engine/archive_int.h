@@ -7,6 +7,8 @@
  * NULL. */
 int skf_archive_call(struct skf_engine *g, const struct skf_buf *request, int fd, int cancel_fd, struct skf_buf *text, struct skf_digest *ret_config,
 		     struct skf_err *e);
+/* What can be read from one fd (both borrowed) to the other, compressed by how (enum skf_img_squeeze; AS_IS: decompressed). */
+int skf_archive_squeeze(struct skf_engine *g, uint32_t how, int from, int to, struct skf_err *e);
 /* The same for a request whose first fd is a stream that this process writes: fill(arg, fd) does. out_fd: its second fd, borrowed; -1 none. */
 int skf_archive_feed(struct skf_engine *g, const struct skf_buf *request, int out_fd, int (*fill)(void *arg, int fd, struct skf_err *e), void *arg,
 		     struct skf_digest *ret_config, struct skf_err *e);

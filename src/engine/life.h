@@ -130,6 +130,10 @@ int skf_engine_boot(struct skf_engine *g, void (*done)(void *arg, const char *id
 int skf_engine_shutdown(struct skf_engine *g, void (*done)(void *arg, const char *id, const char *name, const struct skf_err *error), void *arg,
 			struct skf_err *e);
 
+/* --- logs --- */
+/* Compresses what has been rotated of the log of a container that was made with compress; nothing for others, or when somebody does it already. */
+int skf_engine_squeeze_logs(struct skf_engine *g, const char *container, struct skf_err *e);
+
 /* --- health --- */
 /* Runs the check of a running container now. CONFLICT when it has none. health: "starting", "healthy", "unhealthy". */
 int skf_engine_healthcheck(struct skf_engine *g, const char *container, uint32_t *ret_code, char health[16], struct skf_err *e);

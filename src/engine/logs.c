@@ -1,18 +1,21 @@
-/* engine/logs.c -- reading docker's json-file log: the rotated files oldest first, then the current one,
+/* engine/logs.c -- reading docker's json-file log: the rotated files, compressed or not, oldest first, then the current one,
  * then, with follow, what comes.
  *
  * Follow waits on two things, never on a timer: inotify of the log directory and the monitor's socket, which
  * tells of the end. A rotation is noticed by the name meaning another file than the one that is open; the
- * old one is read to its end first. A line that is still being written (no newline yet) is kept until it is
+ * old one is read to its end first, and those that came and went meanwhile are next. A line that is still being written (no newline yet) is kept until it is
  * whole. */
-#include "engine/engine_int.h"
+#include "engine/archive_int.h"
+#include "engine/log_int.h"
 #include "engine/logline.h"
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define CHUNK (64u << 10)
@@ -30,6 +33,12 @@ struct reader {
 	struct skf_buf pending; /* an unfinished line */
 	struct skf_buf text, detailed;
 	bool stop; /* until_ns was passed */
+	struct skf_engine *g;
+	struct { /* all that there is, [0] the newest: opened together, so that a rotation in between changes nothing */
+		int fd;
+		bool packed;
+	} *files;
+	unsigned n_files;
 };
 
 static int file_name(const struct reader *r, unsigned i, char out[SKF_ID_LEN + 32])
@@ -38,7 +47,7 @@ static int file_name(const struct reader *r, unsigned i, char out[SKF_ID_LEN + 3
 		 : skf_fmt(out, SKF_ID_LEN + 32, "%s", r->base);
 }
 
-static int open_file(struct reader *r, unsigned i)
+static int open_file(const struct reader *r, unsigned i)
 {
 	char name[SKF_ID_LEN + 32];
 
@@ -164,6 +173,71 @@ static int tail_offset(int fd, int64_t *want, off_t *ret)
 	return 0;
 }
 
+static int open_packed(const struct reader *r, unsigned i)
+{
+	char name[SKF_ID_LEN + 40];
+
+	if (!i || skf_fmt(name, sizeof(name), "%s.%u.gz", r->base, i) < 0)
+		return -ENOENT;
+	return skf_openat(r->dir, name, O_RDONLY | O_NOFOLLOW, 0);
+}
+
+static int open_all(struct reader *r, struct skf_err *e)
+{
+	SKF_AUTO_FD int lock = -EBADF;
+	int fd;
+
+	r->files = calloc(MAX_FILES, sizeof(*r->files));
+	if (!r->files)
+		return skf_fail(e, SKF_ENOMEM, "memory for the list of log files");
+	if (faccessat(r->dir, SKF_LOG_LOCK, F_OK, AT_SYMLINK_NOFOLLOW) == 0 && (lock = skf_lock_at(r->dir, SKF_LOG_LOCK, false, SKF_LOCK_MS)) < 0)
+		return skf_fail_sys(e, lock, "lock the log '%s'", r->base);
+	for (; r->n_files < MAX_FILES; r->n_files++) {
+		bool packed = false;
+
+		fd = open_file(r, r->n_files);
+		if (fd == -ENOENT) {
+			packed = true;
+			fd = open_packed(r, r->n_files);
+		}
+		if (fd == -ENOENT)
+			return 0;
+		if (fd < 0)
+			return skf_fail_sys(e, fd, "open the log '%s'", r->base);
+		r->files[r->n_files].fd = fd;
+		r->files[r->n_files].packed = packed;
+	}
+	return 0;
+}
+
+static void close_all(struct reader *r)
+{
+	for (unsigned i = 0; r->files && i < r->n_files; i++)
+		skf_closep(&r->files[i].fd);
+	free(r->files);
+	r->files = NULL;
+	r->n_files = 0;
+}
+
+/* One that can be read from any place: what is compressed is unpacked into a file without a name. */
+static int plain_file(struct reader *r, unsigned i, int *ret, struct skf_err *e)
+{
+	SKF_AUTO_FD int fd = -EBADF;
+
+	if (r->files[i].packed) {
+		fd = skf_openat(r->dir, ".", O_RDWR | O_TMPFILE, 0600);
+		if (fd < 0)
+			return skf_fail_sys(e, fd, "make a temporary file beside the log '%s'", r->base);
+		if (skf_archive_squeeze(r->g, SKF_SQUEEZE_AS_IS, r->files[i].fd, fd, e) < 0)
+			return skf_ctx(e, "unpack the log '%s.%u.gz'", r->base, i);
+		skf_closep(&r->files[i].fd);
+		r->files[i].fd = SKF_TAKE_FD(fd);
+		r->files[i].packed = false;
+	}
+	*ret = r->files[i].fd;
+	return 0;
+}
+
 /* Number of files, and where to begin: file index (0 current) and offset. */
 static int find_begin(struct reader *r, unsigned *ret_file, off_t *ret_off, struct skf_err *e)
 {
@@ -171,16 +245,13 @@ static int find_begin(struct reader *r, unsigned *ret_file, off_t *ret_off, stru
 	unsigned i;
 	off_t off = 0;
 
-	for (i = 0; i < MAX_FILES; i++) {
-		SKF_AUTO_FD int fd = open_file(r, i);
-		int x;
+	for (i = 0; i < r->n_files; i++) {
+		int x, fd;
 
-		if (fd == -ENOENT)
-			break;
-		if (fd < 0)
-			return skf_fail_sys(e, fd, "open the log '%s'", r->base);
 		if (want < 0)
 			continue;
+		if (plain_file(r, i, &fd, e) < 0)
+			return -1;
 		x = tail_offset(fd, &want, &off);
 		if (x < 0)
 			return skf_fail_sys(e, x, "read the log '%s'", r->base);
@@ -200,41 +271,65 @@ static int read_existing(struct reader *r, struct skf_err *e)
 	unsigned i = 0;
 	off_t off = 0;
 
-	if (find_begin(r, &i, &off, e) < 0)
+	if (open_all(r, e) < 0 || find_begin(r, &i, &off, e) < 0)
 		return -1;
-	for (;; i--, off = 0) {
-		int fd = open_file(r, i);
+	for (; r->n_files; i--, off = 0) {
+		int fd;
 
-		if (fd < 0 && fd != -ENOENT)
-			return skf_fail_sys(e, fd, "open the log '%s'", r->base);
-		if (fd >= 0) {
-			switch_to(r, &fd, off);
-			if (read_to_end(r, e) < 0)
-				return -1;
-		}
+		if (plain_file(r, i, &fd, e) < 0)
+			return -1;
+		switch_to(r, &r->files[i].fd, off);
+		if (read_to_end(r, e) < 0)
+			return -1;
 		if (i == 0 || r->stop)
 			return 0;
 	}
+	return 0;
 }
 
-/* What the name means now, when it is another file than the open one. */
+/* Which of the files that were opened just now the one that is being read has become; n_files: it is there no more. */
+static unsigned number_of(const struct reader *r, const struct stat *of)
+{
+	unsigned i = 0;
+
+	for (; i < r->n_files; i++) {
+		struct stat st;
+		uint64_t was;
+
+		if (fstat(r->files[i].fd, &st) < 0)
+			continue;
+		if (!r->files[i].packed && st.st_ino == of->st_ino && st.st_dev == of->st_dev)
+			break;
+		if (r->files[i].packed && st.st_mtim.tv_sec == of->st_mtim.tv_sec && st.st_mtim.tv_nsec == of->st_mtim.tv_nsec &&
+		    (fgetxattr(r->files[i].fd, SKF_LOG_WAS, &was, sizeof(was)) != sizeof(was) || was == of->st_ino))
+			break;
+	}
+	return i;
+}
+
+/* What the name means now, when it is another file than the open one; all that were rotated since come in between. */
 static int follow_rotation(struct reader *r, struct skf_err *e)
 {
 	struct stat a, b;
-	int fd;
+	unsigned i;
 
 	if (r->fd >= 0 && fstat(r->fd, &a) == 0 && fstatat(r->dir, r->base, &b, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    a.st_ino == b.st_ino && a.st_dev == b.st_dev)
 		return 0;
-	fd = open_file(r, 0);
-	if (fd < 0)
-		return fd == -ENOENT ? 0 : skf_fail_sys(e, fd, "open the log '%s'", r->base);
-	if (read_to_end(r, e) < 0) {
-		skf_closep(&fd);
-		return -1;
+	close_all(r);
+	if (open_all(r, e) < 0 || r->n_files == 0 || read_to_end(r, e) < 0)
+		return r->n_files == 0 && e->kind == SKF_OK ? 0 : -1;
+	i = r->fd >= 0 && fstat(r->fd, &a) == 0 ? number_of(r, &a) : r->n_files;
+	while (i-- > 0 && !r->stop) {
+		int fd;
+
+		if (plain_file(r, i, &fd, e) < 0)
+			return -1;
+		switch_to(r, &r->files[i].fd, 0);
+		if (read_to_end(r, e) < 0)
+			return -1;
 	}
-	switch_to(r, &fd, 0);
-	return read_to_end(r, e);
+	return 0;
 }
 
 static void drop_events(int ino)
@@ -309,7 +404,7 @@ int skf_engine_logs(struct skf_engine *g, const struct skf_logs_req *q, struct s
 {
 	char id[SKF_ID_LEN + 1];
 	SKF_AUTO_FD int dir = -EBADF, log = -EBADF;
-	struct reader r = {.q = q, .parse = skf_logline_parse, .fd = -EBADF, .pending = SKF_BUF(MAX_LINE), .text = SKF_BUF(MAX_LINE), .detailed = SKF_BUF(2 * MAX_LINE)};
+	struct reader r = {.q = q, .g = g, .parse = skf_logline_parse, .fd = -EBADF, .pending = SKF_BUF(MAX_LINE), .text = SKF_BUF(MAX_LINE), .detailed = SKF_BUF(2 * MAX_LINE)};
 	int x;
 
 	if (skf_engine_resolve(g, q->container, id, e) < 0 || skf_ctr_open_dir(g, id, &dir, e) < 0)
@@ -325,6 +420,7 @@ int skf_engine_logs(struct skf_engine *g, const struct skf_logs_req *q, struct s
 	if (x == 0 && q->follow)
 		x = follow(g, &r, id, e);
 	skf_closep(&r.fd);
+	close_all(&r);
 	skf_buf_done(&r.pending);
 	skf_buf_done(&r.text);
 	skf_buf_done(&r.detailed);

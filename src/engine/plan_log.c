@@ -1,6 +1,6 @@
 /* engine/plan_log.c -- where a container's output goes: the log driver and its options, checked against a
  * table, in docker's words. docker's "local" is a promise of rotation and of `logs`, its files are docker's own business: here it is json-file with local's
- * defaults, but not compressed. */
+ * defaults. */
 #include "engine/create_int.h"
 #include <regex.h>
 #include <string.h>
@@ -100,11 +100,10 @@ static int take_regex(struct skf_plan *p, const char *v)
 	return 0;
 }
 
-/* docker's default of json-file; packed files would have to be unpacked by every `logs`. */
 static int take_compress(struct skf_plan *p, const char *v)
 {
-	(void)p;
-	return skf_streq(v, "false") ? 0 : -EINVAL;
+	p->conf.log_compress = skf_streq(v, "true");
+	return p->conf.log_compress || skf_streq(v, "false") ? 0 : -EINVAL;
 }
 
 #define ALL (FILES | D(JOURNALD) | D(SYSLOG))
@@ -160,6 +159,7 @@ int skf_plan_log(struct skf_plan *p, struct skf_err *e)
 				"k8s-file, local, journald, syslog and none",
 				name);
 	p->conf.log_driver = skf_arena_strdup(p->a, name);
+	p->conf.log_compress = d == LOCAL;
 	p->conf.log_max_size = d == LOCAL ? LOCAL_MAX_SIZE : 0;
 	p->conf.log_max_file = d == LOCAL ? LOCAL_MAX_FILE : 1;
 	p->conf.log_opts.v = skf_arena_array(p->a, q->log_opts.n + 1, sizeof(*p->conf.log_opts.v));
@@ -168,5 +168,10 @@ int skf_plan_log(struct skf_plan *p, struct skf_err *e)
 	for (size_t i = 0; i < q->log_opts.n; i++)
 		if (set(p, d, q->log_opts.v[i], e) < 0)
 			return -1;
+	if (!p->conf.log_compress || (p->conf.log_max_size && p->conf.log_max_file > 1))
+		return 0;
+	if (d != LOCAL)
+		return skf_fail(e, SKF_EINVALID, "compress cannot be true when max-file is less than 2 or max-size is not set");
+	p->conf.log_compress = false; /* nothing is rotated */
 	return 0;
 }

@@ -227,6 +227,7 @@ static const struct skf_jfield fields[] = {
 	SKF_J(C, network, "network", skf_j_str_nonempty, NULL, 0),
 	SKF_J(C, pod, "pod", skf_j_str, NULL, 0),
 	SKF_J(C, log_driver, "logDriver", skf_j_str_nonempty, NULL, 0),
+	SKF_J(C, log_compress, "logCompress", skf_j_bool, NULL, 0),
 	SKF_J(C, log_max_size, "logMaxSize", skf_j_u64, NULL, 0),
 	SKF_J(C, log_max_file, "logMaxFile", skf_j_u32, NULL, 0),
 	SKF_J(C, request, "request", skf_j_raw, NULL, 0),
@@ -328,6 +329,8 @@ void skf_ctrconf_write(struct skf_jw *w, const struct skf_ctrconf *c)
 		skf_jw_kstr(w, "pod", c->pod);
 	skf_jw_kbool(w, "readonly", c->readonly);
 	skf_jw_kstr(w, "logDriver", c->log_driver);
+	if (c->log_compress)
+		skf_jw_kbool(w, "logCompress", true);
 	skf_jw_ku64(w, "logMaxSize", c->log_max_size);
 	skf_jw_kint(w, "logMaxFile", c->log_max_file);
 	if (c->runtime) {

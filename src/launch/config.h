@@ -61,6 +61,7 @@ struct skf_ctrconf {
 	char *log_driver;             /* "json-file", "none" */
 	uint64_t log_max_size;        /* bytes, 0: no rotation */
 	uint32_t log_max_file;
+	bool log_compress;            /* what is rotated */
 	char *request;                /* raw JSON, NULL when absent */
 	char *runtime;                /* absolute path of another OCI runtime; NULL: our own */
 	char *runtime_name;           /* as it was asked for */

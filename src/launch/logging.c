@@ -169,6 +169,7 @@ int skf_launch_fill_log(const struct skf_launch *l, struct skf_mon_handover *h, 
 	h->log_driver = l->log_driver;
 	h->log_max_size = l->conf->log_max_size;
 	h->log_max_file = l->conf->log_max_file;
+	h->log_squeeze = l->conf->log_compress;
 	h->log_nonblocking = mode && strcmp(mode, "non-blocking") == 0;
 	if (size && skf_parse_size(size, &n) < 0)
 		n = DEFAULT_BUFFER; /* was checked at create */

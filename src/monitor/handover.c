@@ -68,6 +68,7 @@ void skf_mon_handover_write(const struct skf_mon_handover *h, struct skf_buf *b)
 	skf_rec_u64(&r, h->log_buffer);
 	skf_rec_str(&r, h->log_opts);
 	skf_rec_u64(&r, h->run_ms);
+	skf_rec_u32(&r, h->log_squeeze);
 	skf_rec_end(&r);
 }
 
@@ -138,6 +139,7 @@ int skf_mon_handover_read(const void *p, size_t n, struct skf_mon_handover *ret)
 	ret->log_buffer = skf_recr_u64(&r);
 	read_str(&r, ret->log_opts, sizeof(ret->log_opts));
 	ret->run_ms = skf_recr_u64(&r);
+	ret->log_squeeze = skf_recr_u32(&r);
 	return r.bad || r.p != r.end ? -EBADMSG : 0;
 }
 

@@ -394,6 +394,7 @@ static int set_up(struct skf_monitor *m)
 				      .dir = m->h.disk_dir,
 				      .id = m->h.id,
 				      .max_size = m->h.log_max_size,
+				      .squeeze = m->h.log_squeeze && m->h.reaper[0],
 				      .max_file = m->h.log_max_file ? m->h.log_max_file : 1};
 	m->log.buf = (struct skf_buf){
 		.p = m->mem + 2 * SKF_MON_STREAM_BUF, .cap = SKF_MON_LOG_BUF, .max = SKF_MON_LOG_BUF - 1};

@@ -103,6 +103,8 @@ struct skf_mon_log {
 	uint64_t size, max_size; /* size of the file with what is in buf */
 	uint64_t rotate_at;      /* size at which the next entry begins a new file; 0: never */
 	unsigned max_file;
+	bool squeeze;     /* rotated files are compressed, by `skiff system squeeze-logs` */
+	int32_t squeezer; /* its pid, the last one; 0: none yet */
 	int64_t partial_ns[2]; /* time of the first piece of a long line; 0: not within one */
 	bool complained;
 	struct skf_buf buf; /* entries not yet written */

@@ -107,6 +107,7 @@ struct skf_mon_handover {
 	uint64_t run_ms; /* it is killed when it has run that long; 0: never */
 	uint32_t log_nonblocking;      /* drop rather than wait, and say how much */
 	uint64_t log_buffer;           /* bytes kept then */
+	uint32_t log_squeeze;          /* compress what is rotated */
 	char log_opts[1024];           /* of the driver: lines, ready for use; json-file: the member attrs of each entry, with its comma */
 };
 enum { SKF_MONH_TTY = 1, SKF_MONH_EXEC = 2, SKF_MONH_STDIN_ONCE = 4, SKF_MONH_KEEP_STDIN = 8,

@@ -28,7 +28,8 @@
  * CHANGES  str root, str container id, str name of its directory with the changes in overlay's form; one fd: they go there as the tar of a layer; answers DONE
  * APPLY    str root, str container id, u32 over (0: its rw/ is an empty upper directory; 1: it has all files); one fd: the tar of a layer, which goes into
  *          rw/; answers DONE
- * SQUEEZE  u32 compression (enum skf_img_squeeze: GZIP, ZSTD or NONE); two fds: what is read to its end, and where it goes compressed; answers DONE
+ * SQUEEZE  u32 compression (enum skf_img_squeeze: GZIP, ZSTD or NONE; AS_IS: what is compressed somehow is decompressed); two fds: what is read to its end, and
+ *          where it goes; answers DONE
  * COPY     str root, place source, place destination, u32 flags (enum skf_img_copy), str platform, u32 format (enum skf_img_as), u32 compression
  *          (enum skf_img_squeeze), u32 level + 1 (0: the compressor's default), u32 n, n * str more tags; answers TEXT, one line for each step, then DONE.
  *          place: u32 kind (enum skf_img_place), str name, u32 which of the record's fds + 1 (0: none), str docker_config, str certs_dir, str auth_file,

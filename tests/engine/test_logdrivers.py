@@ -54,17 +54,69 @@ def test_rotation_loses_nothing_in_the_newest(skiff, driver, mode):
         assert f.read_text().endswith('\n')
 
 
+@pytest.mark.parametrize('mode', ['blocking', 'non-blocking'])
+def test_compressed_files_are_read_as_any(skiff, mode):
+    """Every line of a fast writer is there once and in order, whatever is compressed by then, while it writes and afterwards; at the end nothing but the newest file is plain."""
+    n, size, write = (30000, '100k', 'seq 1 30000') if mode == 'blocking' else \
+        (3000, '10k', 'k=0; while [ $k -lt 3000 ]; do seq $((k+1)) $((k+50)); k=$((k+50)); sleep 0.01; done')  # slow enough that nothing is dropped
+    cid = skiff.out('run', '-d', '--name', 'z', '--log-opt', f'max-size={size}', '--log-opt', 'max-file=40', '--log-opt', 'compress=true', '--log-opt', f'mode={mode}',
+                    skiff.image, 'sh', '-c', f'{write}; exec sleep 1000').strip()
+    follower = skiff.popen('logs', '-f', 'z')
+    seen = []
+    while not seen or seen[-1] != n:
+        seen = [int(x) for x in skiff.out('logs', 'z').split()]
+        assert seen == list(range(1, len(seen) + 1))
+    log = skiff.root / 'containers' / cid / 'log'
+
+    def names():
+        return {f.name for f in log.iterdir()} - {'lock', 'squeeze'}
+
+    skiff('system', 'squeeze-logs', 'z')  # what was rotated while the last one ended
+    assert wait_until(lambda: all(x.endswith('.gz') for x in names() - {f'{cid}-json.log'}), 20), names()
+    packed = [f for f in log.iterdir() if f.name.endswith('.gz')]
+    assert len(packed) > 10 and all(f.stat().st_size < 20000 for f in packed)
+    assert b'"log":"1\\n"' in subprocess.run(['gzip', '-dc', log / f'{cid}-json.log.{len(packed)}.gz'], stdout=subprocess.PIPE, check=True).stdout[:60], 'the oldest'
+    assert [int(x) for x in skiff.out('logs', 'z').split()] == list(range(1, n + 1))
+    assert [int(x) for x in skiff.out('logs', '--tail', '900', 'z').split()] == list(range(n - 899, n + 1))
+    skiff('kill', 'z')
+    out = follower.communicate(timeout=20)[0].split()
+    assert [int(x) for x in out] == list(range(1, n + 1))
+
+
+def test_a_compression_that_was_killed(skiff):
+    """Both forms of a file are there: the plain one counts, and the next compression puts it in order."""
+    cid = skiff.out('run', '-d', '--name', 'z', '--log-opt', 'max-size=10k', '--log-opt', 'max-file=3', '--log-opt', 'compress=true', skiff.image, 'sh', '-c', 'seq 1 400').strip()
+    skiff('wait', 'z')
+    lines = skiff.out('logs', 'z')
+    log = skiff.root / 'containers' / cid / 'log'
+    skiff('system', 'squeeze-logs', 'z')
+    old = log / f'{cid}-json.log.1.gz'
+    assert wait_until(old.exists, 20)
+    (log / f'{cid}-json.log.1').write_bytes(subprocess.run(['gzip', '-dc', old], stdout=subprocess.PIPE, check=True).stdout)
+    old.write_bytes(b'half')
+    (log / 'squeezed').write_bytes(b'more')
+    assert skiff.out('logs', 'z') == lines
+    skiff('system', 'squeeze-logs', 'z')
+    assert not (log / f'{cid}-json.log.1').exists() and not (log / 'squeezed').exists() and skiff.out('logs', 'z') == lines
+    old.write_bytes(old.read_bytes()[:100])
+    assert 'unpack the log' in skiff('logs', 'z', rc=1).stderr
+
+
 def test_local_is_rotated_without_being_asked(skiff):
-    """docker's defaults of it, 20 MB and 5 files; what is said counts more."""
+    """docker's defaults of it, 20 MB and 5 files, compressed; what is said counts more."""
     def limits(*opts):
         cid = skiff.out('create', '--log-driver', 'local', *opts, skiff.image, 'true').strip()
         c = json.loads((skiff.root / 'containers' / cid / 'config.json').read_text())['skiff']
-        return c['logMaxSize'], c['logMaxFile']
+        return c['logMaxSize'], c['logMaxFile'], c.get('logCompress', False)
 
-    assert limits() == (20 << 20, 5)
-    assert limits('--log-opt', 'max-size=1m', '--log-opt', 'max-file=2', '--log-opt', 'compress=false') == (1 << 20, 2)
-    assert limits('--log-opt', 'max-size=-1') == (0, 5)
-    assert "invalid --log-opt 'compress=true'" in skiff('create', '--log-driver', 'local', '--log-opt', 'compress=true', skiff.image, 'true', rc=125).stderr
+    assert limits() == (20 << 20, 5, True)
+    assert limits('--log-opt', 'max-size=1m', '--log-opt', 'max-file=2', '--log-opt', 'compress=false') == (1 << 20, 2, False)
+    assert limits('--log-opt', 'max-size=-1') == (0, 5, False), 'nothing is rotated'
+    assert limits('--log-opt', 'max-file=1') == (20 << 20, 1, False)
+    for opts in (['compress=true'], ['compress=true', 'max-size=1m'], ['compress=true', 'max-file=3']):
+        words = [w for o in opts for w in ('--log-opt', o)]
+        assert 'max-file is less than 2 or max-size is not set' in skiff('create', *words, skiff.image, 'true', rc=125).stderr
+    assert "invalid --log-opt 'compress=yes'" in skiff('create', '--log-opt', 'compress=yes', skiff.image, 'true', rc=125).stderr
     assert "unknown log opt 'tag'" in skiff('create', '--log-driver', 'local', '--log-opt', 'tag=x', skiff.image, 'true', rc=125).stderr
 
 
@@ -260,7 +312,7 @@ def test_attributes_of_a_json_file(skiff):
     skiff('wait', cid)
     assert skiff.out('logs', '--details', cid) == ' hi\n'
     assert 'invalid --log-opt' in skiff.run('--log-opt', 'labels-regex=(', '--', 'true', rc=125).stderr
-    assert 'invalid --log-opt' in skiff.run('--log-opt', 'compress=true', '--', 'true', rc=125).stderr
+    assert 'invalid --log-opt' in skiff.run('--log-opt', 'compress=', '--', 'true', rc=125).stderr
 
 
 def test_attributes_of_a_non_blocking_log(skiff):

@@ -21,6 +21,7 @@ static void sample(struct skf_mon_handover *h)
 	h->health = 1;
 	h->health_interval_ms = UINT64_MAX;
 	h->log_buffer = 1u << 20;
+	h->log_squeeze = 1;
 	memset(h->log_opts, 'o', sizeof(h->log_opts) - 1);
 	strcpy(h->cg.path, "/skiff/c/x");
 	h->cg.layout.n = SKF_CG_MAX;
