@@ -358,6 +358,8 @@ int skf_cmd_ps(struct skf_cli *c);
 int skf_cmd_create(struct skf_cli *c);
 int skf_cmd_start(struct skf_cli *c);
 int skf_cmd_init(struct skf_cli *c);
+int skf_cmd_mount(struct skf_cli *c);
+int skf_cmd_unmount(struct skf_cli *c);
 int skf_cmd_restart(struct skf_cli *c);
 int skf_cmd_attach(struct skf_cli *c);
 int skf_cmd_rename(struct skf_cli *c);

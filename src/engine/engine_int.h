@@ -387,6 +387,11 @@ void skf_ctr_drop_lock(struct skf_engine *g, const char *id, int *lock_own);
 /* SIGKILL by every means there is, until nobody is left (SKF_KILL_WAIT_MS each). */
 int skf_ctr_kill_hard(struct skf_engine *g, const char *id, unsigned manual /* SKF_MON_BY_HAND, _SHUTDOWN */, struct skf_err *e);
 
+/* --- ctr_mount.c: the container's lock is held --- */
+bool skf_ctr_is_mounted(struct skf_engine *g, const char *id);
+/* Nothing to do for one that is not mounted on the host. */
+int skf_ctr_unmount_locked(struct skf_engine *g, const char *id, bool force, struct skf_err *e);
+
 /* --- pause.c: the freezer and the summary's word; the caller holds the lock or is ending the container --- */
 int skf_ctr_freeze(struct skf_engine *g, const char *id, bool freeze, struct skf_err *e);
 

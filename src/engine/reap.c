@@ -187,6 +187,8 @@ static int remove_container(struct skf_engine *g, const char *id, const char *na
 		image = c->image;
 	}
 	r = faccessat(g->ctr_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? 1 : 0;
+	if (r == 1 && skf_ctr_unmount_locked(g, id, true, e) < 0)
+		return -1;
 	if (r == 1)
 		skf_ctr_quota_release(g, id);
 	if (r == 1 && skf_store_to_trash(g->store, g->ctr_fd, id, e) < 0)

@@ -35,13 +35,14 @@ int skf_engine_create(struct skf_engine *g, struct skf_create_req *q, const stru
 static int clear_past(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, struct skf_err *e)
 {
 	SKF_AUTO_FD int dir = -EBADF;
+	bool fresh = c->remove && !skf_ctr_is_mounted(g, id); /* else the start gets what is mounted */
 	int r = 0;
 
 	if (skf_ctr_undo_runtime(g, id, e) < 0 || skf_ctr_open_dir(g, id, &dir, e) < 0)
 		return -1;
-	if (c->remove)
+	if (fresh)
 		r = skf_rmtree_at(dir, "work");
-	if (r == 0 && c->remove)
+	if (r == 0 && fresh)
 		r = skf_mkdir_at(dir, "work", 0700);
 	/* A crash from here on is the end of the new life, not of the one that this tells of. */
 	if (r == 0 && unlinkat(dir, "exit.json", 0) < 0 && errno != ENOENT)

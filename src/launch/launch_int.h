@@ -139,6 +139,12 @@ int skf_launch_restore(struct skf_launch *l, struct skf_err *e);
 extern const struct skf_launch_step skf_launch_checkpoint_steps[], skf_launch_restore_steps[];
 extern const struct skf_launch_step skf_launch_image_mount_steps[], skf_launch_image_unmount_steps[], skf_launch_probe_steps[];
 extern const struct skf_launch_step skf_launch_go_steps[]; /* go.c */
+extern const struct skf_launch_step skf_launch_ctr_mount_steps[], skf_launch_ctr_unmount_steps[];
+/* --- ctr_mount.c --- */
+/* The container's root is mounted on the host. */
+bool skf_launch_is_mounted(const struct skf_launch *l);
+/* root_mount becomes a clone of that mount. */
+int skf_launch_clone_mounted(struct skf_launch *l, struct skf_err *e);
 int skf_launch_open_trees(struct skf_launch *l, struct skf_err *e);
 int skf_launch_load_config(struct skf_launch *l, struct skf_err *e);
 int skf_launch_mount_root(struct skf_launch *l, struct skf_err *e);

@@ -54,7 +54,8 @@ static bool is_known(uint16_t type)
 	return is_start(type) || type == SKF_LAUNCH_EXEC || type == SKF_LAUNCH_HEALTH || type == SKF_LAUNCH_UPDATE || type == SKF_LAUNCH_LOOK ||
 	       type == SKF_LAUNCH_MOUNT || type == SKF_LAUNCH_POD ||
 	       type == SKF_LAUNCH_CHECKPOINT || type == SKF_LAUNCH_RESTORE || type == SKF_LAUNCH_IMAGE_MOUNT || type == SKF_LAUNCH_IMAGE_UNMOUNT ||
-	       type == SKF_LAUNCH_PROBE || type == SKF_LAUNCH_GO;
+	       type == SKF_LAUNCH_PROBE || type == SKF_LAUNCH_GO || type == SKF_LAUNCH_CTR_MOUNT ||
+	       type == SKF_LAUNCH_CTR_UNMOUNT;
 }
 
 int skf_launch_request_read(struct skf_recr *r, unsigned n_fds, struct skf_launch_request *ret,

@@ -93,6 +93,8 @@ int skf_launch_mount_root(struct skf_launch *l, struct skf_err *e)
 	const char *directory[1];
 	bool mapped;
 
+	if (skf_launch_is_mounted(l))
+		return skf_launch_clone_mounted(l, e);
 	if (way < 0)
 		return skf_fail(e, SKF_EINVALID, "SKIFF_OVERLAY is '%.40s'; it takes fd, path or symlink",
 				getenv("SKIFF_OVERLAY"));

@@ -73,6 +73,8 @@ static const struct {
 	{"image-unmount", SKF_LAUNCH_IMAGE_UNMOUNT, skf_launch_image_unmount_steps},
 	{"probe", SKF_LAUNCH_PROBE, skf_launch_probe_steps},
 	{"go", SKF_LAUNCH_GO, skf_launch_go_steps},
+	{"ctr-mount", SKF_LAUNCH_CTR_MOUNT, skf_launch_ctr_mount_steps},
+	{"ctr-unmount", SKF_LAUNCH_CTR_UNMOUNT, skf_launch_ctr_unmount_steps},
 };
 
 /* type 0: any */

@@ -37,6 +37,8 @@
  * IMAGE_MOUNT  u32 0, str manifest (hex digits), str root, str run_root, str "", str diff-ids (one a line, lowest first), 3 * u32 0 -> DONE: the image is
  *         mounted read-only at root/mounts/<manifest>, a directory that exists;  IMAGE_UNMOUNT  the same without diff-ids -> DONE
  *         (no diff-ids: the directory itself, which has a copy of the image's files)
+ * CTR_MOUNT  u32 0, str id, str root, str run_root, str "", str "", 3 * u32 0 -> DONE: the root of the container is mounted at root/containers/<id>/rootfs;
+ *         CTR_UNMOUNT the same, with str "force" or "" -> DONE
  * PROBE   u32 0, str 64 zeros, str root, 2 * str "", str "", 3 * u32 0 -> DONE: layers of this store can be id-mapped; FAILED UNSUPPORTED: they cannot
  * CHECKPOINT  u32 flags (LOCK), str id, str root, str run_root, str "", str options (the table in launch/checkpoint.c), u32 0, u32 0, u32 0 -> DONE: the container is
  *         saved; unless it is left running its processes are dead, and its monitor ends as after any other death
@@ -61,7 +63,7 @@ enum skf_launch_type {
 	SKF_LAUNCH_UPDATE = 11, SKF_LAUNCH_MOUNT = 12, SKF_LAUNCH_DONE = 13, SKF_LAUNCH_POD = 14,
 	SKF_LAUNCH_IMAGE_MOUNT = 15, SKF_LAUNCH_IMAGE_UNMOUNT = 16, SKF_LAUNCH_CHECKPOINT = 17, SKF_LAUNCH_RESTORE = 18,
 	SKF_LAUNCH_NETNS_MADE = 20, SKF_LAUNCH_NET_READY = 21, SKF_LAUNCH_NETSOCK = 22, SKF_LAUNCH_SWEEP = 23, SKF_LAUNCH_NOTIFY = 24, SKF_LAUNCH_LOOK = 30, SKF_LAUNCH_PROBE = 31,
-	SKF_LAUNCH_GO = 32
+	SKF_LAUNCH_GO = 32, SKF_LAUNCH_CTR_MOUNT = 33, SKF_LAUNCH_CTR_UNMOUNT = 34
 };
 enum {
 	SKF_LAUNCH_STDIN = 1, SKF_LAUNCH_STDOUT = 2, SKF_LAUNCH_STDERR = 4,
