@@ -178,6 +178,26 @@ static void program_through_the_cache(void **state)
 	assert_memory_equal(one.insn, two.insn, one.n * sizeof(*one.insn));
 }
 
+/* A program that is there already is neither compiled nor written to the cache. */
+static void program_that_is_known(void **state)
+{
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
+	const char *json = "{\"defaultAction\":\"SCMP_ACT_ALLOW\"}";
+	struct skf_seccomp_embedded known[2] = {{.prog = {.n = 1}}, {.prog = {.n = 0}}};
+	const struct skf_rt rt = {.root = tmp, .rootfd = root, .embedded = known};
+	const struct skf_spec_opts o = {.name = "profile"};
+	struct skf_spec_seccomp *p;
+	struct skf_bpf_prog got;
+	struct skf_err e = SKF_ERR_INIT;
+
+	assert_int_equal(skf_spec_parse_seccomp(json, strlen(json), &o, &a, &p, &e), 0);
+	skf_seccomp_key(p, 0, known[0].key);
+	known[0].prog.insn = (void *)known; /* never looked into */
+	assert_int_equal(skf_seccomp_program(&rt, p, &a, &got, &e), 0);
+	assert_ptr_equal(got.insn, known);
+	assert_int_equal(faccessat(root, SKF_SECCOMP_CACHE_DIR, F_OK, 0), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -186,6 +206,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(other_peoples_directory_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(oldest_are_evicted, setup, teardown),
 		cmocka_unit_test_setup_teardown(program_through_the_cache, setup, teardown),
+		cmocka_unit_test_setup_teardown(program_that_is_known, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
