@@ -5,7 +5,8 @@
  * it by the same functions as rm and reap do. Invariants:
  *  1. Only what belongs to this root is touched. Two skiff roots share the cgroup tree skiff/c: a cgroup is
  * ours when its id has a run directory or a container here; of all others only those are removed that have
- * no process and are older than any start may take, and never a process is killed.
+ * no process and are older than any start may take, and never a process is killed
+ * but the holder of a pod whose run directory is gone (check_pods.c).
  *  2. Whoever makes, starts or removes a container holds its lock; a look at a container and its repair
  * happen under that lock, and what is locked for long is left alone.
  *  3. Repairs can be repeated, and a finding that cannot be repaired says why and does not stop the others.
@@ -355,8 +356,7 @@ static bool is_ours(struct skf_engine *g, const char *id)
 	       faccessat(g->run_ctr_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* Older than a start may take, so that nobody is about to put a process into it. */
-static bool is_old(const struct skf_cg_dirs *cg)
+bool skf_check_cgroup_is_old(const struct skf_cg_dirs *cg)
 {
 	for (unsigned i = 0; i < cg->layout.n; i++) {
 		SKF_AUTO_FD int fd = skf_cg_open(cg, i);
@@ -399,7 +399,7 @@ static unsigned count_dirs(const struct skf_cg_dirs *cg)
 }
 
 /* A cgroup has a directory in each hierarchy; one row is enough. */
-static bool is_reported(const struct check *c, const char *kind, const char *object)
+bool skf_check_is_reported(const struct check *c, const char *kind, const char *object)
 {
 	for (size_t i = 0; i < c->n; i++)
 		if (skf_streq(c->v[i].kind, kind) && skf_streq(c->v[i].object, object))
@@ -432,7 +432,7 @@ static int look_foreign_cgroup(struct check *c, const char *id, struct skf_err *
 	pid_t first;
 
 	if (skf_ctr_cgroup(c->g, id, &cg) < 0 || count_dirs(&cg) == 0 || skf_cg_pids(&cg, &first, 1) != 0 ||
-	    !is_old(&cg))
+	    !skf_check_cgroup_is_old(&cg))
 		return 0;
 	return finding(c, "cgroup", id, "it is empty and of no container here", fix_foreign_cgroup,
 		       "removed", e);
@@ -440,7 +440,7 @@ static int look_foreign_cgroup(struct check *c, const char *id, struct skf_err *
 
 static int check_cgroup(struct check *c, const char *id, struct skf_err *e)
 {
-	if (!skf_ctr_id_valid(id) || is_reported(c, "cgroup", id))
+	if (!skf_ctr_id_valid(id) || skf_check_is_reported(c, "cgroup", id))
 		return 0;
 	return is_ours(c->g, id) ? locked(c, id, look_cgroup, id, e) : look_foreign_cgroup(c, id, e);
 }
@@ -497,7 +497,7 @@ static int check_lock(struct check *c, const char *name, struct skf_err *e)
  * this moment makes them again. */
 static int pass_cgroup_parents(struct check *c, struct skf_err *e)
 {
-	static const char *const parents[] = {"skiff/c", "skiff/m", "skiff"};
+	static const char *const parents[] = {"skiff/c", "skiff/m", "skiff/p", "skiff"};
 	struct skf_cg_layout layout;
 	int r = c->repair ? skf_cg_layout(&layout) : -ENOENT;
 
@@ -522,7 +522,7 @@ static int pass_locks(struct check *c, struct skf_err *e)
 /* Containers first: what they refer to is then known, and the passes after them find only what no container
  * explains. */
 static int (*const passes[])(struct check *, struct skf_err *) = {
-	pass_containers, pass_run_dirs, skf_check_networks, skf_check_network_objects, skf_check_cni, skf_check_network_host, pass_cgroups, pass_names,
+	pass_containers, pass_run_dirs, skf_check_networks, skf_check_network_objects, skf_check_cni, skf_check_network_host, pass_cgroups, skf_check_pods, pass_names,
 	pass_summaries,  skf_check_layers, skf_check_garbage, skf_check_storage, pass_locks,
 	pass_cgroup_parents,
 };

@@ -9,6 +9,7 @@ struct check {
 	struct skf_arena *a;
 	struct skf_check_row *v;
 	size_t n, cap;
+	struct skf_strv held; /* check_pods.c: first digits of the pods that a holder of any root has */
 	int lock; /* of the container that is being looked at; see locked() in check.c */
 };
 typedef int (*entry_fn)(struct check *c, const char *name, struct skf_err *e);
@@ -18,6 +19,13 @@ int skf_check_report(struct check *c, const char *kind, const char *object, cons
 		     const char *done, struct skf_err *e);
 /* fn for every name of a directory but . and ..; a missing one has none. */
 int skf_check_each(struct check *c, int dirfd, const char *path, entry_fn fn, struct skf_err *e);
+
+bool skf_check_is_reported(const struct check *c, const char *kind, const char *object);
+/* Older than a start may take, so that nobody is about to put a process into it. */
+bool skf_check_cgroup_is_old(const struct skf_cg_dirs *cg);
+
+/* --- check_pods.c: a pass --- */
+int skf_check_pods(struct check *c, struct skf_err *e);
 
 /* --- net_check.c: a pass --- */
 int skf_check_networks(struct check *c, struct skf_err *e);

@@ -2,11 +2,12 @@
 import json
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from conftest import wait_until
+from conftest import BIN, wait_until
 
 LOOP = ('sh', '-c', 'trap "exit 0" TERM; while :; do sleep 0.1; done')
 
@@ -145,6 +146,33 @@ def test_a_killed_holder_is_started_again_by_the_next_container(skiff, pod):
     assert skiff.state('a')['Status'] == 'running', 'a container has a monitor of its own'
     in_pod(skiff, pod, '--name', 'b')
     assert holder(skiff, 'p') and pod_row(skiff, 'p')['Status'] == 'Running'
+
+
+def test_a_holder_whose_run_root_was_removed_by_hand(skiff, tmp_path):
+    """Found by the check of any root, ended by its repair; one that can be reached stays. In a PID namespace, so that no check of another test ends it."""
+    script = """set -e
+        for x in lost kept; do
+            mkdir "$2/$x"
+            "$1" --root "$2/$x/lib" --run-root "$2/$x/run" pod create --share ipc,uts --name $x >&2
+            "$1" --root "$2/$x/lib" --run-root "$2/$x/run" pod start $x >&2
+        done
+        rm -rf "$2/lost/run"
+        check() { "$1" --root "$2/$3/lib" --run-root "$2/$3/run" system check --quick $4 || :; echo --; }
+        check "$1" "$2" kept
+        check "$1" "$2" lost
+        check "$1" "$2" kept --repair
+        check "$1" "$2" kept
+        "$1" --root "$2/kept/lib" --run-root "$2/kept/run" pod ps
+        "$1" --root "$2/kept/lib" --run-root "$2/kept/run" pod rm -f kept >&2"""
+    p = subprocess.run(['unshare', '-p', '-f', '--mount-proc', '--kill-child', 'sh', '-c', script, 'sh', BIN / 'skiff', tmp_path], capture_output=True, text=True,
+                       timeout=60, env=skiff.env)
+    assert p.returncode == 0, (p.stdout, p.stderr)
+    pid = next((tmp_path / 'lost' / 'lib' / 'pods').glob('[0-9a-f]' * 64)).name
+    there, again, repaired, gone, rest = p.stdout.split('--\n')
+    row = [x for x in there.splitlines() if 'run directory was removed' in x]
+    assert len(row) == 1 and pid[:12] in row[0] and 'run directory was removed' in again, p.stdout
+    assert [x.split()[-1] for x in repaired.splitlines() if 'run directory was removed' in x] == ['ended'], p.stdout
+    assert 'run directory was removed' not in gone and 'Running' in rest, p.stdout
 
 
 def test_filters_and_bad_words(skiff, pod):
