@@ -41,7 +41,7 @@ def record(rtype, *fields, version=1):
 
 
 # The appended fields of the handover: restart 2, stop 2, health 3, health times 4, log mode and buffer, log options, run time.
-APPENDED = [u32(0)] * 7 + [u64(0)] * 4 + [u32(0), u64(0), st(""), u64(0)]
+APPENDED = [u32(0)] * 7 + [u64(0)] * 4 + [u32(0), u64(0), st(""), u64(0), u32(0)]
 
 
 class Fields:
