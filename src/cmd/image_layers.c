@@ -8,7 +8,7 @@
  * silent, closes all queues, and the cause is what is reported;
  * 3. locks/ingest-<hex> of every layer that is fetched is held from before its first byte until its seal, taken in ascending order of digest; 4. the
  * same layer in an image twice is fetched once; 5. what is received of a layer of FILE_BYTES or more is in ingest/<hex>/data before the unpacker sees
- * it, so that a pull that was killed goes on there: the next one feeds the file to the unpacker again (hashing it) and asks for the rest. A layer that
+ * it (in few large writes, a chunk each, while the unpacker is behind; else as it comes), so that a pull that was killed goes on there: the next one feeds the file to the unpacker again (hashing it) and asks for the rest. A layer that
  * was resumed and turns out wrong, or whose registry will not resume, is fetched once more from its first byte. */
 #include "base/fd.h"
 #include "base/limits.h"
@@ -43,7 +43,8 @@ struct chunk {
 struct queue {
 	pthread_mutex_t m;
 	pthread_cond_t c;
-	struct chunk *head, *tail, *spare;
+	struct chunk *head, *tail; /* complete ones */
+	struct chunk *spare;
 	size_t bytes;
 	bool eof, broken, was_full;
 };
@@ -66,6 +67,10 @@ struct work {
 	int lock, dirfd;
 	int data;            /* ingest/<hex>/data; -EBADF: none */
 	uint64_t have;       /* bytes in it when we began */
+	uint64_t kept;       /* ... now */
+	struct chunk *fill;  /* the receiver's: what has come since the last full chunk; its first fill_kept bytes are in the file */
+	size_t fill_kept;
+	bool behind;         /* the unpacker: the queue was not empty at the last look */
 	uint64_t window;     /* its part of f->windows */
 	bool no_room;        /* the file could not be written: what comes is not kept */
 	bool retry;          /* what was there before is no good */
@@ -79,11 +84,6 @@ static void set_phase(struct image_layer_job *j, uint32_t phase)
 }
 
 /* --- queue --- */
-static bool ready(const struct queue *q)
-{
-	return q->head && (q->eof || q->head->next || q->head->n == q->head->cap);
-}
-
 /* Gives the previous chunk back and waits for the next; NULL at the end, or (*ret_broken) when there will be none. */
 static struct chunk *pop(struct work *w, struct chunk *used, bool *ret_broken)
 {
@@ -93,7 +93,7 @@ static struct chunk *pop(struct work *w, struct chunk *used, bool *ret_broken)
 		used->next = q->spare;
 		q->spare = used;
 	}
-	while (!ready(q) && !q->eof && !q->broken)
+	while (!q->head && !q->eof && !q->broken)
 		pthread_cond_wait(&q->c, &q->m);
 	*ret_broken = q->broken;
 	struct chunk *c = q->broken ? NULL : q->head;
@@ -121,76 +121,11 @@ static void close_queue(struct work *w, bool broken)
 	pthread_mutex_unlock(&w->q.m);
 }
 
-/* Room in the last chunk, or a new one; under the lock. */
-static struct chunk *room(struct queue *q, uint64_t left)
-{
-	if (q->tail && q->tail->n < q->tail->cap)
-		return q->tail;
-	struct chunk *c = q->spare;
-	if (c) {
-		q->spare = c->next;
-	} else {
-		size_t cap = left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES;
-		c = malloc(sizeof(*c) + cap);
-		if (!c)
-			return NULL;
-		c->cap = cap;
-	}
-	c->next = NULL;
-	c->n = 0;
-	if (q->tail)
-		q->tail->next = c;
-	else
-		q->head = c;
-	q->tail = c;
-	return c;
-}
-
-static int append(struct work *w, uint64_t off, const char *p, size_t n, struct skf_err *e)
-{
-	struct queue *q = &w->q;
-	while (n) {
-		struct chunk *c = room(q, w->j->desc.size - off);
-		if (!c)
-			return skf_fail(e, SKF_ENOMEM, "layer '%s'", w->j->desc.digest.s);
-		size_t k = c->cap - c->n < n ? c->cap - c->n : n;
-		memcpy(c->data + c->n, p, k);
-		c->n += k;
-		q->bytes += k;
-		p += k;
-		off += k;
-		n -= k;
-	}
-	q->eof |= off == w->j->desc.size;
-	if (ready(q))
-		pthread_cond_signal(&q->c);
-	return 0;
-}
-
-static int begin(struct work *w, struct skf_err *e);
-
-/* 0, -2 while the queue is full, -1. Only the receiver adds to the queue, so what has room now has room a moment later. */
-static int may_push(struct work *w, size_t n, struct skf_err *e)
-{
-	struct queue *q = &w->q;
-	int r = 0;
-	pthread_mutex_lock(&q->m);
-	if (q->broken) {
-		*e = w->err;
-		r = -1;
-	} else if (q->bytes && q->bytes + n > QUEUE_BYTES) {
-		q->was_full = true;
-		r = -2;
-	}
-	pthread_mutex_unlock(&q->m);
-	return r;
-}
-
 /* The file is only for the next pull: where there is no room for it, this one goes on without. */
-static void keep(struct work *w, uint64_t off, const char *p, size_t n)
+static void keep(struct work *w, const char *p, size_t n)
 {
 	while (w->data >= 0 && !w->no_room && n) {
-		ssize_t k = pwrite(w->data, p, n, (off_t)off);
+		ssize_t k = pwrite(w->data, p, n, (off_t)w->kept);
 		if (k < 0 && errno == EINTR)
 			continue;
 		if (k < 0) {
@@ -203,25 +138,116 @@ static void keep(struct work *w, uint64_t off, const char *p, size_t n)
 		}
 		p += k;
 		n -= (size_t)k;
-		off += (uint64_t)k;
+		w->kept += (uint64_t)k;
 	}
+}
+
+/* What of the chunk that is being filled is not in the file yet. */
+static void keep_filled(struct work *w)
+{
+	if (!w->fill || w->fill_kept == w->fill->n)
+		return;
+	keep(w, w->fill->data + w->fill_kept, w->fill->n - w->fill_kept);
+	w->fill_kept = w->fill->n;
+}
+
+/* The chunk being filled is full, or the last: it is kept, and then the worker gets it. */
+static void hand_over(struct work *w, bool eof)
+{
+	struct queue *q = &w->q;
+	struct chunk *c = w->fill;
+	keep_filled(w);
+	w->fill = NULL;
+	w->fill_kept = 0;
+	pthread_mutex_lock(&q->m);
+	if (q->tail)
+		q->tail->next = c;
+	else
+		q->head = c;
+	q->tail = c;
+	q->bytes += c->n;
+	q->eof |= eof;
+	pthread_cond_signal(&q->c);
+	pthread_mutex_unlock(&q->m);
+}
+
+/* The chunk being filled, or a new one. */
+static struct chunk *room(struct work *w, uint64_t left)
+{
+	struct queue *q = &w->q;
+	if (w->fill)
+		return w->fill;
+	pthread_mutex_lock(&q->m);
+	struct chunk *c = q->spare;
+	if (c)
+		q->spare = c->next;
+	pthread_mutex_unlock(&q->m);
+	if (!c) {
+		size_t cap = left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES;
+		c = malloc(sizeof(*c) + cap);
+		if (!c)
+			return NULL;
+		c->cap = cap;
+	}
+	c->next = NULL;
+	c->n = 0;
+	w->fill = c;
+	return c;
+}
+
+static int append(struct work *w, uint64_t off, const char *p, size_t n, struct skf_err *e)
+{
+	while (n) {
+		struct chunk *c = room(w, w->j->desc.size - off);
+		if (!c)
+			return skf_fail(e, SKF_ENOMEM, "layer '%s'", w->j->desc.digest.s);
+		size_t k = c->cap - c->n < n ? c->cap - c->n : n;
+		memcpy(c->data + c->n, p, k);
+		c->n += k;
+		p += k;
+		off += k;
+		n -= k;
+		bool eof = off == w->j->desc.size;
+		if (eof || c->n == c->cap)
+			hand_over(w, eof);
+	}
+	if (!w->behind) /* the network is what is slow: nothing that came is to come again */
+		keep_filled(w);
+	return 0;
+}
+
+static int begin(struct work *w, struct skf_err *e);
+
+/* 0, -2 while the queue is full, -1. Only the receiver adds to the queue, so what has room now has room a moment later. */
+static int may_push(struct work *w, size_t n, struct skf_err *e)
+{
+	struct queue *q = &w->q;
+	size_t filled = w->fill ? w->fill->n : 0;
+	int r = 0;
+	pthread_mutex_lock(&q->m);
+	if (q->broken) {
+		*e = w->err;
+		r = -1;
+	}
+	w->behind = q->bytes > 0;
+	if (r == 0 && q->bytes && q->bytes + filled + n > QUEUE_BYTES) {
+		q->was_full = true;
+		r = -2;
+	}
+	pthread_mutex_unlock(&q->m);
+	return r;
 }
 
 /* Sink of the registry: runs in the receiver's thread. It never gets more than desc.size bytes. */
 static int push(void *arg, uint64_t off, const void *p, size_t n, struct skf_err *e)
 {
 	struct work *w = arg;
-	struct queue *q = &w->q;
 	int r = w->started ? 1 : begin(w, e);
 	if (r != 1)
 		return r;
 	r = may_push(w, n, e);
-	if (r == 0) {
-		keep(w, off, p, n);
-		pthread_mutex_lock(&q->m);
+	if (r == 0)
 		r = append(w, off, p, n, e);
-		pthread_mutex_unlock(&q->m);
-	}
 	if (r == 0)
 		__atomic_store_n(&w->j->received, off + n, __ATOMIC_RELAXED);
 	return r;
@@ -424,6 +450,7 @@ static int open_data(struct work *w, struct skf_err *e)
 	w->have = S_ISREG(st.st_mode) && st.st_size > 0 && (uint64_t)st.st_size <= size ? (uint64_t)st.st_size : 0;
 	if (w->have == size)
 		w->have--;
+	w->kept = w->have;
 	if (ftruncate(w->data, (off_t)w->have) < 0)
 		return skf_fail_sys(e, -errno, "shorten the download of layer '%s'", w->j->desc.digest.s);
 	__atomic_store_n(&w->j->received, w->have, __ATOMIC_RELAXED);
@@ -482,6 +509,7 @@ static void free_chunks(struct chunk *c)
 	}
 }
 
+/* What has come and was not handed over is the next pull's. */
 static void join_all(struct work *w, size_t n, bool broken)
 {
 	for (size_t i = 0; i < n; i++)
@@ -490,6 +518,9 @@ static void join_all(struct work *w, size_t n, bool broken)
 	for (size_t i = 0; i < n; i++) {
 		if (w[i].started)
 			pthread_join(w[i].thread, NULL);
+		if (broken)
+			keep_filled(&w[i]);
+		free(w[i].fill);
 		free_chunks(w[i].q.head);
 		free_chunks(w[i].q.spare);
 		pthread_cond_destroy(&w[i].q.c);
