@@ -94,6 +94,8 @@ int image_registry_open_at(const struct image_peer *peer, struct skf_ref *ref, c
 	if (reg && reg->blocked)
 		r = skf_fail(e, SKF_EDENIED, "registry '%s' is blocked: registries.conf says so for '%s'", ref->registry, reg->prefix);
 	else if (reg && reg->at.location && (r = skf_registries_at(reg, &reg->at, ref->registry, ref->repo, host, repo, e)) == 0) {
+		if (!skf_streq(host, ref->registry)) /* T51: what was said for the one is not shown to the other */
+			there.user = there.password = NULL;
 		memcpy(ref->registry, host, strlen(host) + 1); /* of the same sizes */
 		memcpy(ref->repo, repo, strlen(repo) + 1);
 		there.flags |= reg->at.insecure ? SKF_IMG_PLAIN_HTTP | SKF_IMG_INSECURE_TLS : 0u;

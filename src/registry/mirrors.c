@@ -16,8 +16,9 @@ static int add(struct skf_registry *r, const struct skf_registry_opts *o, const 
 
 	mo.plain_http = from->plain_http;
 	mo.insecure_tls = from->insecure;
-	mo.user = mo.password = mo.repo = NULL;
-	mo.token = skf_streq(from->host, r->host) ? o->token : NULL; /* T51: another place of the same host keeps it */
+	mo.repo = NULL;
+	if (!skf_streq(from->host, r->host)) /* T51: another place of the same host keeps them */
+		mo.user = mo.password = mo.token = NULL;
 	if (skf_registry_new_one(from->host, &mo, &m->r, e) < 0)
 		return skf_ctx(e, "mirror of '%s'", r->host);
 	r->n_mirrors++;

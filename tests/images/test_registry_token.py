@@ -1,4 +1,5 @@
 """--registry-token and its forms for two sides: a bearer token of the user's own, sent to the registry that was named and nowhere else (T51)."""
+import base64
 import json
 
 import imagegen as ig
@@ -99,6 +100,26 @@ def test_T51_mirrors_and_other_locations_do_not_get_it(fake, store, tmp_path, mo
     # the same host under another path is the same registry
     conf.write_text(f'[[registry]]\nprefix = "{reg.host}/bar"\nlocation = "{reg.host}/foo"\n')
     ok(store, "pull", "--registry-token", "ours", f"{reg.host}/bar/img:1")
+
+
+def test_T51_credentials_do_not_go_to_another_location(fake, store, tmp_path, monkeypatch):
+    """--src-creds and --dest-creds are for the registry that was named, not for where registries.conf says it lies."""
+    reg, other, im = fake(), fake(), image()
+    ours = "Basic " + base64.b64encode(b"me:secret").decode()
+    for r in (reg, other):
+        protect(r, 'Basic realm="x"', ours)
+        r.add("foo/img", "1", im)
+    here, conf = f"docker://{reg.host}/foo/img:1", tmp_path / "registries.conf"
+    monkeypatch.setenv("CONTAINERS_REGISTRIES_CONF", str(conf))
+    conf.write_text(f'[[registry]]\nprefix = "example.org/foo"\nlocation = "{other.host}/foo"\ninsecure = true\n'
+                    f'[[registry]]\nprefix = "{reg.host}/bar"\nlocation = "{reg.host}/foo"\n')
+    copy = ["image", "copy", "--src-creds", "me:secret"]
+    for args in (["docker://example.org/foo/img:1", f"dir:{tmp_path}/d"], ["--dest-creds", "me:secret", here, "docker://example.org/foo/img:2"]):
+        del other.log[:]
+        assert run(store, *copy, *args)[0] == 1 and other.log and tokens(other) == set(), args
+    # the same host under another path is the same registry
+    ok(store, *copy, "--dest-creds", "me:secret", f"docker://{reg.host}/bar/img:1", f"docker://{reg.host}/bar/img:2")
+    assert ("foo/img", "2") in reg.docs
 
 
 def test_T51_a_push_does_not_show_it_to_where_the_layers_came_from(fake, store):
