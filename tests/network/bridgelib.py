@@ -15,11 +15,11 @@ import ociimage  # noqa: E402
 spec = importlib.util.spec_from_file_location('engine_conftest', HERE.parent / 'engine' / 'conftest.py')
 engine = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(engine)
-wait_until = engine.wait_until
+wait_until, PATIENCE = engine.wait_until, engine.PATIENCE
 PROBE = '/netprobe'
 
 
-def run(*args, rc=0, timeout=60, **kw):
+def run(*args, rc=0, timeout=engine.TIMEOUT, **kw):
     p = subprocess.run([str(a) for a in args], capture_output=True, text=True, timeout=timeout, **kw)
     assert rc is None or p.returncode == rc, f'{args}: status {p.returncode}\n{p.stdout}\n{p.stderr}'
     return p

@@ -4,11 +4,12 @@ import subprocess
 import time
 from pathlib import Path
 
-TIMEOUT = 30
+PATIENCE = float(os.environ.get('SKIFF_TEST_PATIENCE', '1'))  # a slow machine: every limit times this
+TIMEOUT = 30 * PATIENCE
 
 
 def wait_until(what, seconds=10, step=0.02):
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * PATIENCE
     while time.monotonic() < end:
         if what():
             return True
@@ -105,12 +106,12 @@ class Container(Space):
 
     def dig(self, name, *options, check=True):
         """The lines of dig +short."""
-        r = self.run('dig', '@127.0.0.11', '+short', '+tries=1', '+timeout=10', name, *options, check=check)
+        r = self.run('dig', '@127.0.0.11', '+short', '+tries=1', f'+timeout={10 * PATIENCE:.0f}', name, *options, check=check)
         return r.stdout.split('\n')[:-1]
 
     def status(self, name, *options):
         """NOERROR, NXDOMAIN, SERVFAIL ..., and the flags of the header."""
-        out = self.run('dig', '@127.0.0.11', '+tries=1', '+timeout=10', name, *options).stdout
+        out = self.run('dig', '@127.0.0.11', '+tries=1', f'+timeout={10 * PATIENCE:.0f}', name, *options).stdout
         head = [line for line in out.splitlines() if 'status:' in line][0]
         flags = [line for line in out.splitlines() if line.startswith(';; flags:')][0]
         return head.split('status: ')[1].split(',')[0], flags.split(';')[2].split(':')[1].split()

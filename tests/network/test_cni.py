@@ -54,7 +54,7 @@ def test_a_chain_of_real_plugins(cni, version):
     b.run('busybox', 'ping', '-c1', '-W5', '10.77.0.2')
     server = cni.host.serve('nsenter', '-t', str(a.pid), '-n', '--', 'socat', 'TCP-LISTEN:80,fork,reuseaddr', 'SYSTEM:echo hello')
     assert netns.wait_until(lambda: ':80 ' in a.run('ss', '-Hltn').stdout)
-    assert cni.host.run('socat', '-T5', '-', 'TCP:10.77.0.1:18080,connect-timeout=5').stdout == 'hello\n', 'the published port'
+    assert cni.host.run('socat', f'-t{5 * netns.PATIENCE}', f'-T{5 * netns.PATIENCE}', '-', f'TCP:10.77.0.1:18080,connect-timeout={5 * netns.PATIENCE}').stdout == 'hello\n', 'the published port'
     server.kill()
     (cni.conf_dir / '10-blue.conflist').unlink()
     call(cni, 'del', 'blue', a)

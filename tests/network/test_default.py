@@ -7,7 +7,7 @@ import socket
 import subprocess
 
 import pytest
-from bridgelib import PROBE, bridge_filter, run, wait_until
+from bridgelib import PATIENCE, PROBE, bridge_filter, run, wait_until
 
 
 @pytest.mark.smoke
@@ -246,7 +246,7 @@ def test_killed_engine_leaves_nothing(skiff):
     for point in (1, 3, 6, 10, 15, 21, 28, 40):
         p = subprocess.run(['strace', '-f', '-o', '/dev/null', '-e', 'trace=symlinkat,sendto,renameat,unlinkat',
                             '-e', f'inject=symlinkat,sendto,renameat:signal=KILL:when={point}', *skiff.argv('run', '--rm', '-p', '8080:80', 'netimage', 'true')],
-                           capture_output=True, text=True, env=skiff.env, timeout=60)
+                           capture_output=True, text=True, env=skiff.env, timeout=60 * PATIENCE)
         if p.returncode == 0:
             break
         assert wait_until(lambda: 'orderly' in skiff('system', 'check', '--repair', rc=None).stdout or skiff('system', 'check', rc=None).returncode == 0, 10)
@@ -264,7 +264,7 @@ def test_many_at_once(skiff):
     """64 starts on one bridge: each finds its address in /etc/hosts with its first instruction."""
     n = int(os.environ.get('SKIFF_NET_PARALLEL', '64'))
     ps = [skiff.popen('run', '--rm', 'netimage', 'hostname', '-i', text=True) for _ in range(n)]
-    out = [p.communicate(timeout=120) for p in ps]
+    out = [p.communicate(timeout=120 * PATIENCE) for p in ps]
     assert [(p.returncode, o) for p, o in zip(ps, out) if p.returncode] == []
     assert [o for o, _ in out if not re.fullmatch(r'172\.17(\.\d+){2}\n', o)] == []
     assert json.loads(skiff.out('network', 'inspect', 'bridge'))[0]['Containers'] == {}

@@ -36,7 +36,7 @@ def one(names):
 
 def reaches(c, address, port=80):
     a = f'[{address}]' if ':' in address else address
-    r = c.run('socat', '-T3', '-', f'TCP:{a}:{port},connect-timeout=3', check=False)
+    r = c.run('socat', f'-t{3 * netns.PATIENCE}', f'-T{3 * netns.PATIENCE}', '-', f'TCP:{a}:{port},connect-timeout={3 * netns.PATIENCE}', check=False)
     assert r.returncode == 0 or 'timed out' not in r.stderr, 'a refusal comes at once'
     return r.stdout == 'hello\n'
 

@@ -4,7 +4,7 @@ import os
 import statistics
 import time
 
-from bridgelib import run, wait_until
+from bridgelib import PATIENCE, run, wait_until
 
 SOAK = float(os.environ.get('SKIFF_SOAK') or 0)  # tests/soak
 
@@ -41,7 +41,7 @@ def test_parallel_starts(skiff):
     """64 (12 without SKIFF_SOAK) at the same moment on one bridge, each with a random port: all start, each has an address and a port of its own, all can be reached."""
     n = max(12, int(64 * SOAK))
     ps = [skiff.popen('run', '-d', '-p', '80', 'netimage', '/netprobe', 'serve', 'tcp', '80', f'n{i}', text=True) for i in range(n)]
-    out = [p.communicate(timeout=300) for p in ps]
+    out = [p.communicate(timeout=300 * PATIENCE) for p in ps]
     assert [e for p, (_, e) in zip(ps, out) if p.returncode] == []
     docs = json.loads(skiff.out('inspect', *(o.strip() for o, _ in out)))
     assert len({d['NetworkSettings']['Networks']['bridge']['IPAddress'] for d in docs}) == n
@@ -94,7 +94,7 @@ def test_one_address_for_two(skiff):
     assert skiff.leases() == [x for x in before] and 'eth0' not in skiff.out('exec', 'b', 'ip', 'link')
     # at the same moment: one gets it
     ps = [skiff.popen('run', '--rm', '--network', 'n', '--ip', '10.5.0.10', 'netimage', 'sleep', '2', text=True) for _ in range(4)]
-    out = [p.communicate(timeout=120) for p in ps]
+    out = [p.communicate(timeout=120 * PATIENCE) for p in ps]
     assert sorted(p.returncode for p in ps) == [0, 125, 125, 125] and all('Address already in use' in e for p, (_, e) in zip(ps, out) if p.returncode)
 
 
@@ -107,14 +107,14 @@ def test_connect_and_disconnect_under_load(skiff):
     work = [skiff.popen('run', '--rm', '--network', x, 'netimage', 'sh', '-c', 'sleep 0.2; wget -T 5 -q -O - http://nobody/ 2>/dev/null; true') for x in 'abc' * (8 if SOAK else 2)]
     for _ in range(12 if SOAK else 2):
         ps = [skiff.popen('network', verb, x, c, text=True) for verb in ('connect',) for x in 'bc' for c in 'st']
-        assert [p.communicate(timeout=60)[1] for p in ps if p.wait(60)] == []
+        assert [p.communicate(timeout=60 * PATIENCE)[1] for p in ps if p.wait(60 * PATIENCE)] == []
         for x in 'bc':
             ip = skiff.ip('t', x)
             assert ip in skiff.out('exec', 's', 'nslookup', f't.{x}', '127.0.0.11') and skiff.ask_from('s', 'tcp', ip, 80)[1] == 't'
         ps = [skiff.popen('network', 'disconnect', x, c, text=True) for x in 'bc' for c in 'st']
-        assert [p.communicate(timeout=60)[1] for p in ps if p.wait(60)] == []
+        assert [p.communicate(timeout=60 * PATIENCE)[1] for p in ps if p.wait(60 * PATIENCE)] == []
     for p in work:
-        assert p.wait(60) == 0, p.stderr.read()
+        assert p.wait(60 * PATIENCE) == 0, p.stderr.read()
     assert skiff.ask_from('s', 'tcp', skiff.ip('t'), 80)[1] == 't'
     skiff('rm', '-f', 's', 't')
     skiff('network', 'rm', *'abc')
