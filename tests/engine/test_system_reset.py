@@ -16,6 +16,7 @@ def everything(skiff):
     skiff('volume', 'create', 'alone')
     skiff('network', 'create', 'net1')
     skiff('image', 'mount', skiff.image)
+    (skiff.root / 'short-name-aliases.conf').write_text('[aliases]\n"x" = "example.org/x"\n')
 
 
 def cgroups(ids):
