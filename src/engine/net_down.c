@@ -91,7 +91,7 @@ static int after_the_last(struct skf_engine *g, struct skf_err *e)
 
 	if (!skf_net_table_name(g, table) || (skf_streq(table, SKF_NFT_TABLE) && skf_streq(g->root, SKF_DEFAULT_ROOT) && skf_streq(g->run_root, SKF_DEFAULT_RUN_ROOT)))
 		return 0;
-	return skf_net_idle_down(g, e);
+	return skf_netrec_any(g->run_fd) == 1 ? 0 : skf_net_idle_down(g, e);
 }
 
 int skf_net_down(struct skf_engine *g, const char *id, struct skf_err *e)

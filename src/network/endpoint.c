@@ -157,6 +157,21 @@ int skf_netrec_remove(int run_fd, const char *container)
 	return r < 0 ? r : unlinkat(run_fd, path, 0) < 0 && errno != ENOENT && errno != ENOTDIR ? -errno : 0;
 }
 
+int skf_netrec_any(int run_fd)
+{
+	SKF_AUTO_FD int fd = skf_openat(run_fd, DIRECTORY, O_RDONLY | O_DIRECTORY, 0);
+	SKF_AUTO_DIR DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *de;
+
+	if (!d)
+		return fd == -ENOENT ? 0 : fd < 0 ? fd : -errno;
+	(void)SKF_TAKE_FD(fd); /* d closes it */
+	while ((de = readdir(d)))
+		if (skf_is_hex(de->d_name, SKF_ID_LEN))
+			return 1;
+	return 0;
+}
+
 int skf_netrec_list(int run_fd, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e)
 {
 	SKF_AUTO_FD int fd = skf_openat(run_fd, DIRECTORY, O_RDONLY | O_DIRECTORY, 0);

@@ -37,5 +37,7 @@ int skf_netrec_write(int run_fd, const struct skf_netrec *r, struct skf_err *e);
 int skf_netrec_read(int run_fd, const char *container, struct skf_arena *a, struct skf_netrec **ret, struct skf_err *e);
 /* 0 or -errno; a missing one is success. */
 int skf_netrec_remove(int run_fd, const char *container);
+/* 1 some container has one, 0 none, -errno: the first is looked at only. */
+int skf_netrec_any(int run_fd);
 /* Ids of all containers that have one. */
 int skf_netrec_list(int run_fd, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e);
