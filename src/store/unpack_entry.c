@@ -1,4 +1,4 @@
-/* store/unpack_entry.c -- where entries land. T38-T47 are its enemies.
+/* store/unpack_entry.c -- where entries land; directories do by unpack_dir.c. T38-T47 are the enemies of both.
  *
  * Invariants:
  *  1. A parent directory is only ever reached by openat2(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS) below
@@ -27,9 +27,6 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-/* Nobody else works in this tree: one removal is enough unless something is badly wrong. */
-#define PLACE_TRIES 3
-
 int skf_tree_init(struct skf_tree *t, int *root_own, const struct skf_unpack_limits *lim, struct skf_err *e)
 {
 	struct stat st;
@@ -57,195 +54,6 @@ void skf_tree_done(struct skf_tree *t)
 	skf_hash_done(&t->hash);
 }
 
-static int count_entry(struct skf_tree *t, const char *path, struct skf_err *e)
-{
-	if (++t->entries > t->lim.entries)
-		return skf_fail(e, SKF_ELIMIT, "entry '%.200s': the layer has more than %llu entries", path,
-		                (unsigned long long)t->lim.entries);
-	return 0;
-}
-
-static bool is_whiteout(const struct stat *st)
-{
-	return S_ISCHR(st->st_mode) && st->st_rdev == makedev(0, 0);
-}
-
-/* --- directories --- */
-
-/* Remembers a directory that was just made; a number that an unlinked inode had before starts anew. */
-static int new_dir(struct skf_tree *t, int parent, const char *name, bool opaque, const char *path,
-                   int *ret_fd, struct skf_err *e)
-{
-	SKF_AUTO_FD int fd = -EBADF;
-	struct skf_inode *i;
-	struct stat st;
-	int r;
-
-	fd = skf_path_open_nolinks(parent, name, O_RDONLY | O_DIRECTORY, 0);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return skf_tree_fail(e, fd < 0 ? fd : -errno, "open the directory", path);
-	i = skf_inodes_get(&t->inodes, st.st_ino);
-	if (!i)
-		return skf_fail(e, SKF_ENOMEM, "no memory for the entry '%.200s'", path);
-	*i = (struct skf_inode){ .ino = st.st_ino, .flags = SKF_INO_DIR };
-	i->dir.mode = 0755;
-	if (opaque) {
-		r = skf_set_opaque(fd);
-		if (r < 0)
-			return skf_tree_fail(e, r, "mark as opaque the directory", path);
-		i->flags |= SKF_INO_XATTR;
-	}
-	*ret_fd = SKF_TAKE_FD(fd);
-	return 0;
-}
-
-static int remove_existing(struct skf_tree *t, int parent, const char *name, const char *path, struct skf_err *e)
-{
-	int r = skf_rmtree_at(parent, name);
-
-	t->replaced = true;
-	return r < 0 ? skf_tree_fail(e, r, "replace", path) : 0;
-}
-
-/* The directory `name`, made when it is missing or (replace) something else; an open fd of it. */
-static int get_dir(struct skf_tree *t, int parent, const char *name, bool replace, const char *path,
-                   int *ret_fd, struct skf_err *e)
-{
-	bool opaque = false;
-	struct stat st;
-	int fd;
-
-	for (int i = 0; i < PLACE_TRIES; i++) {
-		if (mkdirat(parent, name, 0700) == 0)
-			return new_dir(t, parent, name, opaque, path, ret_fd, e);
-		if (errno != EEXIST)
-			return skf_tree_fail(e, -errno, "make the directory", path);
-		if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			return skf_tree_fail(e, -errno, "look at", path);
-		if (S_ISDIR(st.st_mode)) {
-			fd = skf_path_open_nolinks(parent, name, O_RDONLY | O_DIRECTORY, 0);
-			if (fd < 0)
-				return skf_tree_fail(e, fd, "open the directory", path);
-			*ret_fd = fd;
-			return 0;
-		}
-		/* A directory over this layer's own whiteout hides what lower layers have below that name.
-		 * */
-		opaque |= is_whiteout(&st);
-		if (!replace && !opaque)
-			return skf_fail(e, SKF_EINVALID, "entry '%.200s': '%.80s' in its path is %s", path,
-			                name,
-			                S_ISLNK(st.st_mode) ? "a symbolic link that leads to no directory"
-			                                    : "not a directory");
-		if (remove_existing(t, parent, name, path, e) < 0)
-			return -1;
-	}
-	return skf_fail(e, SKF_ECONFLICT, "entry '%.200s' keeps being replaced while it is unpacked", path);
-}
-
-static int make_parents(struct skf_tree *t, const char *parent, const char *path, int *ret_fd,
-                        struct skf_err *e)
-{
-	SKF_AUTO_FD int dir = skf_path_open(t->root, ".", O_PATH | O_DIRECTORY, 0);
-	char work[SKF_MAX_TAR_PATH];
-	size_t at = 0;
-
-	if (dir < 0)
-		return skf_tree_fail(e, dir, "open the root for", path);
-	if (skf_fmt(work, sizeof(work), "%s", parent) < 0)
-		return skf_fail(e, SKF_EBUG, "parent of '%.200s' is too long", path);
-	for (;;) {
-		size_t len = strcspn(work + at, "/");
-		bool last = work[at + len] == 0;
-		int fd;
-
-		work[at + len] = 0;
-		fd = skf_path_open(t->root, work, O_PATH | O_DIRECTORY, 0);
-		if (fd == -ENOENT || fd == -ENOTDIR) {
-			if (count_entry(t, path, e) < 0 ||
-			    get_dir(t, dir, work + at, false, path, &fd, e) < 0)
-				return -1;
-		} else if (fd < 0) {
-			return skf_tree_fail(e, fd, "open a parent of", path);
-		}
-		skf_closep(&dir);
-		dir = fd;
-		if (last)
-			break;
-		work[at + len] = '/';
-		at += len + 1;
-	}
-	*ret_fd = SKF_TAKE_FD(dir);
-	return 0;
-}
-
-/* O_PATH or real fd of the parent, owned by t until the next call: consecutive entries mostly share it. */
-static int parent_of(struct skf_tree *t, const struct skf_entry_name *n, int *ret_fd, struct skf_err *e)
-{
-	int fd;
-
-	if (t->parent >= 0 && strcmp(t->parent_path, n->parent) == 0) {
-		*ret_fd = t->parent;
-		return 0;
-	}
-	fd = skf_path_open(t->root, n->parent, O_PATH | O_DIRECTORY, 0);
-	if ((fd == -ENOENT || fd == -ENOTDIR) && make_parents(t, n->parent, n->path, &fd, e) < 0)
-		return -1;
-	if (fd < 0)
-		return skf_tree_fail(e, fd, "open the parent directory of", n->path);
-	skf_closep(&t->parent);
-	t->parent = fd;
-	memcpy(t->parent_path, n->parent, strlen(n->parent) + 1);
-	*ret_fd = fd;
-	return 0;
-}
-
-/* What the entry says of a directory is kept for the walk; attributes but default ACLs are set at once. */
-static int dir_entry(struct skf_tree *t, int fd, struct archive_entry *ae, const char *path,
-                     struct skf_err *e)
-{
-	struct skf_inode *i;
-	struct skf_meta m;
-	struct stat st;
-	bool any = false;
-
-	if (skf_meta_of(ae, path, &m, e) < 0 || skf_tree_dir_xattrs(t, fd, ae, path, &any, e) < 0)
-		return -1;
-	if (fstat(fd, &st) < 0)
-		return skf_tree_fail(e, -errno, "look at the directory", path);
-	i = skf_inodes_get(&t->inodes, st.st_ino);
-	if (!i)
-		return skf_fail(e, SKF_ENOMEM, "no memory for the entry '%.200s'", path);
-	i->flags |= SKF_INO_DIR | SKF_INO_META | (any ? SKF_INO_XATTR : 0);
-	i->dir.uid = m.uid;
-	i->dir.gid = m.gid;
-	i->dir.mode = m.mode;
-	i->dir.mtime = m.mtime;
-	return 0;
-}
-
-static int place_root(struct skf_tree *t, struct archive_entry *ae, struct skf_err *e)
-{
-	if (archive_entry_filetype(ae) != AE_IFDIR || archive_entry_hardlink(ae))
-		return skf_fail(
-			e, SKF_EINVALID,
-			"entry '%.60s' is the root of the layer but not a directory; the image is hostile or broken",
-			archive_entry_pathname(ae));
-	return dir_entry(t, t->root, ae, "/", e);
-}
-
-static int place_dir(struct skf_tree *t, int parent, const struct skf_entry_name *n,
-                     struct archive_entry *ae, struct skf_err *e)
-{
-	SKF_AUTO_FD int fd = -EBADF;
-
-	if (get_dir(t, parent, n->base, true, n->path, &fd, e) < 0)
-		return -1;
-	return dir_entry(t, fd, ae, n->path, e);
-}
-
-/* --- everything else --- */
-
 static int open_new(struct skf_tree *t, int parent, const char *name, mode_t mode, const char *path, int *ret_fd,
                     struct skf_err *e)
 {
@@ -258,7 +66,7 @@ static int open_new(struct skf_tree *t, int parent, const char *name, mode_t mod
 		}
 		if (fd != -EEXIST && fd != -ELOOP)
 			return skf_tree_fail(e, fd, "make the file", path);
-		if (remove_existing(t, parent, name, path, e) < 0)
+		if (skf_tree_replace(t, parent, name, path, e) < 0)
 			return -1;
 	}
 	return skf_fail(e, SKF_ECONFLICT, "entry '%.200s' keeps being replaced while it is unpacked", path);
@@ -334,7 +142,7 @@ static int place_symlink(struct skf_tree *t, int parent, const struct skf_entry_
 			return skf_tree_link_meta(parent, n->base, &m, n->path, e);
 		if (errno != EEXIST)
 			return skf_tree_fail(e, -errno, "make the symbolic link", n->path);
-		if (remove_existing(t, parent, n->base, n->path, e) < 0)
+		if (skf_tree_replace(t, parent, n->base, n->path, e) < 0)
 			return -1;
 	}
 	return skf_fail(e, SKF_ECONFLICT, "entry '%.200s' keeps being replaced while it is unpacked",
@@ -351,7 +159,7 @@ static int link_target(struct skf_tree *t, const struct skf_entry_name *n, const
 		return skf_ctx(e, "hard link '%.120s'", n->path);
 	if (target.kind == SKF_ENTRY_PLAIN)
 		dir = skf_path_open(t->root, target.parent, O_PATH | O_DIRECTORY, 0);
-	if (dir < 0 || fstatat(dir, target.base, st, AT_SYMLINK_NOFOLLOW) < 0 || is_whiteout(st))
+	if (dir < 0 || fstatat(dir, target.base, st, AT_SYMLINK_NOFOLLOW) < 0 || skf_is_whiteout(st))
 		return skf_fail(e, SKF_EINVALID,
 		                "hard link '%.120s' leads to '%.120s', which is not in this layer", n->path,
 		                raw);
@@ -384,7 +192,7 @@ static int place_hardlink(struct skf_tree *t, int parent, const struct skf_entry
 		if (fstatat(parent, n->base, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == target.st_ino &&
 		    st.st_dev == target.st_dev)
 			return 0;
-		if (remove_existing(t, parent, n->base, n->path, e) < 0)
+		if (skf_tree_replace(t, parent, n->base, n->path, e) < 0)
 			return -1;
 	}
 	return skf_fail(e, SKF_ECONFLICT, "entry '%.200s' keeps being replaced while it is unpacked",
@@ -415,7 +223,7 @@ static int place_node(struct skf_tree *t, int parent, const struct skf_entry_nam
 		}
 		if (errno != EEXIST)
 			return skf_tree_fail(e, -errno, "make the special file", n->path);
-		if (remove_existing(t, parent, n->base, n->path, e) < 0)
+		if (skf_tree_replace(t, parent, n->base, n->path, e) < 0)
 			return -1;
 	}
 	return skf_fail(e, SKF_ECONFLICT, "entry '%.200s' keeps being replaced while it is unpacked",
@@ -423,25 +231,6 @@ static int place_node(struct skf_tree *t, int parent, const struct skf_entry_nam
 }
 
 /* --- whiteouts --- */
-
-static int mark_opaque(struct skf_tree *t, int parent, const char *name, const char *path, struct skf_err *e)
-{
-	SKF_AUTO_FD int fd = skf_path_open_nolinks(parent, name, O_RDONLY | O_DIRECTORY, 0);
-	struct skf_inode *i;
-	struct stat st;
-	int r;
-
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return skf_tree_fail(e, fd < 0 ? fd : -errno, "open the directory of", path);
-	r = skf_set_opaque(fd);
-	if (r < 0)
-		return skf_tree_fail(e, r, "mark as opaque the directory of", path);
-	i = skf_inodes_get(&t->inodes, st.st_ino);
-	if (!i)
-		return skf_fail(e, SKF_ENOMEM, "no memory for the entry '%.200s'", path);
-	i->flags |= SKF_INO_DIR | SKF_INO_XATTR;
-	return 0;
-}
 
 static int place_whiteout(struct skf_tree *t, int parent, const struct skf_entry_name *n, struct skf_err *e)
 {
@@ -458,7 +247,7 @@ static int place_whiteout(struct skf_tree *t, int parent, const struct skf_entry
 		return skf_tree_fail(e, -errno, "look at", n->path);
 	/* This layer's own file hides the lower one already; its own directory must not show the lower one's
 	 * content. */
-	return S_ISDIR(st.st_mode) ? mark_opaque(t, parent, n->base, n->path, e) : 0;
+	return S_ISDIR(st.st_mode) ? skf_tree_mark_opaque(t, parent, n->base, n->path, e) : 0;
 }
 
 static int place_plain(struct skf_tree *t, int parent, const struct skf_entry_name *n, struct archive *ar,
@@ -470,7 +259,7 @@ static int place_plain(struct skf_tree *t, int parent, const struct skf_entry_na
 		return place_hardlink(t, parent, n, hardlink, e);
 	switch (archive_entry_filetype(ae)) {
 	case AE_IFDIR:
-		return place_dir(t, parent, n, ae, e);
+		return skf_tree_place_dir(t, parent, n, ae, e);
 	case AE_IFREG:
 		return place_file(t, parent, n, ar, ae, e);
 	case AE_IFLNK:
@@ -498,17 +287,17 @@ int skf_tree_place(struct skf_tree *t, struct archive *ar, struct archive_entry 
 	if (!raw || !*raw)
 		return skf_fail(e, SKF_EINVALID, "entry %llu of the layer has no name",
 		                (unsigned long long)t->entries + 1);
-	if (count_entry(t, raw, e) < 0 || skf_entry_name_parse(raw, t->lim.depth, &n, e) < 0)
+	if (skf_tree_count(t, raw, e) < 0 || skf_entry_name_parse(raw, t->lim.depth, &n, e) < 0)
 		return -1;
 	if (n.kind == SKF_ENTRY_ROOT)
-		return place_root(t, ae, e);
+		return skf_tree_place_root(t, ae, e);
 	if (n.kind == SKF_ENTRY_SKIP)
 		return 0;
-	if (parent_of(t, &n, &parent, e) < 0)
+	if (skf_tree_parent(t, &n, &parent, e) < 0)
 		return -1;
 	switch (n.kind) {
 	case SKF_ENTRY_OPAQUE:
-		return mark_opaque(t, parent, ".", n.path, e);
+		return skf_tree_mark_opaque(t, parent, ".", n.path, e);
 	case SKF_ENTRY_WHITEOUT:
 		return place_whiteout(t, parent, &n, e);
 	default:

@@ -165,6 +165,17 @@ int skf_tree_init(struct skf_tree *t, int *root_own, const struct skf_unpack_lim
 void skf_tree_done(struct skf_tree *t);
 /* Places one entry; file data are read from ar. INVALID, LIMIT, CORRUPT, SYSTEM. */
 int skf_tree_place(struct skf_tree *t, struct archive *ar, struct archive_entry *ae, struct skf_err *e);
+/* --- unpack_dir.c --- */
+#define PLACE_TRIES 3 /* nobody else works in this tree: one removal is enough unless something is badly wrong */
+int skf_tree_count(struct skf_tree *t, const char *path, struct skf_err *e); /* one entry more; LIMIT */
+bool skf_is_whiteout(const struct stat *st);
+/* What has the name of an entry to be made goes. */
+int skf_tree_replace(struct skf_tree *t, int parent, const char *name, const char *path, struct skf_err *e);
+/* O_PATH or real fd of the parent, owned by t until the next call: consecutive entries mostly share it. */
+int skf_tree_parent(struct skf_tree *t, const struct skf_entry_name *n, int *ret_fd, struct skf_err *e);
+int skf_tree_place_root(struct skf_tree *t, struct archive_entry *ae, struct skf_err *e);
+int skf_tree_place_dir(struct skf_tree *t, int parent, const struct skf_entry_name *n, struct archive_entry *ae, struct skf_err *e);
+int skf_tree_mark_opaque(struct skf_tree *t, int parent, const char *name, const char *path, struct skf_err *e);
 /* One xattr of an entry on an open file (unpack_meta.c). 1 set, 0 left out, -1. */
 int skf_tree_set_xattr(struct skf_tree *t, int fd, const char *path, const char *name, const void *v,
                        size_t n, struct skf_err *e);
