@@ -71,22 +71,25 @@ static long detached_overlay(const char *layers)
 	return r;
 }
 
-/* As skf_close_later of base/fd.c: the end of a mount waits for a grace period of RCU (0.05 to 0.2 ms), which the kernel's worker
- * may do. */
+/* As skf_close_later of base/fd.c: the end of a mount waits for a grace period of RCU (0.05 to 0.2 ms),
+ * which the kernel's worker may do. */
 static void close_later(long fd)
 {
-	struct {
-		struct cmsghdr head;
-		int fds[2];
-	} control = {{.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(control.fds))}, {0}};
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))];
+	struct cmsghdr *c = (struct cmsghdr *)(void *)control;
+	int *fds = (int *)(void *)CMSG_DATA(c);
 	char byte = 0;
 	struct iovec iov = {&byte, 1};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
 	int pair[2];
 
 	if (skf_raw(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, (long)pair, 0) == 0) {
-		control.fds[0] = pair[1];
-		control.fds[1] = (int)fd;
+		c->cmsg_len = CMSG_LEN(2 * sizeof(int));
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		fds[0] = pair[1];
+		fds[1] = (int)fd;
 		skf_raw(SYS_sendmsg, pair[0], (long)&m, MSG_NOSIGNAL | MSG_DONTWAIT, 0, 0);
 		skf_raw(SYS_close, fd, 0, 0, 0, 0);
 		skf_raw(SYS_close, pair[1], 0, 0, 0, 0);
