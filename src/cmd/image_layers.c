@@ -8,7 +8,7 @@
  * silent, closes all queues, and the cause is what is reported;
  * 3. locks/ingest-<hex> of every layer that is fetched is held from before its first byte until its seal, taken in ascending order of digest; 4. the
  * same layer in an image twice is fetched once; 5. what is received of a layer of FILE_BYTES or more is in ingest/<hex>/data before the unpacker sees
- * it (in few large writes, a chunk each, while the unpacker is behind; else as it comes), so that a pull that was killed goes on there: the next one feeds the file to the unpacker again (hashing it) and asks for the rest. A layer that
+ * it, as it comes, so that a pull that was killed goes on there: the next one feeds the file to the unpacker again (hashing it) and asks for the rest. A layer that
  * was resumed and turns out wrong, or whose registry will not resume, is fetched once more from its first byte. */
 #include "base/fd.h"
 #include "base/limits.h"

@@ -44,7 +44,6 @@ struct work {
 	uint64_t kept;       /* ... now */
 	struct chunk *fill;  /* the receiver's: what has come since the last full chunk; its first fill_kept bytes are in the file */
 	size_t fill_kept;
-	bool behind;         /* the unpacker: the queue was not empty at the last look */
 	uint64_t window;     /* its part of f->windows */
 	bool no_room;        /* the file could not be written: what comes is not kept */
 	bool retry;          /* what was there before is no good */

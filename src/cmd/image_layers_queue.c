@@ -133,8 +133,7 @@ static int append(struct work *w, uint64_t off, const char *p, size_t n, struct 
 		if (eof || c->n == c->cap)
 			hand_over(w, eof);
 	}
-	if (!w->behind) /* the network is what is slow: nothing that came is to come again */
-		keep_filled(w);
+	keep_filled(w); /* nothing that came is to come again */
 	return 0;
 }
 
@@ -149,7 +148,6 @@ static int may_push(struct work *w, size_t n, struct skf_err *e)
 		*e = w->err;
 		r = -1;
 	}
-	w->behind = q->bytes > 0;
 	if (r == 0 && q->bytes && q->bytes + filled + n > QUEUE_BYTES) {
 		q->was_full = true;
 		r = -2;
