@@ -93,6 +93,7 @@ struct skf_cli_opts {
 	bool no_healthcheck;
 	int64_t health_retries;
 	/* start, attach, wait, stats, cp */
+	bool destroy, run, start; /* clone */
 	bool attach, no_stdin, no_stream, ignore, archive, follow_link;
 	struct skf_strv attach_to, condition;
 	/* stop, kill, rm, rmi */
@@ -314,6 +315,10 @@ int skf_cli_env(struct skf_cli *c, struct skf_strv *ret, struct skf_err *e);
 int skf_cli_run_request(struct skf_cli *c, struct skf_create_req *q);
 /* --restart, --health-*, --log-*: run_life.c. */
 int skf_cli_life(struct skf_cli *c, struct skf_life_req *q);
+/* What the option table wrote, and which of the numbers were given at all. */
+void skf_cli_settings(struct skf_cli *c, struct skf_settings *ret);
+/* --label-file and --label. */
+int skf_cli_labels(struct skf_cli *c, struct skf_strv *ret);
 /* -a: bits of struct skf_pump.streams. */
 int skf_cli_streams(struct skf_cli *c, unsigned *ret);
 /* -it needs a terminal on standard input. */
@@ -336,6 +341,8 @@ int skf_cli_prune_filters(struct skf_cli *c, struct skf_strv *ret);
 int skf_cli_until_filters(struct skf_cli *c, struct skf_strv *ret);
 
 /* --- commands --- */
+int skf_cmd_clone(struct skf_cli *c);
+int skf_cmd_pod_clone(struct skf_cli *c);
 int skf_cmd_pod_create(struct skf_cli *c);
 int skf_cmd_pod_start(struct skf_cli *c);
 int skf_cmd_pod_stop(struct skf_cli *c);

@@ -45,6 +45,7 @@ __extension__ typedef unsigned __int128 skf_cmdset; /* more commands than 64 */
 #define C_INIT       SKF_CMD_BIT(33)
 #define C_MOUNT      SKF_CMD_BIT(34)
 #define C_UNMOUNT    SKF_CMD_BIT(35)
+#define C_CLONE      SKF_CMD_BIT(36)
 #define C_EXPLAIN    SKF_CMD_BIT(39)
 /* verbs for several containers: --all, --latest, --filter choose */
 #define C_MANY       (C_STOP | C_KILL | C_RM | C_RESTART | C_PAUSE | C_UNPAUSE)
@@ -123,6 +124,7 @@ __extension__ typedef unsigned __int128 skf_cmdset; /* more commands than 64 */
 #define C_PODLOGS     SKF_CMD_BIT(108)
 #define C_PODSTATS    SKF_CMD_BIT(109)
 #define C_PODTOP      SKF_CMD_BIT(110)
+#define C_PODCLONE    SKF_CMD_BIT(111)
 #define C_PODS_DO    (C_PODSTART | C_PODSTOP | C_PODRESTART | C_PODKILL | C_PODPAUSE | C_PODUNPAUSE | C_PODRM)
 /* system: 112 to 127 */
 #define C_VERSION    SKF_CMD_BIT(112)

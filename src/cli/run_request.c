@@ -9,22 +9,20 @@
 #include <unistd.h>
 
 /* --label-file: KEY=VALUE lines, before those of --label. */
-static int set_labels(struct skf_cli *c, struct skf_create_req *q)
+int skf_cli_labels(struct skf_cli *c, struct skf_strv *ret)
 {
 	for (size_t i = 0; i < c->o.label_file.n; i++)
-		if (skf_cli_word_file(c, c->o.label_file.v[i], &q->labels, &c->e) < 0)
+		if (skf_cli_word_file(c, c->o.label_file.v[i], ret, &c->e) < 0)
 			return -1;
 	for (size_t i = 0; i < c->o.label.n; i++)
-		if (skf_strv_add(&c->a, &q->labels, c->o.label.v[i]) < 0)
+		if (skf_strv_add(&c->a, ret, c->o.label.v[i]) < 0)
 			return skf_fail(&c->e, SKF_ENOMEM, "memory for the labels");
 	return 0;
 }
 
 /* What the option table wrote, and which of the numbers were given at all. */
-static void set_settings(struct skf_cli *c, struct skf_create_req *q)
+void skf_cli_settings(struct skf_cli *c, struct skf_settings *s)
 {
-	struct skf_settings *s = &q->s;
-
 	*s = c->o.s;
 	s->has_memory_swappiness = s->memory_swappiness != SKF_CLI_UNSET;
 	s->has_oom_score_adj = s->oom_score_adj != SKF_CLI_UNSET;
@@ -117,11 +115,11 @@ static int set_pod(struct skf_cli *c, struct skf_create_req *q)
 
 int skf_cli_run_request(struct skf_cli *c, struct skf_create_req *q)
 {
-	set_settings(c, q);
+	skf_cli_settings(c, &q->s);
 	for (size_t i = 0; i < c->o.proxies.n; i++)
 		if (skf_strv_add(&c->a, &q->env, c->o.proxies.v[i]) < 0)
 			return skf_fail(&c->e, SKF_ENOMEM, "memory for the environment");
-	if (skf_cli_run_paths(c, &q->s) < 0 || skf_cli_check_tty(c) < 0 || set_words(c, q) < 0 || set_labels(c, q) < 0 || skf_cli_life(c, &q->life) < 0 ||
+	if (skf_cli_run_paths(c, &q->s) < 0 || skf_cli_check_tty(c) < 0 || set_words(c, q) < 0 || skf_cli_labels(c, &q->labels) < 0 || skf_cli_life(c, &q->life) < 0 ||
 	    skf_cli_net(c, &q->net) < 0 || set_pull(c, q) < 0 || skf_cli_env(c, &q->env, &c->e) < 0)
 		return -1;
 	if (c->o.cidfile && access(c->o.cidfile, F_OK) == 0)

@@ -85,7 +85,19 @@ static int attachments(const struct skf_net_conf *n, struct skf_arena *a, struct
 	return bridge || v[0].name ? 0 : -ENOMEM;
 }
 
-static int network(const struct skf_net_conf *n, struct skf_arena *a, struct skf_net_req *q)
+void skf_net_again_elsewhere(struct skf_net_req *q, bool ip, bool mac)
+{
+	struct skf_net_attach *v = q->networks.v;
+
+	for (size_t i = 0; i < q->networks.n; i++) {
+		if (ip)
+			v[i].ip = v[i].ip6 = NULL;
+		if (mac)
+			v[i].mac = NULL;
+	}
+}
+
+int skf_net_again(const struct skf_net_conf *n, struct skf_arena *a, struct skf_net_req *q)
 {
 	const struct skf_publish *p = n->ports.v;
 
@@ -133,7 +145,7 @@ int skf_ctr_again(const struct skf_ctrconf *c, const struct skf_ctr_request *r, 
 	x.stop_timeout = c->stop_timeout;
 	x.pod = c->pod;
 	x.stdio[0] = x.stdio[1] = x.stdio[2] = -EBADF;
-	if (pairs(&r->labels, a, &x.labels) < 0 || life(c, a, &x.life) < 0 || network(n, a, &x.net) < 0)
+	if (pairs(&r->labels, a, &x.labels) < 0 || life(c, a, &x.life) < 0 || skf_net_again(n, a, &x.net) < 0)
 		return skf_fail(e, SKF_ENOMEM, "memory for the request of container '%s'", c->name);
 	*q = x;
 	return 0;

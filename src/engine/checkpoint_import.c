@@ -119,19 +119,6 @@ static int read_part(const struct import *p, const char *name, size_t max, struc
 }
 
 /* --- the request --- */
-static void without_addresses(const struct import *p, struct skf_net_req *n)
-{
-	struct skf_net_attach *v = n->networks.v;
-
-	/* Another name means one more container: what can be had once is not asked for again. */
-	for (size_t i = 0; i < n->networks.n; i++) {
-		if (p->q->ignore_ip || p->q->name)
-			v[i].ip = v[i].ip6 = NULL;
-		if (p->q->ignore_mac || p->q->name)
-			v[i].mac = NULL;
-	}
-}
-
 /* The image by its name when that still means it, else by its id; a name that means nothing here is pulled, and must be the same. */
 static int choose_image(struct import *p, struct skf_err *e)
 {
@@ -180,7 +167,8 @@ static int read_request(struct import *p, struct skf_err *e)
 		p->create.net.publish = p->q->publish;
 		p->create.net.publish_all = false;
 	}
-	without_addresses(p, &p->create.net);
+	/* Another name means one more container: what can be had once is not asked for again. */
+	skf_net_again_elsewhere(&p->create.net, p->q->ignore_ip || p->q->name, p->q->ignore_mac || p->q->name);
 	return choose_image(p, e);
 }
 

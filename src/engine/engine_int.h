@@ -342,6 +342,11 @@ struct skf_net_conf;
 int skf_ctr_again(const struct skf_ctrconf *c, const struct skf_ctr_request *r, const struct skf_net_conf *n, struct skf_arena *a, struct skf_create_req *q,
 		  struct skf_err *e);
 
+/* Of its networks alone; -ENOMEM. */
+int skf_net_again(const struct skf_net_conf *n, struct skf_arena *a, struct skf_net_req *q);
+/* Without the addresses that only one can have. */
+void skf_net_again_elsewhere(struct skf_net_req *q, bool ip, bool mac);
+
 /* --- create.c, start.c --- */
 struct skf_created {
 	char id[SKF_ID_LEN + 1];

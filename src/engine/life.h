@@ -6,6 +6,18 @@
 /* Makes a container without starting it. ret_id. */
 int skf_engine_create(struct skf_engine *g, struct skf_create_req *q, const struct skf_progress *p,
 		      char ret_id[SKF_ID_LEN + 1], struct skf_err *e);
+/* podman's clone: a new container with the settings of one that exists. ret_id. On failure nothing is left, but when the original could not be removed. */
+struct skf_clone_req {
+	struct skf_reqhdr h;
+	const char *container;
+	const char *name;  /* NULL: the container's and "-clone", "-clone1", ... */
+	const char *image; /* NULL: the container's; what came out of that image stays, as with podman */
+	const char *pod;   /* name or id; NULL: the container's, if any */
+	const struct skf_settings *limits; /* of its limits of memory, CPU and block I/O those that are given replace the container's; NULL: none */
+	bool destroy, force; /* the original is removed; force: even if it runs, else CONFLICT before anything is made */
+	const char *docker_config; /* for an implied pull of `image` */
+};
+int skf_engine_clone(struct skf_engine *g, const struct skf_clone_req *q, const struct skf_progress *p, char ret_id[SKF_ID_LEN + 1], struct skf_err *e);
 struct skf_start_req {
 	struct skf_reqhdr h;
 	const char *container;

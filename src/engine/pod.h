@@ -26,6 +26,18 @@ struct skf_pod_create_req {
 };
 int skf_engine_pod_create(struct skf_engine *g, const struct skf_pod_create_req *q, char ret_id[SKF_ID_LEN + 1], struct skf_err *e);
 
+/* A new pod like one that exists, with a clone of each of its containers (skf_engine_clone). On failure nothing is left, but when the original could not be removed. */
+struct skf_pod_clone_req {
+	struct skf_reqhdr h;
+	const char *pod, *name; /* name NULL: the pod's and "-clone", "-clone1", ... */
+	const char *hostname;   /* NULL: the pod's if it was said, else the new name */
+	struct skf_strv labels; /* K=V, in addition */
+	char *userns, *subuidname, *subgidname; /* as of create; none: the pod's */
+	struct skf_strv uidmap, gidmap;
+	bool destroy;           /* the original is removed, with its containers, running or not */
+};
+int skf_engine_pod_clone(struct skf_engine *g, const struct skf_pod_clone_req *q, char ret_id[SKF_ID_LEN + 1], struct skf_err *e);
+
 /* Name, id or unique id prefix. NOTFOUND "no pod with name or ID x found: no such pod". */
 int skf_engine_pod_resolve(struct skf_engine *g, const char *word, char ret[SKF_ID_LEN + 1], struct skf_err *e);
 
