@@ -94,6 +94,7 @@ struct skf_cli_opts {
 	int64_t health_retries;
 	/* start, attach, wait, stats, cp */
 	bool destroy, run, start; /* clone */
+	bool display;             /* runlabel */
 	bool attach, no_stdin, no_stream, ignore, archive, follow_link;
 	struct skf_strv attach_to, condition;
 	/* stop, kill, rm, rmi */
@@ -342,6 +343,8 @@ int skf_cli_until_filters(struct skf_cli *c, struct skf_strv *ret);
 
 /* --- commands --- */
 int skf_cmd_clone(struct skf_cli *c);
+int skf_cmd_runlabel(struct skf_cli *c);
+int skf_cmd_unshare(struct skf_cli *c);
 int skf_cmd_pod_clone(struct skf_cli *c);
 int skf_cmd_pod_create(struct skf_cli *c);
 int skf_cmd_pod_start(struct skf_cli *c);

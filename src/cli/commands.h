@@ -46,6 +46,8 @@ __extension__ typedef unsigned __int128 skf_cmdset; /* more commands than 64 */
 #define C_MOUNT      SKF_CMD_BIT(34)
 #define C_UNMOUNT    SKF_CMD_BIT(35)
 #define C_CLONE      SKF_CMD_BIT(36)
+#define C_RUNLABEL   SKF_CMD_BIT(37)
+#define C_UNSHARE    SKF_CMD_BIT(38)
 #define C_EXPLAIN    SKF_CMD_BIT(39)
 /* verbs for several containers: --all, --latest, --filter choose */
 #define C_MANY       (C_STOP | C_KILL | C_RM | C_RESTART | C_PAUSE | C_UNPAUSE)

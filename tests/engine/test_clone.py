@@ -77,3 +77,25 @@ def test_a_pod_keeps_the_maps_of_its_user_namespace(skiff):
     skiff('pod', 'clone', '--start', 'p')
     assert skiff.out('exec', 'm-clone', 'cat', '/proc/self/uid_map').split() == ['0', '300000', '5000']
     skiff('pod', 'rm', '-f', 'p', 'p-clone')
+
+
+def test_runlabel(skiff, tmp_path):
+    cid = skiff('create', skiff.image, 'true').stdout.strip()
+    labels = {'run': 'podman run --rm --name NAME -e IMAGE=IMAGE -e "Q=a  b" $IMAGE env', 'host': f'/bin/touch {tmp_path}/made', 'sh': f'docker run --rm IMAGE echo ; touch {tmp_path}/made',
+              'open': 'podman run "IMAGE', 'bg': '/usr/bin/docker run -d --name ${NAME} IMAGE sleep 1000'}
+    skiff('commit', *[x for k, v in labels.items() for x in ('--change', 'LABEL %s=%s' % (k, json.dumps(v).replace('$', '\\$')))], cid, 'labels:1')
+    skiff('rm', cid)
+    label = lambda *words, rc=0: skiff('container', 'runlabel', *words, rc=rc)
+    assert label('--display', 'run', 'labels:1', 'x').stdout == 'command: skiff run --rm --name labels -e IMAGE=labels:1 -e Q=a  b labels:1 env x\n'
+    assert label('--display', 'host', 'labels:1').stdout == f'command: /bin/touch {tmp_path}/made\n'
+    assert {'IMAGE=labels:1', 'Q=a  b'} <= set(label('run', 'labels:1').stdout.splitlines())
+    assert label('sh', 'labels:1').stdout == f'; touch {tmp_path}/made\n'
+    assert "runs the host's program '/bin/touch'" in label('host', 'labels:1', rc=125).stderr and not (tmp_path / 'made').exists()
+    assert 'cannot find the value of label: none in image: labels:1' in label('none', 'labels:1', rc=125).stderr and 'not closed' in label('open', 'labels:1', rc=125).stderr
+    first = label('-n', 'here', 'bg', 'labels:1').stdout.strip()
+    assert 'already in use' in label('-n', 'here', 'bg', 'labels:1', rc=125).stderr
+    second = label('--replace', '-n', 'here', 'bg', 'labels:1').stdout.strip()
+    assert skiff.out('ps', '-aq', '--no-trunc').split() == [second] != [first]
+    skiff('rm', '-f', 'here')
+    skiff('rmi', 'labels:1')
+    assert 'please use unshare with rootless' in skiff('unshare', 'id', rc=125).stderr
