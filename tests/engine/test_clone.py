@@ -99,3 +99,15 @@ def test_runlabel(skiff, tmp_path):
     skiff('rm', '-f', 'here')
     skiff('rmi', 'labels:1')
     assert 'please use unshare with rootless' in skiff('unshare', 'id', rc=125).stderr
+
+
+def test_a_pod_that_cannot_be_cloned_whole_is_not_made(skiff, tmp_path):
+    skiff('pod', 'create', '--name', 'p')
+    (tmp_path / 'gone').mkdir()
+    skiff('create', '--pod', 'p', '--name', 'a', skiff.image, 'true')
+    skiff('create', '--pod', 'p', '--name', 'b', '--mount', f'type=bind,src={tmp_path}/gone,dst=/x', skiff.image, 'true')
+    (tmp_path / 'gone').rmdir()
+    error = skiff('pod', 'clone', '--destroy', 'p', rc=125).stderr
+    assert "clone container 'b'" in error and 'gone' in error
+    assert skiff.out('pod', 'ps', '--format', '{{.Name}}').split() == ['p'] and sorted(skiff.out('ps', '-a', '--format', '{{.Names}}').split()) == ['a', 'b']
+    skiff('pod', 'rm', '-f', 'p')
