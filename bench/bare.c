@@ -1,4 +1,5 @@
-/* bench/bare.c -- a process that is moved into a new v1 memory cgroup of `bytes` and executes a program: what no runtime can go below.
+/* bench/bare.c -- a process that is moved into a new v1 memory cgroup of `bytes` and executes a program:
+ * what no runtime can go below.
  *
  * Usage: bare CGROUP BYTES PROGRAM. Exit status 0 when the program ran; the cgroup is removed again. */
 #include <fcntl.h>
@@ -41,7 +42,8 @@ int main(int argc, char **argv)
 		_exit(9);
 	}
 	snprintf(pid_text, sizeof(pid_text), "%d", (int)pid);
-	if (put(dir, "memory.limit_in_bytes", argv[2]) == 0 && put(dir, "cgroup.procs", pid_text) == 0 && write(gate[1], "x", 1) != 1)
+	if (put(dir, "memory.limit_in_bytes", argv[2]) == 0 && put(dir, "cgroup.procs", pid_text) == 0 &&
+	    write(gate[1], "x", 1) != 1)
 		status = 2;
 	close(gate[1]);
 	if (waitpid(pid, &status, 0) != pid)

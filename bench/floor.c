@@ -1,9 +1,11 @@
-/* bench/floor.c -- the least that a start of a container can cost: what the kernel has to do for runc's default bundle, and nothing else.
+/* bench/floor.c -- the least that a start of a container can cost: what the kernel has to do for runc's
+ * default bundle, and nothing else.
  *
- * Usage: floor ROOTFS PROGRAM. No configuration, no state, no checks, no error messages, no safety: cgroup directories with the device
- * rules, one clone3 with the namespaces, the mounts, devices and links, pivot_root, masked and read-only paths, capabilities,
- * execve, wait, rmdir. On cgroup v2 the device filter, an eBPF program, is left out. A runtime can be compared with it; it must never be used as one. Exit status: the program's, 120 and more when a
- * step failed (the errno is printed). */
+ * Usage: floor ROOTFS PROGRAM. No configuration, no state, no checks, no error messages, no safety: cgroup
+ * directories with the device rules, one clone3 with the namespaces, the mounts, devices and links,
+ * pivot_root, masked and read-only paths, capabilities, execve, wait, rmdir. On cgroup v2 the device filter,
+ * an eBPF program, is left out. A runtime can be compared with it; it must never be used as one. Exit
+ * status: the program's, 120 and more when a step failed (the errno is printed). */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -28,15 +30,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MUST(x)                                                                 \
-	do {                                                                    \
-		if ((x) < 0) {                                                  \
-			fprintf(stderr, "floor: %s: %s\n", #x, strerror(errno)); \
-			_exit(120);                                             \
-		}                                                               \
+#define MUST(x)                                                                                             \
+	do {                                                                                                \
+		if ((x) < 0) {                                                                              \
+			fprintf(stderr, "floor: %s: %s\n", #x, strerror(errno));                            \
+			_exit(120);                                                                         \
+		}                                                                                           \
 	} while (0)
 
-static char hier[24][128]; /* mount points of the cgroup hierarchies */
+static char hier[24][128];      /* mount points of the cgroup hierarchies */
 static int v2_only, v2, n_hier; /* v2: its index, or -1 */
 
 static void put(const char *dir, const char *file, const char *text)
@@ -75,7 +77,9 @@ static void find_hierarchies(void)
 	while (d && (e = readdir(d)) && n_hier < 24) {
 		char path[sizeof(hier[0])];
 
-		if (e->d_type != DT_DIR || snprintf(path, sizeof(path), "/sys/fs/cgroup/%.100s", e->d_name) < 0 || statfs(path, &fs) < 0 ||
+		if (e->d_type != DT_DIR ||
+		    snprintf(path, sizeof(path), "/sys/fs/cgroup/%.100s", e->d_name) < 0 ||
+		    statfs(path, &fs) < 0 ||
 		    (fs.f_type != CGROUP_SUPER_MAGIC && fs.f_type != CGROUP2_SUPER_MAGIC))
 			continue;
 		if (fs.f_type == CGROUP2_SUPER_MAGIC)
@@ -86,8 +90,9 @@ static void find_hierarchies(void)
 		closedir(d);
 }
 
-static const char *const rules[] = {"c *:* m",   "b *:* m",   "c 1:3 rwm", "c 1:8 rwm",   "c 1:7 rwm",  "c 5:0 rwm",
-				    "c 1:5 rwm", "c 1:9 rwm", "c 5:1 rwm", "c 136:* rwm", "c 5:2 rwm"};
+static const char *const rules[] = {"c *:* m",   "b *:* m",     "c 1:3 rwm", "c 1:8 rwm",
+				    "c 1:7 rwm", "c 5:0 rwm",   "c 1:5 rwm", "c 1:9 rwm",
+				    "c 5:1 rwm", "c 136:* rwm", "c 5:2 rwm"};
 
 static void copy_setting(const char *from, const char *to, const char *file)
 {
@@ -124,15 +129,18 @@ static void make_cgroups(char dirs[][200], const char *name)
 static const struct {
 	const char *name;
 	int major, minor;
-} devs[] = {{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
+} devs[] = {{"null", 1, 3},   {"zero", 1, 5},    {"full", 1, 7},
+	    {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
 static const char *const links[][2] = {{"/proc/self/fd", "dev/fd"},
 				       {"/proc/self/fd/0", "dev/stdin"},
 				       {"/proc/self/fd/1", "dev/stdout"},
 				       {"/proc/self/fd/2", "dev/stderr"},
 				       {"pts/ptmx", "dev/ptmx"}};
-static const char *const masked[] = {"/proc/acpi",       "/proc/asound",     "/proc/kcore",       "/proc/keys",    "/proc/latency_stats",
-				     "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/sys/firmware", "/proc/scsi"};
-static const char *const readonly[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"};
+static const char *const masked[] = {
+	"/proc/acpi",       "/proc/asound",      "/proc/kcore",       "/proc/keys",    "/proc/latency_stats",
+	"/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/sys/firmware", "/proc/scsi"};
+static const char *const readonly[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
+				       "/proc/sysrq-trigger"};
 #define NOTHING (MS_NOSUID | MS_NOEXEC | MS_NODEV)
 
 /* As a runtime without a cgroup namespace has to: one bind mount per hierarchy on a tmpfs. */
@@ -166,7 +174,8 @@ static void build_root(const char *root, const char *name)
 	MUST(mount("tmpfs", "dev", "tmpfs", MS_NOSUID | MS_STRICTATIME, "mode=755,size=65536k"));
 	for (const char *const *d = (const char *const[]){"dev/pts", "dev/shm", "dev/mqueue", NULL}; *d; d++)
 		MUST(mkdir(*d, 0755));
-	MUST(mount("devpts", "dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5"));
+	MUST(mount("devpts", "dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
+		   "newinstance,ptmxmode=0666,mode=0620,gid=5"));
 	MUST(mount("shm", "dev/shm", "tmpfs", NOTHING, "mode=1777,size=65536k"));
 	MUST(mount("mqueue", "dev/mqueue", "mqueue", NOTHING, NULL));
 	MUST(mount("sysfs", "sys", "sysfs", NOTHING | MS_RDONLY, NULL));
@@ -217,7 +226,9 @@ static void loopback_up(void)
 
 int main(int argc, char **argv)
 {
-	struct clone_args c = {.flags = CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS, .exit_signal = SIGCHLD};
+	struct clone_args c = {.flags = CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
+					CLONE_NEWNS,
+			       .exit_signal = SIGCHLD};
 	static char dirs[24][200];
 	char name[40], text[24], byte = 0;
 	char *const args[] = {argc > 2 ? argv[2] : NULL, NULL}, *const env[] = {"PATH=/bin", NULL};
@@ -244,7 +255,8 @@ int main(int argc, char **argv)
 		MUST(sethostname("floor", 5));
 		loopback_up();
 		build_root(argv[1], name);
-		MUST(read(go[0], &byte, 1)); /* in its cgroups: done beside the mounts, as the write waits for an RCU grace period */
+		MUST(read(go[0], &byte, 1)); /* in its cgroups: done beside the mounts, as the write waits
+						for an RCU grace period */
 		drop_privileges();
 		execve(args[0], args, env);
 		_exit(121);

@@ -1,14 +1,16 @@
 /* bench/measure.c -- runs commands in turn and prints what they took, side by side.
  *
- * Usage: measure ab RUNS -n NAME CMD ARG... [-n NAME CMD...]   one after the other, in alternating order, RUNS times
- *        measure burst COUNT -n NAME CMD ARG...                 COUNT at once; per process the time until it ended
- * In a command "+" begins the next command of a sequence, "+@" one that is not counted (cleaning up); "{}" in an argument
- * becomes a number that is new each time. Input and output of the commands are /dev/null (MEASURE_STDERR=1 shows their errors).
+ * Usage: measure ab RUNS -n NAME CMD ARG... [-n NAME CMD...]   one after the other, in alternating order,
+ * RUNS times measure burst COUNT -n NAME CMD ARG...                 COUNT at once; per process the time
+ * until it ended In a command "+" begins the next command of a sequence, "+@" one that is not counted
+ * (cleaning up); "{}" in an argument becomes a number that is new each time. Input and output of the
+ * commands are /dev/null (MEASURE_STDERR=1 shows their errors).
  *
- * ab prints per name: median, lower quartile and minimum of the wall time; median and minimum of the processor time (user and system,
- * children included, as wait4(2) has it); page faults and peak resident memory (medians); last the ratio of the first name's median, and of
- * its median processor time, to this one's. Alternating order, so that a machine that gets slower or faster in between does so for all.
- * Exit status 1 when a command fails. */
+ * ab prints per name: median, lower quartile and minimum of the wall time; median and minimum of the
+ * processor time (user and system, children included, as wait4(2) has it); page faults and peak resident
+ * memory (medians); last the ratio of the first name's median, and of its median processor time, to this
+ * one's. Alternating order, so that a machine that gets slower or faster in between does so for all. Exit
+ * status 1 when a command fails. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <spawn.h>
@@ -49,7 +51,8 @@ static char *with_number(const char *word)
 	const char *at = strstr(word, "{}");
 	char *out = NULL;
 
-	if (asprintf(&out, "%.*s%u%s", at ? (int)(at - word) : (int)strlen(word), word, counter, at ? at + 2 : "") < 0)
+	if (asprintf(&out, "%.*s%u%s", at ? (int)(at - word) : (int)strlen(word), word, counter,
+		     at ? at + 2 : "") < 0)
 		exit(2);
 	if (!at)
 		strcpy(out, word);
@@ -70,7 +73,8 @@ static pid_t start(char **argv)
 static void add(struct sample *s, double wall, const struct rusage *u)
 {
 	s->wall += wall;
-	s->cpu += (double)(u->ru_utime.tv_sec + u->ru_stime.tv_sec) * 1e3 + (double)(u->ru_utime.tv_usec + u->ru_stime.tv_usec) / 1e3;
+	s->cpu += (double)(u->ru_utime.tv_sec + u->ru_stime.tv_sec) * 1e3 +
+		  (double)(u->ru_utime.tv_usec + u->ru_stime.tv_usec) / 1e3;
 	s->faults += (double)u->ru_minflt;
 	if ((double)u->ru_maxrss > s->rss)
 		s->rss = (double)u->ru_maxrss;
@@ -101,7 +105,8 @@ static bool run_one(char ***p, struct sample *s, const char *name)
 	if (counted)
 		add(s, t, &u);
 	if (status != 0 && counted)
-		fprintf(stderr, "measure: %s: '%s %s' ended with status %#x\n", name, argv[0], n > 1 ? argv[1] : "", (unsigned)status);
+		fprintf(stderr, "measure: %s: '%s %s' ended with status %#x\n", name, argv[0],
+			n > 1 ? argv[1] : "", (unsigned)status);
 	for (int i = 0; i < n; i++)
 		free(argv[i]);
 	return status == 0 || !counted;
@@ -160,12 +165,13 @@ static int ab(struct subject *x, unsigned k, unsigned n)
 			if (!run_sequence(&x[at], &x[at].v[r]))
 				return 1;
 		}
-	printf("%-22s %8s %8s %8s | %8s %8s | %6s %7s | %11s %10s\n", "", "median", "p25", "min ms", "cpu med", "cpu min", "faults", "RSS KiB",
-	       "first/wall", "first/cpu");
+	printf("%-22s %8s %8s %8s | %8s %8s | %6s %7s | %11s %10s\n", "", "median", "p25", "min ms",
+	       "cpu med", "cpu min", "faults", "RSS KiB", "first/wall", "first/cpu");
 	for (unsigned i = 0; i < k; i++)
-		printf("%-22s %8.2f %8.2f %8.2f | %8.2f %8.2f | %6.0f %7.0f | %11.2f %10.2f\n", x[i].name, Q(&x[i], wall, 0.5),
-		       Q(&x[i], wall, 0.25), Q(&x[i], wall, 0), Q(&x[i], cpu, 0.5), Q(&x[i], cpu, 0), Q(&x[i], faults, 0.5),
-		       Q(&x[i], rss, 0.5), Q(&x[0], wall, 0.5) / Q(&x[i], wall, 0.5), Q(&x[0], cpu, 0.5) / Q(&x[i], cpu, 0.5));
+		printf("%-22s %8.2f %8.2f %8.2f | %8.2f %8.2f | %6.0f %7.0f | %11.2f %10.2f\n", x[i].name,
+		       Q(&x[i], wall, 0.5), Q(&x[i], wall, 0.25), Q(&x[i], wall, 0), Q(&x[i], cpu, 0.5),
+		       Q(&x[i], cpu, 0), Q(&x[i], faults, 0.5), Q(&x[i], rss, 0.5),
+		       Q(&x[0], wall, 0.5) / Q(&x[i], wall, 0.5), Q(&x[0], cpu, 0.5) / Q(&x[i], cpu, 0.5));
 	return 0;
 }
 
@@ -199,8 +205,8 @@ static int burst(struct subject *x, unsigned n)
 				add(&x->v[i], now_ms() - begin[i], &u);
 		bad += status != 0;
 	}
-	printf("%-22s p50 %8.2f  p99 %8.2f  max %8.2f ms  p99/p50 %5.2f  failed %d\n", x->name, Q(x, wall, 0.5), Q(x, wall, 0.99), Q(x, wall, 1),
-	       Q(x, wall, 0.99) / Q(x, wall, 0.5), bad);
+	printf("%-22s p50 %8.2f  p99 %8.2f  max %8.2f ms  p99/p50 %5.2f  failed %d\n", x->name,
+	       Q(x, wall, 0.5), Q(x, wall, 0.99), Q(x, wall, 1), Q(x, wall, 0.99) / Q(x, wall, 0.5), bad);
 	return bad != 0;
 }
 

@@ -1,8 +1,8 @@
-/* bench/stages.c: what the libraries alone take for the layers of one image on one core, stage after stage: the floor of a pull.
- * Usage: stages REGISTRY-URL REPOSITORY OCI-LAYOUT SCRATCH-DIRECTORY
- *   receive  libcurl, bytes thrown away            hash     SHA-256 of the compressed bytes (OpenSSL)
- *   inflate  ISA-L or zstd into one block          hash-tar SHA-256 of the tar
- *   tar      libarchive over the tar in memory     write    open, write, owner, mode, times of every entry from memory (tar taken off) */
+/* bench/stages.c: what the libraries alone take for the layers of one image on one core, stage after stage:
+ * the floor of a pull. Usage: stages REGISTRY-URL REPOSITORY OCI-LAYOUT SCRATCH-DIRECTORY receive  libcurl,
+ * bytes thrown away            hash     SHA-256 of the compressed bytes (OpenSSL) inflate  ISA-L or zstd
+ * into one block          hash-tar SHA-256 of the tar tar      libarchive over the tar in memory     write
+ * open, write, owner, mode, times of every entry from memory (tar taken off) */
 #include <archive.h>
 #include <archive_entry.h>
 #include <curl/curl.h>
@@ -191,7 +191,8 @@ static void parents_if_missing(int dir, const char *path)
 
 static void place(int dir, struct archive *a, struct archive_entry *e)
 {
-	const char *path = archive_entry_pathname(e), *link = archive_entry_hardlink(e), *target = archive_entry_symlink(e);
+	const char *path = archive_entry_pathname(e), *link = archive_entry_hardlink(e),
+		   *target = archive_entry_symlink(e);
 	struct timespec t[2] = {{.tv_sec = archive_entry_mtime(e)}, {.tv_sec = archive_entry_mtime(e)}};
 	const void *p;
 	size_t n;
@@ -212,7 +213,8 @@ static void place(int dir, struct archive *a, struct archive_entry *e)
 	if (target) {
 		if (symlinkat(target, dir, path) < 0)
 			warn("symlink %s", path);
-		fchownat(dir, path, (uid_t)archive_entry_uid(e), (gid_t)archive_entry_gid(e), AT_SYMLINK_NOFOLLOW);
+		fchownat(dir, path, (uid_t)archive_entry_uid(e), (gid_t)archive_entry_gid(e),
+			 AT_SYMLINK_NOFOLLOW);
 		utimensat(dir, path, t, AT_SYMLINK_NOFOLLOW);
 		return;
 	}
@@ -226,7 +228,8 @@ static void place(int dir, struct archive *a, struct archive_entry *e)
 	while (archive_read_data_block(a, &p, &n, &off) == ARCHIVE_OK)
 		if (pwrite(fd, p, n, off) != (ssize_t)n)
 			err(1, "%s", path);
-	if (fchown(fd, (uid_t)archive_entry_uid(e), (gid_t)archive_entry_gid(e)) < 0 || fchmod(fd, archive_entry_perm(e)) < 0 || futimens(fd, t) < 0)
+	if (fchown(fd, (uid_t)archive_entry_uid(e), (gid_t)archive_entry_gid(e)) < 0 ||
+	    fchmod(fd, archive_entry_perm(e)) < 0 || futimens(fd, t) < 0)
 		err(1, "%s", path);
 	close(fd);
 }
@@ -261,7 +264,8 @@ int main(int argc, char **argv)
 	repo = argv[2];
 	find_layers(argv[3], repo);
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	printf("\n== %s: the libraries alone, one core\n%-10s %9s %9s %9s\n", repo, "", "wall s", "cpu s", "MB/cpu s");
+	printf("\n== %s: the libraries alone, one core\n%-10s %9s %9s %9s\n", repo, "", "wall s", "cpu s",
+	       "MB/cpu s");
 	begin();
 	bytes = receive();
 	end("receive", bytes, 0);

@@ -15,7 +15,10 @@ struct skf_arena {
 	} grown[4];
 	unsigned grown_next;
 };
-#define SKF_ARENA(maximum) { .max = (maximum) }
+#define SKF_ARENA(maximum)                                                                                  \
+	{                                                                                                   \
+		.max = (maximum)                                                                            \
+	}
 
 void skf_arena_done(struct skf_arena *a);
 /* Zeroed, aligned to 16; NULL when memory or the cap is used up. */
@@ -24,8 +27,8 @@ void *skf_arena_array(struct skf_arena *a, size_t n, size_t size); /* checked n*
 char *skf_arena_dup(struct skf_arena *a, const char *s, size_t n); /* adds NUL */
 char *skf_arena_strdup(struct skf_arena *a, const char *s);
 char *skf_arena_fmt(struct skf_arena *a, const char *fmt, ...) SKF_PRINTF(2, 3);
-/* Appends a copy of s (v is re-allocated in the arena by doubling); 0 or -ENOMEM. v[n] stays NULL. Of two copies of one
- * struct skf_strv only one may be added to. */
+/* Appends a copy of s (v is re-allocated in the arena by doubling); 0 or -ENOMEM. v[n] stays NULL. Of two
+ * copies of one struct skf_strv only one may be added to. */
 int skf_strv_add(struct skf_arena *a, struct skf_strv *v, const char *s);
 /* Runs fn(arg) when the arena is done, last first. 0 or -ENOSPC. */
 int skf_arena_on_done(struct skf_arena *a, void (*fn)(void *), void *arg);

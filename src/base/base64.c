@@ -10,7 +10,8 @@ void skf_base64_put(struct skf_buf *b, const void *p, size_t n)
 
 	for (size_t i = 0; i < n; i += 3) {
 		size_t left = n - i;
-		uint32_t v = (uint32_t)in[i] << 16 | (left > 1 ? (uint32_t)in[i + 1] << 8 : 0) | (left > 2 ? in[i + 2] : 0);
+		uint32_t v = (uint32_t)in[i] << 16 | (left > 1 ? (uint32_t)in[i + 1] << 8 : 0) |
+			     (left > 2 ? in[i + 2] : 0);
 
 		skf_buf_chr(b, d[v >> 18]);
 		skf_buf_chr(b, d[v >> 12 & 63]);

@@ -10,17 +10,17 @@
 
 enum skf_kind {
 	SKF_OK = 0,
-	SKF_EINVALID,      /* bad input: usage, configuration, reference, name */
-	SKF_ENOTFOUND,     /* the named object does not exist */
-	SKF_ECONFLICT,     /* name or id in use, object in the wrong state */
-	SKF_EDENIED,       /* permission, authentication, policy */
-	SKF_EUNSUPPORTED,  /* defined by a spec or flag, not available here */
-	SKF_ELIMIT,        /* a limit of limits.h, or a full disk */
+	SKF_EINVALID,     /* bad input: usage, configuration, reference, name */
+	SKF_ENOTFOUND,    /* the named object does not exist */
+	SKF_ECONFLICT,    /* name or id in use, object in the wrong state */
+	SKF_EDENIED,      /* permission, authentication, policy */
+	SKF_EUNSUPPORTED, /* defined by a spec or flag, not available here */
+	SKF_ELIMIT,       /* a limit of limits.h, or a full disk */
 	SKF_ETIMEOUT,
-	SKF_EUNAVAILABLE,  /* a peer cannot be reached or refuses to work now */
-	SKF_ECORRUPT,      /* bytes differ from their digest, size or format */
+	SKF_EUNAVAILABLE, /* a peer cannot be reached or refuses to work now */
+	SKF_ECORRUPT,     /* bytes differ from their digest, size or format */
 	SKF_ENOMEM,
-	SKF_ESYSTEM,       /* any other errno */
+	SKF_ESYSTEM, /* any other errno */
 	SKF_EBUG,
 	SKF_ECMD_NOTFOUND, /* the workload's executable does not exist: 127 */
 	SKF_ECMD_NOTEXEC,  /* ... or cannot be executed: 126 */
@@ -32,11 +32,15 @@ struct skf_err {
 	int32_t sys;   /* errno value (positive) or 0 */
 	char msg[504]; /* always NUL-terminated; cut with "..." when too long */
 };
-#define SKF_ERR_INIT { 0 }
+#define SKF_ERR_INIT                                                                                        \
+	{                                                                                                   \
+		0                                                                                           \
+	}
 
 /* Sets *e and returns -1. */
 int skf_fail(struct skf_err *e, enum skf_kind k, const char *fmt, ...) SKF_PRINTF(3, 4);
-/* r is -errno. Appends ": <strerror>"; the kind comes from a table (ENOENT -> NOTFOUND, ENOSPC -> LIMIT ...). */
+/* r is -errno. Appends ": <strerror>"; the kind comes from a table (ENOENT -> NOTFOUND, ENOSPC -> LIMIT
+ * ...). */
 int skf_fail_sys(struct skf_err *e, int r, const char *fmt, ...) SKF_PRINTF(3, 4);
 /* Prepends "<fmt>: " to the message that *e has; returns -1. SKF_EBUG when *e holds no error. */
 int skf_ctx(struct skf_err *e, const char *fmt, ...) SKF_PRINTF(2, 3);

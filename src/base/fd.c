@@ -27,19 +27,22 @@ void skf_closep(int *fd)
 	*fd = -EBADF;
 }
 
-/* The descriptor goes into a message that waits in a socket, which itself waits in that message and nowhere else: nobody can reach the two any more,
- * and the kernel's collector of such sockets takes them away from a worker of its own (from the caller's context before Linux 6.9). unix(7),
- * SCM_RIGHTS. */
+/* The descriptor goes into a message that waits in a socket, which itself waits in that message and nowhere
+ * else: nobody can reach the two any more, and the kernel's collector of such sockets takes them away from a
+ * worker of its own (from the caller's context before Linux 6.9). unix(7), SCM_RIGHTS. */
 void skf_close_later(int *fd_own)
 {
 	char byte = 0, control[CMSG_SPACE(2 * sizeof(int))] = "";
 	struct iovec iov = {&byte, 1};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 	int pair[2] = {-EBADF, -EBADF}, fds[2];
 
 	if (*fd_own >= 0 && skf_socketpair_seqpacket(pair) == 0) {
-		*c = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(fds))};
+		*c = (struct cmsghdr){.cmsg_level = SOL_SOCKET,
+				      .cmsg_type = SCM_RIGHTS,
+				      .cmsg_len = CMSG_LEN(sizeof(fds))};
 		fds[0] = pair[1];
 		fds[1] = *fd_own;
 		memcpy(CMSG_DATA(c), fds, sizeof(fds));

@@ -1,5 +1,6 @@
 /* base/fd.h -- file descriptors: O_CLOEXEC from birth, borrowed by default, consumed only through a pointer.
- * A parameter "fd" is borrowed; "int *fd_own" is consumed on every path. Everything returns -errno on failure. */
+ * A parameter "fd" is borrowed; "int *fd_own" is consumed on every path. Everything returns -errno on
+ * failure. */
 #pragma once
 #include "base/fwd.h"
 #include <dirent.h>
@@ -8,13 +9,13 @@ static inline bool skf_fd_ok(int fd)
 {
 	return fd >= 0;
 }
-void skf_closep(int *fd);        /* ignores fd < 0, keeps errno, sets -EBADF */
+void skf_closep(int *fd); /* ignores fd < 0, keeps errno, sets -EBADF */
 void skf_closedirp(DIR **d);
-/* For a descriptor whose last close waits for the kernel (a grace period, a flush): the kernel closes it a little later by itself. Nobody may rely on
- * when. Where that is not possible it is closed here. */
+/* For a descriptor whose last close waits for the kernel (a grace period, a flush): the kernel closes it a
+ * little later by itself. Nobody may rely on when. Where that is not possible it is closed here. */
 void skf_close_later(int *fd_own);
-/* open(2) with O_CLOEXEC|O_NOCTTY, EINTR retried. For paths that skiff itself chose; for paths below a foreign
- * root see sys/path.h. */
+/* open(2) with O_CLOEXEC|O_NOCTTY, EINTR retried. For paths that skiff itself chose; for paths below a
+ * foreign root see sys/path.h. */
 int skf_openat(int dirfd, const char *path, int flags, mode_t mode);
 /* dup with FD_CLOEXEC at 3 or above. */
 int skf_dup_cloexec(int fd);
@@ -30,7 +31,8 @@ int skf_close_from(unsigned first);
 /* Exactly n bytes or an error (-EPIPE at EOF for read). */
 int skf_read_full(int fd, void *p, size_t n);
 int skf_write_full(int fd, const void *p, size_t n);
-/* Whole file into *b (appended). -EFBIG when it has more than max bytes. Regular files, procfs and cgroupfs. */
+/* Whole file into *b (appended). -EFBIG when it has more than max bytes. Regular files, procfs and cgroupfs.
+ */
 int skf_read_file_at(int dirfd, const char *path, size_t max, struct skf_buf *b);
 int skf_read_fd(int fd, size_t max, struct skf_buf *b);
 /* One write(2) of the whole of s to an existing file (O_WRONLY, no O_CREAT): sysctl and cgroup files. */

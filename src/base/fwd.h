@@ -8,9 +8,9 @@
 #include <sys/types.h>
 
 #define SKF_PRINTF(f, a) __attribute__((format(printf, f, a)))
-#define SKF_MUST_CHECK __attribute__((warn_unused_result))
-#define SKF_NORETURN __attribute__((noreturn))
-#define SKF_UNUSED __attribute__((unused))
+#define SKF_MUST_CHECK   __attribute__((warn_unused_result))
+#define SKF_NORETURN     __attribute__((noreturn))
+#define SKF_UNUSED       __attribute__((unused))
 #define SKF_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 struct skf_err;
@@ -26,7 +26,7 @@ struct skf_str {
 	const char *p;
 	size_t n;
 };
-#define SKF_S(lit) ((struct skf_str){ (lit), sizeof(lit) - 1 })
+#define SKF_S(lit) ((struct skf_str){(lit), sizeof(lit) - 1})
 
 /* A list of NUL-terminated strings, normally inside an arena. v is NULL when n is 0; when made by
  * skf_arena_* or the JSON decoder v[n] is NULL, so it can be used as argv or envp. */

@@ -1,5 +1,5 @@
-/* base/notify.c -- the client's side of sd_notify(3): messages to a service manager, and what of a container's own messages may become one. Blocks for at
- * most BARRIER_MS. */
+/* base/notify.c -- the client's side of sd_notify(3): messages to a service manager, and what of a
+ * container's own messages may become one. Blocks for at most BARRIER_MS. */
 #include "base/notify.h"
 #include "base/cleanup.h"
 #include "base/fd.h"

@@ -18,9 +18,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAX_OPEN    64
-#define MAX_RESCANS 16 /* others may still be adding entries; with our own moves each scan makes progress   \
-			*/
+#define MAX_OPEN 64
+/* others may still be adding entries; with our own moves each scan makes progress */
+#define MAX_RESCANS 16
 
 struct level {
 	DIR *dir;

@@ -46,13 +46,15 @@ static int place_fds(struct child *c)
 
 int skf_signals_default(void)
 {
-	/* The kernel's own struct sigaction (handler, flags, restorer, mask) in zeros is SIG_DFL; by system call, because the C
-	 * library's function refuses its own two signals, which an ancestor may have ignored all the same. */
+	/* The kernel's own struct sigaction (handler, flags, restorer, mask) in zeros is SIG_DFL; by system
+	 * call, because the C library's function refuses its own two signals, which an ancestor may have
+	 * ignored all the same. */
 	const unsigned long dfl[8] = {0};
 	const unsigned long none[1] = {0};
 
 	for (int sig = 1; sig < _NSIG; sig++)
-		(void)syscall(SYS_rt_sigaction, sig, dfl, NULL, sizeof(none)); /* refused for KILL and STOP only */
+		(void)syscall(SYS_rt_sigaction, sig, dfl, NULL,
+			      sizeof(none)); /* refused for KILL and STOP only */
 	return syscall(SYS_rt_sigprocmask, SIG_SETMASK, none, NULL, sizeof(none)) < 0 ? -errno : 0;
 }
 

@@ -1,5 +1,6 @@
-/* base/toml.c -- a strict reader of the part of TOML that toml.h names. Invariants: what is read is what the specification says, or it is refused; depth,
- * length and number are bounded; nothing outside of text[0..n) is looked at. */
+/* base/toml.c -- a strict reader of the part of TOML that toml.h names. Invariants: what is read is what the
+ * specification says, or it is refused; depth, length and number are bounded; nothing outside of text[0..n)
+ * is looked at. */
 #include "base/toml.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -8,7 +9,7 @@
 #include <string.h>
 
 #define MAX_TABLE 256
-#define MAX_KEYS 8192
+#define MAX_KEYS  8192
 
 struct parser {
 	const char *p, *end;
@@ -21,7 +22,8 @@ struct parser {
 
 int skf_toml_fail(const struct skf_toml *t, struct skf_err *e, const char *what, const char *word)
 {
-	return skf_fail(e, SKF_EINVALID, "%s:%u: %s%s%.80s%s", t->name, t->line, what, word ? " '" : "", word ? word : "", word ? "'" : "");
+	return skf_fail(e, SKF_EINVALID, "%s:%u: %s%s%.80s%s", t->name, t->line, what, word ? " '" : "",
+			word ? word : "", word ? "'" : "");
 }
 
 static int nomem(struct parser *s, struct skf_err *e)
@@ -48,7 +50,8 @@ static int end_of_line(struct parser *s, struct skf_err *e)
 	if (s->p < s->end && *s->p == '\r')
 		s->p++;
 	if (s->p < s->end && *s->p != '\n')
-		return skf_toml_fail(&s->t, e, "nothing is expected after this, but there is", skf_arena_dup(s->a, s->p, 1));
+		return skf_toml_fail(&s->t, e, "nothing is expected after this, but there is",
+				     skf_arena_dup(s->a, s->p, 1));
 	if (s->p < s->end) {
 		s->p++;
 		s->t.line++;
@@ -140,7 +143,8 @@ static int string(struct parser *s, const char **ret, struct skf_err *e)
 
 static bool is_bare(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+	       c == '-';
 }
 
 static int word(struct parser *s, const char **ret, struct skf_err *e)
@@ -187,7 +191,8 @@ static int array(struct parser *s, struct skf_err *e)
 		if (s->p < s->end && *s->p == ']')
 			break;
 		if (s->p == s->end || (*s->p != '"' && *s->p != '\''))
-			return skf_toml_fail(&s->t, e, "a string, or the end of the array, is expected in", s->t.key);
+			return skf_toml_fail(&s->t, e, "a string, or the end of the array, is expected in",
+					     s->t.key);
 		if (string(s, &item, e) < 0)
 			return -1;
 		if (s->t.strv.n >= SKF_MAX_CONF_BYTES / 4 || skf_strv_add(s->a, &s->t.strv, item) < 0)
@@ -197,7 +202,8 @@ static int array(struct parser *s, struct skf_err *e)
 		if (s->p < s->end && *s->p == ',')
 			s->p++;
 		else if (s->p == s->end || *s->p != ']')
-			return skf_toml_fail(&s->t, e, "a comma, or the end of the array, is expected in", s->t.key);
+			return skf_toml_fail(&s->t, e, "a comma, or the end of the array, is expected in",
+					     s->t.key);
 	}
 	s->p++;
 	return 0;
@@ -228,7 +234,10 @@ static int value(struct parser *s, struct skf_err *e)
 		return nomem(s, e);
 	return skf_parse_i64(w, &s->t.i) == 0 && (s->p == s->end || *s->p != '.')
 		       ? 0
-		       : skf_toml_fail(&s->t, e, "a string, a boolean, a whole number or an array of strings is expected for", s->t.key);
+		       : skf_toml_fail(&s->t, e,
+				       "a string, a boolean, a whole number or an array of strings is "
+				       "expected for",
+				       s->t.key);
 }
 
 /* --- lines --- */
@@ -289,7 +298,11 @@ static int assignment(struct parser *s, struct skf_err *e)
 		return -1;
 	blanks(s);
 	if (s->p == s->end || *s->p != '=')
-		return skf_toml_fail(&s->t, e, *s->t.key && s->p < s->end && *s->p == '.' ? "dotted keys are not supported here:" : "= is expected after", s->t.key);
+		return skf_toml_fail(&s->t, e,
+				     *s->t.key && s->p < s->end && *s->p == '.'
+					     ? "dotted keys are not supported here:"
+					     : "= is expected after",
+				     s->t.key);
 	s->p++;
 	blanks(s);
 	w = skf_arena_fmt(s->a, "%u\n%s", s->elements, s->t.key);
@@ -298,11 +311,13 @@ static int assignment(struct parser *s, struct skf_err *e)
 	return once(s, s->first, w, "the key is there twice:", e) < 0 ? -1 : value(s, e);
 }
 
-int skf_toml_parse(const char *name, const char *text, size_t n, struct skf_arena *a, int (*fn)(void *arg, const struct skf_toml *t, struct skf_err *e),
-		   void *arg, struct skf_err *e)
+int skf_toml_parse(const char *name, const char *text, size_t n, struct skf_arena *a,
+		   int (*fn)(void *arg, const struct skf_toml *t, struct skf_err *e), void *arg,
+		   struct skf_err *e)
 {
 	struct skf_toml told;
-	struct parser s = {.p = text, .end = text + n, .a = a, .t = {.name = name, .line = 1, .table = "", .key = ""}};
+	struct parser s = {
+		.p = text, .end = text + n, .a = a, .t = {.name = name, .line = 1, .table = "", .key = ""}};
 
 	if (n && memchr(text, 0, n))
 		return skf_fail(e, SKF_EINVALID, "%s: a zero byte", name);

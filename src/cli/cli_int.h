@@ -39,13 +39,14 @@ struct skf_cli_opts {
 	/* run, exec */
 	struct skf_settings s; /* run: written by the option table, copied into the request as it is */
 	bool detach, interactive, tty, rm, init, sig_proxy, plain_http, quiet, env_host;
-	char *name, *user, *workdir, *entrypoint, *hostname, *platform, *pull, *stop_signal,
-		*cidfile, *sdnotify, *detach_keys, *log_driver;
+	char *name, *user, *workdir, *entrypoint, *hostname, *platform, *pull, *stop_signal, *cidfile,
+		*sdnotify, *detach_keys, *log_driver;
 	struct skf_strv storage_opt, env, env_file, label, label_file, log_opt;
 	int64_t stop_timeout;
 	/* networks of run, create and network connect; network create */
 	struct skf_strv dns_add, dns_drop;
-	struct skf_strv network, network_alias, publish, expose, dns, dns_search, dns_option, add_host, link, egress_allow;
+	struct skf_strv network, network_alias, publish, expose, dns, dns_search, dns_option, add_host, link,
+		egress_allow;
 	struct skf_strv subnet, ip_range, gateway, aux_address, opt, ipam_opt, driver_opt;
 	char *ip, *ip6, *mac_address, *egress, *driver, *ipam_driver, *interface_name;
 	bool publish_all, ipv4, ipv6, internal, attachable, disable_dns;
@@ -57,9 +58,12 @@ struct skf_cli_opts {
 	bool password_stdin, remote, raw, config, tag_only, blob;
 	int64_t chunk_size;
 	/* copy, sync */
-	char *src_creds, *src_username, *src_password, *src_authfile, *src_cert_dir, *src_daemon_host, *src_token;
-	char *dest_creds, *dest_username, *dest_password, *dest_authfile, *dest_cert_dir, *dest_daemon_host, *dest_token;
-	bool src_no_creds, dest_no_creds, src_tls_verify, dest_tls_verify, preserve_digests, dest_compress, dest_decompress;
+	char *src_creds, *src_username, *src_password, *src_authfile, *src_cert_dir, *src_daemon_host,
+		*src_token;
+	char *dest_creds, *dest_username, *dest_password, *dest_authfile, *dest_cert_dir, *dest_daemon_host,
+		*dest_token;
+	bool src_no_creds, dest_no_creds, src_tls_verify, dest_tls_verify, preserve_digests, dest_compress,
+		dest_decompress;
 	char *authfile, *digestfile, *multi_arch, *compress_format, *compression_format;
 	bool force_compression;
 	bool all_tags, all_platforms;
@@ -89,7 +93,8 @@ struct skf_cli_opts {
 	bool follow, timestamps, names, details, link_name;
 	char *since, *until, *tail, *cursor;
 	/* how a container lives */
-	char *restart, *health_cmd, *health_interval, *health_timeout, *health_start_period, *health_start_interval, *health_on_failure, *init_path;
+	char *restart, *health_cmd, *health_interval, *health_timeout, *health_start_period,
+		*health_start_interval, *health_on_failure, *init_path;
 	bool no_healthcheck;
 	int64_t health_retries;
 	/* start, attach, wait, stats, cp */
@@ -113,7 +118,7 @@ struct skf_cli_opts {
 	bool from_env, noheading, pretty, showsecret;
 	/* inspect, check */
 	char *type;
-	bool diff; /* explain */
+	bool diff;                   /* explain */
 	bool repair, quick, verbose; /* verbose: of system df */
 };
 
@@ -185,10 +190,11 @@ void skf_table_print(const struct skf_table *t);
 void skf_table_done(struct skf_table *t);
 
 /* --- targets.c: the containers that a verb is for --- */
-/* c->args becomes the list: the words, or what --all, --latest and --filter name (states: only those in `states`, NULL any). -1 with docker's words
- * when there is neither. */
+/* c->args becomes the list: the words, or what --all, --latest and --filter name (states: only those in
+ * `states`, NULL any). -1 with docker's words when there is neither. */
 int skf_cli_targets(struct skf_cli *c, const char *const *states);
-/* fn for each of c->args; an error of one is told and does not keep the others from being done; status 1 when there was any. */
+/* fn for each of c->args; an error of one is told and does not keep the others from being done; status 1
+ * when there was any. */
 int skf_cli_for_each(struct skf_cli *c, int (*fn)(struct skf_cli *c, const char *name));
 
 /* --- main.c --- */
@@ -209,7 +215,8 @@ int skf_cli_pull_one(struct skf_cli *c, const char *reference);
 int skf_cli_push_one(struct skf_cli *c, const char *image, const char *dest);
 
 /* --- cmd_transfer.c --- */
-/* All tags of a repository of a registry. plain: reached as --plain-http and --tls-verify say, else as the source's options of copy and sync. */
+/* All tags of a repository of a registry. plain: reached as --plain-http and --tls-verify say, else as the
+ * source's options of copy and sync. */
 int skf_cli_remote_tags(struct skf_cli *c, const char *repo, bool plain, struct skf_strv *ret);
 
 /* --- output.c --- */
@@ -233,8 +240,9 @@ struct skf_cli_place {
 	struct skf_cli_output o; /* of a destination that is a file */
 	char *path;
 };
-/* word: containers-transports(5) words, skiff:NAME, or a plain name: an image of the store where there is one (source), else a registry's; as a
- * destination a name that begins with a host is a registry's, another one is of the store. */
+/* word: containers-transports(5) words, skiff:NAME, or a plain name: an image of the store where there is
+ * one (source), else a registry's; as a destination a name that begins with a host is a registry's, another
+ * one is of the store. */
 int skf_cli_place_open(struct skf_cli *c, const char *word, bool dest, struct skf_cli_place *ret);
 /* --digestfile, when it was given. */
 int skf_cli_write_digest(struct skf_cli *c, const struct skf_digest *d);
@@ -263,13 +271,14 @@ int skf_cli_check_filters(struct skf_cli *c);
 
 /* --- progress.c --- */
 /* Which compression a copy writes, of flags of these names; a level alone is gzip's. false: said in c->e. */
-bool skf_cli_squeeze(struct skf_cli *c, const char *format, const char *format_flag, int64_t level, const char *level_flag, struct skf_copy_req *q);
+bool skf_cli_squeeze(struct skf_cli *c, const char *format, const char *format_flag, int64_t level,
+		     const char *level_flag, struct skf_copy_req *q);
 struct skf_cli_progress {
 	struct skf_progress p;
 	FILE *out;
 	bool tty, quiet, push; /* push: docker's words for a push */
-	size_t n_lines; /* drawn so far */
-	int *phase;     /* last phase told per layer, for plain output */
+	size_t n_lines;        /* drawn so far */
+	int *phase;            /* last phase told per layer, for plain output */
 	size_t n;
 };
 void skf_cli_progress_init(struct skf_cli_progress *x, FILE *out, bool quiet);
@@ -281,7 +290,7 @@ struct skf_pump {
 	struct skf_run_handle *h;
 	bool tty, interactive, sig_proxy;
 	const char *detach_keys; /* NULL: as configured */
-	unsigned streams; /* of run -a: 1 input, 2 output, 4 errors; 0: all */
+	unsigned streams;        /* of run -a: 1 input, 2 output, 4 errors; 0: all */
 	int in, out, err; /* our ends: stdin of the workload (written), its output (read); -EBADF absent;
 			     consumed */
 };
@@ -291,9 +300,10 @@ enum skf_foreground { SKF_FG_RUN, SKF_FG_EXEC, SKF_FG_ATTACH };
 int skf_cli_foreground(struct skf_cli *c, struct skf_pump *p, enum skf_foreground kind);
 /* sdnotify.c: NOTIFY_SOCKET, or NULL. */
 const char *skf_cli_sdnotify_host(void);
-/* Tells it that the container is ready, as mode ("" and NULL: ignore) says; pid: its first process. Waits for that, or (beside) starts a process that does.
- * Closes n's descriptors. Failures are warnings. */
-void skf_cli_sdnotify(struct skf_cli *c, const char *mode, const char *id, struct skf_notify *n, uint32_t pid, bool beside);
+/* Tells it that the container is ready, as mode ("" and NULL: ignore) says; pid: its first process. Waits
+ * for that, or (beside) starts a process that does. Closes n's descriptors. Failures are warnings. */
+void skf_cli_sdnotify(struct skf_cli *c, const char *mode, const char *id, struct skf_notify *n,
+		      uint32_t pid, bool beside);
 int skf_cmd_notify(struct skf_cli *c);
 int skf_cmd_squeeze_logs(struct skf_cli *c);
 /* --cidfile, if given. */
@@ -328,7 +338,8 @@ int skf_cli_check_tty(struct skf_cli *c);
 int skf_cli_net(struct skf_cli *c, struct skf_net_req *q);
 /* Relative sources of -v and --mount made absolute. */
 int skf_cli_run_paths(struct skf_cli *c, struct skf_settings *s);
-/* docker_habits.c: what ~/.docker/config.json says of this command goes to the options that were not given. */
+/* docker_habits.c: what ~/.docker/config.json says of this command goes to the options that were not given.
+ */
 int skf_cli_docker_habits(struct skf_cli *c);
 /* --label-file: KEY=VALUE lines. */
 int skf_cli_word_file(struct skf_cli *c, const char *path, struct skf_strv *ret, struct skf_err *e);

@@ -1,5 +1,6 @@
-/* cli/cmd_archive.c -- save, load, import, export, commit: files and pipes are opened here with the user's own rights, and only handed on. A file that
- * is written appears under its name when it is whole (output.c). */
+/* cli/cmd_archive.c -- save, load, import, export, commit: files and pipes are opened here with the user's
+ * own rights, and only handed on. A file that is written appears under its name when it is whole (output.c).
+ */
 #include "cli/cli_int.h"
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,10 +18,14 @@ int skf_cmd_save(struct skf_cli *c)
 	while (c->o.format && f < SKF_ARRAY_LEN(formats) && !skf_streq(c->o.format, formats[f]))
 		f++;
 	if (f == SKF_ARRAY_LEN(formats))
-		skf_fail(&c->e, SKF_EINVALID, "unknown format '%s': expected docker-archive, oci-archive or oci-dir", c->o.format);
+		skf_fail(&c->e, SKF_EINVALID,
+			 "unknown format '%s': expected docker-archive, oci-archive or oci-dir",
+			 c->o.format);
 	else if (f == 2 && !c->o.output)
 		skf_fail(&c->e, SKF_EINVALID, "--format oci-dir needs a directory: use -o");
-	if (c->e.kind != SKF_OK || skf_cli_engine(c) < 0 || (f == 2 ? skf_cli_output_dir(c, c->o.output, &dir) < 0 : skf_cli_output_open(c, c->o.output, &o) < 0))
+	if (c->e.kind != SKF_OK || skf_cli_engine(c) < 0 ||
+	    (f == 2 ? skf_cli_output_dir(c, c->o.output, &dir) < 0
+		    : skf_cli_output_open(c, c->o.output, &o) < 0))
 		return skf_cli_fail(c, 1);
 	q.images = c->args;
 	q.format = f == 0 ? SKF_SAVE_DOCKER_ARCHIVE : SKF_SAVE_OCI;
@@ -34,7 +39,8 @@ int skf_cmd_export(struct skf_cli *c)
 {
 	SKF_AUTO(skf_cli_output_done) struct skf_cli_output o = {.fd = -EBADF};
 
-	if (skf_cli_engine(c) < 0 || skf_cli_output_open(c, c->o.output, &o) < 0 || skf_engine_export(c->g, c->args.v[0], o.fd, -1, &c->e) < 0 || skf_cli_output_close(c, &o) < 0)
+	if (skf_cli_engine(c) < 0 || skf_cli_output_open(c, c->o.output, &o) < 0 ||
+	    skf_engine_export(c->g, c->args.v[0], o.fd, -1, &c->e) < 0 || skf_cli_output_close(c, &o) < 0)
 		return skf_cli_fail(c, 1);
 	return 0;
 }
@@ -46,7 +52,8 @@ static int input_open(struct skf_cli *c, const char *path, int *ret)
 
 	if (!path || !*path || skf_streq(path, "-")) {
 		if (isatty(STDIN_FILENO))
-			return skf_fail(&c->e, SKF_EINVALID, "expected a file, or data on standard input, which is a terminal");
+			return skf_fail(&c->e, SKF_EINVALID,
+					"expected a file, or data on standard input, which is a terminal");
 		fd = skf_dup_cloexec(STDIN_FILENO);
 	} else {
 		fd = skf_openat(AT_FDCWD, path, O_RDONLY, 0);
@@ -87,7 +94,9 @@ int skf_cmd_import(struct skf_cli *c)
 	struct skf_digest id;
 
 	if (strstr(c->args.v[0], "://")) {
-		skf_fail(&c->e, SKF_EUNSUPPORTED, "'%s': import takes a file or standard input; get the URL with curl and pipe it", c->args.v[0]);
+		skf_fail(&c->e, SKF_EUNSUPPORTED,
+			 "'%s': import takes a file or standard input; get the URL with curl and pipe it",
+			 c->args.v[0]);
 		return skf_cli_fail(c, 1);
 	}
 	if (skf_cli_engine(c) < 0 || input_open(c, c->args.v[0], &fd) < 0)

@@ -1,4 +1,5 @@
-/* cli/cmd_artifact.c -- skiff artifact: files of any media type, with podman's and oras' words. Files are opened here with the user's own rights. */
+/* cli/cmd_artifact.c -- skiff artifact: files of any media type, with podman's and oras' words. Files are
+ * opened here with the user's own rights. */
 #include "cli/cli_int.h"
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,7 +20,8 @@ static void files_done(struct files *f)
 		skf_closep(&f->v[i].fd);
 }
 
-/* FILE[:MEDIA-TYPE], as oras; a colon belongs to the type when what follows has a slash and no file is called that. */
+/* FILE[:MEDIA-TYPE], as oras; a colon belongs to the type when what follows has a slash and no file is
+ * called that. */
 static int add_file(struct skf_cli *c, struct files *f, const char *word)
 {
 	const char *colon = strrchr(word, ':'), *slash;
@@ -79,7 +81,8 @@ int skf_cmd_artifact_add(struct skf_cli *c)
 	return 0;
 }
 
-typedef int transfer(struct skf_engine *, const struct skf_artifact_req *, const struct skf_progress *, struct skf_digest *, struct skf_err *);
+typedef int transfer(struct skf_engine *, const struct skf_artifact_req *, const struct skf_progress *,
+		     struct skf_digest *, struct skf_err *);
 
 static int transfer_one(struct skf_cli *c, const struct skf_artifact_req *q, transfer *fn)
 {
@@ -101,7 +104,8 @@ int skf_cmd_artifact_push(struct skf_cli *c)
 	struct skf_artifact_req q;
 	struct skf_digest d;
 
-	if (request(c, 1, &f, &q) < 0 || (f.n && skf_engine_artifact_add(c->g, &q, &d, &c->e) < 0) || transfer_one(c, &q, skf_engine_artifact_push) < 0)
+	if (request(c, 1, &f, &q) < 0 || (f.n && skf_engine_artifact_add(c->g, &q, &d, &c->e) < 0) ||
+	    transfer_one(c, &q, skf_engine_artifact_push) < 0)
 		return skf_cli_fail(c, 1);
 	return 0;
 }
@@ -110,7 +114,8 @@ static int extract(struct skf_cli *c, const char *name, const char *path)
 {
 	SKF_AUTO_FD int dir = -EBADF;
 
-	return skf_cli_output_dir(c, path, &dir) < 0 ? -1 : skf_engine_artifact_extract(c->g, name, dir, &c->e);
+	return skf_cli_output_dir(c, path, &dir) < 0 ? -1
+						     : skf_engine_artifact_extract(c->g, name, dir, &c->e);
 }
 
 int skf_cmd_artifact_pull(struct skf_cli *c)
@@ -118,7 +123,8 @@ int skf_cmd_artifact_pull(struct skf_cli *c)
 	struct files none = {.n = 0};
 	struct skf_artifact_req q;
 
-	if (request(c, 1, &none, &q) < 0 || transfer_one(c, &q, skf_engine_artifact_pull) < 0 || (c->o.output && extract(c, q.name, c->o.output) < 0))
+	if (request(c, 1, &none, &q) < 0 || transfer_one(c, &q, skf_engine_artifact_pull) < 0 ||
+	    (c->o.output && extract(c, q.name, c->o.output) < 0))
 		return skf_cli_fail(c, 1);
 	return 0;
 }
@@ -152,7 +158,8 @@ int skf_cmd_artifact_ls(struct skf_cli *c)
 
 		if (skf_ref_parse(v[i].name, &ref, &c->e) < 0)
 			return skf_cli_fail(c, 1);
-		if (skf_fmt(repo, sizeof(repo), "%s/%s", ref.registry, ref.repo) < 0 || skf_fmt(digest, sizeof(digest), "%.12s", skf_digest_hex(&v[i].digest)) < 0)
+		if (skf_fmt(repo, sizeof(repo), "%s/%s", ref.registry, ref.repo) < 0 ||
+		    skf_fmt(digest, sizeof(digest), "%.12s", skf_digest_hex(&v[i].digest)) < 0)
 			repo[0] = '\0'; /* cannot happen: the parts have their limits */
 		skf_human_size(v[i].size, size, sizeof(size));
 		skf_table_add(&t, repo);

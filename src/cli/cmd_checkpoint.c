@@ -1,4 +1,5 @@
-/* cli/cmd_checkpoint.c -- container checkpoint and restore with podman's words, checkpoint create, ls and rm with docker's. */
+/* cli/cmd_checkpoint.c -- container checkpoint and restore with podman's words, checkpoint create, ls and rm
+ * with docker's. */
 #include "cli/cli_int.h"
 #include "engine/checkpoint.h"
 #include "engine/life.h"
@@ -79,7 +80,10 @@ static int set_export(struct skf_cli *c, struct skf_checkpoint_req *q, struct sk
 	while (c->o.ck_compress && k < SKF_ARRAY_LEN(words) && !skf_streq(c->o.ck_compress, words[k]))
 		k++;
 	if (k == SKF_ARRAY_LEN(words))
-		return skf_fail(&c->e, SKF_EINVALID, "selected compression algorithm (\"%s\") not supported. Please select one from: gzip, none, zstd", c->o.ck_compress);
+		return skf_fail(&c->e, SKF_EINVALID,
+				"selected compression algorithm (\"%s\") not supported. Please select one "
+				"from: gzip, none, zstd",
+				c->o.ck_compress);
 	q->squeeze = (enum skf_checkpoint_squeeze)k;
 	q->image = c->o.create_image;
 	q->export = c->o.ck_export != NULL;
@@ -106,8 +110,8 @@ static int checkpoint_one(struct skf_cli *c, const char *name)
 	q.pre = c->o.pre_checkpoint;
 	q.with_previous = c->o.with_previous;
 	q.replace = true;
-	if (skf_engine_resolve(c->g, name, id, &c->e) < 0 || set_export(c, &q, &o) < 0 || skf_engine_checkpoint(c->g, &q, &r, &c->e) < 0 ||
-	    skf_cli_output_close(c, &o) < 0)
+	if (skf_engine_resolve(c->g, name, id, &c->e) < 0 || set_export(c, &q, &o) < 0 ||
+	    skf_engine_checkpoint(c->g, &q, &r, &c->e) < 0 || skf_cli_output_close(c, &o) < 0)
 		return -1;
 	if (c->o.print_stats)
 		print_stats(&(struct figures){"checkpoint", id, r.us, &r.stats});
@@ -123,15 +127,20 @@ static int check_checkpoint(struct skf_cli *c)
 	if (c->o.pre_checkpoint && c->o.with_previous)
 		return skf_fail(&c->e, SKF_EINVALID, "--with-previous cannot be set with --pre-checkpoint");
 	if (c->o.ck_export && c->o.create_image)
-		return skf_fail(&c->e, SKF_EINVALID, "--export and --create-image cannot be set together: make the image, and save it");
+		return skf_fail(
+			&c->e, SKF_EINVALID,
+			"--export and --create-image cannot be set together: make the image, and save it");
 	if (!out && c->o.ignore_rootfs)
 		return skf_fail(&c->e, SKF_EINVALID, "--ignore-rootfs can only be used with --export");
 	if (!out && c->o.ignore_volumes)
 		return skf_fail(&c->e, SKF_EINVALID, "--ignore-volumes can only be used with --export");
 	if (out && (c->o.pre_checkpoint || c->o.with_previous))
-		return skf_fail(&c->e, SKF_EUNSUPPORTED, "--pre-checkpoint and --with-previous are not exported: an archive has the whole memory");
+		return skf_fail(&c->e, SKF_EUNSUPPORTED,
+				"--pre-checkpoint and --with-previous are not exported: an archive has the "
+				"whole memory");
 	if (out && (c->o.all || c->args.n > 1))
-		return skf_fail(&c->e, SKF_EINVALID, "--export and --create-image are of one container: name one");
+		return skf_fail(&c->e, SKF_EINVALID,
+				"--export and --create-image are of one container: name one");
 	return 0;
 }
 
@@ -187,7 +196,8 @@ static int restore_new(struct skf_cli *c, const char *image)
 
 static int restore_one(struct skf_cli *c, const char *name)
 {
-	const struct skf_restore_opts o = {.tcp_established = c->o.tcp_established, .file_locks = c->o.file_locks};
+	const struct skf_restore_opts o = {.tcp_established = c->o.tcp_established,
+					   .file_locks = c->o.file_locks};
 	struct skf_start_req q = SKF_REQ(struct skf_start_req);
 	struct skf_run_handle h = {.sock = -EBADF};
 	int64_t since = skf_mono_ms();
@@ -200,7 +210,8 @@ static int restore_one(struct skf_cli *c, const char *name)
 		return restore_new(c, name);
 	}
 	if (c->o.name || c->o.publish.n)
-		return skf_fail(&c->e, SKF_EINVALID, "--name and --publish can only be used with --import or image");
+		return skf_fail(&c->e, SKF_EINVALID,
+				"--name and --publish can only be used with --import or image");
 	q.container = name;
 	q.stdio[0] = q.stdio[1] = q.stdio[2] = -EBADF;
 	q.restore = &o;
@@ -211,8 +222,11 @@ static int check_restore(struct skf_cli *c)
 {
 	if (c->o.ck_import && (c->args.n || c->o.all || c->o.latest))
 		return skf_fail(&c->e, SKF_EINVALID, "cannot use --import with positional arguments");
-	if (!c->o.ck_import && !c->args.n && (c->o.ignore_rootfs || c->o.ignore_volumes || c->o.ignore_static_ip || c->o.ignore_static_mac))
-		return skf_fail(&c->e, SKF_EINVALID, "--ignore-rootfs, --ignore-volumes, --ignore-static-ip and --ignore-static-mac can only be used with --import or image");
+	if (!c->o.ck_import && !c->args.n &&
+	    (c->o.ignore_rootfs || c->o.ignore_volumes || c->o.ignore_static_ip || c->o.ignore_static_mac))
+		return skf_fail(&c->e, SKF_EINVALID,
+				"--ignore-rootfs, --ignore-volumes, --ignore-static-ip and "
+				"--ignore-static-mac can only be used with --import or image");
 	if (c->o.name && c->args.n > 1)
 		return skf_fail(&c->e, SKF_EINVALID, "--name can only be used with one checkpoint image");
 	if (c->o.name && c->o.tcp_established)
@@ -241,7 +255,8 @@ int skf_cmd_checkpoint_create(struct skf_cli *c)
 	q.container = c->args.v[0];
 	q.name = c->args.v[1];
 	q.leave_running = c->o.leave_running;
-	if (skf_cli_checkpoint_dir(c, &q.dir) < 0 || skf_cli_engine(c) < 0 || skf_engine_checkpoint(c->g, &q, &r, &c->e) < 0)
+	if (skf_cli_checkpoint_dir(c, &q.dir) < 0 || skf_cli_engine(c) < 0 ||
+	    skf_engine_checkpoint(c->g, &q, &r, &c->e) < 0)
 		return skf_cli_fail(c, 1);
 	printf("%s\n", q.name);
 	return 0;
@@ -253,7 +268,8 @@ int skf_cmd_checkpoint_ls(struct skf_cli *c)
 	struct skf_strv names = {0};
 	const char *dir;
 
-	if (skf_cli_checkpoint_dir(c, &dir) < 0 || skf_cli_engine(c) < 0 || skf_engine_checkpoints(c->g, c->args.v[0], dir, &c->a, &names, &c->e) < 0)
+	if (skf_cli_checkpoint_dir(c, &dir) < 0 || skf_cli_engine(c) < 0 ||
+	    skf_engine_checkpoints(c->g, c->args.v[0], dir, &c->a, &names, &c->e) < 0)
 		return skf_cli_fail(c, 1);
 	skf_table_add(&t, "CHECKPOINT NAME");
 	for (size_t i = 0; i < names.n; i++)

@@ -45,14 +45,20 @@ static int log_options(struct skf_cli *c, struct skf_logs_req *q)
 	q->out = q->err_ = true;
 	q->tail = -1;
 	q->line = print_line;
-	if (c->o.tail && !skf_streq(c->o.tail, "all") && (skf_parse_i64(c->o.tail, &q->tail) < 0 || q->tail < -1))
-		return skf_fail(&c->e, SKF_EINVALID, "invalid --tail '%s': expected a number or all", c->o.tail);
+	if (c->o.tail && !skf_streq(c->o.tail, "all") &&
+	    (skf_parse_i64(c->o.tail, &q->tail) < 0 || q->tail < -1))
+		return skf_fail(&c->e, SKF_EINVALID, "invalid --tail '%s': expected a number or all",
+				c->o.tail);
 	if (c->o.since && skf_human_parse_time(c->o.since, now, &q->since_ns) < 0)
 		return skf_fail(&c->e, SKF_EINVALID,
-				"invalid --since '%s': expected a time like 2026-11-23T02:17:15Z or a duration like 10m", c->o.since);
+				"invalid --since '%s': expected a time like 2026-11-23T02:17:15Z or a "
+				"duration like 10m",
+				c->o.since);
 	if (c->o.until && skf_human_parse_time(c->o.until, now, &q->until_ns) < 0)
 		return skf_fail(&c->e, SKF_EINVALID,
-				"invalid --until '%s': expected a time like 2026-11-23T02:17:15Z or a duration like 10m", c->o.until);
+				"invalid --until '%s': expected a time like 2026-11-23T02:17:15Z or a "
+				"duration like 10m",
+				c->o.until);
 	return 0;
 }
 
@@ -60,7 +66,8 @@ static int log_options(struct skf_cli *c, struct skf_logs_req *q)
 static void *read_log(void *arg)
 {
 	struct log_reader *l = arg;
-	const struct skf_engine_opts o = {.root = l->c->o.root, .run_root = l->c->o.run_root, .log = &l->c->log};
+	const struct skf_engine_opts o = {
+		.root = l->c->o.root, .run_root = l->c->o.run_root, .log = &l->c->log};
 	struct skf_engine *g = NULL;
 
 	l->r = skf_engine_open(&o, &g, &l->e);
@@ -98,7 +105,8 @@ static int read_logs(struct skf_cli *c, struct log_reader *l)
 		if (t && pthread_create(&t[i], NULL, read_log, &l[i]) == 0)
 			started++;
 		else if (t)
-			l[i].r = skf_fail(&l[i].e, SKF_ENOMEM, "start a thread for the log of '%s'", c->args.v[i]);
+			l[i].r = skf_fail(&l[i].e, SKF_ENOMEM, "start a thread for the log of '%s'",
+					  c->args.v[i]);
 		else
 			l[i].r = skf_engine_logs(c->g, &l[i].q, &l[i].e);
 		if (t && started != i + 1)
@@ -186,14 +194,16 @@ static int rm_one(struct skf_cli *c, const char *name)
 	return 0;
 }
 
-/* docker's answers: names of links ("a/b") are of no container here, and a container's own name is no link. */
+/* docker's answers: names of links ("a/b") are of no container here, and a container's own name is no link.
+ */
 static int rm_link(struct skf_cli *c, const char *name)
 {
 	struct skf_ctr_brief b;
 
 	if (skf_engine_brief(c->g, name, &b, &c->e) < 0)
 		return -1;
-	return skf_fail(&c->e, SKF_ECONFLICT, "Conflict, cannot remove the default link name of the container");
+	return skf_fail(&c->e, SKF_ECONFLICT,
+			"Conflict, cannot remove the default link name of the container");
 }
 
 int skf_cmd_rm(struct skf_cli *c)

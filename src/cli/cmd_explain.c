@@ -1,4 +1,5 @@
-/* cli/cmd_explain.c -- explain: the properties of containers as a table for people, and as documents for --format. */
+/* cli/cmd_explain.c -- explain: the properties of containers as a table for people, and as documents for
+ * --format. */
 #include "cli/cli_int.h"
 #include "engine/explain.h"
 #include <string.h>
@@ -46,7 +47,8 @@ static int document(struct skf_cli *c, const char *name, unsigned indent, struct
 }
 
 /* Paths of mounts and commands may be long: a table is for reading. */
-static const char *value_text(const struct skf_cli *c, const struct skf_explain_row *r, char *cut, size_t size)
+static const char *value_text(const struct skf_cli *c, const struct skf_explain_row *r, char *cut,
+			      size_t size)
 {
 	if (c->o.no_trunc || strlen(r->value) <= WIDTH)
 		return r->value;
@@ -121,6 +123,8 @@ int skf_cmd_explain(struct skf_cli *c)
 			status = skf_cli_fail(c, 1);
 	}
 	c->args = ids;
-	r = c->o.format && *c->o.format && !skf_streq(c->o.format, "table") ? skf_cli_inspect_all(c, document) : tables(c);
+	r = c->o.format && *c->o.format && !skf_streq(c->o.format, "table")
+		    ? skf_cli_inspect_all(c, document)
+		    : tables(c);
 	return r ? r : status;
 }

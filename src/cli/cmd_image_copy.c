@@ -13,7 +13,8 @@ struct word {
 static const struct word families[] = {{"oci", 1}, {"docker", 2}, {"v2s2", 2}};
 static const struct word formats[] = {{"gzip", 1}, {"zstd", 2}, {"zstd:chunked", 3}};
 
-static int look_up(struct skf_cli *c, const char *flag, const char *word, const struct word *v, size_t n, uint32_t *ret)
+static int look_up(struct skf_cli *c, const char *flag, const char *word, const struct word *v, size_t n,
+		   uint32_t *ret)
 {
 	if (!word)
 		return 0;
@@ -22,14 +23,17 @@ static int look_up(struct skf_cli *c, const char *flag, const char *word, const 
 			*ret = v[i].value;
 			return 0;
 		}
-	return skf_fail(&c->e, SKF_EINVALID, "invalid argument \"%s\" for \"--%s\": expected %s or %s", word, flag, v[0].word, v[1].word);
+	return skf_fail(&c->e, SKF_EINVALID, "invalid argument \"%s\" for \"--%s\": expected %s or %s", word,
+			flag, v[0].word, v[1].word);
 }
 
-bool skf_cli_squeeze(struct skf_cli *c, const char *format, const char *format_flag, int64_t level, const char *level_flag, struct skf_copy_req *q)
+bool skf_cli_squeeze(struct skf_cli *c, const char *format, const char *format_flag, int64_t level,
+		     const char *level_flag, struct skf_copy_req *q)
 {
 	q->level = (int)level;
 	if (level < -1 || level > 22) {
-		skf_fail(&c->e, SKF_EINVALID, "invalid argument \"%lld\" for \"--%s\": expected 0 to 22", (long long)level, level_flag);
+		skf_fail(&c->e, SKF_EINVALID, "invalid argument \"%lld\" for \"--%s\": expected 0 to 22",
+			 (long long)level, level_flag);
 		return false;
 	}
 	if (look_up(c, format_flag, format, formats, SKF_ARRAY_LEN(formats), &q->squeeze) < 0)
@@ -47,11 +51,15 @@ static int which(struct skf_cli *c, struct skf_copy_req *q)
 	if (w && c->o.all)
 		return skf_fail(&c->e, SKF_EINVALID, "--all and --multi-arch are mutually exclusive");
 	if (w && !skf_streq(w, "all") && !skf_streq(w, "system") && !skf_streq(w, "index-only"))
-		return skf_fail(&c->e, SKF_EINVALID, "invalid argument \"%s\" for \"--multi-arch\": expected system, all or index-only", w);
+		return skf_fail(
+			&c->e, SKF_EINVALID,
+			"invalid argument \"%s\" for \"--multi-arch\": expected system, all or index-only",
+			w);
 	q->all |= w && skf_streq(w, "all");
 	q->index_only = w && skf_streq(w, "index-only");
 	if (c->o.platform && (q->all || q->index_only))
-		return skf_fail(&c->e, SKF_EINVALID, "--platform chooses one of the platforms, --all copies all of them");
+		return skf_fail(&c->e, SKF_EINVALID,
+				"--platform chooses one of the platforms, --all copies all of them");
 	return 0;
 }
 
@@ -61,9 +69,11 @@ static int wish(struct skf_cli *c, struct skf_copy_req *q)
 	q->preserve = c->o.preserve_digests;
 	q->tags = c->o.additional_tag;
 	if (c->o.dest_decompress && (c->o.dest_compress || c->o.compress_format))
-		return skf_fail(&c->e, SKF_EINVALID, "--dest-compress and --dest-decompress are mutually exclusive");
+		return skf_fail(&c->e, SKF_EINVALID,
+				"--dest-compress and --dest-decompress are mutually exclusive");
 	if (look_up(c, "format", c->o.format, families, SKF_ARRAY_LEN(families), &q->as) < 0 ||
-	    !skf_cli_squeeze(c, c->o.compress_format, "dest-compress-format", c->o.compress_level, "dest-compress-level", q))
+	    !skf_cli_squeeze(c, c->o.compress_format, "dest-compress-format", c->o.compress_level,
+			     "dest-compress-level", q))
 		return -1;
 	if (!q->squeeze && c->o.dest_compress)
 		q->squeeze = 1;
@@ -86,13 +96,15 @@ int skf_cli_write_digest(struct skf_cli *c, const struct skf_digest *d)
 
 int skf_cmd_image_copy(struct skf_cli *c)
 {
-	SKF_AUTO(skf_cli_place_done) struct skf_cli_place src = {.fd = -EBADF, .o.fd = -EBADF}, dest = {.fd = -EBADF, .o.fd = -EBADF};
+	SKF_AUTO(skf_cli_place_done)
+	struct skf_cli_place src = {.fd = -EBADF, .o.fd = -EBADF}, dest = {.fd = -EBADF, .o.fd = -EBADF};
 	struct skf_copy_req q = SKF_REQ(struct skf_copy_req);
 	struct skf_cli_progress p;
 	struct skf_digest d;
 	int r;
 
-	if (wish(c, &q) < 0 || skf_cli_engine(c) < 0 || skf_cli_place_open(c, c->args.v[0], false, &src) < 0 ||
+	if (wish(c, &q) < 0 || skf_cli_engine(c) < 0 ||
+	    skf_cli_place_open(c, c->args.v[0], false, &src) < 0 ||
 	    skf_cli_place_open(c, c->args.v[1], true, &dest) < 0)
 		return skf_cli_fail(c, 1);
 	q.src = src.p;

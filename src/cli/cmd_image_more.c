@@ -29,7 +29,8 @@ static void short_id(const char *id, bool whole, char out[SKF_DIGEST_MAX])
 {
 	const char *hex = strchr(id, ':');
 
-	snprintf(out, SKF_DIGEST_MAX, "%.*s", whole ? SKF_DIGEST_MAX - 1 : SHORT_ID, whole || !hex ? id : hex + 1);
+	snprintf(out, SKF_DIGEST_MAX, "%.*s", whole ? SKF_DIGEST_MAX - 1 : SHORT_ID,
+		 whole || !hex ? id : hex + 1);
 }
 
 /* --- history --- */
@@ -37,7 +38,8 @@ struct cells {
 	char id[SKF_DIGEST_MAX], since[80], at[36], size[32], *by;
 };
 
-static int history_cells(struct skf_cli *c, const struct skf_history_row *r, const char *id, int64_t now, struct cells *x)
+static int history_cells(struct skf_cli *c, const struct skf_history_row *r, const char *id, int64_t now,
+			 struct cells *x)
 {
 	size_t n = strlen(r->created_by);
 
@@ -57,12 +59,14 @@ static int history_cells(struct skf_cli *c, const struct skf_history_row *r, con
 	return 0;
 }
 
-static int history_formatted(struct skf_cli *c, struct skf_listing *l, const struct cells *x, const char *comment)
+static int history_formatted(struct skf_cli *c, struct skf_listing *l, const struct cells *x,
+			     const char *comment)
 {
 	struct json_object *o = json_object_new_object();
 	const struct {
 		const char *k, *v;
-	} f[] = {{"ID", x->id}, {"CreatedSince", x->since}, {"CreatedAt", x->at}, {"CreatedBy", x->by}, {"Size", x->size}, {"Comment", comment}};
+	} f[] = {{"ID", x->id},        {"CreatedSince", x->since}, {"CreatedAt", x->at},
+		 {"CreatedBy", x->by}, {"Size", x->size},          {"Comment", comment}};
 	int r;
 
 	for (size_t i = 0; o && i < SKF_ARRAY_LEN(f); i++)
@@ -111,12 +115,19 @@ static int history_rows(struct skf_cli *c, struct skf_listing *l, bool table)
 
 int skf_cmd_history(struct skf_cli *c)
 {
-	static const struct skf_listing_head heads[] = {{"ID", "IMAGE"}, {"CreatedSince", "CREATED"}, {"CreatedAt", "CREATED AT"},
-							{"CreatedBy", "CREATED BY"}, {"Size", "SIZE"}, {"Comment", "COMMENT"}, {NULL, NULL}};
-	SKF_AUTO(skf_listing_done) struct skf_listing l = {.heads = heads, .env = {.type = "*formatter.historyContext"}};
+	static const struct skf_listing_head heads[] = {{"ID", "IMAGE"},
+							{"CreatedSince", "CREATED"},
+							{"CreatedAt", "CREATED AT"},
+							{"CreatedBy", "CREATED BY"},
+							{"Size", "SIZE"},
+							{"Comment", "COMMENT"},
+							{NULL, NULL}};
+	SKF_AUTO(skf_listing_done)
+	struct skf_listing l = {.heads = heads, .env = {.type = "*formatter.historyContext"}};
 	bool table;
 
-	if (skf_listing_init(&l, c->o.format, &c->a, &table, &c->e) < 0 || skf_cli_engine(c) < 0 || history_rows(c, &l, table) < 0)
+	if (skf_listing_init(&l, c->o.format, &c->a, &table, &c->e) < 0 || skf_cli_engine(c) < 0 ||
+	    history_rows(c, &l, table) < 0)
 		return skf_cli_fail(c, 1);
 	return 0;
 }
@@ -131,7 +142,8 @@ int skf_cmd_image_tree(struct skf_cli *c)
 	struct skf_jarr rows;
 	size_t left = 0;
 
-	if (skf_cli_engine(c) < 0 || skf_engine_history(c->g, c->args.v[0], &c->a, &rows, &config, &c->e) < 0)
+	if (skf_cli_engine(c) < 0 ||
+	    skf_engine_history(c->g, c->args.v[0], &c->a, &rows, &config, &c->e) < 0)
 		return skf_cli_fail(c, 1);
 	v = rows.v;
 	for (size_t i = 0; i < rows.n; i++) {
@@ -156,7 +168,9 @@ int skf_cmd_image_tree(struct skf_cli *c)
 static void print_path(const char *p)
 {
 	for (; *p; p++) {
-		bool bad = (unsigned char)*p < 0x20 || *p == 0x7f || ((unsigned char)*p == 0xc2 && (unsigned char)p[1] >= 0x80 && (unsigned char)p[1] < 0xa0);
+		bool bad = (unsigned char)*p < 0x20 || *p == 0x7f ||
+			   ((unsigned char)*p == 0xc2 && (unsigned char)p[1] >= 0x80 &&
+			    (unsigned char)p[1] < 0xa0);
 
 		putchar(bad && isatty(STDOUT_FILENO) ? '?' : *p);
 	}
@@ -189,7 +203,8 @@ int skf_cmd_image_diff(struct skf_cli *c)
 	struct skf_jarr rows;
 
 	if (skf_cli_engine(c) < 0 ||
-	    skf_engine_image_diff(c->g, c->args.v[0], c->args.n > 1 ? c->args.v[1] : NULL, &c->a, &rows, &c->e) < 0)
+	    skf_engine_image_diff(c->g, c->args.v[0], c->args.n > 1 ? c->args.v[1] : NULL, &c->a, &rows,
+				  &c->e) < 0)
 		return skf_cli_fail(c, 1);
 	return print_diff(c, &rows);
 }
@@ -220,7 +235,8 @@ int skf_cmd_image_prune(struct skf_cli *c)
 		return 0;
 	if (skf_cli_prune_filters(c, &q.filters) < 0)
 		return skf_cli_fail(c, 1);
-	if (skf_cli_engine(c) < 0 || skf_engine_image_prune(c->g, &q, &c->a, &untagged, &deleted, &bytes, &c->e) < 0)
+	if (skf_cli_engine(c) < 0 ||
+	    skf_engine_image_prune(c->g, &q, &c->a, &untagged, &deleted, &bytes, &c->e) < 0)
 		return skf_cli_fail(c, 1);
 	if (untagged.n + deleted.n)
 		printf("Deleted Images:\n");

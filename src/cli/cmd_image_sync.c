@@ -1,5 +1,6 @@
-/* cli/cmd_image_sync.c -- skiff image sync: many images to one place, with skopeo's words. The source is a repository (all its tags), a directory of dir: images,
- * or skopeo's YAML list; the destination a registry or a directory. What it comes to is a list of single copies, done one after the other. */
+/* cli/cmd_image_sync.c -- skiff image sync: many images to one place, with skopeo's words. The source is a
+ * repository (all its tags), a directory of dir: images, or skopeo's YAML list; the destination a registry
+ * or a directory. What it comes to is a list of single copies, done one after the other. */
 #include "cli/cli_int.h"
 #include "cli/semver.h"
 #include <dirent.h>
@@ -39,7 +40,9 @@ static char *target(struct sync *s, const struct skf_ref *ref)
 			*colon = '-';
 		name = copy;
 	}
-	return name ? skf_arena_fmt(&s->c->a, "%s%s/%s%s%s", s->to_dir ? "dir:" : "docker://", s->dest, name, sep, which) : NULL;
+	return name ? skf_arena_fmt(&s->c->a, "%s%s/%s%s%s", s->to_dir ? "dir:" : "docker://", s->dest, name,
+				    sep, which)
+		    : NULL;
 }
 
 static int make_parent(struct sync *s, const char *dest)
@@ -56,13 +59,15 @@ static int make_parent(struct sync *s, const char *dest)
 
 static int copy(struct sync *s, const char *src, const char *dest)
 {
-	SKF_AUTO(skf_cli_place_done) struct skf_cli_place from = {.fd = -EBADF, .o.fd = -EBADF}, to = {.fd = -EBADF, .o.fd = -EBADF};
+	SKF_AUTO(skf_cli_place_done)
+	struct skf_cli_place from = {.fd = -EBADF, .o.fd = -EBADF}, to = {.fd = -EBADF, .o.fd = -EBADF};
 	struct skf_copy_req q = SKF_REQ(struct skf_copy_req);
 	struct skf_cli_progress p;
 	struct skf_digest d;
 	int r;
 
-	if ((s->to_dir && make_parent(s, dest) < 0) || skf_cli_place_open(s->c, src, false, &from) < 0 || skf_cli_place_open(s->c, dest, true, &to) < 0)
+	if ((s->to_dir && make_parent(s, dest) < 0) || skf_cli_place_open(s->c, src, false, &from) < 0 ||
+	    skf_cli_place_open(s->c, dest, true, &to) < 0)
 		return -1;
 	q.src = from.p;
 	q.dest = to.p;
@@ -123,7 +128,8 @@ static int sync_tags(struct sync *s, const char *repo, const struct tag_rule *ru
 
 		if (!name)
 			return skf_fail(&s->c->e, SKF_ENOMEM, "memory for a name");
-		if ((!rule->re || regexec(rule->re, tags.v[i], 0, NULL, 0) == 0) && (!rule->versions || skf_semver_fits(rule->versions, tags.v[i])))
+		if ((!rule->re || regexec(rule->re, tags.v[i], 0, NULL, 0) == 0) &&
+		    (!rule->versions || skf_semver_fits(rule->versions, tags.v[i])))
 			r = sync_reference(s, name);
 	}
 	return r;
@@ -133,7 +139,8 @@ static int from_registry(struct sync *s, const char *word)
 {
 	const char *slash = strrchr(word, '/');
 
-	return strpbrk(slash ? slash : word, ":@") ? sync_reference(s, word) : sync_tags(s, word, &(struct tag_rule){NULL, NULL});
+	return strpbrk(slash ? slash : word, ":@") ? sync_reference(s, word)
+						   : sync_tags(s, word, &(struct tag_rule){NULL, NULL});
 }
 
 /* --- from a directory --- */
@@ -164,7 +171,8 @@ static int from_dir(struct sync *s, const char *path, const char *name, int dept
 			continue;
 		sub = skf_arena_fmt(&s->c->a, "%s/%s", path, de->d_name);
 		below = skf_arena_fmt(&s->c->a, "%s%s%s", name, *name ? "/" : "", de->d_name);
-		r = sub && below ? from_dir(s, sub, below, depth + 1) : skf_fail(&s->c->e, SKF_ENOMEM, "memory for a name");
+		r = sub && below ? from_dir(s, sub, below, depth + 1)
+				 : skf_fail(&s->c->e, SKF_ENOMEM, "memory for a name");
 	}
 	return r;
 }
@@ -188,7 +196,8 @@ static int list_images(struct sync *s, const char *host, struct json_object *ima
 			return name ? -1 : skf_fail(&s->c->e, SKF_ENOMEM, "memory for a name");
 		for (size_t i = 0; i < n; i++) {
 			const char *tag = json_object_get_string(json_object_array_get_idx(tags, i));
-			char *full = skf_arena_fmt(&s->c->a, "%s%s%s", name, skf_startswith(tag, "sha256:") ? "@" : ":", tag);
+			char *full = skf_arena_fmt(&s->c->a, "%s%s%s", name,
+						   skf_startswith(tag, "sha256:") ? "@" : ":", tag);
 
 			if (!full || sync_reference(s, full) < 0)
 				return full ? -1 : skf_fail(&s->c->e, SKF_ENOMEM, "memory for a name");
@@ -207,7 +216,8 @@ static int list_regex(struct sync *s, const char *host, struct json_object *imag
 		int r;
 
 		if (!name || !text || regcomp(&re, text, REG_EXTENDED | REG_NOSUB) != 0)
-			return skf_fail(&s->c->e, SKF_EINVALID, "'%s': '%.100s' is no regular expression", repo, text ? text : "");
+			return skf_fail(&s->c->e, SKF_EINVALID, "'%s': '%.100s' is no regular expression",
+					repo, text ? text : "");
 		r = sync_tags(s, name, &(struct tag_rule){&re, NULL});
 		regfree(&re);
 		if (r < 0)
@@ -220,7 +230,9 @@ static int list_versions(struct sync *s, const char *host, struct json_object *i
 {
 	json_object_object_foreach(images, repo, condition)
 	{
-		const char *text = json_object_is_type(condition, json_type_string) ? json_object_get_string(condition) : "";
+		const char *text = json_object_is_type(condition, json_type_string)
+					   ? json_object_get_string(condition)
+					   : "";
 		char *name = skf_arena_fmt(&s->c->a, "%s/%s", host, repo);
 
 		if (!name)
@@ -237,13 +249,15 @@ static int list_versions(struct sync *s, const char *host, struct json_object *i
 static int list_registry(struct sync *s, const char *host, struct json_object *o)
 {
 	struct skf_cli_opts *opts = &s->c->o, saved = *opts;
-	struct json_object *images = get(o, "images", json_type_object), *regex = get(o, "images-by-tag-regex", json_type_object);
+	struct json_object *images = get(o, "images", json_type_object),
+			   *regex = get(o, "images-by-tag-regex", json_type_object);
 	struct json_object *versions = get(o, "images-by-semver", json_type_object);
 	struct json_object *creds = get(o, "credentials", json_type_object), *v;
 	int r;
 
 	if (creds && get(creds, "username", json_type_string)) {
-		opts->src_username = skf_arena_strdup(&s->c->a, json_object_get_string(get(creds, "username", json_type_string)));
+		opts->src_username = skf_arena_strdup(
+			&s->c->a, json_object_get_string(get(creds, "username", json_type_string)));
 		v = get(creds, "password", json_type_string);
 		opts->src_password = skf_arena_strdup(&s->c->a, v ? json_object_get_string(v) : "");
 		opts->src_creds = NULL;
@@ -277,7 +291,9 @@ static int from_list(struct sync *s, const char *path)
 		return skf_fail(&s->c->e, SKF_ECORRUPT, "the answer about '%s' is no JSON", path);
 	json_object_object_foreach(doc, host, o)
 	{
-		r = json_object_is_type(o, json_type_object) ? list_registry(s, host, o) : skf_fail(&s->c->e, SKF_EINVALID, "'%s': expected a mapping", host);
+		r = json_object_is_type(o, json_type_object)
+			    ? list_registry(s, host, o)
+			    : skf_fail(&s->c->e, SKF_EINVALID, "'%s': expected a mapping", host);
 		if (r < 0)
 			break;
 	}
@@ -292,19 +308,26 @@ int skf_cmd_image_sync(struct skf_cli *c)
 	int r = -1;
 
 	if (!kind || !c->o.dest_kind)
-		skf_fail(&c->e, SKF_EINVALID, "image sync wants --src (docker, dir or yaml) and --dest (docker or dir)");
+		skf_fail(&c->e, SKF_EINVALID,
+			 "image sync wants --src (docker, dir or yaml) and --dest (docker or dir)");
 	else if (!s.to_dir && !skf_streq(c->o.dest_kind, "docker"))
-		skf_fail(&c->e, SKF_EINVALID, "invalid argument \"%s\" for \"--dest\": expected docker or dir", c->o.dest_kind);
+		skf_fail(&c->e, SKF_EINVALID,
+			 "invalid argument \"%s\" for \"--dest\": expected docker or dir", c->o.dest_kind);
 	else if (skf_streq(kind, "yaml") && c->o.src_token)
-		skf_fail(&c->e, SKF_EINVALID, "--src-registry-token is for one registry, and a list may name several");
+		skf_fail(&c->e, SKF_EINVALID,
+			 "--src-registry-token is for one registry, and a list may name several");
 	else if (skf_cli_engine(c) == 0)
-		r = skf_streq(kind, "docker")  ? from_registry(&s, src)
-		    : skf_streq(kind, "dir")   ? from_dir(&s, src, "", 0)
-		    : skf_streq(kind, "yaml") ? from_list(&s, src)
-					       : skf_fail(&c->e, SKF_EINVALID, "invalid argument \"%s\" for \"--src\": expected docker, dir or yaml", kind);
+		r = skf_streq(kind, "docker") ? from_registry(&s, src)
+		    : skf_streq(kind, "dir")  ? from_dir(&s, src, "", 0)
+		    : skf_streq(kind, "yaml")
+			    ? from_list(&s, src)
+			    : skf_fail(&c->e, SKF_EINVALID,
+				       "invalid argument \"%s\" for \"--src\": expected docker, dir or yaml",
+				       kind);
 	if (r < 0)
 		return skf_cli_fail(c, 1);
-	printf("%s%u image%s\n", c->o.dry_run ? "Would have synced " : "Synced ", s.done, s.done == 1 ? "" : "s");
+	printf("%s%u image%s\n", c->o.dry_run ? "Would have synced " : "Synced ", s.done,
+	       s.done == 1 ? "" : "s");
 	if (s.failed)
 		fprintf(stderr, "skiff: %u image%s failed.\n", s.failed, s.failed == 1 ? "" : "s");
 	return s.failed ? 1 : 0;

@@ -165,8 +165,9 @@ static int list_images(struct skf_cli *c, struct skf_listing *l)
 	if (skf_cli_check_filters(c) < 0)
 		return skf_cli_usage(c);
 	q.reference = c->args.n ? c->args.v[0] : NULL;
-	if (skf_listing_init(l, c->o.format, &c->a, &plain, &c->e) < 0 || skf_cli_until_filters(c, &q.filters) < 0 ||
-	    skf_cli_engine(c) < 0 || skf_engine_images_list(c->g, &q, &c->a, &rows, &c->e) < 0)
+	if (skf_listing_init(l, c->o.format, &c->a, &plain, &c->e) < 0 ||
+	    skf_cli_until_filters(c, &q.filters) < 0 || skf_cli_engine(c) < 0 ||
+	    skf_engine_images_list(c->g, &q, &c->a, &rows, &c->e) < 0)
 		return skf_cli_fail(c, 1);
 	if (plain)
 		return print_plain(c, &rows);

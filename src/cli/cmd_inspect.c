@@ -156,7 +156,8 @@ int skf_cli_inspect_all(struct skf_cli *c, skf_cli_inspect_fn *fn)
 
 	if (c->o.type && !skf_streq(c->o.type, "container") && !skf_streq(c->o.type, "image") &&
 	    !skf_streq(c->o.type, "volume")) {
-		skf_fail(&c->e, SKF_EINVALID, "invalid --type '%s': expected container, image or volume", c->o.type);
+		skf_fail(&c->e, SKF_EINVALID, "invalid --type '%s': expected container, image or volume",
+			 c->o.type);
 		return skf_cli_fail(c, 1);
 	}
 	if (c->o.format && *c->o.format && !p.compact && skf_cli_doc_format(c, &p.t) < 0)

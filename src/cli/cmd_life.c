@@ -34,7 +34,9 @@ static int set_checkpoint(struct skf_cli *c, struct skf_start_req *q, struct skf
 {
 	*ret = (struct skf_restore_opts){.name = c->o.checkpoint};
 	if (!c->o.checkpoint)
-		return c->o.checkpoint_dir ? skf_fail(&c->e, SKF_EINVALID, "--checkpoint-dir needs --checkpoint") : 0;
+		return c->o.checkpoint_dir
+			       ? skf_fail(&c->e, SKF_EINVALID, "--checkpoint-dir needs --checkpoint")
+			       : 0;
 	if (c->args.n != 1)
 		return skf_fail(&c->e, SKF_EINVALID, "you cannot restore multiple containers at once");
 	q->restore = ret;
@@ -42,7 +44,8 @@ static int set_checkpoint(struct skf_cli *c, struct skf_start_req *q, struct skf
 }
 
 /* What a start has to know of sd_notify(3): nothing is read where nobody waits. n is q's to point to. */
-static int set_notify(struct skf_cli *c, const char *name, struct skf_start_req *q, struct skf_notify *n, struct skf_ctr_brief *b)
+static int set_notify(struct skf_cli *c, const char *name, struct skf_start_req *q, struct skf_notify *n,
+		      struct skf_ctr_brief *b)
 {
 	*n = (struct skf_notify){skf_cli_sdnotify_host(), -EBADF, -EBADF};
 	b->sdnotify[0] = '\0';
@@ -67,7 +70,8 @@ static int start_one(struct skf_cli *c, const char *name)
 
 	q.container = name;
 	q.stdio[0] = q.stdio[1] = q.stdio[2] = -EBADF;
-	if (set_notify(c, name, &q, &n, &b) < 0 || set_checkpoint(c, &q, &o) < 0 || skf_engine_start(c->g, &q, &h, &c->e) < 0)
+	if (set_notify(c, name, &q, &n, &b) < 0 || set_checkpoint(c, &q, &o) < 0 ||
+	    skf_engine_start(c->g, &q, &h, &c->e) < 0)
 		return -1;
 	printf("%s\n", name);
 	fflush(stdout);
@@ -110,7 +114,8 @@ static int start_attached(struct skf_cli *c)
 	SKF_AUTO(skf_pump_done) struct skf_pump p = pump_of(c, &h, &b, c->o.interactive);
 	q.container = c->args.v[0];
 	q.attach = true;
-	if (set_notify(c, q.container, &q, &n, &b) < 0 || set_checkpoint(c, &q, &o) < 0 || skf_pump_pipes(&p, q.stdio, &c->e) < 0)
+	if (set_notify(c, q.container, &q, &n, &b) < 0 || set_checkpoint(c, &q, &o) < 0 ||
+	    skf_pump_pipes(&p, q.stdio, &c->e) < 0)
 		return skf_cli_fail(c, 1);
 	if (b.tty)
 		skf_pump_size(&q.rows, &q.cols);
@@ -159,7 +164,8 @@ static int cleanup_one(struct skf_cli *c, const char *name)
 	if (skf_engine_brief(c->g, name, &b, &c->e) < 0)
 		return -1;
 	if (b.up)
-		return skf_fail(&c->e, SKF_ECONFLICT, "container %s is running: only what has ended is cleaned up", name);
+		return skf_fail(&c->e, SKF_ECONFLICT,
+				"container %s is running: only what has ended is cleaned up", name);
 	if (skf_engine_reap(c->g, b.id, &c->e) < 0)
 		return -1;
 	/* --rm: the reap has removed it already when it was made with --rm */

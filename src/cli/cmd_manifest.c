@@ -64,7 +64,8 @@ int skf_cmd_manifest_annotate(struct skf_cli *c)
 {
 	const struct skf_list_change ch = change(c);
 
-	if (skf_cli_engine(c) < 0 || skf_engine_list_annotate(c->g, c->args.v[0], c->args.v[1], &ch, &c->e) < 0)
+	if (skf_cli_engine(c) < 0 ||
+	    skf_engine_list_annotate(c->g, c->args.v[0], c->args.v[1], &ch, &c->e) < 0)
 		return skf_cli_fail(c, 1);
 	printf("%s\n", c->args.v[0]);
 	return 0;
@@ -103,8 +104,12 @@ int skf_cmd_manifest_exists(struct skf_cli *c)
 static int print(struct skf_cli *c, const struct skf_buf *b)
 {
 	struct json_object *o = json_tokener_parse(skf_buf_cstr(b));
-	const char *s = o ? json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE) : NULL;
-	int r = s ? printf("%s\n", s) < 0 : skf_fail(&c->e, SKF_ECORRUPT, "the manifest of '%s' is no JSON", c->args.v[0]);
+	const char *s =
+		o ? json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+							      JSON_C_TO_STRING_NOSLASHESCAPE)
+		  : NULL;
+	int r = s ? printf("%s\n", s) < 0
+		  : skf_fail(&c->e, SKF_ECORRUPT, "the manifest of '%s' is no JSON", c->args.v[0]);
 
 	json_object_put(o);
 	return r;
@@ -132,7 +137,8 @@ int skf_cmd_manifest_push(struct skf_cli *c)
 {
 	SKF_AUTO(skf_cli_place_done) struct skf_cli_place dest = {.fd = -EBADF, .o.fd = -EBADF};
 	struct skf_copy_req q = SKF_REQ(struct skf_copy_req);
-	const char *list = c->args.v[0], *word = c->args.n > 1 ? c->args.v[1] : skf_arena_fmt(&c->a, "docker://%s", list);
+	const char *list = c->args.v[0],
+		   *word = c->args.n > 1 ? c->args.v[1] : skf_arena_fmt(&c->a, "docker://%s", list);
 	struct skf_cli_progress p;
 	struct skf_digest d;
 	int r;

@@ -78,7 +78,8 @@ static int all_mounted(struct skf_cli *c)
 	struct skf_jarr mounts;
 
 	if (c->args.n)
-		return skf_fail(&c->e, SKF_EINVALID, "--all, --latest and --filter cannot be combined with names of containers");
+		return skf_fail(&c->e, SKF_EINVALID,
+				"--all, --latest and --filter cannot be combined with names of containers");
 	if (skf_cli_engine(c) < 0 || skf_engine_mounts(c->g, &c->a, &mounts, &c->e) < 0)
 		return -1;
 	v = mounts.v;

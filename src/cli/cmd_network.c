@@ -1,4 +1,5 @@
-/* cli/cmd_network.c -- network create, ls, rm, connect, disconnect, prune, update, reload, exists; and port. network inspect: cmd_inspect.c. */
+/* cli/cmd_network.c -- network create, ls, rm, connect, disconnect, prune, update, reload, exists; and port.
+ * network inspect: cmd_inspect.c. */
 #include "cli/cli_int.h"
 #include "cli/listing.h"
 #include <json-c/json.h>
@@ -10,15 +11,18 @@ static int no_memory(struct skf_cli *c)
 	return skf_cli_fail(c, 1);
 }
 
-/* --subnet, --ip-range and --gateway are three lists; a range or gateway belongs to the subnet that contains it, and the engine says when there is
- * none. Found by family here: docker allows one subnet of each, and podman more in order. */
-static int pair(struct skf_cli *c, struct skf_network_subnet *v, size_t n, const struct skf_strv *words, size_t off)
+/* --subnet, --ip-range and --gateway are three lists; a range or gateway belongs to the subnet that contains
+ * it, and the engine says when there is none. Found by family here: docker allows one subnet of each, and
+ * podman more in order. */
+static int pair(struct skf_cli *c, struct skf_network_subnet *v, size_t n, const struct skf_strv *words,
+		size_t off)
 {
 	for (size_t i = 0; i < words->n; i++) {
 		bool v6 = strchr(words->v[i], ':') != NULL;
 		size_t k = 0;
 
-		while (k < n && (*(const char **)(void *)((char *)&v[k] + off) || (v[k].subnet && (strchr(v[k].subnet, ':') != NULL) != v6)))
+		while (k < n && (*(const char **)(void *)((char *)&v[k] + off) ||
+				 (v[k].subnet && (strchr(v[k].subnet, ':') != NULL) != v6)))
 			k++;
 		if (k == n)
 			return skf_fail(&c->e, SKF_EINVALID, "no matching subnet for %s", words->v[i]);
@@ -68,7 +72,8 @@ int skf_cmd_network_create(struct skf_cli *c)
 					   .egress_allow = o->egress_allow};
 	char id[SKF_ID_LEN + 1];
 
-	if (take_subnets(c, &q) < 0 || skf_cli_engine(c) < 0 || skf_engine_network_create(c->g, &q, id, &c->e) < 0)
+	if (take_subnets(c, &q) < 0 || skf_cli_engine(c) < 0 ||
+	    skf_engine_network_create(c->g, &q, id, &c->e) < 0)
 		return skf_cli_fail(c, 1);
 	printf("%s\n", id);
 	return 0;
@@ -91,9 +96,10 @@ static struct json_object *row_document(const struct skf_cli *c, const struct sk
 	snprintf(id, sizeof(id), "%.*s", c->o.no_trunc ? SKF_ID_LEN : 12, r->id);
 	if (r->created_ns)
 		skf_cli_time_text(r->created_ns, created);
-	if (o && put(o, "CreatedAt", created) && put(o, "Driver", r->driver) && put(o, "ID", id) && put(o, "IPv4", r->ipv4 ? "true" : "false") &&
-	    put(o, "IPv6", r->ipv6 ? "true" : "false") && put(o, "Internal", r->internal ? "true" : "false") &&
-	    put(o, "Labels", skf_buf_cstr(&labels)) && put(o, "Name", r->name) && put(o, "Scope", r->scope))
+	if (o && put(o, "CreatedAt", created) && put(o, "Driver", r->driver) && put(o, "ID", id) &&
+	    put(o, "IPv4", r->ipv4 ? "true" : "false") && put(o, "IPv6", r->ipv6 ? "true" : "false") &&
+	    put(o, "Internal", r->internal ? "true" : "false") && put(o, "Labels", skf_buf_cstr(&labels)) &&
+	    put(o, "Name", r->name) && put(o, "Scope", r->scope))
 		return o;
 	json_object_put(o);
 	return NULL;
@@ -124,9 +130,16 @@ static int print_plain(const struct skf_cli *c, const struct skf_jarr *rows)
 	return 0;
 }
 
-static const struct skf_listing_head heads[] = {
-	{"CreatedAt", "CREATED AT"}, {"Driver", "DRIVER"}, {"ID", "NETWORK ID"}, {"IPv4", "IPV4"},   {"IPv6", "IPV6"},
-	{"Internal", "INTERNAL"},    {"Labels", "LABELS"}, {"Name", "NAME"},     {"Scope", "SCOPE"}, {NULL, NULL}};
+static const struct skf_listing_head heads[] = {{"CreatedAt", "CREATED AT"},
+						{"Driver", "DRIVER"},
+						{"ID", "NETWORK ID"},
+						{"IPv4", "IPV4"},
+						{"IPv6", "IPV6"},
+						{"Internal", "INTERNAL"},
+						{"Labels", "LABELS"},
+						{"Name", "NAME"},
+						{"Scope", "SCOPE"},
+						{NULL, NULL}};
 
 static int print_formatted(struct skf_cli *c, struct skf_listing *l, const struct skf_jarr *rows)
 {
@@ -134,7 +147,8 @@ static int print_formatted(struct skf_cli *c, struct skf_listing *l, const struc
 
 	for (size_t i = 0; i < rows->n; i++) {
 		struct json_object *o = row_document(c, &v[i]);
-		int r = o ? skf_listing_row(l, o, &c->e) : skf_fail(&c->e, SKF_ENOMEM, "memory for the list");
+		int r = o ? skf_listing_row(l, o, &c->e)
+			  : skf_fail(&c->e, SKF_ENOMEM, "memory for the list");
 
 		json_object_put(o);
 		if (r < 0)
@@ -153,7 +167,8 @@ int skf_cmd_network_ls(struct skf_cli *c)
 
 	if (skf_cli_check_filters(c) < 0)
 		return skf_cli_usage(c);
-	if (skf_listing_init(&l, c->o.format, &c->a, &plain, &c->e) == 0 && skf_cli_until_filters(c, &filters) == 0 && skf_cli_engine(c) == 0 &&
+	if (skf_listing_init(&l, c->o.format, &c->a, &plain, &c->e) == 0 &&
+	    skf_cli_until_filters(c, &filters) == 0 && skf_cli_engine(c) == 0 &&
 	    skf_engine_network_list(c->g, &filters, &c->a, &rows, &c->e) == 0)
 		r = plain ? print_plain(c, &rows) : print_formatted(c, &l, &rows);
 	skf_listing_done(&l);
@@ -186,16 +201,22 @@ int skf_cmd_network_rm(struct skf_cli *c)
 int skf_cmd_network_connect(struct skf_cli *c)
 {
 	const struct skf_cli_opts *o = &c->o;
-	struct skf_net_attach how = {.ip = o->ip, .ip6 = o->ip6, .mac = o->mac_address, .aliases = o->network_alias, .driver_opts = o->driver_opt};
+	struct skf_net_attach how = {.ip = o->ip,
+				     .ip6 = o->ip6,
+				     .mac = o->mac_address,
+				     .aliases = o->network_alias,
+				     .driver_opts = o->driver_opt};
 
-	if (skf_cli_engine(c) < 0 || skf_engine_network_connect(c->g, c->args.v[0], c->args.v[1], &how, &c->e) < 0)
+	if (skf_cli_engine(c) < 0 ||
+	    skf_engine_network_connect(c->g, c->args.v[0], c->args.v[1], &how, &c->e) < 0)
 		return skf_cli_fail(c, 1);
 	return 0;
 }
 
 int skf_cmd_network_disconnect(struct skf_cli *c)
 {
-	if (skf_cli_engine(c) < 0 || skf_engine_network_disconnect(c->g, c->args.v[0], c->args.v[1], c->o.force, &c->e) < 0)
+	if (skf_cli_engine(c) < 0 ||
+	    skf_engine_network_disconnect(c->g, c->args.v[0], c->args.v[1], c->o.force, &c->e) < 0)
 		return skf_cli_fail(c, 1);
 	return 0;
 }
@@ -207,7 +228,8 @@ static bool agreed(const struct skf_cli *c)
 
 	if (c->o.force)
 		return true;
-	printf("WARNING! This will remove all custom networks not used by at least one container.\nAre you sure you want to continue? [y/N] ");
+	printf("WARNING! This will remove all custom networks not used by at least one container.\nAre you "
+	       "sure you want to continue? [y/N] ");
 	fflush(stdout);
 	return fgets(line, sizeof(line), stdin) && (line[0] == 'y' || line[0] == 'Y');
 }
@@ -287,7 +309,8 @@ static void print_port(const struct skf_port_row *r, bool with_port)
 
 int skf_cmd_port(struct skf_cli *c)
 {
-	char *word = c->args.n > 1 ? skf_arena_strdup(&c->a, c->args.v[1]) : NULL, *proto = word ? strchr(word, '/') : NULL;
+	char *word = c->args.n > 1 ? skf_arena_strdup(&c->a, c->args.v[1]) : NULL,
+	     *proto = word ? strchr(word, '/') : NULL;
 	const struct skf_port_row *v;
 	struct skf_jarr rows;
 	uint32_t port = 0;
@@ -311,7 +334,8 @@ int skf_cmd_port(struct skf_cli *c)
 		found = true;
 	}
 	if (port && !found) {
-		skf_fail(&c->e, SKF_ENOTFOUND, "no public port '%u/%s' published for %s", port, proto ? proto : "tcp", c->args.v[0]);
+		skf_fail(&c->e, SKF_ENOTFOUND, "no public port '%u/%s' published for %s", port,
+			 proto ? proto : "tcp", c->args.v[0]);
 		return skf_cli_fail(c, 1);
 	}
 	return 0;

@@ -1,4 +1,5 @@
-/* cli/cmd_pod.c -- the verbs of pods that do something: from flags to the engine's request. What shows pods is in cmd_pod_show.c. */
+/* cli/cmd_pod.c -- the verbs of pods that do something: from flags to the engine's request. What shows pods
+ * is in cmd_pod_show.c. */
 #include "cli/cli_int.h"
 #include "base/proc.h"
 #include "engine/pod.h"
@@ -10,7 +11,8 @@ int skf_cmd_pod_create(struct skf_cli *c)
 	char id[SKF_ID_LEN + 1];
 
 	if (c->args.n && c->o.name)
-		return skf_fail(&c->e, SKF_EINVALID, "cannot specify --name and a positional name"), skf_cli_usage(c);
+		return skf_fail(&c->e, SKF_EINVALID, "cannot specify --name and a positional name"),
+		       skf_cli_usage(c);
 	q.name = c->args.n ? c->args.v[0] : c->o.name;
 	q.hostname = c->o.hostname;
 	q.labels = c->o.label;
@@ -22,7 +24,8 @@ int skf_cmd_pod_create(struct skf_cli *c)
 	q.subuidname = c->o.s.subuidname;
 	q.subgidname = c->o.s.subgidname;
 	if (q.replace && !q.name)
-		return skf_fail(&c->e, SKF_EINVALID, "cannot replace pod without --name being set"), skf_cli_usage(c);
+		return skf_fail(&c->e, SKF_EINVALID, "cannot replace pod without --name being set"),
+		       skf_cli_usage(c);
 	if (skf_cli_net(c, &q.net) < 0)
 		return skf_cli_usage(c);
 	if (skf_pod_share_parse(c->o.share ? c->o.share : "net,ipc,uts", &q.share, &c->e) < 0)
@@ -42,7 +45,9 @@ static int which(struct skf_cli *c, struct skf_strv *ret)
 	if (c->o.all && c->args.n)
 		return skf_fail(&c->e, SKF_EINVALID, "--all does not take names of pods"), -1;
 	if (!c->o.all && !c->args.n)
-		return skf_fail(&c->e, SKF_EINVALID, "expected the name or id of at least one pod, or --all"), -1;
+		return skf_fail(&c->e, SKF_EINVALID,
+				"expected the name or id of at least one pod, or --all"),
+		       -1;
 	if (!c->o.all) {
 		*ret = c->args;
 		return 0;
@@ -57,7 +62,8 @@ static int which(struct skf_cli *c, struct skf_strv *ret)
 }
 
 /* One pod after the other; prints the id of each that it was done to. The worst status is returned. */
-static int each(struct skf_cli *c, int (*fn)(struct skf_cli *c, const char *pod, void *arg, char id[SKF_ID_LEN + 1]), void *arg)
+static int each(struct skf_cli *c,
+		int (*fn)(struct skf_cli *c, const char *pod, void *arg, char id[SKF_ID_LEN + 1]), void *arg)
 {
 	struct skf_strv pods = {0};
 	int status = 0;
@@ -158,7 +164,8 @@ int skf_cmd_pod_prune(struct skf_cli *c)
 	for (size_t i = 0; i < rows.n; i++) {
 		char id[SKF_ID_LEN + 1];
 
-		if (!skf_streq(row[i].status, "Exited") && !skf_streq(row[i].status, "Created") && !skf_streq(row[i].status, "Stopped"))
+		if (!skf_streq(row[i].status, "Exited") && !skf_streq(row[i].status, "Created") &&
+		    !skf_streq(row[i].status, "Stopped"))
 			continue;
 		if (skf_engine_pod_rm(c->g, row[i].id, true, id, &c->e) == 0) {
 			printf("%s\n", id);

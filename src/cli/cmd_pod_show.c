@@ -57,8 +57,11 @@ static bool put_ctrs(struct json_object *o, const char *key, const struct skf_po
 	const struct skf_pod_ctr *x = r->containers.v;
 
 	for (size_t i = 0; i < r->containers.n; i++)
-		skf_buf_fmt(&b, "%s%.*s", i ? "," : "", what == 'i' ? SHORT_ID : (int)strlen(what == 'n' ? x[i].name : x[i].state),
-			    what == 'i' ? x[i].id : what == 'n' ? x[i].name : x[i].state);
+		skf_buf_fmt(&b, "%s%.*s", i ? "," : "",
+			    what == 'i' ? SHORT_ID : (int)strlen(what == 'n' ? x[i].name : x[i].state),
+			    what == 'i'   ? x[i].id
+			    : what == 'n' ? x[i].name
+					  : x[i].state);
 	return b.err == 0 && put(o, key, skf_buf_cstr(&b));
 }
 
@@ -79,8 +82,9 @@ static struct json_object *document(const struct skf_cli *c, const struct skf_po
 	id_text(c, r->id, id);
 	skf_human_ago(r->created_ns, now, ago, sizeof(ago));
 	snprintf(n, sizeof(n), "%zu", r->containers.n);
-	if (o && put(o, "ID", id) && put(o, "Name", r->name) && put(o, "Status", r->status) && put(o, "Created", ago) &&
-	    put(o, "NumberOfContainers", n) && put_ctrs(o, "ContainerIds", r, 'i') && put_ctrs(o, "ContainerNames", r, 'n') &&
+	if (o && put(o, "ID", id) && put(o, "Name", r->name) && put(o, "Status", r->status) &&
+	    put(o, "Created", ago) && put(o, "NumberOfContainers", n) &&
+	    put_ctrs(o, "ContainerIds", r, 'i') && put_ctrs(o, "ContainerNames", r, 'n') &&
 	    put_ctrs(o, "ContainerStatuses", r, 's') && put_labels(o, &r->labels))
 		return o;
 	json_object_put(o);
@@ -114,7 +118,8 @@ static int list(struct skf_cli *c, struct skf_listing *l)
 	v = rows.v;
 	for (size_t i = 0; i < rows.n; i++) {
 		struct json_object *o = document(c, &v[i], skf_now_ns());
-		int r = o ? skf_listing_row(l, o, &c->e) : skf_fail(&c->e, SKF_ENOMEM, "memory for the list");
+		int r = o ? skf_listing_row(l, o, &c->e)
+			  : skf_fail(&c->e, SKF_ENOMEM, "memory for the list");
 
 		json_object_put(o);
 		if (r < 0)

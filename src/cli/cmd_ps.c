@@ -13,9 +13,9 @@
 
 static const char *health_text(const char *health)
 {
-	return skf_streq(health, "healthy")	? " (healthy)"
+	return skf_streq(health, "healthy")     ? " (healthy)"
 	       : skf_streq(health, "unhealthy") ? " (unhealthy)"
-	       : skf_streq(health, "starting")	? " (health: starting)"
+	       : skf_streq(health, "starting")  ? " (health: starting)"
 						: "";
 }
 
@@ -25,7 +25,8 @@ void skf_cli_ps_status(const struct skf_ps_row *r, int64_t now, char *out, size_
 
 	if (skf_streq(r->state, "running") || skf_streq(r->state, "paused")) {
 		skf_human_duration(now - r->started_ns, d, sizeof(d));
-		snprintf(out, size, "Up %s%s", d, skf_streq(r->state, "paused") ? " (Paused)" : health_text(r->health));
+		snprintf(out, size, "Up %s%s", d,
+			 skf_streq(r->state, "paused") ? " (Paused)" : health_text(r->health));
 	} else if (skf_streq(r->state, "restarting")) {
 		skf_human_ago(r->finished_ns, now, d, sizeof(d));
 		snprintf(out, size, "Restarting (%d) %s", r->exit_code, d);
@@ -116,7 +117,8 @@ static void plain_row(const struct skf_cli *c, struct skf_table *t, const struct
 
 static int print_plain(struct skf_cli *c, const struct skf_jarr *rows, int64_t now)
 {
-	static const char *const head[] = {"CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"};
+	static const char *const head[] = {"CONTAINER ID", "IMAGE", "COMMAND", "CREATED",
+					   "STATUS",       "PORTS", "NAMES"};
 	size_t cols = SKF_ARRAY_LEN(head) + (c->o.show_pod ? 2 : 0) + c->o.size;
 	SKF_AUTO(skf_table_done) struct skf_table t = SKF_TABLE((unsigned)cols);
 	const struct skf_ps_row *v = rows->v;
@@ -283,13 +285,23 @@ static int print_formatted(struct skf_cli *c, struct skf_listing *l, const struc
 	return skf_listing_end(l, &c->e);
 }
 
-static const struct skf_listing_head heads[] = {
-	{"Command", "COMMAND"}, {"CreatedAt", "CREATED AT"}, {"ID", "CONTAINER ID"},
-	{"Image", "IMAGE"},     {"Labels", "LABELS"},        {"LocalVolumes", "LOCAL VOLUMES"},
-	{"Mounts", "MOUNTS"},   {"Names", "NAMES"},          {"Networks", "NETWORKS"},
-	{"Ports", "PORTS"},     {"RunningFor", "CREATED"},   {"Size", "SIZE"},
-	{"State", "STATE"},     {"Status", "STATUS"},        {"Pod", "POD ID"},
-	{"PodName", "PODNAME"}, {NULL, NULL}};
+static const struct skf_listing_head heads[] = {{"Command", "COMMAND"},
+						{"CreatedAt", "CREATED AT"},
+						{"ID", "CONTAINER ID"},
+						{"Image", "IMAGE"},
+						{"Labels", "LABELS"},
+						{"LocalVolumes", "LOCAL VOLUMES"},
+						{"Mounts", "MOUNTS"},
+						{"Names", "NAMES"},
+						{"Networks", "NETWORKS"},
+						{"Ports", "PORTS"},
+						{"RunningFor", "CREATED"},
+						{"Size", "SIZE"},
+						{"State", "STATE"},
+						{"Status", "STATUS"},
+						{"Pod", "POD ID"},
+						{"PodName", "PODNAME"},
+						{NULL, NULL}};
 
 static int ps_list(struct skf_cli *c, struct skf_listing *l, const struct skf_ps_row **at)
 {

@@ -1,4 +1,5 @@
-/* cli/cmd_registry.c -- push (of several at once: cmd_transfer.c), login, logout, and what is asked of a registry without pulling: inspect --remote, tags, referrers, delete. */
+/* cli/cmd_registry.c -- push (of several at once: cmd_transfer.c), login, logout, and what is asked of a
+ * registry without pulling: inspect --remote, tags, referrers, delete. */
 #include "cli/cli_int.h"
 #include <errno.h>
 #include <stdio.h>
@@ -47,7 +48,8 @@ int skf_cli_push_one(struct skf_cli *c, const char *image, const char *dest)
 	if (c->o.quiet)
 		printf("%s\n", full);
 	else
-		printf("%s: digest: %s size: %llu\n", ret.ref.tag, ret.manifest.s, (unsigned long long)ret.size);
+		printf("%s: digest: %s size: %llu\n", ret.ref.tag, ret.manifest.s,
+		       (unsigned long long)ret.size);
 	return 0;
 }
 
@@ -63,7 +65,8 @@ static const char *config_path(struct skf_cli *c)
 	else if (home && *home)
 		path = skf_arena_fmt(&c->a, "%s/.docker/config.json", home);
 	if (!path)
-		skf_fail(&c->e, SKF_EINVALID, "neither DOCKER_CONFIG nor HOME says where credentials are kept");
+		skf_fail(&c->e, SKF_EINVALID,
+			 "neither DOCKER_CONFIG nor HOME says where credentials are kept");
 	return path;
 }
 
@@ -83,7 +86,8 @@ static int read_secret(struct skf_cli *c, bool line, char **ret)
 	if (b.err)
 		return skf_fail(&c->e, SKF_ELIMIT, "standard input has more than %d bytes", SECRET_BYTES);
 	if (b.len && memchr(b.p, 0, b.len))
-		return skf_fail(&c->e, SKF_EINVALID, "standard input has a zero byte, which no user name or password has");
+		return skf_fail(&c->e, SKF_EINVALID,
+				"standard input has a zero byte, which no user name or password has");
 	*ret = skf_arena_strdup(&c->a, skf_buf_cstr(&b));
 	return *ret ? 0 : skf_fail(&c->e, SKF_ENOMEM, "memory for the login");
 }
@@ -114,15 +118,18 @@ static int ask_who(struct skf_cli *c, struct skf_login_req *q)
 	char *user = c->o.username, *password = c->o.password;
 
 	if (password && c->o.password_stdin)
-		return skf_fail(&c->e, SKF_EINVALID, "--password and --password-stdin are mutually exclusive");
+		return skf_fail(&c->e, SKF_EINVALID,
+				"--password and --password-stdin are mutually exclusive");
 	if (c->o.password_stdin && !user)
 		return skf_fail(&c->e, SKF_EINVALID, "Must provide --username with --password-stdin");
 	if (password)
-		fprintf(stderr, "WARNING! Using --password via the CLI is insecure. Use --password-stdin.\n");
+		fprintf(stderr,
+			"WARNING! Using --password via the CLI is insecure. Use --password-stdin.\n");
 	if (c->o.password_stdin && read_secret(c, false, &password) < 0)
 		return -1;
 	if ((!user || !password) && !isatty(STDIN_FILENO))
-		return skf_fail(&c->e, SKF_EINVALID, "Cannot perform an interactive login from a non TTY device");
+		return skf_fail(&c->e, SKF_EINVALID,
+				"Cannot perform an interactive login from a non TTY device");
 	if (!user && ask(c, "Username: ", false, &user) < 0)
 		return -1;
 	if (!password && ask(c, "Password: ", true, &password) < 0)
@@ -194,7 +201,9 @@ int skf_cmd_image_referrers(struct skf_cli *c)
 int skf_cmd_image_delete(struct skf_cli *c)
 {
 	if (!c->o.remote) {
-		skf_fail(&c->e, SKF_EINVALID, "image delete works on a registry and wants --remote; skiff rmi removes an image from here");
+		skf_fail(&c->e, SKF_EINVALID,
+			 "image delete works on a registry and wants --remote; skiff rmi removes an image "
+			 "from here");
 		return skf_cli_fail(c, 1);
 	}
 	return remote(c, SKF_REMOTE_DELETE, c->args.v[0], c->o.tag_only ? "tag" : c->o.blob ? "blob" : "");
@@ -202,7 +211,9 @@ int skf_cmd_image_delete(struct skf_cli *c)
 
 int skf_cmd_image_remote(struct skf_cli *c)
 {
-	enum skf_remote_what what = c->o.config ? SKF_REMOTE_CONFIG : c->o.raw ? SKF_REMOTE_RAW : SKF_REMOTE_INSPECT;
+	enum skf_remote_what what = c->o.config ? SKF_REMOTE_CONFIG
+				    : c->o.raw  ? SKF_REMOTE_RAW
+						: SKF_REMOTE_INSPECT;
 
 	if (!c->o.remote && !c->o.raw && !c->o.config)
 		return skf_cmd_image_inspect(c);

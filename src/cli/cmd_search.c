@@ -1,4 +1,5 @@
-/* cli/cmd_search.c -- skiff search: Docker Hub, or the registry that the term begins with; its repositories, or with --list-tags the tags of one. */
+/* cli/cmd_search.c -- skiff search: Docker Hub, or the registry that the term begins with; its repositories,
+ * or with --list-tags the tags of one. */
 #include "cli/cli_int.h"
 #include "cli/listing.h"
 #include <json-c/json.h>
@@ -8,9 +9,16 @@
 #define MAX_LIMIT   100
 #define DESCRIPTION 45
 
-static const struct skf_listing_head heads[] = {{"Index", "INDEX"}, {"Name", "NAME"},         {"Description", "DESCRIPTION"},
-						{"Stars", "STARS"}, {"StarCount", "STARS"}, {"Official", "OFFICIAL"},
-						{"IsOfficial", "OFFICIAL"}, {"IsAutomated", "AUTOMATED"}, {"Tag", "TAG"}, {NULL, NULL}};
+static const struct skf_listing_head heads[] = {{"Index", "INDEX"},
+						{"Name", "NAME"},
+						{"Description", "DESCRIPTION"},
+						{"Stars", "STARS"},
+						{"StarCount", "STARS"},
+						{"Official", "OFFICIAL"},
+						{"IsOfficial", "OFFICIAL"},
+						{"IsAutomated", "AUTOMATED"},
+						{"Tag", "TAG"},
+						{NULL, NULL}};
 
 struct wanted {
 	int64_t stars;
@@ -19,7 +27,9 @@ struct wanted {
 
 static int read_bool(struct skf_cli *c, const char *word, const char *v, int *ret)
 {
-	*ret = skf_streq(v, "true") || skf_streq(v, "1") ? 1 : skf_streq(v, "false") || skf_streq(v, "0") ? 0 : -1;
+	*ret = skf_streq(v, "true") || skf_streq(v, "1")    ? 1
+	       : skf_streq(v, "false") || skf_streq(v, "0") ? 0
+							    : -1;
 	return *ret < 0 ? skf_fail(&c->e, SKF_EINVALID, "invalid filter '%s'", word) : 0;
 }
 
@@ -31,7 +41,9 @@ static int read_filters(struct skf_cli *c, struct wanted *w)
 		int r = -1;
 
 		if (skf_startswith(f, "stars="))
-			r = skf_parse_i64(f + 6, &w->stars) < 0 ? skf_fail(&c->e, SKF_EINVALID, "invalid filter '%s'", f) : 0;
+			r = skf_parse_i64(f + 6, &w->stars) < 0
+				    ? skf_fail(&c->e, SKF_EINVALID, "invalid filter '%s'", f)
+				    : 0;
 		else if (skf_startswith(f, "is-official="))
 			r = read_bool(c, f, f + 12, &w->official);
 		else if (skf_startswith(f, "is-automated="))
@@ -56,7 +68,8 @@ static struct json_object *get(struct json_object *o, const char *k)
 static char *one_line(struct skf_cli *c, const char *s)
 {
 	size_t n = s ? strlen(s) : 0;
-	char *out = !c->o.no_trunc && n > DESCRIPTION ? skf_arena_fmt(&c->a, "%.44s…", s) : skf_arena_strdup(&c->a, s ? s : "");
+	char *out = !c->o.no_trunc && n > DESCRIPTION ? skf_arena_fmt(&c->a, "%.44s…", s)
+						      : skf_arena_strdup(&c->a, s ? s : "");
 
 	for (char *p = out; p && *p; p++)
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)
@@ -64,11 +77,13 @@ static char *one_line(struct skf_cli *c, const char *s)
 	return out;
 }
 
-static int print_row(struct skf_cli *c, struct skf_listing *l, struct skf_table *t, struct json_object *x, bool table)
+static int print_row(struct skf_cli *c, struct skf_listing *l, struct skf_table *t, struct json_object *x,
+		     bool table)
 {
 	bool official = json_object_get_boolean(get(x, "is_official"));
 	int64_t stars = json_object_get_int64(get(x, "star_count"));
-	char *name = one_line(c, json_object_get_string(get(x, "name"))), *about = one_line(c, json_object_get_string(get(x, "description")));
+	char *name = one_line(c, json_object_get_string(get(x, "name"))),
+	     *about = one_line(c, json_object_get_string(get(x, "description")));
 	struct json_object *row;
 	char number[24];
 	int r;
@@ -91,7 +106,8 @@ static int print_row(struct skf_cli *c, struct skf_listing *l, struct skf_table 
 	json_object_object_add(row, "StarCount", json_object_new_int64(stars));
 	json_object_object_add(row, "Official", json_object_new_string(official ? "[OK]" : ""));
 	json_object_object_add(row, "IsOfficial", json_object_new_boolean(official));
-	json_object_object_add(row, "IsAutomated", json_object_new_boolean(json_object_get_boolean(get(x, "is_automated"))));
+	json_object_object_add(row, "IsAutomated",
+			       json_object_new_boolean(json_object_get_boolean(get(x, "is_automated"))));
 	r = skf_listing_row(l, row, &c->e);
 	json_object_put(row);
 	return r;
@@ -126,7 +142,8 @@ static int print_all(struct skf_cli *c, const struct wanted *w, struct json_obje
 	return table ? 0 : skf_listing_end(&l, &c->e);
 }
 
-static int ask(struct skf_cli *c, enum skf_remote_what what, const char *key, struct json_object **ret_doc, struct json_object **ret_list)
+static int ask(struct skf_cli *c, enum skf_remote_what what, const char *key, struct json_object **ret_doc,
+	       struct json_object **ret_list)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf text = SKF_BUF(64u << 20);
 	struct skf_remote_req q = SKF_REQ(struct skf_remote_req);
@@ -141,7 +158,8 @@ static int ask(struct skf_cli *c, enum skf_remote_what what, const char *key, st
 		return -1;
 	*ret_doc = json_tokener_parse(skf_buf_cstr(&text));
 	*ret_list = *ret_doc ? get(*ret_doc, key) : NULL;
-	return *ret_list ? 0 : skf_fail(&c->e, SKF_ECORRUPT, "the answer about '%s' is no list", c->args.v[0]);
+	return *ret_list ? 0
+			 : skf_fail(&c->e, SKF_ECORRUPT, "the answer about '%s' is no list", c->args.v[0]);
 }
 
 static int list_tags(struct skf_cli *c)
@@ -172,7 +190,8 @@ int skf_cmd_search(struct skf_cli *c)
 	int r = -1;
 
 	if (c->o.limit < 0 || (c->o.limit > MAX_LIMIT && !c->o.list_tags))
-		skf_fail(&c->e, SKF_EINVALID, "invalid argument \"%lld\" for \"--limit\": expected 0 to %d", (long long)c->o.limit, MAX_LIMIT);
+		skf_fail(&c->e, SKF_EINVALID, "invalid argument \"%lld\" for \"--limit\": expected 0 to %d",
+			 (long long)c->o.limit, MAX_LIMIT);
 	else if (read_filters(c, &w) == 0)
 		r = c->o.list_tags ? list_tags(c) : ask(c, SKF_REMOTE_SEARCH, "results", &doc, &list);
 	if (r == 0 && !c->o.list_tags)

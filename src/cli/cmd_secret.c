@@ -1,4 +1,5 @@
-/* cli/cmd_secret.c -- secret create, ls, inspect, rm, exists: podman's words and columns, which are docker's where docker has them. */
+/* cli/cmd_secret.c -- secret create, ls, inspect, rm, exists: podman's words and columns, which are docker's
+ * where docker has them. */
 #include "cli/cli_int.h"
 #include "cli/listing.h"
 #include "engine/secret.h"
@@ -18,15 +19,20 @@ static int read_data(struct skf_cli *c, const char *from, struct skf_buf *ret)
 	if (c->o.from_env) {
 		v = getenv(from);
 		if (!v)
-			return skf_fail(&c->e, SKF_ENOTFOUND, "cannot create store secret data: environment variable %s is not set", from);
+			return skf_fail(
+				&c->e, SKF_ENOTFOUND,
+				"cannot create store secret data: environment variable %s is not set", from);
 		skf_buf_str(ret, v);
 		return ret->err < 0 ? skf_fail_sys(&c->e, ret->err, "read the variable %s", from) : 0;
 	}
 	if (!skf_streq(from, "-"))
 		fd = skf_openat(AT_FDCWD, from, O_RDONLY, 0);
-	r = skf_streq(from, "-") ? skf_read_fd(STDIN_FILENO, SKF_MAX_SECRET_BYTES, ret) : fd < 0 ? fd : skf_read_fd(fd, SKF_MAX_SECRET_BYTES, ret);
+	r = skf_streq(from, "-") ? skf_read_fd(STDIN_FILENO, SKF_MAX_SECRET_BYTES, ret)
+	    : fd < 0             ? fd
+				 : skf_read_fd(fd, SKF_MAX_SECRET_BYTES, ret);
 	if (r == -EFBIG)
-		return skf_fail(&c->e, SKF_ELIMIT, "secret data must be larger than 0 and at most %d bytes", SKF_MAX_SECRET_BYTES);
+		return skf_fail(&c->e, SKF_ELIMIT, "secret data must be larger than 0 and at most %d bytes",
+				SKF_MAX_SECRET_BYTES);
 	return r < 0 ? skf_fail_sys(&c->e, r, "read the secret from '%s'", from) : 0;
 }
 
@@ -66,7 +72,9 @@ static bool matches_one(const struct skf_secret *s, const char *name, size_t n, 
 	for (size_t i = 0; i < s->labels.n; i++) {
 		const char *k = s->labels.v[i].k;
 
-		if (eq ? strlen(k) == (size_t)(eq - v) && strncmp(k, v, (size_t)(eq - v)) == 0 && skf_streq(s->labels.v[i].v, eq + 1) : skf_streq(k, v))
+		if (eq ? strlen(k) == (size_t)(eq - v) && strncmp(k, v, (size_t)(eq - v)) == 0 &&
+				    skf_streq(s->labels.v[i].v, eq + 1)
+		       : skf_streq(k, v))
 			return true;
 	}
 	return false;
@@ -96,10 +104,13 @@ static int check_filters(struct skf_cli *c)
 	for (size_t i = 0; i < c->o.filter.n; i++) {
 		size_t n = strcspn(c->o.filter.v[i], "="), k = 0;
 
-		while (k < SKF_ARRAY_LEN(known) && !(strlen(known[k]) == n && memcmp(known[k], c->o.filter.v[i], n) == 0))
+		while (k < SKF_ARRAY_LEN(known) &&
+		       !(strlen(known[k]) == n && memcmp(known[k], c->o.filter.v[i], n) == 0))
 			k++;
 		if (k == SKF_ARRAY_LEN(known))
-			return skf_fail(&c->e, SKF_EINVALID, "invalid filter '%.*s': expected id, label or name", (int)n, c->o.filter.v[i]);
+			return skf_fail(&c->e, SKF_EINVALID,
+					"invalid filter '%.*s': expected id, label or name", (int)n,
+					c->o.filter.v[i]);
 	}
 	return 0;
 }
@@ -127,7 +138,8 @@ static struct json_object *document(struct skf_cli *c, const struct skf_secret *
 {
 	const char *labels = labels_text(c, &s->labels);
 	char created[80], updated[80];
-	const char *const pairs[][2] = {{"CreatedAt", created}, {"Driver", "file"}, {"ID", s->id}, {"Labels", labels}, {"Name", s->name}, {"UpdatedAt", updated}};
+	const char *const pairs[][2] = {{"CreatedAt", created}, {"Driver", "file"}, {"ID", s->id},
+					{"Labels", labels},     {"Name", s->name},  {"UpdatedAt", updated}};
 
 	ago(s->created, created, sizeof(created));
 	ago(s->updated, updated, sizeof(updated));
@@ -162,7 +174,8 @@ static int print_formatted(struct skf_cli *c, struct skf_listing *l, const struc
 
 	for (size_t i = 0; i < rows->n; i++) {
 		struct json_object *o = document(c, &s[i]);
-		int r = o ? skf_listing_row(l, o, &c->e) : skf_fail(&c->e, SKF_ENOMEM, "memory for the list");
+		int r = o ? skf_listing_row(l, o, &c->e)
+			  : skf_fail(&c->e, SKF_ENOMEM, "memory for the list");
 
 		json_object_put(o);
 		if (r < 0)
@@ -180,7 +193,8 @@ static int list(struct skf_cli *c, struct skf_listing *l)
 
 	if (check_filters(c) < 0)
 		return skf_cli_usage(c);
-	if (skf_listing_init(l, c->o.format, &c->a, &plain, &c->e) < 0 || skf_cli_engine(c) < 0 || skf_engine_secrets(c->g, &c->a, &rows, &c->e) < 0)
+	if (skf_listing_init(l, c->o.format, &c->a, &plain, &c->e) < 0 || skf_cli_engine(c) < 0 ||
+	    skf_engine_secrets(c->g, &c->a, &rows, &c->e) < 0)
 		return skf_cli_fail(c, 1);
 	s = rows.v;
 	for (size_t i = 0; i < rows.n; i++)
@@ -199,8 +213,9 @@ static int list(struct skf_cli *c, struct skf_listing *l)
 
 int skf_cmd_secret_ls(struct skf_cli *c)
 {
-	static const struct skf_listing_head heads[] = {{"CreatedAt", "CREATED"}, {"Driver", "DRIVER"}, {"ID", "ID"},     {"Labels", "LABELS"},
-							{"Name", "NAME"},         {"UpdatedAt", "UPDATED"}, {NULL, NULL}};
+	static const struct skf_listing_head heads[] = {
+		{"CreatedAt", "CREATED"}, {"Driver", "DRIVER"},     {"ID", "ID"}, {"Labels", "LABELS"},
+		{"Name", "NAME"},         {"UpdatedAt", "UPDATED"}, {NULL, NULL}};
 	struct skf_listing l = {.heads = heads, .env = {.type = "*formatter.secretContext"}};
 	int r = list(c, &l);
 
@@ -222,7 +237,8 @@ static int show_pretty(struct skf_cli *c, const char *name)
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_SECRET_BYTES);
 	struct skf_secret *s;
 
-	if (skf_engine_secret_get(c->g, name, &c->a, &s, &c->e) < 0 || (c->o.showsecret && skf_engine_secret_data(c->g, s, &b, &c->e) < 0))
+	if (skf_engine_secret_get(c->g, name, &c->a, &s, &c->e) < 0 ||
+	    (c->o.showsecret && skf_engine_secret_data(c->g, s, &b, &c->e) < 0))
 		return -1;
 	printf("ID:              %s\nName:            %s\n", s->id, s->name);
 	for (size_t i = 0; i < s->labels.n; i++)
@@ -264,7 +280,9 @@ int skf_cmd_secret_rm(struct skf_cli *c)
 	struct skf_jarr rows;
 
 	if (c->o.all == (c->args.n > 0)) {
-		skf_fail(&c->e, SKF_EINVALID, c->o.all ? "`secret rm` takes --all or secrets, not both" : "`secret rm` requires at least one argument, or the --all flag");
+		skf_fail(&c->e, SKF_EINVALID,
+			 c->o.all ? "`secret rm` takes --all or secrets, not both"
+				  : "`secret rm` requires at least one argument, or the --all flag");
 		return skf_cli_fail(c, 1);
 	}
 	if (skf_cli_engine(c) < 0 || (c->o.all && skf_engine_secrets(c->g, &c->a, &rows, &c->e) < 0))

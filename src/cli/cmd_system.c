@@ -126,7 +126,8 @@ int skf_cmd_info(struct skf_cli *c)
 	printf("Server Version: %s\nStorage Driver: %s\nLogging Driver: json-file\nCgroup Driver: "
 	       "cgroupfs\nCgroup Version: %d\n",
 	       SKF_VERSION, i.driver, i.cgroup);
-	printf("Network: bridge, host, ipvlan, macvlan, none, and those of CNI\nKernel Version: %s\nArchitecture: %s\nCPUs: %ld\nRoot Dir: %s\nRun "
+	printf("Network: bridge, host, ipvlan, macvlan, none, and those of CNI\nKernel Version: "
+	       "%s\nArchitecture: %s\nCPUs: %ld\nRoot Dir: %s\nRun "
 	       "Dir: %s\n",
 	       i.u.release, i.u.machine, sysconf(_SC_NPROCESSORS_ONLN), i.root, i.run_root);
 	return 0;
@@ -167,7 +168,8 @@ int skf_cmd_reap(struct skf_cli *c)
 
 int skf_cmd_squeeze_logs(struct skf_cli *c)
 {
-	/* The monitor, whose child this is, is spared by the OOM killer; raising the score is always permitted. */
+	/* The monitor, whose child this is, is spared by the OOM killer; raising the score is always
+	 * permitted. */
 	(void)skf_write_existing_at(AT_FDCWD, "/proc/self/oom_score_adj", "0");
 	if (skf_cli_engine(c) < 0 || skf_engine_squeeze_logs(c->g, c->args.v[0], &c->e) < 0)
 		return skf_cli_fail(c, 1);

@@ -1,4 +1,5 @@
-/* cli/cmd_system_reset.c -- system reset, which asks as podman does, and system config: what is configured, and by which line of which file. */
+/* cli/cmd_system_reset.c -- system reset, which asks as podman does, and system config: what is configured,
+ * and by which line of which file. */
 #include "cli/cli_int.h"
 #include <string.h>
 
@@ -50,7 +51,9 @@ static int config_document(struct skf_cli *c, const struct skf_jarr *rows)
 		skf_jw_end(&w);
 	}
 	skf_jw_end_arr(&w);
-	return skf_cli_doc_format(c, &t) < 0 || skf_cli_doc_print(c, t, skf_buf_cstr(&b), b.len) < 0 ? skf_cli_fail(c, 1) : 0;
+	return skf_cli_doc_format(c, &t) < 0 || skf_cli_doc_print(c, t, skf_buf_cstr(&b), b.len) < 0
+		       ? skf_cli_fail(c, 1)
+		       : 0;
 }
 
 int skf_cmd_system_config(struct skf_cli *c)

@@ -1,5 +1,5 @@
-/* cli/cmd_transfer.c -- pull and push: one image, every tag of a repository (--all-tags), or every platform of an image with its index (--all-platforms, which
- * is a copy between registry and store). */
+/* cli/cmd_transfer.c -- pull and push: one image, every tag of a repository (--all-tags), or every platform
+ * of an image with its index (--all-platforms, which is a copy between registry and store). */
 #include "cli/cli_int.h"
 #include <json-c/json.h>
 #include <stdio.h>
@@ -58,7 +58,8 @@ static int between(struct skf_cli *c, bool pull, const char *image, const char *
 	q.dest.kind = pull ? SKF_COPY_STORE : SKF_COPY_REGISTRY;
 	q.src.name = image;
 	q.dest.name = full;
-	if (!skf_cli_squeeze(c, c->o.compression_format, "compression-format", c->o.compression_level, "compression-level", &q))
+	if (!skf_cli_squeeze(c, c->o.compression_format, "compression-format", c->o.compression_level,
+			     "compression-level", &q))
 		return skf_cli_fail(c, 1);
 	q.preserve = q.squeeze == 0;
 	return copy_all(c, &q, full);
@@ -105,14 +106,18 @@ static int local_tags(struct skf_cli *c, const char *repo, struct skf_strv *ret)
 		return -1;
 	v = rows.v;
 	for (size_t i = 0; i < rows.n; i++)
-		if (skf_streq(v[i].repository, repo) && !skf_streq(v[i].tag, "<none>") && skf_strv_add(&c->a, ret, v[i].tag) < 0)
+		if (skf_streq(v[i].repository, repo) && !skf_streq(v[i].tag, "<none>") &&
+		    skf_strv_add(&c->a, ret, v[i].tag) < 0)
 			return skf_fail(&c->e, SKF_ENOMEM, "memory for the tags of '%s'", repo);
-	return ret->n ? 0 : skf_fail(&c->e, SKF_ENOTFOUND, "An image does not exist locally with the tag: %s", repo);
+	return ret->n ? 0
+		      : skf_fail(&c->e, SKF_ENOTFOUND, "An image does not exist locally with the tag: %s",
+				 repo);
 }
 
 static int one(struct skf_cli *c, bool pull, const char *image, const char *dest)
 {
-	if (c->o.all_platforms || (!pull && (c->o.platform || c->o.compression_format || c->o.compression_level >= 0)))
+	if (c->o.all_platforms ||
+	    (!pull && (c->o.platform || c->o.compression_format || c->o.compression_level >= 0)))
 		return between(c, pull, image, dest ? dest : image);
 	return pull ? skf_cli_pull_one(c, image) : skf_cli_push_one(c, image, dest);
 }
@@ -152,7 +157,8 @@ static int transfer(struct skf_cli *c, bool pull)
 		skf_fail(&c->e, SKF_EINVALID, "%s", wrong);
 		return skf_cli_fail(c, 1);
 	}
-	return c->o.all_tags ? each_tag(c, pull) : one(c, pull, c->args.v[0], c->args.n > 1 ? c->args.v[1] : NULL);
+	return c->o.all_tags ? each_tag(c, pull)
+			     : one(c, pull, c->args.v[0], c->args.n > 1 ? c->args.v[1] : NULL);
 }
 
 int skf_cmd_pull(struct skf_cli *c)

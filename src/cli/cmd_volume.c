@@ -15,7 +15,8 @@ int skf_cmd_volume_create(struct skf_cli *c)
 	q.labels = c->o.label;
 	q.options = c->o.opt;
 	if (c->args.n && c->o.name) {
-		skf_fail(&c->e, SKF_EINVALID, "conflicting options: either specify --name or provide positional arg, not both");
+		skf_fail(&c->e, SKF_EINVALID,
+			 "conflicting options: either specify --name or provide positional arg, not both");
 		return skf_cli_fail(c, 1);
 	}
 	if (skf_cli_engine(c) < 0 || skf_engine_volume_create(c->g, &q, &c->a, &v, &c->e) < 0)
@@ -39,10 +40,11 @@ static struct json_object *volume_document(struct skf_cli *c, const struct skf_v
 {
 	const char *labels = join_labels(c, &r->v->labels);
 	char size[32], links[16];
-	const char *const pairs[][2] = {{"Availability", "N/A"},      {"Driver", r->v->driver}, {"Group", "N/A"},
-					{"Labels", labels},           {"Links", links},         {"Mountpoint", r->v->mountpoint},
-					{"Name", r->v->name},         {"Scope", "local"},       {"Size", size},
-					{"Status", "N/A"}};
+	const char *const pairs[][2] = {{"Availability", "N/A"}, {"Driver", r->v->driver},
+					{"Group", "N/A"},        {"Labels", labels},
+					{"Links", links},        {"Mountpoint", r->v->mountpoint},
+					{"Name", r->v->name},    {"Scope", "local"},
+					{"Size", size},          {"Status", "N/A"}};
 
 	skf_human_size(r->size, size, sizeof(size));
 	snprintf(links, sizeof(links), "%u", r->users);
@@ -55,7 +57,8 @@ static int print_formatted(struct skf_cli *c, struct skf_listing *l, const struc
 
 	for (size_t i = 0; i < rows->n; i++) {
 		struct json_object *o = volume_document(c, &v[i]);
-		int r = o ? skf_listing_row(l, o, &c->e) : skf_fail(&c->e, SKF_ENOMEM, "memory for the list");
+		int r = o ? skf_listing_row(l, o, &c->e)
+			  : skf_fail(&c->e, SKF_ENOMEM, "memory for the list");
 
 		json_object_put(o);
 		if (r < 0)
@@ -107,11 +110,16 @@ static int list(struct skf_cli *c, struct skf_listing *l)
 
 int skf_cmd_volume_ls(struct skf_cli *c)
 {
-	static const struct skf_listing_head heads[] = {{"Availability", "AVAILABILITY"}, {"Driver", "DRIVER"},
-							{"Group", "GROUP"},               {"Labels", "LABELS"},
-							{"Links", "LINKS"},               {"Mountpoint", "MOUNTPOINT"},
-							{"Name", "VOLUME NAME"},          {"Scope", "SCOPE"},
-							{"Size", "SIZE"},                 {"Status", "STATUS"},
+	static const struct skf_listing_head heads[] = {{"Availability", "AVAILABILITY"},
+							{"Driver", "DRIVER"},
+							{"Group", "GROUP"},
+							{"Labels", "LABELS"},
+							{"Links", "LINKS"},
+							{"Mountpoint", "MOUNTPOINT"},
+							{"Name", "VOLUME NAME"},
+							{"Scope", "SCOPE"},
+							{"Size", "SIZE"},
+							{"Status", "STATUS"},
 							{NULL, NULL}};
 	struct skf_listing l = {.heads = heads, .env = {.type = "*formatter.volumeContext"}};
 	int r = list(c, &l);

@@ -1,13 +1,14 @@
-/* cli/commands.h -- the commands as a set: which ones have an option, and which one a line of the table is. One bit per command, in ranges by
- * area, so that an area grows without touching another: its commands and options stand in commands_AREA.def and options_AREA.def. */
+/* cli/commands.h -- the commands as a set: which ones have an option, and which one a line of the table is.
+ * One bit per command, in ranges by area, so that an area grows without touching another: its commands and
+ * options stand in commands_AREA.def and options_AREA.def. */
 #pragma once
 #include <stdint.h>
 
 __extension__ typedef unsigned __int128 skf_cmdset; /* more commands than 64 */
 #define SKF_CMD_BIT(n) ((skf_cmdset)1 << (n))
 
-#define C_GLOBAL     SKF_CMD_BIT(0)
-#define C_ALL        (~(skf_cmdset)0)
+#define C_GLOBAL SKF_CMD_BIT(0)
+#define C_ALL    (~(skf_cmdset)0)
 /* container: 1 to 39 */
 #define C_RUNONLY    SKF_CMD_BIT(1)
 #define C_CREATE     SKF_CMD_BIT(13)
@@ -50,7 +51,7 @@ __extension__ typedef unsigned __int128 skf_cmdset; /* more commands than 64 */
 #define C_UNSHARE    SKF_CMD_BIT(38)
 #define C_EXPLAIN    SKF_CMD_BIT(39)
 /* verbs for several containers: --all, --latest, --filter choose */
-#define C_MANY       (C_STOP | C_KILL | C_RM | C_RESTART | C_PAUSE | C_UNPAUSE)
+#define C_MANY (C_STOP | C_KILL | C_RM | C_RESTART | C_PAUSE | C_UNPAUSE)
 /* image: 40 to 74 */
 #define C_PULL       SKF_CMD_BIT(40)
 #define C_IMAGES     SKF_CMD_BIT(41)
@@ -111,22 +112,22 @@ __extension__ typedef unsigned __int128 skf_cmdset; /* more commands than 64 */
 #define C_VOLIMPORT  SKF_CMD_BIT(94)
 #define C_VOLMOUNT   SKF_CMD_BIT(95) /* unmount, reload: no options */
 /* pod: 96 to 111 */
-#define C_PODCREATE   SKF_CMD_BIT(96)
-#define C_PODSTART    SKF_CMD_BIT(97)
-#define C_PODSTOP     SKF_CMD_BIT(98)
-#define C_PODRESTART  SKF_CMD_BIT(99)
-#define C_PODKILL     SKF_CMD_BIT(100)
-#define C_PODPAUSE    SKF_CMD_BIT(101)
-#define C_PODUNPAUSE  SKF_CMD_BIT(102)
-#define C_PODRM       SKF_CMD_BIT(103)
-#define C_PODPS       SKF_CMD_BIT(104)
-#define C_PODINSPECT  SKF_CMD_BIT(105)
-#define C_PODPRUNE    SKF_CMD_BIT(106)
-#define C_PODEXISTS   SKF_CMD_BIT(107)
-#define C_PODLOGS     SKF_CMD_BIT(108)
-#define C_PODSTATS    SKF_CMD_BIT(109)
-#define C_PODTOP      SKF_CMD_BIT(110)
-#define C_PODCLONE    SKF_CMD_BIT(111)
+#define C_PODCREATE  SKF_CMD_BIT(96)
+#define C_PODSTART   SKF_CMD_BIT(97)
+#define C_PODSTOP    SKF_CMD_BIT(98)
+#define C_PODRESTART SKF_CMD_BIT(99)
+#define C_PODKILL    SKF_CMD_BIT(100)
+#define C_PODPAUSE   SKF_CMD_BIT(101)
+#define C_PODUNPAUSE SKF_CMD_BIT(102)
+#define C_PODRM      SKF_CMD_BIT(103)
+#define C_PODPS      SKF_CMD_BIT(104)
+#define C_PODINSPECT SKF_CMD_BIT(105)
+#define C_PODPRUNE   SKF_CMD_BIT(106)
+#define C_PODEXISTS  SKF_CMD_BIT(107)
+#define C_PODLOGS    SKF_CMD_BIT(108)
+#define C_PODSTATS   SKF_CMD_BIT(109)
+#define C_PODTOP     SKF_CMD_BIT(110)
+#define C_PODCLONE   SKF_CMD_BIT(111)
 #define C_PODS_DO    (C_PODSTART | C_PODSTOP | C_PODRESTART | C_PODKILL | C_PODPAUSE | C_PODUNPAUSE | C_PODRM)
 /* system: 112 to 127 */
 #define C_VERSION    SKF_CMD_BIT(112)

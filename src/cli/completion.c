@@ -202,7 +202,8 @@ static void offer_networks(const struct line *l)
 	const struct skf_network_row *v;
 	struct skf_jarr rows;
 
-	if (skf_cli_engine(l->c) < 0 || skf_engine_network_list(l->c->g, &none, &l->c->a, &rows, &l->c->e) < 0)
+	if (skf_cli_engine(l->c) < 0 ||
+	    skf_engine_network_list(l->c->g, &none, &l->c->a, &rows, &l->c->e) < 0)
 		return; /* nothing to offer */
 	v = rows.v;
 	for (size_t i = 0; i < rows.n; i++)
@@ -256,7 +257,10 @@ static const struct values values[] = {
 	{"network", C_RUN, {"none", "host", NULL}},
 	{"restart", C_ALL, {"no", "on-failure", "always", "unless-stopped", NULL}},
 	{"egress", C_ALL, {"allow", "deny", NULL}},
-	{"condition", C_WAIT, {"not-running", "next-exit", "removed", "running", "initialized", "paused", "healthy", "unhealthy", NULL}},
+	{"condition",
+	 C_WAIT,
+	 {"not-running", "next-exit", "removed", "running", "initialized", "paused", "healthy", "unhealthy",
+	  NULL}},
 	{"net", C_ALL, {"none", "host", NULL}},
 	{"pull", C_ALL, {"always", "missing", "never", "newer", NULL}},
 	{"type", C_INSPECT, {"container", "image", "volume", NULL}},

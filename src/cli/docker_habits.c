@@ -1,6 +1,7 @@
-/* cli/docker_habits.c -- what docker's own ~/.docker/config.json says of its command line, for commands that are ours, too: detachKeys, the
- * formats of lists, proxies. A flag says it over. A file that is no JSON is a warning, as with docker: it must not keep anybody from `ps`.
- * Its credentials are skiff-image's business; HttpHeaders are for a daemon that does not exist here. */
+/* cli/docker_habits.c -- what docker's own ~/.docker/config.json says of its command line, for commands that
+ * are ours, too: detachKeys, the formats of lists, proxies. A flag says it over. A file that is no JSON is a
+ * warning, as with docker: it must not keep anybody from `ps`. Its credentials are skiff-image's business;
+ * HttpHeaders are for a daemon that does not exist here. */
 #include "cli/cli_int.h"
 #include <fcntl.h>
 #include <string.h>
@@ -16,9 +17,11 @@ struct habits {
 	struct all_proxies proxies;
 };
 #define P(member, key) SKF_J(struct proxies, member, key, skf_j_str, NULL, SKF_J_NULL_OK)
-static const struct skf_jfield proxy_f[] = {P(http, "httpProxy"), P(https, "httpsProxy"), P(ftp, "ftpProxy"), P(no, "noProxy"), P(all, "allProxy"), SKF_J_END};
+static const struct skf_jfield proxy_f[] = {P(http, "httpProxy"), P(https, "httpsProxy"), P(ftp, "ftpProxy"),
+					    P(no, "noProxy"),     P(all, "allProxy"),     SKF_J_END};
 static const struct skf_jtable proxy_table = {sizeof(struct proxies), proxy_f, false, NULL};
-static const struct skf_jfield all_f[] = {SKF_J(struct all_proxies, by_default, "default", skf_j_obj, &proxy_table, SKF_J_NULL_OK), SKF_J_END};
+static const struct skf_jfield all_f[] = {
+	SKF_J(struct all_proxies, by_default, "default", skf_j_obj, &proxy_table, SKF_J_NULL_OK), SKF_J_END};
 static const struct skf_jtable all_table = {sizeof(struct all_proxies), all_f, false, NULL};
 #define H(member, key) SKF_J(struct habits, member, key, skf_j_str, NULL, SKF_J_NULL_OK)
 static const struct skf_jfield habit_f[] = {
@@ -36,8 +39,8 @@ static const struct skf_jtable habit_table = {sizeof(struct habits), habit_f, fa
 
 static const struct {
 	skf_cmdset cmds;
-	size_t from;      /* in struct habits */
-	bool keys;        /* detach keys, else a format */
+	size_t from; /* in struct habits */
+	bool keys;   /* detach keys, else a format */
 } rows[] = {
 	{C_RUNONLY | C_EXEC | C_START | C_ATTACH, offsetof(struct habits, detach_keys), true},
 	{C_PS, offsetof(struct habits, ps), false},
@@ -66,7 +69,8 @@ static int put_proxies(struct skf_cli *c, const struct proxies *p)
 			continue;
 		upper = skf_arena_fmt(&c->a, "%s=%s", v[i].upper, v[i].value);
 		lower = skf_arena_fmt(&c->a, "%s=%s", v[i].lower, v[i].value);
-		if (!upper || !lower || skf_strv_add(&c->a, &c->o.proxies, upper) < 0 || skf_strv_add(&c->a, &c->o.proxies, lower) < 0)
+		if (!upper || !lower || skf_strv_add(&c->a, &c->o.proxies, upper) < 0 ||
+		    skf_strv_add(&c->a, &c->o.proxies, lower) < 0)
 			return skf_fail(&c->e, SKF_ENOMEM, "memory for the proxies");
 	}
 	return 0;
@@ -92,7 +96,8 @@ int skf_cli_docker_habits(struct skf_cli *c)
 	}
 	h = v;
 	for (size_t i = 0; i < SKF_ARRAY_LEN(rows); i++) {
-		char *word = *(char *const *)(const void *)((const char *)h + rows[i].from), **to = rows[i].keys ? &c->o.detach_keys : &c->o.format;
+		char *word = *(char *const *)(const void *)((const char *)h + rows[i].from),
+		     **to = rows[i].keys ? &c->o.detach_keys : &c->o.format;
 
 		if (c->cmd->bit & rows[i].cmds && word && *word && !*to && (rows[i].keys || !c->o.quiet))
 			*to = word;

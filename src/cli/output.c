@@ -1,5 +1,5 @@
-/* cli/output.c -- files and directories that commands write: opened here with the user's own rights and only handed on. A file appears under its name when it
- * is whole. */
+/* cli/output.c -- files and directories that commands write: opened here with the user's own rights and only
+ * handed on. A file appears under its name when it is whole. */
 #include "base/proc.h"
 #include "cli/cli_int.h"
 #include <fcntl.h>
@@ -23,7 +23,9 @@ int skf_cli_output_open(struct skf_cli *c, const char *path, struct skf_cli_outp
 
 	if (!path || !*path || skf_streq(path, "-")) {
 		if (isatty(STDOUT_FILENO))
-			return skf_fail(&c->e, SKF_EINVALID, "cowardly refusing to save to a terminal. Use the -o flag or redirect");
+			return skf_fail(
+				&c->e, SKF_EINVALID,
+				"cowardly refusing to save to a terminal. Use the -o flag or redirect");
 		o->fd = STDOUT_FILENO;
 		return 0;
 	}

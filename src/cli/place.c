@@ -1,5 +1,5 @@
-/* cli/place.c -- where an image is copied from or to, as containers-transports(5) writes it. What is a file or directory is opened here, with the user's own
- * rights. */
+/* cli/place.c -- where an image is copied from or to, as containers-transports(5) writes it. What is a file
+ * or directory is opened here, with the user's own rights. */
 #include "cli/cli_int.h"
 #include <fcntl.h>
 #include <stdlib.h>
@@ -15,9 +15,12 @@ static const struct transport {
 	bool named; /* PATH:NAME; else all of it is the path or the name */
 	bool file;  /* an archive */
 } transports[] = {
-	{"docker://", SKF_COPY_REGISTRY, false, false},         {"docker-daemon:", SKF_COPY_DAEMON, false, false},
-	{"docker-archive:", SKF_COPY_DOCKER_ARCHIVE, true, true}, {"oci-archive:", SKF_COPY_OCI, true, true},
-	{"oci:", SKF_COPY_OCI, true, false},                    {"dir:", SKF_COPY_DIR, false, false},
+	{"docker://", SKF_COPY_REGISTRY, false, false},
+	{"docker-daemon:", SKF_COPY_DAEMON, false, false},
+	{"docker-archive:", SKF_COPY_DOCKER_ARCHIVE, true, true},
+	{"oci-archive:", SKF_COPY_OCI, true, true},
+	{"oci:", SKF_COPY_OCI, true, false},
+	{"dir:", SKF_COPY_DIR, false, false},
 	{"skiff:", SKF_COPY_STORE, false, false},
 };
 
@@ -34,16 +37,19 @@ static bool has_host(const char *s)
 {
 	size_t n = strcspn(s, "/");
 
-	return s[n] == '/' && (memchr(s, '.', n) || memchr(s, ':', n) || (n == 9 && !memcmp(s, "localhost", 9)));
+	return s[n] == '/' &&
+	       (memchr(s, '.', n) || memchr(s, ':', n) || (n == 9 && !memcmp(s, "localhost", 9)));
 }
 
 /* --- credentials --- */
-static int set_creds(struct skf_cli *c, struct skf_copy_place *p, const char *creds, char *user, char *password)
+static int set_creds(struct skf_cli *c, struct skf_copy_place *p, const char *creds, char *user,
+		     char *password)
 {
 	const char *colon = creds ? strchr(creds, ':') : NULL;
 
 	if (creds && user)
-		return skf_fail(&c->e, SKF_EINVALID, "creds and username of one side are mutually exclusive");
+		return skf_fail(&c->e, SKF_EINVALID,
+				"creds and username of one side are mutually exclusive");
 	if (password && !user)
 		return skf_fail(&c->e, SKF_EINVALID, "a password needs a user name");
 	p->user = user;
@@ -52,15 +58,18 @@ static int set_creds(struct skf_cli *c, struct skf_copy_place *p, const char *cr
 		p->user = skf_arena_dup(&c->a, creds, colon ? (size_t)(colon - creds) : strlen(creds));
 		p->password = colon ? colon + 1 : "";
 		if (!p->user || !*p->user)
-			return skf_fail(&c->e, SKF_EINVALID, "'%s': credentials are USER or USER:PASSWORD", creds);
+			return skf_fail(&c->e, SKF_EINVALID, "'%s': credentials are USER or USER:PASSWORD",
+					creds);
 	}
 	return 0;
 }
 
 static int set_how(struct skf_cli *c, bool dest, struct skf_copy_place *p)
 {
-	bool verify = (dest ? c->o.dest_tls_verify : c->o.src_tls_verify) && c->o.tls_verify && !c->o.insecure;
-	char *file = dest ? c->o.dest_authfile : c->o.src_authfile, *certs = dest ? c->o.dest_cert_dir : c->o.src_cert_dir;
+	bool verify =
+		(dest ? c->o.dest_tls_verify : c->o.src_tls_verify) && c->o.tls_verify && !c->o.insecure;
+	char *file = dest ? c->o.dest_authfile : c->o.src_authfile,
+	     *certs = dest ? c->o.dest_cert_dir : c->o.src_cert_dir;
 
 	p->how = (struct skf_registry_how){.plain_http = !verify || c->o.plain_http,
 					   .insecure_tls = !verify,
@@ -69,9 +78,12 @@ static int set_how(struct skf_cli *c, bool dest, struct skf_copy_place *p)
 					   .token = dest ? c->o.dest_token : c->o.src_token};
 	p->auth_file = file ? file : c->o.authfile;
 	p->anonymous = dest ? c->o.dest_no_creds : c->o.src_no_creds;
-	if (p->how.token && (p->anonymous || (dest ? c->o.dest_creds : c->o.src_creds) || (dest ? c->o.dest_username : c->o.src_username)))
-		return skf_fail(&c->e, SKF_EINVALID, "registry-token and other credentials of one side are mutually exclusive");
-	return set_creds(c, p, dest ? c->o.dest_creds : c->o.src_creds, dest ? c->o.dest_username : c->o.src_username,
+	if (p->how.token && (p->anonymous || (dest ? c->o.dest_creds : c->o.src_creds) ||
+			     (dest ? c->o.dest_username : c->o.src_username)))
+		return skf_fail(&c->e, SKF_EINVALID,
+				"registry-token and other credentials of one side are mutually exclusive");
+	return set_creds(c, p, dest ? c->o.dest_creds : c->o.src_creds,
+			 dest ? c->o.dest_username : c->o.src_username,
 			 dest ? c->o.dest_password : c->o.src_password);
 }
 
@@ -82,7 +94,8 @@ static int open_daemon(struct skf_cli *c, const char *name, bool dest, struct sk
 
 	host = host ? host : env && *env ? env : "unix://" DAEMON_SOCKET;
 	if (!skf_startswith(host, "unix://") && *host != '/')
-		return skf_fail(&c->e, SKF_EUNSUPPORTED, "docker daemon at '%s': expected a socket, unix:///PATH", host);
+		return skf_fail(&c->e, SKF_EUNSUPPORTED,
+				"docker daemon at '%s': expected a socket, unix:///PATH", host);
 	x->p.name = skf_arena_fmt(&c->a, "%s\n%s", name, *host == '/' ? host : host + 7);
 	return x->p.name ? 0 : skf_fail(&c->e, SKF_ENOMEM, "memory for the command line");
 }
@@ -97,7 +110,8 @@ static int open_file(struct skf_cli *c, bool dest, bool archive, struct skf_cli_
 	return x->fd < 0 ? skf_fail_sys(&c->e, x->fd, "open '%s'", x->path) : 0;
 }
 
-static int open_path(struct skf_cli *c, const struct transport *t, const char *rest, bool dest, struct skf_cli_place *x)
+static int open_path(struct skf_cli *c, const struct transport *t, const char *rest, bool dest,
+		     struct skf_cli_place *x)
 {
 	const char *colon = t->named ? strchr(rest, ':') : NULL;
 	size_t n = colon ? (size_t)(colon - rest) : strlen(rest);
@@ -114,7 +128,9 @@ static int open_path(struct skf_cli *c, const struct transport *t, const char *r
 
 static int open_plain(struct skf_cli *c, const char *word, bool dest, struct skf_cli_place *x)
 {
-	int has = dest ? !has_host(word) : skf_cli_engine(c) < 0 ? -1 : skf_engine_image_has(c->g, word, &c->e);
+	int has = dest                    ? !has_host(word)
+		  : skf_cli_engine(c) < 0 ? -1
+					  : skf_engine_image_has(c->g, word, &c->e);
 
 	if (has < 0)
 		return -1;
@@ -135,7 +151,9 @@ int skf_cli_place_open(struct skf_cli *c, const char *word, bool dest, struct sk
 	ret->p.kind = t->kind;
 	ret->p.name = word + strlen(t->word);
 	if (t->kind == SKF_COPY_REGISTRY || t->kind == SKF_COPY_STORE)
-		return *ret->p.name ? 0 : skf_fail(&c->e, SKF_EINVALID, "'%s': expected the name of an image", word);
+		return *ret->p.name
+			       ? 0
+			       : skf_fail(&c->e, SKF_EINVALID, "'%s': expected the name of an image", word);
 	if (t->kind == SKF_COPY_DAEMON)
 		return open_daemon(c, ret->p.name, dest, ret);
 	return open_path(c, t, ret->p.name, dest, ret);

@@ -21,7 +21,8 @@ static void short_id(const struct skf_digest *d, char out[SHORT_ID + 1])
 
 static const char *phase_text(const struct skf_cli_progress *x, int phase)
 {
-	static const char *const push[] = {"Preparing", "Pushing", "Pushing", "Pushed", "Layer already exists", "Mounted"};
+	static const char *const push[] = {
+		"Preparing", "Pushing", "Pushing", "Pushed", "Layer already exists", "Mounted"};
 
 	if (x->push && phase >= 0 && phase < (int)SKF_ARRAY_LEN(push))
 		return push[phase];
@@ -74,7 +75,8 @@ static void draw_plain(struct skf_cli_progress *x, const struct skf_progress_lay
 
 	for (size_t i = 0; i < n; i++) {
 		if (x->phase[i] == l[i].phase ||
-		    (l[i].phase != SKF_PHASE_DONE && l[i].phase != SKF_PHASE_EXISTS && l[i].phase != SKF_PHASE_MOUNTED))
+		    (l[i].phase != SKF_PHASE_DONE && l[i].phase != SKF_PHASE_EXISTS &&
+		     l[i].phase != SKF_PHASE_MOUNTED))
 			continue;
 		x->phase[i] = l[i].phase;
 		short_id(&l[i].digest, id);

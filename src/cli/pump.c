@@ -86,7 +86,8 @@ static int detach_keys(const struct skf_pump *p, unsigned char *out, struct skf_
 	int n = skf_pump_parse_keys(word, out, MAX_KEYS);
 
 	return n < 0 ? skf_fail(e, SKF_EINVALID, "invalid %s '%.100s': expected e.g. ctrl-p,ctrl-q",
-				p->detach_keys ? "--detach-keys" : "key 'detach_keys' of the configuration", word)
+				p->detach_keys ? "--detach-keys" : "key 'detach_keys' of the configuration",
+				word)
 		     : n;
 }
 

@@ -34,8 +34,8 @@ static int add_env(struct skf_cli *c, struct skf_strv *v, const char *word, stru
 
 /* The lines of a file of NAME=VALUE words: blank lines and comments are skipped, put() takes the others. */
 static int each_line(struct skf_cli *c, const char *path, const char *what,
-		     int (*put)(struct skf_cli *c, struct skf_strv *v, const char *word, struct skf_err *e), struct skf_strv *v,
-		     struct skf_err *e)
+		     int (*put)(struct skf_cli *c, struct skf_strv *v, const char *word, struct skf_err *e),
+		     struct skf_strv *v, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_ENV_FILE);
 	int r = skf_read_file_at(AT_FDCWD, path, MAX_ENV_FILE, &b);
@@ -54,7 +54,8 @@ static int each_line(struct skf_cli *c, const char *path, const char *what,
 			if (!word)
 				return skf_fail(e, SKF_ENOMEM, "memory for the %s", what);
 			if (strcspn(word, " \t") < strcspn(word, "="))
-				return skf_fail(e, SKF_EINVALID, "'%s' line %u: the name has a space", path, line);
+				return skf_fail(e, SKF_EINVALID, "'%s' line %u: the name has a space", path,
+						line);
 			if (put(c, v, word, e) < 0)
 				return skf_ctx(e, "'%s' line %u", path, line);
 		}

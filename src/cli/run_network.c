@@ -1,5 +1,5 @@
-/* cli/run_network.c -- the network flags of run and create: from words to struct skf_net_req. --network takes docker's long form
- * (name=NET,ip=...,alias=...) and podman's (NET:ip=...,alias=...). */
+/* cli/run_network.c -- the network flags of run and create: from words to struct skf_net_req. --network
+ * takes docker's long form (name=NET,ip=...,alias=...) and podman's (NET:ip=...,alias=...). */
 #include "cli/cli_int.h"
 #include <string.h>
 
@@ -13,8 +13,8 @@ static int set_key(struct skf_cli *c, struct skf_net_attach *v, const char *key,
 	struct skf_ip_key {
 		const char *key;
 		char **to;
-	} keys[] = {{"name", &v->name},       {"ip", &v->ip},           {"ip6", &v->ip6},          {"mac-address", &v->mac},
-		    {"mac", &v->mac},         {"interface_name", &v->interface}};
+	} keys[] = {{"name", &v->name},       {"ip", &v->ip},   {"ip6", &v->ip6},
+		    {"mac-address", &v->mac}, {"mac", &v->mac}, {"interface_name", &v->interface}};
 
 	if (skf_streq(key, "alias"))
 		return skf_strv_add(&c->a, &v->aliases, value) < 0 ? no_memory(c) : 0;
@@ -40,7 +40,8 @@ static int parse_long(struct skf_cli *c, char *s, struct skf_net_attach *v)
 		s[n] = '\0';
 		eq = strchr(s, '=');
 		if (!eq)
-			return skf_fail(&c->e, SKF_EINVALID, "invalid field %s of --network: expected KEY=VALUE", s);
+			return skf_fail(&c->e, SKF_EINVALID,
+					"invalid field %s of --network: expected KEY=VALUE", s);
 		*eq = '\0';
 		if (set_key(c, v, s, eq + 1) < 0)
 			return -1;
@@ -71,8 +72,10 @@ static int set_single(struct skf_cli *c, struct skf_net_attach *v, size_t n)
 	const struct skf_cli_opts *o = &c->o;
 
 	if (n > 1 && (o->ip || o->ip6 || o->mac_address))
-		return skf_fail(&c->e, SKF_EINVALID, "conflicting options: with several networks give the address with its network: "
-						     "--network name=NAME,ip=ADDRESS");
+		return skf_fail(
+			&c->e, SKF_EINVALID,
+			"conflicting options: with several networks give the address with its network: "
+			"--network name=NAME,ip=ADDRESS");
 	v->ip = o->ip ? o->ip : v->ip;
 	v->ip6 = o->ip6 ? o->ip6 : v->ip6;
 	v->mac = o->mac_address ? o->mac_address : v->mac;
@@ -112,6 +115,7 @@ int skf_cli_net(struct skf_cli *c, struct skf_net_req *q)
 				  .egress = o->egress,
 				  .egress_allow = o->egress_allow};
 	if (q->egress_allow.n && !q->egress)
-		q->egress = skf_arena_strdup(&c->a, "deny"); /* a list of what is allowed means: nothing else */
+		q->egress =
+			skf_arena_strdup(&c->a, "deny"); /* a list of what is allowed means: nothing else */
 	return 0;
 }

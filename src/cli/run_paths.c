@@ -1,10 +1,13 @@
-/* cli/run_paths.c -- sources of -v and --mount that are relative to the current directory, which only the command line knows: "./x:/y",
- * "..:/y", source=./x. A word that does not begin with a dot is a volume's name or absolute, and stays as it is. */
+/* cli/run_paths.c -- sources of -v and --mount that are relative to the current directory, which only the
+ * command line knows: "./x:/y",
+ * "..:/y", source=./x. A word that does not begin with a dot is a volume's name or absolute, and stays as it
+ * is. */
 #include "cli/cli_int.h"
 #include <string.h>
 #include <unistd.h>
 
-/* The current directory and n bytes of path, without "." and "..": by name, as docker does it. NULL: no memory. */
+/* The current directory and n bytes of path, without "." and "..": by name, as docker does it. NULL: no
+ * memory. */
 static char *absolute(struct skf_cli *c, const char *here, const char *path, size_t n)
 {
 	char *all = skf_arena_fmt(&c->a, "%s/%.*s", here, (int)n, path), *out = all, *in = all;
@@ -62,12 +65,14 @@ int skf_cli_run_paths(struct skf_cli *c, struct skf_settings *s)
 
 	for (size_t i = 0; i < s->volumes.n + s->mounts.n; i++) {
 		char **word = i < s->volumes.n ? &s->volumes.v[i] : &s->mounts.v[i - s->volumes.n];
-		const char *at = i < s->volumes.n ? (**word == '.' && strchr(*word, ':') ? *word : NULL) : relative_field(*word);
+		const char *at = i < s->volumes.n ? (**word == '.' && strchr(*word, ':') ? *word : NULL)
+						  : relative_field(*word);
 
 		if (!at)
 			continue;
 		if (!*here && !getcwd(here, sizeof(here)))
-			return skf_fail_sys(&c->e, -errno, "find out the current directory, for '%s'", *word);
+			return skf_fail_sys(&c->e, -errno, "find out the current directory, for '%s'",
+					    *word);
 		*word = i < s->volumes.n ? volume_word(c, here, *word) : mount_word(c, here, *word, at);
 		if (!*word)
 			return skf_fail(&c->e, SKF_ENOMEM, "memory for the volumes");

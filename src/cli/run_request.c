@@ -1,5 +1,5 @@
-/* cli/run_request.c -- the flags of run and create as the engine's request: a table where a flag is only copied, a
- * function per flag that has a grammar of its own. */
+/* cli/run_request.c -- the flags of run and create as the engine's request: a table where a flag is only
+ * copied, a function per flag that has a grammar of its own. */
 #include "cli/cli_int.h"
 #include "engine/pod.h"
 #include "base/proc.h"
@@ -38,7 +38,9 @@ void skf_cli_settings(struct skf_cli *c, struct skf_settings *s)
 static int set_pull(struct skf_cli *c, struct skf_create_req *q)
 {
 	if (c->o.pull && skf_pull_policy_parse(c->o.pull, &q->pull) < 0)
-		return skf_fail(&c->e, SKF_EINVALID, "invalid pull option: '%s': must be one of \"always\", \"missing\", \"newer\" or \"never\"",
+		return skf_fail(&c->e, SKF_EINVALID,
+				"invalid pull option: '%s': must be one of \"always\", \"missing\", "
+				"\"newer\" or \"never\"",
 				c->o.pull);
 	q->docker_config = q->pull == SKF_PULL_NEVER ? NULL : skf_cli_docker_config(c);
 	q->plain_http = c->o.plain_http;
@@ -119,7 +121,8 @@ int skf_cli_run_request(struct skf_cli *c, struct skf_create_req *q)
 	for (size_t i = 0; i < c->o.proxies.n; i++)
 		if (skf_strv_add(&c->a, &q->env, c->o.proxies.v[i]) < 0)
 			return skf_fail(&c->e, SKF_ENOMEM, "memory for the environment");
-	if (skf_cli_run_paths(c, &q->s) < 0 || skf_cli_check_tty(c) < 0 || set_words(c, q) < 0 || skf_cli_labels(c, &q->labels) < 0 || skf_cli_life(c, &q->life) < 0 ||
+	if (skf_cli_run_paths(c, &q->s) < 0 || skf_cli_check_tty(c) < 0 || set_words(c, q) < 0 ||
+	    skf_cli_labels(c, &q->labels) < 0 || skf_cli_life(c, &q->life) < 0 ||
 	    skf_cli_net(c, &q->net) < 0 || set_pull(c, q) < 0 || skf_cli_env(c, &q->env, &c->e) < 0)
 		return -1;
 	if (c->o.cidfile && access(c->o.cidfile, F_OK) == 0)

@@ -1,10 +1,12 @@
-/* cli/sdnotify.c -- --sdnotify (podman's words): a service manager that waits for READY=1 on NOTIFY_SOCKET (sd_notify(3)) hears it once the container runs
- * (conmon), once it has said so itself on the socket that it was given (container), or once its health check has succeeded (healthy); with the monitor as
- * the service's main process, so that a unit of Type=notify ends with the container.
+/* cli/sdnotify.c -- --sdnotify (podman's words): a service manager that waits for READY=1 on NOTIFY_SOCKET
+ * (sd_notify(3)) hears it once the container runs (conmon), once it has said so itself on the socket that it
+ * was given (container), or once its health check has succeeded (healthy); with the monitor as the service's
+ * main process, so that a unit of Type=notify ends with the container.
  *
- * Who says it has to be of the service's control group, which the monitor is not. So run -d and start wait here until it is said or the container has ended;
- * in the foreground `skiff system notify` waits beside. What a container says is filtered (base/notify.h); its pid and descriptors never go on. Failures
- * are warnings: the container runs, and the manager gives up in its own time. */
+ * Who says it has to be of the service's control group, which the monitor is not. So run -d and start wait
+ * here until it is said or the container has ended; in the foreground `skiff system notify` waits beside.
+ * What a container says is filtered (base/notify.h); its pid and descriptors never go on. Failures are
+ * warnings: the container runs, and the manager gives up in its own time. */
 #include "cli/cli_int.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -37,7 +39,8 @@ static unsigned monitor_of(uint32_t pid)
 	unsigned ppid = 0;
 
 	snprintf(path, sizeof(path), "/proc/%u/status", pid);
-	if (skf_read_file_at(AT_FDCWD, path, SKF_MAX_OBJECT_BYTES, &b) < 0 || !(line = strstr(skf_buf_cstr(&b), "\nPPid:\t")))
+	if (skf_read_file_at(AT_FDCWD, path, SKF_MAX_OBJECT_BYTES, &b) < 0 ||
+	    !(line = strstr(skf_buf_cstr(&b), "\nPPid:\t")))
 		return 0;
 	line += strlen("\nPPid:\t");
 	line[strcspn(line, "\n")] = '\0';
@@ -55,7 +58,9 @@ static void tell(struct skf_buf *b, bool ready, bool wait, unsigned monitor)
 		skf_buf_fmt(b, "MAINPID=%u\n", monitor);
 	r = *host == '/' || *host == '@' ? skf_notify_send(host, b, wait) : -EINVAL;
 	if (r < 0) {
-		skf_fail_sys(&x, r, "tell the service manager at '%s' (NOTIFY_SOCKET) that the container is ready", host);
+		skf_fail_sys(&x, r,
+			     "tell the service manager at '%s' (NOTIFY_SOCKET) that the container is ready",
+			     host);
 		skf_cli_error(&x);
 	}
 }
@@ -108,7 +113,9 @@ static void await_health(struct skf_cli *c, const char *id, unsigned monitor)
 	struct skf_err x = SKF_ERR_INIT;
 	struct skf_ctr_brief b;
 	struct skf_exit end;
-	int r = skf_engine_wait_for(c->g, id, 1u << SKF_COND_HEALTHY | 1u << SKF_COND_NOT_RUNNING | 1u << SKF_COND_REMOVED, -1, &end, &x);
+	int r = skf_engine_wait_for(
+		c->g, id, 1u << SKF_COND_HEALTHY | 1u << SKF_COND_NOT_RUNNING | 1u << SKF_COND_REMOVED, -1,
+		&end, &x);
 
 	if (r == 0 && skf_engine_brief(c->g, id, &b, &x) == 0 && b.up)
 		say_ready(true, monitor);
@@ -127,7 +134,8 @@ static void await(struct skf_cli *c, const char *mode, const char *id, int sock,
 /* `skiff system notify ID PID` beside a foreground; it ends with the container. */
 static int await_beside(struct skf_cli *c, const char *id, const struct skf_notify *n, uint32_t pid)
 {
-	char prog[] = "skiff", root[] = "--root", run[] = "--run-root", system[] = "system", verb[] = "notify", number[16], self[4096];
+	char prog[] = "skiff", root[] = "--root", run[] = "--run-root", system[] = "system",
+	     verb[] = "notify", number[16], self[4096];
 	const char *lib, *tmp;
 	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	const int fds[] = {n->sock, n->pidfd};
@@ -138,13 +146,19 @@ static int await_beside(struct skf_cli *c, const char *id, const struct skf_noti
 	self[len] = '\0';
 	snprintf(number, sizeof(number), "%u", pid);
 	skf_engine_roots(c->g, &lib, &tmp);
-	char *argv[] = {prog, root, (char *)(uintptr_t)lib, run, (char *)(uintptr_t)tmp, system, verb, (char *)(uintptr_t)id, number, NULL};
-	const struct skf_spawn s = {.path = self, .argv = argv, .stdio = {-1, -1, STDERR_FILENO}, .fds = fds, .n_fds = n->sock >= 0 ? 2 : 0};
+	char *argv[] = {prog,   root, (char *)(uintptr_t)lib, run,    (char *)(uintptr_t)tmp,
+			system, verb, (char *)(uintptr_t)id,  number, NULL};
+	const struct skf_spawn s = {.path = self,
+				    .argv = argv,
+				    .stdio = {-1, -1, STDERR_FILENO},
+				    .fds = fds,
+				    .n_fds = n->sock >= 0 ? 2 : 0};
 	r = skf_spawn(&s, NULL, NULL);
 	return r < 0 ? skf_fail_sys(&c->e, r, "start '%s system notify'", self) : 0;
 }
 
-void skf_cli_sdnotify(struct skf_cli *c, const char *mode, const char *id, struct skf_notify *n, uint32_t pid, bool beside)
+void skf_cli_sdnotify(struct skf_cli *c, const char *mode, const char *id, struct skf_notify *n,
+		      uint32_t pid, bool beside)
 {
 	if (mode && *mode && !skf_streq(mode, "ignore") && skf_cli_sdnotify_host()) {
 		if (skf_streq(mode, "conmon"))

@@ -1,13 +1,14 @@
-/* cli/semver.c -- versions and conditions (semver.h). A version may lack minor and patch and may begin with v; in a condition what is missing or x or * leaves
- * that part open ("dirty"). The rules follow the library that skopeo uses, because lists are shared with it. */
+/* cli/semver.c -- versions and conditions (semver.h). A version may lack minor and patch and may begin with
+ * v; in a condition what is missing or x or * leaves that part open ("dirty"). The rules follow the library
+ * that skopeo uses, because lists are shared with it. */
 #include "cli/semver.h"
 #include "base/err.h"
 #include <string.h>
 
 struct version {
 	uint64_t n[3];
-	unsigned open;      /* first part that is left open: 0 all, 3 none */
-	const char *pre;    /* after '-' */
+	unsigned open;   /* first part that is left open: 0 all, 3 none */
+	const char *pre; /* after '-' */
 	size_t pre_n;
 };
 struct term {
@@ -170,7 +171,8 @@ static const char *parse_term(const char *p, struct term *ret, const char **half
 	static const struct {
 		const char *word;
 		int op;
-	} ops[] = {{"!=", NE}, {">=", GE}, {"=>", GE}, {"<=", LE}, {"=<", LE}, {"~>", TILDE}, {"=", EQ}, {">", GT}, {"<", LT}, {"~", TILDE}, {"^", CARET}, {"", EQ}};
+	} ops[] = {{"!=", NE}, {">=", GE}, {"=>", GE}, {"<=", LE},   {"=<", LE},   {"~>", TILDE},
+		   {"=", EQ},  {">", GT},  {"<", LT},  {"~", TILDE}, {"^", CARET}, {"", EQ}};
 	size_t i = 0;
 	const char *end;
 
@@ -224,7 +226,11 @@ static int judge(const char *p, const struct version *v)
 
 int skf_semver_check(const char *condition, struct skf_err *e)
 {
-	return judge(condition, NULL) < 0 ? skf_fail(e, SKF_EINVALID, "'%.100s' is no condition on versions, like '>= 1.2, < 2' or '~1.4 || ^2.0.1'", condition) : 0;
+	return judge(condition, NULL) < 0 ? skf_fail(e, SKF_EINVALID,
+						     "'%.100s' is no condition on versions, like '>= 1.2, < "
+						     "2' or '~1.4 || ^2.0.1'",
+						     condition)
+					  : 0;
 }
 
 bool skf_semver_fits(const char *condition, const char *tag)

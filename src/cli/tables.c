@@ -2,7 +2,7 @@
 #include "cli/cli_int.h"
 
 #define OPT(cmds_, name_, chr_, value_, kind_, field_, help_)                                               \
-	{(skf_cmdset)(cmds_),                                                                                 \
+	{(skf_cmdset)(cmds_),                                                                               \
 	 name_,                                                                                             \
 	 chr_,                                                                                              \
 	 value_,                                                                                            \

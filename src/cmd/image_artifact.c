@@ -1,7 +1,9 @@
-/* cmd/image_artifact.c -- an artifact made of files: each file a blob of its own media type, the empty config, a manifest with artifactType and, when it is
- * attached to something, a subject (image-spec "Guidelines for Artifact Usage"). Written as an OCI layout, from where it is copied like any image.
+/* cmd/image_artifact.c -- an artifact made of files: each file a blob of its own media type, the empty
+ * config, a manifest with artifactType and, when it is attached to something, a subject (image-spec
+ * "Guidelines for Artifact Usage"). Written as an OCI layout, from where it is copied like any image.
  *
- * Each file is read twice: once for its digest, once into the layout, where the digest is checked. Blocks: disk; network for the subject. */
+ * Each file is read twice: once for its digest, once into the layout, where the digest is checked. Blocks:
+ * disk; network for the subject. */
 #include "base/fd.h"
 #include "base/limits.h"
 #include "cmd/image_place.h"
@@ -20,7 +22,7 @@ struct artifact {
 	const char *type, *title[MAX_FILES], *media[MAX_FILES];
 	struct skf_strv annotations;
 	struct skf_arena a;
-	struct image_from from;      /* gives the readers of the files */
+	struct image_from from; /* gives the readers of the files */
 	struct image_to *to;
 	struct image_item item[MAX_FILES + 1];
 	struct image_region file[MAX_FILES];
@@ -38,7 +40,8 @@ static int64_t empty_read(void *arg, uint64_t off, void *p, size_t n, struct skf
 	return (int64_t)n;
 }
 
-static int file_blob(struct image_from *f, const struct skf_desc *d, struct image_reader *ret, struct skf_err *e)
+static int file_blob(struct image_from *f, const struct skf_desc *d, struct image_reader *ret,
+		     struct skf_err *e)
 {
 	struct artifact *x = (struct artifact *)((char *)f - offsetof(struct artifact, from));
 	for (size_t i = 0; i < x->n; i++)
@@ -46,7 +49,7 @@ static int file_blob(struct image_from *f, const struct skf_desc *d, struct imag
 			struct image_region r = x->file[i];
 			return image_reader_file(&r, ret, e);
 		}
-	*ret = (struct image_reader){ empty_read, NULL, NULL };
+	*ret = (struct image_reader){empty_read, NULL, NULL};
 	return 0;
 }
 
@@ -57,18 +60,22 @@ static int to_packer(void *arg, const void *p, size_t n, struct skf_err *e)
 
 static int add_file(struct artifact *x, size_t i, struct skf_err *e)
 {
-	const struct skf_pack_sink nowhere = { NULL, NULL };
+	const struct skf_pack_sink nowhere = {NULL, NULL};
 	SKF_AUTO(skf_packer_freep) struct skf_packer *k = NULL;
 	struct skf_packed got;
 	struct stat st;
 	if (fstat(x->file[i].fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return skf_fail(e, SKF_EINVALID, "'%.200s' is no regular file", x->title[i]);
 	x->file[i].size = (uint64_t)st.st_size;
-	if (skf_packer_new(SKF_COMP_NONE, -1, &nowhere, &k, e) < 0 || image_region_read(x->peer, &x->file[i], to_packer, k, e) < 0 ||
-	    skf_packer_end(k, &got, e) < 0)
+	if (skf_packer_new(SKF_COMP_NONE, -1, &nowhere, &k, e) < 0 ||
+	    image_region_read(x->peer, &x->file[i], to_packer, k, e) < 0 || skf_packer_end(k, &got, e) < 0)
 		return skf_ctx(e, "'%.200s'", x->title[i]);
-	x->item[i + 1] = (struct image_item){ .desc = { .media_type = (char *)(uintptr_t)x->media[i], .digest = got.diff_id, .size = x->file[i].size },
-		                              .old = got.diff_id, .from = &x->from, .fd = -EBADF };
+	x->item[i + 1] = (struct image_item){.desc = {.media_type = (char *)(uintptr_t)x->media[i],
+						      .digest = got.diff_id,
+						      .size = x->file[i].size},
+					     .old = got.diff_id,
+					     .from = &x->from,
+					     .fd = -EBADF};
 	return 0;
 }
 
@@ -117,7 +124,8 @@ static int write_manifest(struct artifact *x, struct skf_err *e)
 		skf_jw_end(&w);
 		skf_jw_end(&w);
 	}
-	if (!x->n) { /* image-spec: a manifest has at least one layer; an artifact of annotations only has the empty one */
+	if (!x->n) { /* image-spec: a manifest has at least one layer; an artifact of annotations only has
+			the empty one */
 		skf_jw_obj(&w);
 		put_desc(&w, EMPTY_TYPE, &x->item[0].desc.digest, 2);
 		skf_jw_kstr(&w, "data", "e30=");
@@ -149,10 +157,13 @@ static int find_subject(struct artifact *x, struct skf_err *e)
 
 static int run(struct artifact *x, struct skf_err *e)
 {
-	static const struct image_from_ops ops = { NULL, file_blob, NULL };
-	const struct skf_strv none = { 0 };
+	static const struct image_from_ops ops = {NULL, file_blob, NULL};
+	const struct skf_strv none = {0};
 	x->from.ops = &ops;
-	x->item[0] = (struct image_item){ .desc = { .media_type = (char *)(uintptr_t)EMPTY_TYPE, .size = 2 }, .config = true, .from = &x->from, .fd = -EBADF };
+	x->item[0] = (struct image_item){.desc = {.media_type = (char *)(uintptr_t)EMPTY_TYPE, .size = 2},
+					 .config = true,
+					 .from = &x->from,
+					 .fd = -EBADF};
 	if (find_subject(x, e) < 0 || skf_unpack_sha256("{}", 2, &x->item[0].desc.digest, e) < 0)
 		return -1;
 	for (size_t i = 0; i < x->n; i++)
@@ -160,7 +171,8 @@ static int run(struct artifact *x, struct skf_err *e)
 			return -1;
 	if (write_manifest(x, e) < 0 || image_to_open(x->peer, "", &x->dest, &none, &x->from, &x->to, e) < 0)
 		return -1;
-	if (x->to->ops->blobs(x->to, x->item, x->n + 1, e) < 0 || x->to->ops->manifest(x->to, &x->doc, true, e) < 0)
+	if (x->to->ops->blobs(x->to, x->item, x->n + 1, e) < 0 ||
+	    x->to->ops->manifest(x->to, &x->doc, true, e) < 0)
 		return -1;
 	return x->to->ops->end(x->to, e);
 }
@@ -178,20 +190,23 @@ static int get(struct artifact *x, struct skf_recr *q, struct skf_err *e)
 			return skf_fail(e, SKF_ENOMEM, "annotations");
 	n = skf_recr_u32(q);
 	if (n > MAX_FILES)
-		return skf_fail(e, SKF_ELIMIT, "an artifact is made of at most %d files, found %u", MAX_FILES, n);
+		return skf_fail(e, SKF_ELIMIT, "an artifact is made of at most %d files, found %u",
+				MAX_FILES, n);
 	for (; x->n < n && !q->bad; x->n++) {
 		x->title[x->n] = skf_recr_str(q);
 		x->media[x->n] = skf_recr_str(q);
 		uint32_t fd = skf_recr_u32(q);
-		x->file[x->n] = (struct image_region){ fd && fd <= x->peer->fds->n ? x->peer->fds->fd[fd - 1] : -1, false, 0, 0 };
+		x->file[x->n] = (struct image_region){
+			fd && fd <= x->peer->fds->n ? x->peer->fds->fd[fd - 1] : -1, false, 0, 0};
 	}
 	return q->bad ? skf_fail(e, SKF_EINVALID, "the request is cut short") : 0;
 }
 
-int image_serve_artifact(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e)
+int image_serve_artifact(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer,
+			 struct skf_err *e)
 {
 	struct artifact *x = calloc(1, sizeof(*x));
-	struct image_watch w = { .peer = peer, .stop_fd = -EBADF };
+	struct image_watch w = {.peer = peer, .stop_fd = -EBADF};
 	struct skf_rec r;
 	if (!x)
 		return skf_fail(e, SKF_ENOMEM, "artifact");

@@ -1,7 +1,9 @@
-/* cmd/image_container.c -- the files of a container as the tar of a layer, and back; and streams that are compressed for somebody else.
+/* cmd/image_container.c -- the files of a container as the tar of a layer, and back; and streams that are
+ * compressed for somebody else.
  *
- * A tar that becomes a container's files is foreign: it goes through the unpacker like the layer of an image, with its limits (store/unpack.h), and is copied
- * out of that layer, which nothing names afterwards: collection takes it. Owners are the container's, as everywhere in tars; with a user namespace they are
+ * A tar that becomes a container's files is foreign: it goes through the unpacker like the layer of an
+ * image, with its limits (store/unpack.h), and is copied out of that layer, which nothing names afterwards:
+ * collection takes it. Owners are the container's, as everywhere in tars; with a user namespace they are
  * mapped. Blocks on the disk and on the pipe. */
 #include "base/fd.h"
 #include "base/limits.h"
@@ -12,9 +14,11 @@
 #include <unistd.h>
 
 /* What every container has for its own copies to be mounted on (engine/hostfiles.c). */
-const char *const image_container_stubs[] = { "etc/hostname", "etc/hosts", "etc/resolv.conf", "sbin/docker-init", NULL };
+const char *const image_container_stubs[] = {"etc/hostname", "etc/hosts", "etc/resolv.conf",
+					     "sbin/docker-init", NULL};
 
-int image_container_dir(struct skf_store *s, struct skf_arena *a, const char *id, const char *name, struct skf_idmaps *ids, int *ret_fd, struct skf_err *e)
+int image_container_dir(struct skf_store *s, struct skf_arena *a, const char *id, const char *name,
+			struct skf_idmaps *ids, int *ret_fd, struct skf_err *e)
 {
 	SKF_AUTO_FD int all = -EBADF;
 	SKF_AUTO_FD int dir = -EBADF;
@@ -74,11 +78,12 @@ static int to_fd(void *arg, const void *p, size_t n, struct skf_err *e)
 	return r > 0 ? -1 : r < 0 ? skf_fail_sys(e, r, "write the archive") : 0;
 }
 
-int image_serve_changes(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e)
+int image_serve_changes(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer,
+			struct skf_err *e)
 {
-	SKF_AUTO(work_done) struct work w = { .peer = peer, .a = SKF_ARENA(SKF_MAX_ARENA_DOC), .dir = -EBADF };
+	SKF_AUTO(work_done) struct work w = {.peer = peer, .a = SKF_ARENA(SKF_MAX_ARENA_DOC), .dir = -EBADF};
 	const char *root = skf_recr_str(q), *id = skf_recr_str(q), *name = skf_recr_str(q);
-	const struct skf_pack_sink sink = { to_fd, &w };
+	const struct skf_pack_sink sink = {to_fd, &w};
 
 	if (q->bad || work_begin(&w, root, id, name, e) < 0)
 		return q->bad ? skf_fail(e, SKF_EINVALID, "the request is cut short") : -1;
@@ -108,8 +113,9 @@ static int to_unpack(void *arg, const void *p, size_t n, struct skf_err *e)
 
 static int as_layer(struct work *w, struct skf_digest *ret, struct skf_err *e)
 {
-	const struct skf_unpack_opts o = { .media = SKF_MEDIA_LAYER_TAR, .size = UINT64_MAX, .named = on_named, .arg = w };
-	struct feed f = { .peer = w->peer };
+	const struct skf_unpack_opts o = {
+		.media = SKF_MEDIA_LAYER_TAR, .size = UINT64_MAX, .named = on_named, .arg = w};
+	struct feed f = {.peer = w->peer};
 	struct skf_unpack_result made;
 	int r;
 
@@ -124,11 +130,12 @@ static int as_layer(struct work *w, struct skf_digest *ret, struct skf_err *e)
 	return r;
 }
 
-int image_serve_apply(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e)
+int image_serve_apply(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer,
+		      struct skf_err *e)
 {
-	SKF_AUTO(work_done) struct work w = { .peer = peer, .a = SKF_ARENA(SKF_MAX_ARENA_DOC), .dir = -EBADF };
+	SKF_AUTO(work_done) struct work w = {.peer = peer, .a = SKF_ARENA(SKF_MAX_ARENA_DOC), .dir = -EBADF};
 	const char *root = skf_recr_str(q), *id = skf_recr_str(q);
-	struct skf_treecopy c = { .apply = skf_recr_u32(q) != 0 };
+	struct skf_treecopy c = {.apply = skf_recr_u32(q) != 0};
 	SKF_AUTO_FD int path = -EBADF;
 	SKF_AUTO_FD int tree = -EBADF;
 	struct skf_digest layer;
@@ -148,11 +155,14 @@ int image_serve_apply(const struct image_peer *peer, struct skf_recr *q, struct 
 }
 
 /* --- streams --- */
-int image_serve_squeeze(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e)
+int image_serve_squeeze(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer,
+			struct skf_err *e)
 {
-	static const enum skf_compression kinds[] = { [SKF_SQUEEZE_GZIP] = SKF_COMP_GZIP, [SKF_SQUEEZE_ZSTD] = SKF_COMP_ZSTD, [SKF_SQUEEZE_NONE] = SKF_COMP_NONE };
-	struct work w = { .peer = peer, .fd = peer->fds->n == 2 ? peer->fds->fd[1] : -EBADF };
-	const struct skf_pack_sink sink = { to_fd, &w };
+	static const enum skf_compression kinds[] = {[SKF_SQUEEZE_GZIP] = SKF_COMP_GZIP,
+						     [SKF_SQUEEZE_ZSTD] = SKF_COMP_ZSTD,
+						     [SKF_SQUEEZE_NONE] = SKF_COMP_NONE};
+	struct work w = {.peer = peer, .fd = peer->fds->n == 2 ? peer->fds->fd[1] : -EBADF};
+	const struct skf_pack_sink sink = {to_fd, &w};
 	SKF_AUTO(skf_packer_freep) struct skf_packer *p = NULL;
 	uint32_t kind = skf_recr_u32(q);
 	struct skf_packed ignored;

@@ -1,8 +1,8 @@
-/* cmd/image_daemon.c -- docker's daemon over its Unix socket: an archive comes from /images/NAME/get, or goes to /images/load. A thread runs the request; the
- * other end of its pipe is an archive like any other.
+/* cmd/image_daemon.c -- docker's daemon over its Unix socket: an archive comes from /images/NAME/get, or
+ * goes to /images/load. A thread runs the request; the other end of its pipe is an archive like any other.
  *
- * Invariants: 1. the socket's path is the user's word, the name is escaped; 2. an answer that is no archive (an error document) never reaches the pipe.
- * Blocks: daemon. */
+ * Invariants: 1. the socket's path is the user's word, the name is escaped; 2. an answer that is no archive
+ * (an error document) never reaches the pipe. Blocks: daemon. */
 #include "base/fd.h"
 #include "base/limits.h"
 #include "cmd/image_place.h"
@@ -21,11 +21,11 @@ struct image_daemon {
 	struct curl_slist *headers;
 	pthread_t thread;
 	bool running, load;
-	int ours, theirs;            /* ends of the pipe; theirs: of whoever reads or writes the archive */
-	bool stop;                   /* atomic */
+	int ours, theirs; /* ends of the pipe; theirs: of whoever reads or writes the archive */
+	bool stop;        /* atomic */
 	CURLcode rc;
 	long status;
-	struct skf_buf answer;       /* of a load, or an error */
+	struct skf_buf answer; /* of a load, or an error */
 	char socket[108 + 1];
 };
 
@@ -35,7 +35,10 @@ static size_t on_answer(char *p, size_t size, size_t n, void *user)
 	long status = 0;
 	curl_easy_getinfo(d->c, CURLINFO_RESPONSE_CODE, &status);
 	if (d->load || status != 200)
-		skf_buf_put(&d->answer, p, d->answer.len + size * n <= ANSWER_BYTES ? size * n : 0); /* what is too much is not missed */
+		skf_buf_put(&d->answer, p,
+			    d->answer.len + size * n <= ANSWER_BYTES
+				    ? size * n
+				    : 0); /* what is too much is not missed */
 	else if (skf_write_full(d->ours, p, size * n) < 0)
 		return 0;
 	return size * n;
@@ -54,7 +57,7 @@ static size_t on_body(char *p, size_t size, size_t n, void *user)
 static int on_progress(void *user, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t e)
 {
 	const struct image_daemon *d = user;
-	struct pollfd f = { d->peer->cancel_fd, POLLIN, 0 };
+	struct pollfd f = {d->peer->cancel_fd, POLLIN, 0};
 	(void)a, (void)b, (void)c, (void)e;
 	return __atomic_load_n(&d->stop, __ATOMIC_RELAXED) || poll(&f, 1, 0) > 0;
 }
@@ -85,7 +88,8 @@ static int start(struct image_daemon *d, const char *url, struct skf_err *e)
 		return skf_fail_sys(e, r, "pipe for docker's archive");
 	d->ours = pair[d->load ? 0 : 1];
 	d->theirs = pair[d->load ? 1 : 0];
-	d->headers = curl_slist_append(NULL, d->load ? "Content-Type: application/x-tar" : "Accept: application/x-tar");
+	d->headers = curl_slist_append(NULL, d->load ? "Content-Type: application/x-tar"
+						     : "Accept: application/x-tar");
 	if (d->load)
 		d->headers = curl_slist_append(d->headers, "Expect:");
 	curl_easy_setopt(d->c, CURLOPT_UNIX_SOCKET_PATH, d->socket);
@@ -110,8 +114,8 @@ static int start(struct image_daemon *d, const char *url, struct skf_err *e)
 	return 0;
 }
 
-static int begin(const struct image_peer *peer, const char *socket, const char *path, const char *name, const char *rest, bool load,
-                 struct image_daemon **ret, int *ret_fd, struct skf_err *e)
+static int begin(const struct image_peer *peer, const char *socket, const char *path, const char *name,
+		 const char *rest, bool load, struct image_daemon **ret, int *ret_fd, struct skf_err *e)
 {
 	struct image_daemon *d = calloc(1, sizeof(*d));
 	char url[2048];
@@ -126,8 +130,10 @@ static int begin(const struct image_peer *peer, const char *socket, const char *
 	int r = 0;
 	if (!escaped)
 		r = skf_fail(e, SKF_ENOMEM, "docker's daemon");
-	else if (skf_fmt(d->socket, sizeof(d->socket), "%s", socket) < 0 || skf_fmt(url, sizeof(url), "http://docker%s%s%s", path, escaped, rest) < 0)
-		r = skf_fail(e, SKF_EINVALID, "the socket '%s' or the name '%.200s' is too long", socket, name);
+	else if (skf_fmt(d->socket, sizeof(d->socket), "%s", socket) < 0 ||
+		 skf_fmt(url, sizeof(url), "http://docker%s%s%s", path, escaped, rest) < 0)
+		r = skf_fail(e, SKF_EINVALID, "the socket '%s' or the name '%.200s' is too long", socket,
+			     name);
 	curl_free(escaped);
 	if (r == 0)
 		r = start(d, url, e);
@@ -140,12 +146,14 @@ static int begin(const struct image_peer *peer, const char *socket, const char *
 	return 0;
 }
 
-int image_daemon_get(const struct image_peer *peer, const char *socket, const char *name, struct image_daemon **ret, int *ret_fd, struct skf_err *e)
+int image_daemon_get(const struct image_peer *peer, const char *socket, const char *name,
+		     struct image_daemon **ret, int *ret_fd, struct skf_err *e)
 {
 	return begin(peer, socket, "/images/", name, "/get", false, ret, ret_fd, e);
 }
 
-int image_daemon_load(const struct image_peer *peer, const char *socket, struct image_daemon **ret, int *ret_fd, struct skf_err *e)
+int image_daemon_load(const struct image_peer *peer, const char *socket, struct image_daemon **ret,
+		      int *ret_fd, struct skf_err *e)
 {
 	return begin(peer, socket, "/images/load?quiet=1", "", "", true, ret, ret_fd, e);
 }
@@ -161,14 +169,18 @@ int image_daemon_end(struct image_daemon *d, bool failed, struct skf_err *e)
 	if (d->running)
 		pthread_join(d->thread, NULL);
 	if (d->rc != CURLE_OK && d->status == 0)
-		r = skf_fail(e, SKF_EUNAVAILABLE, "docker's daemon at '%s': %s", d->socket, curl_easy_strerror(d->rc));
+		r = skf_fail(e, SKF_EUNAVAILABLE, "docker's daemon at '%s': %s", d->socket,
+			     curl_easy_strerror(d->rc));
 	else if (d->status != 200)
-		r = skf_fail(e, d->status == 404 ? SKF_ENOTFOUND : SKF_EUNAVAILABLE, "docker's daemon at '%s' answered %ld: %.200s", d->socket, d->status,
-		             skf_buf_cstr(&d->answer));
+		r = skf_fail(e, d->status == 404 ? SKF_ENOTFOUND : SKF_EUNAVAILABLE,
+			     "docker's daemon at '%s' answered %ld: %.200s", d->socket, d->status,
+			     skf_buf_cstr(&d->answer));
 	else if (d->load && strstr(skf_buf_cstr(&d->answer), "\"errorDetail\""))
-		r = skf_fail(e, SKF_EUNAVAILABLE, "docker's daemon at '%s': %.200s", d->socket, skf_buf_cstr(&d->answer));
+		r = skf_fail(e, SKF_EUNAVAILABLE, "docker's daemon at '%s': %.200s", d->socket,
+			     skf_buf_cstr(&d->answer));
 	else if (d->rc != CURLE_OK && !failed)
-		r = skf_fail(e, SKF_EUNAVAILABLE, "docker's daemon at '%s': %s", d->socket, curl_easy_strerror(d->rc));
+		r = skf_fail(e, SKF_EUNAVAILABLE, "docker's daemon at '%s': %s", d->socket,
+			     curl_easy_strerror(d->rc));
 	release(d);
 	return r;
 }

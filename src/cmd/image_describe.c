@@ -1,10 +1,12 @@
-/* cmd/image_describe.c -- what an image is, as descriptors with platforms: for lists of platforms that are put together of several images. Blocks: network. */
+/* cmd/image_describe.c -- what an image is, as descriptors with platforms: for lists of platforms that are
+ * put together of several images. Blocks: network. */
 #include "base/limits.h"
 #include "cmd/image_place.h"
 #include "registry/wire.h"
 #include <string.h>
 
-int image_place_get(const struct image_peer *peer, struct image_place *p, struct skf_recr *q, struct skf_err *e)
+int image_place_get(const struct image_peer *peer, struct image_place *p, struct skf_recr *q,
+		    struct skf_err *e)
 {
 	p->kind = skf_recr_u32(q);
 	p->name = skf_recr_str(q);
@@ -16,8 +18,8 @@ int image_place_get(const struct image_peer *peer, struct image_place *p, struct
 	p->how.password = skf_recr_str(q);
 	image_how_flags(&p->how, q);
 	p->fd = fd && fd <= peer->fds->n ? peer->fds->fd[fd - 1] : -1;
-	bool wants = p->kind == SKF_PLACE_OCI || p->kind == SKF_PLACE_DOCKER_ARCHIVE || p->kind == SKF_PLACE_DIR ||
-	             p->kind == SKF_PLACE_LIST;
+	bool wants = p->kind == SKF_PLACE_OCI || p->kind == SKF_PLACE_DOCKER_ARCHIVE ||
+		     p->kind == SKF_PLACE_DIR || p->kind == SKF_PLACE_LIST;
 	if (q->bad || wants != (p->fd >= 0))
 		return skf_fail(e, SKF_EINVALID, "a place of the request is cut short");
 	return p->kind == SKF_PLACE_REGISTRY ? image_how_bind(&p->how, p->name, e) : 0;
@@ -63,7 +65,7 @@ static int describe_one(struct describe *x, const struct image_doc *doc, struct 
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_CONFIG_BLOB_BYTES + 1);
 	char type[sizeof(doc->type)];
-	struct skf_desc d = { .media_type = type, .digest = doc->digest, .size = doc->b.len };
+	struct skf_desc d = {.media_type = type, .digest = doc->digest, .size = doc->b.len};
 	struct skf_image_config *c;
 	struct skf_manifest *m;
 	memcpy(type, doc->type, sizeof(type));
@@ -80,7 +82,8 @@ static int describe_one(struct describe *x, const struct image_doc *doc, struct 
 	return 0;
 }
 
-static int describe_index(struct describe *x, const struct image_doc *doc, struct skf_jw *w, struct skf_err *e)
+static int describe_index(struct describe *x, const struct image_doc *doc, struct skf_jw *w,
+			  struct skf_err *e)
 {
 	const struct skf_desc *d, *chosen = NULL;
 	struct skf_platform want;
@@ -104,12 +107,14 @@ static int run(struct describe *x, struct skf_err *e)
 {
 	SKF_AUTO(image_doc_done) struct image_doc doc = IMAGE_DOC;
 	struct skf_jw w = SKF_JW(&x->out);
-	if (image_from_open(x->peer, x->root, &x->place, SKF_COPY_ALL | SKF_COPY_PRESERVE, SKF_MEDIA_LAYER_TAR, &x->from, e) < 0 ||
+	if (image_from_open(x->peer, x->root, &x->place, SKF_COPY_ALL | SKF_COPY_PRESERVE,
+			    SKF_MEDIA_LAYER_TAR, &x->from, e) < 0 ||
 	    x->from->ops->manifest(x->from, NULL, &doc, e) < 0)
 		return -1;
 	skf_jw_obj(&w);
 	skf_jw_karr(&w, "manifests");
-	if ((doc.kind == SKF_MEDIA_INDEX ? describe_index(x, &doc, &w, e) : describe_one(x, &doc, &w, e)) < 0)
+	if ((doc.kind == SKF_MEDIA_INDEX ? describe_index(x, &doc, &w, e) : describe_one(x, &doc, &w, e)) <
+	    0)
 		return -1;
 	skf_jw_end_arr(&w);
 	skf_jw_end(&w);
@@ -119,16 +124,19 @@ static int run(struct describe *x, struct skf_err *e)
 	return 0;
 }
 
-int image_serve_describe(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e)
+int image_serve_describe(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer,
+			 struct skf_err *e)
 {
-	struct describe x = { .peer = peer, .a = SKF_ARENA(SKF_MAX_ARENA_DOC), .out = SKF_BUF(SKF_MAX_MANIFEST_BYTES) };
-	struct image_watch w = { .peer = peer, .stop_fd = -EBADF };
+	struct describe x = {
+		.peer = peer, .a = SKF_ARENA(SKF_MAX_ARENA_DOC), .out = SKF_BUF(SKF_MAX_MANIFEST_BYTES)};
+	struct image_watch w = {.peer = peer, .stop_fd = -EBADF};
 	x.root = skf_recr_str(q);
 	int r = image_place_get(peer, &x.place, q, e);
 	x.flags = skf_recr_u32(q);
 	x.platform = skf_recr_str(q);
 	if (r == 0)
-		r = q->bad ? skf_fail(e, SKF_EINVALID, "the request is cut short") : image_watch_start(&w, e);
+		r = q->bad ? skf_fail(e, SKF_EINVALID, "the request is cut short")
+			   : image_watch_start(&w, e);
 	if (r == 0)
 		r = run(&x, e);
 	image_watch_stop(&w);

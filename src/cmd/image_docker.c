@@ -1,4 +1,5 @@
-/* cmd/image_docker.c -- manifest.json of docker's archives: which images, and which files they are made of. Names are keys of the archive, never paths. */
+/* cmd/image_docker.c -- manifest.json of docker's archives: which images, and which files they are made of.
+ * Names are keys of the archive, never paths. */
 #include "base/json.h"
 #include "base/limits.h"
 #include "cmd/image_place.h"
@@ -13,17 +14,18 @@ static const struct skf_jfield entry_f[] = {
 	SKF_J(E, layers, "Layers", skf_j_strv, NULL, SKF_J_NULL_OK),
 	SKF_J_END,
 };
-static const struct skf_jtable entry_table = { sizeof(E), entry_f, false, NULL };
+static const struct skf_jtable entry_table = {sizeof(E), entry_f, false, NULL};
 #undef E
-static const struct skf_jarr_arg entry_arr = { &entry_table, SKF_MAX_INDEX_MANIFESTS };
-static const struct skf_jfield doc_f[] = { SKF_J(struct doc, m, "images", skf_j_arr, &entry_arr, SKF_J_REQUIRED), SKF_J_END };
-static const struct skf_jtable doc_table = { sizeof(struct doc), doc_f, true, NULL };
+static const struct skf_jarr_arg entry_arr = {&entry_table, SKF_MAX_INDEX_MANIFESTS};
+static const struct skf_jfield doc_f[] = {
+	SKF_J(struct doc, m, "images", skf_j_arr, &entry_arr, SKF_J_REQUIRED), SKF_J_END};
+static const struct skf_jtable doc_table = {sizeof(struct doc), doc_f, true, NULL};
 
 /* The decoder wants an object on top; docker's document is an array. */
 int image_docker_read(struct image_src *src, struct skf_arena *a, struct skf_jarr *ret, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_MANIFEST_BYTES + 32);
-	const struct skf_jdoc j = { .name = "manifest.json", .max_bytes = SKF_MAX_MANIFEST_BYTES + 32 };
+	const struct skf_jdoc j = {.name = "manifest.json", .max_bytes = SKF_MAX_MANIFEST_BYTES + 32};
 	void *v;
 	int r;
 

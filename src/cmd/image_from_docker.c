@@ -1,7 +1,9 @@
-/* cmd/image_from_docker.c -- images of docker's archives, from a file or from docker's daemon: a manifest is made for them, of docker's schema 2.
+/* cmd/image_from_docker.c -- images of docker's archives, from a file or from docker's daemon: a manifest is
+ * made for them, of docker's schema 2.
  *
- * The archive's layers are the blobs, as they are there: an uncompressed one has its diff-id as digest, of a compressed one it is computed. What
- * the config says of diff-ids is checked by the reader of the blob. Blocks: disk, daemon. */
+ * The archive's layers are the blobs, as they are there: an uncompressed one has its diff-id as digest, of a
+ * compressed one it is computed. What the config says of diff-ids is checked by the reader of the blob.
+ * Blocks: disk, daemon. */
 #include "base/fd.h"
 #include "base/limits.h"
 #include "cmd/image_place.h"
@@ -30,8 +32,9 @@ static bool named(const struct image_docker_entry *d, const char *want)
 	struct skf_ref a, b;
 	bool ref = skf_ref_parse(want, &a, &none) == 0;
 	for (size_t i = 0; i < d->tags.n; i++)
-		if (skf_streq(d->tags.v[i], want) || (ref && skf_ref_parse(d->tags.v[i], &b, &none) == 0 && skf_streq(a.registry, b.registry) &&
-		                                      skf_streq(a.repo, b.repo) && skf_streq(a.tag, b.tag)))
+		if (skf_streq(d->tags.v[i], want) || (ref && skf_ref_parse(d->tags.v[i], &b, &none) == 0 &&
+						      skf_streq(a.registry, b.registry) &&
+						      skf_streq(a.repo, b.repo) && skf_streq(a.tag, b.tag)))
 			return true;
 	return false;
 }
@@ -56,25 +59,27 @@ static int to_packer(void *arg, const void *p, size_t n, struct skf_err *e)
 /* Digest of a layer whose bytes are compressed in the archive. */
 static int hash(struct from_docker *x, struct piece *p, struct skf_err *e)
 {
-	const struct skf_pack_sink nowhere = { NULL, NULL };
+	const struct skf_pack_sink nowhere = {NULL, NULL};
 	SKF_AUTO(skf_packer_freep) struct skf_packer *k = NULL;
 	struct skf_packed got;
 	if (skf_packer_new(SKF_COMP_NONE, -1, &nowhere, &k, e) < 0 ||
-	    image_region_read(x->x.peer, &p->region, to_packer, k, e) < 0 ||
-	    skf_packer_end(k, &got, e) < 0)
+	    image_region_read(x->x.peer, &p->region, to_packer, k, e) < 0 || skf_packer_end(k, &got, e) < 0)
 		return -1;
 	p->digest = got.diff_id;
 	return 0;
 }
 
-static int look(struct from_docker *x, const struct skf_digest *diff_id, const char *name, struct piece *p, struct skf_err *e)
+static int look(struct from_docker *x, const struct skf_digest *diff_id, const char *name, struct piece *p,
+		struct skf_err *e)
 {
-	uint8_t head[8] = { 0 };
+	uint8_t head[8] = {0};
 	struct image_reader rd;
 	int found = image_src_find(x->x.src, name, &p->region, e);
 	if (found <= 0)
-		return found < 0 ? -1 : skf_fail(e, SKF_ENOTFOUND, "the archive has no '%.160s', a layer of the image", name);
-	struct image_region copy = { p->region.fd, false, p->region.off, p->region.size };
+		return found < 0 ? -1
+				 : skf_fail(e, SKF_ENOTFOUND,
+					    "the archive has no '%.160s', a layer of the image", name);
+	struct image_region copy = {p->region.fd, false, p->region.off, p->region.size};
 	if (image_reader_file(&copy, &rd, e) < 0)
 		return -1;
 	int64_t n = p->region.size ? rd.read(rd.arg, 0, head, sizeof(head), e) : 0;
@@ -91,17 +96,23 @@ static int look_at_all(struct from_docker *x, struct skf_err *e)
 	struct skf_image_config *c;
 	int r = image_src_small(x->x.src, x->entry->config, SKF_MAX_CONFIG_BLOB_BYTES, &x->config, e);
 	if (r <= 0)
-		return r < 0 ? -1 : skf_fail(e, SKF_ENOTFOUND, "the archive has no '%.160s', the config of an image", x->entry->config);
+		return r < 0 ? -1
+			     : skf_fail(e, SKF_ENOTFOUND,
+					"the archive has no '%.160s', the config of an image",
+					x->entry->config);
 	if (skf_unpack_sha256(x->config.p, x->config.len, &x->config_digest, e) < 0 ||
 	    skf_image_config_parse(skf_buf_cstr(&x->config), x->config.len, &x->x.a, &c, e) < 0)
 		return skf_ctx(e, "config '%.160s' of the archive", x->entry->config);
 	if (c->diff_ids.n != x->entry->layers.n)
-		return skf_fail(e, SKF_ECORRUPT, "the config of the archive names %zu layers, its image has %zu", c->diff_ids.n, x->entry->layers.n);
+		return skf_fail(e, SKF_ECORRUPT,
+				"the config of the archive names %zu layers, its image has %zu",
+				c->diff_ids.n, x->entry->layers.n);
 	x->v = skf_arena_array(&x->x.a, c->diff_ids.n ? c->diff_ids.n : 1, sizeof(*x->v));
 	if (!x->v)
 		return skf_fail(e, SKF_ENOMEM, "layers of the archive");
 	for (size_t i = 0; i < c->diff_ids.n; i++, x->n++)
-		if (look(x, &((struct skf_digest *)c->diff_ids.v)[i], x->entry->layers.v[i], &x->v[i], e) < 0)
+		if (look(x, &((struct skf_digest *)c->diff_ids.v)[i], x->entry->layers.v[i], &x->v[i], e) <
+		    0)
 			return -1;
 	return 0;
 }
@@ -113,7 +124,8 @@ static void put_desc(struct skf_jw *w, const char *type, const struct skf_digest
 	skf_jw_kstr(w, "digest", d->s);
 }
 
-static int docker_manifest(struct image_from *f, const struct skf_digest *d, struct image_doc *ret, struct skf_err *e)
+static int docker_manifest(struct image_from *f, const struct skf_digest *d, struct image_doc *ret,
+			   struct skf_err *e)
 {
 	static const char type[] = "application/vnd.docker.distribution.manifest.v2+json";
 	struct from_docker *x = (struct from_docker *)f;
@@ -127,10 +139,11 @@ static int docker_manifest(struct image_from *f, const struct skf_digest *d, str
 	skf_jw_karr(&w, "layers");
 	for (size_t i = 0; i < x->n; i++) {
 		skf_jw_obj(&w);
-		put_desc(&w, x->v[i].c == SKF_COMP_GZIP   ? "application/vnd.docker.image.rootfs.diff.tar.gzip"
-		             : x->v[i].c == SKF_COMP_ZSTD ? "application/vnd.docker.image.rootfs.diff.tar.zstd"
-		                                          : "application/vnd.docker.image.rootfs.diff.tar",
-		         &x->v[i].digest, x->v[i].region.size);
+		put_desc(&w,
+			 x->v[i].c == SKF_COMP_GZIP   ? "application/vnd.docker.image.rootfs.diff.tar.gzip"
+			 : x->v[i].c == SKF_COMP_ZSTD ? "application/vnd.docker.image.rootfs.diff.tar.zstd"
+						      : "application/vnd.docker.image.rootfs.diff.tar",
+			 &x->v[i].digest, x->v[i].region.size);
 		skf_jw_end(&w);
 	}
 	skf_jw_end_arr(&w);
@@ -153,16 +166,18 @@ static int64_t config_read(void *arg, uint64_t off, void *p, size_t n, struct sk
 	return (int64_t)n;
 }
 
-static int docker_blob(struct image_from *f, const struct skf_desc *d, struct image_reader *ret, struct skf_err *e)
+static int docker_blob(struct image_from *f, const struct skf_desc *d, struct image_reader *ret,
+		       struct skf_err *e)
 {
 	struct from_docker *x = (struct from_docker *)f;
 	if (skf_digest_eq(&d->digest, &x->config_digest)) {
-		*ret = (struct image_reader){ config_read, NULL, &x->config };
+		*ret = (struct image_reader){config_read, NULL, &x->config};
 		return 0;
 	}
 	for (size_t i = 0; i < x->n; i++)
 		if (skf_digest_eq(&d->digest, &x->v[i].digest)) {
-			struct image_region r = { x->v[i].region.fd, false, x->v[i].region.off, x->v[i].region.size };
+			struct image_region r = {x->v[i].region.fd, false, x->v[i].region.off,
+						 x->v[i].region.size};
 			return image_reader_file(&r, ret, e);
 		}
 	return skf_fail(e, SKF_ENOTFOUND, "the archive has no blob '%s'", d->digest.s);
@@ -199,7 +214,7 @@ static int open_daemon(struct from_docker *x, struct skf_err *e)
 
 int image_from_docker(struct image_from **x, struct skf_err *e)
 {
-	static const struct image_from_ops ops = { docker_manifest, docker_blob, docker_free };
+	static const struct image_from_ops ops = {docker_manifest, docker_blob, docker_free};
 	struct from_docker *d = calloc(1, sizeof(*d));
 	struct skf_jarr list;
 	if (!d)
@@ -210,10 +225,14 @@ int image_from_docker(struct image_from **x, struct skf_err *e)
 	d->config = (struct skf_buf)SKF_BUF(SKF_MAX_CONFIG_BLOB_BYTES + 1);
 	free(*x);
 	*x = &d->x;
-	if ((d->x.place->kind == SKF_PLACE_DAEMON ? open_daemon(d, e) : image_src_open(d->x.peer, d->x.store, d->x.place->fd, &d->x.src, e)) < 0)
+	if ((d->x.place->kind == SKF_PLACE_DAEMON
+		     ? open_daemon(d, e)
+		     : image_src_open(d->x.peer, d->x.store, d->x.place->fd, &d->x.src, e)) < 0)
 		return -1;
 	int has = image_docker_read(d->x.src, &d->x.a, &list, e);
 	if (has <= 0)
-		return has < 0 ? -1 : skf_fail(e, SKF_EINVALID, "this is no docker archive: it has no manifest.json");
+		return has < 0 ? -1
+			       : skf_fail(e, SKF_EINVALID,
+					  "this is no docker archive: it has no manifest.json");
 	return choose(d, &list, e) < 0 || look_at_all(d, e) < 0 ? -1 : 0;
 }

@@ -1,5 +1,6 @@
-/* cmd/image_from_list.c -- a list of platforms as a place to copy from: the index is the engine's, each entry comes from a registry or the store. The places
- * are opened when their entry is copied, one after the other. Blocks: as those do. */
+/* cmd/image_from_list.c -- a list of platforms as a place to copy from: the index is the engine's, each
+ * entry comes from a registry or the store. The places are opened when their entry is copied, one after the
+ * other. Blocks: as those do. */
 #include "base/limits.h"
 #include "cmd/image_place.h"
 #include <stdlib.h>
@@ -14,7 +15,7 @@ struct from_list {
 	struct image_from x;
 	const char *index;
 	struct skf_jarr origins;
-	struct image_from *now;      /* of the entry that is copied */
+	struct image_from *now; /* of the entry that is copied */
 };
 
 /* --- the document --- */
@@ -32,14 +33,14 @@ static const struct skf_jfield row_f[] = {
 	SKF_J(struct row, kind, "kind", skf_j_u32, NULL, SKF_J_REQUIRED),
 	SKF_J_END,
 };
-static const struct skf_jtable row_table = { sizeof(struct row), row_f, false, NULL };
-static const struct skf_jarr_arg rows_arg = { &row_table, SKF_MAX_INDEX_MANIFESTS };
+static const struct skf_jtable row_table = {sizeof(struct row), row_f, false, NULL};
+static const struct skf_jarr_arg rows_arg = {&row_table, SKF_MAX_INDEX_MANIFESTS};
 static const struct skf_jfield doc_f[] = {
 	SKF_J(struct doc, index, "index", skf_j_str_nonempty, NULL, SKF_J_REQUIRED),
 	SKF_J(struct doc, from, "from", skf_j_arr, &rows_arg, SKF_J_REQUIRED),
 	SKF_J_END,
 };
-static const struct skf_jtable doc_table = { sizeof(struct doc), doc_f, false, NULL };
+static const struct skf_jtable doc_table = {sizeof(struct doc), doc_f, false, NULL};
 
 static int to_buf(void *arg, const void *p, size_t n, struct skf_err *e)
 {
@@ -51,10 +52,12 @@ static int to_buf(void *arg, const void *p, size_t n, struct skf_err *e)
 static int read_doc(struct from_list *x, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_MANIFEST_BYTES * 2);
-	const struct skf_jdoc j = { .name = "manifest list", .max_bytes = SKF_MAX_MANIFEST_BYTES * 2 };
-	const struct image_region whole = { x->x.place->fd, false, 0, (uint64_t)lseek(x->x.place->fd, 0, SEEK_END) };
+	const struct skf_jdoc j = {.name = "manifest list", .max_bytes = SKF_MAX_MANIFEST_BYTES * 2};
+	const struct image_region whole = {x->x.place->fd, false, 0,
+					   (uint64_t)lseek(x->x.place->fd, 0, SEEK_END)};
 	void *v;
-	if (image_region_read(x->x.peer, &whole, to_buf, &b, e) < 0 || skf_json_decode(&j, skf_buf_cstr(&b), b.len, &doc_table, &x->x.a, &v, e) < 0)
+	if (image_region_read(x->x.peer, &whole, to_buf, &b, e) < 0 ||
+	    skf_json_decode(&j, skf_buf_cstr(&b), b.len, &doc_table, &x->x.a, &v, e) < 0)
 		return -1;
 	const struct doc *d = v;
 	const struct row *r = d->from.v;
@@ -65,15 +68,17 @@ static int read_doc(struct from_list *x, struct skf_err *e)
 		if (skf_digest_parse(r[i].digest, &o[i].digest, e) < 0)
 			return -1;
 		if (r[i].kind != SKF_PLACE_STORE && r[i].kind != SKF_PLACE_REGISTRY)
-			return skf_fail(e, SKF_EINVALID, "manifest list: an entry comes from the place %u", r[i].kind);
-		o[i].place = (struct image_place){ r[i].kind, r[i].name, -1, x->x.place->how };
+			return skf_fail(e, SKF_EINVALID, "manifest list: an entry comes from the place %u",
+					r[i].kind);
+		o[i].place = (struct image_place){r[i].kind, r[i].name, -1, x->x.place->how};
 	}
 	x->index = d->index;
-	x->origins = (struct skf_jarr){ o, d->from.n };
+	x->origins = (struct skf_jarr){o, d->from.n};
 	return 0;
 }
 
-static int list_manifest(struct image_from *f, const struct skf_digest *d, struct image_doc *ret, struct skf_err *e)
+static int list_manifest(struct image_from *f, const struct skf_digest *d, struct image_doc *ret,
+			 struct skf_err *e)
 {
 	struct from_list *x = (struct from_list *)f;
 	const struct origin *o = x->origins.v;
@@ -86,7 +91,8 @@ static int list_manifest(struct image_from *f, const struct skf_digest *d, struc
 		if (!skf_digest_eq(&o[i].digest, d))
 			continue;
 		/* the entry's digest stands in the index: its bytes must not change */
-		if (image_from_open(f->peer, skf_store_root(f->store), &o[i].place, SKF_COPY_ALL | SKF_COPY_PRESERVE, f->pack_as, &x->now, e) < 0)
+		if (image_from_open(f->peer, skf_store_root(f->store), &o[i].place,
+				    SKF_COPY_ALL | SKF_COPY_PRESERVE, f->pack_as, &x->now, e) < 0)
 			return -1;
 		f->ref = x->now->ref;
 		return x->now->ops->manifest(x->now, d, ret, e);
@@ -94,7 +100,8 @@ static int list_manifest(struct image_from *f, const struct skf_digest *d, struc
 	return skf_fail(e, SKF_EBUG, "manifest list: nobody knows where '%s' comes from", d->s);
 }
 
-static int list_blob(struct image_from *f, const struct skf_desc *d, struct image_reader *ret, struct skf_err *e)
+static int list_blob(struct image_from *f, const struct skf_desc *d, struct image_reader *ret,
+		     struct skf_err *e)
 {
 	struct from_list *x = (struct from_list *)f;
 	return x->now->ops->blob(x->now, d, ret, e);
@@ -107,7 +114,7 @@ static void list_free(struct image_from *f)
 
 int image_from_list(struct image_from **f, struct skf_err *e)
 {
-	static const struct image_from_ops ops = { list_manifest, list_blob, list_free };
+	static const struct image_from_ops ops = {list_manifest, list_blob, list_free};
 	struct from_list *x = calloc(1, sizeof(*x));
 	if (!x)
 		return skf_fail(e, SKF_ENOMEM, "source");

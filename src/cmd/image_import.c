@@ -1,8 +1,10 @@
-/* cmd/image_import.c -- images that this machine makes: of a flat tar (import), of a container (commit); and a container as a flat tar (export).
+/* cmd/image_import.c -- images that this machine makes: of a flat tar (import), of a container (commit); and
+ * a container as a flat tar (export).
  *
- * The new layer goes straight into the store: the tar that the container's upper directory would be is fed to the unpacker as it is made, which seals it
- * with its record like every other layer. Its diff-id is in the lease before the layer has its name. The config object comes from the engine. Blocks on
- * the disk, and import and export on their pipe. */
+ * The new layer goes straight into the store: the tar that the container's upper directory would be is fed
+ * to the unpacker as it is made, which seals it with its record like every other layer. Its diff-id is in
+ * the lease before the layer has its name. The config object comes from the engine. Blocks on the disk, and
+ * import and export on their pipe. */
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/limits.h"
@@ -19,11 +21,11 @@ struct make {
 	struct skf_arena a;
 	const char *ref, *config_object, *author, *comment, *created_by;
 	struct skf_platform platform;
-	struct skf_image *base;         /* NULL: none */
+	struct skf_image *base; /* NULL: none */
 	struct skf_image_config *base_config;
 	struct skf_unpack_result layer;
 	struct skf_kvs annotations;
-	bool has_layer, mapped;         /* mapped: ids are those of the container's user namespace */
+	bool has_layer, mapped; /* mapped: ids are those of the container's user namespace */
 	struct skf_idmaps ids;
 };
 
@@ -55,10 +57,12 @@ static int to_unpack(void *arg, const void *p, size_t n, struct skf_err *e)
 }
 
 /* fill writes the tar into the feed. */
-static int new_layer(struct make *m, int fd, int (*fill)(struct feed *f, int fd, struct skf_err *e), struct skf_err *e)
+static int new_layer(struct make *m, int fd, int (*fill)(struct feed *f, int fd, struct skf_err *e),
+		     struct skf_err *e)
 {
-	const struct skf_unpack_opts o = { .media = SKF_MEDIA_LAYER_TAR, .size = UINT64_MAX, .named = on_named, .arg = m };
-	struct feed f = { .peer = m->peer, .ids = m->mapped ? &m->ids : NULL };
+	const struct skf_unpack_opts o = {
+		.media = SKF_MEDIA_LAYER_TAR, .size = UINT64_MAX, .named = on_named, .arg = m};
+	struct feed f = {.peer = m->peer, .ids = m->mapped ? &m->ids : NULL};
 	int r;
 
 	if (skf_unpack_new(m->store, &o, &f.u, e) < 0)
@@ -69,7 +73,8 @@ static int new_layer(struct make *m, int fd, int (*fill)(struct feed *f, int fd,
 	skf_unpack_free(f.u);
 	m->has_layer = r == 0;
 	if (r == 0 && m->layer.no_record[0])
-		skf_debug(m->peer->log, "layer '%s' has no tar record: %s", m->layer.diff_id.s, m->layer.no_record);
+		skf_debug(m->peer->log, "layer '%s' has no tar record: %s", m->layer.diff_id.s,
+			  m->layer.no_record);
 	return r < 0 ? -1 : skf_unpack_sync(m->store, &m->layer.diff_id, 1, e);
 }
 
@@ -133,35 +138,40 @@ static int all_layers(struct make *m, struct skf_image_layer **ret, size_t *ret_
 	if (!v)
 		return skf_fail(e, SKF_ENOMEM, "layers of the new image");
 	if (n + 1 > SKF_MAX_LAYERS)
-		return skf_fail(e, SKF_ELIMIT, "the new image would have more than %d layers", SKF_MAX_LAYERS);
+		return skf_fail(e, SKF_ELIMIT, "the new image would have more than %d layers",
+				SKF_MAX_LAYERS);
 	for (size_t i = 0; i < n; i++) {
 		const struct skf_image_layer *l = m->base->layers.v;
 		struct skf_packed p;
 
 		/* The base's blobs are not here: its layers are described as what can be made again. */
-		if (skf_lease_add(m->lease, &l[i].diff_id, e) < 0 || skf_pack_layer_plan(m->store, &l[i].diff_id, &p, e) < 0)
+		if (skf_lease_add(m->lease, &l[i].diff_id, e) < 0 ||
+		    skf_pack_layer_plan(m->store, &l[i].diff_id, &p, e) < 0)
 			return -1;
-		v[i] = (struct skf_image_layer){ l[i].diff_id, l[i].diff_id, p.size };
+		v[i] = (struct skf_image_layer){l[i].diff_id, l[i].diff_id, p.size};
 	}
-	v[n] = (struct skf_image_layer){ m->layer.digest, m->layer.diff_id, m->layer.packed };
+	v[n] = (struct skf_image_layer){m->layer.digest, m->layer.diff_id, m->layer.packed};
 	*ret = v;
 	*ret_n = n + 1;
 	return 0;
 }
 
-static int new_image(struct make *m, struct skf_digest *ret_manifest, struct skf_digest *ret_config, struct skf_err *e)
+static int new_image(struct make *m, struct skf_digest *ret_manifest, struct skf_digest *ret_config,
+		     struct skf_err *e)
 {
-	SKF_AUTO(skf_buf_done) struct skf_buf cb = SKF_BUF(SKF_MAX_CONFIG_BLOB_BYTES), mb = SKF_BUF(SKF_MAX_MANIFEST_BYTES);
+	SKF_AUTO(skf_buf_done)
+	struct skf_buf cb = SKF_BUF(SKF_MAX_CONFIG_BLOB_BYTES), mb = SKF_BUF(SKF_MAX_MANIFEST_BYTES);
 	struct skf_image_config *check;
 	struct skf_image_layer *v = NULL;
-	struct skf_strv names = { 0 };
+	struct skf_strv names = {0};
 	char now[36];
 	size_t n = 0;
 
 	skf_time_rfc3339(skf_now_ns(), now);
 	put_config(m, &cb, now);
 	if (cb.err || skf_image_config_parse(skf_buf_cstr(&cb), cb.len, &m->a, &check, e) < 0)
-		return cb.err ? skf_fail_sys(e, cb.err, "config of the new image") : skf_ctx(e, "config of the new image");
+		return cb.err ? skf_fail_sys(e, cb.err, "config of the new image")
+			      : skf_ctx(e, "config of the new image");
 	if (all_layers(m, &v, &n, e) < 0 || image_keep_doc(m->store, m->lease, &cb, ret_config, e) < 0)
 		return -1;
 	image_write_manifest(&mb, ret_config, cb.len, v, n, SKF_COMP_NONE, &m->annotations);
@@ -169,12 +179,22 @@ static int new_image(struct make *m, struct skf_digest *ret_manifest, struct skf
 		return -1;
 	if (m->ref[0] && skf_strv_add(&m->a, &names, m->ref) < 0)
 		return skf_fail(e, SKF_ENOMEM, "name of the new image");
-	const struct image_new im = { m->store, m->lease, &m->a,        ret_manifest, ret_config, "application/vnd.oci.image.manifest.v1+json",
-		                      now,      "local",  &m->platform, v,            n };
+	const struct image_new im = {m->store,
+				     m->lease,
+				     &m->a,
+				     ret_manifest,
+				     ret_config,
+				     "application/vnd.oci.image.manifest.v1+json",
+				     now,
+				     "local",
+				     &m->platform,
+				     v,
+				     n};
 	return image_record(&im, ret_manifest, &names, e);
 }
 
-static void put_done(struct skf_buf *answer, const struct skf_digest *manifest, const struct skf_digest *config)
+static void put_done(struct skf_buf *answer, const struct skf_digest *manifest,
+		     const struct skf_digest *config)
 {
 	struct skf_rec r;
 
@@ -188,7 +208,8 @@ static void put_done(struct skf_buf *answer, const struct skf_digest *manifest, 
 
 static int open_store(struct make *m, const char *root, struct skf_err *e)
 {
-	return skf_store_open(root, true, &m->store, e) < 0 || skf_lease_new(m->store, &m->lease, e) < 0 ? -1 : 0;
+	return skf_store_open(root, true, &m->store, e) < 0 || skf_lease_new(m->store, &m->lease, e) < 0 ? -1
+													 : 0;
 }
 
 /* --- import --- */
@@ -203,18 +224,21 @@ static int take_annotations(struct make *m, struct skf_recr *q, struct skf_err *
 	struct skf_kv *v = n < MAX_ANNOTATIONS ? skf_arena_array(&m->a, n + 1, sizeof(*v)) : NULL;
 
 	if (!v)
-		return skf_fail(e, SKF_EINVALID, "%u annotations of one image: expected fewer than %u", n, MAX_ANNOTATIONS);
+		return skf_fail(e, SKF_EINVALID, "%u annotations of one image: expected fewer than %u", n,
+				MAX_ANNOTATIONS);
 	for (uint32_t i = 0; i < n; i++) {
 		v[i].k = (char *)(uintptr_t)skf_recr_str(q);
 		v[i].v = (char *)(uintptr_t)skf_recr_str(q);
 	}
-	m->annotations = (struct skf_kvs){ v, n };
+	m->annotations = (struct skf_kvs){v, n};
 	return 0;
 }
 
-int image_serve_import(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e)
+int image_serve_import(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer,
+		       struct skf_err *e)
 {
-	SKF_AUTO(make_done) struct make m = { .peer = peer, .a = SKF_ARENA(SKF_MAX_ARENA_DOC), .author = "", .created_by = "" };
+	SKF_AUTO(make_done)
+	struct make m = {.peer = peer, .a = SKF_ARENA(SKF_MAX_ARENA_DOC), .author = "", .created_by = ""};
 	const char *root = skf_recr_str(q), *platform;
 	struct skf_digest manifest, config;
 
@@ -229,7 +253,8 @@ int image_serve_import(const struct image_peer *peer, struct skf_recr *q, struct
 	skf_platform_host(&m.platform);
 	if (platform[0] && skf_platform_parse(platform, &m.platform, e) < 0)
 		return -1;
-	if (open_store(&m, root, e) < 0 || new_layer(&m, peer->fds->fd[0], fill_import, e) < 0 || new_image(&m, &manifest, &config, e) < 0)
+	if (open_store(&m, root, e) < 0 || new_layer(&m, peer->fds->fd[0], fill_import, e) < 0 ||
+	    new_image(&m, &manifest, &config, e) < 0)
 		return -1;
 	put_done(answer, &manifest, &config);
 	return 0;
@@ -246,7 +271,7 @@ static int open_upper(struct make *m, const char *id, const char *name, int *ret
 
 static int fill_commit(struct feed *f, int fd, struct skf_err *e)
 {
-	const struct skf_pack_sink sink = { to_unpack, f };
+	const struct skf_pack_sink sink = {to_unpack, f};
 
 	return skf_pack_tree(fd, image_container_stubs, f->ids, &sink, e);
 }
@@ -256,7 +281,8 @@ static int load_base(struct make *m, const char *manifest, struct skf_err *e)
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_CONFIG_BLOB_BYTES);
 	struct skf_digest d;
 
-	if (skf_digest_parse(manifest, &d, e) < 0 || skf_lease_add(m->lease, &d, e) < 0 || skf_store_image_get(m->store, &d, &m->a, &m->base, e) < 0 ||
+	if (skf_digest_parse(manifest, &d, e) < 0 || skf_lease_add(m->lease, &d, e) < 0 ||
+	    skf_store_image_get(m->store, &d, &m->a, &m->base, e) < 0 ||
 	    skf_store_blob_read(m->store, &m->base->config, SKF_MAX_CONFIG_BLOB_BYTES, &b, e) < 0 ||
 	    skf_image_config_parse(skf_buf_cstr(&b), b.len, &m->a, &m->base_config, e) < 0)
 		return skf_ctx(e, "image of the container");
@@ -264,9 +290,11 @@ static int load_base(struct make *m, const char *manifest, struct skf_err *e)
 	return 0;
 }
 
-int image_serve_commit(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e)
+int image_serve_commit(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer,
+		       struct skf_err *e)
 {
-	SKF_AUTO(make_done) struct make m = { .peer = peer, .a = SKF_ARENA(SKF_MAX_ARENA_DOC), .created_by = "skiff commit" };
+	SKF_AUTO(make_done)
+	struct make m = {.peer = peer, .a = SKF_ARENA(SKF_MAX_ARENA_DOC), .created_by = "skiff commit"};
 	const char *root = skf_recr_str(q), *id = skf_recr_str(q), *base = skf_recr_str(q);
 	struct skf_digest manifest, config;
 	SKF_AUTO_FD int rw = -EBADF;
@@ -279,7 +307,8 @@ int image_serve_commit(const struct image_peer *peer, struct skf_recr *q, struct
 	upper = skf_recr_str(q);
 	if (q->bad)
 		return skf_fail(e, SKF_EINVALID, "the commit request is cut short");
-	if (open_store(&m, root, e) < 0 || load_base(&m, base, e) < 0 || open_upper(&m, id, upper, &rw, e) < 0 || new_layer(&m, rw, fill_commit, e) < 0 ||
+	if (open_store(&m, root, e) < 0 || load_base(&m, base, e) < 0 ||
+	    open_upper(&m, id, upper, &rw, e) < 0 || new_layer(&m, rw, fill_commit, e) < 0 ||
 	    new_image(&m, &manifest, &config, e) < 0)
 		return -1;
 	put_done(answer, &manifest, &config);
@@ -301,8 +330,8 @@ static int to_fd(void *arg, const void *p, size_t n, struct skf_err *e)
 
 static int export(struct make *m, const char *id, struct skf_recr *q, struct skf_err *e)
 {
-	struct out_fd o = { m->peer, m->peer->fds->fd[0] };
-	const struct skf_pack_sink sink = { to_fd, &o };
+	struct out_fd o = {m->peer, m->peer->fds->fd[0]};
+	const struct skf_pack_sink sink = {to_fd, &o};
 	uint32_t n = skf_recr_u32(q), k = 0, n_dirs = n + 1;
 	const char *rootfs;
 	struct skf_digest d;
@@ -317,8 +346,9 @@ static int export(struct make *m, const char *id, struct skf_recr *q, struct skf
 	for (k = r == 0; r == 0 && k <= n; k++) { /* lowest first in the request, top first for the walk */
 		dirs[n + 1 - k] = -EBADF;
 		r = skf_digest_parse(skf_recr_str(q), &d, e) < 0 || skf_lease_add(m->lease, &d, e) < 0 ||
-		                    skf_store_layer_open(m->store, &d, &dirs[n + 1 - k], e) < 0
-		            ? -1 : 0;
+				    skf_store_layer_open(m->store, &d, &dirs[n + 1 - k], e) < 0
+			    ? -1
+			    : 0;
 	}
 	rootfs = r == 0 ? skf_recr_str(q) : "";
 	if (*rootfs && !skf_recr_u32(q)) { /* it is written to itself */
@@ -328,7 +358,8 @@ static int export(struct make *m, const char *id, struct skf_recr *q, struct skf
 	if (*rootfs) {
 		dirs[n_dirs] = skf_openat(AT_FDCWD, rootfs, O_RDONLY | O_DIRECTORY, 0);
 		if (dirs[n_dirs] < 0)
-			r = skf_fail_sys(e, dirs[n_dirs], "open the root directory '%s' of the container", rootfs);
+			r = skf_fail_sys(e, dirs[n_dirs], "open the root directory '%s' of the container",
+					 rootfs);
 		n_dirs++;
 	}
 	if (r == 0)
@@ -339,9 +370,10 @@ static int export(struct make *m, const char *id, struct skf_recr *q, struct skf
 	return r;
 }
 
-int image_serve_export(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e)
+int image_serve_export(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer,
+		       struct skf_err *e)
 {
-	SKF_AUTO(make_done) struct make m = { .peer = peer, .a = SKF_ARENA(SKF_MAX_ARENA_DOC) };
+	SKF_AUTO(make_done) struct make m = {.peer = peer, .a = SKF_ARENA(SKF_MAX_ARENA_DOC)};
 	const char *root = skf_recr_str(q), *id = skf_recr_str(q);
 
 	if (q->bad || peer->fds->n != 1)

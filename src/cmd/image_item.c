@@ -1,4 +1,5 @@
-/* cmd/image_item.c -- blobs on their way: readers, pouring one into a sink with its digest checked, and doing several at a time. Blocks: network, disk. */
+/* cmd/image_item.c -- blobs on their way: readers, pouring one into a sink with its digest checked, and
+ * doing several at a time. Blocks: network, disk. */
 #include "base/fd.h"
 #include "base/limits.h"
 #include "cmd/image_place.h"
@@ -18,19 +19,21 @@ void image_doc_done(struct image_doc *d)
 
 int image_doc_name(struct image_doc *d, struct skf_err *e)
 {
-	return d->b.err ? skf_fail_sys(e, d->b.err, "manifest") : skf_unpack_sha256(skf_buf_cstr(&d->b), d->b.len, &d->digest, e);
+	return d->b.err ? skf_fail_sys(e, d->b.err, "manifest")
+			: skf_unpack_sha256(skf_buf_cstr(&d->b), d->b.len, &d->digest, e);
 }
 
 struct typed {
 	char *media_type;
 };
-static const struct skf_jfield typed_f[] = { SKF_J(struct typed, media_type, "mediaType", skf_j_str, NULL, SKF_J_NULL_OK), SKF_J_END };
-static const struct skf_jtable typed_table = { sizeof(struct typed), typed_f, false, NULL };
+static const struct skf_jfield typed_f[] = {
+	SKF_J(struct typed, media_type, "mediaType", skf_j_str, NULL, SKF_J_NULL_OK), SKF_J_END};
+static const struct skf_jtable typed_table = {sizeof(struct typed), typed_f, false, NULL};
 
 int image_doc_kind(struct image_doc *d, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
-	const struct skf_jdoc j = { .name = "manifest", .max_bytes = SKF_MAX_MANIFEST_BYTES };
+	const struct skf_jdoc j = {.name = "manifest", .max_bytes = SKF_MAX_MANIFEST_BYTES};
 	const char *type;
 	void *t;
 	if (skf_manifest_kind(skf_buf_cstr(&d->b), d->b.len, d->type, &d->kind, e) < 0 ||
@@ -40,7 +43,7 @@ int image_doc_kind(struct image_doc *d, struct skf_err *e)
 	if (!type || !*type) /* OCI's, in which the member is optional */
 		type = skf_media_parse(d->type) == d->kind ? d->type
 		       : d->kind == SKF_MEDIA_INDEX        ? "application/vnd.oci.image.index.v1+json"
-		                                           : "application/vnd.oci.image.manifest.v1+json";
+							   : "application/vnd.oci.image.manifest.v1+json";
 	if (type != d->type && skf_fmt(d->type, sizeof(d->type), "%s", type) < 0)
 		return skf_fail(e, SKF_EINVALID, "manifest '%s': its mediaType is too long", d->digest.s);
 	return 0;
@@ -52,7 +55,8 @@ static int64_t file_read(void *arg, uint64_t off, void *p, size_t n, struct skf_
 	const struct image_region *r = arg;
 	ssize_t k;
 	if (off >= r->size)
-		return skf_fail(e, SKF_ECORRUPT, "a blob has %llu bytes, more were expected", (unsigned long long)r->size);
+		return skf_fail(e, SKF_ECORRUPT, "a blob has %llu bytes, more were expected",
+				(unsigned long long)r->size);
 	if (n > r->size - off)
 		n = (size_t)(r->size - off);
 	do
@@ -60,7 +64,8 @@ static int64_t file_read(void *arg, uint64_t off, void *p, size_t n, struct skf_
 	while (k < 0 && errno == EINTR);
 	if (k < 0)
 		return skf_fail_sys(e, -errno, "read a blob");
-	return k ? k : skf_fail(e, SKF_ECORRUPT, "a blob is cut short at byte %llu", (unsigned long long)off);
+	return k ? k
+		 : skf_fail(e, SKF_ECORRUPT, "a blob is cut short at byte %llu", (unsigned long long)off);
 }
 
 static void file_close(void *arg)
@@ -77,7 +82,7 @@ int image_reader_file(struct image_region *region_own, struct image_reader *ret,
 		return skf_fail(e, SKF_ENOMEM, "reader of a blob");
 	}
 	*r = *region_own;
-	*ret = (struct image_reader){ file_read, file_close, r };
+	*ret = (struct image_reader){file_read, file_close, r};
 	return 0;
 }
 
@@ -93,14 +98,16 @@ int64_t image_item_read(void *item, uint64_t off, void *p, size_t n, struct skf_
 	do
 		k = pread(i->fd, p, n, (off_t)off);
 	while (k < 0 && errno == EINTR);
-	return k > 0 ? k : skf_fail_sys(e, k < 0 ? -errno : -EIO, "read the converted layer '%s'", i->desc.digest.s);
+	return k > 0 ? k
+		     : skf_fail_sys(e, k < 0 ? -errno : -EIO, "read the converted layer '%s'",
+				    i->desc.digest.s);
 }
 
 void image_item_close(struct image_item *i)
 {
 	if (i->rd.close)
 		i->rd.close(i->rd.arg);
-	i->rd = (struct image_reader){ 0 };
+	i->rd = (struct image_reader){0};
 	skf_closep(&i->fd);
 }
 
@@ -114,11 +121,14 @@ static int check(EVP_MD_CTX *md, const struct skf_digest *want, struct skf_err *
 		return skf_fail(e, SKF_ESYSTEM, "libcrypto cannot hash blob '%s'", want->s);
 	for (unsigned i = 0; i < n; i++)
 		snprintf(got + 2 * i, 3, "%02x", out[i]);
-	return skf_streq(got, skf_digest_hex(want)) ? 0 : skf_fail(e, SKF_ECORRUPT, "blob '%s' has other bytes: %s", want->s, got);
+	return skf_streq(got, skf_digest_hex(want))
+		       ? 0
+		       : skf_fail(e, SKF_ECORRUPT, "blob '%s' has other bytes: %s", want->s, got);
 }
 
-static int pour(struct image_item *i, EVP_MD_CTX *md, void *buf, int (*write)(void *arg, const void *p, size_t n, struct skf_err *e), void *arg,
-                struct skf_err *e)
+static int pour(struct image_item *i, EVP_MD_CTX *md, void *buf,
+		int (*write)(void *arg, const void *p, size_t n, struct skf_err *e), void *arg,
+		struct skf_err *e)
 {
 	for (uint64_t at = 0; at < i->desc.size;) {
 		uint64_t left = i->desc.size - at;
@@ -128,7 +138,8 @@ static int pour(struct image_item *i, EVP_MD_CTX *md, void *buf, int (*write)(vo
 		if (EVP_DigestUpdate(md, buf, (size_t)k) != 1)
 			return skf_fail(e, SKF_ESYSTEM, "libcrypto cannot hash blob '%s'", i->desc.digest.s);
 		at += (uint64_t)k;
-		if (at == i->desc.size && check(md, &i->desc.digest, e) < 0) /* before the last bytes are let go */
+		if (at == i->desc.size &&
+		    check(md, &i->desc.digest, e) < 0) /* before the last bytes are let go */
 			return -1;
 		if (write(arg, buf, (size_t)k, e) < 0)
 			return -1;
@@ -136,12 +147,16 @@ static int pour(struct image_item *i, EVP_MD_CTX *md, void *buf, int (*write)(vo
 	return i->desc.size ? 0 : check(md, &i->desc.digest, e);
 }
 
-int image_item_pour(struct image_item *i, int (*write)(void *arg, const void *p, size_t n, struct skf_err *e), void *arg, struct skf_err *e)
+int image_item_pour(struct image_item *i,
+		    int (*write)(void *arg, const void *p, size_t n, struct skf_err *e), void *arg,
+		    struct skf_err *e)
 {
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
 	SKF_AUTO_FREE void *buf = malloc(PIECE);
 	int r = -1;
-	if (!md || !buf || EVP_DigestInit_ex(md, skf_digest_is_sha256(&i->desc.digest) ? EVP_sha256() : EVP_sha512(), NULL) != 1)
+	if (!md || !buf ||
+	    EVP_DigestInit_ex(md, skf_digest_is_sha256(&i->desc.digest) ? EVP_sha256() : EVP_sha512(),
+			      NULL) != 1)
 		skf_fail(e, SKF_ENOMEM, "blob '%s'", i->desc.digest.s);
 	else
 		r = pour(i, md, buf, write, arg, e);
@@ -156,11 +171,13 @@ static int to_buf(void *arg, const void *p, size_t n, struct skf_err *e)
 	return b->err ? skf_fail_sys(e, b->err, "blob") : 0;
 }
 
-int image_from_small(struct image_from *x, const struct skf_desc *d, size_t max, struct skf_buf *ret, struct skf_err *e)
+int image_from_small(struct image_from *x, const struct skf_desc *d, size_t max, struct skf_buf *ret,
+		     struct skf_err *e)
 {
-	struct image_item i = { .desc = *d, .from = x, .fd = -EBADF };
+	struct image_item i = {.desc = *d, .from = x, .fd = -EBADF};
 	if (d->size > max)
-		return skf_fail(e, SKF_ELIMIT, "blob '%s' has %llu bytes, at most %zu are allowed", d->digest.s, (unsigned long long)d->size, max);
+		return skf_fail(e, SKF_ELIMIT, "blob '%s' has %llu bytes, at most %zu are allowed",
+				d->digest.s, (unsigned long long)d->size, max);
 	int r = image_item_pour(&i, to_buf, ret, e);
 	image_item_close(&i);
 	return r;
@@ -173,7 +190,7 @@ struct pool {
 	int (*fn)(struct image_item *i, void *arg, struct skf_err *e);
 	void *arg;
 	pthread_mutex_t m;
-	bool stop;      /* atomic */
+	bool stop; /* atomic */
 	struct skf_err err;
 };
 
@@ -196,13 +213,15 @@ static void *work(void *arg)
 	return NULL;
 }
 
-int image_items_each(struct image_item *v, size_t n, unsigned threads, int (*fn)(struct image_item *i, void *arg, struct skf_err *e), void *arg,
-                     struct skf_err *e)
+int image_items_each(struct image_item *v, size_t n, unsigned threads,
+		     int (*fn)(struct image_item *i, void *arg, struct skf_err *e), void *arg,
+		     struct skf_err *e)
 {
-	struct pool p = { .v = v, .n = n, .fn = fn, .arg = arg, .m = PTHREAD_MUTEX_INITIALIZER };
+	struct pool p = {.v = v, .n = n, .fn = fn, .arg = arg, .m = PTHREAD_MUTEX_INITIALIZER};
 	pthread_t t[MAX_THREADS];
 	size_t started = 0;
-	while (started + 1 < n && started + 1 < threads && started < MAX_THREADS && pthread_create(&t[started], NULL, work, &p) == 0)
+	while (started + 1 < n && started + 1 < threads && started < MAX_THREADS &&
+	       pthread_create(&t[started], NULL, work, &p) == 0)
 		started++;
 	work(&p); /* also when no thread could be made */
 	while (started > 0)

@@ -1,15 +1,20 @@
-/* cmd/image_layers.c -- the pipeline of a pull: curl's thread (the caller) receives, one worker thread per layer hashes, inflates and unpacks.
+/* cmd/image_layers.c -- the pipeline of a pull: curl's thread (the caller) receives, one worker thread per
+ * layer hashes, inflates and unpacks.
  *
- * Between the two stands a queue of at most QUEUE_BYTES per layer, handed over in whole chunks; a full queue pauses that transfer only, and the worker
- * wakes the receiver when it has made room. A worker begins with the first byte of its layer, and at most UNPACKERS of them work at a time: a layer
- * beyond that is paused before its first byte. Memory is so bounded by UNPACKERS * (QUEUE_BYTES + the unpacker's own), whatever the image. The windows of
- * zstd are counted together: a worker that needs one waits until it fits into WINDOW_BYTES, or until nobody else has any.
- * Invariants: 1. workers touch only their own job and the queue; 2. a failure anywhere cancels the whole at once, also transfers whose server is
- * silent, closes all queues, and the cause is what is reported;
- * 3. locks/ingest-<hex> of every layer that is fetched is held from before its first byte until its seal, taken in ascending order of digest; 4. the
- * same layer in an image twice is fetched once; 5. what is received of a layer of FILE_BYTES or more is in ingest/<hex>/data before the unpacker sees
- * it, as it comes, so that a pull that was killed goes on there: the next one feeds the file to the unpacker again (hashing it) and asks for the rest. A layer that
- * was resumed and turns out wrong, or whose registry will not resume, is fetched once more from its first byte. */
+ * Between the two stands a queue of at most QUEUE_BYTES per layer, handed over in whole chunks; a full queue
+ * pauses that transfer only, and the worker wakes the receiver when it has made room. A worker begins with
+ * the first byte of its layer, and at most UNPACKERS of them work at a time: a layer beyond that is paused
+ * before its first byte. Memory is so bounded by UNPACKERS * (QUEUE_BYTES + the unpacker's own), whatever
+ * the image. The windows of zstd are counted together: a worker that needs one waits until it fits into
+ * WINDOW_BYTES, or until nobody else has any. Invariants: 1. workers touch only their own job and the
+ * queue; 2. a failure anywhere cancels the whole at once, also transfers whose server is silent, closes all
+ * queues, and the cause is what is reported;
+ * 3. locks/ingest-<hex> of every layer that is fetched is held from before its first byte until its seal,
+ * taken in ascending order of digest; 4. the same layer in an image twice is fetched once; 5. what is
+ * received of a layer of FILE_BYTES or more is in ingest/<hex>/data before the unpacker sees it, as it
+ * comes, so that a pull that was killed goes on there: the next one feeds the file to the unpacker again
+ * (hashing it) and asks for the rest. A layer that was resumed and turns out wrong, or whose registry will
+ * not resume, is fetched once more from its first byte. */
 #include "base/fd.h"
 #include "base/limits.h"
 #include "cmd/image_layers_int.h"
@@ -21,10 +26,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PARALLEL 4                     /* transfers; not more than UNPACKERS */
-#define FILE_BYTES (256u << 10)        /* smaller layers are not worth a file */
-#define INGEST_WAIT_MS 3600000         /* another pull of the same layer is under way: as long as that takes, an hour at most */
-#define INGEST_LOOK_MS 500             /* how often the wait looks whether it is still wanted */
+#define PARALLEL   4            /* transfers; not more than UNPACKERS */
+#define FILE_BYTES (256u << 10) /* smaller layers are not worth a file */
+/* another pull of the same layer is under way: as long as that takes, an hour at most */
+#define INGEST_WAIT_MS 3600000
+#define INGEST_LOOK_MS 500 /* how often the wait looks whether it is still wanted */
 
 static int by_digest(const void *a, const void *b)
 {
@@ -34,10 +40,11 @@ static int by_digest(const void *a, const void *b)
 
 static int lock_ingest(struct work *w, struct skf_err *e)
 {
-	struct pollfd p = { w->f->peer->cancel_fd, POLLIN, 0 };
+	struct pollfd p = {w->f->peer->cancel_fd, POLLIN, 0};
 	for (int waited = 0;; waited += INGEST_LOOK_MS) {
 		skf_err_clear(e);
-		if (skf_ingest_open(w->f->s, &w->j->desc.digest, INGEST_LOOK_MS, &w->lock, &w->dirfd, e) == 0)
+		if (skf_ingest_open(w->f->s, &w->j->desc.digest, INGEST_LOOK_MS, &w->lock, &w->dirfd, e) ==
+		    0)
 			return 0;
 		if (e->kind != SKF_ETIMEOUT || waited >= INGEST_WAIT_MS)
 			return -1;
@@ -46,7 +53,8 @@ static int lock_ingest(struct work *w, struct skf_err *e)
 	}
 }
 
-/* A file that holds everything loses its last byte, because the first byte that comes is what starts the unpacker. */
+/* A file that holds everything loses its last byte, because the first byte that comes is what starts the
+ * unpacker. */
 static int open_data(struct work *w, struct skf_err *e)
 {
 	struct stat st;
@@ -55,8 +63,11 @@ static int open_data(struct work *w, struct skf_err *e)
 		return 0;
 	w->data = skf_openat(w->dirfd, "data", O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
 	if (w->data < 0 || fstat(w->data, &st) < 0)
-		return skf_fail_sys(e, w->data < 0 ? w->data : -errno, "open the download of layer '%s'", w->j->desc.digest.s);
-	w->have = S_ISREG(st.st_mode) && st.st_size > 0 && (uint64_t)st.st_size <= size ? (uint64_t)st.st_size : 0;
+		return skf_fail_sys(e, w->data < 0 ? w->data : -errno, "open the download of layer '%s'",
+				    w->j->desc.digest.s);
+	w->have = S_ISREG(st.st_mode) && st.st_size > 0 && (uint64_t)st.st_size <= size
+			  ? (uint64_t)st.st_size
+			  : 0;
 	if (w->have == size)
 		w->have--;
 	w->kept = w->have;
@@ -71,7 +82,8 @@ static int prepare(struct work *w, struct skf_err *e)
 	struct skf_layer_info info;
 	if (lock_ingest(w, e) < 0)
 		return -1;
-	int has = skf_store_layer_has(w->f->s, &w->j->diff_id, &info, e); /* somebody else may have finished it while we waited */
+	int has = skf_store_layer_has(w->f->s, &w->j->diff_id, &info,
+				      e); /* somebody else may have finished it while we waited */
 	if (has < 0)
 		return -1;
 	if (has != 1)
@@ -96,7 +108,9 @@ static int receive(struct fetch *f, struct work *w, size_t n, const struct skf_r
 		return skf_fail(e, SKF_ENOMEM, "layers");
 	for (size_t i = 0; i < n; i++)
 		if (!w[i].j->present)
-			g[k++] = (struct skf_blob_get){ .desc = w[i].j->desc, .offset = w[i].have, .sink = { image_queue_push, &w[i] } };
+			g[k++] = (struct skf_blob_get){.desc = w[i].j->desc,
+						       .offset = w[i].have,
+						       .sink = {image_queue_push, &w[i]}};
 	qsort(g, k, sizeof(*g), by_size);
 	int x = skf_registry_blobs(f->r, ref, g, k, PARALLEL, e);
 	for (size_t i = 0; x < 0 && i < k; i++) {
@@ -106,7 +120,8 @@ static int receive(struct fetch *f, struct work *w, size_t n, const struct skf_r
 	free(g);
 	for (size_t i = 0; x == 0 && i < n; i++)
 		if (!w[i].started && !w[i].j->present)
-			x = skf_fail(e, SKF_ECORRUPT, "layer '%s' has no bytes, which is no archive", w[i].j->desc.digest.s);
+			x = skf_fail(e, SKF_ECORRUPT, "layer '%s' has no bytes, which is no archive",
+				     w[i].j->desc.digest.s);
 	return x;
 }
 
@@ -122,7 +137,8 @@ static void join_all(struct work *w, size_t n, bool broken)
 	}
 }
 
-/* A worker's own error is the cause, whatever the receiver said; those that were only cancelled come last. */
+/* A worker's own error is the cause, whatever the receiver said; those that were only cancelled come last.
+ */
 static int first_error(const struct work *w, size_t n, int x, struct skf_err *e)
 {
 	const struct work *cancelled = NULL;
@@ -142,8 +158,10 @@ static int first_error(const struct work *w, size_t n, int x, struct skf_err *e)
 	return x;
 }
 
-/* The layers to fetch, each once. Two layers of one digest must be one layer: a config that says otherwise lies about one of them. */
-static int choose(struct fetch *f, struct image_layer_job *j, size_t n, struct work *w, size_t *ret_n, struct skf_err *e)
+/* The layers to fetch, each once. Two layers of one digest must be one layer: a config that says otherwise
+ * lies about one of them. */
+static int choose(struct fetch *f, struct image_layer_job *j, size_t n, struct work *w, size_t *ret_n,
+		  struct skf_err *e)
 {
 	size_t k = 0;
 	*ret_n = 0;
@@ -152,13 +170,15 @@ static int choose(struct fetch *f, struct image_layer_job *j, size_t n, struct w
 		for (size_t m = 0; m < i; m++) {
 			bool same_id = skf_digest_eq(&j[m].diff_id, &j[i].diff_id);
 			if (!same_id && skf_digest_eq(&j[m].desc.digest, &j[i].desc.digest))
-				return skf_fail(e, SKF_ECORRUPT, "layer '%s' is in the image twice, and the config says that it unpacks to two different things",
-				                j[i].desc.digest.s);
+				return skf_fail(e, SKF_ECORRUPT,
+						"layer '%s' is in the image twice, and the config says that "
+						"it unpacks to two different things",
+						j[i].desc.digest.s);
 			twice |= same_id;
 		}
 		if (j[i].present || twice)
 			continue;
-		w[k] = (struct work){ .f = f, .j = &j[i], .lock = -EBADF, .dirfd = -EBADF, .data = -EBADF };
+		w[k] = (struct work){.f = f, .j = &j[i], .lock = -EBADF, .dirfd = -EBADF, .data = -EBADF};
 		k++;
 	}
 	qsort(w, k, sizeof(*w), by_digest); /* before any thread or lock knows an address */
@@ -170,17 +190,20 @@ static int choose(struct fetch *f, struct image_layer_job *j, size_t n, struct w
 	return 0;
 }
 
-/* After the network or the user has ended it the next pull goes on with what is there; whatever else it was would come again. */
+/* After the network or the user has ended it the next pull goes on with what is there; whatever else it was
+ * would come again. */
 static bool worth_keeping(const struct work *w, int x, const struct skf_err *e)
 {
-	return x < 0 && !w->retry && w->data >= 0 && __atomic_load_n(&w->j->received, __ATOMIC_RELAXED) && (e->kind == SKF_EUNAVAILABLE || e->kind == SKF_ETIMEOUT);
+	return x < 0 && !w->retry && w->data >= 0 && __atomic_load_n(&w->j->received, __ATOMIC_RELAXED) &&
+	       (e->kind == SKF_EUNAVAILABLE || e->kind == SKF_ETIMEOUT);
 }
 
 /* *ret_again: a layer that was resumed was no good; its old bytes are gone. */
-static int fetch_once(const struct image_peer *peer, struct skf_store *s, struct skf_registry *r, const struct skf_ref *ref,
-                      struct image_layer_job *j, size_t n, bool *ret_again, struct skf_err *e)
+static int fetch_once(const struct image_peer *peer, struct skf_store *s, struct skf_registry *r,
+		      const struct skf_ref *ref, struct image_layer_job *j, size_t n, bool *ret_again,
+		      struct skf_err *e)
 {
-	struct fetch f = { .s = s, .r = r, .peer = peer };
+	struct fetch f = {.s = s, .r = r, .peer = peer};
 	struct work *w = calloc(n ? n : 1, sizeof(*w));
 	size_t k = 0;
 	if (!w)
@@ -207,11 +230,12 @@ static int fetch_once(const struct image_peer *peer, struct skf_store *s, struct
 	return x;
 }
 
-int image_layers_fetch(const struct image_peer *peer, struct skf_store *s, struct skf_registry *r, const struct skf_ref *ref,
-                       struct image_layer_job *j, size_t n, struct skf_err *e)
+int image_layers_fetch(const struct image_peer *peer, struct skf_store *s, struct skf_registry *r,
+		       const struct skf_ref *ref, struct image_layer_job *j, size_t n, struct skf_err *e)
 {
-	struct pollfd p = { peer->cancel_fd, POLLIN, 0 };
-	for (size_t i = 0; i <= n; i++) { /* each time at least one layer has lost what it was resumed with */
+	struct pollfd p = {peer->cancel_fd, POLLIN, 0};
+	for (size_t i = 0; i <= n;
+	     i++) { /* each time at least one layer has lost what it was resumed with */
 		bool again = false;
 		int x = fetch_once(peer, s, r, ref, j, n, &again, e);
 		if (x == 0 || !again || i == n || poll(&p, 1, 0) > 0)
@@ -224,7 +248,8 @@ int image_layers_fetch(const struct image_peer *peer, struct skf_store *s, struc
 	return 0;
 }
 
-/* A pull that was killed between seal and clean-up left its download, which the layer's image keeps from collection. */
+/* A pull that was killed between seal and clean-up left its download, which the layer's image keeps from
+ * collection. */
 static void drop_leftover(struct skf_store *s, const struct image_layer_job *j)
 {
 	char path[SKF_DIGEST_MAX + 16];
@@ -248,7 +273,8 @@ int image_layers_check(struct skf_store *s, struct image_layer_job *j, size_t n,
 		if (has < 0)
 			return -1;
 		if (has == 2) /* sealed in an earlier boot, never synced: good only if its bytes are */
-			has = skf_unpack_verify(s, &j[i].diff_id, &damaged) == 0 && skf_unpack_sync(s, &j[i].diff_id, 1, &damaged) == 0;
+			has = skf_unpack_verify(s, &j[i].diff_id, &damaged) == 0 &&
+			      skf_unpack_sync(s, &j[i].diff_id, 1, &damaged) == 0;
 		j[i].present = has == 1;
 		if (j[i].present)
 			drop_leftover(s, &j[i]);

@@ -1,6 +1,8 @@
-/* cmd/image_layers_queue.c -- what stands between the receiver and the worker of one layer (image_layers.c): chunks, handed over when they are full, and
- * the file that keeps them for the next pull. Invariants: 1. only the receiver fills and hands over, only the worker takes; 2. a chunk is in the file
- * before the worker sees it; 3. a transfer is paused, never refused, while the queue is full. Blocks: the disk; pop waits for the receiver. */
+/* cmd/image_layers_queue.c -- what stands between the receiver and the worker of one layer (image_layers.c):
+ * chunks, handed over when they are full, and the file that keeps them for the next pull. Invariants: 1.
+ * only the receiver fills and hands over, only the worker takes; 2. a chunk is in the file before the worker
+ * sees it; 3. a transfer is paused, never refused, while the queue is full. Blocks: the disk; pop waits for
+ * the receiver. */
 #include "cmd/image_layers_int.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -51,10 +53,12 @@ static void keep(struct work *w, const char *p, size_t n)
 		if (k < 0 && errno == EINTR)
 			continue;
 		if (k < 0) {
-			skf_debug(w->f->peer->log, "layer '%s': its download cannot be kept (%s)", w->j->desc.digest.s, strerror(errno));
+			skf_debug(w->f->peer->log, "layer '%s': its download cannot be kept (%s)",
+				  w->j->desc.digest.s, strerror(errno));
 			w->no_room = true;
-			if (ftruncate(w->data, (off_t)w->have) < 0) { /* the unpacker may still read what was there before */
-				/* what was written stays, and is as good as the rest */
+			if (ftruncate(w->data, (off_t)w->have) <
+			    0) { /* the unpacker may still read what was there before */
+				 /* what was written stays, and is as good as the rest */
 			}
 			return;
 		}
@@ -137,7 +141,8 @@ static int append(struct work *w, uint64_t off, const char *p, size_t n, struct 
 	return 0;
 }
 
-/* 0, -2 while the queue is full, -1. Only the receiver adds to the queue, so what has room now has room a moment later. */
+/* 0, -2 while the queue is full, -1. Only the receiver adds to the queue, so what has room now has room a
+ * moment later. */
 static int may_push(struct work *w, size_t n, struct skf_err *e)
 {
 	struct queue *q = &w->q;

@@ -1,6 +1,8 @@
-/* cmd/image_layers_worker.c -- the thread that unpacks one layer (image_layers.c): first what an earlier pull has received, then what comes through the
- * queue. Invariants: 1. it touches its own struct work, the queue, and under their lock the counts of struct fetch; 2. whoever waits for room for a
- * window of zstd holds none; 3. its failure cancels the whole, unless the layer is worth another try from its first byte. Blocks: disk, queue. */
+/* cmd/image_layers_worker.c -- the thread that unpacks one layer (image_layers.c): first what an earlier
+ * pull has received, then what comes through the queue. Invariants: 1. it touches its own struct work, the
+ * queue, and under their lock the counts of struct fetch; 2. whoever waits for room for a window of zstd
+ * holds none; 3. its failure cancels the whole, unless the layer is worth another try from its first byte.
+ * Blocks: disk, queue. */
 #include "base/fd.h"
 #include "cmd/image_layers_int.h"
 #include "store/inflate.h"
@@ -11,17 +13,18 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WINDOW_BYTES (24u << 20)
+#define WINDOW_BYTES   (24u << 20)
 #define WINDOW_LOOK_MS 100
 
 static void warn_left_out(const struct work *w, const struct skf_unpack_result *res)
 {
 	if (res->skipped_devices)
-		skf_warn(w->f->peer->log, "layer '%s': %llu device nodes cannot be made here; ignoring them", w->j->desc.digest.s,
-		         (unsigned long long)res->skipped_devices);
+		skf_warn(w->f->peer->log, "layer '%s': %llu device nodes cannot be made here; ignoring them",
+			 w->j->desc.digest.s, (unsigned long long)res->skipped_devices);
 	if (res->skipped_xattrs)
-		skf_warn(w->f->peer->log, "layer '%s': %llu extended attributes cannot be set here; ignoring them", w->j->desc.digest.s,
-		         (unsigned long long)res->skipped_xattrs);
+		skf_warn(w->f->peer->log,
+			 "layer '%s': %llu extended attributes cannot be set here; ignoring them",
+			 w->j->desc.digest.s, (unsigned long long)res->skipped_xattrs);
 }
 
 /* What an earlier pull has received. */
@@ -31,13 +34,14 @@ static int feed_file(struct work *w, struct skf_unpack *u, struct skf_err *e)
 	if (w->have && !b)
 		return skf_fail(e, SKF_ENOMEM, "layer '%s'", w->j->desc.digest.s);
 	for (uint64_t off = 0; off < w->have;) {
-		struct pollfd p = { w->f->peer->cancel_fd, POLLIN, 0 };
+		struct pollfd p = {w->f->peer->cancel_fd, POLLIN, 0};
 		uint64_t left = w->have - off;
 		ssize_t k = pread(w->data, b, left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES, (off_t)off);
 		if (k < 0 && errno == EINTR)
 			continue;
 		if (k <= 0)
-			return skf_fail_sys(e, k < 0 ? -errno : -EIO, "read the download of layer '%s'", w->j->desc.digest.s);
+			return skf_fail_sys(e, k < 0 ? -errno : -EIO, "read the download of layer '%s'",
+					    w->j->desc.digest.s);
 		if (poll(&p, 1, 0) > 0)
 			return skf_fail(e, SKF_EUNAVAILABLE, "cancelled");
 		if (skf_unpack_write(u, b, (size_t)k, e) < 0)
@@ -49,7 +53,7 @@ static int feed_file(struct work *w, struct skf_unpack *u, struct skf_err *e)
 
 static bool given_up(struct work *w)
 {
-	struct pollfd p = { w->f->peer->cancel_fd, POLLIN, 0 };
+	struct pollfd p = {w->f->peer->cancel_fd, POLLIN, 0};
 	pthread_mutex_lock(&w->q.m);
 	bool broken = w->q.broken;
 	pthread_mutex_unlock(&w->q.m);
@@ -88,11 +92,14 @@ static int want_window(void *arg, uint64_t bytes, struct skf_err *e)
 
 static int unpack(struct work *w, struct skf_err *e)
 {
-	const struct skf_window_gate gate = { want_window, w };
-	const struct skf_unpack_opts o = { .media = w->j->desc.media, .digest = w->j->desc.digest, .size = w->j->desc.size, .diff_id = w->j->diff_id,
-	                                   .gate = &gate };
+	const struct skf_window_gate gate = {want_window, w};
+	const struct skf_unpack_opts o = {.media = w->j->desc.media,
+					  .digest = w->j->desc.digest,
+					  .size = w->j->desc.size,
+					  .diff_id = w->j->diff_id,
+					  .gate = &gate};
 	struct skf_unpack *u = NULL;
-	struct skf_unpack_result res = { 0 };
+	struct skf_unpack_result res = {0};
 	struct chunk *c = NULL;
 	bool broken = false;
 	int r = skf_unpack_new(w->f->s, &o, &u, e);
@@ -173,4 +180,3 @@ int image_worker_begin(struct work *w, struct skf_err *e)
 	w->started = true;
 	return 1;
 }
-

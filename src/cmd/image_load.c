@@ -1,8 +1,11 @@
-/* cmd/image_load.c -- images of an archive or directory into the store: OCI layout, docker-archive, and both in one.
+/* cmd/image_load.c -- images of an archive or directory into the store: OCI layout, docker-archive, and both
+ * in one.
  *
- * Every document is hashed against the descriptor that named it (those of a docker-archive, which have none, get the digest of what they are), every
- * layer against the diff-id of the config. What an archive has beside its images is not read. Invariants: 1. the lease names a digest before it is used
- * or made; 2. the record of an image is written when all of it is there and synced, its names last. T38-T50 are its enemies. Blocks on the disk. */
+ * Every document is hashed against the descriptor that named it (those of a docker-archive, which have none,
+ * get the digest of what they are), every layer against the diff-id of the config. What an archive has
+ * beside its images is not read. Invariants: 1. the lease names a digest before it is used or made; 2. the
+ * record of an image is written when all of it is there and synced, its names last. T38-T50 are its enemies.
+ * Blocks on the disk. */
 #include "base/fd.h"
 #include "base/limits.h"
 #include "cmd/image_place.h"
@@ -32,7 +35,7 @@ struct load {
 	struct skf_arena a;
 	struct image_src *src;
 	struct skf_platform platform;
-	const char *name; /* for images that have none; "" none */
+	const char *name;       /* for images that have none; "" none */
 	struct skf_jarr docker; /* struct image_docker_entry, of manifest.json */
 	bool has_docker;
 	size_t n_images;
@@ -54,13 +57,18 @@ static int to_unpack(void *u, const void *p, size_t n, struct skf_err *e)
 
 static int unpack_one(struct load *l, struct lay *y)
 {
-	const struct skf_unpack_opts o = { .media = y->desc.media, .digest = y->desc.digest, .size = y->region.size, .diff_id = y->diff_id };
+	const struct skf_unpack_opts o = {.media = y->desc.media,
+					  .digest = y->desc.digest,
+					  .size = y->region.size,
+					  .diff_id = y->diff_id};
 	struct skf_unpack *u = NULL;
 	int r;
 
 	if (y->desc.digest.s[0] && y->desc.size != y->region.size)
-		return skf_fail(&y->err, SKF_ECORRUPT, "layer '%s' has %llu bytes in the archive, its descriptor says %llu", y->desc.digest.s,
-		                (unsigned long long)y->region.size, (unsigned long long)y->desc.size);
+		return skf_fail(&y->err, SKF_ECORRUPT,
+				"layer '%s' has %llu bytes in the archive, its descriptor says %llu",
+				y->desc.digest.s, (unsigned long long)y->region.size,
+				(unsigned long long)y->desc.size);
 	r = skf_unpack_new(l->store, &o, &u, &y->err);
 	if (r == 0)
 		r = image_region_read(l->peer, &y->region, to_unpack, u, &y->err);
@@ -70,8 +78,11 @@ static int unpack_one(struct load *l, struct lay *y)
 	if (r == 0 && y->got.no_record[0])
 		skf_debug(l->peer->log, "layer '%s' has no tar record: %s", y->diff_id.s, y->got.no_record);
 	if (r == 0 && (y->got.skipped_devices || y->got.skipped_xattrs))
-		skf_warn(l->peer->log, "layer '%s': %llu device nodes and %llu extended attributes cannot be made here; ignoring them", y->diff_id.s,
-		         (unsigned long long)y->got.skipped_devices, (unsigned long long)y->got.skipped_xattrs);
+		skf_warn(l->peer->log,
+			 "layer '%s': %llu device nodes and %llu extended attributes cannot be made here; "
+			 "ignoring them",
+			 y->diff_id.s, (unsigned long long)y->got.skipped_devices,
+			 (unsigned long long)y->got.skipped_xattrs);
 	return r;
 }
 
@@ -95,11 +106,12 @@ static void *unpacker(void *arg)
 
 static int unpack_all(struct load *l, struct lay *v, size_t n, struct skf_err *e)
 {
-	struct pool p = { .l = l, .v = v, .n = n };
+	struct pool p = {.l = l, .v = v, .n = n};
 	pthread_t t[UNPACKERS];
 	size_t started = 0;
 
-	while (started < UNPACKERS && started + 1 < n && pthread_create(&t[started], NULL, unpacker, &p) == 0)
+	while (started < UNPACKERS && started + 1 < n &&
+	       pthread_create(&t[started], NULL, unpacker, &p) == 0)
 		started++;
 	unpacker(&p); /* also when no thread could be made */
 	while (started > 0)
@@ -116,9 +128,10 @@ static int unpack_all(struct load *l, struct lay *v, size_t n, struct skf_err *e
 static int check_present(struct load *l, struct lay *v, size_t n, struct skf_err *e)
 {
 	for (size_t i = 0; i < n; i++) {
-		struct image_layer_job j = { .desc = v[i].desc, .diff_id = v[i].diff_id };
+		struct image_layer_job j = {.desc = v[i].desc, .diff_id = v[i].diff_id};
 
-		if ((v[i].desc.digest.s[0] && skf_lease_add(l->lease, &v[i].desc.digest, e) < 0) || skf_lease_add(l->lease, &v[i].diff_id, e) < 0 ||
+		if ((v[i].desc.digest.s[0] && skf_lease_add(l->lease, &v[i].desc.digest, e) < 0) ||
+		    skf_lease_add(l->lease, &v[i].diff_id, e) < 0 ||
 		    image_layers_check(l->store, &j, 1, e) < 0)
 			return -1;
 		v[i].present = j.present;
@@ -153,9 +166,10 @@ static void tell(struct load *l, const char *name, const struct skf_digest *conf
 		image_send_text(l->peer, b.p, b.len);
 }
 
-static int put_image(struct load *l, const struct image_new *im, const struct skf_digest *top, const struct skf_strv *names, struct skf_err *e)
+static int put_image(struct load *l, const struct image_new *im, const struct skf_digest *top,
+		     const struct skf_strv *names, struct skf_err *e)
 {
-	struct skf_strv one = { 0 };
+	struct skf_strv one = {0};
 	char full[SKF_MAX_REF_BYTES + 1];
 
 	if (!names->n && l->name[0]) {
@@ -179,14 +193,16 @@ static int put_image(struct load *l, const struct image_new *im, const struct sk
 	return 0;
 }
 
-static int read_doc(struct load *l, const struct skf_desc *d, size_t max, struct skf_buf *b, struct skf_err *e)
+static int read_doc(struct load *l, const struct skf_desc *d, size_t max, struct skf_buf *b,
+		    struct skf_err *e)
 {
 	char name[SKF_DIGEST_MAX + 16];
 	struct skf_digest got;
 	int r;
 
 	if (!skf_digest_is_sha256(&d->digest))
-		return skf_fail(e, SKF_EUNSUPPORTED, "'%s' of the archive is not named by sha256", d->digest.s);
+		return skf_fail(e, SKF_EUNSUPPORTED, "'%s' of the archive is not named by sha256",
+				d->digest.s);
 	if (skf_fmt(name, sizeof(name), "blobs/sha256/%s", skf_digest_hex(&d->digest)) < 0)
 		return skf_fail(e, SKF_EBUG, "name of a blob");
 	r = image_src_small(l->src, name, max, b, e);
@@ -197,19 +213,23 @@ static int read_doc(struct load *l, const struct skf_desc *d, size_t max, struct
 	if (skf_unpack_sha256(b->p, b->len, &got, e) < 0)
 		return -1;
 	if (!skf_digest_eq(&got, &d->digest) || (d->size && d->size != b->len))
-		return skf_fail(e, SKF_ECORRUPT, "'%s' of the archive is not what its name says: expected %llu bytes, got %zu of %s", d->digest.s,
-		                (unsigned long long)d->size, b->len, got.s);
+		return skf_fail(
+			e, SKF_ECORRUPT,
+			"'%s' of the archive is not what its name says: expected %llu bytes, got %zu of %s",
+			d->digest.s, (unsigned long long)d->size, b->len, got.s);
 	if (skf_lease_add(l->lease, &got, e) < 0 || skf_store_blob_put(l->store, &got, b->p, b->len, e) < 0)
 		return -1;
 	return 0;
 }
 
-static int read_config(struct load *l, const struct skf_buf *b, const char *what, size_t n_layers, struct skf_image_config **ret, struct skf_err *e)
+static int read_config(struct load *l, const struct skf_buf *b, const char *what, size_t n_layers,
+		       struct skf_image_config **ret, struct skf_err *e)
 {
 	if (skf_image_config_parse(skf_buf_cstr(b), b->len, &l->a, ret, e) < 0)
 		return skf_ctx(e, "config '%s'", what);
 	if ((*ret)->diff_ids.n != n_layers)
-		return skf_fail(e, SKF_ECORRUPT, "config '%s' names %zu layers, the image has %zu", what, (*ret)->diff_ids.n, n_layers);
+		return skf_fail(e, SKF_ECORRUPT, "config '%s' names %zu layers, the image has %zu", what,
+				(*ret)->diff_ids.n, n_layers);
 	return 0;
 }
 
@@ -240,32 +260,43 @@ static int find_layer(struct load *l, struct lay *y, const char *name, struct sk
 	if (r == 0) {
 		r = skf_store_layer_has(l->store, &y->diff_id, &info, e);
 		if (r == 0 || r == 2)
-			return skf_fail(e, SKF_ENOTFOUND, "the archive has no '%.160s', a layer of the image, and the store has not got it", name);
+			return skf_fail(e, SKF_ENOTFOUND,
+					"the archive has no '%.160s', a layer of the image, and the store "
+					"has not got it",
+					name);
 	}
 	return r < 0 ? -1 : 0;
 }
 
-static int oci_layers(struct load *l, const struct skf_manifest *m, struct lay *v, struct skf_image_layer *out, struct skf_err *e)
+static int oci_layers(struct load *l, const struct skf_manifest *m, struct lay *v,
+		      struct skf_image_layer *out, struct skf_err *e)
 {
 	const struct skf_desc *d = m->layers.v;
 	char name[SKF_DIGEST_MAX + 16];
 
 	for (size_t i = 0; i < m->layers.n; i++) {
-		if (d[i].media != SKF_MEDIA_LAYER_TAR && d[i].media != SKF_MEDIA_LAYER_GZIP && d[i].media != SKF_MEDIA_LAYER_ZSTD)
-			return skf_fail(e, SKF_EUNSUPPORTED, "layer '%s' has the media type '%.100s', which cannot be unpacked", d[i].digest.s, d[i].media_type);
-		if (skf_fmt(name, sizeof(name), "blobs/%s/%s", skf_digest_is_sha256(&d[i].digest) ? "sha256" : "sha512", skf_digest_hex(&d[i].digest)) < 0)
+		if (d[i].media != SKF_MEDIA_LAYER_TAR && d[i].media != SKF_MEDIA_LAYER_GZIP &&
+		    d[i].media != SKF_MEDIA_LAYER_ZSTD)
+			return skf_fail(e, SKF_EUNSUPPORTED,
+					"layer '%s' has the media type '%.100s', which cannot be unpacked",
+					d[i].digest.s, d[i].media_type);
+		if (skf_fmt(name, sizeof(name), "blobs/%s/%s",
+			    skf_digest_is_sha256(&d[i].digest) ? "sha256" : "sha512",
+			    skf_digest_hex(&d[i].digest)) < 0)
 			return skf_fail(e, SKF_EBUG, "name of a blob");
 		v[i].desc = d[i];
-		out[i] = (struct skf_image_layer){ d[i].digest, v[i].diff_id, d[i].size };
+		out[i] = (struct skf_image_layer){d[i].digest, v[i].diff_id, d[i].size};
 		if (find_layer(l, &v[i], name, e) < 0)
 			return -1;
 	}
 	return take_layers(l, v, m->layers.n, e);
 }
 
-static int load_manifest(struct load *l, const struct skf_digest *top, const struct skf_desc *d, const struct skf_strv *names, struct skf_err *e)
+static int load_manifest(struct load *l, const struct skf_digest *top, const struct skf_desc *d,
+			 const struct skf_strv *names, struct skf_err *e)
 {
-	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_MANIFEST_BYTES + 1), cb = SKF_BUF(SKF_MAX_CONFIG_BLOB_BYTES + 1);
+	SKF_AUTO(skf_buf_done)
+	struct skf_buf b = SKF_BUF(SKF_MAX_MANIFEST_BYTES + 1), cb = SKF_BUF(SKF_MAX_CONFIG_BLOB_BYTES + 1);
 	struct skf_image_config *c;
 	struct skf_image_layer *out;
 	struct skf_manifest *m;
@@ -274,11 +305,15 @@ static int load_manifest(struct load *l, const struct skf_digest *top, const str
 
 	if (read_doc(l, d, SKF_MAX_MANIFEST_BYTES, &b, e) < 0)
 		return -1;
-	if (skf_manifest_parse(skf_buf_cstr(&b), b.len, d->media_type ? d->media_type : "", &l->a, &m, e) < 0)
+	if (skf_manifest_parse(skf_buf_cstr(&b), b.len, d->media_type ? d->media_type : "", &l->a, &m, e) <
+	    0)
 		return skf_ctx(e, "manifest '%s'", d->digest.s);
 	if (m->config.media != SKF_MEDIA_CONFIG)
-		return skf_fail(e, SKF_EUNSUPPORTED, "'%s' is no container image: its config has the media type '%.100s'", d->digest.s, m->config.media_type);
-	if (read_doc(l, &m->config, SKF_MAX_CONFIG_BLOB_BYTES, &cb, e) < 0 || read_config(l, &cb, m->config.digest.s, m->layers.n, &c, e) < 0)
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"'%s' is no container image: its config has the media type '%.100s'",
+				d->digest.s, m->config.media_type);
+	if (read_doc(l, &m->config, SKF_MAX_CONFIG_BLOB_BYTES, &cb, e) < 0 ||
+	    read_config(l, &cb, m->config.digest.s, m->layers.n, &c, e) < 0)
 		return -1;
 	v = new_lays(l, m->layers.n, c);
 	out = skf_arena_array(&l->a, m->layers.n ? m->layers.n : 1, sizeof(*out));
@@ -286,8 +321,9 @@ static int load_manifest(struct load *l, const struct skf_digest *top, const str
 		return skf_fail(e, SKF_ENOMEM, "layers of '%s'", d->digest.s);
 	r = oci_layers(l, m, v, out, e);
 	lays_done(v, m->layers.n);
-	const struct image_new im = { l->store,  l->lease, &l->a,       &d->digest, &m->config.digest, m->media_type,
-		                      c->created, "archive", &c->platform, out,        m->layers.n };
+	const struct image_new im = {l->store,          l->lease,      &l->a,      &d->digest,
+				     &m->config.digest, m->media_type, c->created, "archive",
+				     &c->platform,      out,           m->layers.n};
 	return r < 0 ? -1 : put_image(l, &im, top, names, e);
 }
 
@@ -300,7 +336,8 @@ static const char *base_name(const char *s)
 }
 
 /* docker writes names into manifest.json beside index.json. */
-static int docker_names(struct load *l, const struct skf_digest *config, struct skf_strv *names, struct skf_err *e)
+static int docker_names(struct load *l, const struct skf_digest *config, struct skf_strv *names,
+			struct skf_err *e)
 {
 	const struct image_docker_entry *v = l->docker.v;
 	const char *hex = skf_digest_hex(config);
@@ -327,13 +364,15 @@ static int oci_names(struct load *l, const struct skf_desc *d, struct skf_strv *
 	return s && skf_strv_add(&l->a, names, s) < 0 ? skf_fail(e, SKF_ENOMEM, "names of an image") : 0;
 }
 
-static int manifest_config(struct load *l, const struct skf_desc *d, struct skf_digest *ret, struct skf_err *e)
+static int manifest_config(struct load *l, const struct skf_desc *d, struct skf_digest *ret,
+			   struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_MANIFEST_BYTES + 1);
 	struct skf_manifest *m;
 
 	if (read_doc(l, d, SKF_MAX_MANIFEST_BYTES, &b, e) < 0 ||
-	    skf_manifest_parse(skf_buf_cstr(&b), b.len, d->media_type ? d->media_type : "", &l->a, &m, e) < 0)
+	    skf_manifest_parse(skf_buf_cstr(&b), b.len, d->media_type ? d->media_type : "", &l->a, &m, e) <
+		    0)
 		return -1;
 	*ret = m->config.digest;
 	return 0;
@@ -343,7 +382,7 @@ static int load_top(struct load *l, const struct skf_desc *d, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_MANIFEST_BYTES + 1);
 	const struct skf_desc *chosen = d;
-	struct skf_strv names = { 0 };
+	struct skf_strv names = {0};
 	struct skf_digest config;
 	struct skf_index *x;
 
@@ -351,15 +390,19 @@ static int load_top(struct load *l, const struct skf_desc *d, struct skf_err *e)
 		return 0;
 	if (d->media == SKF_MEDIA_INDEX) {
 		if (read_doc(l, d, SKF_MAX_MANIFEST_BYTES, &b, e) < 0 ||
-		    skf_index_parse(skf_buf_cstr(&b), b.len, d->media_type ? d->media_type : "", &l->a, &x, e) < 0 ||
+		    skf_index_parse(skf_buf_cstr(&b), b.len, d->media_type ? d->media_type : "", &l->a, &x,
+				    e) < 0 ||
 		    skf_index_choose(x, &l->platform, &chosen, e) < 0)
 			return skf_ctx(e, "index '%s'", d->digest.s);
 	}
 	if (chosen->media != SKF_MEDIA_MANIFEST)
-		return skf_fail(e, SKF_EUNSUPPORTED, "'%s' of the archive has the media type '%.100s', which is no image", chosen->digest.s, chosen->media_type);
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"'%s' of the archive has the media type '%.100s', which is no image",
+				chosen->digest.s, chosen->media_type);
 	if (oci_names(l, d, &names, e) < 0)
 		return -1;
-	if (!names.n && l->has_docker && (manifest_config(l, chosen, &config, e) < 0 || docker_names(l, &config, &names, e) < 0))
+	if (!names.n && l->has_docker &&
+	    (manifest_config(l, chosen, &config, e) < 0 || docker_names(l, &config, &names, e) < 0))
 		return -1;
 	return load_manifest(l, &d->digest, chosen, &names, e);
 }
@@ -380,21 +423,24 @@ static int load_oci(struct load *l, const struct skf_buf *b, struct skf_err *e)
 
 /* --- docker-archive --- */
 /* As the layers of the image that is made of it: uncompressed, under their diff-ids. */
-static int docker_out(struct load *l, const struct lay *v, struct skf_image_layer *out, size_t n, struct skf_err *e)
+static int docker_out(struct load *l, const struct lay *v, struct skf_image_layer *out, size_t n,
+		      struct skf_err *e)
 {
 	for (size_t i = 0; i < n; i++) {
 		struct skf_packed p;
 
 		if (skf_pack_layer_plan(l->store, &v[i].diff_id, &p, e) < 0)
 			return -1;
-		out[i] = (struct skf_image_layer){ v[i].diff_id, v[i].diff_id, p.exact ? p.size : v[i].region.size };
+		out[i] = (struct skf_image_layer){v[i].diff_id, v[i].diff_id,
+						  p.exact ? p.size : v[i].region.size};
 	}
 	return 0;
 }
 
 static int load_entry(struct load *l, const struct image_docker_entry *x, struct skf_err *e)
 {
-	SKF_AUTO(skf_buf_done) struct skf_buf cb = SKF_BUF(SKF_MAX_CONFIG_BLOB_BYTES + 1), mb = SKF_BUF(SKF_MAX_MANIFEST_BYTES);
+	SKF_AUTO(skf_buf_done)
+	struct skf_buf cb = SKF_BUF(SKF_MAX_CONFIG_BLOB_BYTES + 1), mb = SKF_BUF(SKF_MAX_MANIFEST_BYTES);
 	struct skf_digest config, manifest;
 	struct skf_image_config *c;
 	struct skf_image_layer *out;
@@ -402,11 +448,17 @@ static int load_entry(struct load *l, const struct image_docker_entry *x, struct
 	int r = image_src_small(l->src, x->config, SKF_MAX_CONFIG_BLOB_BYTES, &cb, e);
 
 	if (r <= 0)
-		return r < 0 ? -1 : skf_fail(e, SKF_ENOTFOUND, "the archive has no '%.160s', the config of an image", x->config);
-	if (read_config(l, &cb, x->config, x->layers.n, &c, e) < 0 || image_keep_doc(l->store, l->lease, &cb, &config, e) < 0)
+		return r < 0 ? -1
+			     : skf_fail(e, SKF_ENOTFOUND,
+					"the archive has no '%.160s', the config of an image", x->config);
+	if (read_config(l, &cb, x->config, x->layers.n, &c, e) < 0 ||
+	    image_keep_doc(l->store, l->lease, &cb, &config, e) < 0)
 		return -1;
-	if (skf_is_hex(base_name(x->config), 64) && strcmp(base_name(x->config), skf_digest_hex(&config)) != 0)
-		return skf_fail(e, SKF_ECORRUPT, "the config '%.160s' of the archive is not what its name says: it is %s", x->config, config.s);
+	if (skf_is_hex(base_name(x->config), 64) &&
+	    strcmp(base_name(x->config), skf_digest_hex(&config)) != 0)
+		return skf_fail(e, SKF_ECORRUPT,
+				"the config '%.160s' of the archive is not what its name says: it is %s",
+				x->config, config.s);
 	v = new_lays(l, x->layers.n, c);
 	out = skf_arena_array(&l->a, x->layers.n ? x->layers.n : 1, sizeof(*out));
 	if (!v || !out)
@@ -421,8 +473,10 @@ static int load_entry(struct load *l, const struct image_docker_entry *x, struct
 	image_write_manifest(&mb, &config, cb.len, out, x->layers.n, SKF_COMP_NONE, NULL);
 	if (image_keep_doc(l->store, l->lease, &mb, &manifest, e) < 0)
 		return -1;
-	const struct image_new im = { l->store,   l->lease,  &l->a,        &manifest, &config, "application/vnd.oci.image.manifest.v1+json",
-		                      c->created, "archive", &c->platform, out,       x->layers.n };
+	const struct image_new im = {l->store,   l->lease,   &l->a,
+				     &manifest,  &config,    "application/vnd.oci.image.manifest.v1+json",
+				     c->created, "archive",  &c->platform,
+				     out,        x->layers.n};
 	return put_image(l, &im, &manifest, &x->tags, e);
 }
 
@@ -440,23 +494,27 @@ static int load_docker(struct load *l, struct skf_err *e)
 static int load_all(struct load *l, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_MANIFEST_BYTES + 1);
-	int docker = image_docker_read(l->src, &l->a, &l->docker, e), oci = docker < 0 ? -1 : image_src_small(l->src, "index.json", SKF_MAX_MANIFEST_BYTES, &b, e);
+	int docker = image_docker_read(l->src, &l->a, &l->docker, e),
+	    oci = docker < 0 ? -1 : image_src_small(l->src, "index.json", SKF_MAX_MANIFEST_BYTES, &b, e);
 
 	if (oci < 0)
 		return -1;
 	l->has_docker = docker == 1;
 	if (!oci && !docker)
-		return skf_fail(e, SKF_EINVALID, "this is no archive of images: it has neither index.json (OCI) nor manifest.json (docker); for a file system, "
-		                                 "use 'skiff import'");
+		return skf_fail(e, SKF_EINVALID,
+				"this is no archive of images: it has neither index.json (OCI) nor "
+				"manifest.json (docker); for a file system, "
+				"use 'skiff import'");
 	if ((oci ? load_oci(l, &b, e) : load_docker(l, e)) < 0)
 		return -1;
 	return l->n_images ? 0 : skf_fail(e, SKF_ENOTFOUND, "the archive has no image");
 }
 
-int image_serve_load(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e)
+int image_serve_load(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer,
+		     struct skf_err *e)
 {
 	const char *root = skf_recr_str(q), *platform = skf_recr_str(q), *name = skf_recr_str(q);
-	struct load l = { .peer = peer, .name = name, .a = SKF_ARENA(SKF_MAX_ARENA_DOC) };
+	struct load l = {.peer = peer, .name = name, .a = SKF_ARENA(SKF_MAX_ARENA_DOC)};
 	int r = 0;
 
 	if (q->bad || peer->fds->n != 1)
@@ -465,7 +523,8 @@ int image_serve_load(const struct image_peer *peer, struct skf_recr *q, struct s
 		r = skf_platform_parse(platform, &l.platform, e);
 	else
 		skf_platform_host(&l.platform);
-	if (r < 0 || skf_store_open(root, true, &l.store, e) < 0 || skf_lease_new(l.store, &l.lease, e) < 0 ||
+	if (r < 0 || skf_store_open(root, true, &l.store, e) < 0 ||
+	    skf_lease_new(l.store, &l.lease, e) < 0 ||
 	    image_src_open(peer, l.store, peer->fds->fd[0], &l.src, e) < 0 || load_all(&l, e) < 0)
 		r = -1;
 	image_src_free(l.src);

@@ -1,5 +1,5 @@
-/* cmd/image_login.c -- login and logout: credentials are tried at the registry, then kept where docker's config.json says. Blocks: network, disk,
- * credential helper. */
+/* cmd/image_login.c -- login and logout: credentials are tried at the registry, then kept where docker's
+ * config.json says. Blocks: network, disk, credential helper. */
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "cmd/image_int.h"
@@ -32,7 +32,8 @@ static void say(const struct image_peer *peer, const char *fmt, const char *what
 
 static int login(const struct image_peer *peer, struct skf_recr *q, struct skf_err *e)
 {
-	const char *server = skf_recr_str(q), *user = skf_recr_str(q), *password = skf_recr_str(q), *path = skf_recr_str(q), *certs = skf_recr_str(q);
+	const char *server = skf_recr_str(q), *user = skf_recr_str(q), *password = skf_recr_str(q),
+		   *path = skf_recr_str(q), *certs = skf_recr_str(q);
 	uint32_t flags = skf_recr_u32(q);
 	char host[SKF_MAX_REPO_BYTES + 1];
 	struct skf_registry *r = NULL;
@@ -42,8 +43,13 @@ static int login(const struct image_peer *peer, struct skf_recr *q, struct skf_e
 		return skf_fail(e, SKF_EINVALID, "the login request is cut short");
 	if (host_of(server, host, sizeof(host), e) < 0)
 		return -1;
-	const struct skf_registry_opts o = { .log = peer->log, .user = user, .password = password, .certs_dir = certs[0] ? certs : NULL, .cancel_fd = peer->cancel_fd,
-		                             .plain_http = flags & SKF_IMG_PLAIN_HTTP, .insecure_tls = flags & SKF_IMG_INSECURE_TLS };
+	const struct skf_registry_opts o = {.log = peer->log,
+					    .user = user,
+					    .password = password,
+					    .certs_dir = certs[0] ? certs : NULL,
+					    .cancel_fd = peer->cancel_fd,
+					    .plain_http = flags & SKF_IMG_PLAIN_HTTP,
+					    .insecure_tls = flags & SKF_IMG_INSECURE_TLS};
 	int x = skf_registry_new(host, &o, &r, e);
 	if (x == 0)
 		x = skf_registry_login(r, &token, e);
@@ -72,10 +78,11 @@ static int logout(const struct image_peer *peer, struct skf_recr *q, struct skf_
 	return 0;
 }
 
-static int serve(const struct image_peer *peer, struct skf_recr *q, int (*fn)(const struct image_peer *, struct skf_recr *, struct skf_err *),
-                 struct skf_buf *answer, struct skf_err *e)
+static int serve(const struct image_peer *peer, struct skf_recr *q,
+		 int (*fn)(const struct image_peer *, struct skf_recr *, struct skf_err *),
+		 struct skf_buf *answer, struct skf_err *e)
 {
-	struct image_watch w = { .peer = peer, .stop_fd = -EBADF };
+	struct image_watch w = {.peer = peer, .stop_fd = -EBADF};
 	int r = image_watch_start(&w, e);
 	if (r == 0)
 		r = fn(peer, q, e);
@@ -85,12 +92,14 @@ static int serve(const struct image_peer *peer, struct skf_recr *q, int (*fn)(co
 	return r;
 }
 
-int image_serve_login(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e)
+int image_serve_login(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer,
+		      struct skf_err *e)
 {
 	return serve(peer, q, login, answer, e);
 }
 
-int image_serve_logout(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e)
+int image_serve_logout(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer,
+		       struct skf_err *e)
 {
 	return serve(peer, q, logout, answer, e);
 }

@@ -1,5 +1,6 @@
-/* cmd/image_out.c -- an archive or directory of images, written: the same content gives the same bytes (no times, no owners, entries in the caller's
- * order). Each name is written once. A directory's files appear whole, by rename. Blocks on the disk or pipe. */
+/* cmd/image_out.c -- an archive or directory of images, written: the same content gives the same bytes (no
+ * times, no owners, entries in the caller's order). Each name is written once. A directory's files appear
+ * whole, by rename. Blocks on the disk or pipe. */
 #include "base/fd.h"
 #include "base/limits.h"
 #include "cmd/image_archive.h"
@@ -12,11 +13,12 @@
 #define BLOCK 512u
 #define PART  ".part"
 
-int image_out_init(struct image_out *o, const struct image_peer *peer, int fd, struct skf_arena *a, struct skf_err *e)
+int image_out_init(struct image_out *o, const struct image_peer *peer, int fd, struct skf_arena *a,
+		   struct skf_err *e)
 {
 	struct stat st;
 
-	*o = (struct image_out){ .peer = peer, .fd = fd, .file = -EBADF, .a = a };
+	*o = (struct image_out){.peer = peer, .fd = fd, .file = -EBADF, .a = a};
 	if (fstat(fd, &st) < 0)
 		return skf_fail_sys(e, -errno, "look at the output");
 	o->dir = S_ISDIR(st.st_mode);
@@ -25,7 +27,7 @@ int image_out_init(struct image_out *o, const struct image_peer *peer, int fd, s
 
 int image_out_layout(struct image_out *o, struct skf_err *e)
 {
-	static const char *const dirs[] = { "blobs", "blobs/sha256", "blobs/sha512" };
+	static const char *const dirs[] = {"blobs", "blobs/sha256", "blobs/sha512"};
 
 	for (size_t i = 0; i < SKF_ARRAY_LEN(dirs); i++) {
 		int r = skf_mkdir_at(o->fd, dirs[i], 0755);
@@ -78,7 +80,7 @@ static void number(char *at, size_t n, uint64_t v)
 
 static int tar_header(struct image_out *o, uint64_t size, struct skf_err *e)
 {
-	char h[BLOCK] = { 0 };
+	char h[BLOCK] = {0};
 	unsigned sum = 0;
 
 	if (strlen(o->name) >= 100)
@@ -90,7 +92,10 @@ static int tar_header(struct image_out *o, uint64_t size, struct skf_err *e)
 	number(h + 124, 12, size);
 	number(h + 136, 12, 0);
 	h[156] = '0';
-	memcpy(h + 257, "ustar\0" "00", 8);
+	memcpy(h + 257,
+	       "ustar\0"
+	       "00",
+	       8);
 	memset(h + 148, ' ', 8);
 	for (size_t i = 0; i < BLOCK; i++)
 		sum += (unsigned char)h[i];
@@ -121,7 +126,8 @@ int image_out_write(void *arg, const void *p, size_t n, struct skf_err *e)
 	struct image_out *o = arg;
 
 	if (n > o->left)
-		return skf_fail(e, SKF_EBUG, "'%s' has more than the %llu bytes announced", o->name, (unsigned long long)o->size);
+		return skf_fail(e, SKF_EBUG, "'%s' has more than the %llu bytes announced", o->name,
+				(unsigned long long)o->size);
 	o->left -= n;
 	return image_check_cancel(o->peer, e) < 0 ? -1 : put(o, p, n, e);
 }
@@ -133,7 +139,8 @@ int image_out_end(struct image_out *o, struct skf_err *e)
 	int r;
 
 	if (o->left)
-		return skf_fail(e, SKF_EBUG, "'%s' has fewer than the %llu bytes announced", o->name, (unsigned long long)o->size);
+		return skf_fail(e, SKF_EBUG, "'%s' has fewer than the %llu bytes announced", o->name,
+				(unsigned long long)o->size);
 	if (!o->dir)
 		return o->size % BLOCK ? put(o, zero, BLOCK - o->size % BLOCK, e) : 0;
 	skf_closep(&o->file);

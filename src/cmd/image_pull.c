@@ -1,5 +1,6 @@
-/* cmd/image_pull.c -- a pull: resolve, choose the platform, config, layers, record, reference. The order makes a kill at any point harmless: the
- * lease names every digest before it is used or made, the reference is written last, and all layers are synced before it. */
+/* cmd/image_pull.c -- a pull: resolve, choose the platform, config, layers, record, reference. The order
+ * makes a kill at any point harmless: the lease names every digest before it is used or made, the reference
+ * is written last, and all layers are synced before it. */
 #include "base/arena.h"
 #include "base/fd.h"
 #include "base/limits.h"
@@ -69,12 +70,15 @@ static int keep_blob(struct pull *p, const struct skf_digest *d, const struct sk
 	return skf_store_blob_put(p->store, d, b->p, b->len, e);
 }
 
-static int fetch_manifest(struct pull *p, const struct skf_ref *ref, struct skf_digest *ret, struct skf_buf *b, char content_type[128],
-                          enum skf_media *kind, struct skf_err *e)
+static int fetch_manifest(struct pull *p, const struct skf_ref *ref, struct skf_digest *ret,
+			  struct skf_buf *b, char content_type[128], enum skf_media *kind, struct skf_err *e)
 {
 	int r = 0;
-	if (ref->digest.s[0]) /* maybe already here: a digest never changes its meaning. Looked for once the lease protects it. */
-		r = skf_lease_add(p->lease, &ref->digest, e) < 0 ? -1 : skf_store_blob_has(p->store, &ref->digest, e);
+	if (ref->digest.s[0]) /* maybe already here: a digest never changes its meaning. Looked for once the
+				 lease protects it. */
+		r = skf_lease_add(p->lease, &ref->digest, e) < 0
+			    ? -1
+			    : skf_store_blob_has(p->store, &ref->digest, e);
 	if (r < 0)
 		return -1;
 	content_type[0] = 0;
@@ -102,16 +106,20 @@ static int step_manifest(struct pull *p, struct skf_err *e)
 	p->by_digest = p->ref;
 	p->by_digest.digest = p->manifest = p->top;
 	if (kind == SKF_MEDIA_INDEX) {
-		if (skf_index_parse(skf_buf_cstr(&b), b.len, type, &p->arena, &index, e) < 0 || skf_index_choose(index, &p->platform, &chosen, e) < 0)
+		if (skf_index_parse(skf_buf_cstr(&b), b.len, type, &p->arena, &index, e) < 0 ||
+		    skf_index_choose(index, &p->platform, &chosen, e) < 0)
 			return skf_ctx(e, "index '%s'", p->top.s);
 		p->by_digest.digest = chosen->digest;
 		skf_buf_clear(&b);
 		if (fetch_manifest(p, &p->by_digest, &p->manifest, &b, type, &kind, e) < 0)
 			return -1;
 		if (b.len != chosen->size)
-			return skf_fail(e, SKF_ECORRUPT, "manifest '%s': expected %llu bytes, got %zu", p->manifest.s, (unsigned long long)chosen->size, b.len);
+			return skf_fail(e, SKF_ECORRUPT, "manifest '%s': expected %llu bytes, got %zu",
+					p->manifest.s, (unsigned long long)chosen->size, b.len);
 		if (kind == SKF_MEDIA_INDEX)
-			return skf_fail(e, SKF_EUNSUPPORTED, "index '%s': its entry for this platform is an index again", p->top.s);
+			return skf_fail(e, SKF_EUNSUPPORTED,
+					"index '%s': its entry for this platform is an index again",
+					p->top.s);
 		if (keep_blob(p, &p->manifest, &b, e) < 0)
 			return -1;
 	}
@@ -125,20 +133,23 @@ static int step_config(struct pull *p, struct skf_err *e)
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_CONFIG_BLOB_BYTES + 1);
 	const struct skf_desc *d = &p->doc->config;
 	if (d->media != SKF_MEDIA_CONFIG)
-		return skf_fail(e, SKF_EUNSUPPORTED, "'%s' is no container image: its config has the media type '%s'", p->manifest.s, d->media_type);
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"'%s' is no container image: its config has the media type '%s'",
+				p->manifest.s, d->media_type);
 	if (skf_lease_add(p->lease, &d->digest, e) < 0)
 		return -1;
 	int has = skf_store_blob_has(p->store, &d->digest, e);
 	if (has < 0)
 		return -1;
 	if (has ? skf_store_blob_read(p->store, &d->digest, SKF_MAX_CONFIG_BLOB_BYTES, &b, e) < 0
-	        : skf_registry_blob_small(p->reg, &p->ref, d, SKF_MAX_CONFIG_BLOB_BYTES, &b, e) < 0)
+		: skf_registry_blob_small(p->reg, &p->ref, d, SKF_MAX_CONFIG_BLOB_BYTES, &b, e) < 0)
 		return -1;
 	if (skf_image_config_parse(skf_buf_cstr(&b), b.len, &p->arena, &p->config, e) < 0)
 		return skf_ctx(e, "config '%s'", d->digest.s);
 	if (p->config->diff_ids.n != p->doc->layers.n)
-		return skf_fail(e, SKF_ECORRUPT, "image '%s': the manifest has %zu layers, the config names %zu", p->manifest.s, p->doc->layers.n,
-		                p->config->diff_ids.n);
+		return skf_fail(e, SKF_ECORRUPT,
+				"image '%s': the manifest has %zu layers, the config names %zu",
+				p->manifest.s, p->doc->layers.n, p->config->diff_ids.n);
 	return has ? 0 : keep_blob(p, &d->digest, &b, e);
 }
 
@@ -154,9 +165,12 @@ static int step_jobs(struct pull *p, struct skf_err *e)
 	if (!p->jobs)
 		return skf_fail(e, SKF_ENOMEM, "layers of '%s'", p->manifest.s);
 	for (size_t i = 0; i < p->n_jobs; i++) {
-		if (l[i].media != SKF_MEDIA_LAYER_TAR && l[i].media != SKF_MEDIA_LAYER_GZIP && l[i].media != SKF_MEDIA_LAYER_ZSTD)
-			return skf_fail(e, SKF_EUNSUPPORTED, "layer '%s' of '%s' has the media type '%s', which cannot be unpacked", l[i].digest.s,
-			                p->manifest.s, l[i].media_type);
+		if (l[i].media != SKF_MEDIA_LAYER_TAR && l[i].media != SKF_MEDIA_LAYER_GZIP &&
+		    l[i].media != SKF_MEDIA_LAYER_ZSTD)
+			return skf_fail(
+				e, SKF_EUNSUPPORTED,
+				"layer '%s' of '%s' has the media type '%s', which cannot be unpacked",
+				l[i].digest.s, p->manifest.s, l[i].media_type);
 		p->jobs[i].desc = l[i];
 		p->jobs[i].diff_id = ids[i];
 		if (skf_lease_add(p->lease, &l[i].digest, e) < 0 || skf_lease_add(p->lease, &ids[i], e) < 0)
@@ -199,10 +213,15 @@ static int step_layers(struct pull *p, struct skf_err *e)
 static int write_record(struct pull *p, struct skf_err *e)
 {
 	char platform[80], from[600];
-	struct skf_image im = { .manifest = p->manifest, .config = p->doc->config.digest, .media_type = p->doc->media_type, .pulled_ns = skf_now_ns() };
+	struct skf_image im = {.manifest = p->manifest,
+			       .config = p->doc->config.digest,
+			       .media_type = p->doc->media_type,
+			       .pulled_ns = skf_now_ns()};
 	struct skf_image_layer *l = skf_arena_array(&p->arena, p->n_jobs ? p->n_jobs : 1, sizeof(*l));
 	const struct skf_platform *c = &p->config->platform;
-	if (!l || skf_fmt(platform, sizeof(platform), "%s/%s%s%s", c->os, c->arch, c->variant[0] ? "/" : "", c->variant) < 0 ||
+	if (!l ||
+	    skf_fmt(platform, sizeof(platform), "%s/%s%s%s", c->os, c->arch, c->variant[0] ? "/" : "",
+		    c->variant) < 0 ||
 	    skf_fmt(from, sizeof(from), "%s/%s", p->ref.registry, p->ref.repo) < 0)
 		return skf_fail(e, SKF_ENOMEM, "record of '%s'", p->manifest.s);
 	for (size_t i = 0; i < p->n_jobs; i++) {
@@ -211,15 +230,18 @@ static int write_record(struct pull *p, struct skf_err *e)
 		if (has < 0)
 			return -1;
 		if (has != 1)
-			return skf_fail(e, SKF_ECORRUPT, "layer '%s' went away during the pull; pull again", p->jobs[i].diff_id.s);
-		l[i] = (struct skf_image_layer){ .digest = p->jobs[i].desc.digest, .diff_id = p->jobs[i].diff_id, .size = p->jobs[i].desc.size };
+			return skf_fail(e, SKF_ECORRUPT, "layer '%s' went away during the pull; pull again",
+					p->jobs[i].diff_id.s);
+		l[i] = (struct skf_image_layer){.digest = p->jobs[i].desc.digest,
+						.diff_id = p->jobs[i].diff_id,
+						.size = p->jobs[i].desc.size};
 		im.size += p->jobs[i].desc.size;
 		im.unpacked += info.size;
 	}
 	im.platform = platform;
 	im.from = from;
 	im.created = p->config->created;
-	im.layers = (struct skf_jarr){ l, p->n_jobs };
+	im.layers = (struct skf_jarr){l, p->n_jobs};
 	return skf_store_image_put(p->store, &im, e);
 }
 
@@ -232,11 +254,13 @@ static int step_commit(struct pull *p, struct skf_err *e)
 	return skf_store_ref_set(p->store, &p->ref, &p->top, &p->manifest, e);
 }
 
-int image_pull_run(const struct image_peer *peer, const struct image_pull *q, struct image_done *ret, struct skf_err *e)
+int image_pull_run(const struct image_peer *peer, const struct image_pull *q, struct image_done *ret,
+		   struct skf_err *e)
 {
-	static int (*const steps[])(struct pull *, struct skf_err *) = { step_open, step_manifest, step_config, step_jobs, step_layers, step_commit };
-	struct pull p = { .peer = peer, .q = q, .arena = SKF_ARENA(SKF_MAX_ARENA_DOC) };
-	struct image_watch w = { .peer = peer, .progress = send_progress, .arg = &p, .stop_fd = -EBADF };
+	static int (*const steps[])(struct pull *, struct skf_err *) = {
+		step_open, step_manifest, step_config, step_jobs, step_layers, step_commit};
+	struct pull p = {.peer = peer, .q = q, .arena = SKF_ARENA(SKF_MAX_ARENA_DOC)};
+	struct image_watch w = {.peer = peer, .progress = send_progress, .arg = &p, .stop_fd = -EBADF};
 	struct skf_refrec old;
 	int r = image_watch_start(&w, e), had = 0;
 	for (size_t i = 0; r == 0 && i < SKF_ARRAY_LEN(steps); i++) {
@@ -248,8 +272,9 @@ int image_pull_run(const struct image_peer *peer, const struct image_pull *q, st
 	if (r == 0)
 		send_progress(&p);
 	if (r == 0)
-		*ret = (struct image_done){ p.top, p.manifest, p.doc->config.digest,
-			                    had == 1 && skf_digest_eq(&old.top, &p.top) && skf_digest_eq(&old.manifest, &p.manifest) };
+		*ret = (struct image_done){p.top, p.manifest, p.doc->config.digest,
+					   had == 1 && skf_digest_eq(&old.top, &p.top) &&
+						   skf_digest_eq(&old.manifest, &p.manifest)};
 	skf_registry_free(p.reg);
 	skf_lease_free(p.lease);
 	skf_store_free(p.store);

@@ -1,5 +1,6 @@
-/* cmd/image_remote.c -- requests about what is in a registry (inspect, tags, referrers, delete), and what all requests to registries share: opening a
- * registry as the user has configured it, and the thread that watches the peer. Blocks: network. */
+/* cmd/image_remote.c -- requests about what is in a registry (inspect, tags, referrers, delete), and what
+ * all requests to registries share: opening a registry as the user has configured it, and the thread that
+ * watches the peer. Blocks: network. */
 #include "oci/registries_conf.h"
 #include "base/arena.h"
 #include "base/fd.h"
@@ -22,10 +23,13 @@ static const char *auth_file(char *out, size_t size)
 {
 	static const struct {
 		const char *variable, *below;
-	} places[] = { { "REGISTRY_AUTH_FILE", "" }, { "XDG_RUNTIME_DIR", "/containers/auth.json" }, { "HOME", "/.config/containers/auth.json" } };
+	} places[] = {{"REGISTRY_AUTH_FILE", ""},
+		      {"XDG_RUNTIME_DIR", "/containers/auth.json"},
+		      {"HOME", "/.config/containers/auth.json"}};
 	for (size_t i = 0; i < SKF_ARRAY_LEN(places); i++) {
 		const char *v = getenv(places[i].variable);
-		if (v && *v == '/' && skf_fmt(out, size, "%s%s", v, places[i].below) == 0 && access(out, R_OK) == 0)
+		if (v && *v == '/' && skf_fmt(out, size, "%s%s", v, places[i].below) == 0 &&
+		    access(out, R_OK) == 0)
 			return out;
 	}
 	return NULL;
@@ -57,17 +61,21 @@ int image_how_bind(struct image_how *h, const char *reference, struct skf_err *e
 		return 0;
 	if (skf_ref_parse(reference, &ref, e) < 0)
 		return -1;
-	return skf_fmt(h->token_host, sizeof(h->token_host), "%s", ref.registry) < 0 ? skf_fail(e, SKF_EBUG, "registry '%s'", ref.registry) : 0;
+	return skf_fmt(h->token_host, sizeof(h->token_host), "%s", ref.registry) < 0
+		       ? skf_fail(e, SKF_EBUG, "registry '%s'", ref.registry)
+		       : 0;
 }
 
-int image_registry_open(const struct image_peer *peer, const char *host, const char *repo, const struct image_how *how, struct skf_registry **ret,
-                        struct skf_err *e)
+int image_registry_open(const struct image_peer *peer, const char *host, const char *repo,
+			const struct image_how *how, struct skf_registry **ret, struct skf_err *e)
 {
 	char path[4096];
 	bool anonymous = how->flags & SKF_IMG_ANONYMOUS, own_file = word(how->auth_file) != NULL;
 	const struct skf_registry_opts o = {
 		.log = peer->log,
-		.auth_file = anonymous ? NULL : own_file ? how->auth_file : auth_file(path, sizeof(path)),
+		.auth_file = anonymous  ? NULL
+			     : own_file ? how->auth_file
+					: auth_file(path, sizeof(path)),
 		.docker_config = anonymous || own_file ? NULL : word(how->docker_config),
 		.user = word(how->user),
 		.password = how->password,
@@ -82,7 +90,8 @@ int image_registry_open(const struct image_peer *peer, const char *host, const c
 	return skf_registry_new(host, &o, ret, e);
 }
 
-int image_registry_open_at(const struct image_peer *peer, struct skf_ref *ref, const struct image_how *how, struct skf_registry **ret, struct skf_err *e)
+int image_registry_open_at(const struct image_peer *peer, struct skf_ref *ref, const struct image_how *how,
+			   struct skf_registry **ret, struct skf_err *e)
 {
 	struct image_how there = *how;
 	struct skf_registries all;
@@ -92,9 +101,12 @@ int image_registry_open_at(const struct image_peer *peer, struct skf_ref *ref, c
 
 	reg = r == 0 ? skf_registries_match(&all, ref->registry, ref->repo) : NULL;
 	if (reg && reg->blocked)
-		r = skf_fail(e, SKF_EDENIED, "registry '%s' is blocked: registries.conf says so for '%s'", ref->registry, reg->prefix);
-	else if (reg && reg->at.location && (r = skf_registries_at(reg, &reg->at, ref->registry, ref->repo, host, repo, e)) == 0) {
-		if (!skf_streq(host, ref->registry)) /* T51: what was said for the one is not shown to the other */
+		r = skf_fail(e, SKF_EDENIED, "registry '%s' is blocked: registries.conf says so for '%s'",
+			     ref->registry, reg->prefix);
+	else if (reg && reg->at.location &&
+		 (r = skf_registries_at(reg, &reg->at, ref->registry, ref->repo, host, repo, e)) == 0) {
+		if (!skf_streq(host,
+			       ref->registry)) /* T51: what was said for the one is not shown to the other */
 			there.user = there.password = NULL;
 		memcpy(ref->registry, host, strlen(host) + 1); /* of the same sizes */
 		memcpy(ref->repo, repo, strlen(repo) + 1);
@@ -123,7 +135,7 @@ static void *watch(void *arg)
 {
 	const struct image_watch *w = arg;
 	for (;;) {
-		struct pollfd f[2] = { { w->stop_fd, POLLIN, 0 }, { w->peer->sock, 0, 0 } };
+		struct pollfd f[2] = {{w->stop_fd, POLLIN, 0}, {w->peer->sock, 0, 0}};
 		int n = poll(f, 2, PROGRESS_MS);
 		if (n > 0 && f[0].revents)
 			return NULL;
@@ -172,8 +184,8 @@ struct remote {
 	struct skf_buf out;
 };
 
-static int fetch(struct remote *x, const struct skf_ref *ref, struct skf_buf *b, struct skf_digest *d, enum skf_media *kind, char type[128],
-                 struct skf_err *e)
+static int fetch(struct remote *x, const struct skf_ref *ref, struct skf_buf *b, struct skf_digest *d,
+		 enum skf_media *kind, char type[128], struct skf_err *e)
 {
 	if (skf_registry_manifest(x->reg, ref, b, type, d, e) < 0)
 		return -1;
@@ -181,7 +193,8 @@ static int fetch(struct remote *x, const struct skf_ref *ref, struct skf_buf *b,
 }
 
 /* The manifest for the platform, through an index if there is one. */
-static int fetch_image(struct remote *x, struct skf_digest *top, struct skf_manifest **ret, struct skf_err *e)
+static int fetch_image(struct remote *x, struct skf_digest *top, struct skf_manifest **ret,
+		       struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_MANIFEST_BYTES + 1);
 	struct skf_platform want;
@@ -198,7 +211,8 @@ static int fetch_image(struct remote *x, struct skf_digest *top, struct skf_mani
 	if (fetch(x, &ref, &b, top, &kind, type, e) < 0)
 		return -1;
 	if (kind == SKF_MEDIA_INDEX) {
-		if (skf_index_parse(skf_buf_cstr(&b), b.len, type, &x->arena, &index, e) < 0 || skf_index_choose(index, &want, &chosen, e) < 0)
+		if (skf_index_parse(skf_buf_cstr(&b), b.len, type, &x->arena, &index, e) < 0 ||
+		    skf_index_choose(index, &want, &chosen, e) < 0)
 			return skf_ctx(e, "index '%s'", top->s);
 		ref.digest = chosen->digest;
 		skf_buf_clear(&b);
@@ -215,7 +229,8 @@ static int do_raw(struct remote *x, struct skf_err *e)
 	return skf_registry_manifest(x->reg, &x->ref, &x->out, type, &d, e);
 }
 
-static int fetch_config(struct remote *x, struct skf_digest *top, struct skf_manifest **m, struct skf_buf *b, struct skf_err *e)
+static int fetch_config(struct remote *x, struct skf_digest *top, struct skf_manifest **m, struct skf_buf *b,
+			struct skf_err *e)
 {
 	if (fetch_image(x, top, m, e) < 0)
 		return -1;
@@ -254,7 +269,8 @@ static void put_layers(struct skf_jw *w, const struct skf_manifest *m)
 static void put_name(struct skf_jw *w, const struct remote *x)
 {
 	char name[2 * SKF_MAX_REPO_BYTES + 2];
-	if (skf_fmt(name, sizeof(name), "%s/%s", x->ref.registry, x->ref.repo) == 0) /* both parts have their limit */
+	if (skf_fmt(name, sizeof(name), "%s/%s", x->ref.registry, x->ref.repo) ==
+	    0) /* both parts have their limit */
 		skf_jw_kstr(w, w->depth && x->what == SKF_IMG_REMOTE_TAGS ? "Repository" : "Name", name);
 }
 
@@ -263,11 +279,12 @@ static int do_inspect(struct remote *x, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_CONFIG_BLOB_BYTES + 1);
 	struct skf_jw w = SKF_JW(&x->out);
-	struct skf_strv tags = { 0 };
+	struct skf_strv tags = {0};
 	struct skf_digest top;
 	struct skf_manifest *m;
 	struct skf_image_config *c;
-	if (fetch_config(x, &top, &m, &b, e) < 0 || skf_image_config_parse(skf_buf_cstr(&b), b.len, &x->arena, &c, e) < 0 ||
+	if (fetch_config(x, &top, &m, &b, e) < 0 ||
+	    skf_image_config_parse(skf_buf_cstr(&b), b.len, &x->arena, &c, e) < 0 ||
 	    skf_registry_tags(x->reg, &x->ref, &x->arena, &tags, e) < 0)
 		return -1;
 	w.indent = 4;
@@ -295,7 +312,7 @@ static int do_inspect(struct remote *x, struct skf_err *e)
 static int do_tags(struct remote *x, struct skf_err *e)
 {
 	struct skf_jw w = SKF_JW(&x->out);
-	struct skf_strv tags = { 0 };
+	struct skf_strv tags = {0};
 	if (skf_registry_tags(x->reg, &x->ref, &x->arena, &tags, e) < 0)
 		return -1;
 	w.indent = 4;
@@ -325,8 +342,8 @@ static int do_referrers(struct remote *x, struct skf_err *e)
 static int do_delete(struct remote *x, struct skf_err *e)
 {
 	enum skf_delete_what what = skf_streq(x->argument, "tag")    ? SKF_DELETE_TAG
-	                            : skf_streq(x->argument, "blob") ? SKF_DELETE_BLOB
-	                                                             : SKF_DELETE_MANIFEST;
+				    : skf_streq(x->argument, "blob") ? SKF_DELETE_BLOB
+								     : SKF_DELETE_MANIFEST;
 	struct skf_digest d;
 	skf_registry_set_actions(x->reg, "pull,push,delete");
 	if (skf_registry_delete(x->reg, &x->ref, what, &d, e) < 0)
@@ -343,7 +360,8 @@ static int do_search(struct remote *x, struct skf_err *e)
 	const char *nl = strchr(x->argument, '\n');
 	char number[16];
 	uint32_t limit;
-	if (!nl || skf_fmt(number, sizeof(number), "%.*s", (int)(nl - x->argument), x->argument) < 0 || skf_parse_u32(number, &limit) < 0)
+	if (!nl || skf_fmt(number, sizeof(number), "%.*s", (int)(nl - x->argument), x->argument) < 0 ||
+	    skf_parse_u32(number, &limit) < 0)
 		return skf_fail(e, SKF_EINVALID, "the search request is cut short");
 	return skf_registry_search(x->reg, nl + 1, limit, &x->out, e);
 }
@@ -351,19 +369,16 @@ static int do_search(struct remote *x, struct skf_err *e)
 static int run(struct remote *x, struct skf_err *e)
 {
 	static int (*const fn[])(struct remote *, struct skf_err *) = {
-		[SKF_IMG_REMOTE_INSPECT] = do_inspect,
-		[SKF_IMG_REMOTE_RAW] = do_raw,
-		[SKF_IMG_REMOTE_CONFIG] = do_config,
-		[SKF_IMG_REMOTE_TAGS] = do_tags,
-		[SKF_IMG_REMOTE_REFERRERS] = do_referrers,
-		[SKF_IMG_REMOTE_DELETE] = do_delete,
+		[SKF_IMG_REMOTE_INSPECT] = do_inspect,     [SKF_IMG_REMOTE_RAW] = do_raw,
+		[SKF_IMG_REMOTE_CONFIG] = do_config,       [SKF_IMG_REMOTE_TAGS] = do_tags,
+		[SKF_IMG_REMOTE_REFERRERS] = do_referrers, [SKF_IMG_REMOTE_DELETE] = do_delete,
 		[SKF_IMG_REMOTE_SEARCH] = do_search,
 	};
 	if (x->what >= SKF_ARRAY_LEN(fn))
-		return skf_fail(e, SKF_EUNSUPPORTED, "skiff-image %s does not know the remote request %u", SKF_VERSION, x->what);
+		return skf_fail(e, SKF_EUNSUPPORTED, "skiff-image %s does not know the remote request %u",
+				SKF_VERSION, x->what);
 	if (skf_ref_parse(x->reference, &x->ref, e) < 0 ||
-	    image_registry_open_at(x->peer, &x->ref, &x->how, &x->reg, e) < 0 ||
-	    fn[x->what](x, e) < 0)
+	    image_registry_open_at(x->peer, &x->ref, &x->how, &x->reg, e) < 0 || fn[x->what](x, e) < 0)
 		return -1;
 	if (x->out.err)
 		return skf_fail_sys(e, x->out.err, "answer about '%s'", x->reference);
@@ -371,10 +386,11 @@ static int run(struct remote *x, struct skf_err *e)
 	return 0;
 }
 
-int image_serve_remote(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e)
+int image_serve_remote(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer,
+		       struct skf_err *e)
 {
-	struct remote x = { .peer = peer, .arena = SKF_ARENA(SKF_MAX_ARENA_DOC), .out = SKF_BUF(64u << 20) };
-	struct image_watch w = { .peer = peer, .stop_fd = -EBADF };
+	struct remote x = {.peer = peer, .arena = SKF_ARENA(SKF_MAX_ARENA_DOC), .out = SKF_BUF(64u << 20)};
+	struct image_watch w = {.peer = peer, .stop_fd = -EBADF};
 	x.what = skf_recr_u32(q);
 	x.reference = skf_recr_str(q);
 	x.argument = skf_recr_str(q);
@@ -385,7 +401,9 @@ int image_serve_remote(const struct image_peer *peer, struct skf_recr *q, struct
 		x.how.user = skf_recr_str(q);
 		x.how.password = skf_recr_str(q);
 	}
-	int r = q->bad ? skf_fail(e, SKF_EINVALID, "the request is cut short") : image_how_bind(&x.how, x.reference, e) < 0 ? -1 : image_watch_start(&w, e);
+	int r = q->bad ? skf_fail(e, SKF_EINVALID, "the request is cut short")
+		: image_how_bind(&x.how, x.reference, e) < 0 ? -1
+							     : image_watch_start(&w, e);
 	if (r == 0)
 		r = run(&x, e);
 	image_watch_stop(&w);

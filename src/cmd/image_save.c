@@ -1,10 +1,11 @@
-/* cmd/image_save.c -- images of the store into an archive or directory: OCI layout, or what docker writes now, which is an OCI layout and a
- * docker-archive in one tar.
+/* cmd/image_save.c -- images of the store into an archive or directory: OCI layout, or what docker writes
+ * now, which is an OCI layout and a docker-archive in one tar.
  *
- * Layers go uncompressed, bit for bit by their tar records (store/pack.h), so that the same image gives the same file and its id stays what it is. The
- * tar of a layer without a record has another diff-id: then the config is rewritten with it, and the image in the archive has another id. Invariants:
- * 1. the lease names every digest before the first byte is written; 2. each blob is written once, in an order that depends on the names only.
- * Blocks on the disk or pipe. */
+ * Layers go uncompressed, bit for bit by their tar records (store/pack.h), so that the same image gives the
+ * same file and its id stays what it is. The tar of a layer without a record has another diff-id: then the
+ * config is rewritten with it, and the image in the archive has another id. Invariants:
+ * 1. the lease names every digest before the first byte is written; 2. each blob is written once, in an
+ * order that depends on the names only. Blocks on the disk or pipe. */
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/limits.h"
@@ -13,11 +14,11 @@
 
 struct saved {
 	struct skf_image *image;
-	struct skf_strv names;        /* full, with tag */
+	struct skf_strv names; /* full, with tag */
 	struct skf_digest config, manifest;
 	struct skf_buf config_doc, manifest_doc;
 	struct skf_image_layer *layers; /* as in the archive */
-	struct skf_digest *from;      /* as in the store */
+	struct skf_digest *from;        /* as in the store */
 	struct skf_platform platform;
 };
 struct save {
@@ -83,9 +84,12 @@ static int plan_layers(struct save *x, struct saved *s, struct skf_err *e)
 		    skf_pack_layer_plan(x->store, &l[i].diff_id, &p, e) < 0)
 			return -1;
 		s->from[i] = l[i].diff_id;
-		s->layers[i] = (struct skf_image_layer){ p.digest, p.diff_id, p.size };
+		s->layers[i] = (struct skf_image_layer){p.digest, p.diff_id, p.size};
 		if (!p.exact && strlen(p.diff_id.s) == strlen(l[i].diff_id.s)) {
-			skf_warn(x->peer->log, "layer '%s' has no tar record; it is written as '%s', and the image's id changes", l[i].diff_id.s, p.diff_id.s);
+			skf_warn(x->peer->log,
+				 "layer '%s' has no tar record; it is written as '%s', and the image's id "
+				 "changes",
+				 l[i].diff_id.s, p.diff_id.s);
 			replace(&s->config_doc, l[i].diff_id.s, p.diff_id.s);
 		}
 	}
@@ -96,13 +100,17 @@ static int plan_image(struct save *x, struct saved *s, struct skf_err *e)
 {
 	struct skf_image_config *c;
 
-	if (skf_lease_add(x->lease, &s->image->manifest, e) < 0 || skf_lease_add(x->lease, &s->image->config, e) < 0 ||
-	    skf_store_blob_read(x->store, &s->image->config, SKF_MAX_CONFIG_BLOB_BYTES, &s->config_doc, e) < 0 || plan_layers(x, s, e) < 0 ||
+	if (skf_lease_add(x->lease, &s->image->manifest, e) < 0 ||
+	    skf_lease_add(x->lease, &s->image->config, e) < 0 ||
+	    skf_store_blob_read(x->store, &s->image->config, SKF_MAX_CONFIG_BLOB_BYTES, &s->config_doc, e) <
+		    0 ||
+	    plan_layers(x, s, e) < 0 ||
 	    skf_unpack_sha256(s->config_doc.p, s->config_doc.len, &s->config, e) < 0 ||
 	    skf_image_config_parse(skf_buf_cstr(&s->config_doc), s->config_doc.len, &x->a, &c, e) < 0)
 		return skf_ctx(e, "image '%s'", s->image->config.s);
 	s->platform = c->platform;
-	image_write_manifest(&s->manifest_doc, &s->config, s->config_doc.len, s->layers, s->image->layers.n, SKF_COMP_NONE, NULL);
+	image_write_manifest(&s->manifest_doc, &s->config, s->config_doc.len, s->layers, s->image->layers.n,
+			     SKF_COMP_NONE, NULL);
 	if (s->manifest_doc.err)
 		return skf_fail_sys(e, s->manifest_doc.err, "manifest of '%s'", s->image->config.s);
 	return skf_unpack_sha256(s->manifest_doc.p, s->manifest_doc.len, &s->manifest, e);
@@ -116,7 +124,7 @@ static void blob_name(const struct skf_digest *d, char out[160])
 
 static int put_layers(struct save *x, const struct saved *s, struct skf_err *e)
 {
-	const struct skf_pack_sink sink = { image_out_write, &x->out };
+	const struct skf_pack_sink sink = {image_out_write, &x->out};
 	char name[160];
 
 	for (size_t i = 0; i < s->image->layers.n; i++) {
@@ -129,7 +137,8 @@ static int put_layers(struct save *x, const struct saved *s, struct skf_err *e)
 		    skf_pack_layer_as(x->store, &s->from[i], SKF_COMP_NONE, -1, &sink, &p, e) < 0)
 			return -1;
 		if (!skf_digest_eq(&p.digest, &s->layers[i].digest))
-			return skf_fail(e, SKF_ECORRUPT, "layer '%s' changed while it was read", s->from[i].s);
+			return skf_fail(e, SKF_ECORRUPT, "layer '%s' changed while it was read",
+					s->from[i].s);
 		if (image_out_end(&x->out, e) < 0)
 			return -1;
 	}
@@ -211,7 +220,8 @@ static void familiar(const char *full, char name[SKF_MAX_REF_BYTES + 1])
 
 static int put_docker(struct save *x, struct skf_err *e)
 {
-	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_MANIFEST_BYTES), r = SKF_BUF(SKF_MAX_MANIFEST_BYTES);
+	SKF_AUTO(skf_buf_done)
+	struct skf_buf b = SKF_BUF(SKF_MAX_MANIFEST_BYTES), r = SKF_BUF(SKF_MAX_MANIFEST_BYTES);
 	char name[160], repo[SKF_MAX_REF_BYTES + 1], both[SKF_MAX_REF_BYTES * 2];
 	struct skf_jw w = SKF_JW(&b), wr = SKF_JW(&r);
 
@@ -260,7 +270,9 @@ static int put_docker(struct save *x, struct skf_err *e)
 					if (!open)
 						skf_jw_kobj(&wr, repo);
 					open = true;
-					skf_jw_kstr(&wr, tag_of(s->names.v[m]), skf_digest_hex(&s->layers[s->image->layers.n - 1].digest));
+					skf_jw_kstr(
+						&wr, tag_of(s->names.v[m]),
+						skf_digest_hex(&s->layers[s->image->layers.n - 1].digest));
 				}
 			if (open)
 				skf_jw_end(&wr);
@@ -289,12 +301,14 @@ static int open_all(struct save *x, const char *root, struct skf_recr *q, struct
 	uint32_t n = skf_recr_u32(q);
 
 	if (q->bad || n == 0 || n > SKF_MAX_INDEX_MANIFESTS)
-		return skf_fail(e, SKF_EINVALID, "expected 1 to %d images to save, found %u", SKF_MAX_INDEX_MANIFESTS, n);
+		return skf_fail(e, SKF_EINVALID, "expected 1 to %d images to save, found %u",
+				SKF_MAX_INDEX_MANIFESTS, n);
 	x->v = skf_arena_array(&x->a, n, sizeof(*x->v));
 	if (!x->v)
 		return skf_fail(e, SKF_ENOMEM, "%u images", n);
 	if (skf_store_open(root, false, &x->store, e) < 0 || skf_lease_new(x->store, &x->lease, e) < 0 ||
-	    image_out_init(&x->out, x->peer, x->peer->fds->fd[0], &x->a, e) < 0 || (x->out.dir && image_out_layout(&x->out, e) < 0))
+	    image_out_init(&x->out, x->peer, x->peer->fds->fd[0], &x->a, e) < 0 ||
+	    (x->out.dir && image_out_layout(&x->out, e) < 0))
 		return -1;
 	for (uint32_t i = 0; i < n; i++)
 		if (add_word(x, skf_recr_str(q), e) < 0)
@@ -302,11 +316,15 @@ static int open_all(struct save *x, const char *root, struct skf_recr *q, struct
 	return q->bad ? skf_fail(e, SKF_EINVALID, "the save request is cut short") : 0;
 }
 
-int image_serve_save(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e)
+int image_serve_save(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer,
+		     struct skf_err *e)
 {
 	const char *root = skf_recr_str(q);
 	uint32_t what = skf_recr_u32(q);
-	struct save x = { .peer = peer, .a = SKF_ARENA(SKF_MAX_ARENA_DOC), .docker = what == SKF_IMG_DOCKER_ARCHIVE, .out.file = -EBADF };
+	struct save x = {.peer = peer,
+			 .a = SKF_ARENA(SKF_MAX_ARENA_DOC),
+			 .docker = what == SKF_IMG_DOCKER_ARCHIVE,
+			 .out.file = -EBADF};
 	int r = 0;
 
 	if (peer->fds->n != 1 || what > SKF_IMG_OCI)

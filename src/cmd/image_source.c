@@ -1,10 +1,10 @@
 /* cmd/image_source.c -- an archive (or directory) as a table of names and places.
  *
- * A tar that can be seeked is indexed in place: the scanner reads the headers, data are jumped over. A pipe, and anything
- * compressed, is first written to a file without a name in the store, within the limits of a layer. Invariants: 1. a name
- * of the archive is a key of the table and never a path; 2. names are unique once "./" is gone, and none climbs; 3. links
- * are followed in the table, at most SKF_MAX_SYMLINK_DEPTH times; 4. a directory is read by openat2 without links.
- * Blocks on the disk and on the pipe. */
+ * A tar that can be seeked is indexed in place: the scanner reads the headers, data are jumped over. A pipe,
+ * and anything compressed, is first written to a file without a name in the store, within the limits of a
+ * layer. Invariants: 1. a name of the archive is a key of the table and never a path; 2. names are unique
+ * once "./" is gone, and none climbs; 3. links are followed in the table, at most SKF_MAX_SYMLINK_DEPTH
+ * times; 4. a directory is read by openat2 without links. Blocks on the disk and on the pipe. */
 #include "base/fd.h"
 #include "base/limits.h"
 #include "cmd/image_archive.h"
@@ -29,7 +29,7 @@ struct item {
 	bool sparse;
 };
 struct image_src {
-	int fd;      /* owned when own */
+	int fd; /* owned when own */
 	bool own, dir;
 	uint64_t base;
 	struct skf_arena a;
@@ -39,7 +39,7 @@ struct image_src {
 
 int image_check_cancel(const struct image_peer *peer, struct skf_err *e)
 {
-	struct pollfd p[2] = { { peer->cancel_fd, POLLIN, 0 }, { peer->sock, 0, 0 } };
+	struct pollfd p[2] = {{peer->cancel_fd, POLLIN, 0}, {peer->sock, 0, 0}};
 
 	return poll(p, 2, 0) > 0 ? skf_fail(e, SKF_EUNAVAILABLE, "cancelled") : 0;
 }
@@ -100,7 +100,7 @@ static int grow(struct image_src *x, struct skf_err *e)
 static char *cleaned(struct skf_arena *a, const char *base, const char *name)
 {
 	char *out = skf_arena_alloc(a, strlen(base) + strlen(name) + 2), *p = out;
-	const char *part[2] = { base, name };
+	const char *part[2] = {base, name};
 
 	if (!out)
 		return NULL;
@@ -128,7 +128,8 @@ static char *cleaned(struct skf_arena *a, const char *base, const char *name)
 static const char *link_target(struct image_src *x, const char *name, const struct skf_tar_entry *t)
 {
 	const char *slash = strrchr(name, '/');
-	char *dir = t->type == '1' || !slash ? skf_arena_strdup(&x->a, "") : skf_arena_dup(&x->a, name, (size_t)(slash - name));
+	char *dir = t->type == '1' || !slash ? skf_arena_strdup(&x->a, "")
+					     : skf_arena_dup(&x->a, name, (size_t)(slash - name));
 
 	return dir && t->link[0] != '/' ? cleaned(&x->a, dir, t->link) : NULL;
 }
@@ -142,24 +143,34 @@ static int on_entry(void *arg, const struct skf_tar_entry *t, struct skf_err *e)
 	if (t->type == '5')
 		return SKF_TAR_SKIP;
 	if (t->type > '2')
-		return skf_fail(e, SKF_EINVALID, "the archive has '%.120s', which is neither file nor link; this is no archive of images", t->name);
+		return skf_fail(e, SKF_EINVALID,
+				"the archive has '%.120s', which is neither file nor link; this is no "
+				"archive of images",
+				t->name);
 	if (x->n >= SKF_MAX_ARCHIVE_ENTRIES)
-		return skf_fail(e, SKF_ELIMIT, "the archive has more than %d entries; this is no archive of images", SKF_MAX_ARCHIVE_ENTRIES);
+		return skf_fail(e, SKF_ELIMIT,
+				"the archive has more than %d entries; this is no archive of images",
+				SKF_MAX_ARCHIVE_ENTRIES);
 	name = cleaned(&x->a, "", t->name);
 	if (!name || !*name || strlen(t->name) >= SKF_MAX_TAR_PATH)
-		return skf_fail(e, SKF_EINVALID, "the archive has an entry named '%.120s', which is no name in an archive of images", t->name);
+		return skf_fail(
+			e, SKF_EINVALID,
+			"the archive has an entry named '%.120s', which is no name in an archive of images",
+			t->name);
 	if (x->n * 2 >= x->cap && grow(x, e) < 0)
 		return -1;
 	i = slot(x->v, x->cap, name);
 	if (i->name)
 		return skf_fail(e, SKF_ECORRUPT, "the archive has '%.120s' twice, which is ambiguous", name);
-	*i = (struct item){ .name = name, .off = x->base + t->offset, .size = t->size, .sparse = t->sparse };
+	*i = (struct item){.name = name, .off = x->base + t->offset, .size = t->size, .sparse = t->sparse};
 	x->n++;
 	if (t->type == '0')
 		return SKF_TAR_SKIP;
 	i->link = link_target(x, name, t);
 	return i->link ? SKF_TAR_SKIP
-	               : skf_fail(e, SKF_EINVALID, "the archive has the link '%.120s' to '%.120s', which is outside of it", name, t->link);
+		       : skf_fail(e, SKF_EINVALID,
+				  "the archive has the link '%.120s' to '%.120s', which is outside of it",
+				  name, t->link);
 }
 
 static int read_at(int fd, void *p, size_t n, uint64_t at, ssize_t *ret, struct skf_err *e)
@@ -170,7 +181,8 @@ static int read_at(int fd, void *p, size_t n, uint64_t at, ssize_t *ret, struct 
 	return *ret < 0 ? skf_fail_sys(e, -errno, "read the archive") : 0;
 }
 
-static int index_all(struct image_src *x, struct skf_tarscan *t, const struct image_peer *peer, uint64_t end, uint8_t *buf, struct skf_err *e)
+static int index_all(struct image_src *x, struct skf_tarscan *t, const struct image_peer *peer, uint64_t end,
+		     uint8_t *buf, struct skf_err *e)
 {
 	ssize_t n;
 	int r;
@@ -184,22 +196,25 @@ static int index_all(struct image_src *x, struct skf_tarscan *t, const struct im
 			skf_tarscan_seek(t, skip);
 		}
 		/* headers stand alone between data: little is read at a time */
-		if (image_check_cancel(peer, e) < 0 || read_at(x->fd, buf, 4096, x->base + t->at + t->fill, &n, e) < 0)
+		if (image_check_cancel(peer, e) < 0 ||
+		    read_at(x->fd, buf, 4096, x->base + t->at + t->fill, &n, e) < 0)
 			return -1;
 		if (n == 0)
 			break;
 		r = skf_tarscan_feed(t, buf, (size_t)n, e);
 		if (r)
-			return r < 0 ? -1 : skf_fail(e, SKF_EINVALID, "this is no archive of images: %s", t->why);
+			return r < 0 ? -1
+				     : skf_fail(e, SKF_EINVALID, "this is no archive of images: %s", t->why);
 	}
 	if (!skf_tarscan_complete(t))
-		return skf_fail(e, SKF_ECORRUPT, "the archive is cut short after %llu bytes", (unsigned long long)t->at);
+		return skf_fail(e, SKF_ECORRUPT, "the archive is cut short after %llu bytes",
+				(unsigned long long)t->at);
 	return x->n ? 0 : skf_fail(e, SKF_EINVALID, "the archive is empty");
 }
 
 static int make_index(struct image_src *x, const struct image_peer *peer, struct skf_err *e)
 {
-	const struct skf_tarscan_sink sink = { NULL, on_entry, x };
+	const struct skf_tarscan_sink sink = {NULL, on_entry, x};
 	SKF_AUTO_FREE uint8_t *buf = malloc(4096);
 	struct skf_tarscan t;
 	struct stat st;
@@ -220,7 +235,7 @@ struct stream {
 	const struct image_peer *peer;
 	int fd;
 	uint8_t *buf, *head;
-	size_t n_head;          /* first bytes, read to see what it is */
+	size_t n_head; /* first bytes, read to see what it is */
 	uint64_t n_in, n_out;
 	int (*write)(void *arg, const void *p, size_t n, struct skf_err *e);
 	void *arg;
@@ -240,7 +255,7 @@ static ssize_t stream_get(struct stream *s)
 	if (image_check_cancel(s->peer, s->e) < 0)
 		return -1;
 	for (;;) {
-		struct pollfd p[2] = { { s->fd, POLLIN, 0 }, { s->peer->sock, 0, 0 } };
+		struct pollfd p[2] = {{s->fd, POLLIN, 0}, {s->peer->sock, 0, 0}};
 
 		if (poll(p, 2, -1) < 0 && errno != EINTR)
 			return skf_fail_sys(s->e, -errno, "wait for input");
@@ -260,9 +275,12 @@ static int stream_put(struct stream *s, const void *p, size_t n)
 {
 	s->n_out += n;
 	if (s->n_out > SKF_MAX_LAYER_BYTES)
-		return skf_fail(s->e, SKF_ELIMIT, "the input unpacks to more than the %llu bytes allowed", (unsigned long long)SKF_MAX_LAYER_BYTES);
+		return skf_fail(s->e, SKF_ELIMIT, "the input unpacks to more than the %llu bytes allowed",
+				(unsigned long long)SKF_MAX_LAYER_BYTES);
 	if (s->n_out > RATIO_FROM && s->n_out / SKF_MAX_LAYER_RATIO > s->n_in)
-		return skf_fail(s->e, SKF_ELIMIT, "the input unpacks to more than %d times its size: a decompression bomb", SKF_MAX_LAYER_RATIO);
+		return skf_fail(s->e, SKF_ELIMIT,
+				"the input unpacks to more than %d times its size: a decompression bomb",
+				SKF_MAX_LAYER_RATIO);
 	return s->write(s->arg, p, n, s->e);
 }
 
@@ -289,7 +307,8 @@ static int inflate_stream(struct stream *s, enum skf_compression c)
 		}
 	}
 	if (r == 0 && n == 0 && !skf_inflate_complete(z))
-		r = skf_fail(s->e, SKF_ECORRUPT, "the input's %s stream is cut off", skf_compression_name(c));
+		r = skf_fail(s->e, SKF_ECORRUPT, "the input's %s stream is cut off",
+			     skf_compression_name(c));
 	skf_inflate_free(z);
 	return r < 0 || n < 0 ? -1 : 0;
 }
@@ -309,7 +328,9 @@ static int filter_fail(struct stream *s, struct archive *ar)
 {
 	const char *why = archive_error_string(ar);
 
-	return s->e->kind != SKF_OK ? -1 : skf_fail(s->e, SKF_ECORRUPT, "decompress the input: %s", why ? why : "damaged");
+	return s->e->kind != SKF_OK
+		       ? -1
+		       : skf_fail(s->e, SKF_ECORRUPT, "decompress the input: %s", why ? why : "damaged");
 }
 
 /* xz and bzip2, by libarchive's filters, in this process only. */
@@ -323,10 +344,13 @@ static int filter_stream(struct stream *s)
 
 	if (!ar || !out)
 		r = skf_fail(s->e, SKF_ENOMEM, "no memory to decompress");
-	else if (archive_read_support_filter_xz(ar) != ARCHIVE_OK || archive_read_support_filter_bzip2(ar) != ARCHIVE_OK)
-		r = skf_fail(s->e, SKF_EUNSUPPORTED, "this libarchive has no xz or bzip2; decompress the input first");
-	else if (archive_read_support_format_raw(ar) != ARCHIVE_OK || archive_read_open(ar, s, NULL, ar_read, NULL) != ARCHIVE_OK ||
-	         archive_read_next_header(ar, &ae) != ARCHIVE_OK)
+	else if (archive_read_support_filter_xz(ar) != ARCHIVE_OK ||
+		 archive_read_support_filter_bzip2(ar) != ARCHIVE_OK)
+		r = skf_fail(s->e, SKF_EUNSUPPORTED,
+			     "this libarchive has no xz or bzip2; decompress the input first");
+	else if (archive_read_support_format_raw(ar) != ARCHIVE_OK ||
+		 archive_read_open(ar, s, NULL, ar_read, NULL) != ARCHIVE_OK ||
+		 archive_read_next_header(ar, &ae) != ARCHIVE_OK)
 		r = filter_fail(s, ar);
 	while (r == 0 && (n = archive_read_data(ar, out, CHUNK)) != 0)
 		r = n < 0 ? filter_fail(s, ar) : stream_put(s, out, (size_t)n);
@@ -361,13 +385,18 @@ static int stream_begin(struct stream *s)
 
 static bool is_filtered(const uint8_t *p, size_t n)
 {
-	return (n >= 6 && memcmp(p, "\xfd" "7zXZ\0", 6) == 0) || (n >= 4 && memcmp(p, "BZh", 3) == 0 && p[3] >= '1' && p[3] <= '9');
+	return (n >= 6 && memcmp(p,
+				 "\xfd"
+				 "7zXZ\0",
+				 6) == 0) ||
+	       (n >= 4 && memcmp(p, "BZh", 3) == 0 && p[3] >= '1' && p[3] <= '9');
 }
 
-int image_stream_read(const struct image_peer *peer, int fd, int (*write)(void *arg, const void *p, size_t n, struct skf_err *e),
-                      void *arg, struct skf_err *e)
+int image_stream_read(const struct image_peer *peer, int fd,
+		      int (*write)(void *arg, const void *p, size_t n, struct skf_err *e), void *arg,
+		      struct skf_err *e)
 {
-	struct stream s = { .peer = peer, .fd = fd, .write = write, .arg = arg, .e = e };
+	struct stream s = {.peer = peer, .fd = fd, .write = write, .arg = arg, .e = e};
 	int r;
 
 	skf_err_clear(e);
@@ -375,7 +404,8 @@ int image_stream_read(const struct image_peer *peer, int fd, int (*write)(void *
 	if (r == 0 && s.n_head == 0)
 		r = skf_fail(e, SKF_EINVALID, "the input is empty");
 	if (r == 0)
-		r = is_filtered(s.head, s.n_head) ? filter_stream(&s) : inflate_stream(&s, skf_compression_of(s.head, s.n_head));
+		r = is_filtered(s.head, s.n_head) ? filter_stream(&s)
+						  : inflate_stream(&s, skf_compression_of(s.head, s.n_head));
 	free(s.buf);
 	free(s.head);
 	return r;
@@ -424,7 +454,8 @@ static int in_place(struct image_src *x, const struct stat *st, bool *ret, struc
 	return 0;
 }
 
-int image_src_open(const struct image_peer *peer, struct skf_store *s, int fd, struct image_src **ret, struct skf_err *e)
+int image_src_open(const struct image_peer *peer, struct skf_store *s, int fd, struct image_src **ret,
+		   struct skf_err *e)
 {
 	SKF_AUTO(image_src_freep) struct image_src *x = calloc(1, sizeof(*x));
 	struct stat st;
@@ -438,7 +469,8 @@ int image_src_open(const struct image_peer *peer, struct skf_store *s, int fd, s
 		return skf_fail_sys(e, -errno, "look at the archive");
 	x->dir = S_ISDIR(st.st_mode);
 	if (!x->dir) {
-		if (in_place(x, &st, &plain, e) < 0 || (!plain && spool(x, peer, s, e) < 0) || make_index(x, peer, e) < 0)
+		if (in_place(x, &st, &plain, e) < 0 || (!plain && spool(x, peer, s, e) < 0) ||
+		    make_index(x, peer, e) < 0)
 			return -1;
 	}
 	*ret = SKF_TAKE(x);
@@ -459,7 +491,7 @@ static int find_in_dir(struct image_src *x, const char *name, struct image_regio
 		skf_closep(&fd);
 		return skf_fail(e, SKF_EINVALID, "'%.200s' of the image directory is no regular file", name);
 	}
-	*ret = (struct image_region){ fd, true, 0, (uint64_t)st.st_size };
+	*ret = (struct image_region){fd, true, 0, (uint64_t)st.st_size};
 	return 1;
 }
 
@@ -477,9 +509,10 @@ int image_src_find(struct image_src *x, const char *name, struct image_region *r
 		if (!t->name)
 			return 0;
 		if (t->sparse)
-			return skf_fail(e, SKF_EUNSUPPORTED, "'%.120s' of the archive is a sparse file", key);
+			return skf_fail(e, SKF_EUNSUPPORTED, "'%.120s' of the archive is a sparse file",
+					key);
 		if (!t->link) {
-			*ret = (struct image_region){ x->fd, false, t->off, t->size };
+			*ret = (struct image_region){x->fd, false, t->off, t->size};
 			return 1;
 		}
 		key = t->link;
@@ -488,7 +521,8 @@ int image_src_find(struct image_src *x, const char *name, struct image_region *r
 }
 
 int image_region_read(const struct image_peer *peer, const struct image_region *r,
-                      int (*write)(void *arg, const void *p, size_t n, struct skf_err *e), void *arg, struct skf_err *e)
+		      int (*write)(void *arg, const void *p, size_t n, struct skf_err *e), void *arg,
+		      struct skf_err *e)
 {
 	SKF_AUTO_FREE uint8_t *buf = malloc(CHUNK);
 
@@ -498,7 +532,8 @@ int image_region_read(const struct image_peer *peer, const struct image_region *
 		uint64_t left = r->size - at;
 		ssize_t n;
 
-		if (image_check_cancel(peer, e) < 0 || read_at(r->fd, buf, left < CHUNK ? (size_t)left : CHUNK, r->off + at, &n, e) < 0)
+		if (image_check_cancel(peer, e) < 0 ||
+		    read_at(r->fd, buf, left < CHUNK ? (size_t)left : CHUNK, r->off + at, &n, e) < 0)
 			return -1;
 		if (n == 0)
 			return skf_fail(e, SKF_ECORRUPT, "the archive is cut short");
@@ -519,13 +554,14 @@ static int to_buf(void *arg, const void *p, size_t n, struct skf_err *e)
 
 int image_src_small(struct image_src *x, const char *name, size_t max, struct skf_buf *b, struct skf_err *e)
 {
-	const struct image_peer quiet = { -1, -1, NULL, NULL };
-	SKF_AUTO(image_region_done) struct image_region r = { -EBADF, false, 0, 0 };
+	const struct image_peer quiet = {-1, -1, NULL, NULL};
+	SKF_AUTO(image_region_done) struct image_region r = {-EBADF, false, 0, 0};
 	int found = image_src_find(x, name, &r, e);
 
 	if (found <= 0)
 		return found;
 	if (r.size > max)
-		return skf_fail(e, SKF_ELIMIT, "'%.120s' has %llu bytes, at most %zu are allowed", name, (unsigned long long)r.size, max);
+		return skf_fail(e, SKF_ELIMIT, "'%.120s' has %llu bytes, at most %zu are allowed", name,
+				(unsigned long long)r.size, max);
 	return image_region_read(&quiet, &r, to_buf, b, e) < 0 ? skf_ctx(e, "'%.120s'", name) : 1;
 }

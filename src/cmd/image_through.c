@@ -1,7 +1,9 @@
-/* cmd/image_through.c -- a blob on its way through this process from a registry to somewhere else: a thread receives into a ring, the reader takes from it.
+/* cmd/image_through.c -- a blob on its way through this process from a registry to somewhere else: a thread
+ * receives into a ring, the reader takes from it.
  *
- * Invariants: 1. at most RING_BYTES are held; 2. bytes come in order from where the reader began; a reader that goes elsewhere ends the thread and begins
- * another; 3. nothing is checked here: whoever reads compares the digest. Blocks: network. */
+ * Invariants: 1. at most RING_BYTES are held; 2. bytes come in order from where the reader began; a reader
+ * that goes elsewhere ends the thread and begins another; 3. nothing is checked here: whoever reads compares
+ * the digest. Blocks: network. */
 #include "base/fd.h"
 #include "base/limits.h"
 #include "cmd/image_int.h"
@@ -20,10 +22,10 @@ struct image_through {
 	pthread_mutex_t m;
 	pthread_cond_t c;
 	pthread_t thread;
-	bool running, ended;         /* ended: the thread will bring no more */
-	bool stop;                   /* the reader has gone elsewhere */
+	bool running, ended; /* ended: the thread will bring no more */
+	bool stop;           /* the reader has gone elsewhere */
 	char *ring;
-	uint64_t at, end;            /* bytes [at, end) of the blob are in the ring */
+	uint64_t at, end; /* bytes [at, end) of the blob are in the ring */
 	struct skf_registry *r;
 	struct skf_err err;
 };
@@ -57,7 +59,7 @@ static int take(void *arg, uint64_t off, const void *p, size_t n, struct skf_err
 static void *receive(void *arg)
 {
 	struct image_through *t = arg;
-	struct skf_blob_get g = { .desc = t->desc, .offset = t->end, .sink = { take, t } };
+	struct skf_blob_get g = {.desc = t->desc, .offset = t->end, .sink = {take, t}};
 	struct skf_err e = SKF_ERR_INIT;
 	int r = skf_registry_blobs(t->r, t->from, &g, 1, 1, &e);
 	pthread_mutex_lock(&t->m);
@@ -120,8 +122,9 @@ int64_t image_through_read(struct image_through *t, uint64_t off, void *p, size_
 		*e = t->err;
 		skf_ctx(e, "blob '%s' from '%s/%s'", t->desc.digest.s, t->from->registry, t->from->repo);
 	} else {
-		skf_fail(e, SKF_ECORRUPT, "blob '%s' from '%s/%s' ends at byte %llu of %llu", t->desc.digest.s, t->from->registry, t->from->repo,
-		         (unsigned long long)off, (unsigned long long)t->desc.size);
+		skf_fail(e, SKF_ECORRUPT, "blob '%s' from '%s/%s' ends at byte %llu of %llu",
+			 t->desc.digest.s, t->from->registry, t->from->repo, (unsigned long long)off,
+			 (unsigned long long)t->desc.size);
 	}
 	pthread_mutex_unlock(&t->m);
 	return r;
@@ -139,7 +142,8 @@ void image_through_free(struct image_through *t)
 	free(t);
 }
 
-struct image_through *image_through_new(const struct image_peer *peer, const struct skf_ref *from, const struct image_how *how, const struct skf_desc *desc)
+struct image_through *image_through_new(const struct image_peer *peer, const struct skf_ref *from,
+					const struct image_how *how, const struct skf_desc *desc)
 {
 	struct image_through *t = calloc(1, sizeof(*t));
 	if (!t)

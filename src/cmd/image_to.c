@@ -1,5 +1,6 @@
-/* cmd/image_to.c -- places that images are copied to: opening them, and registries. Blobs go before manifests, manifests of platforms before their index, the
- * tags last. Blobs that the registry has, or can mount from the source's repository, are not sent. Blocks: network. */
+/* cmd/image_to.c -- places that images are copied to: opening them, and registries. Blobs go before
+ * manifests, manifests of platforms before their index, the tags last. Blobs that the registry has, or can
+ * mount from the source's repository, are not sent. Blocks: network. */
 #include "base/fd.h"
 #include "base/limits.h"
 #include "cmd/image_place.h"
@@ -34,7 +35,8 @@ static int registry_blobs(struct image_to *x, struct image_item *v, size_t n, st
 {
 	struct to_registry *r = (struct to_registry *)x;
 	struct skf_blob_put *put = calloc(n ? n : 1, sizeof(*put));
-	bool mount = skf_streq(x->from->ref.registry, x->ref.registry) && !skf_streq(x->from->ref.repo, x->ref.repo);
+	bool mount = skf_streq(x->from->ref.registry, x->ref.registry) &&
+		     !skf_streq(x->from->ref.repo, x->ref.repo);
 	size_t k = 0;
 	if (!put)
 		return skf_fail(e, SKF_ENOMEM, "blobs");
@@ -44,22 +46,25 @@ static int registry_blobs(struct image_to *x, struct image_item *v, size_t n, st
 			twice |= skf_digest_eq(&put[j].desc.digest, &v[i].desc.digest);
 		if (twice)
 			continue;
-		put[k++] = (struct skf_blob_put){ .desc = v[i].desc, .mount_from = mount && v[i].fd < 0 ? x->from->ref.repo : NULL,
-			                          .src = { image_item_read, &v[i], close_item } };
+		put[k++] =
+			(struct skf_blob_put){.desc = v[i].desc,
+					      .mount_from = mount && v[i].fd < 0 ? x->from->ref.repo : NULL,
+					      .src = {image_item_read, &v[i], close_item}};
 	}
 	int rc = skf_registry_push_blobs(r->reg, &x->ref, put, k, PARALLEL, 0, e);
 	free(put);
 	return rc;
 }
 
-static int put_manifest(struct to_registry *r, const struct skf_ref *ref, const struct image_doc *d, struct skf_err *e)
+static int put_manifest(struct to_registry *r, const struct skf_ref *ref, const struct image_doc *d,
+			struct skf_err *e)
 {
 	struct skf_digest got;
 	if (skf_registry_push_manifest(r->reg, ref, d->type, d->b.p, d->b.len, &got, e) < 0)
 		return -1;
 	return skf_digest_eq(&got, &d->digest) || !skf_digest_is_sha256(&d->digest)
-	               ? 0
-	               : skf_fail(e, SKF_ECORRUPT, "manifest '%s' was stored as '%s'", d->digest.s, got.s);
+		       ? 0
+		       : skf_fail(e, SKF_ECORRUPT, "manifest '%s' was stored as '%s'", d->digest.s, got.s);
 }
 
 static int registry_manifest(struct image_to *x, const struct image_doc *d, bool top, struct skf_err *e)
@@ -67,7 +72,9 @@ static int registry_manifest(struct image_to *x, const struct image_doc *d, bool
 	struct to_registry *r = (struct to_registry *)x;
 	struct skf_ref ref = x->ref;
 	if (top && ref.digest.s[0] && !skf_digest_eq(&ref.digest, &d->digest))
-		return skf_fail(e, SKF_EINVALID, "the image has the digest '%s', which is not the one of the destination", d->digest.s);
+		return skf_fail(e, SKF_EINVALID,
+				"the image has the digest '%s', which is not the one of the destination",
+				d->digest.s);
 	if (!top || ref.digest.s[0]) {
 		ref.digest = d->digest;
 		ref.tag[0] = 0;
@@ -90,7 +97,7 @@ static void registry_free(struct image_to *x)
 
 int image_to_registry(struct image_to **x, struct skf_err *e)
 {
-	static const struct image_to_ops ops = { registry_blobs, registry_manifest, NULL, registry_free };
+	static const struct image_to_ops ops = {registry_blobs, registry_manifest, NULL, registry_free};
 	struct to_registry *r = calloc(1, sizeof(*r));
 	if (!r)
 		return skf_fail(e, SKF_ENOMEM, "destination");
@@ -102,24 +109,33 @@ int image_to_registry(struct image_to **x, struct skf_err *e)
 	    image_registry_open_at(r->x.peer, &r->x.ref, &r->x.place->how, &r->reg, e) < 0)
 		return -1;
 	skf_registry_set_actions(r->reg, "pull,push");
-	if (skf_streq(r->x.from->ref.registry, r->x.ref.registry) && !skf_streq(r->x.from->ref.repo, r->x.ref.repo))
+	if (skf_streq(r->x.from->ref.registry, r->x.ref.registry) &&
+	    !skf_streq(r->x.from->ref.repo, r->x.ref.repo))
 		return skf_registry_add_from(r->reg, r->x.from->ref.repo, e);
 	return 0;
 }
 
-int image_to_open(const struct image_peer *peer, const char *root, const struct image_place *p, const struct skf_strv *tags, struct image_from *from,
-                  struct image_to **ret, struct skf_err *e)
+int image_to_open(const struct image_peer *peer, const char *root, const struct image_place *p,
+		  const struct skf_strv *tags, struct image_from *from, struct image_to **ret,
+		  struct skf_err *e)
 {
 	static int (*const makers[])(struct image_to **, struct skf_err *) = {
-		[SKF_PLACE_STORE] = image_to_store,          [SKF_PLACE_REGISTRY] = image_to_registry, [SKF_PLACE_OCI] = image_to_files,
-		[SKF_PLACE_DOCKER_ARCHIVE] = image_to_docker, [SKF_PLACE_DAEMON] = image_to_docker,     [SKF_PLACE_DIR] = image_to_files,
+		[SKF_PLACE_STORE] = image_to_store,   [SKF_PLACE_REGISTRY] = image_to_registry,
+		[SKF_PLACE_OCI] = image_to_files,     [SKF_PLACE_DOCKER_ARCHIVE] = image_to_docker,
+		[SKF_PLACE_DAEMON] = image_to_docker, [SKF_PLACE_DIR] = image_to_files,
 	};
 	if (p->kind >= SKF_ARRAY_LEN(makers))
-		return skf_fail(e, SKF_EUNSUPPORTED, "skiff-image %s does not know the place %u", SKF_VERSION, p->kind);
+		return skf_fail(e, SKF_EUNSUPPORTED, "skiff-image %s does not know the place %u",
+				SKF_VERSION, p->kind);
 	struct image_to *x = calloc(1, sizeof(*x));
 	if (!x)
 		return skf_fail(e, SKF_ENOMEM, "destination");
-	*x = (struct image_to){ .peer = peer, .root = root, .place = p, .a = SKF_ARENA(SKF_MAX_ARENA_DOC), .tags = *tags, .from = from };
+	*x = (struct image_to){.peer = peer,
+			       .root = root,
+			       .place = p,
+			       .a = SKF_ARENA(SKF_MAX_ARENA_DOC),
+			       .tags = *tags,
+			       .from = from};
 	if (makers[p->kind](&x, e) < 0) {
 		image_to_free(x);
 		return -1;

@@ -1,5 +1,6 @@
-/* cmd/image_to_docker.c -- copies into docker's archive: manifest.json, repositories, <config>.json and a <layer>.tar for each layer; into a file, or into
- * docker's daemon as it is made. One image, layers uncompressed (the wish of the copy sees to that). Blocks: disk, daemon, and the source. */
+/* cmd/image_to_docker.c -- copies into docker's archive: manifest.json, repositories, <config>.json and a
+ * <layer>.tar for each layer; into a file, or into docker's daemon as it is made. One image, layers
+ * uncompressed (the wish of the copy sees to that). Blocks: disk, daemon, and the source. */
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/limits.h"
@@ -11,12 +12,14 @@ struct to_docker {
 	struct image_to x;
 	struct image_daemon *daemon;
 	struct image_out out;
-	struct skf_strv tags;        /* familiar, with tag */
+	struct skf_strv tags; /* familiar, with tag */
 };
 
 static int file_name(const struct skf_digest *d, bool config, char out[160], struct skf_err *e)
 {
-	return skf_fmt(out, 160, "%s.%s", skf_digest_hex(d), config ? "json" : "tar") < 0 ? skf_fail(e, SKF_EBUG, "name of blob '%s'", d->s) : 0;
+	return skf_fmt(out, 160, "%s.%s", skf_digest_hex(d), config ? "json" : "tar") < 0
+		       ? skf_fail(e, SKF_EBUG, "name of blob '%s'", d->s)
+		       : 0;
 }
 
 static int one(struct image_item *i, void *arg, struct skf_err *e)
@@ -27,7 +30,8 @@ static int one(struct image_item *i, void *arg, struct skf_err *e)
 		return -1;
 	if (image_out_has(&t->out, name))
 		return 0;
-	if (image_out_begin(&t->out, name, i->desc.size, e) < 0 || image_item_pour(i, image_out_write, &t->out, e) < 0)
+	if (image_out_begin(&t->out, name, i->desc.size, e) < 0 ||
+	    image_item_pour(i, image_out_write, &t->out, e) < 0)
 		return -1;
 	image_item_close(i);
 	return image_out_end(&t->out, e);
@@ -69,14 +73,17 @@ static int put_repositories(struct to_docker *t, const struct skf_manifest *m, s
 	const struct skf_desc *l = m->layers.v;
 	skf_jw_obj(&w);
 	for (size_t i = 0; m->layers.n && i < t->tags.n; i++) {
-		char *colon = strrchr(t->tags.v[i], ':'), *repo = skf_arena_dup(&t->x.a, t->tags.v[i], (size_t)(colon - t->tags.v[i]));
+		char *colon = strrchr(t->tags.v[i], ':'),
+		     *repo = skf_arena_dup(&t->x.a, t->tags.v[i], (size_t)(colon - t->tags.v[i]));
 		if (!repo)
 			return skf_fail(e, SKF_ENOMEM, "repositories");
 		bool first = true, last = true; /* the tags of one repository follow one another */
 		if (i > 0)
-			first = strncmp(t->tags.v[i - 1], repo, strlen(repo)) != 0 || t->tags.v[i - 1][strlen(repo)] != ':';
+			first = strncmp(t->tags.v[i - 1], repo, strlen(repo)) != 0 ||
+				t->tags.v[i - 1][strlen(repo)] != ':';
 		if (i + 1 < t->tags.n)
-			last = strncmp(t->tags.v[i + 1], repo, strlen(repo)) != 0 || t->tags.v[i + 1][strlen(repo)] != ':';
+			last = strncmp(t->tags.v[i + 1], repo, strlen(repo)) != 0 ||
+			       t->tags.v[i + 1][strlen(repo)] != ':';
 		if (first)
 			skf_jw_kobj(&w, repo);
 		skf_jw_kstr(&w, colon + 1, skf_digest_hex(&l[m->layers.n - 1].digest));
@@ -92,11 +99,15 @@ static int docker_manifest(struct image_to *x, const struct image_doc *d, bool t
 	struct to_docker *t = (struct to_docker *)x;
 	struct skf_manifest *m;
 	if (d->kind == SKF_MEDIA_INDEX || !top)
-		return skf_fail(e, SKF_EUNSUPPORTED, "docker's archive holds one platform of an image; choose one with --platform");
+		return skf_fail(
+			e, SKF_EUNSUPPORTED,
+			"docker's archive holds one platform of an image; choose one with --platform");
 	if (skf_manifest_parse(skf_buf_cstr(&d->b), d->b.len, d->type, &x->a, &m, e) < 0)
 		return -1;
 	if (m->config.media != SKF_MEDIA_CONFIG)
-		return skf_fail(e, SKF_EUNSUPPORTED, "'%s' is no container image: its config has the media type '%.100s'", d->digest.s, m->config.media_type);
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"'%s' is no container image: its config has the media type '%.100s'",
+				d->digest.s, m->config.media_type);
 	return put_repositories(t, m, e) < 0 || put_list(t, m, e) < 0 ? -1 : 0;
 }
 
@@ -138,7 +149,7 @@ static int open_daemon(struct to_docker *t, int *ret_fd, struct skf_err *e)
 
 int image_to_docker(struct image_to **x, struct skf_err *e)
 {
-	static const struct image_to_ops ops = { docker_blobs, docker_manifest, docker_end, docker_free };
+	static const struct image_to_ops ops = {docker_blobs, docker_manifest, docker_end, docker_free};
 	struct to_docker *t = calloc(1, sizeof(*t));
 	if (!t)
 		return skf_fail(e, SKF_ENOMEM, "destination");

@@ -1,7 +1,8 @@
 /* cmd/image_to_files.c -- copies into files: an OCI layout (directory or archive) and skopeo's dir:.
  *
- * Invariants: 1. names are made of digests that passed their grammar; 2. a file has its name when it is whole; 3. index.json, manifest.json and version are
- * written last, what other images a layout directory has stays. In directories several blobs are written at a time. Blocks: disk, and the source. */
+ * Invariants: 1. names are made of digests that passed their grammar; 2. a file has its name when it is
+ * whole; 3. index.json, manifest.json and version are written last, what other images a layout directory has
+ * stays. In directories several blobs are written at a time. Blocks: disk, and the source. */
 #include "base/fd.h"
 #include "base/limits.h"
 #include "cmd/image_place.h"
@@ -26,10 +27,12 @@ struct to_files {
 	size_t size;
 };
 
-static int name_of(const struct to_files *t, const struct skf_digest *d, bool manifest, char out[160], struct skf_err *e)
+static int name_of(const struct to_files *t, const struct skf_digest *d, bool manifest, char out[160],
+		   struct skf_err *e)
 {
 	const char *hex = skf_digest_hex(d);
-	int r = t->oci ? skf_fmt(out, 160, "blobs/%.*s/%s", (int)(hex - 1 - d->s), d->s, hex) : skf_fmt(out, 160, "%s%s", hex, manifest ? ".manifest.json" : "");
+	int r = t->oci ? skf_fmt(out, 160, "blobs/%.*s/%s", (int)(hex - 1 - d->s), d->s, hex)
+		       : skf_fmt(out, 160, "%s%s", hex, manifest ? ".manifest.json" : "");
 	return r < 0 ? skf_fail(e, SKF_EBUG, "name of blob '%s'", d->s) : 0;
 }
 
@@ -51,7 +54,8 @@ static int there(const struct to_files *t, const char *name, uint64_t size, stru
 
 static int put_blob(struct image_item *i, struct image_out *out, const char *name, struct skf_err *e)
 {
-	if (image_out_begin(out, name, i->desc.size, e) < 0 || image_item_pour(i, image_out_write, out, e) < 0)
+	if (image_out_begin(out, name, i->desc.size, e) < 0 ||
+	    image_item_pour(i, image_out_write, out, e) < 0)
 		return -1;
 	return image_out_end(out, e);
 }
@@ -60,7 +64,8 @@ static int one(struct image_item *i, void *arg, struct skf_err *e)
 {
 	struct to_files *t = arg;
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(1u << 20);
-	struct image_out out = { .peer = t->x.peer, .fd = t->out.fd, .dir = t->out.dir, .file = -EBADF, .a = &a };
+	struct image_out out = {
+		.peer = t->x.peer, .fd = t->out.fd, .dir = t->out.dir, .file = -EBADF, .a = &a};
 	char name[160];
 	if (name_of(t, &i->desc.digest, false, name, e) < 0)
 		return -1;
@@ -112,7 +117,8 @@ static int files_manifest(struct image_to *x, const struct image_doc *d, bool to
 static bool same_name(struct json_object *entry, const char *name)
 {
 	struct json_object *notes, *v;
-	bool has = json_object_object_get_ex(entry, "annotations", &notes) && json_object_object_get_ex(notes, NAME_OCI, &v);
+	bool has = json_object_object_get_ex(entry, "annotations", &notes) &&
+		   json_object_object_get_ex(notes, NAME_OCI, &v);
 	return *name ? has && skf_streq(json_object_get_string(v), name) : !has;
 }
 
@@ -133,11 +139,13 @@ static struct json_object *new_entry(const struct to_files *t)
 /* The entries of an index that is there, but for the one that is replaced. */
 static struct json_object *kept(const struct to_files *t, const struct skf_buf *old)
 {
-	struct json_object *root = old->len ? json_tokener_parse(skf_buf_cstr(old)) : NULL, *list, *out = json_object_new_array();
+	struct json_object *root = old->len ? json_tokener_parse(skf_buf_cstr(old)) : NULL, *list,
+			   *out = json_object_new_array();
 	if (root && json_object_object_get_ex(root, "manifests", &list))
 		for (size_t i = 0; i < json_object_array_length(list); i++) {
 			struct json_object *o = json_object_array_get_idx(list, i), *d;
-			bool same = !*t->x.place->name && json_object_object_get_ex(o, "digest", &d) && skf_streq(json_object_get_string(d), t->top.s);
+			bool same = !*t->x.place->name && json_object_object_get_ex(o, "digest", &d) &&
+				    skf_streq(json_object_get_string(d), t->top.s);
 			if (!same && !same_name(o, t->x.place->name))
 				json_object_array_add(out, json_object_get(o));
 		}
@@ -156,23 +164,30 @@ static int read_old(const struct to_files *t, struct skf_buf *old, struct skf_er
 	int r = fd < 0 ? fd : skf_read_fd(fd, SKF_MAX_MANIFEST_BYTES, old);
 	if (r < 0)
 		return skf_fail_sys(e, r, "read index.json of the layout");
-	return skf_manifest_kind(skf_buf_cstr(old), old->len, "", &kind, e) < 0 ? skf_ctx(e, "index.json of the layout") : 0;
+	return skf_manifest_kind(skf_buf_cstr(old), old->len, "", &kind, e) < 0
+		       ? skf_ctx(e, "index.json of the layout")
+		       : 0;
 }
 
 static int put_index(struct to_files *t, struct skf_err *e)
 {
-	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_MANIFEST_BYTES), old = SKF_BUF(SKF_MAX_MANIFEST_BYTES + 1), layout = SKF_BUF(128);
+	SKF_AUTO(skf_buf_done)
+	struct skf_buf b = SKF_BUF(SKF_MAX_MANIFEST_BYTES), old = SKF_BUF(SKF_MAX_MANIFEST_BYTES + 1),
+		       layout = SKF_BUF(128);
 	if (read_old(t, &old, e) < 0)
 		return -1;
 	struct json_object *root = json_object_new_object(), *list = kept(t, &old);
 	json_object_array_add(list, new_entry(t));
 	json_object_object_add(root, "schemaVersion", json_object_new_int(2));
-	json_object_object_add(root, "mediaType", json_object_new_string("application/vnd.oci.image.index.v1+json"));
+	json_object_object_add(root, "mediaType",
+			       json_object_new_string("application/vnd.oci.image.index.v1+json"));
 	json_object_object_add(root, "manifests", list);
-	skf_buf_str(&b, json_object_to_json_string_ext(root, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+	skf_buf_str(&b, json_object_to_json_string_ext(root, JSON_C_TO_STRING_PLAIN |
+								     JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(root);
 	skf_buf_str(&layout, "{\"imageLayoutVersion\":\"1.0.0\"}");
-	if (image_out_small(&t->out, "oci-layout", &layout, e) < 0 || image_out_small(&t->out, "index.json", &b, e) < 0)
+	if (image_out_small(&t->out, "oci-layout", &layout, e) < 0 ||
+	    image_out_small(&t->out, "index.json", &b, e) < 0)
 		return -1;
 	return 0;
 }
@@ -194,7 +209,7 @@ static void files_free(struct image_to *x)
 
 int image_to_files(struct image_to **x, struct skf_err *e)
 {
-	static const struct image_to_ops ops = { files_blobs, files_manifest, files_end, files_free };
+	static const struct image_to_ops ops = {files_blobs, files_manifest, files_end, files_free};
 	struct to_files *t = calloc(1, sizeof(*t));
 	if (!t)
 		return skf_fail(e, SKF_ENOMEM, "destination");

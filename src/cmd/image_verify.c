@@ -1,6 +1,7 @@
-/* cmd/image_verify.c -- recomputes what the store says of itself: layers against their seals, blobs against their names. One BAD record per object that
- * differs; only what keeps us from looking at all ends the request. A layer of an earlier boot that was never synced and is good is synced now. Blocks:
- * disk, for as long as reading the store takes. */
+/* cmd/image_verify.c -- recomputes what the store says of itself: layers against their seals, blobs against
+ * their names. One BAD record per object that differs; only what keeps us from looking at all ends the
+ * request. A layer of an earlier boot that was never synced and is good is synced now. Blocks: disk, for as
+ * long as reading the store takes. */
 #include "base/fd.h"
 #include "cmd/image_int.h"
 #include "store/unpack.h"
@@ -54,8 +55,9 @@ static int verify_blob(const struct verify *v, const struct skf_digest *d, struc
 	return 0;
 }
 
-static int each(const struct verify *v, const char *path, const char *algo, int (*fn)(const struct verify *, const struct skf_digest *, struct skf_err *),
-                struct skf_err *e)
+static int each(const struct verify *v, const char *path, const char *algo,
+		int (*fn)(const struct verify *, const struct skf_digest *, struct skf_err *),
+		struct skf_err *e)
 {
 	int fd = skf_openat(skf_store_fd(v->s), path, O_RDONLY | O_DIRECTORY, 0);
 	if (fd == -ENOENT)
@@ -67,7 +69,8 @@ static int each(const struct verify *v, const char *path, const char *algo, int 
 		struct skf_digest d;
 		struct skf_err ignored = SKF_ERR_INIT; /* no digest: unfinished, the collection's */
 		char text[300];
-		if (skf_fmt(text, sizeof(text), "%s:%s", algo, de->d_name) < 0 || skf_digest_parse(text, &d, &ignored) < 0)
+		if (skf_fmt(text, sizeof(text), "%s:%s", algo, de->d_name) < 0 ||
+		    skf_digest_parse(text, &d, &ignored) < 0)
 			continue;
 		if (fn(v, &d, e) < 0)
 			return -1;
@@ -75,12 +78,13 @@ static int each(const struct verify *v, const char *path, const char *algo, int 
 	return 0;
 }
 
-int image_serve_verify(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e)
+int image_serve_verify(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer,
+		       struct skf_err *e)
 {
 	const char *root = skf_recr_str(q), *diff_id = skf_recr_str(q);
 	uint32_t flags = skf_recr_u32(q);
 	SKF_AUTO(skf_store_freep) struct skf_store *s = NULL;
-	struct verify v = { .peer = peer, .read_only = flags & SKF_IMG_READ_ONLY };
+	struct verify v = {.peer = peer, .read_only = flags & SKF_IMG_READ_ONLY};
 	struct skf_digest d;
 	if (q->bad)
 		return skf_fail(e, SKF_EINVALID, "the verify request is cut short");
@@ -88,8 +92,9 @@ int image_serve_verify(const struct image_peer *peer, struct skf_recr *q, struct
 		return -1;
 	v.s = s;
 	if (diff_id[0] ? skf_digest_parse(diff_id, &d, e) < 0 || verify_layer(&v, &d, e) < 0
-	               : each(&v, "layers", "sha256", verify_layer, e) < 0 || each(&v, "blobs/sha256", "sha256", verify_blob, e) < 0 ||
-	                         each(&v, "blobs/sha512", "sha512", verify_blob, e) < 0)
+		       : each(&v, "layers", "sha256", verify_layer, e) < 0 ||
+				 each(&v, "blobs/sha256", "sha256", verify_blob, e) < 0 ||
+				 each(&v, "blobs/sha512", "sha512", verify_blob, e) < 0)
 		return -1;
 	image_put_done(answer);
 	return 0;

@@ -1,12 +1,15 @@
-/* cmd/image_yaml.c -- a YAML document of the user's as JSON, for a front end that links no parser of it (registry/yaml.c). */
+/* cmd/image_yaml.c -- a YAML document of the user's as JSON, for a front end that links no parser of it
+ * (registry/yaml.c). */
 #include "base/fd.h"
 #include "base/limits.h"
 #include "cmd/image_place.h"
 #include "registry/registry.h"
 
-int image_serve_yaml(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer, struct skf_err *e)
+int image_serve_yaml(const struct image_peer *peer, struct skf_recr *q, struct skf_buf *answer,
+		     struct skf_err *e)
 {
-	SKF_AUTO(skf_buf_done) struct skf_buf in = SKF_BUF(SKF_MAX_OBJECT_BYTES + 1), out = SKF_BUF(SKF_MAX_OBJECT_BYTES * 8);
+	SKF_AUTO(skf_buf_done)
+	struct skf_buf in = SKF_BUF(SKF_MAX_OBJECT_BYTES + 1), out = SKF_BUF(SKF_MAX_OBJECT_BYTES * 8);
 	(void)q;
 	if (peer->fds->n != 1)
 		return skf_fail(e, SKF_EINVALID, "the request is cut short");

@@ -91,10 +91,10 @@ extern const struct oci_verb_desc oci_verbs[]; /* ends with a NULL name */
 enum oci_opt_type { O_FLAG, O_STR, O_U32, O_INT, O_LIST, O_CSV };
 struct oci_opt {
 	const char *name, *arg, *help;
-	unsigned verbs;  /* that know it */
-	uint16_t off;    /* of the member of struct oci_args */
+	unsigned verbs; /* that know it */
+	uint16_t off;   /* of the member of struct oci_args */
 	char letter;
-	uint8_t type;    /* enum oci_opt_type */
+	uint8_t type; /* enum oci_opt_type */
 };
 extern const struct oci_opt oci_opts[];
 extern const size_t oci_n_opts;

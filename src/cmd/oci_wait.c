@@ -36,7 +36,8 @@ struct oci_foreground {
 	bool raw;
 	struct termios saved;
 	struct stream in, out;
-	char *bufs; /* of both; only with a terminal, so that a start without one does not touch their pages */
+	char *bufs; /* of both; only with a terminal, so that a start without one does not touch their pages
+		     */
 	const struct skf_rt *rt; /* for notify */
 	int notify;              /* -1: nothing to relay */
 	const char *notify_host;

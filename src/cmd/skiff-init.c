@@ -1,30 +1,59 @@
-/* cmd/skiff-init.c -- PID 1 of a container with --init: starts the program, reaps whatever is left to it, passes signals on, and ends with the program's
- * status. `skiff-init [--] PROGRAM [ARGUMENT...]`. `skiff-init --pause`: PID 1 of a pod that shares its PID namespace: reaps until it is killed.
+/* cmd/skiff-init.c -- PID 1 of a container with --init: starts the program, reaps whatever is left to it,
+ * passes signals on, and ends with the program's status. `skiff-init [--] PROGRAM [ARGUMENT...]`.
+ * `skiff-init --pause`: PID 1 of a pod that shares its PID namespace: reaps until it is killed.
  *
- * It is bound into containers of every image, so that it is one static file without any C library: the kernel's interface and nothing else, a few KB.
- * Invariants: (1) no memory is allocated and nothing but the program is opened or executed; (2) the program runs in a process group of its own, with the
- * signal mask and dispositions that we were started with, and in the foreground of the terminal if there is one; (3) a signal is never lost: all are
- * blocked from the beginning and taken one by one; SIGKILL and SIGSTOP cannot be taken. Blocks in rt_sigtimedwait(2). */
+ * It is bound into containers of every image, so that it is one static file without any C library: the
+ * kernel's interface and nothing else, a few KB. Invariants: (1) no memory is allocated and nothing but the
+ * program is opened or executed; (2) the program runs in a process group of its own, with the signal mask
+ * and dispositions that we were started with, and in the foreground of the terminal if there is one; (3) a
+ * signal is never lost: all are blocked from the beginning and taken one by one; SIGKILL and SIGSTOP cannot
+ * be taken. Blocks in rt_sigtimedwait(2). */
 
 typedef long word;
 typedef unsigned long uword;
 
 #if defined(__x86_64__)
-enum { NR_write = 1, NR_sigprocmask = 14, NR_ioctl = 16, NR_getpid = 39, NR_execve = 59, NR_wait4 = 61, NR_kill = 62, NR_setpgid = 109,
-       NR_sigtimedwait = 128, NR_exit_group = 231, NR_clone = 56 };
+enum {
+	NR_write = 1,
+	NR_sigprocmask = 14,
+	NR_ioctl = 16,
+	NR_getpid = 39,
+	NR_execve = 59,
+	NR_wait4 = 61,
+	NR_kill = 62,
+	NR_setpgid = 109,
+	NR_sigtimedwait = 128,
+	NR_exit_group = 231,
+	NR_clone = 56
+};
 static word call(word n, word a, word b, word c, word d, word e)
 {
 	register word r10 __asm__("r10") = d;
 	register word r8 __asm__("r8") = e;
 	word r;
 
-	__asm__ volatile("syscall" : "=a"(r) : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8) : "rcx", "r11", "memory");
+	__asm__ volatile("syscall"
+			 : "=a"(r)
+			 : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
+			 : "rcx", "r11", "memory");
 	return r;
 }
-__asm__(".globl _start\n_start:\n\txor %ebp, %ebp\n\tmov %rsp, %rdi\n\tand $-16, %rsp\n\tcall skf_init_main\n\thlt\n");
+__asm__(".globl _start\n_start:\n\txor %ebp, %ebp\n\tmov %rsp, %rdi\n\tand $-16, %rsp\n\tcall "
+	"skf_init_main\n\thlt\n");
 #elif defined(__aarch64__)
-enum { NR_write = 64, NR_sigprocmask = 135, NR_ioctl = 29, NR_getpid = 172, NR_execve = 221, NR_wait4 = 260, NR_kill = 129, NR_setpgid = 154,
-       NR_sigtimedwait = 137, NR_exit_group = 94, NR_clone = 220 };
+enum {
+	NR_write = 64,
+	NR_sigprocmask = 135,
+	NR_ioctl = 29,
+	NR_getpid = 172,
+	NR_execve = 221,
+	NR_wait4 = 260,
+	NR_kill = 129,
+	NR_setpgid = 154,
+	NR_sigtimedwait = 137,
+	NR_exit_group = 94,
+	NR_clone = 220
+};
 static word call(word n, word a, word b, word c, word d, word e)
 {
 	register word x8 __asm__("x8") = n;
@@ -42,20 +71,20 @@ __asm__(".globl _start\n_start:\n\tmov x29, #0\n\tmov x0, sp\n\tbl skf_init_main
 #error "skiff-init: this architecture has no system call yet"
 #endif
 
-#define SIG_COUNT  64
-#define SIGTTIN    21
-#define SIGTTOU    22
-#define SIGCHLD    17
-#define SIG_BLOCK  0
-#define SIG_SET    2
-#define WNOHANG    1
-#define TIOCSPGRP  0x5410
-#define E_NOENT    2
-#define E_ACCES    13
-#define E_NOTDIR   20
-#define E_INTR     4
-#define E_AGAIN    11
-#define PATH_BYTES 4096
+#define SIG_COUNT    64
+#define SIGTTIN      21
+#define SIGTTOU      22
+#define SIGCHLD      17
+#define SIG_BLOCK    0
+#define SIG_SET      2
+#define WNOHANG      1
+#define TIOCSPGRP    0x5410
+#define E_NOENT      2
+#define E_ACCES      13
+#define E_NOTDIR     20
+#define E_INTR       4
+#define E_AGAIN      11
+#define PATH_BYTES   4096
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 static uword length(const char *s)
@@ -81,7 +110,8 @@ static void __attribute__((noreturn)) leave(int status)
 static const char *path_of(char *const *envp)
 {
 	for (; *envp; envp++)
-		if ((*envp)[0] == 'P' && (*envp)[1] == 'A' && (*envp)[2] == 'T' && (*envp)[3] == 'H' && (*envp)[4] == '=')
+		if ((*envp)[0] == 'P' && (*envp)[1] == 'A' && (*envp)[2] == 'T' && (*envp)[3] == 'H' &&
+		    (*envp)[4] == '=')
 			return *envp + 5;
 	return DEFAULT_PATH;
 }
@@ -130,7 +160,9 @@ static void __attribute__((noreturn)) program(char *const *argv, char *const *en
 	e = execute(argv, envp);
 	say("skiff-init: exec of '");
 	say(argv[0]);
-	say(e == E_NOENT ? "' failed: no such file or directory\n" : e == E_ACCES ? "' failed: permission denied\n" : "' failed\n");
+	say(e == E_NOENT   ? "' failed: no such file or directory\n"
+	    : e == E_ACCES ? "' failed: permission denied\n"
+			   : "' failed\n");
 	leave(e == E_NOENT ? 127 : 126);
 }
 
@@ -169,7 +201,8 @@ static int supervise(word child, const uword *all)
 	}
 }
 
-/* Nobody waits for the processes of a pod but us; signals from inside mean nothing, those from outside are SIGKILL. */
+/* Nobody waits for the processes of a pod but us; signals from inside mean nothing, those from outside are
+ * SIGKILL. */
 static void __attribute__((noreturn)) pause_for_ever(const uword *all)
 {
 	for (;;)
@@ -203,7 +236,8 @@ void skf_init_main(word *stack)
 		say("usage: skiff-init [--] PROGRAM [ARGUMENT...]\n");
 		leave(125);
 	}
-	(void)call(NR_sigprocmask, SIG_BLOCK, (word)&all, (word)&before, sizeof(all), 0); /* cannot fail with these arguments */
+	(void)call(NR_sigprocmask, SIG_BLOCK, (word)&all, (word)&before, sizeof(all),
+		   0); /* cannot fail with these arguments */
 	child = call(NR_clone, SIGCHLD, 0, 0, 0, 0);
 	if (child == 0)
 		program(argv, envp, &before);

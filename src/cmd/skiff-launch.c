@@ -50,7 +50,8 @@ int main(int argc, char **argv)
 
 	if (argc < 2 || argc > 3 || !skf_launch_knows(argv[1])) {
 		skf_error(&log, "usage: skiff-launch "
-				"start|go|exec|restart|health|update|mount|pod|checkpoint|restore|image-mount|image-unmount|ctr-mount|ctr-unmount|probe, with "
+				"start|go|exec|restart|health|update|mount|pod|checkpoint|restore|image-"
+				"mount|image-unmount|ctr-mount|ctr-unmount|probe, with "
 				"a request on "
 				"descriptor 3; use `skiff run` instead");
 		return 125;

@@ -1,6 +1,6 @@
-/* cmd/skiff-monitor.c -- the supervisor of one container, or (first argument "pod") the holder of a pod's namespaces. Never started by hand:
- * skiff-launch becomes it by execve, with the handover record on descriptor 3 (monitor/wire.h, monitor/hold.h). Other arguments are only for who
- * reads a process list. */
+/* cmd/skiff-monitor.c -- the supervisor of one container, or (first argument "pod") the holder of a pod's
+ * namespaces. Never started by hand: skiff-launch becomes it by execve, with the handover record on
+ * descriptor 3 (monitor/wire.h, monitor/hold.h). Other arguments are only for who reads a process list. */
 #include "monitor/hold.h"
 #include "monitor/monitor.h"
 #include <string.h>

@@ -1,8 +1,9 @@
-/* engine/again.c -- what was asked for when a container was made, as a request again: of a container that exists, or that came out of an archive. It goes
- * through the whole plan like one that a user typed, so nothing of it is trusted that a command line would not be. Pointers are shared with what is passed.
+/* engine/again.c -- what was asked for when a container was made, as a request again: of a container that
+ * exists, or that came out of an archive. It goes through the whole plan like one that a user typed, so
+ * nothing of it is trusted that a command line would not be. Pointers are shared with what is passed.
  *
- * Kept: all that struct skf_ctr_request, skf_ctrconf and network.json record. Not kept: --init-path (the init of this machine is used), and what the
- * configuration has changed since. */
+ * Kept: all that struct skf_ctr_request, skf_ctrconf and network.json record. Not kept: --init-path (the
+ * init of this machine is used), and what the configuration has changed since. */
 #include "engine/create_int.h"
 #include "engine/net_int.h"
 #include <stdio.h>
@@ -65,7 +66,8 @@ static char *publish(const struct skf_publish *p, struct skf_arena *a)
 
 	if (p->host_first)
 		(void)snprintf(host, sizeof(host), "%u-%u", p->host_first, p->host_last);
-	return skf_arena_fmt(a, "%s%s%s%s%s%s%u/%s", six ? "[" : "", ip, six ? "]" : "", *ip ? ":" : "", host, *ip || *host ? ":" : "", p->port, p->proto);
+	return skf_arena_fmt(a, "%s%s%s%s%s%s%u/%s", six ? "[" : "", ip, six ? "]" : "", *ip ? ":" : "",
+			     host, *ip || *host ? ":" : "", p->port, p->proto);
 }
 
 static int attachments(const struct skf_net_conf *n, struct skf_arena *a, struct skf_net_req *q)
@@ -78,9 +80,15 @@ static int attachments(const struct skf_net_conf *n, struct skf_arena *a, struct
 	if (!v)
 		return -ENOMEM;
 	for (size_t i = 0; bridge && i < k; i++)
-		v[i] = (struct skf_net_attach){.name = c[i].name, .ip = c[i].ip, .ip6 = c[i].ip6, .mac = c[i].mac, .interface = c[i].ifname, .aliases = c[i].aliases};
+		v[i] = (struct skf_net_attach){.name = c[i].name,
+					       .ip = c[i].ip,
+					       .ip6 = c[i].ip6,
+					       .mac = c[i].mac,
+					       .interface = c[i].ifname,
+					       .aliases = c[i].aliases};
 	if (!bridge)
-		v[0].name = n->target && *n->target ? skf_arena_fmt(a, "%s:%s", n->mode, n->target) : n->mode;
+		v[0].name =
+			n->target && *n->target ? skf_arena_fmt(a, "%s:%s", n->mode, n->target) : n->mode;
 	q->networks = (struct skf_jarr){v, k};
 	return bridge || v[0].name ? 0 : -ENOMEM;
 }
@@ -119,8 +127,8 @@ int skf_net_again(const struct skf_net_conf *n, struct skf_arena *a, struct skf_
 	return skf_streq(n->mode, "pod") ? 0 : attachments(n, a, q);
 }
 
-int skf_ctr_again(const struct skf_ctrconf *c, const struct skf_ctr_request *r, const struct skf_net_conf *n, struct skf_arena *a, struct skf_create_req *q,
-		  struct skf_err *e)
+int skf_ctr_again(const struct skf_ctrconf *c, const struct skf_ctr_request *r, const struct skf_net_conf *n,
+		  struct skf_arena *a, struct skf_create_req *q, struct skf_err *e)
 {
 	struct skf_create_req x = SKF_REQ(struct skf_create_req);
 
@@ -145,7 +153,8 @@ int skf_ctr_again(const struct skf_ctrconf *c, const struct skf_ctr_request *r, 
 	x.stop_timeout = c->stop_timeout;
 	x.pod = c->pod;
 	x.stdio[0] = x.stdio[1] = x.stdio[2] = -EBADF;
-	if (pairs(&r->labels, a, &x.labels) < 0 || life(c, a, &x.life) < 0 || skf_net_again(n, a, &x.net) < 0)
+	if (pairs(&r->labels, a, &x.labels) < 0 || life(c, a, &x.life) < 0 ||
+	    skf_net_again(n, a, &x.net) < 0)
 		return skf_fail(e, SKF_ENOMEM, "memory for the request of container '%s'", c->name);
 	*q = x;
 	return 0;

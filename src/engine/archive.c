@@ -1,5 +1,5 @@
-/* engine/archive.c -- save, load and import through skiff-image: the front end's descriptor goes with the request, so that no path and no foreign byte is
- * handled here. Blocks as long as the transfer takes. */
+/* engine/archive.c -- save, load and import through skiff-image: the front end's descriptor goes with the
+ * request, so that no path and no foreign byte is handled here. Blocks as long as the transfer takes. */
 #include "base/arena.h"
 #include "engine/archive_int.h"
 #include "monitor/event.h"
@@ -15,10 +15,12 @@ static int take_config(struct skf_recr *r, struct skf_digest *ret_config, struct
 		return 0;
 	skf_recr_str(r);
 	skf_recr_str(r);
-	return skf_digest_parse(skf_recr_str(r), ret_config, e) < 0 ? skf_ctx(e, "answer of skiff-image") : 0;
+	return skf_digest_parse(skf_recr_str(r), ret_config, e) < 0 ? skf_ctx(e, "answer of skiff-image")
+								    : 0;
 }
 
-static int listen_to(struct skf_worker *w, int cancel_fd, struct skf_buf *text, struct skf_digest *ret_config, struct skf_err *e)
+static int listen_to(struct skf_worker *w, int cancel_fd, struct skf_buf *text,
+		     struct skf_digest *ret_config, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
 	struct skf_recr r;
@@ -38,8 +40,8 @@ static int listen_to(struct skf_worker *w, int cancel_fd, struct skf_buf *text, 
 	}
 }
 
-int skf_archive_call(struct skf_engine *g, const struct skf_buf *request, int fd, int cancel_fd, struct skf_buf *text, struct skf_digest *ret_config,
-		     struct skf_err *e)
+int skf_archive_call(struct skf_engine *g, const struct skf_buf *request, int fd, int cancel_fd,
+		     struct skf_buf *text, struct skf_digest *ret_config, struct skf_err *e)
 {
 	SKF_AUTO(skf_worker_end) struct skf_worker w = {.sock = -EBADF, .pidfd = -EBADF};
 	int n;
@@ -72,8 +74,10 @@ int skf_archive_squeeze(struct skf_engine *g, uint32_t how, int from, int to, st
 	return listen_to(&w, -1, NULL, NULL, e);
 }
 
-/* A reader that ends early is an error of write(2) here and no signal, whatever the program does with SIGPIPE. */
-static int fill_quietly(int (*fill)(void *arg, int fd, struct skf_err *e), void *arg, int fd, struct skf_err *e)
+/* A reader that ends early is an error of write(2) here and no signal, whatever the program does with
+ * SIGPIPE. */
+static int fill_quietly(int (*fill)(void *arg, int fd, struct skf_err *e), void *arg, int fd,
+			struct skf_err *e)
 {
 	const struct timespec now = {0};
 	sigset_t pipe_only, old;
@@ -90,7 +94,8 @@ static int fill_quietly(int (*fill)(void *arg, int fd, struct skf_err *e), void 
 	return r;
 }
 
-int skf_archive_feed(struct skf_engine *g, const struct skf_buf *request, int out_fd, int (*fill)(void *arg, int fd, struct skf_err *e), void *arg,
+int skf_archive_feed(struct skf_engine *g, const struct skf_buf *request, int out_fd,
+		     int (*fill)(void *arg, int fd, struct skf_err *e), void *arg,
 		     struct skf_digest *ret_config, struct skf_err *e)
 {
 	SKF_AUTO_FD int rd = -EBADF;
@@ -114,7 +119,8 @@ int skf_archive_feed(struct skf_engine *g, const struct skf_buf *request, int ou
 	if (fill_quietly(fill, arg, wr, e) < 0) {
 		struct skf_err why = SKF_ERR_INIT;
 
-		/* One that has gone says why; else it must not take the end of the stream for a whole one: it is ended before wr is closed. */
+		/* One that has gone says why; else it must not take the end of the stream for a whole one:
+		 * it is ended before wr is closed. */
 		if (e->sys == EPIPE && listen_to(&w, -1, NULL, NULL, &why) < 0)
 			*e = why;
 		skf_worker_end(&w);
@@ -148,7 +154,8 @@ int skf_engine_save(struct skf_engine *g, const struct skf_save_req *q, struct s
 }
 
 /* "NAME\tCONFIG\n" */
-static int take_line(struct skf_engine *g, char *line, struct skf_arena *a, struct skf_loaded *ret, struct skf_err *e)
+static int take_line(struct skf_engine *g, char *line, struct skf_arena *a, struct skf_loaded *ret,
+		     struct skf_err *e)
 {
 	char *tab = strchr(line, '\t'), name[SKF_MAX_REF_BYTES + 1];
 	struct skf_ref ref;
@@ -162,7 +169,8 @@ static int take_line(struct skf_engine *g, char *line, struct skf_arena *a, stru
 		if (skf_ref_parse(line, &ref, e) < 0)
 			return -1;
 		skf_ref_familiar_name(&ref, name);
-		ret->name = skf_arena_fmt(a, "%s%s%s", name, ref.tag[0] ? ":" : "@", ref.tag[0] ? ref.tag : ref.digest.s);
+		ret->name = skf_arena_fmt(a, "%s%s%s", name, ref.tag[0] ? ":" : "@",
+					  ref.tag[0] ? ref.tag : ref.digest.s);
 	}
 	if (!ret->config || !ret->name)
 		return skf_fail(e, SKF_ENOMEM, "memory for the list of images");
@@ -170,9 +178,11 @@ static int take_line(struct skf_engine *g, char *line, struct skf_arena *a, stru
 	return 0;
 }
 
-int skf_engine_load(struct skf_engine *g, const struct skf_load_req *q, struct skf_arena *a, struct skf_jarr *ret, struct skf_err *e)
+int skf_engine_load(struct skf_engine *g, const struct skf_load_req *q, struct skf_arena *a,
+		    struct skf_jarr *ret, struct skf_err *e)
 {
-	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD), text = SKF_BUF(SKF_MAX_OBJECT_BYTES * 4);
+	SKF_AUTO(skf_buf_done)
+	struct skf_buf b = SKF_BUF(SKF_MAX_RECORD), text = SKF_BUF(SKF_MAX_OBJECT_BYTES * 4);
 	struct skf_loaded *v;
 	struct skf_rec r;
 	size_t n = 0, k = 0;
@@ -199,10 +209,12 @@ int skf_engine_load(struct skf_engine *g, const struct skf_load_req *q, struct s
 	return x;
 }
 
-int skf_engine_import(struct skf_engine *g, const struct skf_import_req *q, struct skf_digest *ret_config, struct skf_err *e)
+int skf_engine_import(struct skf_engine *g, const struct skf_import_req *q, struct skf_digest *ret_config,
+		      struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
-	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD), conf = SKF_BUF(SKF_MAX_RECORD / 2);
+	SKF_AUTO(skf_buf_done)
+	struct skf_buf b = SKF_BUF(SKF_MAX_RECORD), conf = SKF_BUF(SKF_MAX_RECORD / 2);
 	struct skf_imgconf c = {0};
 	struct skf_ref ref;
 	char full[SKF_MAX_REF_BYTES + 1] = "";
@@ -212,7 +224,8 @@ int skf_engine_import(struct skf_engine *g, const struct skf_import_req *q, stru
 		if (skf_ref_parse(q->reference, &ref, e) < 0)
 			return -1;
 		if (ref.digest.s[0])
-			return skf_fail(e, SKF_EINVALID, "'%s': a new image cannot be named by a digest", q->reference);
+			return skf_fail(e, SKF_EINVALID, "'%s': a new image cannot be named by a digest",
+					q->reference);
 		skf_ref_full(&ref, full);
 	}
 	if (skf_imgconf_changes(&c, &q->changes, &a, e) < 0)

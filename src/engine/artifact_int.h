@@ -5,8 +5,8 @@
 
 struct skf_art {
 	struct skf_engine *g;
-	int dir, lock;               /* <root>/artifacts; locks/artifacts when it is to change */
-	int tmp, tmp_lock;           /* a layout of one's own for what is on its way */
+	int dir, lock;     /* <root>/artifacts; locks/artifacts when it is to change */
+	int tmp, tmp_lock; /* a layout of one's own for what is on its way */
 	char tmp_name[32], lock_name[32];
 	struct skf_index *index;
 	struct skf_arena a;
@@ -20,5 +20,6 @@ int skf_art_commit(struct skf_art *x, const char *name, struct skf_err *e);
 /* By name, or by at least six digits of the digest. NOTFOUND, CONFLICT. */
 int skf_art_find(struct skf_art *x, const char *word, const struct skf_desc **ret, struct skf_err *e);
 const char *skf_art_name(const struct skf_desc *d); /* "" none */
-int skf_art_manifest(struct skf_art *x, const struct skf_desc *d, struct skf_buf *b, struct skf_manifest **ret, struct skf_err *e);
+int skf_art_manifest(struct skf_art *x, const struct skf_desc *d, struct skf_buf *b,
+		     struct skf_manifest **ret, struct skf_err *e);
 int skf_art_blob(struct skf_art *x, const struct skf_digest *d, int *ret_fd, struct skf_err *e);

@@ -1,5 +1,6 @@
-/* engine/artifact_verbs.c -- what is done with artifacts: made of files, pushed, pulled, attached to an image, listed, written out again. The bytes go through
- * skiff-image; what a title may be as a file name is decided here. Blocks: disk; push, pull and attach on the network. */
+/* engine/artifact_verbs.c -- what is done with artifacts: made of files, pushed, pulled, attached to an
+ * image, listed, written out again. The bytes go through skiff-image; what a title may be as a file name is
+ * decided here. Blocks: disk; push, pull and attach on the network. */
 #include "base/arena.h"
 #include "base/fd.h"
 #include "engine/archive_int.h"
@@ -11,7 +12,8 @@
 
 #define TITLE "org.opencontainers.image.title"
 
-static int full_name(const char *word, bool tagged, struct skf_ref *ref, char full[SKF_MAX_REF_BYTES + 1], struct skf_err *e)
+static int full_name(const char *word, bool tagged, struct skf_ref *ref, char full[SKF_MAX_REF_BYTES + 1],
+		     struct skf_err *e)
 {
 	if (skf_ref_parse(word, ref, e) < 0)
 		return -1;
@@ -22,7 +24,8 @@ static int full_name(const char *word, bool tagged, struct skf_ref *ref, char fu
 }
 
 /* --- made of files --- */
-static int make(struct skf_art *x, const struct skf_artifact_req *q, const char *name, struct skf_digest *ret, struct skf_err *e)
+static int make(struct skf_art *x, const struct skf_artifact_req *q, const char *name,
+		struct skf_digest *ret, struct skf_err *e)
 {
 	const struct skf_copy_place dest = {.kind = SKF_COPY_OCI, .name = name, .fd = x->tmp};
 	const struct skf_artifact_file *f = q->files.v;
@@ -31,11 +34,12 @@ static int make(struct skf_art *x, const struct skf_artifact_req *q, const char 
 	subject.kind = SKF_COPY_REGISTRY;
 	subject.name = q->subject;
 	subject.fd = -1;
-	return skf_copy_make_artifact(x->g, &dest, q->type ? q->type : "application/vnd.unknown.artifact.v1", &subject, &q->annotations, f, q->files.n,
-				      ret, e);
+	return skf_copy_make_artifact(x->g, &dest, q->type ? q->type : "application/vnd.unknown.artifact.v1",
+				      &subject, &q->annotations, f, q->files.n, ret, e);
 }
 
-int skf_engine_artifact_add(struct skf_engine *g, const struct skf_artifact_req *q, struct skf_digest *ret, struct skf_err *e)
+int skf_engine_artifact_add(struct skf_engine *g, const struct skf_artifact_req *q, struct skf_digest *ret,
+			    struct skf_err *e)
 {
 	SKF_AUTO(skf_art_done) struct skf_art x;
 	char full[SKF_MAX_REF_BYTES + 1];
@@ -53,8 +57,8 @@ int skf_engine_artifact_add(struct skf_engine *g, const struct skf_artifact_req 
 }
 
 /* --- registries --- */
-static int copy(struct skf_art *x, const struct skf_copy_place *src, const struct skf_copy_place *dest, const struct skf_progress *p, struct skf_digest *ret,
-		struct skf_err *e)
+static int copy(struct skf_art *x, const struct skf_copy_place *src, const struct skf_copy_place *dest,
+		const struct skf_progress *p, struct skf_digest *ret, struct skf_err *e)
 {
 	struct skf_copy_req c = SKF_REQ(struct skf_copy_req);
 
@@ -80,7 +84,8 @@ static struct skf_copy_place remote(const struct skf_artifact_req *q, const char
 	return p;
 }
 
-int skf_engine_artifact_push(struct skf_engine *g, const struct skf_artifact_req *q, const struct skf_progress *p, struct skf_digest *ret, struct skf_err *e)
+int skf_engine_artifact_push(struct skf_engine *g, const struct skf_artifact_req *q,
+			     const struct skf_progress *p, struct skf_digest *ret, struct skf_err *e)
 {
 	SKF_AUTO(skf_art_done) struct skf_art x;
 	const struct skf_desc *d;
@@ -93,14 +98,16 @@ int skf_engine_artifact_push(struct skf_engine *g, const struct skf_artifact_req
 	return copy(&x, &src, &dest, p, ret, e);
 }
 
-int skf_engine_artifact_pull(struct skf_engine *g, const struct skf_artifact_req *q, const struct skf_progress *p, struct skf_digest *ret, struct skf_err *e)
+int skf_engine_artifact_pull(struct skf_engine *g, const struct skf_artifact_req *q,
+			     const struct skf_progress *p, struct skf_digest *ret, struct skf_err *e)
 {
 	SKF_AUTO(skf_art_done) struct skf_art x;
 	char full[SKF_MAX_REF_BYTES + 1];
 	struct skf_copy_place src, dest;
 	struct skf_ref ref;
 
-	if (skf_art_open(g, false, &x, e) < 0 || full_name(q->name, false, &ref, full, e) < 0 || skf_art_begin(&x, e) < 0)
+	if (skf_art_open(g, false, &x, e) < 0 || full_name(q->name, false, &ref, full, e) < 0 ||
+	    skf_art_begin(&x, e) < 0)
 		return -1;
 	src = remote(q, full);
 	dest = layout(x.tmp, full);
@@ -108,18 +115,20 @@ int skf_engine_artifact_pull(struct skf_engine *g, const struct skf_artifact_req
 }
 
 /* Made, pushed by its digest into the subject's repository, and not kept. */
-int skf_engine_artifact_attach(struct skf_engine *g, const struct skf_artifact_req *q, const struct skf_progress *p, struct skf_digest *ret,
-			       struct skf_err *e)
+int skf_engine_artifact_attach(struct skf_engine *g, const struct skf_artifact_req *q,
+			       const struct skf_progress *p, struct skf_digest *ret, struct skf_err *e)
 {
 	SKF_AUTO(skf_art_done) struct skf_art x;
 	char full[SKF_MAX_REF_BYTES + 1];
 	struct skf_copy_place src, dest;
 	struct skf_ref ref;
 
-	if (skf_art_open(g, false, &x, e) < 0 || full_name(q->subject, false, &ref, full, e) < 0 || skf_art_begin(&x, e) < 0)
+	if (skf_art_open(g, false, &x, e) < 0 || full_name(q->subject, false, &ref, full, e) < 0 ||
+	    skf_art_begin(&x, e) < 0)
 		return -1;
 	if (!q->type)
-		return skf_fail(e, SKF_EINVALID, "what is attached needs an artifact type: use --artifact-type");
+		return skf_fail(e, SKF_EINVALID,
+				"what is attached needs an artifact type: use --artifact-type");
 	if (make(&x, q, "attached", &ref.digest, e) < 0)
 		return -1;
 	ref.tag[0] = '\0';
@@ -168,7 +177,8 @@ int skf_engine_artifact_inspect(struct skf_engine *g, const char *name, struct s
 	const struct skf_desc *d;
 	struct skf_manifest *m;
 
-	if (skf_art_open(g, false, &x, e) < 0 || skf_art_find(&x, name, &d, e) < 0 || skf_art_manifest(&x, d, &b, &m, e) < 0)
+	if (skf_art_open(g, false, &x, e) < 0 || skf_art_find(&x, name, &d, e) < 0 ||
+	    skf_art_manifest(&x, d, &b, &m, e) < 0)
 		return -1;
 	skf_jw_obj(w);
 	skf_jw_kraw(w, "Manifest", skf_buf_cstr(&b));
@@ -179,7 +189,8 @@ int skf_engine_artifact_inspect(struct skf_engine *g, const char *name, struct s
 }
 
 /* --- written out again --- */
-/* A title is a stranger's word: one component that is no dot-file, else the digest's digits take its place. */
+/* A title is a stranger's word: one component that is no dot-file, else the digest's digits take its place.
+ */
 static const char *file_name(const struct skf_desc *l)
 {
 	const char *t = skf_kvs_get(&l->annotations, TITLE);
@@ -216,11 +227,13 @@ int skf_engine_artifact_extract(struct skf_engine *g, const char *name, int dirf
 	const struct skf_desc *d, *l;
 	struct skf_manifest *m;
 
-	if (skf_art_open(g, false, &x, e) < 0 || skf_art_find(&x, name, &d, e) < 0 || skf_art_manifest(&x, d, &b, &m, e) < 0)
+	if (skf_art_open(g, false, &x, e) < 0 || skf_art_find(&x, name, &d, e) < 0 ||
+	    skf_art_manifest(&x, d, &b, &m, e) < 0)
 		return -1;
 	l = m->layers.v;
 	for (size_t i = 0; i < m->layers.n; i++)
-		if (!skf_streq(l[i].media_type, "application/vnd.oci.empty.v1+json") && write_out(&x, &l[i], dirfd, e) < 0)
+		if (!skf_streq(l[i].media_type, "application/vnd.oci.empty.v1+json") &&
+		    write_out(&x, &l[i], dirfd, e) < 0)
 			return -1;
 	return 0;
 }

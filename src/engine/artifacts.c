@@ -1,8 +1,10 @@
-/* engine/artifacts.c -- artifacts (any files, of any media type) that are kept here: an OCI layout at <root>/artifacts, apart from the images.
+/* engine/artifacts.c -- artifacts (any files, of any media type) that are kept here: an OCI layout at
+ * <root>/artifacts, apart from the images.
  *
- * Invariants: 1. what is on its way stands in a layout of its own, artifacts/.tmp-<random>, whose lock file is held; it is moved into the common one under
- * locks/artifacts, index.json last; 2. blobs that no entry needs are removed under the same lock; 3. no lock is held over the network but one's own.
- * Blocks: disk; push, pull and attach on the network. */
+ * Invariants: 1. what is on its way stands in a layout of its own, artifacts/.tmp-<random>, whose lock file
+ * is held; it is moved into the common one under locks/artifacts, index.json last; 2. blobs that no entry
+ * needs are removed under the same lock; 3. no lock is held over the network but one's own. Blocks: disk;
+ * push, pull and attach on the network. */
 #include "base/arena.h"
 #include "base/fd.h"
 #include "engine/archive_int.h"
@@ -41,15 +43,23 @@ static int read_index(int dir, struct skf_arena *a, struct skf_index **ret, stru
 	}
 	if (r < 0)
 		return skf_fail_sys(e, r, "read the index of the artifacts");
-	return skf_index_parse(skf_buf_cstr(&b), b.len, "", a, ret, e) < 0 ? skf_ctx(e, "index of the artifacts") : 0;
+	return skf_index_parse(skf_buf_cstr(&b), b.len, "", a, ret, e) < 0
+		       ? skf_ctx(e, "index of the artifacts")
+		       : 0;
 }
 
 int skf_art_open(struct skf_engine *g, bool change, struct skf_art *x, struct skf_err *e)
 {
-	static const char *const dirs[] = {"artifacts", "artifacts/blobs", "artifacts/blobs/sha256", "artifacts/blobs/sha512"};
+	static const char *const dirs[] = {"artifacts", "artifacts/blobs", "artifacts/blobs/sha256",
+					   "artifacts/blobs/sha512"};
 	int r = 0;
 
-	*x = (struct skf_art){.g = g, .dir = -EBADF, .lock = -EBADF, .tmp = -EBADF, .tmp_lock = -EBADF, .a = SKF_ARENA(SKF_MAX_ARENA_DOC)};
+	*x = (struct skf_art){.g = g,
+			      .dir = -EBADF,
+			      .lock = -EBADF,
+			      .tmp = -EBADF,
+			      .tmp_lock = -EBADF,
+			      .a = SKF_ARENA(SKF_MAX_ARENA_DOC)};
 	for (size_t i = 0; r == 0 && i < SKF_ARRAY_LEN(dirs); i++)
 		r = skf_mkdir_at(g->root_fd, dirs[i], 0700);
 	if (r == 0)
@@ -123,7 +133,8 @@ static int write_index(struct skf_art *x, const char *name, const struct skf_des
 	r = b.err ? b.err : skf_write_atomic_at(x->dir, "oci-layout", layout, sizeof(layout) - 1, 0600, 0);
 	if (r == 0)
 		r = skf_write_atomic_at(x->dir, "index.json", b.p, b.len, 0600, SKF_SYNC);
-	return r < 0 ? skf_fail_sys(e, r, "write the index of the artifacts") : read_index(x->dir, &x->a, &x->index, e);
+	return r < 0 ? skf_fail_sys(e, r, "write the index of the artifacts")
+		     : read_index(x->dir, &x->a, &x->index, e);
 }
 
 /* --- what is needed, and what is not --- */
@@ -131,10 +142,13 @@ static int blob_path(const struct skf_digest *d, char out[SKF_DIGEST_MAX + 24], 
 {
 	const char *hex = skf_digest_hex(d);
 
-	return skf_fmt(out, SKF_DIGEST_MAX + 24, "blobs/%.*s/%s", (int)(hex - 1 - d->s), d->s, hex) < 0 ? skf_fail(e, SKF_EBUG, "name of '%s'", d->s) : 0;
+	return skf_fmt(out, SKF_DIGEST_MAX + 24, "blobs/%.*s/%s", (int)(hex - 1 - d->s), d->s, hex) < 0
+		       ? skf_fail(e, SKF_EBUG, "name of '%s'", d->s)
+		       : 0;
 }
 
-int skf_art_manifest(struct skf_art *x, const struct skf_desc *d, struct skf_buf *b, struct skf_manifest **ret, struct skf_err *e)
+int skf_art_manifest(struct skf_art *x, const struct skf_desc *d, struct skf_buf *b,
+		     struct skf_manifest **ret, struct skf_err *e)
 {
 	char path[SKF_DIGEST_MAX + 24];
 	int r;
@@ -144,7 +158,9 @@ int skf_art_manifest(struct skf_art *x, const struct skf_desc *d, struct skf_buf
 	r = skf_read_file_at(x->dir, path, SKF_MAX_MANIFEST_BYTES, b);
 	if (r < 0)
 		return skf_fail_sys(e, r, "read the manifest of artifact '%s'", skf_art_name(d));
-	return skf_manifest_parse(skf_buf_cstr(b), b->len, d->media_type, &x->a, ret, e) < 0 ? skf_ctx(e, "artifact '%s'", skf_art_name(d)) : 0;
+	return skf_manifest_parse(skf_buf_cstr(b), b->len, d->media_type, &x->a, ret, e) < 0
+		       ? skf_ctx(e, "artifact '%s'", skf_art_name(d))
+		       : 0;
 }
 
 int skf_art_blob(struct skf_art *x, const struct skf_digest *d, int *ret_fd, struct skf_err *e)
@@ -165,7 +181,9 @@ struct sweep {
 
 static int mark(struct sweep *s, const struct skf_digest *d, struct skf_err *e)
 {
-	return skf_strv_add(&s->x->a, &s->keep, skf_digest_hex(d)) < 0 ? skf_fail(e, SKF_ENOMEM, "list of blobs") : 0;
+	return skf_strv_add(&s->x->a, &s->keep, skf_digest_hex(d)) < 0
+		       ? skf_fail(e, SKF_ENOMEM, "list of blobs")
+		       : 0;
 }
 
 static int mark_all(struct sweep *s, struct skf_err *e)
@@ -177,7 +195,8 @@ static int mark_all(struct sweep *s, struct skf_err *e)
 		const struct skf_desc *l;
 		struct skf_manifest *m;
 
-		if (mark(s, &d[i].digest, e) < 0 || skf_art_manifest(s->x, &d[i], &b, &m, e) < 0 || mark(s, &m->config.digest, e) < 0)
+		if (mark(s, &d[i].digest, e) < 0 || skf_art_manifest(s->x, &d[i], &b, &m, e) < 0 ||
+		    mark(s, &m->config.digest, e) < 0)
 			return -1;
 		l = m->layers.v;
 		for (size_t k = 0; k < m->layers.n; k++)
@@ -187,7 +206,9 @@ static int mark_all(struct sweep *s, struct skf_err *e)
 	return 0;
 }
 
-static int each(int dirfd, const char *path, int (*fn)(void *arg, int dirfd, const char *name, struct skf_err *e), void *arg, struct skf_err *e)
+static int each(int dirfd, const char *path,
+		int (*fn)(void *arg, int dirfd, const char *name, struct skf_err *e), void *arg,
+		struct skf_err *e)
 {
 	int fd = skf_openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	SKF_AUTO_DIR DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -195,9 +216,11 @@ static int each(int dirfd, const char *path, int (*fn)(void *arg, int dirfd, con
 	if (fd == -ENOENT)
 		return 0;
 	if (!d)
-		return skf_fail_sys(e, fd < 0 ? fd : -errno, "open the directory '%s' of the artifacts", path);
+		return skf_fail_sys(e, fd < 0 ? fd : -errno, "open the directory '%s' of the artifacts",
+				    path);
 	for (const struct dirent *de; (de = readdir(d));)
-		if (!skf_streq(de->d_name, ".") && !skf_streq(de->d_name, "..") && fn(arg, fd, de->d_name, e) < 0)
+		if (!skf_streq(de->d_name, ".") && !skf_streq(de->d_name, "..") &&
+		    fn(arg, fd, de->d_name, e) < 0)
 			return -1;
 	return 0;
 }
@@ -209,7 +232,9 @@ static int sweep_blob(void *arg, int dirfd, const char *name, struct skf_err *e)
 	for (size_t i = 0; i < s->keep.n; i++)
 		if (skf_streq(s->keep.v[i], name))
 			return 0;
-	return unlinkat(dirfd, name, 0) < 0 ? skf_fail_sys(e, -errno, "remove blob '%s' of the artifacts", name) : 0;
+	return unlinkat(dirfd, name, 0) < 0
+		       ? skf_fail_sys(e, -errno, "remove blob '%s' of the artifacts", name)
+		       : 0;
 }
 
 /* Directories of a process that has gone. */
@@ -219,7 +244,8 @@ static int sweep_tmp(void *arg, int dirfd, const char *name, struct skf_err *e)
 	char lock[64];
 	SKF_AUTO_FD int fd = -EBADF;
 
-	if (!skf_startswith(name, TMP) || skf_streq(name, s->x->tmp_name) || skf_fmt(lock, sizeof(lock), "artifact-%s", name + strlen(TMP)) < 0)
+	if (!skf_startswith(name, TMP) || skf_streq(name, s->x->tmp_name) ||
+	    skf_fmt(lock, sizeof(lock), "artifact-%s", name + strlen(TMP)) < 0)
 		return 0;
 	fd = skf_lock_at(s->x->g->locks_fd, lock, true, 0);
 	if (fd < 0)
@@ -233,7 +259,8 @@ static int sweep(struct skf_art *x, struct skf_err *e)
 {
 	struct sweep s = {.x = x};
 
-	if (mark_all(&s, e) < 0 || each(x->dir, "blobs/sha256", sweep_blob, &s, e) < 0 || each(x->dir, "blobs/sha512", sweep_blob, &s, e) < 0)
+	if (mark_all(&s, e) < 0 || each(x->dir, "blobs/sha256", sweep_blob, &s, e) < 0 ||
+	    each(x->dir, "blobs/sha512", sweep_blob, &s, e) < 0)
 		return -1;
 	return each(x->dir, ".", sweep_tmp, &s, e);
 }
@@ -242,7 +269,9 @@ static int move_blob(void *arg, int dirfd, const char *name, struct skf_err *e)
 {
 	const int *to = arg;
 
-	return renameat(dirfd, name, *to, name) < 0 ? skf_fail_sys(e, -errno, "keep blob '%s' of an artifact", name) : 0;
+	return renameat(dirfd, name, *to, name) < 0
+		       ? skf_fail_sys(e, -errno, "keep blob '%s' of an artifact", name)
+		       : 0;
 }
 
 int skf_art_commit(struct skf_art *x, const char *name, struct skf_err *e)
@@ -258,7 +287,8 @@ int skf_art_commit(struct skf_art *x, const char *name, struct skf_err *e)
 		return -1;
 	d = fresh->manifests.v;
 	if (fresh->manifests.n != 1 || d->media != SKF_MEDIA_MANIFEST)
-		return skf_fail(e, SKF_EUNSUPPORTED, "'%s' is an index of several images, no artifact", name);
+		return skf_fail(e, SKF_EUNSUPPORTED, "'%s' is an index of several images, no artifact",
+				name);
 	for (size_t i = 0; i < SKF_ARRAY_LEN(dirs); i++) {
 		SKF_AUTO_FD int to = skf_openat(x->dir, dirs[i], O_RDONLY | O_DIRECTORY, 0);
 
@@ -288,7 +318,8 @@ int skf_art_find(struct skf_art *x, const char *word, const struct skf_desc **re
 	for (size_t i = 0; i < x->index->manifests.n; i++)
 		if (strlen(hex) >= 6 && skf_startswith(skf_digest_hex(&d[i].digest), hex)) {
 			if (*ret && !skf_digest_eq(&(*ret)->digest, &d[i].digest))
-				return skf_fail(e, SKF_ECONFLICT, "several artifacts begin with '%s'; give more digits", word);
+				return skf_fail(e, SKF_ECONFLICT,
+						"several artifacts begin with '%s'; give more digits", word);
 			*ret = &d[i];
 		}
 	return *ret ? 0 : skf_fail(e, SKF_ENOTFOUND, "No such artifact: %.300s", word);

@@ -22,12 +22,14 @@ int skf_engine_brief(struct skf_engine *g, const char *container, struct skf_ctr
 	b.up = skf_ctr_is_up(l.state) && l.state != SKF_CTR_INITIALIZED;
 	b.stop_signal = c->stop_signal;
 	if (skf_fmt(b.sdnotify, sizeof(b.sdnotify), "%s", c->sdnotify ? c->sdnotify : "") < 0)
-		return skf_fail(e, SKF_ECORRUPT, "container '%.12s': its sdnotify is no word that skiff knows", b.id);
+		return skf_fail(e, SKF_ECORRUPT,
+				"container '%.12s': its sdnotify is no word that skiff knows", b.id);
 	*ret = b;
 	return 0;
 }
 
-int skf_ctr_attach(struct skf_engine *g, const char *id, const int stdio[3], struct skf_run_handle *h, struct skf_err *e)
+int skf_ctr_attach(struct skf_engine *g, const char *id, const int stdio[3], struct skf_run_handle *h,
+		   struct skf_err *e)
 {
 	SKF_AUTO_FD int sock = -EBADF;
 	struct skf_mon_exit x;
@@ -37,7 +39,8 @@ int skf_ctr_attach(struct skf_engine *g, const char *id, const int stdio[3], str
 	for (int i = 0; i < 3; i++)
 		if (stdio[i] >= 0)
 			fds[n++] = stdio[i];
-	if (skf_ctr_monitor(g, id, &sock, e) < 0 || (n && skf_mon_attach(sock, id, skf_launch_stdio_flags(stdio), fds, n, e) < 0))
+	if (skf_ctr_monitor(g, id, &sock, e) < 0 ||
+	    (n && skf_mon_attach(sock, id, skf_launch_stdio_flags(stdio), fds, n, e) < 0))
 		return -1;
 	/* registers the wait; an answer that is there already would be an end between two calls */
 	if (skf_mon_wait(sock, id, 0, &x, e) == 0)

@@ -1,7 +1,8 @@
-/* engine/boot.c -- `skiff system shutdown`: all containers get their signal first and are waited for then. `skiff system boot`: what the last shutdown, or a lost monitor, ended is written down,
- * and what its restart policy wants to run is started, one after the other in the order of creation. always
- * and unless-stopped run again (the latter not when it was stopped by hand), on-failure after an exit code
- * that is not 0; what never ran is left alone. One container that fails does not stop the others. */
+/* engine/boot.c -- `skiff system shutdown`: all containers get their signal first and are waited for then.
+ * `skiff system boot`: what the last shutdown, or a lost monitor, ended is written down, and what its
+ * restart policy wants to run is started, one after the other in the order of creation. always and
+ * unless-stopped run again (the latter not when it was stopped by hand), on-failure after an exit code that
+ * is not 0; what never ran is left alone. One container that fails does not stop the others. */
 #include "engine/engine_int.h"
 #include "engine/life.h"
 #include "engine/net_cni.h"
@@ -83,9 +84,11 @@ static int begin_stop(struct skf_engine *g, const char *id, struct stopping *x, 
 		return -1;
 	if (!skf_ctr_is_up(l.state))
 		return 0;
-	if (skf_ctr_monitor(g, id, &x->sock, e) < 0 || skf_mon_kill(x->sock, id, c->stop_signal, false, SKF_MON_SHUTDOWN, e) < 0)
+	if (skf_ctr_monitor(g, id, &x->sock, e) < 0 ||
+	    skf_mon_kill(x->sock, id, c->stop_signal, false, SKF_MON_SHUTDOWN, e) < 0)
 		return -1;
-	x->deadline_ms = skf_mono_ms() + (c->stop_timeout < 0 ? SKF_STOP_DEFAULT_S : c->stop_timeout) * 1000LL;
+	x->deadline_ms =
+		skf_mono_ms() + (c->stop_timeout < 0 ? SKF_STOP_DEFAULT_S : c->stop_timeout) * 1000LL;
 	if (l.state == SKF_CTR_PAUSED && skf_ctr_freeze(g, id, false, e) < 0)
 		return -1;
 	return 0;
@@ -95,7 +98,11 @@ static int end_stop(struct skf_engine *g, const char *id, struct stopping *x, st
 {
 	int64_t left = x->deadline_ms - skf_mono_ms();
 	struct skf_mon_exit exit_;
-	int r = skf_mon_wait(x->sock, id, left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left, &exit_, e);
+	int r = skf_mon_wait(x->sock, id,
+			     left < 0           ? 0
+			     : left > INT32_MAX ? INT32_MAX
+						: (int)left,
+			     &exit_, e);
 
 	skf_closep(&x->sock);
 	if (r == 0 || e->kind == SKF_EUNAVAILABLE) {
@@ -108,8 +115,10 @@ static int end_stop(struct skf_engine *g, const char *id, struct stopping *x, st
 	return skf_ctr_kill_hard(g, id, SKF_MON_SHUTDOWN, e);
 }
 
-int skf_engine_shutdown(struct skf_engine *g, void (*done)(void *arg, const char *id, const char *name, const struct skf_err *error), void *arg,
-			struct skf_err *e)
+int skf_engine_shutdown(struct skf_engine *g,
+			void (*done)(void *arg, const char *id, const char *name,
+				     const struct skf_err *error),
+			void *arg, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	const struct skf_ps_row *v;

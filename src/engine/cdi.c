@@ -1,6 +1,6 @@
-/* engine/cdi.c -- devices of CDI in the plan of a container: what a specification asks for becomes nodes, mounts, variables, groups,
- * hooks and a resctrl group, as CDI's own library does it. The edits of a specification as a whole come before those of its first
- * device, once. */
+/* engine/cdi.c -- devices of CDI in the plan of a container: what a specification asks for becomes nodes,
+ * mounts, variables, groups, hooks and a resctrl group, as CDI's own library does it. The edits of a
+ * specification as a whole come before those of its first device, once. */
 #include "engine/cdi.h"
 #include "engine/cdi_int.h"
 #include <string.h>
@@ -42,7 +42,9 @@ static int add_node(struct apply *x, const struct cdi_node *n, struct skf_err *e
 		if (!type_of(&st))
 			return skf_fail(e, SKF_EINVALID, "'%s' is not a device node", host);
 		if (d.type && d.type != type_of(&st))
-			return skf_fail(e, SKF_EINVALID, "the device node '%s' has the type '%c', expected '%c'", host, type_of(&st), d.type);
+			return skf_fail(e, SKF_EINVALID,
+					"the device node '%s' has the type '%c', expected '%c'", host,
+					type_of(&st), d.type);
 		d.type = type_of(&st);
 		d.major = d.type == 'p' ? 0 : major(st.st_rdev);
 		d.minor = d.type == 'p' ? 0 : minor(st.st_rdev);
@@ -50,13 +52,18 @@ static int add_node(struct apply *x, const struct cdi_node *n, struct skf_err *e
 	return skf_plan_device(x->p, &d, d.type == 'p' ? "" : access, e);
 }
 
-/* The place is the specification's, also when the image or the user have something there (spec 0.8, "mounts"). */
+/* The place is the specification's, also when the image or the user have something there (spec 0.8,
+ * "mounts"). */
 static int add_mount(struct apply *x, const struct cdi_mount *m, struct skf_err *e)
 {
 	struct skf_plan *p = x->p;
-	struct skf_gen_mount g = {.target = m->container, .type = m->type && *m->type ? m->type : "bind", .source = m->host, .options = m->options};
+	struct skf_gen_mount g = {.target = m->container,
+				  .type = m->type && *m->type ? m->type : "bind",
+				  .source = m->host,
+				  .options = m->options};
 
-	if (!m->options.n && (skf_strv_add(p->a, &g.options, "bind") < 0 || skf_strv_add(p->a, &g.options, "ro") < 0))
+	if (!m->options.n &&
+	    (skf_strv_add(p->a, &g.options, "bind") < 0 || skf_strv_add(p->a, &g.options, "ro") < 0))
 		return skf_plan_no_memory(e);
 	for (size_t i = 0; i < p->n_mounts; i++)
 		if (skf_streq(p->mounts[i].target, g.target)) {
@@ -79,8 +86,12 @@ static int add_hook(struct apply *x, const struct cdi_hook *h, struct skf_err *e
 	size_t kind = 0;
 	char *text;
 
-	if (skf_streq(h->name, "poststop")) /* nobody would run it: the engine undoes a container without the runtime */
-		return skf_fail(e, SKF_EUNSUPPORTED, "a hook '%s' of the kind poststop is asked for, which is not supported", h->path);
+	if (skf_streq(
+		    h->name,
+		    "poststop")) /* nobody would run it: the engine undoes a container without the runtime */
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"a hook '%s' of the kind poststop is asked for, which is not supported",
+				h->path);
 	skf_jw_obj(&w);
 	skf_jw_kstr(&w, "path", h->path);
 	if (h->args.n)
@@ -125,7 +136,8 @@ static int set_rdt(struct apply *x, const struct cdi_rdt *r, struct skf_err *e)
 	return 0;
 }
 
-static int add_strings(struct skf_plan *p, const struct skf_strv *from, struct skf_strv *to, struct skf_err *e)
+static int add_strings(struct skf_plan *p, const struct skf_strv *from, struct skf_strv *to,
+		       struct skf_err *e)
 {
 	for (size_t i = 0; i < from->n; i++)
 		if (skf_strv_add(p->a, to, from->v[i]) < 0)
@@ -139,7 +151,8 @@ static int apply_edits(struct apply *x, const struct cdi_edits *v, struct skf_er
 	const struct cdi_mount *m = v->mounts.v;
 	const struct cdi_hook *h = v->hooks.v;
 
-	if (add_strings(x->p, &v->env, &x->p->extra_env, e) < 0 || add_strings(x->p, &v->gids, &x->p->extra_groups, e) < 0)
+	if (add_strings(x->p, &v->env, &x->p->extra_env, e) < 0 ||
+	    add_strings(x->p, &v->gids, &x->p->extra_groups, e) < 0)
 		return -1;
 	for (size_t i = 0; i < v->nodes.n; i++)
 		if (add_node(x, &n[i], e) < 0)

@@ -1,6 +1,7 @@
-/* engine/cdi_find.c -- where a CDI device is defined. The directories of `cdi_dirs` are looked at in their order and the last one that
- * has the device wins; within one directory two files may not have it both. A file that cannot be read does not make the devices of
- * others unusable: it is a warning, and it is named when the device is found nowhere. */
+/* engine/cdi_find.c -- where a CDI device is defined. The directories of `cdi_dirs` are looked at in their
+ * order and the last one that has the device wins; within one directory two files may not have it both. A
+ * file that cannot be read does not make the devices of others unusable: it is a warning, and it is named
+ * when the device is found nowhere. */
 #include "engine/cdi_int.h"
 #include <dirent.h>
 #include <fcntl.h>
@@ -9,14 +10,15 @@
 
 struct search {
 	struct skf_plan *p;
-	const char *name;  /* VENDOR/CLASS=NAME */
-	size_t kind;       /* bytes of VENDOR/CLASS */
+	const char *name; /* VENDOR/CLASS=NAME */
+	size_t kind;      /* bytes of VENDOR/CLASS */
 	struct cdi_found in_dir, found;
 	const char *other; /* a second file of the directory that has it */
 	char bad[400];     /* what is wrong with the first file that could not be read */
 };
 
-/* The whole file as JSON. 1, or 0: a YAML file in which the kind does not even appear; it is not worth a worker. */
+/* The whole file as JSON. 1, or 0: a YAML file in which the kind does not even appear; it is not worth a
+ * worker. */
 static int read_text(struct search *s, int fd, bool yaml, struct skf_buf *ret, struct skf_err *e)
 {
 	char *kind = skf_arena_dup(s->p->a, s->name, s->kind);
@@ -50,7 +52,8 @@ static int look_in(struct search *s, int dirfd, const char *name, const char *pa
 	if (cdi_spec_parse(path, skf_buf_cstr(&b), b.len, yaml, s->p->a, &x, e) < 0)
 		return -1;
 	v = x->devices.v;
-	for (size_t i = 0; strlen(x->kind) == s->kind && memcmp(x->kind, s->name, s->kind) == 0 && i < x->devices.n; i++) {
+	for (size_t i = 0;
+	     strlen(x->kind) == s->kind && memcmp(x->kind, s->name, s->kind) == 0 && i < x->devices.n; i++) {
 		if (!skf_streq(v[i].name, s->name + s->kind + 1))
 			continue;
 		if (s->in_dir.device)
@@ -96,8 +99,10 @@ static int look_in_dir(struct search *s, const char *dir, struct skf_err *e)
 	if (s->in_dir.device)
 		s->found = s->in_dir;
 	if (s->other)
-		return skf_fail(e, SKF_ECONFLICT, "conflicting CDI device '%s': it is in '%s' and in '%s'; one directory may have it once", s->name,
-				s->in_dir.file, s->other);
+		return skf_fail(e, SKF_ECONFLICT,
+				"conflicting CDI device '%s': it is in '%s' and in '%s'; one directory may "
+				"have it once",
+				s->name, s->in_dir.file, s->other);
 	return 0;
 }
 

@@ -1,5 +1,6 @@
-/* engine/cdi_int.h -- a specification of the Container Device Interface as read (cdi_spec.c), and where a device was found
- * (cdi_find.c), for who turns it into the plan of a container (cdi.c). All strings are arena memory. */
+/* engine/cdi_int.h -- a specification of the Container Device Interface as read (cdi_spec.c), and where a
+ * device was found (cdi_find.c), for who turns it into the plan of a container (cdi.c). All strings are
+ * arena memory. */
 #pragma once
 #include "base/json.h"
 #include "engine/create_int.h"
@@ -38,9 +39,10 @@ struct cdi_spec {
 	struct skf_jarr devices; /* cdi_device */
 	struct cdi_edits edits;  /* with each of its devices, once */
 };
-/* Text of the file `path` (for messages) as a specification; yaml: the text is JSON that was made of YAML, where numbers are
- * texts. INVALID, UNSUPPORTED with file and place. Pure. */
-int cdi_spec_parse(const char *path, const char *text, size_t n, bool yaml, struct skf_arena *a, struct cdi_spec **ret, struct skf_err *e);
+/* Text of the file `path` (for messages) as a specification; yaml: the text is JSON that was made of YAML,
+ * where numbers are texts. INVALID, UNSUPPORTED with file and place. Pure. */
+int cdi_spec_parse(const char *path, const char *text, size_t n, bool yaml, struct skf_arena *a,
+		   struct cdi_spec **ret, struct skf_err *e);
 extern const char *const cdi_hook_kinds[]; /* of the runtime-spec, in its order; NULL at the end */
 
 struct cdi_found {
@@ -48,6 +50,6 @@ struct cdi_found {
 	const struct cdi_device *device;
 	const char *file;
 };
-/* The device VENDOR/CLASS=NAME in the directories of the configuration. NOTFOUND "unresolvable CDI devices x", with what could not be
- * read on the way; CONFLICT when two files of one directory have it. */
+/* The device VENDOR/CLASS=NAME in the directories of the configuration. NOTFOUND "unresolvable CDI devices
+ * x", with what could not be read on the way; CONFLICT when two files of one directory have it. */
 int cdi_find(struct skf_plan *p, const char *name, struct cdi_found *ret, struct skf_err *e);

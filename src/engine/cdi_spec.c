@@ -1,5 +1,6 @@
-/* engine/cdi_spec.c -- the format of a CDI specification: tables that decode it and what must hold of it. It is the administrator's
- * file and gives a container the host's devices and programs, so it is read strictly: a key that is not known is an error. */
+/* engine/cdi_spec.c -- the format of a CDI specification: tables that decode it and what must hold of it. It
+ * is the administrator's file and gives a container the host's devices and programs, so it is read strictly:
+ * a key that is not known is an error. */
 #include "engine/cdi_int.h"
 #include "engine/cdi.h"
 #include <string.h>
@@ -7,7 +8,8 @@
 #define MAX_DEVICES 4096
 #define MAX_HOOKS   256
 
-const char *const cdi_hook_kinds[] = {"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop", NULL};
+const char *const cdi_hook_kinds[] = {
+	"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop", NULL};
 
 /* A number; in a document that was YAML it is a text, octal as YAML writes it. */
 static int dec_number(struct skf_jctx *c, struct json_object *v, void *dst, const void *arg)
@@ -25,7 +27,8 @@ static int dec_number(struct skf_jctx *c, struct json_object *v, void *dst, cons
 		*(int64_t *)dst = octal;
 		return 0;
 	}
-	return skf_parse_i64(s, dst) < 0 ? skf_j_fail(c, SKF_EINVALID, "expected a number, found '%.40s'", s) : 0;
+	return skf_parse_i64(s, dst) < 0 ? skf_j_fail(c, SKF_EINVALID, "expected a number, found '%.40s'", s)
+					 : 0;
 }
 
 static int dec_flag(struct skf_jctx *c, struct json_object *v, void *dst, const void *arg)
@@ -37,7 +40,9 @@ static int dec_flag(struct skf_jctx *c, struct json_object *v, void *dst, const 
 	if (skf_j_str(c, v, &s, NULL) < 0)
 		return -1;
 	*(bool *)dst = skf_streq(s, "true");
-	return *(bool *)dst || skf_streq(s, "false") ? 0 : skf_j_fail(c, SKF_EINVALID, "expected true or false, found '%.40s'", s);
+	return *(bool *)dst || skf_streq(s, "false")
+		       ? 0
+		       : skf_j_fail(c, SKF_EINVALID, "expected true or false, found '%.40s'", s);
 }
 
 static int dec_gid(struct skf_jctx *c, size_t i, struct json_object *v, void *user)
@@ -66,12 +71,15 @@ static int check_node(struct skf_jctx *c, void *obj)
 	const struct cdi_node *n = obj;
 
 	if (n->type && *n->type && !(strchr("bcup", *n->type) && !n->type[1]))
-		return skf_j_fail(c, SKF_EINVALID, "'%.20s' is no type of a device node: expected b, c, u or p", n->type);
+		return skf_j_fail(c, SKF_EINVALID,
+				  "'%.20s' is no type of a device node: expected b, c, u or p", n->type);
 	if (n->permissions && strspn(n->permissions, "rwm") != strlen(n->permissions))
-		return skf_j_fail(c, SKF_EINVALID, "invalid permissions '%.20s': expected letters of rwm", n->permissions);
-	if (n->major < 0 || n->major > 0xffffff || n->minor < 0 || n->minor > 0xffffff || n->mode < 0 || n->uid < 0 || n->uid > UINT32_MAX ||
-	    n->gid < 0 || n->gid > UINT32_MAX)
-		return skf_j_fail(c, SKF_EINVALID, "a number of the device node '%.200s' is out of range", n->path);
+		return skf_j_fail(c, SKF_EINVALID, "invalid permissions '%.20s': expected letters of rwm",
+				  n->permissions);
+	if (n->major < 0 || n->major > 0xffffff || n->minor < 0 || n->minor > 0xffffff || n->mode < 0 ||
+	    n->uid < 0 || n->uid > UINT32_MAX || n->gid < 0 || n->gid > UINT32_MAX)
+		return skf_j_fail(c, SKF_EINVALID, "a number of the device node '%.200s' is out of range",
+				  n->path);
 	return 0;
 }
 
@@ -96,15 +104,17 @@ static int check_env(struct skf_jctx *c, void *obj)
 
 	for (size_t i = 0; i < x->env.n; i++)
 		if (!strchr(x->env.v[i], '=') || x->env.v[i][0] == '=')
-			return skf_j_fail(c, SKF_EINVALID, "invalid environment variable '%.80s': expected NAME=VALUE", x->env.v[i]);
+			return skf_j_fail(c, SKF_EINVALID,
+					  "invalid environment variable '%.80s': expected NAME=VALUE",
+					  x->env.v[i]);
 	return 0;
 }
 
 static bool is_word(const char *p, size_t n, const char *more)
 {
 	for (size_t i = 0; i < n; i++)
-		if (!((p[i] >= 'a' && p[i] <= 'z') || (p[i] >= 'A' && p[i] <= 'Z') || (p[i] >= '0' && p[i] <= '9') ||
-		      (i > 0 && i + 1 < n && strchr(more, p[i]))))
+		if (!((p[i] >= 'a' && p[i] <= 'z') || (p[i] >= 'A' && p[i] <= 'Z') ||
+		      (p[i] >= '0' && p[i] <= '9') || (i > 0 && i + 1 < n && strchr(more, p[i]))))
 			return false;
 	return n > 0;
 }
@@ -113,7 +123,8 @@ static bool is_kind(const char *s, size_t n)
 {
 	const char *slash = memchr(s, '/', n);
 
-	return slash && is_word(s, (size_t)(slash - s), "_-.") && is_word(slash + 1, n - (size_t)(slash - s) - 1, "_-");
+	return slash && is_word(s, (size_t)(slash - s), "_-.") &&
+	       is_word(slash + 1, n - (size_t)(slash - s) - 1, "_-");
 }
 
 static bool is_device_name(const char *s)
@@ -134,12 +145,15 @@ static int check_device(struct skf_jctx *c, void *obj)
 
 	if (!is_device_name(d->name))
 		return skf_j_fail(c, SKF_EINVALID, "invalid device name '%.80s'", d->name);
-	return is_empty(&d->edits) ? skf_j_fail(c, SKF_EINVALID, "the device '%.80s' has empty edits", d->name) : 0;
+	return is_empty(&d->edits)
+		       ? skf_j_fail(c, SKF_EINVALID, "the device '%.80s' has empty edits", d->name)
+		       : 0;
 }
 
 static int check_spec(struct skf_jctx *c, void *obj)
 {
-	static const char *const versions[] = {"0.1.0", "0.2.0", "0.3.0", "0.4.0", "0.5.0", "0.6.0", "0.7.0", "0.8.0", "1.0.0", "1.1.0"};
+	static const char *const versions[] = {"0.1.0", "0.2.0", "0.3.0", "0.4.0", "0.5.0",
+					       "0.6.0", "0.7.0", "0.8.0", "1.0.0", "1.1.0"};
 	const struct cdi_spec *s = obj;
 	const struct cdi_device *d = s->devices.v;
 	size_t k = 0;
@@ -147,7 +161,8 @@ static int check_spec(struct skf_jctx *c, void *obj)
 	while (k < SKF_ARRAY_LEN(versions) && !skf_streq(versions[k], s->version))
 		k++;
 	if (k == SKF_ARRAY_LEN(versions))
-		return skf_j_fail(c, SKF_EUNSUPPORTED, "unknown cdiVersion '%.40s': expected 0.1.0 to 1.1.0", s->version);
+		return skf_j_fail(c, SKF_EUNSUPPORTED, "unknown cdiVersion '%.40s': expected 0.1.0 to 1.1.0",
+				  s->version);
 	if (!is_kind(s->kind, strlen(s->kind)))
 		return skf_j_fail(c, SKF_EINVALID, "invalid kind '%.80s': expected VENDOR/CLASS", s->kind);
 	if (!s->devices.n)
@@ -155,7 +170,8 @@ static int check_spec(struct skf_jctx *c, void *obj)
 	for (size_t i = 0; i < s->devices.n; i++)
 		for (size_t j = 0; j < i; j++)
 			if (skf_streq(d[i].name, d[j].name))
-				return skf_j_fail(c, SKF_EINVALID, "the device '%.80s' is there twice", d[i].name);
+				return skf_j_fail(c, SKF_EINVALID, "the device '%.80s' is there twice",
+						  d[i].name);
 	return 0;
 }
 
@@ -235,7 +251,8 @@ static const struct skf_jfield spec_f[] = {
 };
 static const struct skf_jtable spec_table = {sizeof(struct cdi_spec), spec_f, true, check_spec};
 
-int cdi_spec_parse(const char *path, const char *text, size_t n, bool yaml, struct skf_arena *a, struct cdi_spec **ret, struct skf_err *e)
+int cdi_spec_parse(const char *path, const char *text, size_t n, bool yaml, struct skf_arena *a,
+		   struct cdi_spec **ret, struct skf_err *e)
 {
 	const struct skf_jdoc d = {.name = path, .max_bytes = SKF_MAX_OBJECT_BYTES * 8, .user = &yaml};
 	void *got;

@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 int skf_check_report(struct check *c, const char *kind, const char *object, const char *problem,
-		  const char *done, struct skf_err *e)
+		     const char *done, struct skf_err *e)
 {
 	struct skf_check_row *r;
 
@@ -105,7 +105,8 @@ static int locked(struct check *c, const char *id, entry_fn fn, const char *arg,
 	if (c->lock < 0)
 		return skf_fail_sys(e, c->lock, "lock '%s/locks/%s'", c->g->root, name);
 	r = fn(c, arg, e);
-	if (c->lock >= 0 && faccessat(c->g->ctr_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && !skf_pod_exists(c->g, id))
+	if (c->lock >= 0 && faccessat(c->g->ctr_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
+	    !skf_pod_exists(c->g, id))
 		skf_ctr_drop_lock(c->g, id, &c->lock);
 	skf_closep(&c->lock);
 	return r;
@@ -493,8 +494,8 @@ static int check_lock(struct check *c, const char *name, struct skf_err *e)
 	return finding(c, "lock file", name, "it belongs to no container", fix_drop_lock, "removed", e);
 }
 
-/* The parents that all containers share are no finding, but with nobody left in them a repair takes them too. Whoever starts a container at
- * this moment makes them again. */
+/* The parents that all containers share are no finding, but with nobody left in them a repair takes them
+ * too. Whoever starts a container at this moment makes them again. */
 static int pass_cgroup_parents(struct check *c, struct skf_err *e)
 {
 	static const char *const parents[] = {"skiff/c", "skiff/m", "skiff/p", "skiff"};
@@ -509,7 +510,8 @@ static int pass_cgroup_parents(struct check *c, struct skf_err *e)
 		SKF_AUTO_FD int mnt = skf_openat(AT_FDCWD, layout.h[i].mountpoint, O_PATH | O_DIRECTORY, 0);
 
 		for (size_t k = 0; mnt >= 0 && k < SKF_ARRAY_LEN(parents); k++)
-			(void)unlinkat(mnt, parents[k], AT_REMOVEDIR); /* EBUSY: in use; the last to go takes it */
+			(void)unlinkat(mnt, parents[k],
+				       AT_REMOVEDIR); /* EBUSY: in use; the last to go takes it */
 	}
 	return 0;
 }
@@ -522,13 +524,18 @@ static int pass_locks(struct check *c, struct skf_err *e)
 /* Containers first: what they refer to is then known, and the passes after them find only what no container
  * explains. */
 static int (*const passes[])(struct check *, struct skf_err *) = {
-	pass_containers, pass_run_dirs, skf_check_networks, skf_check_network_objects, skf_check_cni, skf_check_network_host, pass_cgroups, skf_check_pods, pass_names,
-	pass_summaries,  skf_check_layers, skf_check_garbage, skf_check_storage, pass_locks,
+	pass_containers,     pass_run_dirs,
+	skf_check_networks,  skf_check_network_objects,
+	skf_check_cni,       skf_check_network_host,
+	pass_cgroups,        skf_check_pods,
+	pass_names,          pass_summaries,
+	skf_check_layers,    skf_check_garbage,
+	skf_check_storage,   pass_locks,
 	pass_cgroup_parents,
 };
 
-int skf_engine_check(struct skf_engine *g, const struct skf_check_req *q, struct skf_arena *a, struct skf_jarr *ret,
-		     struct skf_err *e)
+int skf_engine_check(struct skf_engine *g, const struct skf_check_req *q, struct skf_arena *a,
+		     struct skf_jarr *ret, struct skf_err *e)
 {
 	struct check c = {.g = g, .q = q, .repair = q->repair, .a = a, .lock = -EBADF};
 

@@ -10,7 +10,7 @@ struct check {
 	struct skf_check_row *v;
 	size_t n, cap;
 	struct skf_strv held; /* check_pods.c: first digits of the pods that a holder of any root has */
-	int lock; /* of the container that is being looked at; see locked() in check.c */
+	int lock;             /* of the container that is being looked at; see locked() in check.c */
 };
 typedef int (*entry_fn)(struct check *c, const char *name, struct skf_err *e);
 /* A row; texts are copied. done "": nothing was done; one that begins "kept" or "repair failed" is left

@@ -1,7 +1,9 @@
-/* engine/check_storage.c -- the check's passes over what roots are made of beside the layers (store/snapshot.h): copies of layers in the ids of user
- * namespaces against their layers, and each container's own part.
+/* engine/check_storage.c -- the check's passes over what roots are made of beside the layers
+ * (store/snapshot.h): copies of layers in the ids of user namespaces against their layers, and each
+ * container's own part.
  *
- * Invariants: (1) a copy under a container that runs is not taken away; (2) a copy that is gone is made again by the next start, or here. */
+ * Invariants: (1) a copy under a container that runs is not taken away; (2) a copy that is gone is made
+ * again by the next start, or here. */
 #include "engine/check_int.h"
 #include "store/snapshot.h"
 #include <fcntl.h>
@@ -26,7 +28,8 @@ static bool runs_on(struct check *c, const char *form, const char *hex)
 		SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 		struct skf_ctrconf *conf;
 
-		if (skf_ctr_load(c->g, v[i].id, &a, &conf, &ignored) < 0 || !skf_streq(conf->storage->form, form))
+		if (skf_ctr_load(c->g, v[i].id, &a, &conf, &ignored) < 0 ||
+		    !skf_streq(conf->storage->form, form))
 			continue;
 		for (size_t k = 0; k < conf->layers.n; k++)
 			if (skf_streq(conf->layers.v[k] + strlen("sha256:"), hex))
@@ -65,7 +68,8 @@ static int check_layer(struct check *c, const char *hex, struct skf_err *e)
 	struct skf_digest d;
 	struct dirent *de;
 
-	if (!skf_is_hex(hex, 64) || skf_fmt(d.s, sizeof(d.s), "sha256:%s", hex) < 0 || skf_fmt(path, sizeof(path), "layers/%s", hex) < 0)
+	if (!skf_is_hex(hex, 64) || skf_fmt(d.s, sizeof(d.s), "sha256:%s", hex) < 0 ||
+	    skf_fmt(path, sizeof(path), "layers/%s", hex) < 0)
 		return 0;
 	fd = skf_openat(c->g->root_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	dir = fd < 0 ? NULL : fdopendir(fd);
@@ -86,16 +90,19 @@ static int check_upper(struct check *c, const char *id, int dir, struct skf_err 
 	const char *done = "";
 	int r;
 
-	if (faccessat(dir, SKF_UPPER_DIR, F_OK, AT_SYMLINK_NOFOLLOW) < 0 || skf_fmt(lock, sizeof(lock), "container-%s.upper", id) < 0 ||
+	if (faccessat(dir, SKF_UPPER_DIR, F_OK, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    skf_fmt(lock, sizeof(lock), "container-%s.upper", id) < 0 ||
 	    skf_lock_held_at(c->g->locks_fd, lock) == 1)
 		return 0;
 	if (c->repair) {
 		r = skf_rmtree_at(dir, SKF_UPPER_DIR);
 		if (r < 0)
-			return skf_fail_sys(e, r, "remove '%s/containers/%s/" SKF_UPPER_DIR "'", c->g->root, id);
+			return skf_fail_sys(e, r, "remove '%s/containers/%s/" SKF_UPPER_DIR "'", c->g->root,
+					    id);
 		done = "removed";
 	}
-	return skf_check_report(c, "container", id, "changes gathered for a commit that was interrupted", done, e);
+	return skf_check_report(c, "container", id, "changes gathered for a commit that was interrupted",
+				done, e);
 }
 
 static int check_container(struct check *c, const char *id, struct skf_err *e)
@@ -109,7 +116,8 @@ static int check_container(struct check *c, const char *id, struct skf_err *e)
 	int r;
 
 	/* What cannot be read is told by the pass over containers. */
-	if (!skf_ctr_id_valid(id) || skf_ctr_load(c->g, id, &a, &conf, &x) < 0 || skf_ctr_open_dir(c->g, id, &dir, &x) < 0)
+	if (!skf_ctr_id_valid(id) || skf_ctr_load(c->g, id, &a, &conf, &x) < 0 ||
+	    skf_ctr_open_dir(c->g, id, &dir, &x) < 0)
 		return 0;
 	if (check_upper(c, id, dir, e) < 0)
 		return -1;

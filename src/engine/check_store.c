@@ -285,7 +285,8 @@ static int heal_image(struct damage *x, const struct skf_image *i, struct skf_er
 	return 0;
 }
 
-/* Somebody may have removed a layer while it was read: it is looked at once more, and only what is bad then is a finding. */
+/* Somebody may have removed a layer while it was read: it is looked at once more, and only what is bad then
+ * is a finding. */
 static void drop_removed(struct damage *x)
 {
 	size_t n = 0;
@@ -297,7 +298,9 @@ static void drop_removed(struct damage *x)
 
 		if (!x->v[i].blob && !x->v[i].missing)
 			gone = skf_store_layer_has(x->c->g->store, &x->v[i].d, NULL, &why) == 0 ||
-			       (skf_image_verify(x->c->g, x->v[i].d.s, SKF_IMG_READ_ONLY, count, &bad, &why) == 0 && bad == 0);
+			       (skf_image_verify(x->c->g, x->v[i].d.s, SKF_IMG_READ_ONLY, count, &bad,
+						 &why) == 0 &&
+				bad == 0);
 		if (!gone)
 			x->v[n++] = x->v[i];
 	}
@@ -331,7 +334,9 @@ int skf_check_garbage(struct check *c, struct skf_err *e)
 	struct skf_gc_result r = {0};
 	char what[160];
 
-	if (skf_store_gc(c->g->store, SKF_GC_KEEP_DOWNLOADS | SKF_GC_KEEP_COPIES | (c->repair ? 0u : SKF_GC_DRY), &r, e) < 0)
+	if (skf_store_gc(c->g->store,
+			 SKF_GC_KEEP_DOWNLOADS | SKF_GC_KEEP_COPIES | (c->repair ? 0u : SKF_GC_DRY), &r,
+			 e) < 0)
 		return skf_ctx(e, "look for unused parts of the store");
 	if (r.n_blobs + r.n_layers + r.n_images + r.n_ingests + r.n_leases == 0)
 		return 0;

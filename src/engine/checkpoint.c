@@ -1,8 +1,9 @@
-/* engine/checkpoint.c -- checkpoint: the container's lock is held, its monitor is told that the end which may come is wanted (no restart), launch
- * has criu save it, and the monitor's end is waited for. Restore is a start (start_again.c) with other words to launch.
+/* engine/checkpoint.c -- checkpoint: the container's lock is held, its monitor is told that the end which
+ * may come is wanted (no restart), launch has criu save it, and the monitor's end is waited for. Restore is
+ * a start (start_again.c) with other words to launch.
  *
- * A checkpoint is filled under another name and renamed, so that one that has its name is whole. Blocks as long as criu needs
- * (SKF_CRIU_MS). */
+ * A checkpoint is filled under another name and renamed, so that one that has its name is whole. Blocks as
+ * long as criu needs (SKF_CRIU_MS). */
 #include "engine/checkpoint_int.h"
 #include "engine/engine_int.h"
 #include "base/proc.h"
@@ -16,8 +17,8 @@
 #include <stdio.h>
 
 struct place {
-	int fd;           /* the directory of checkpoints; -ENOENT: there is none */
-	char path[4096];  /* absolute */
+	int fd;          /* the directory of checkpoints; -ENOENT: there is none */
+	char path[4096]; /* absolute */
 };
 
 static const char *name_of(const char *name)
@@ -25,9 +26,12 @@ static const char *name_of(const char *name)
 	return name && *name ? name : SKF_CHECKPOINT_DEFAULT;
 }
 
-static int open_place(struct skf_engine *g, const char *id, const char *dir, bool make, struct place *ret, struct skf_err *e)
+static int open_place(struct skf_engine *g, const char *id, const char *dir, bool make, struct place *ret,
+		      struct skf_err *e)
 {
-	int r = dir && *dir ? skf_fmt(ret->path, sizeof(ret->path), "%s", dir) : skf_fmt(ret->path, sizeof(ret->path), "%s/containers/%s/" SKF_CHECKPOINTS_DIR, g->root, id);
+	int r = dir && *dir ? skf_fmt(ret->path, sizeof(ret->path), "%s", dir)
+			    : skf_fmt(ret->path, sizeof(ret->path), "%s/containers/%s/" SKF_CHECKPOINTS_DIR,
+				      g->root, id);
 
 	if (r == 0 && make)
 		r = skf_mkdir_at(AT_FDCWD, ret->path, 0700);
@@ -41,16 +45,23 @@ static int open_place(struct skf_engine *g, const char *id, const char *dir, boo
 
 static int check_name(const char *name, struct skf_err *e)
 {
-	return skf_name_valid(name) ? 0 : skf_fail(e, SKF_EINVALID, "invalid checkpoint name '%s': expected [a-zA-Z0-9][a-zA-Z0-9_.-]*", name);
+	return skf_name_valid(name)
+		       ? 0
+		       : skf_fail(e, SKF_EINVALID,
+				  "invalid checkpoint name '%s': expected [a-zA-Z0-9][a-zA-Z0-9_.-]*", name);
 }
 
 /* criu joins no namespace that belongs to others in a way that the restore could repeat. */
 static int check_alone(const struct skf_ctrconf *c, const char *container, struct skf_err *e)
 {
 	if (c->pod && *c->pod)
-		return skf_fail(e, SKF_EUNSUPPORTED, "cannot checkpoint container %s: it is in a pod, whose namespaces it shares", container);
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"cannot checkpoint container %s: it is in a pod, whose namespaces it shares",
+				container);
 	if (c->joins.n || (c->network && skf_startswith(c->network, "container:")))
-		return skf_fail(e, SKF_EUNSUPPORTED, "cannot checkpoint container %s: it shares namespaces of another container", container);
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"cannot checkpoint container %s: it shares namespaces of another container",
+				container);
 	return 0;
 }
 
@@ -89,7 +100,8 @@ static int ask_launch(struct saving *x, struct skf_err *e)
 	int fd;
 
 	if (skf_fmt(images, sizeof(images), "%s/%s", x->place.path, x->temp) < 0)
-		return skf_fail(e, SKF_ELIMIT, "the path of the checkpoint below '%s' is too long", x->place.path);
+		return skf_fail(e, SKF_ELIMIT, "the path of the checkpoint below '%s' is too long",
+				x->place.path);
 	skf_jw_obj(&w);
 	write_options(&w, images, q->tcp_established, q->file_locks, q->ext_unix);
 	skf_jw_kbool(&w, "leaveRunning", q->leave_running);
@@ -114,7 +126,10 @@ static int save(struct saving *x, bool ends, struct skf_err *e)
 		return -1;
 	if (ask_launch(x, e) < 0) {
 		if (ends && tell_monitor(x, SKF_MON_AS_CONFIGURED, &back) < 0)
-			skf_warn(&x->g->log, "container %.12s runs on, but its restart policy has no effect until the next start: %s; ignoring", x->id, back.msg);
+			skf_warn(&x->g->log,
+				 "container %.12s runs on, but its restart policy has no effect until the "
+				 "next start: %s; ignoring",
+				 x->id, back.msg);
 		return -1;
 	}
 	x->ret.us = (skf_mono_ms() - since) * 1000;
@@ -163,9 +178,13 @@ static int begin(struct saving *x, struct skf_err *e)
 	if (open_place(x->g, x->id, x->q->dir, true, &x->place, e) < 0)
 		return -1;
 	if (!x->q->replace && faccessat(x->place.fd, x->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-		return skf_fail(e, SKF_ECONFLICT, "checkpoint with name %s already exists for container %s", x->name, x->q->container);
-	if (x->q->with_previous && faccessat(x->place.fd, SKF_CHECKPOINT_PREVIOUS, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
-		return skf_fail(e, SKF_ENOTFOUND, "container %s has no pre-checkpoint: make one with --pre-checkpoint first", x->q->container);
+		return skf_fail(e, SKF_ECONFLICT, "checkpoint with name %s already exists for container %s",
+				x->name, x->q->container);
+	if (x->q->with_previous &&
+	    faccessat(x->place.fd, SKF_CHECKPOINT_PREVIOUS, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return skf_fail(e, SKF_ENOTFOUND,
+				"container %s has no pre-checkpoint: make one with --pre-checkpoint first",
+				x->q->container);
 	r = skf_mkdir_at(x->place.fd, x->temp, 0700);
 	return r < 0 ? skf_fail_sys(e, r, "make '%s/%s'", x->place.path, x->temp) : 0;
 }
@@ -176,15 +195,19 @@ static int check_state(struct saving *x, struct skf_ctr_live *l, struct skf_err 
 	struct skf_ctrconf *c;
 	struct skf_ref ref;
 
-	if (skf_ctr_load(x->g, x->id, &a, &c, e) < 0 || skf_ctr_live(x->g, x->id, l, e) < 0 || (x->q->image && skf_ref_parse(x->q->image, &ref, e) < 0))
+	if (skf_ctr_load(x->g, x->id, &a, &c, e) < 0 || skf_ctr_live(x->g, x->id, l, e) < 0 ||
+	    (x->q->image && skf_ref_parse(x->q->image, &ref, e) < 0))
 		return -1;
 	if (x->q->image && ref.digest.s[0])
-		return skf_fail(e, SKF_EINVALID, "'%s': a new image cannot be named by a digest", x->q->image);
+		return skf_fail(e, SKF_EINVALID, "'%s': a new image cannot be named by a digest",
+				x->q->image);
 	if (l->state != SKF_CTR_RUNNING && l->state != SKF_CTR_PAUSED)
-		return skf_fail(e, SKF_ECONFLICT, "cannot checkpoint container %s: it is %s, not running", x->q->container, skf_ctr_state_name(l->state));
+		return skf_fail(e, SKF_ECONFLICT, "cannot checkpoint container %s: it is %s, not running",
+				x->q->container, skf_ctr_state_name(l->state));
 	if (c->remove && !x->q->leave_running && !x->q->pre && !x->q->dir && !x->q->export && !x->q->image)
 		return skf_fail(e, SKF_ECONFLICT,
-				"cannot checkpoint container %s, which was started with --rm, to be removed at its end: leave it running, or save it elsewhere",
+				"cannot checkpoint container %s, which was started with --rm, to be removed "
+				"at its end: leave it running, or save it elsewhere",
 				x->q->container);
 	return check_alone(c, x->q->container, e);
 }
@@ -196,7 +219,9 @@ static int export(struct saving *x, struct skf_err *e)
 
 	if (!x->q->export && !x->q->image)
 		return 0;
-	return skf_cka_export(x->g, &o, e) < 0 ? skf_ctx(e, "export the checkpoint of container %s", x->q->container) : 0;
+	return skf_cka_export(x->g, &o, e) < 0
+		       ? skf_ctx(e, "export the checkpoint of container %s", x->q->container)
+		       : 0;
 }
 
 /* The rest of a life that has ended; an error of the export is the one to tell. */
@@ -217,8 +242,9 @@ static int run(struct saving *x, struct skf_err *e)
 	struct skf_ctr_live l;
 	int r;
 
-	if (check_name(x->name, e) < 0 || skf_engine_resolve(x->g, x->q->container, x->id, e) < 0 || skf_ctr_lock(x->g, x->id, &x->lock, e) < 0 ||
-	    check_state(x, &l, e) < 0 || skf_ctr_monitor(x->g, x->id, &x->monitor, e) < 0 || begin(x, e) < 0)
+	if (check_name(x->name, e) < 0 || skf_engine_resolve(x->g, x->q->container, x->id, e) < 0 ||
+	    skf_ctr_lock(x->g, x->id, &x->lock, e) < 0 || check_state(x, &l, e) < 0 ||
+	    skf_ctr_monitor(x->g, x->id, &x->monitor, e) < 0 || begin(x, e) < 0)
 		return -1;
 	if (save(x, ends, e) < 0 || give_name(x, e) < 0) {
 		(void)skf_rmtree_at(x->place.fd, x->temp); /* of the failure that is told */
@@ -226,14 +252,21 @@ static int run(struct saving *x, struct skf_err *e)
 	}
 	r = skf_event_emit(x->g->run_fd, "container", "checkpoint", x->id, l.sum.name, l.sum.image, -1);
 	if (r < 0)
-		skf_warn(&x->g->log, "write the event 'checkpoint' of container %.12s: %s; ignoring", x->id, strerror(-r));
+		skf_warn(&x->g->log, "write the event 'checkpoint' of container %.12s: %s; ignoring", x->id,
+			 strerror(-r));
 	r = export(x, e);
 	return ends ? end(x, r, e) : r;
 }
 
-int skf_engine_checkpoint(struct skf_engine *g, const struct skf_checkpoint_req *q, struct skf_checkpoint_ret *ret, struct skf_err *e)
+int skf_engine_checkpoint(struct skf_engine *g, const struct skf_checkpoint_req *q,
+			  struct skf_checkpoint_ret *ret, struct skf_err *e)
 {
-	struct saving x = {.g = g, .q = q, .name = q->pre ? SKF_CHECKPOINT_PREVIOUS : name_of(q->name), .place.fd = -EBADF, .monitor = -EBADF, .lock = -EBADF};
+	struct saving x = {.g = g,
+			   .q = q,
+			   .name = q->pre ? SKF_CHECKPOINT_PREVIOUS : name_of(q->name),
+			   .place.fd = -EBADF,
+			   .monitor = -EBADF,
+			   .lock = -EBADF};
 	int r = run(&x, e);
 
 	skf_closep(&x.place.fd);
@@ -247,8 +280,8 @@ int skf_engine_checkpoint(struct skf_engine *g, const struct skf_checkpoint_req 
 
 /* --- going on --- */
 
-int skf_restore_options(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, const struct skf_restore_opts *o, struct skf_buf *ret,
-			struct skf_err *e)
+int skf_restore_options(struct skf_engine *g, const char *id, const struct skf_ctrconf *c,
+			const struct skf_restore_opts *o, struct skf_buf *ret, struct skf_err *e)
 {
 	SKF_AUTO_FD int fd = -EBADF;
 	const char *name = name_of(o->name);
@@ -256,11 +289,13 @@ int skf_restore_options(struct skf_engine *g, const char *id, const struct skf_c
 	char images[4096 + SKF_MAX_NAME_BYTES + 8];
 	struct place p;
 
-	if (check_name(name, e) < 0 || check_alone(c, c->name, e) < 0 || open_place(g, id, o->dir, false, &p, e) < 0)
+	if (check_name(name, e) < 0 || check_alone(c, c->name, e) < 0 ||
+	    open_place(g, id, o->dir, false, &p, e) < 0)
 		return -1;
 	fd = p.fd;
 	if (fd < 0 || faccessat(fd, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
-		return skf_fail(e, SKF_ENOTFOUND, "checkpoint %s does not exist for container %s", name, c->name);
+		return skf_fail(e, SKF_ENOTFOUND, "checkpoint %s does not exist for container %s", name,
+				c->name);
 	if (skf_fmt(images, sizeof(images), "%s/%s", p.path, name) < 0)
 		return skf_fail(e, SKF_ELIMIT, "the path of the checkpoint below '%s' is too long", p.path);
 	skf_jw_obj(&w);
@@ -277,7 +312,8 @@ static int by_word(const void *x, const void *y)
 	return strcmp(*(char *const *)x, *(char *const *)y);
 }
 
-int skf_engine_checkpoints(struct skf_engine *g, const char *container, const char *dir, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e)
+int skf_engine_checkpoints(struct skf_engine *g, const char *container, const char *dir, struct skf_arena *a,
+			   struct skf_strv *ret, struct skf_err *e)
 {
 	SKF_AUTO_FD int fd = -EBADF;
 	SKF_AUTO_DIR DIR *d = NULL;
@@ -301,19 +337,21 @@ int skf_engine_checkpoints(struct skf_engine *g, const char *container, const ch
 	return 0;
 }
 
-int skf_engine_checkpoint_rm(struct skf_engine *g, const char *container, const char *dir, const char *name, struct skf_err *e)
+int skf_engine_checkpoint_rm(struct skf_engine *g, const char *container, const char *dir, const char *name,
+			     struct skf_err *e)
 {
 	SKF_AUTO_FD int fd = -EBADF, lock = -EBADF;
 	char id[SKF_ID_LEN + 1];
 	struct place p;
 	int r;
 
-	if (check_name(name, e) < 0 || skf_engine_resolve(g, container, id, e) < 0 || skf_ctr_lock(g, id, &lock, e) < 0 ||
-	    open_place(g, id, dir, false, &p, e) < 0)
+	if (check_name(name, e) < 0 || skf_engine_resolve(g, container, id, e) < 0 ||
+	    skf_ctr_lock(g, id, &lock, e) < 0 || open_place(g, id, dir, false, &p, e) < 0)
 		return -1;
 	fd = p.fd;
 	if (fd < 0 || faccessat(fd, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
-		return skf_fail(e, SKF_ENOTFOUND, "checkpoint %s does not exist for container %s", name, container);
+		return skf_fail(e, SKF_ENOTFOUND, "checkpoint %s does not exist for container %s", name,
+				container);
 	r = skf_rmtree_at(fd, name);
 	return r < 0 ? skf_fail_sys(e, r, "remove the checkpoint '%s/%s'", p.path, name) : 0;
 }

@@ -1,7 +1,8 @@
 /* engine/checkpoint_archive.c -- the head of a checkpoint archive, and criu's figures.
  *
- * Both are read from files that somebody else may have made: the head by its table, the figures by a reader of the few protobuf messages that they are
- * (criu's images/stats.proto), which takes nothing that does not lie in the file. */
+ * Both are read from files that somebody else may have made: the head by its table, the figures by a reader
+ * of the few protobuf messages that they are (criu's images/stats.proto), which takes nothing that does not
+ * lie in the file. */
 #include "engine/checkpoint_int.h"
 #include <string.h>
 
@@ -58,7 +59,8 @@ void skf_cka_head_write(struct skf_jw *w, const struct skf_cka_head *h)
 	skf_jw_end(w);
 }
 
-int skf_cka_head_parse(const char *text, size_t n, struct skf_arena *a, struct skf_cka_head **ret, struct skf_err *e)
+int skf_cka_head_parse(const char *text, size_t n, struct skf_arena *a, struct skf_cka_head **ret,
+		       struct skf_err *e)
 {
 	const struct skf_jdoc d = {.name = SKF_CKA_HEAD, .max_bytes = SKF_MAX_OBJECT_BYTES};
 	void *v;
@@ -119,7 +121,14 @@ static uint32_t word(const unsigned char *p)
 
 static void take(struct span s, bool restore, struct skf_criu_stats *r)
 {
-	uint64_t *const dump[] = {NULL, &r->freezing_time, &r->frozen_time, &r->memdump_time, &r->memwrite_time, &r->pages_scanned, NULL, &r->pages_written};
+	uint64_t *const dump[] = {NULL,
+				  &r->freezing_time,
+				  &r->frozen_time,
+				  &r->memdump_time,
+				  &r->memwrite_time,
+				  &r->pages_scanned,
+				  NULL,
+				  &r->pages_written};
 	uint64_t *const back[] = {NULL, NULL, NULL, &r->forking_time, &r->restore_time, &r->pages_restored};
 	size_t n = restore ? SKF_ARRAY_LEN(back) : SKF_ARRAY_LEN(dump);
 	struct span inner;

@@ -1,8 +1,10 @@
-/* engine/checkpoint_export.c -- a checkpoint with all that it needs elsewhere, as an archive or as an image of one layer: what the container was made with,
- * criu's images, what its files are over its image, and what is in its volumes (docs/formats.md, "Checkpoint archive").
+/* engine/checkpoint_export.c -- a checkpoint with all that it needs elsewhere, as an archive or as an image
+ * of one layer: what the container was made with, criu's images, what its files are over its image, and what
+ * is in its volumes (docs/formats.md, "Checkpoint archive").
  *
- * The parts whose size has to be known before they are written are gathered in a directory beside the checkpoint, which goes on every way out. The files are
- * read after criu: of a container that is left running they may be newer than its memory. Blocks as long as that takes. */
+ * The parts whose size has to be known before they are written are gathered in a directory beside the
+ * checkpoint, which goes on every way out. The files are read after criu: of a container that is left
+ * running they may be newer than its memory. Blocks as long as that takes. */
 #include "engine/archive_int.h"
 #include "engine/checkpoint_int.h"
 #include "engine/cp_int.h"
@@ -14,7 +16,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-struct export {
+struct export
+{
 	struct skf_engine *g;
 	const struct skf_cka_export *x;
 	struct skf_arena a;
@@ -28,7 +31,8 @@ static void export_done(struct export *p)
 {
 	skf_closep(&p->dir);
 	if (p->parts[0])
-		(void)skf_rmtree_at(p->x->place, p->parts); /* what stays has a name that no checkpoint has, and goes with the container */
+		(void)skf_rmtree_at(p->x->place, p->parts); /* what stays has a name that no checkpoint has,
+							       and goes with the container */
 	skf_arena_done(&p->a);
 }
 
@@ -102,7 +106,9 @@ static int put_volume(struct export *p, struct skf_cka_volume *v, size_t number,
 		return skf_fail_sys(e, fd, "make '%s' of the archive", file);
 	if (is_anonymous(p, v->name, &v->anonymous, e) < 0)
 		return -1;
-	return skf_engine_volume_export(p->g, v->name, fd, e) < 0 ? skf_ctx(e, "(--ignore-volumes leaves volumes out)") : 0;
+	return skf_engine_volume_export(p->g, v->name, fd, e) < 0
+		       ? skf_ctx(e, "(--ignore-volumes leaves volumes out)")
+		       : 0;
 }
 
 static int put_volumes(struct export *p, struct skf_err *e)
@@ -119,7 +125,10 @@ static int put_volumes(struct export *p, struct skf_err *e)
 		if (!s[i].volume)
 			continue;
 		if (n == SKF_CKA_MAX_VOLUMES)
-			return skf_fail(e, SKF_ELIMIT, "more than %u volumes in one archive; --ignore-volumes leaves them out", SKF_CKA_MAX_VOLUMES);
+			return skf_fail(
+				e, SKF_ELIMIT,
+				"more than %u volumes in one archive; --ignore-volumes leaves them out",
+				SKF_CKA_MAX_VOLUMES);
 		v[n] = (struct skf_cka_volume){.name = s[i].volume, .target = s[i].target};
 		if (put_volume(p, &v[n], n, e) < 0)
 			return -1;
@@ -131,7 +140,9 @@ static int put_volumes(struct export *p, struct skf_err *e)
 
 static int put_documents(struct export *p, struct skf_err *e)
 {
-	SKF_AUTO(skf_buf_done) struct skf_buf spec = SKF_BUF(SKF_MAX_SPEC_BYTES), net = SKF_BUF(SKF_MAX_SPEC_BYTES), head = SKF_BUF(SKF_MAX_OBJECT_BYTES);
+	SKF_AUTO(skf_buf_done)
+	struct skf_buf spec = SKF_BUF(SKF_MAX_SPEC_BYTES), net = SKF_BUF(SKF_MAX_SPEC_BYTES),
+		       head = SKF_BUF(SKF_MAX_OBJECT_BYTES);
 	struct skf_jw w = SKF_JW(&head);
 	SKF_AUTO_FD int dir = -EBADF;
 	char now[36];
@@ -151,7 +162,10 @@ static int put_documents(struct export *p, struct skf_err *e)
 	p->head.checkpointed = now;
 	p->head.version = (char *)(uintptr_t)SKF_VERSION;
 	skf_cka_head_write(&w, &p->head);
-	return put(p, SKF_CKA_HEAD, &head, e) < 0 || put(p, SKF_CKA_SPEC, &spec, e) < 0 || put(p, SKF_CKA_NETWORK, &net, e) < 0 ? -1 : 0;
+	return put(p, SKF_CKA_HEAD, &head, e) < 0 || put(p, SKF_CKA_SPEC, &spec, e) < 0 ||
+			       put(p, SKF_CKA_NETWORK, &net, e) < 0
+		       ? -1
+		       : 0;
 }
 
 /* --- the whole --- */
@@ -160,19 +174,25 @@ static int fill(void *arg, int fd, struct skf_err *e)
 	const struct skf_cp as_is = {.archive = true};
 	const struct export *p = arg;
 
-	return skf_cp_tar_part(&as_is, p->x->place, p->x->images, SKF_CKA_IMAGES, fd, e) < 0 ? -1 : skf_cp_tar_write(&as_is, p->dir, ".", true, fd, e);
+	return skf_cp_tar_part(&as_is, p->x->place, p->x->images, SKF_CKA_IMAGES, fd, e) < 0
+		       ? -1
+		       : skf_cp_tar_write(&as_is, p->dir, ".", true, fd, e);
 }
 
 static int write_archive(struct export *p, struct skf_err *e)
 {
-	static const uint32_t kinds[] = {[SKF_CHECKPOINT_ZSTD] = SKF_SQUEEZE_ZSTD, [SKF_CHECKPOINT_GZIP] = SKF_SQUEEZE_GZIP, [SKF_CHECKPOINT_PLAIN] = SKF_SQUEEZE_NONE};
+	static const uint32_t kinds[] = {[SKF_CHECKPOINT_ZSTD] = SKF_SQUEEZE_ZSTD,
+					 [SKF_CHECKPOINT_GZIP] = SKF_SQUEEZE_GZIP,
+					 [SKF_CHECKPOINT_PLAIN] = SKF_SQUEEZE_NONE};
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(4096);
 	struct skf_rec r;
 
 	skf_rec_begin(&r, &b, SKF_IMG_SQUEEZE, SKF_IMG_VERSION);
 	skf_rec_u32(&r, kinds[p->x->q->squeeze]);
 	skf_rec_end(&r);
-	return skf_archive_feed(p->g, &b, p->x->q->export_fd, fill, p, NULL, e) < 0 ? skf_ctx(e, "write the archive of the checkpoint") : 0;
+	return skf_archive_feed(p->g, &b, p->x->q->export_fd, fill, p, NULL, e) < 0
+		       ? skf_ctx(e, "write the archive of the checkpoint")
+		       : 0;
 }
 
 /* podman's annotations of such an image, as far as there is something to say. */
@@ -180,8 +200,14 @@ static void put_annotations(struct export *p, struct skf_rec *r, const struct ut
 {
 #define A(key) "io.podman.annotations.checkpoint." key
 	const char *const rows[][2] = {
-		{A("name"), p->head.name},         {A("rawImageName"), p->head.image}, {A("rootfsImageID"), p->head.image_id}, {A("rootfsImageName"), p->head.image},
-		{A("runtime.name"), "skiff"},      {A("runtime.version"), SKF_VERSION}, {A("host.arch"), u->machine},           {A("host.kernel"), u->release},
+		{A("name"), p->head.name},
+		{A("rawImageName"), p->head.image},
+		{A("rootfsImageID"), p->head.image_id},
+		{A("rootfsImageName"), p->head.image},
+		{A("runtime.name"), "skiff"},
+		{A("runtime.version"), SKF_VERSION},
+		{A("host.arch"), u->machine},
+		{A("host.kernel"), u->release},
 	};
 #undef A
 
@@ -222,9 +248,11 @@ static int make_image(struct export *p, struct skf_err *e)
 
 int skf_cka_export(struct skf_engine *g, const struct skf_cka_export *x, struct skf_err *e)
 {
-	SKF_AUTO(export_done) struct export p = {.g = g, .x = x, .a = SKF_ARENA(SKF_MAX_ARENA_DOC), .dir = -EBADF};
+	SKF_AUTO(export_done)
+	struct export p = {.g = g, .x = x, .a = SKF_ARENA(SKF_MAX_ARENA_DOC), .dir = -EBADF};
 
-	if (skf_ctr_load(g, x->id, &p.a, &p.c, e) < 0 || make_parts(&p, e) < 0 || put_changes(&p, e) < 0 || put_volumes(&p, e) < 0 || put_documents(&p, e) < 0)
+	if (skf_ctr_load(g, x->id, &p.a, &p.c, e) < 0 || make_parts(&p, e) < 0 || put_changes(&p, e) < 0 ||
+	    put_volumes(&p, e) < 0 || put_documents(&p, e) < 0)
 		return -1;
 	if (x->q->export && write_archive(&p, e) < 0)
 		return -1;

@@ -1,14 +1,15 @@
-/* engine/checkpoint_int.h -- archives of checkpoints: what checkpoint_export.c writes and checkpoint_import.c reads (docs/formats.md, "Checkpoint archive"). */
+/* engine/checkpoint_int.h -- archives of checkpoints: what checkpoint_export.c writes and
+ * checkpoint_import.c reads (docs/formats.md, "Checkpoint archive"). */
 #pragma once
 #include "engine/checkpoint.h"
 #include "engine/engine_int.h"
 
-#define SKF_CKA_HEAD     "config.dump"
-#define SKF_CKA_SPEC     "spec.dump"
-#define SKF_CKA_NETWORK  "network.dump"
-#define SKF_CKA_CHANGES  "rootfs-diff.tar"
-#define SKF_CKA_IMAGES   "checkpoint"
-#define SKF_CKA_VOLUMES  "volumes"
+#define SKF_CKA_HEAD        "config.dump"
+#define SKF_CKA_SPEC        "spec.dump"
+#define SKF_CKA_NETWORK     "network.dump"
+#define SKF_CKA_CHANGES     "rootfs-diff.tar"
+#define SKF_CKA_IMAGES      "checkpoint"
+#define SKF_CKA_VOLUMES     "volumes"
 #define SKF_CKA_MAX_VOLUMES 1000u
 
 struct skf_cka_volume {
@@ -22,7 +23,8 @@ struct skf_cka_head { /* config.dump */
 };
 void skf_cka_head_write(struct skf_jw *w, const struct skf_cka_head *h);
 /* INVALID, LIMIT: it came with an archive. */
-int skf_cka_head_parse(const char *text, size_t n, struct skf_arena *a, struct skf_cka_head **ret, struct skf_err *e);
+int skf_cka_head_parse(const char *text, size_t n, struct skf_arena *a, struct skf_cka_head **ret,
+		       struct skf_err *e);
 
 struct skf_cka_export {
 	const struct skf_checkpoint_req *q;

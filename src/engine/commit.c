@@ -1,5 +1,6 @@
-/* engine/commit.c -- a container as an image: its configuration is put together here, its files by skiff-image. A running container is frozen meanwhile
- * unless the caller says otherwise; it is thawed on every way out. Blocks as long as reading the files takes. */
+/* engine/commit.c -- a container as an image: its configuration is put together here, its files by
+ * skiff-image. A running container is frozen meanwhile unless the caller says otherwise; it is thawed on
+ * every way out. Blocks as long as reading the files takes. */
 #include "base/arena.h"
 #include "engine/archive_int.h"
 #include "sys/cgroup.h"
@@ -35,12 +36,14 @@ static int freeze(struct skf_engine *g, const char *id, struct frozen *f, struct
 		f->is = true; /* also when it fails half-way */
 		r = skf_cg_freeze(&f->dirs, true, FREEZE_MS);
 	}
-	return r < 0 ? skf_fail_sys(e, r, "pause the container '%.12s' (commit --pause=false does without)", id) : 0;
+	return r < 0 ? skf_fail_sys(e, r, "pause the container '%.12s' (commit --pause=false does without)",
+				    id)
+		     : 0;
 }
 
 /* The image's configuration, then what run was told, then the changes. */
-static int configure(struct skf_engine *g, const struct skf_ctrconf *conf, const struct skf_strv *changes, struct skf_arena *a, struct skf_buf *ret,
-		     struct skf_err *e)
+static int configure(struct skf_engine *g, const struct skf_ctrconf *conf, const struct skf_strv *changes,
+		     struct skf_arena *a, struct skf_buf *ret, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_CONFIG_BLOB_BYTES);
 	struct skf_image_config *x;
@@ -48,9 +51,10 @@ static int configure(struct skf_engine *g, const struct skf_ctrconf *conf, const
 	struct skf_digest id;
 	struct skf_imgconf c;
 
-	if (skf_digest_parse(conf->image_id, &id, e) < 0 || skf_store_blob_read(g->store, &id, SKF_MAX_CONFIG_BLOB_BYTES, &b, e) < 0 ||
-	    skf_image_config_parse(skf_buf_cstr(&b), b.len, a, &x, e) < 0 || skf_imgconf_from(&c, x, a, e) < 0 ||
-	    skf_ctr_request_parse(conf->request, a, &q, e) < 0)
+	if (skf_digest_parse(conf->image_id, &id, e) < 0 ||
+	    skf_store_blob_read(g->store, &id, SKF_MAX_CONFIG_BLOB_BYTES, &b, e) < 0 ||
+	    skf_image_config_parse(skf_buf_cstr(&b), b.len, a, &x, e) < 0 ||
+	    skf_imgconf_from(&c, x, a, e) < 0 || skf_ctr_request_parse(conf->request, a, &q, e) < 0)
 		return -1;
 	if (q->user && *q->user)
 		c.user = q->user;
@@ -74,8 +78,9 @@ static int configure(struct skf_engine *g, const struct skf_ctrconf *conf, const
 	return ret->err ? skf_fail_sys(e, ret->err, "configuration of the new image") : 0;
 }
 
-static int request(struct skf_engine *g, const struct skf_commit_req *q, const char *id, const struct skf_ctrconf *c, const char *upper,
-		   struct skf_arena *a, struct skf_buf *b, char full[SKF_MAX_REF_BYTES + 1], struct skf_err *e)
+static int request(struct skf_engine *g, const struct skf_commit_req *q, const char *id,
+		   const struct skf_ctrconf *c, const char *upper, struct skf_arena *a, struct skf_buf *b,
+		   char full[SKF_MAX_REF_BYTES + 1], struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf conf = SKF_BUF(SKF_MAX_RECORD / 2);
 	struct skf_rec r;
@@ -86,7 +91,8 @@ static int request(struct skf_engine *g, const struct skf_commit_req *q, const c
 		if (skf_ref_parse(q->reference, &ref, e) < 0)
 			return -1;
 		if (ref.digest.s[0])
-			return skf_fail(e, SKF_EINVALID, "'%s': a new image cannot be named by a digest", q->reference);
+			return skf_fail(e, SKF_EINVALID, "'%s': a new image cannot be named by a digest",
+					q->reference);
 		skf_ref_full(&ref, full);
 	}
 	if (configure(g, c, &q->changes, a, &conf, e) < 0)
@@ -104,7 +110,8 @@ static int request(struct skf_engine *g, const struct skf_commit_req *q, const c
 	return 0;
 }
 
-int skf_engine_commit(struct skf_engine *g, const struct skf_commit_req *q, struct skf_digest *ret_config, struct skf_err *e)
+int skf_engine_commit(struct skf_engine *g, const struct skf_commit_req *q, struct skf_digest *ret_config,
+		      struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
@@ -116,9 +123,12 @@ int skf_engine_commit(struct skf_engine *g, const struct skf_commit_req *q, stru
 	if (skf_engine_resolve(g, q->container, id, e) < 0 || skf_ctr_load(g, id, &a, &c, e) < 0)
 		return -1;
 	if (c->rootfs)
-		return skf_fail(e, SKF_EUNSUPPORTED, "cannot commit a container that uses an exploded rootfs: it has no image; use export and import");
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"cannot commit a container that uses an exploded rootfs: it has no image; "
+				"use export and import");
 	if ((q->pause && freeze(g, id, &f, e) < 0) || skf_storage_upper(g, id, c, &upper, e) < 0 ||
-	    request(g, q, id, c, upper.name, &a, &b, full, e) < 0 || skf_archive_call(g, &b, -1, q->h.cancel_fd, NULL, ret_config, e) < 0)
+	    request(g, q, id, c, upper.name, &a, &b, full, e) < 0 ||
+	    skf_archive_call(g, &b, -1, q->h.cancel_fd, NULL, ret_config, e) < 0)
 		return -1;
 	skf_image_event(g, "commit", ret_config->s, full);
 	return 0;

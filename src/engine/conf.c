@@ -1,9 +1,10 @@
-/* engine/conf.c -- the configuration files. One table has every key, its kind, its default and its words for people;
- * reading, `system config` and the checks come from it.
+/* engine/conf.c -- the configuration files. One table has every key, its kind, its default and its words for
+ * people; reading, `system config` and the checks come from it.
  *
- * Grammar: one KEY = VALUE per line; blank lines and lines that begin with # are skipped; a value may stand in double
- * quotes, then it keeps blanks at its ends. Lists are words with blanks between them, or the key again. A later file's
- * value replaces an earlier file's, a list as a whole. Unknown keys are errors: a misspelt limit must not be silence. */
+ * Grammar: one KEY = VALUE per line; blank lines and lines that begin with # are skipped; a value may stand
+ * in double quotes, then it keeps blanks at its ends. Lists are words with blanks between them, or the key
+ * again. A later file's value replaces an earlier file's, a list as a whole. Unknown keys are errors: a
+ * misspelt limit must not be silence. */
 #include "engine/conf.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -23,39 +24,55 @@ struct key {
 	size_t off;
 	const char *fallback, *about;
 };
-#define KEY(name, kind, fallback, about) {#name, kind, offsetof(struct skf_conf, name), fallback, about}
+#define KEY(name, kind, fallback, about)                                                                    \
+	{                                                                                                   \
+#name, kind, offsetof(struct skf_conf, name), fallback, about                               \
+	}
 static const struct key keys[] = {
 	KEY(apparmor_profile, STR, "", "AppArmor profile of a container when AppArmor is on; empty: none"),
-	KEY(cdi_dirs, LIST, "/etc/cdi /var/run/cdi", "directories of CDI's specifications; a device in a later one wins"),
+	KEY(cdi_dirs, LIST, "/etc/cdi /var/run/cdi",
+	    "directories of CDI's specifications; a device in a later one wins"),
 	KEY(cgroup_parent, STR, "/skiff/c", "cgroup below which containers have theirs"),
 	KEY(cni_conf_dirs, LIST, "", "directories of CNI networks; empty: /etc/cni/net.d"),
-	KEY(cni_gc, BOOL, "false", "boot and network prune tell CNI plugins what is in use (GC): only where no other program uses these CNI networks"),
-	KEY(cni_plugin_dirs, LIST, "", "directories of CNI plugins; empty: /opt/cni/bin /usr/lib/cni /usr/libexec/cni"),
+	KEY(cni_gc, BOOL, "false",
+	    "boot and network prune tell CNI plugins what is in use (GC): only where no other program uses "
+	    "these CNI networks"),
+	KEY(cni_plugin_dirs, LIST, "",
+	    "directories of CNI plugins; empty: /opt/cni/bin /usr/lib/cni /usr/libexec/cni"),
 	KEY(detach_keys, STR, "ctrl-p,ctrl-q", "keys that leave a container running"),
 	KEY(env, LIST, "", "environment variables of every container, NAME=VALUE"),
 	KEY(init, BOOL, "false", "run an init in every container, as --init"),
-	KEY(mapped_copies, BOOL, "false", "copy layers once per id map for containers in user namespaces, also where id-mapped mounts work"),
+	KEY(mapped_copies, BOOL, "false",
+	    "copy layers once per id map for containers in user namespaces, also where id-mapped mounts "
+	    "work"),
 	KEY(no_new_privileges, BOOL, "false", "as --security-opt no-new-privileges"),
 	KEY(pids_limit, INT, "2048", "processes of a container; -1: no limit"),
 	KEY(pull, PULL, "missing", "when run pulls the image: always, missing, never, newer"),
 	KEY(read_only, BOOL, "false", "as --read-only"),
 	KEY(runtime, STR, "", "OCI runtime of a container, a name or a path; empty: our own"),
-	KEY(runtime_flags, LIST, "", "flags of OCI runtimes, NAME=FLAG, without the --; before those of --runtime-flag"),
-	KEY(runtimes, LIST, "", "where OCI runtimes are, NAME=PATH[:PATH...]; those that are not named are looked for along PATH"),
+	KEY(runtime_flags, LIST, "",
+	    "flags of OCI runtimes, NAME=FLAG, without the --; before those of --runtime-flag"),
+	KEY(runtimes, LIST, "",
+	    "where OCI runtimes are, NAME=PATH[:PATH...]; those that are not named are looked for along "
+	    "PATH"),
 	KEY(seccomp_profile, STR, "builtin", "builtin, unconfined, or the path of a profile"),
 	KEY(shm_size, SIZE, "64m", "size of /dev/shm"),
 	KEY(stop_timeout, INT, "10", "seconds that stop waits before it kills; -1: for ever"),
-	KEY(storage_driver, STR, "", "how new containers get their files: overlay (mounted), vfs (copied); empty: overlay where it works"),
+	KEY(storage_driver, STR, "",
+	    "how new containers get their files: overlay (mounted), vfs (copied); empty: overlay where it "
+	    "works"),
 	KEY(tz, STR, "", "time zone of containers, e.g. Europe/Paris or local; empty: the image's"),
 	KEY(ulimits, LIST, "", "resource limits, NAME=SOFT[:HARD]"),
 	KEY(umask, STR, "", "umask of a container's process, octal; empty: 0022"),
 	KEY(userns, STR, "host", "user namespace of a container: host, auto, ..., as --userns"),
-	KEY(userns_ids, LIST, "", "ids that --userns=auto gives away, START:SIZE; none: the subordinate ids of userns_user"),
+	KEY(userns_ids, LIST, "",
+	    "ids that --userns=auto gives away, START:SIZE; none: the subordinate ids of userns_user"),
 	KEY(userns_max_size, INT, "65536", "most ids that --userns=auto takes by itself"),
 	KEY(userns_min_size, INT, "1024", "fewest ids that --userns=auto takes by itself"),
 	KEY(userns_user, STR, "containers", "whose subordinate ids --userns=auto gives away"),
 };
-_Static_assert(SKF_ARRAY_LEN(keys) <= SKF_ARRAY_LEN(((struct skf_conf *)0)->origin), "room for every key's origin");
+_Static_assert(SKF_ARRAY_LEN(keys) <= SKF_ARRAY_LEN(((struct skf_conf *)0)->origin),
+	       "room for every key's origin");
 
 static int set_bool(const char *v, bool *ret)
 {
@@ -71,8 +88,10 @@ static int set_int(const char *v, int64_t *ret)
 	return r < 0 ? r : *ret < -1 || *ret > INT32_MAX ? -ERANGE : 0;
 }
 
-static const char *const pull_words[] = {
-	[SKF_PULL_MISSING] = "missing", [SKF_PULL_ALWAYS] = "always", [SKF_PULL_NEVER] = "never", [SKF_PULL_NEWER] = "newer"};
+static const char *const pull_words[] = {[SKF_PULL_MISSING] = "missing",
+					 [SKF_PULL_ALWAYS] = "always",
+					 [SKF_PULL_NEVER] = "never",
+					 [SKF_PULL_NEWER] = "newer"};
 
 int skf_pull_policy_parse(const char *v, enum skf_pull_policy *ret)
 {
@@ -127,7 +146,9 @@ static const struct key *find_key(const char *p, size_t n)
 	return NULL;
 }
 
-static const char *const kind_words[] = {"", "a number, -1 or more", "a size like 64m", "true or false", "", "always, missing, never or newer"};
+static const char *const kind_words[] = {
+	"", "a number, -1 or more",           "a size like 64m", "true or false",
+	"", "always, missing, never or newer"};
 
 int skf_conf_defaults(struct skf_conf *c, struct skf_err *e)
 {
@@ -139,7 +160,8 @@ int skf_conf_defaults(struct skf_conf *c, struct skf_err *e)
 	return 0;
 }
 
-/* The value of a line, without blanks around it and without its quotes; -EINVAL: a quote that does not end. */
+/* The value of a line, without blanks around it and without its quotes; -EINVAL: a quote that does not end.
+ */
 static int value_of(struct skf_arena *a, const char *p, size_t n, char **ret)
 {
 	while (n && strchr(" \t\r", p[n - 1]))
@@ -160,10 +182,11 @@ struct place {
 	bool seen[SKF_ARRAY_LEN(keys)]; /* in this file */
 };
 
-static int fail_at(const struct place *at, struct skf_err *e, const char *what, size_t n, const char *word, const char *expected)
+static int fail_at(const struct place *at, struct skf_err *e, const char *what, size_t n, const char *word,
+		   const char *expected)
 {
-	return skf_fail(e, SKF_EINVALID, "%s:%u: %s '%.*s'%s%s", at->name, at->line, what, (int)(n > 80 ? 80 : n), word,
-			*expected ? ": expected " : "", expected);
+	return skf_fail(e, SKF_EINVALID, "%s:%u: %s '%.*s'%s%s", at->name, at->line, what,
+			(int)(n > 80 ? 80 : n), word, *expected ? ": expected " : "", expected);
 }
 
 static int parse_line(struct skf_conf *c, struct place *at, const char *p, size_t n, struct skf_err *e)
@@ -196,7 +219,8 @@ static int parse_line(struct skf_conf *c, struct place *at, const char *p, size_
 	at->seen[k - keys] = true;
 	c->any = true;
 	c->origin[k - keys] = skf_arena_fmt(&c->a, "%s:%u", at->name, at->line);
-	return c->origin[k - keys] ? 0 : skf_fail(e, SKF_ELIMIT, "%s: the configuration is too large", at->name);
+	return c->origin[k - keys] ? 0
+				   : skf_fail(e, SKF_ELIMIT, "%s: the configuration is too large", at->name);
 }
 
 int skf_conf_parse(struct skf_conf *c, const char *name, const char *text, size_t n, struct skf_err *e)
@@ -247,7 +271,9 @@ int skf_conf_load(struct skf_conf *c, struct skf_err *e)
 		r = skf_fmt(path, sizeof(path), "%s/skiff/skiff.conf", dir);
 	else if (home && *home)
 		r = skf_fmt(path, sizeof(path), "%s/.config/skiff/skiff.conf", home);
-	return r < 0 || !*path ? 0 : read_one(c, path, false, e); /* a path longer than any: there is no such file */
+	return r < 0 || !*path
+		       ? 0
+		       : read_one(c, path, false, e); /* a path longer than any: there is no such file */
 }
 
 void skf_conf_done(struct skf_conf *c)
@@ -281,7 +307,9 @@ static void put_value(struct skf_buf *b, const struct key *k, const struct skf_c
 }
 
 void skf_conf_each(const struct skf_conf *c,
-		   void (*fn)(void *arg, const char *key, const char *value, const char *origin, const char *about), void *arg)
+		   void (*fn)(void *arg, const char *key, const char *value, const char *origin,
+			      const char *about),
+		   void *arg)
 {
 	for (size_t i = 0; i < SKF_ARRAY_LEN(keys); i++) {
 		SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_CONF_BYTES);
@@ -302,13 +330,15 @@ static void add_row(void *arg, const char *key, const char *value, const char *o
 {
 	struct conf_rows *r = arg;
 
-	r->v[r->n] = (struct skf_conf_row){.key = key, .about = about, .origin = origin, .value = skf_arena_strdup(r->a, value)};
+	r->v[r->n] = (struct skf_conf_row){
+		.key = key, .about = about, .origin = origin, .value = skf_arena_strdup(r->a, value)};
 	r->failed |= !r->v[r->n++].value;
 }
 
 int skf_conf_rows(const struct skf_conf *c, struct skf_arena *a, struct skf_jarr *ret, struct skf_err *e)
 {
-	struct conf_rows r = {.a = a, .v = skf_arena_array(a, SKF_ARRAY_LEN(keys), sizeof(struct skf_conf_row))};
+	struct conf_rows r = {.a = a,
+			      .v = skf_arena_array(a, SKF_ARRAY_LEN(keys), sizeof(struct skf_conf_row))};
 
 	if (r.v)
 		skf_conf_each(c, add_row, &r);

@@ -14,8 +14,8 @@
 
 #define LOST_CODE 137
 
-static const char *const state_names[] = {"created", "running", "paused", "exited", "stopping-failed",
-					  "restarting", "initialized"};
+static const char *const state_names[] = {"created",         "running",    "paused",     "exited",
+					  "stopping-failed", "restarting", "initialized"};
 
 const char *skf_ctr_state_name(enum skf_ctr_state s)
 {
@@ -200,7 +200,8 @@ static int live_from_disk(struct skf_engine *g, const char *id, struct skf_ctr_l
 		return -1;
 	/* Both are made at the first start; the log alone by older releases. */
 	r = skf_fmt(path, sizeof(path), "log/%s-json.log", id);
-	if (faccessat(dir, "started", F_OK, AT_SYMLINK_NOFOLLOW) == 0 || (r == 0 && faccessat(dir, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)) {
+	if (faccessat(dir, "started", F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
+	    (r == 0 && faccessat(dir, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)) {
 		ret->state = SKF_CTR_EXITED;
 		ret->lost = true;
 		ret->exit_code = LOST_CODE;

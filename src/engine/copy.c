@@ -1,5 +1,6 @@
-/* engine/copy.c -- copies of images through skiff-image: two places and a wish. Descriptors that the front end opened are only handed on. Blocks as long as
- * the transfer takes; cancelled by the request's eventfd. */
+/* engine/copy.c -- copies of images through skiff-image: two places and a wish. Descriptors that the front
+ * end opened are only handed on. Blocks as long as the transfer takes; cancelled by the request's eventfd.
+ */
 #include "engine/list_int.h"
 #include "engine/worker.h"
 #include "base/arena.h"
@@ -35,7 +36,8 @@ static void encode(struct request *x, const char *root, const struct skf_copy_re
 	skf_rec_str(&r, root);
 	put_place(x, &r, &q->src);
 	put_place(x, &r, &q->dest);
-	skf_rec_u32(&r, (q->all ? SKF_COPY_ALL : 0u) | (q->preserve ? SKF_COPY_PRESERVE : 0u) | (q->index_only ? SKF_COPY_INDEX_ONLY : 0u));
+	skf_rec_u32(&r, (q->all ? SKF_COPY_ALL : 0u) | (q->preserve ? SKF_COPY_PRESERVE : 0u) |
+				(q->index_only ? SKF_COPY_INDEX_ONLY : 0u));
 	skf_rec_str(&r, q->platform);
 	skf_rec_u32(&r, q->as);
 	skf_rec_u32(&r, q->squeeze);
@@ -58,7 +60,8 @@ static void say(const struct skf_progress *p, struct skf_recr *r)
 }
 
 /* The request to its end; lines to p. */
-static int call(struct skf_engine *g, struct request *x, int cancel_fd, const struct skf_progress *p, struct skf_digest *ret, struct skf_err *e)
+static int call(struct skf_engine *g, struct request *x, int cancel_fd, const struct skf_progress *p,
+		struct skf_digest *ret, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
 	SKF_AUTO(skf_worker_end) struct skf_worker w = {.sock = -EBADF, .pidfd = -EBADF};
@@ -84,7 +87,8 @@ static int call(struct skf_engine *g, struct request *x, int cancel_fd, const st
 	}
 }
 
-int skf_engine_copy(struct skf_engine *g, const struct skf_copy_req *q, const struct skf_progress *p, struct skf_digest *ret, struct skf_err *e)
+int skf_engine_copy(struct skf_engine *g, const struct skf_copy_req *q, const struct skf_progress *p,
+		    struct skf_digest *ret, struct skf_err *e)
 {
 	struct request x = {.b = SKF_BUF(SKF_MAX_RECORD)};
 	int n;
@@ -95,15 +99,18 @@ int skf_engine_copy(struct skf_engine *g, const struct skf_copy_req *q, const st
 	return n;
 }
 
-int skf_copy_make_artifact(struct skf_engine *g, const struct skf_copy_place *dest, const char *type, const struct skf_copy_place *subject,
-			   const struct skf_strv *annotations, const struct skf_artifact_file *files, size_t n, struct skf_digest *ret, struct skf_err *e)
+int skf_copy_make_artifact(struct skf_engine *g, const struct skf_copy_place *dest, const char *type,
+			   const struct skf_copy_place *subject, const struct skf_strv *annotations,
+			   const struct skf_artifact_file *files, size_t n, struct skf_digest *ret,
+			   struct skf_err *e)
 {
 	struct request x = {.b = SKF_BUF(SKF_MAX_RECORD)};
 	struct skf_rec r;
 	int rc;
 
 	if (n >= SKF_MAX_RECORD_FDS)
-		return skf_fail(e, SKF_ELIMIT, "an artifact is made of at most %d files, found %zu", SKF_MAX_RECORD_FDS - 1, n);
+		return skf_fail(e, SKF_ELIMIT, "an artifact is made of at most %d files, found %zu",
+				SKF_MAX_RECORD_FDS - 1, n);
 	skf_rec_begin(&r, &x.b, SKF_IMG_ARTIFACT, SKF_IMG_VERSION);
 	put_place(&x, &r, dest);
 	skf_rec_str(&r, type);
@@ -124,7 +131,8 @@ int skf_copy_make_artifact(struct skf_engine *g, const struct skf_copy_place *de
 	return rc;
 }
 
-int skf_copy_describe(struct skf_engine *g, const struct skf_copy_place *p, bool all, const char *platform, struct skf_buf *ret, struct skf_err *e)
+int skf_copy_describe(struct skf_engine *g, const struct skf_copy_place *p, bool all, const char *platform,
+		      struct skf_buf *ret, struct skf_err *e)
 {
 	struct request x = {.b = SKF_BUF(SKF_MAX_RECORD)};
 	struct skf_rec r;

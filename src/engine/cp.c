@@ -23,7 +23,7 @@
 struct end {
 	const char *container; /* NULL: the host */
 	const char *path;
-	int root; /* of the container */
+	int root;              /* of the container */
 	struct skf_idmaps ids; /* of its user namespace */
 };
 
@@ -33,7 +33,8 @@ static int open_path(const struct end *x, const char *path, int flags)
 }
 
 /* foreign: another runtime than our own; one that is a sandbox (runsc) shows an empty root on the host. */
-static int running_root(const struct skf_ctr_live *l, const char *id, const char *foreign, int *ret, struct skf_err *e)
+static int running_root(const struct skf_ctr_live *l, const char *id, const char *foreign, int *ret,
+			struct skf_err *e)
 {
 	struct statfs fs;
 	char path[40];
@@ -47,12 +48,16 @@ static int running_root(const struct skf_ctr_live *l, const char *id, const char
 	if (fd < 0)
 		return skf_fail_sys(e, fd, "open the root of container %.12s", id);
 	if (foreign && fstatfs(fd, &fs) == 0 && fs.f_type != OVERLAYFS_SUPER_MAGIC)
-		return skf_fail(e, SKF_EUNSUPPORTED, "container %.12s is run by '%s', which keeps its files to itself while it runs: stop the container to copy", id, foreign);
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"container %.12s is run by '%s', which keeps its files to itself while it "
+				"runs: stop the container to copy",
+				id, foreign);
 	*ret = SKF_TAKE_FD(fd);
 	return 0;
 }
 
-static int read_ids(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_idmaps *ret, struct skf_err *e)
+static int read_ids(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_idmaps *ret,
+		    struct skf_err *e)
 {
 	SKF_AUTO_FD int dir = -EBADF;
 	int r;
@@ -71,14 +76,16 @@ static int open_root(struct skf_engine *g, struct end *x, struct skf_arena *a, s
 
 	if (!x->container)
 		return 0;
-	if (skf_engine_resolve(g, x->container, id, e) < 0 || skf_ctr_live(g, id, &l, e) < 0 || read_ids(g, id, a, &x->ids, e) < 0)
+	if (skf_engine_resolve(g, x->container, id, e) < 0 || skf_ctr_live(g, id, &l, e) < 0 ||
+	    read_ids(g, id, a, &x->ids, e) < 0)
 		return -1;
 	if (skf_ctr_is_made(l.state)) {
 		struct skf_ctrconf *c;
 
 		if (skf_ctr_load(g, id, a, &c, e) < 0)
 			return -1;
-		return running_root(&l, id, c->rootfs && !c->rootfs_overlay ? NULL : c->runtime, &x->root, e);
+		return running_root(&l, id, c->rootfs && !c->rootfs_overlay ? NULL : c->runtime, &x->root,
+				    e);
 	}
 	skf_launch_request(g, &b, SKF_LAUNCH_MOUNT, 0, id, "");
 	if (skf_launch_ask(g, "mount", &b, &x->root, e) < 0)
@@ -231,7 +238,9 @@ static int copy(struct skf_engine *g, const struct skf_cp_req *q, struct end *fr
 		struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
-	struct skf_cp c = {.archive = q->archive, .uid = to->container ? 0 : geteuid(), .gid = to->container ? 0 : getegid()};
+	struct skf_cp c = {.archive = q->archive,
+			   .uid = to->container ? 0 : geteuid(),
+			   .gid = to->container ? 0 : getegid()};
 	struct source s = {.dir = -EBADF};
 	char name[NAME_MAX + 1];
 	SKF_AUTO_FD int dir = -EBADF;
@@ -260,7 +269,8 @@ static int copy(struct skf_engine *g, const struct skf_cp_req *q, struct end *fr
 
 int skf_engine_cp(struct skf_engine *g, const struct skf_cp_req *q, struct skf_err *e)
 {
-	struct end from = {q->from_container, q->from, -EBADF, {{0}, {0}}}, to = {q->to_container, q->to, -EBADF, {{0}, {0}}};
+	struct end from = {q->from_container, q->from, -EBADF, {{0}, {0}}},
+		   to = {q->to_container, q->to, -EBADF, {{0}, {0}}};
 	int r = copy(g, q, &from, &to, e);
 
 	skf_closep(&from.root);

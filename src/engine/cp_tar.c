@@ -228,7 +228,8 @@ static int write_entry(struct writer *w, int dir, const char *name, unsigned dep
 	}
 }
 
-static int write_as(const struct skf_cp *c, int sdir, const char *sname, const char *as, int fd, bool last, struct skf_err *e)
+static int write_as(const struct skf_cp *c, int sdir, const char *sname, const char *as, int fd, bool last,
+		    struct skf_err *e)
 {
 	static const char end[2 * SKF_TAR_BLOCK];
 	struct writer w = {.c = c, .fd = fd, .e = e, .path = SKF_BUF(SKF_MAX_TAR_PATH)};
@@ -242,12 +243,14 @@ static int write_as(const struct skf_cp *c, int sdir, const char *sname, const c
 	return r;
 }
 
-int skf_cp_tar_write(const struct skf_cp *c, int sdir, const char *sname, bool content, int fd, struct skf_err *e)
+int skf_cp_tar_write(const struct skf_cp *c, int sdir, const char *sname, bool content, int fd,
+		     struct skf_err *e)
 {
 	return write_as(c, sdir, sname, content ? "." : sname, fd, true, e);
 }
 
-int skf_cp_tar_part(const struct skf_cp *c, int sdir, const char *sname, const char *as, int fd, struct skf_err *e)
+int skf_cp_tar_part(const struct skf_cp *c, int sdir, const char *sname, const char *as, int fd,
+		    struct skf_err *e)
 {
 	return write_as(c, sdir, sname, as, fd, false, e);
 }

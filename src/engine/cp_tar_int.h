@@ -3,8 +3,8 @@
 #include "engine/cp_int.h"
 #include <stddef.h>
 
-#define SKF_TAR_BLOCK 512
-#define SKF_TAR_CHUNK (64u << 10)
+#define SKF_TAR_BLOCK   512
+#define SKF_TAR_CHUNK   (64u << 10)
 #define SKF_TAR_MAX_PAX (1u << 20) /* one extended header */
 
 struct skf_tar_header { /* POSIX ustar */

@@ -62,7 +62,8 @@ int skf_cp_owner_of(const struct skf_cp *c, uint32_t uid, uint32_t gid, uid_t *r
 
 int skf_cp_owner(const struct skf_cp *c, const struct stat *st, uid_t *ret_uid, gid_t *ret_gid)
 {
-	return skf_cp_owner_of(c, skf_idmap_owner(&c->from.uids, st->st_uid), skf_idmap_owner(&c->from.gids, st->st_gid), ret_uid, ret_gid);
+	return skf_cp_owner_of(c, skf_idmap_owner(&c->from.uids, st->st_uid),
+			       skf_idmap_owner(&c->from.gids, st->st_gid), ret_uid, ret_gid);
 }
 
 static int own_at(const struct skf_cp *c, int dir, const char *name, const struct stat *st)

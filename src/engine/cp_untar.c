@@ -202,8 +202,9 @@ static int own(struct reader *r, int dir, const char *name, const struct entry *
 	int n = skf_cp_owner_of(r->c, (uint32_t)x->uid, (uint32_t)x->gid, &uid, &gid);
 
 	if (n < 0)
-		return skf_fail_sys(r->e, n, "give '%s' to %llu:%llu, which the container's user namespace does not map", x->name,
-				    (unsigned long long)x->uid, (unsigned long long)x->gid);
+		return skf_fail_sys(
+			r->e, n, "give '%s' to %llu:%llu, which the container's user namespace does not map",
+			x->name, (unsigned long long)x->uid, (unsigned long long)x->gid);
 	if (fchownat(dir, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 ||
 	    (x->type != '2' && fchmodat(dir, name, (mode_t)x->mode & 07777, 0) < 0) ||
 	    utimensat(dir, name, t, AT_SYMLINK_NOFOLLOW) < 0)

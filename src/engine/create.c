@@ -1,7 +1,7 @@
-/* engine/create.c -- a container comes into being: plan, directory, name, summary, what is in the directory. Its
- * config.json is written last; a failure at any step takes back what the steps before it made. Who is killed on the
- * way leaves a container that `ps -a` shows as created and `rm` removes: nothing has a name that is not shown; the
- * rest is found by `skiff system check`. */
+/* engine/create.c -- a container comes into being: plan, directory, name, summary, what is in the directory.
+ * Its config.json is written last; a failure at any step takes back what the steps before it made. Who is
+ * killed on the way leaves a container that `ps -a` shows as created and `rm` removes: nothing has a name
+ * that is not shown; the rest is found by `skiff system check`. */
 #include "engine/create_int.h"
 #include "engine/pod_int.h"
 #include "monitor/event.h"
@@ -42,7 +42,9 @@ static int make_upper(struct skf_plan *p, int dir, struct skf_err *e)
 
 static int make_place(struct skf_plan *p, struct skf_err *e)
 {
-	return mkdirat(p->g->ctr_fd, p->id, 0700) < 0 ? skf_fail_sys(e, -errno, "make the directory '%s'", p->dir) : 0;
+	return mkdirat(p->g->ctr_fd, p->id, 0700) < 0
+		       ? skf_fail_sys(e, -errno, "make the directory '%s'", p->dir)
+		       : 0;
 }
 
 static int make_dirs(struct skf_plan *p, int *ret_dir, struct skf_err *e)
@@ -56,7 +58,10 @@ static int make_dirs(struct skf_plan *p, int *ret_dir, struct skf_err *e)
 	for (size_t i = 0; i < SKF_ARRAY_LEN(sub); i++)
 		if (mkdirat(dir, sub[i], 0700) < 0)
 			return skf_fail_sys(e, -errno, "make the directory '%s/%s'", p->dir, sub[i]);
-	if (make_upper(p, dir, e) < 0 || skf_plan_make_quota(p, dir, e) < 0 || skf_plan_make_secrets(p, dir, e) < 0 || skf_ctr_hostfiles(dir, p->hostname, p->gen.host_network || skf_streq(p->net.mode, SKF_NET_MODE_PATH), e) < 0)
+	if (make_upper(p, dir, e) < 0 || skf_plan_make_quota(p, dir, e) < 0 ||
+	    skf_plan_make_secrets(p, dir, e) < 0 ||
+	    skf_ctr_hostfiles(dir, p->hostname,
+			      p->gen.host_network || skf_streq(p->net.mode, SKF_NET_MODE_PATH), e) < 0)
 		return -1;
 	if (skf_plan_userns_take(p, dir, e) < 0)
 		return -1;
@@ -67,8 +72,7 @@ static int make_dirs(struct skf_plan *p, int *ret_dir, struct skf_err *e)
 static int write_config(struct skf_plan *p, int dir, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done)
-	struct skf_buf b = SKF_BUF(SKF_MAX_SPEC_BYTES),
-		       req = SKF_BUF(SKF_MAX_SPEC_BYTES);
+	struct skf_buf b = SKF_BUF(SKF_MAX_SPEC_BYTES), req = SKF_BUF(SKF_MAX_SPEC_BYTES);
 	struct skf_jw w = SKF_JW(&req);
 	int r;
 
@@ -113,13 +117,15 @@ static int make_volumes(struct skf_plan *p, struct skf_err *e)
 	return 0;
 }
 
-/* After the store's lock: a failed create leaves no anonymous volume; one with a name stays, as with docker. */
+/* After the store's lock: a failed create leaves no anonymous volume; one with a name stays, as with docker.
+ */
 static void undo_volumes(struct skf_plan *p)
 {
 	struct skf_err x = SKF_ERR_INIT;
 
 	for (size_t i = 0; i < p->n_volumes; i++)
-		if (p->volumes[i].made && p->volumes[i].anonymous && skf_volume_drop(p->g, p->volumes[i].q.name, NULL, NULL, &x) < 0)
+		if (p->volumes[i].made && p->volumes[i].anonymous &&
+		    skf_volume_drop(p->g, p->volumes[i].q.name, NULL, NULL, &x) < 0)
 			skf_warn(&p->g->log, "%s; ignoring", x.msg);
 }
 
@@ -128,9 +134,12 @@ static int link_cgroup(struct skf_plan *p, int dir, struct skf_err *e)
 {
 	char usual[SKF_ID_LEN + 32];
 
-	if (skf_fmt(usual, sizeof(usual), SKF_CGROUP_PARENT "/%s", p->id) == 0 && skf_streq(usual, p->gen.cgroup))
+	if (skf_fmt(usual, sizeof(usual), SKF_CGROUP_PARENT "/%s", p->id) == 0 &&
+	    skf_streq(usual, p->gen.cgroup))
 		return 0;
-	return symlinkat(p->gen.cgroup, dir, SKF_CGROUP_LINK) < 0 ? skf_fail_sys(e, -errno, "make '%s/" SKF_CGROUP_LINK "'", p->dir) : 0;
+	return symlinkat(p->gen.cgroup, dir, SKF_CGROUP_LINK) < 0
+		       ? skf_fail_sys(e, -errno, "make '%s/" SKF_CGROUP_LINK "'", p->dir)
+		       : 0;
 }
 
 static int make_summary(struct skf_plan *p, struct skf_err *e)
@@ -169,13 +178,15 @@ static int claim(struct skf_plan *p, struct skf_err *e)
 	return skf_name_claim(p->g, p->name, p->id, e);
 }
 
-/* The directory and what may take as long as copying an image: nothing but a lease keeps the layers meanwhile. */
+/* The directory and what may take as long as copying an image: nothing but a lease keeps the layers
+ * meanwhile. */
 static int make_files(struct skf_plan *p, struct skf_err *e)
 {
 	if (skf_ctr_lock(p->g, p->id, &p->lock, e) < 0)
 		return -1;
 	p->conf.name = p->name;
-	if (make_place(p, e) == 0 && claim(p, e) == 0 && make_summary(p, e) == 0 && make_dirs(p, &p->dir_fd, e) == 0 && skf_plan_make_storage(p, p->dir_fd, e) == 0)
+	if (make_place(p, e) == 0 && claim(p, e) == 0 && make_summary(p, e) == 0 &&
+	    make_dirs(p, &p->dir_fd, e) == 0 && skf_plan_make_storage(p, p->dir_fd, e) == 0)
 		return 0;
 	undo(p);
 	skf_ctr_drop_lock(p->g, p->id, &p->lock);
@@ -187,7 +198,8 @@ static int refer(void *arg, struct skf_err *e)
 {
 	struct skf_plan *p = arg;
 
-	return (p->pod && skf_pod_member_add(p->g, p->pod->id, p->id, e) < 0) || link_cgroup(p, p->dir_fd, e) < 0 || make_volumes(p, e) < 0 ||
+	return (p->pod && skf_pod_member_add(p->g, p->pod->id, p->id, e) < 0) ||
+			       link_cgroup(p, p->dir_fd, e) < 0 || make_volumes(p, e) < 0 ||
 			       write_anonymous(p, p->dir_fd, e) < 0 || write_config(p, p->dir_fd, e) < 0
 		       ? -1
 		       : 0;
@@ -217,7 +229,8 @@ static int remove_older(struct skf_engine *g, const char *name, struct skf_err *
 	if (r <= 0)
 		return r;
 	if (skf_pod_exists(g, id))
-		return skf_fail(e, SKF_ECONFLICT, "the name \"%s\" belongs to a pod: --replace removes containers only", name);
+		return skf_fail(e, SKF_ECONFLICT,
+				"the name \"%s\" belongs to a pod: --replace removes containers only", name);
 	if (skf_engine_rm(g, id, true, true, e) == 0)
 		return 0;
 	if (e->kind != SKF_ENOTFOUND)
@@ -226,8 +239,8 @@ static int remove_older(struct skf_engine *g, const char *name, struct skf_err *
 	return 0;
 }
 
-int skf_ctr_create(struct skf_engine *g, struct skf_create_req *q, const struct skf_progress *progress, struct skf_launch_proc *launch,
-		   struct skf_created *ret, struct skf_err *e)
+int skf_ctr_create(struct skf_engine *g, struct skf_create_req *q, const struct skf_progress *progress,
+		   struct skf_launch_proc *launch, struct skf_created *ret, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	SKF_AUTO_FREE struct skf_plan *p = calloc(1, sizeof(*p));

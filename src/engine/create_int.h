@@ -20,10 +20,11 @@ struct skf_plan_secret {
 /* gen.ids has the maps that are known before the container is made; auto completes them. */
 struct skf_plan_userns {
 	bool is_auto;
-	uint32_t size;    /* of auto; 0: what the image's users need */
-	const char *user; /* keep-id:uid=,gid=: of the process, unless --user says otherwise; NULL */
+	uint32_t size;     /* of auto; 0: what the image's users need */
+	const char *user;  /* keep-id:uid=,gid=: of the process, unless --user says otherwise; NULL */
 	uint32_t uid, gid; /* the same, as numbers */
-	bool path;        /* of gen.ns[SKF_NS_USER], whose maps launch reads at each start, and storage.c where files are copied for them */
+	bool path; /* of gen.ns[SKF_NS_USER], whose maps launch reads at each start, and storage.c where
+		      files are copied for them */
 };
 
 struct skf_pod;
@@ -41,7 +42,7 @@ struct skf_plan {
 	struct skf_plan_userns userns;
 	bool systemd; /* the command is one, and gets what it needs */
 	struct skf_net_conf net;
-	const char *seccomp;         /* --security-opt seccomp=, as given; NULL: not given */
+	const char *seccomp;                     /* --security-opt seccomp=, as given; NULL: not given */
 	struct skf_strv extra_env, extra_groups; /* of devices, secrets, ... */
 	struct skf_gen_mount *mounts;
 	size_t n_mounts, cap_mounts;
@@ -61,8 +62,8 @@ struct skf_plan {
 	char name[SKF_MAX_NAME_BYTES + 1];
 	char hostname[256];
 	char created[36];
-	char dir[4096];            /* <root>/containers/<id> */
-	struct skf_quota quota;    /* of the writable layer; 0: none */
+	char dir[4096];         /* <root>/containers/<id> */
+	struct skf_quota quota; /* of the writable layer; 0: none */
 	struct skf_ctrconf_storage storage;
 	struct skf_lease *lease;   /* on the image while its files are copied; NULL */
 	bool copied;               /* there was one */
@@ -84,7 +85,8 @@ int skf_plan_storage(struct skf_plan *p, struct skf_err *e);
 int skf_plan_streams(struct skf_plan *p, struct skf_err *e);
 int skf_plan_devices(struct skf_plan *p, struct skf_err *e);
 /* One node and the rule that lets the container use it ("": no rule). */
-int skf_plan_device(struct skf_plan *p, const struct skf_gen_device *d, const char *access, struct skf_err *e);
+int skf_plan_device(struct skf_plan *p, const struct skf_gen_device *d, const char *access,
+		    struct skf_err *e);
 int skf_plan_secrets(struct skf_plan *p, struct skf_err *e);
 /* Their copies below dir, the container's directory. */
 int skf_plan_make_secrets(struct skf_plan *p, int dir, struct skf_err *e);
@@ -120,17 +122,20 @@ int skf_plan_workdir(struct skf_plan *p, struct skf_err *e);
 int skf_plan_stop(struct skf_plan *p, struct skf_err *e);
 int skf_plan_labels(struct skf_plan *p, struct skf_err *e);
 /* Appends elem to an array of the plan's arena; LIMIT. */
-int skf_plan_push(struct skf_plan *p, void **v, size_t *n, size_t *cap, const void *elem, size_t size, struct skf_err *e);
+int skf_plan_push(struct skf_plan *p, void **v, size_t *n, size_t *cap, const void *elem, size_t size,
+		  struct skf_err *e);
 /* One wish as a mount of config.json. */
 int skf_plan_mount(struct skf_plan *p, const struct skf_mount_req *m, struct skf_err *e);
 int skf_plan_mounts(struct skf_plan *p, struct skf_err *e);
 
 /* --- quota.c --- */
-/* rw/ and work/ below dir, still empty, under one project with the plan's limits. UNSUPPORTED says what the file system lacks. */
+/* rw/ and work/ below dir, still empty, under one project with the plan's limits. UNSUPPORTED says what the
+ * file system lacks. */
 int skf_plan_make_quota(struct skf_plan *p, int dir, struct skf_err *e);
 
 /* --- storage.c --- */
-/* rw/ becomes what the storage driver makes of the image, copies of images that are mounted are made, and the plan says so. */
+/* rw/ becomes what the storage driver makes of the image, copies of images that are mounted are made, and
+ * the plan says so. */
 int skf_plan_make_storage(struct skf_plan *p, int dir, struct skf_err *e);
 
 /* --- plan_userns.c, userns_take.c: the user namespace --- */
@@ -138,8 +143,10 @@ int skf_plan_make_storage(struct skf_plan *p, int dir, struct skf_err *e);
 int skf_plan_userns(struct skf_plan *p, struct skf_err *e);
 /* With the image and the user: how many ids --userns=auto needs. */
 int skf_plan_userns_size(struct skf_plan *p, struct skf_err *e);
-/* In the container's new directory: picks free ids for auto, and writes the maps down, both under locks/userns, so that no two containers
- * have an id in common; hosts, hostname and resolv.conf become the mapped root's. */
+/* In the container's new directory: picks free ids for auto, and writes the maps down, both under
+ * locks/userns, so that no two containers have an id in common; hosts, hostname and resolv.conf become the
+ * mapped root's. */
 int skf_plan_userns_take(struct skf_plan *p, int dir, struct skf_err *e);
-/* --userns=ns:PATH: the maps that the namespace has now, written down for what is copied for them. Blocks on a child. */
+/* --userns=ns:PATH: the maps that the namespace has now, written down for what is copied for them. Blocks on
+ * a child. */
 int skf_plan_userns_path(struct skf_plan *p, int dir, struct skf_idmaps *ret, struct skf_err *e);

@@ -1,7 +1,9 @@
-/* engine/ctr_mount.c -- mount and unmount of containers: the root file system at <root>/containers/<id>/rootfs, with podman's words and its counter.
+/* engine/ctr_mount.c -- mount and unmount of containers: the root file system at
+ * <root>/containers/<id>/rootfs, with podman's words and its counter.
  *
- * Invariants: (1) under the container's lock, which a start holds as well, so that both have one and the same overlay; (2) containers/<id>/mounted holds
- * the counter; without the mount (after a reboot) it says nothing; (3) a removal unmounts first. The mounting itself is skiff-launch's. */
+ * Invariants: (1) under the container's lock, which a start holds as well, so that both have one and the
+ * same overlay; (2) containers/<id>/mounted holds the counter; without the mount (after a reboot) it says
+ * nothing; (3) a removal unmounts first. The mounting itself is skiff-launch's. */
 #include "engine/ctr_mount.h"
 #include "engine/engine_int.h"
 #include "launch/wire.h"
@@ -19,7 +21,8 @@ bool skf_ctr_is_mounted(struct skf_engine *g, const char *id)
 	struct statx st;
 
 	return skf_fmt(path, sizeof(path), "%s/rootfs", id) == 0 &&
-	       statx(g->ctr_fd, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &st) == 0 && (st.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+	       statx(g->ctr_fd, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &st) == 0 &&
+	       (st.stx_attributes & STATX_ATTR_MOUNT_ROOT);
 }
 
 static int read_count(struct skf_engine *g, const char *id, uint64_t *ret, struct skf_err *e)
@@ -50,11 +53,14 @@ static int write_count(struct skf_engine *g, const char *id, uint64_t n, struct 
 	if (skf_ctr_open_dir(g, id, &dir, e) < 0)
 		return -1;
 	snprintf(text, sizeof(text), "%llu", (unsigned long long)n);
-	r = n ? skf_write_atomic_at(dir, COUNT_FILE, text, strlen(text), 0600, 0) : unlinkat(dir, COUNT_FILE, 0) < 0 && errno != ENOENT ? -errno : 0;
+	r = n ? skf_write_atomic_at(dir, COUNT_FILE, text, strlen(text), 0600, 0)
+	    : unlinkat(dir, COUNT_FILE, 0) < 0 && errno != ENOENT ? -errno
+								  : 0;
 	return r < 0 ? skf_fail_sys(e, r, "write '%s/containers/%s/" COUNT_FILE "'", g->root, id) : 0;
 }
 
-static int ask(struct skf_engine *g, const char *verb, uint16_t type, const char *id, const char *document, struct skf_err *e)
+static int ask(struct skf_engine *g, const char *verb, uint16_t type, const char *id, const char *document,
+	       struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
 	int fd = -EBADF, r;
@@ -69,7 +75,9 @@ int skf_ctr_unmount_locked(struct skf_engine *g, const char *id, bool force, str
 {
 	if (!skf_ctr_is_mounted(g, id))
 		return 0;
-	return ask(g, "ctr-unmount", SKF_LAUNCH_CTR_UNMOUNT, id, force ? "force" : "", e) < 0 ? -1 : write_count(g, id, 0, e);
+	return ask(g, "ctr-unmount", SKF_LAUNCH_CTR_UNMOUNT, id, force ? "force" : "", e) < 0
+		       ? -1
+		       : write_count(g, id, 0, e);
 }
 
 static int mount_root(struct skf_engine *g, const char *id, struct skf_err *e)
@@ -78,18 +86,21 @@ static int mount_root(struct skf_engine *g, const char *id, struct skf_err *e)
 	SKF_AUTO_FD int dir = -EBADF;
 	struct skf_ctrconf *c;
 
-	if (skf_ctr_load(g, id, &a, &c, e) < 0 || skf_ctr_open_dir(g, id, &dir, e) < 0 || skf_storage_ensure(g, id, c, dir, e) < 0)
+	if (skf_ctr_load(g, id, &a, &c, e) < 0 || skf_ctr_open_dir(g, id, &dir, e) < 0 ||
+	    skf_storage_ensure(g, id, c, dir, e) < 0)
 		return -1;
 	return ask(g, "ctr-mount", SKF_LAUNCH_CTR_MOUNT, id, "", e);
 }
 
-int skf_engine_mount(struct skf_engine *g, const char *container, struct skf_arena *a, char **ret_path, struct skf_err *e)
+int skf_engine_mount(struct skf_engine *g, const char *container, struct skf_arena *a, char **ret_path,
+		     struct skf_err *e)
 {
 	char id[SKF_ID_LEN + 1];
 	SKF_AUTO_FD int lock = -EBADF;
 	uint64_t n;
 
-	if (skf_engine_resolve(g, container, id, e) < 0 || skf_ctr_lock(g, id, &lock, e) < 0 || read_count(g, id, &n, e) < 0)
+	if (skf_engine_resolve(g, container, id, e) < 0 || skf_ctr_lock(g, id, &lock, e) < 0 ||
+	    read_count(g, id, &n, e) < 0)
 		return -1;
 	*ret_path = skf_arena_fmt(a, "%s/containers/%s/rootfs", g->root, id);
 	if (!*ret_path)
@@ -107,10 +118,13 @@ int skf_engine_unmount(struct skf_engine *g, const char *container, bool force, 
 	struct skf_ctrconf *c;
 	uint64_t n;
 
-	if (skf_engine_resolve(g, container, id, e) < 0 || skf_ctr_lock(g, id, &lock, e) < 0 || skf_ctr_load(g, id, &a, &c, e) < 0 ||
-	    read_count(g, id, &n, e) < 0)
+	if (skf_engine_resolve(g, container, id, e) < 0 || skf_ctr_lock(g, id, &lock, e) < 0 ||
+	    skf_ctr_load(g, id, &a, &c, e) < 0 || read_count(g, id, &n, e) < 0)
 		return -1;
-	return n > 1 && !force ? write_count(g, id, n - 1, e) : skf_ctr_unmount_locked(g, id, force || c->rootfs /* may have mounts in it, which go along */, e);
+	return n > 1 && !force
+		       ? write_count(g, id, n - 1, e)
+		       : skf_ctr_unmount_locked(
+				 g, id, force || c->rootfs /* may have mounts in it, which go along */, e);
 }
 
 int skf_engine_mounts(struct skf_engine *g, struct skf_arena *a, struct skf_jarr *ret, struct skf_err *e)
@@ -129,7 +143,9 @@ int skf_engine_mounts(struct skf_engine *g, struct skf_arena *a, struct skf_jarr
 	for (size_t i = 0; i < rows.n; i++) {
 		if (!skf_ctr_is_mounted(g, row[i].id))
 			continue;
-		v[n] = (struct skf_ctr_mount){skf_arena_strdup(a, row[i].id), row[i].name, skf_arena_fmt(a, "%s/containers/%s/rootfs", g->root, row[i].id)};
+		v[n] = (struct skf_ctr_mount){
+			skf_arena_strdup(a, row[i].id), row[i].name,
+			skf_arena_fmt(a, "%s/containers/%s/rootfs", g->root, row[i].id)};
 		if (!v[n].id || !v[n].path)
 			return skf_fail(e, SKF_ENOMEM, "memory for the list of mounts");
 		n++;

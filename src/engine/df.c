@@ -376,13 +376,14 @@ static bool has_form(struct df *d, const char *hex, const char *name)
 
 static int add_copies(struct df *d, int layers, const char *hex, struct skf_df_row *r, struct skf_err *e)
 {
-	SKF_AUTO_FD int fd = *hex == '.' ? -ENOENT : skf_openat(layers, hex, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	SKF_AUTO_FD int fd =
+		*hex == '.' ? -ENOENT : skf_openat(layers, hex, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	SKF_AUTO_DIR DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *de;
 	uint64_t disk;
 
 	if (!dir)
-		return 0; /* gone meanwhile, or being made */
+		return 0;      /* gone meanwhile, or being made */
 	(void)SKF_TAKE_FD(fd); /* dir closes it */
 	while ((de = readdir(dir))) {
 		bool used;

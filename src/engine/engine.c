@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FORMAT_TEXT      "1\n"
+#define FORMAT_TEXT "1\n"
 
 static const char *pick(const char *given, const char *env, const char *fallback)
 {
@@ -92,8 +92,7 @@ static int rebuild_summaries(struct skf_engine *g, struct skf_err *e)
 		struct skf_err x = SKF_ERR_INIT;
 		struct skf_ctrconf *c;
 
-		if (skf_ctr_load(g, id, &a, &c, &x) < 0 ||
-		    skf_ctr_summary_rebuild(g, id, c, false, &x) < 0)
+		if (skf_ctr_load(g, id, &a, &c, &x) < 0 || skf_ctr_summary_rebuild(g, id, c, false, &x) < 0)
 			skf_warn(&g->log, "%s; `skiff system check` says more; ignoring", x.msg);
 	}
 	return 0;

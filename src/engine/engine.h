@@ -61,7 +61,8 @@ struct skf_progress_layer {
 struct skf_progress {
 	void (*layers)(void *arg, const struct skf_progress_layer *l, size_t n);
 	void (*message)(void *arg, const char *text); /* "Pulling from library/debian" */
-	/* Which of the references a short name means; its index, or -1: nobody answers. NULL: there is nobody to ask. */
+	/* Which of the references a short name means; its index, or -1: nobody answers. NULL: there is
+	 * nobody to ask. */
 	int (*choose)(void *arg, const char *name, const char *const *refs, size_t n);
 	void *arg;
 };
@@ -86,16 +87,18 @@ int skf_engine_pull(struct skf_engine *g, const struct skf_pull_req *q, const st
 struct skf_registry_how {
 	bool plain_http, insecure_tls;
 	const char *docker_config, *certs_dir;
-	const char *auth_file, *user, *password; /* in place of the files of credentials; only of skf_engine_remote. NULL */
-	const char *token; /* bearer token for the registry of the reference, in place of all credentials; sent to no other host. NULL */
+	const char *auth_file, *user,
+		*password; /* in place of the files of credentials; only of skf_engine_remote. NULL */
+	const char *token; /* bearer token for the registry of the reference, in place of all credentials;
+			      sent to no other host. NULL */
 };
 struct skf_push_req {
 	struct skf_reqhdr h;
 	const char *image;     /* of the store: reference or id */
 	const char *reference; /* where to; NULL: where the image's name says */
 	struct skf_registry_how how;
-	uint64_t chunk;        /* bytes of one request; 0: a blob in one */
-	uint32_t parallel;     /* 0: the default */
+	uint64_t chunk;    /* bytes of one request; 0: a blob in one */
+	uint32_t parallel; /* 0: the default */
 };
 struct skf_push_ret {
 	struct skf_ref ref;
@@ -112,7 +115,8 @@ enum skf_remote_what { /* numbers of enum skf_img_remote in registry/wire.h */
 		       SKF_REMOTE_TAGS,
 		       SKF_REMOTE_REFERRERS,
 		       SKF_REMOTE_DELETE,
-		       SKF_REMOTE_SEARCH /* reference: "HOST/WORD", or a word for Docker Hub; argument: how many at most */
+		       SKF_REMOTE_SEARCH /* reference: "HOST/WORD", or a word for Docker Hub; argument: how
+					    many at most */
 };
 struct skf_remote_req {
 	struct skf_reqhdr h;
@@ -122,7 +126,8 @@ struct skf_remote_req {
 	struct skf_registry_how how;
 };
 /* What a registry says: a document, as text. The store is not touched. */
-int skf_engine_remote(struct skf_engine *g, const struct skf_remote_req *q, struct skf_buf *ret, struct skf_err *e);
+int skf_engine_remote(struct skf_engine *g, const struct skf_remote_req *q, struct skf_buf *ret,
+		      struct skf_err *e);
 /* --- copies between places (docs/registries.md "Copies"); numbers of the enums in registry/wire.h --- */
 enum skf_copy_kind {
 	SKF_COPY_STORE,
@@ -152,26 +157,31 @@ struct skf_copy_req {
 	struct skf_strv tags; /* more names of the destination */
 };
 /* ret: digest of the top document as it arrived. p->message: a line for each step. */
-int skf_engine_copy(struct skf_engine *g, const struct skf_copy_req *q, const struct skf_progress *p, struct skf_digest *ret, struct skf_err *e);
+int skf_engine_copy(struct skf_engine *g, const struct skf_copy_req *q, const struct skf_progress *p,
+		    struct skf_digest *ret, struct skf_err *e);
 /* --- lists of platforms that are put together here, and pushed as one index --- */
 struct skf_list_change { /* NULL and none: as it is */
 	const char *os, *arch, *variant, *os_version;
 	struct skf_strv os_features, features, annotations; /* annotations: KEY=VALUE */
 };
 /* CONFLICT when there is one, unless amend. */
-int skf_engine_list_create(struct skf_engine *g, const char *name, bool amend, const struct skf_strv *annotations, struct skf_err *e);
-/* An image of the store or of a registry: the manifest for platform (NULL: host) or all of its index. Replaces an entry of that digest. */
-int skf_engine_list_add(struct skf_engine *g, const char *name, const struct skf_copy_place *image, bool all, const char *platform,
-			const struct skf_list_change *c, struct skf_err *e);
+int skf_engine_list_create(struct skf_engine *g, const char *name, bool amend,
+			   const struct skf_strv *annotations, struct skf_err *e);
+/* An image of the store or of a registry: the manifest for platform (NULL: host) or all of its index.
+ * Replaces an entry of that digest. */
+int skf_engine_list_add(struct skf_engine *g, const char *name, const struct skf_copy_place *image, bool all,
+			const char *platform, const struct skf_list_change *c, struct skf_err *e);
 /* image: a digest of the list, or the name of an image that was added. NOTFOUND. */
-int skf_engine_list_annotate(struct skf_engine *g, const char *name, const char *image, const struct skf_list_change *c, struct skf_err *e);
+int skf_engine_list_annotate(struct skf_engine *g, const char *name, const char *image,
+			     const struct skf_list_change *c, struct skf_err *e);
 int skf_engine_list_remove(struct skf_engine *g, const char *name, const char *image, struct skf_err *e);
 int skf_engine_list_rm(struct skf_engine *g, const char *name, struct skf_err *e);
 /* The index into w: 1, 0 there is no such list. */
 int skf_engine_list_show(struct skf_engine *g, const char *name, struct skf_jw *w, struct skf_err *e);
-/* q: destination (its name NULL: the list's own) and wishes. Copies what the destination has not got yet, then the index. */
-int skf_engine_list_push(struct skf_engine *g, const char *name, const struct skf_copy_req *q, const struct skf_progress *p, struct skf_digest *ret,
-			 struct skf_err *e);
+/* q: destination (its name NULL: the list's own) and wishes. Copies what the destination has not got yet,
+ * then the index. */
+int skf_engine_list_push(struct skf_engine *g, const char *name, const struct skf_copy_req *q,
+			 const struct skf_progress *p, struct skf_digest *ret, struct skf_err *e);
 /* --- artifacts: files of any media type, kept apart from the images --- */
 struct skf_artifact_file {
 	const char *title, *media_type;
@@ -188,21 +198,27 @@ struct skf_artifact_req {
 	bool replace;
 };
 /* ret: the manifest's digest. CONFLICT when there is one of that name, unless replace. */
-int skf_engine_artifact_add(struct skf_engine *g, const struct skf_artifact_req *q, struct skf_digest *ret, struct skf_err *e);
-int skf_engine_artifact_push(struct skf_engine *g, const struct skf_artifact_req *q, const struct skf_progress *p, struct skf_digest *ret, struct skf_err *e);
-int skf_engine_artifact_pull(struct skf_engine *g, const struct skf_artifact_req *q, const struct skf_progress *p, struct skf_digest *ret, struct skf_err *e);
-int skf_engine_artifact_attach(struct skf_engine *g, const struct skf_artifact_req *q, const struct skf_progress *p, struct skf_digest *ret,
-			       struct skf_err *e);
-int skf_engine_artifact_rm(struct skf_engine *g, const char *name, struct skf_digest *ret, struct skf_err *e);
+int skf_engine_artifact_add(struct skf_engine *g, const struct skf_artifact_req *q, struct skf_digest *ret,
+			    struct skf_err *e);
+int skf_engine_artifact_push(struct skf_engine *g, const struct skf_artifact_req *q,
+			     const struct skf_progress *p, struct skf_digest *ret, struct skf_err *e);
+int skf_engine_artifact_pull(struct skf_engine *g, const struct skf_artifact_req *q,
+			     const struct skf_progress *p, struct skf_digest *ret, struct skf_err *e);
+int skf_engine_artifact_attach(struct skf_engine *g, const struct skf_artifact_req *q,
+			       const struct skf_progress *p, struct skf_digest *ret, struct skf_err *e);
+int skf_engine_artifact_rm(struct skf_engine *g, const char *name, struct skf_digest *ret,
+			   struct skf_err *e);
 struct skf_artifact_row {
 	char *name;
 	struct skf_digest digest;
 	uint64_t size; /* of its files */
 };
-int skf_engine_artifacts(struct skf_engine *g, struct skf_arena *a, struct skf_jarr *ret /* skf_artifact_row */, struct skf_err *e);
+int skf_engine_artifacts(struct skf_engine *g, struct skf_arena *a,
+			 struct skf_jarr *ret /* skf_artifact_row */, struct skf_err *e);
 /* podman's document of one artifact. */
 int skf_engine_artifact_inspect(struct skf_engine *g, const char *name, struct skf_jw *w, struct skf_err *e);
-/* Its files into a directory, under their titles where those are plain names, else under their digests. CONFLICT-free: an existing file is an error. */
+/* Its files into a directory, under their titles where those are plain names, else under their digests.
+ * CONFLICT-free: an existing file is an error. */
 int skf_engine_artifact_extract(struct skf_engine *g, const char *name, int dirfd, struct skf_err *e);
 /* Is there such an image here? 1, 0, -1. */
 int skf_engine_image_has(struct skf_engine *g, const char *name, struct skf_err *e);
@@ -214,8 +230,10 @@ struct skf_login_req {
 	struct skf_registry_how how;          /* docker_config is the file that is written */
 };
 /* ret: lines for the user. DENIED when the registry refuses; then nothing is stored. */
-int skf_engine_login(struct skf_engine *g, const struct skf_login_req *q, struct skf_buf *ret, struct skf_err *e);
-int skf_engine_logout(struct skf_engine *g, const struct skf_login_req *q, struct skf_buf *ret, struct skf_err *e);
+int skf_engine_login(struct skf_engine *g, const struct skf_login_req *q, struct skf_buf *ret,
+		     struct skf_err *e);
+int skf_engine_logout(struct skf_engine *g, const struct skf_login_req *q, struct skf_buf *ret,
+		      struct skf_err *e);
 
 /* digest: of the top document, as pulled. Rows of images without a name have "<none>" for both. Newest
  * first. */
@@ -261,53 +279,58 @@ struct skf_load_req {
 struct skf_loaded {
 	char *name, *config; /* familiar with tag, "" none; digest */
 };
-int skf_engine_load(struct skf_engine *g, const struct skf_load_req *q, struct skf_arena *a, struct skf_jarr *ret /* skf_loaded */,
-		    struct skf_err *e);
+int skf_engine_load(struct skf_engine *g, const struct skf_load_req *q, struct skf_arena *a,
+		    struct skf_jarr *ret /* skf_loaded */, struct skf_err *e);
 struct skf_import_req {
 	struct skf_reqhdr h;
-	int in_fd;                              /* borrowed: a tar */
+	int in_fd;                                  /* borrowed: a tar */
 	const char *reference, *message, *platform; /* NULL: none, none, host */
-	struct skf_strv changes;                /* Dockerfile instructions */
+	struct skf_strv changes;                    /* Dockerfile instructions */
 };
-int skf_engine_import(struct skf_engine *g, const struct skf_import_req *q, struct skf_digest *ret_config, struct skf_err *e);
+int skf_engine_import(struct skf_engine *g, const struct skf_import_req *q, struct skf_digest *ret_config,
+		      struct skf_err *e);
 struct skf_commit_req {
 	struct skf_reqhdr h;
 	const char *container, *reference, *author, *message;
 	struct skf_strv changes;
 	bool pause; /* freeze a running container meanwhile */
 };
-int skf_engine_commit(struct skf_engine *g, const struct skf_commit_req *q, struct skf_digest *ret_config, struct skf_err *e);
+int skf_engine_commit(struct skf_engine *g, const struct skf_commit_req *q, struct skf_digest *ret_config,
+		      struct skf_err *e);
 /* The container's files as one tar to out_fd (borrowed), running or not. */
-int skf_engine_export(struct skf_engine *g, const char *container, int out_fd, int cancel_fd, struct skf_err *e);
+int skf_engine_export(struct skf_engine *g, const char *container, int out_fd, int cancel_fd,
+		      struct skf_err *e);
 struct skf_diff_row {
 	char kind; /* 'A', 'C', 'D' */
 	char *path;
 };
 /* What a container changed of its image, sorted by path. */
-int skf_engine_diff(struct skf_engine *g, const char *container, struct skf_arena *a, struct skf_jarr *ret /* skf_diff_row */,
-		    struct skf_err *e);
+int skf_engine_diff(struct skf_engine *g, const char *container, struct skf_arena *a,
+		    struct skf_jarr *ret /* skf_diff_row */, struct skf_err *e);
 /* What the layers of image do to base; base NULL: what its topmost layer does to those below. */
-int skf_engine_image_diff(struct skf_engine *g, const char *image, const char *base, struct skf_arena *a, struct skf_jarr *ret,
-			  struct skf_err *e);
+int skf_engine_image_diff(struct skf_engine *g, const char *image, const char *base, struct skf_arena *a,
+			  struct skf_jarr *ret, struct skf_err *e);
 /* Another name for an image. NOTFOUND, INVALID. */
 int skf_engine_tag(struct skf_engine *g, const char *image, const char *name, struct skf_err *e);
 /* Takes names from an image and keeps the image; without names all of them. */
-int skf_engine_untag(struct skf_engine *g, const char *image, const struct skf_strv *names, struct skf_err *e);
+int skf_engine_untag(struct skf_engine *g, const char *image, const struct skf_strv *names,
+		     struct skf_err *e);
 struct skf_history_row {
 	char *created_by, *comment, *layer; /* layer: diff-id, "" none */
 	int64_t created_ns;
 	uint64_t size;
 };
 /* Newest first. ret_config: the image's id. */
-int skf_engine_history(struct skf_engine *g, const char *image, struct skf_arena *a, struct skf_jarr *ret, struct skf_digest *ret_config,
-		       struct skf_err *e);
+int skf_engine_history(struct skf_engine *g, const char *image, struct skf_arena *a, struct skf_jarr *ret,
+		       struct skf_digest *ret_config, struct skf_err *e);
 struct skf_prune_req {
 	struct skf_reqhdr h;
 	bool all;                /* also images that have names and no container */
 	struct skf_strv filters; /* until=, dangling=, label=, label!= */
 };
-int skf_engine_image_prune(struct skf_engine *g, const struct skf_prune_req *q, struct skf_arena *a, struct skf_strv *untagged,
-			   struct skf_strv *deleted, uint64_t *ret_bytes, struct skf_err *e);
+int skf_engine_image_prune(struct skf_engine *g, const struct skf_prune_req *q, struct skf_arena *a,
+			   struct skf_strv *untagged, struct skf_strv *deleted, uint64_t *ret_bytes,
+			   struct skf_err *e);
 
 /* --- what takes the disk (engine/df.c) --- */
 struct skf_df_row { /* docker's table: "Images", "Containers", "Local Volumes", "Build Cache", and ours */
@@ -329,18 +352,21 @@ struct skf_df_volume {
 	char *name;
 	uint64_t links, size;
 };
-struct skf_df_part { /* every file below the root, by what it is for: together they are what du(1) says of the root */
+struct skf_df_part { /* every file below the root, by what it is for: together they are what du(1) says of
+			the root */
 	const char *path, *what;
 	uint64_t files, disk; /* disk: allocated bytes */
 };
 struct skf_df {
-	struct skf_jarr rows;                            /* skf_df_row */
+	struct skf_jarr rows;                               /* skf_df_row */
 	struct skf_jarr images, containers, volumes, parts; /* with detail only */
-	uint64_t disk;                                   /* sum of parts */
-	bool partial;                                    /* a tree of a container was too deep to be counted to its end */
+	uint64_t disk;                                      /* sum of parts */
+	bool partial; /* a tree of a container was too deep to be counted to its end */
 };
-/* Layers count by the sizes that their seals say, all else by its blocks. detail walks the whole root. Takes no lock. */
-int skf_engine_df(struct skf_engine *g, bool detail, struct skf_arena *a, struct skf_df *ret, struct skf_err *e);
+/* Layers count by the sizes that their seals say, all else by its blocks. detail walks the whole root. Takes
+ * no lock. */
+int skf_engine_df(struct skf_engine *g, bool detail, struct skf_arena *a, struct skf_df *ret,
+		  struct skf_err *e);
 struct skf_system_prune_req {
 	struct skf_reqhdr h;
 	bool all, volumes;
@@ -350,20 +376,22 @@ struct skf_pruned { /* one group of docker's output: "Deleted Containers" */
 	const char *title;
 	struct skf_strv lines;
 };
-/* Stopped containers, then (what they no longer hold) networks, volumes with `volumes`, images, unfinished downloads.
- * ret: struct skf_pruned of every group that lost something. */
-int skf_engine_system_prune(struct skf_engine *g, const struct skf_system_prune_req *q, struct skf_arena *a, struct skf_jarr *ret,
-			    uint64_t *ret_bytes, struct skf_err *e);
+/* Stopped containers, then (what they no longer hold) networks, volumes with `volumes`, images, unfinished
+ * downloads. ret: struct skf_pruned of every group that lost something. */
+int skf_engine_system_prune(struct skf_engine *g, const struct skf_system_prune_req *q, struct skf_arena *a,
+			    struct skf_jarr *ret, uint64_t *ret_bytes, struct skf_err *e);
 
-/* podman's system reset: every pod, container, image, volume, secret and network of this root, and what the kernel has for them; both trees are empty then. Can be
- * repeated. The engine is of no further use afterwards but to be freed. */
+/* podman's system reset: every pod, container, image, volume, secret and network of this root, and what the
+ * kernel has for them; both trees are empty then. Can be repeated. The engine is of no further use
+ * afterwards but to be freed. */
 int skf_engine_system_reset(struct skf_engine *g, struct skf_err *e);
 struct skf_conf_row {
 	const char *key, *about, *origin; /* origin: "FILE:LINE", NULL: the default */
 	char *value;
 };
 /* What is configured now, key by key. */
-int skf_engine_conf(struct skf_engine *g, struct skf_arena *a, struct skf_jarr *ret /* skf_conf_row */, struct skf_err *e);
+int skf_engine_conf(struct skf_engine *g, struct skf_arena *a, struct skf_jarr *ret /* skf_conf_row */,
+		    struct skf_err *e);
 
 /* --- containers --- */
 enum skf_mount_type {
@@ -380,34 +408,43 @@ enum skf_mount_type {
 const char *skf_mount_type_name(enum skf_mount_type t);
 struct skf_mount_req { /* one -v, --mount or --tmpfs */
 	enum skf_mount_type type;
-	char *source, *target; /* source: a host path, a volume's name (NULL: anonymous), an image */
-	char *mode;            /* the options as given, for inspect; NULL: none */
-	char *propagation;     /* NULL: rprivate */
-	char *subpath;         /* of a volume or an image; NULL: all of it */
-	char *idmap;           /* "": the container's own map; else the words of crun; NULL: none */
-	char *driver;          /* of a volume that is made; NULL: local */
+	char *source, *target;   /* source: a host path, a volume's name (NULL: anonymous), an image */
+	char *mode;              /* the options as given, for inspect; NULL: none */
+	char *propagation;       /* NULL: rprivate */
+	char *subpath;           /* of a volume or an image; NULL: all of it */
+	char *idmap;             /* "": the container's own map; else the words of crun; NULL: none */
+	char *driver;            /* of a volume that is made; NULL: local */
 	struct skf_strv options; /* mount options that go to the kernel as they are */
 	struct skf_strv driver_opts, labels; /* of a volume that is made: KEY=VALUE */
-	bool readonly, writable_below, /* read-only, but not what is mounted below it */
-		recursive_ro;          /* refuse where the kernel cannot make all of it read-only */
+	bool readonly, writable_below,       /* read-only, but not what is mounted below it */
+		recursive_ro;                /* refuse where the kernel cannot make all of it read-only */
 	bool relabel, make_source, nocopy, chown, nonrecursive, overlay;
 };
-/* One word of -v, "[SOURCE:]TARGET[:OPTIONS]", in docker's grammar with podman's options; arena memory. INVALID in
- * docker's words. Does not look at the host. */
+/* One word of -v, "[SOURCE:]TARGET[:OPTIONS]", in docker's grammar with podman's options; arena memory.
+ * INVALID in docker's words. Does not look at the host. */
 int skf_engine_parse_volume(const char *spec, struct skf_arena *a, struct skf_mount_req *ret,
 			    struct skf_err *e);
 /* One word of --mount: KEY=VALUE fields with commas, quoted as CSV. */
-int skf_engine_parse_mount(const char *spec, struct skf_arena *a, struct skf_mount_req *ret, struct skf_err *e);
+int skf_engine_parse_mount(const char *spec, struct skf_arena *a, struct skf_mount_req *ret,
+			   struct skf_err *e);
 /* One word of --tmpfs, "TARGET[:OPTIONS]". */
-int skf_engine_parse_tmpfs(const char *spec, struct skf_arena *a, struct skf_mount_req *ret, struct skf_err *e);
-/* When the image is asked for at its registry. NEWER: whenever that can be asked; what the store has will do when it cannot. */
-enum skf_pull_policy { SKF_PULL_CONFIGURED, SKF_PULL_MISSING, SKF_PULL_ALWAYS, SKF_PULL_NEVER, SKF_PULL_NEWER };
+int skf_engine_parse_tmpfs(const char *spec, struct skf_arena *a, struct skf_mount_req *ret,
+			   struct skf_err *e);
+/* When the image is asked for at its registry. NEWER: whenever that can be asked; what the store has will do
+ * when it cannot. */
+enum skf_pull_policy {
+	SKF_PULL_CONFIGURED,
+	SKF_PULL_MISSING,
+	SKF_PULL_ALWAYS,
+	SKF_PULL_NEVER,
+	SKF_PULL_NEWER
+};
 /* "missing", "always", "never", "newer"; -EINVAL. */
 int skf_pull_policy_parse(const char *word, enum skf_pull_policy *ret);
 /* Of the configuration: the keys that leave a container running, as "ctrl-p,ctrl-q"; lives as long as g. */
 const char *skf_engine_detach_keys(const struct skf_engine *g);
-/* sd_notify(3) of a start, where the container's sdnotify says "container". host: the manager's socket. Out: the socket that the container writes to, and a
- * pidfd of its process: the caller's; -1: it has none. */
+/* sd_notify(3) of a start, where the container's sdnotify says "container". host: the manager's socket. Out:
+ * the socket that the container writes to, and a pidfd of its process: the caller's; -1: it has none. */
 struct skf_notify {
 	const char *host;
 	int sock, pidfd;
@@ -415,7 +452,7 @@ struct skf_notify {
 struct skf_create_req {
 	struct skf_reqhdr h;
 	const char *image; /* NULL with s.rootfs */
-	const char *name; /* NULL: two words made up */
+	const char *name;  /* NULL: two words made up */
 	const char *hostname, *user, *workdir, *platform, *stop_signal;
 	struct skf_net_req net;
 	struct skf_strv command; /* after the image */
@@ -427,8 +464,8 @@ struct skf_create_req {
 	struct skf_settings s;
 	struct skf_strv labels; /* K=V */
 	bool tty, interactive, attach, detach, remove, init;
-	bool replace;     /* an older container of that name is removed first */
-	uint32_t timeout; /* seconds after which it is killed; 0: never */
+	bool replace;         /* an older container of that name is removed first */
+	uint32_t timeout;     /* seconds after which it is killed; 0: never */
 	int32_t stop_timeout; /* seconds; -1: as configured */
 	enum skf_pull_policy pull;
 	const char *docker_config; /* for an implied pull */
@@ -445,7 +482,7 @@ struct skf_run_handle {
 	char id[SKF_ID_LEN + 1];
 	int sock; /* launch/wire.h socket when attached (SKF_LAUNCH_KEEP), else -1; the caller's */
 	uint32_t pid;
-	bool remove; /* --rm: skf_engine_run_end removes the container */
+	bool remove;   /* --rm: skf_engine_run_end removes the container */
 	bool attached; /* of skf_engine_attach: sock is one to the monitor's control socket */
 };
 struct skf_exit {
@@ -460,8 +497,8 @@ int skf_engine_run(struct skf_engine *g, struct skf_create_req *q, const struct 
 int skf_engine_run_wait(struct skf_engine *g, struct skf_run_handle *h, int timeout_ms, struct skf_exit *ret,
 			struct skf_err *e);
 /* Last step of an attached run whose socket reported the exit (or broke): reaps in this process and, when
- * the container was made with `remove`, removes it. Closes h->sock. The files of a removed container are unlinked by its monitor, which ends
- * after that and is not waited for. */
+ * the container was made with `remove`, removes it. Closes h->sock. The files of a removed container are
+ * unlinked by its monitor, which ends after that and is not waited for. */
 int skf_engine_run_end(struct skf_engine *g, struct skf_run_handle *h, struct skf_err *e);
 int skf_engine_run_signal(struct skf_run_handle *h, int sig, struct skf_err *e);
 int skf_engine_run_resize(struct skf_run_handle *h, unsigned rows, unsigned cols, struct skf_err *e);
@@ -472,7 +509,7 @@ struct skf_ps_row {
 	int64_t created_ns, started_ns, finished_ns;
 	int exit_code;
 	uint32_t pid;
-	const char *health;           /* "none", "starting", "healthy", "unhealthy" */
+	const char *health; /* "none", "starting", "healthy", "unhealthy" */
 	uint32_t restarts;
 	struct skf_ps_detail *detail; /* NULL unless asked for */
 };
@@ -488,9 +525,9 @@ struct skf_ps_detail {
 	const char *health;                        /* "none", "starting", "healthy", "unhealthy" */
 	struct skf_ctr_size {
 		uint64_t rw, root; /* bytes that it wrote; with those of its image */
-	} size;                                    /* 0 unless asked for */
-	char *pod, *pod_name;                      /* "": in none */
-	bool unfinished;                           /* being made, or killed while it was: nothing but the row is known of it */
+	} size;                    /* 0 unless asked for */
+	char *pod, *pod_name;      /* "": in none */
+	bool unfinished; /* being made, or killed while it was: nothing but the row is known of it */
 };
 struct skf_ps_req {
 	struct skf_reqhdr h;
@@ -535,13 +572,14 @@ int skf_engine_rm(struct skf_engine *g, const char *container, bool force, bool 
 int skf_engine_wait(struct skf_engine *g, const char *container, int cancel_fd, struct skf_exit *ret,
 		    struct skf_err *e);
 /* size: with SizeRw and SizeRootFs, which reads the whole writable layer. */
-int skf_engine_inspect(struct skf_engine *g, const char *container, bool size, struct skf_jw *w, struct skf_err *e);
+int skf_engine_inspect(struct skf_engine *g, const char *container, bool size, struct skf_jw *w,
+		       struct skf_err *e);
 
 struct skf_logs_req {
 	struct skf_reqhdr h;
 	const char *container;
 	bool follow, timestamps, out, err_;
-	bool details; /* docker's --details: the attributes and a space before each line */
+	bool details;               /* docker's --details: the attributes and a space before each line */
 	int64_t tail;               /* -1: all */
 	int64_t since_ns, until_ns; /* 0: none */
 	int (*line)(void *arg, int stream /* 1, 2 */, int64_t time_ns, const char *p, size_t n,
@@ -559,17 +597,19 @@ struct skf_volume {
 };
 struct skf_volume_req {
 	struct skf_reqhdr h;
-	const char *name, *driver; /* NULL: a random name, "local" */
+	const char *name, *driver;       /* NULL: a random name, "local" */
 	struct skf_strv labels, options; /* KEY=VALUE; options: type, device, o, size */
 };
-/* Makes it, or finds the one of that name when it has the same options. CONFLICT "A volume named x already exists with other
- * options", INVALID, UNSUPPORTED (driver; size where the file system has no project quota). */
-int skf_engine_volume_create(struct skf_engine *g, const struct skf_volume_req *q, struct skf_arena *a, struct skf_volume **ret,
-			     struct skf_err *e);
+/* Makes it, or finds the one of that name when it has the same options. CONFLICT "A volume named x already
+ * exists with other options", INVALID, UNSUPPORTED (driver; size where the file system has no project
+ * quota). */
+int skf_engine_volume_create(struct skf_engine *g, const struct skf_volume_req *q, struct skf_arena *a,
+			     struct skf_volume **ret, struct skf_err *e);
 /* docker's document of one volume. */
 int skf_engine_volume_inspect(struct skf_engine *g, const char *name, struct skf_jw *w, struct skf_err *e);
 /* NOTFOUND "get x: no such volume". */
-int skf_engine_volume_get(struct skf_engine *g, const char *name, struct skf_arena *a, struct skf_volume **ret, struct skf_err *e);
+int skf_engine_volume_get(struct skf_engine *g, const char *name, struct skf_arena *a,
+			  struct skf_volume **ret, struct skf_err *e);
 struct skf_volume_row {
 	struct skf_volume *v;
 	unsigned users; /* containers that mount it */
@@ -585,7 +625,8 @@ int skf_engine_volumes(struct skf_engine *g, const struct skf_volumes_req *q, st
 		       struct skf_jarr *ret /* skf_volume_row */, struct skf_err *e);
 /* NOTFOUND, CONFLICT "remove x: volume is in use - [ids]". force: absent is success. */
 int skf_engine_volume_rm(struct skf_engine *g, const char *name, bool force, struct skf_err *e);
-/* The volume's files as one tar to fd, or out of one (borrowed). UNSUPPORTED for a volume with a device, which is mounted in containers only. */
+/* The volume's files as one tar to fd, or out of one (borrowed). UNSUPPORTED for a volume with a device,
+ * which is mounted in containers only. */
 int skf_engine_volume_export(struct skf_engine *g, const char *name, int fd, struct skf_err *e);
 int skf_engine_volume_import(struct skf_engine *g, const char *name, int fd, struct skf_err *e);
 struct skf_volume_prune_req {
@@ -593,8 +634,8 @@ struct skf_volume_prune_req {
 	bool all;                /* also those with a name */
 	struct skf_strv filters; /* label, label!, until, all */
 };
-int skf_engine_volume_prune(struct skf_engine *g, const struct skf_volume_prune_req *q, struct skf_arena *a, struct skf_strv *removed,
-			    uint64_t *ret_bytes, struct skf_err *e);
+int skf_engine_volume_prune(struct skf_engine *g, const struct skf_volume_prune_req *q, struct skf_arena *a,
+			    struct skf_strv *removed, uint64_t *ret_bytes, struct skf_err *e);
 
 /* --- cleaning up (DESIGN 3) --- */
 /* Undoes what the engine made for a container that ended; with "remove" removes the container. Each step can
@@ -609,7 +650,8 @@ struct skf_check_req {
 	bool quick;                /* do not read every file of every layer */
 	const char *docker_config; /* for what is pulled again; NULL none */
 };
-/* Looks at every object of both trees, cgroups and processes, and recomputes every digest; repairs when asked: what is damaged or
- * missing of an image is pulled again from where the image came. ret: skf_check_row. */
-int skf_engine_check(struct skf_engine *g, const struct skf_check_req *q, struct skf_arena *a, struct skf_jarr *ret,
-		     struct skf_err *e);
+/* Looks at every object of both trees, cgroups and processes, and recomputes every digest; repairs when
+ * asked: what is damaged or missing of an image is pulled again from where the image came. ret:
+ * skf_check_row. */
+int skf_engine_check(struct skf_engine *g, const struct skf_check_req *q, struct skf_arena *a,
+		     struct skf_jarr *ret, struct skf_err *e);

@@ -31,19 +31,20 @@
 
 #define SKF_DEFAULT_ROOT     "/var/lib/skiff"
 #define SKF_DEFAULT_RUN_ROOT "/run/skiff"
-#define SKF_CGROUP_PARENT "/skiff/c" /* DESIGN 3b */
-#define SKF_SHORT_ID      12
+#define SKF_CGROUP_PARENT    "/skiff/c" /* DESIGN 3b */
+#define SKF_SHORT_ID         12
 
 struct skf_engine {
 	struct skf_log log;
 	struct skf_conf conf;
 	char *root, *run_root, *self; /* absolute */
 	struct skf_store *store;
-	int root_fd;                    /* borrowed from the store */
-	int ctr_fd, names_fd, locks_fd; /* <root>/containers, names, locks */
-	int run_fd, run_ctr_fd;         /* <run_root>, <run_root>/containers */
+	int root_fd;                       /* borrowed from the store */
+	int ctr_fd, names_fd, locks_fd;    /* <root>/containers, names, locks */
+	int run_fd, run_ctr_fd;            /* <run_root>, <run_root>/containers */
 	struct skf_registries *registries; /* NULL until a short name needs it */
-	struct skf_cg_layout cg_layout; /* n 0 until a cgroup is looked for: the same as long as a process lives */
+	struct skf_cg_layout
+		cg_layout; /* n 0 until a cgroup is looked for: the same as long as a process lives */
 };
 
 /* --- request.c: member "request" of config.json.skiff: what the user asked for and what the image added,
@@ -56,7 +57,8 @@ struct skf_ctr_request {
 	char *image, *hostname, *user, *workdir, *stop_signal;
 	struct skf_strv entrypoint, cmd, env, storage_opt;
 	struct skf_kvs labels;
-	struct skf_kvs from; /* property -> where it comes from (plan_from.c); empty: made by an older skiff */
+	struct skf_kvs
+		from; /* property -> where it comes from (plan_from.c); empty: made by an older skiff */
 	struct skf_jarr mount_points; /* struct skf_mount_point */
 	bool attach_stdout, attach_stderr, init;
 	struct skf_settings s;
@@ -85,7 +87,7 @@ struct skf_ctr_exit { /* exit.json */
 	bool oom;
 	int64_t started_ns, finished_ns;
 	char *reason, *error;
-	bool manual;   /* stopped by hand: not started at boot with unless-stopped */
+	bool manual; /* stopped by hand: not started at boot with unless-stopped */
 	uint32_t restarts;
 };
 struct skf_ctr_live {
@@ -124,15 +126,18 @@ int skf_ctr_summary_rebuild(struct skf_engine *g, const char *id, const struct s
 void skf_ctr_summary_init(const struct skf_ctrconf *c, const char *shown_image, struct skf_summary *s);
 /* Cgroup of a container in every hierarchy of this host. -errno. */
 int skf_ctr_cgroup(struct skf_engine *g, const char *id, struct skf_cg_dirs *ret);
-#define SKF_CGROUP_LINK "cgroup" /* in a container's directory: symlink to its cgroup path when --cgroup-parent moved it */
+/* in a container's directory: symlink to its cgroup path when --cgroup-parent moved it */
+#define SKF_CGROUP_LINK "cgroup"
 bool skf_ctr_id_valid(const char *s);
 
-/* The directories of containers, complete or not, in no order. Owned by the caller (SKF_AUTO_DIR); NULL: failed. */
+/* The directories of containers, complete or not, in no order. Owned by the caller (SKF_AUTO_DIR); NULL:
+ * failed. */
 DIR *skf_ctr_opendir(struct skf_engine *g, struct skf_err *e);
 /* The next id, until the next call; NULL: no more. */
 const char *skf_ctr_next(DIR *d);
 
-/* podman's --group-add keep-groups: the process keeps the groups of whoever starts it; the word stands alone (plan_process.c). */
+/* podman's --group-add keep-groups: the process keeps the groups of whoever starts it; the word stands alone
+ * (plan_process.c). */
 bool skf_keeps_groups(const struct skf_strv *group_add);
 
 /* --- quota.c --- */
@@ -141,7 +146,8 @@ void skf_ctr_quota_release(struct skf_engine *g, const char *id);
 
 /* --- names.c --- */
 bool skf_name_valid(const char *s);
-/* A new id. Its short form has a letter: it is a host name, and resolvers take one of digits alone for an address and look nowhere. -errno. */
+/* A new id. Its short form has a letter: it is a host name, and resolvers take one of digits alone for an
+ * address and look nowhere. -errno. */
 int skf_id_random(char out[SKF_ID_LEN + 1]);
 /* Two words, e.g. "brisk_hawking"; with salt > 0 a digit follows. Random. */
 int skf_name_random(unsigned salt, char out[SKF_MAX_NAME_BYTES + 1]);
@@ -161,29 +167,34 @@ struct skf_registries;
 int skf_short_expand(void *arg, const char *word, struct skf_strv *ret, struct skf_err *e);
 void skf_short_done(struct skf_engine *g);
 /* pull.c: q->reference is taken as docker takes it. */
-int skf_pull_exact(struct skf_engine *g, const struct skf_pull_req *q, const struct skf_progress *p, struct skf_pull_ret *ret, struct skf_err *e);
+int skf_pull_exact(struct skf_engine *g, const struct skf_pull_req *q, const struct skf_progress *p,
+		   struct skf_pull_ret *ret, struct skf_err *e);
 
 /* --- storage.c: how roots are made of layers (store/snapshot.h) --- */
 struct skf_snapshotter;
 /* What new containers get: the configuration's, else what works here, found out once per boot. INVALID. */
 int skf_storage_driver(struct skf_engine *g, const struct skf_snapshotter **ret, struct skf_err *e);
 /* What a container has, whose driver this skiff may not know: INVALID. */
-int skf_storage_of(const struct skf_ctrconf *c, const char *id, const struct skf_snapshotter **ret, struct skf_err *e);
+int skf_storage_of(const struct skf_ctrconf *c, const char *id, const struct skf_snapshotter **ret,
+		   struct skf_err *e);
 /* Before a start: what the container's root needs is there. dir: its directory. */
-int skf_storage_ensure(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, int dir, struct skf_err *e);
+int skf_storage_ensure(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, int dir,
+		       struct skf_err *e);
 #define SKF_UPPER_DIR "upper" /* of a container: its changes while they are committed */
-/* The container's changes as a directory in overlay's form, name below its directory: "rw", or one that is made and that skf_storage_upper_done
- * removes. lock: held until then. */
+/* The container's changes as a directory in overlay's form, name below its directory: "rw", or one that is
+ * made and that skf_storage_upper_done removes. lock: held until then. */
 struct skf_storage_upper {
 	const char *name;
 	int lock, dir;
 };
-int skf_storage_upper(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, struct skf_storage_upper *ret, struct skf_err *e);
+int skf_storage_upper(struct skf_engine *g, const char *id, const struct skf_ctrconf *c,
+		      struct skf_storage_upper *ret, struct skf_err *e);
 void skf_storage_upper_done(struct skf_storage_upper *u);
 /* Bytes of the files that the container added or changed, for containers whose rw/ has more than that. */
 int skf_storage_usage(struct skf_engine *g, const char *id, uint64_t *changed, struct skf_err *e);
 /* 1 what its root is made of is in order, 0 not (why). dir: its directory. */
-int skf_storage_check(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, int dir, char *why, size_t size, struct skf_err *e);
+int skf_storage_check(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, int dir, char *why,
+		      size_t size, struct skf_err *e);
 
 /* --- layered.c: files of an image without a mount --- */
 struct skf_layered {
@@ -194,36 +205,43 @@ void skf_layered_done(struct skf_layered *l);
 /* rw_fd: upper directory of a container (borrowed, duplicated) or -1. layers lowest first. */
 int skf_layered_open(struct skf_engine *g, int rw_fd, const struct skf_strv *diff_ids,
 		     struct skf_layered *ret, struct skf_err *e);
-/* The same of a container: its layers, or the directory that it runs on (--rootfs). rw_fd as above, left out when that directory itself is written to. */
-int skf_layered_of(struct skf_engine *g, int rw_fd, const struct skf_ctrconf *c, struct skf_layered *ret, struct skf_err *e);
+/* The same of a container: its layers, or the directory that it runs on (--rootfs). rw_fd as above, left out
+ * when that directory itself is written to. */
+int skf_layered_of(struct skf_engine *g, int rw_fd, const struct skf_ctrconf *c, struct skf_layered *ret,
+		   struct skf_err *e);
 /* A regular file of the merged view, opened for reading without blocking. -ENOENT when absent, whited out or
  * not a regular file. */
 int skf_layered_open_file(const struct skf_layered *l, const char *path);
-/* User string and further groups (names or numbers) against /etc/passwd and /etc/group of the merged view. */
-int skf_layered_user(const struct skf_layered *l, const char *user, const struct skf_strv *groups, struct skf_arena *a,
-		     struct skf_userdb_result *ret, struct skf_err *e);
+/* User string and further groups (names or numbers) against /etc/passwd and /etc/group of the merged view.
+ */
+int skf_layered_user(const struct skf_layered *l, const char *user, const struct skf_strv *groups,
+		     struct skf_arena *a, struct skf_userdb_result *ret, struct skf_err *e);
 
 /* --- volume.c, volume_list.c --- */
-/* Makes sure that it exists; *ret_made: it did not before. What it is made with must be what it was made with only when
- * `strict`. */
-int skf_volume_ensure(struct skf_engine *g, const struct skf_volume_req *q, bool anonymous, bool strict, bool *ret_made,
-		      struct skf_err *e);
-/* Removes it when no container but `except` (NULL: none) mounts it: 1 removed, 0 in use or absent, -1. users: their short
- * ids are appended, ", " between them; may be NULL. */
-int skf_volume_drop(struct skf_engine *g, const char *name, const char *except, struct skf_buf *users, struct skf_err *e);
+/* Makes sure that it exists; *ret_made: it did not before. What it is made with must be what it was made
+ * with only when `strict`. */
+int skf_volume_ensure(struct skf_engine *g, const struct skf_volume_req *q, bool anonymous, bool strict,
+		      bool *ret_made, struct skf_err *e);
+/* Removes it when no container but `except` (NULL: none) mounts it: 1 removed, 0 in use or absent, -1.
+ * users: their short ids are appended, ", " between them; may be NULL. */
+int skf_volume_drop(struct skf_engine *g, const char *name, const char *except, struct skf_buf *users,
+		    struct skf_err *e);
 /* Names of the anonymous volumes that a container was made with. */
-int skf_volume_anonymous_of(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e);
+int skf_volume_anonymous_of(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_strv *ret,
+			    struct skf_err *e);
 #define SKF_ANON_FILE "volumes" /* in a container's directory: their names, one a line; absent: none */
 
 /* --- plan_secrets.c --- */
 /* The secrets that a container has as variables, NAME=VALUE, appended; arena memory. */
-int skf_ctr_secret_env(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e);
+int skf_ctr_secret_env(struct skf_engine *g, const char *id, const struct skf_ctrconf *c,
+		       struct skf_arena *a, struct skf_strv *ret, struct skf_err *e);
 
 /* --- ps_detail.c --- */
-int skf_ctr_sizes(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, struct skf_arena *a, struct skf_ctr_size *ret, struct skf_err *e);
+int skf_ctr_sizes(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, struct skf_arena *a,
+		  struct skf_ctr_size *ret, struct skf_err *e);
 /* row->detail. 1, or 0 when the container was removed meanwhile. */
-int skf_ps_detail_load(struct skf_engine *g, struct skf_ps_row *row, bool size, bool exposed, struct skf_arena *a,
-		       struct skf_err *e);
+int skf_ps_detail_load(struct skf_engine *g, struct skf_ps_row *row, bool size, bool exposed,
+		       struct skf_arena *a, struct skf_err *e);
 /* REPOSITORY or REPOSITORY:TAG with shell patterns, as docker matches them. */
 bool skf_image_name_matches(const char *pattern, const char *repository, const char *tag);
 
@@ -234,7 +252,7 @@ struct skf_gen_mount {
 	struct skf_strv options;
 };
 struct skf_gen_rlimit {
-	const char *type; /* "RLIMIT_NOFILE" */
+	const char *type;    /* "RLIMIT_NOFILE" */
 	uint64_t soft, hard; /* RLIM_INFINITY: no limit */
 };
 struct skf_gen_process {
@@ -273,11 +291,21 @@ struct skf_gen_res { /* 0 and NULL: not limited */
 	struct skf_strv unified;                     /* FILE=VALUE */
 };
 enum skf_gen_rate_kind { SKF_RATE_READ_BPS, SKF_RATE_WRITE_BPS, SKF_RATE_READ_IOPS, SKF_RATE_WRITE_IOPS };
-enum skf_gen_ns_kind { SKF_NS_PID, SKF_NS_MOUNT, SKF_NS_IPC, SKF_NS_UTS, SKF_NS_CGROUP, SKF_NS_NET, SKF_NS_USER, SKF_N_NS };
+enum skf_gen_ns_kind {
+	SKF_NS_PID,
+	SKF_NS_MOUNT,
+	SKF_NS_IPC,
+	SKF_NS_UTS,
+	SKF_NS_CGROUP,
+	SKF_NS_NET,
+	SKF_NS_USER,
+	SKF_N_NS
+};
 struct skf_gen_ns {
 	bool on;          /* in the list at all; else the host's */
 	const char *path; /* NULL: a new one (or one that launch finds: skf_ctrconf.joins) */
-	bool borrowed;    /* somebody else's: with a user namespace of its own the container may not mount what shows it */
+	bool borrowed; /* somebody else's: with a user namespace of its own the container may not mount what
+			  shows it */
 };
 struct skf_gen_device {
 	const char *path; /* in the container */
@@ -286,8 +314,8 @@ struct skf_gen_device {
 	uint32_t mode, uid, gid;
 	bool users_uid, users_gid; /* of the container's user instead */
 };
-struct skf_gen_rule { /* of the devices cgroup */
-	char type;          /* 'a', 'b', 'c' */
+struct skf_gen_rule {         /* of the devices cgroup */
+	char type;            /* 'a', 'b', 'c' */
 	int64_t major, minor; /* -1: any */
 	const char *access;
 };
@@ -300,12 +328,13 @@ struct skf_gen {
 	const char *init_path; /* bound to /sbin/docker-init; NULL */
 	const char *hosts_dir; /* directory that holds hosts, hostname, resolv.conf; absolute */
 	bool host_network, privileged, readonly;
-	bool cgroup_writable, no_shm; /* no_shm: /dev/shm is not mounted (--ipc none), or a mount of the plan */
-	int64_t shm_size;             /* bytes */
-	const char *proc_opts;        /* NULL: none */
+	bool cgroup_writable,
+		no_shm;        /* no_shm: /dev/shm is not mounted (--ipc none), or a mount of the plan */
+	int64_t shm_size;      /* bytes */
+	const char *proc_opts; /* NULL: none */
 	struct skf_gen_ns ns[SKF_N_NS];
 	struct skf_idmaps ids; /* of a user namespace */
-	const char *seccomp;        /* NULL: none; "": the default profile; else the runtime-spec's object */
+	const char *seccomp;   /* NULL: none; "": the default profile; else the runtime-spec's object */
 	struct skf_strv mask, unmask; /* absolute paths; unmask may have shell patterns */
 	bool unmask_all;
 	const struct skf_gen_device *devices;
@@ -314,8 +343,8 @@ struct skf_gen {
 	size_t n_rules;
 	struct skf_kvs sysctls, annotations;
 	struct skf_gen_res res;
-	const char *rdt_class; /* NULL: none */
-	const char *cgroup; /* path below every hierarchy */
+	const char *rdt_class;   /* NULL: none */
+	const char *cgroup;      /* path below every hierarchy */
 	const char *hooks, *rdt; /* raw JSON of the members hooks and linux.intelRdt; NULL: none */
 	const struct skf_ctrconf *conf;
 };
@@ -338,9 +367,10 @@ int skf_env_gen(const struct skf_env_gen *q, struct skf_arena *a, struct skf_str
 
 /* --- again.c --- */
 struct skf_net_conf;
-/* The request that makes such a container once more; see the file for what it leaves out. Shares pointers with its arguments and a. */
-int skf_ctr_again(const struct skf_ctrconf *c, const struct skf_ctr_request *r, const struct skf_net_conf *n, struct skf_arena *a, struct skf_create_req *q,
-		  struct skf_err *e);
+/* The request that makes such a container once more; see the file for what it leaves out. Shares pointers
+ * with its arguments and a. */
+int skf_ctr_again(const struct skf_ctrconf *c, const struct skf_ctr_request *r, const struct skf_net_conf *n,
+		  struct skf_arena *a, struct skf_create_req *q, struct skf_err *e);
 
 /* Of its networks alone; -ENOMEM. */
 int skf_net_again(const struct skf_net_conf *n, struct skf_arena *a, struct skf_net_req *q);
@@ -355,49 +385,57 @@ struct skf_created {
 	int lock; /* the container's lock, held since before it existed: the check leaves what is being made
 		     alone */
 };
-struct skf_launch_proc { /* a skiff-launch that waits for its request */
-	pid_t pid; /* 0: none */
-	int sock, pidfd, wait_ms; /* wait_ms: for its answer */
+struct skf_launch_proc {           /* a skiff-launch that waits for its request */
+	pid_t pid;                 /* 0: none */
+	int sock, pidfd, wait_ms;  /* wait_ms: for its answer */
 	struct skf_notify *notify; /* of the start, borrowed; NULL */
 };
-#define SKF_LAUNCH_PROC_NONE {0, -EBADF, -EBADF, 0, NULL}
-/* launch not NULL: a skiff-launch is spawned as soon as the image is there, so that it loads, seals itself and enters the monitors' cgroup (which
- * costs the kernel a grace period) while the container is made. The caller's also on failure: skf_launch_end. */
-int skf_ctr_create(struct skf_engine *g, struct skf_create_req *q, const struct skf_progress *p, struct skf_launch_proc *launch,
-		   struct skf_created *ret, struct skf_err *e);
+#define SKF_LAUNCH_PROC_NONE                                                                                \
+	{                                                                                                   \
+		0, -EBADF, -EBADF, 0, NULL                                                                  \
+	}
+/* launch not NULL: a skiff-launch is spawned as soon as the image is there, so that it loads, seals itself
+ * and enters the monitors' cgroup (which costs the kernel a grace period) while the container is made. The
+ * caller's also on failure: skf_launch_end. */
+int skf_ctr_create(struct skf_engine *g, struct skf_create_req *q, const struct skf_progress *p,
+		   struct skf_launch_proc *launch, struct skf_created *ret, struct skf_err *e);
 /* Files hosts, hostname, resolv.conf in the container's directory. */
 int skf_ctr_hostfiles(int dirfd, const char *hostname, bool host_network, struct skf_err *e);
-/* What goes along with a request, in its order; < 0 absent, all borrowed. The lock is that of what is started: launch holds it as well,
- * so that a start whose front end died is over before anybody else looks. */
+/* What goes along with a request, in its order; < 0 absent, all borrowed. The lock is that of what is
+ * started: launch holds it as well, so that a start whose front end died is over before anybody else looks.
+ */
 struct skf_launch_fds {
 	int stdio[3], lock, netns;
 };
 unsigned skf_launch_stdio_flags(const int stdio[3]);
 unsigned skf_launch_fds_flags(const struct skf_launch_fds *fds);
-/* Sends one record to a fresh skiff-launch; on success *ret_sock is its socket. The request has the flags of fds. */
-int skf_launch(struct skf_engine *g, const char *verb, const struct skf_buf *request, const struct skf_launch_fds *fds,
-	       int *ret_sock, uint32_t *ret_pid, struct skf_err *e);
+/* Sends one record to a fresh skiff-launch; on success *ret_sock is its socket. The request has the flags of
+ * fds. */
+int skf_launch(struct skf_engine *g, const char *verb, const struct skf_buf *request,
+	       const struct skf_launch_fds *fds, int *ret_sock, uint32_t *ret_pid, struct skf_err *e);
 int skf_launch_spawn(struct skf_engine *g, const char *verb, struct skf_launch_proc *ret, struct skf_err *e);
 /* Ends one that got no request, or failed; nothing for one that is not there. */
 void skf_launch_end(struct skf_launch_proc *p);
 /* What `--rm` and the reap need to be undone; the container's lock is held. */
 int skf_ctr_undo_runtime(struct skf_engine *g, const char *id, struct skf_err *e);
 /* volumes: its anonymous volumes go with it when nobody else mounts them. */
-int skf_ctr_remove_locked(struct skf_engine *g, const char *id, const char *name, const char *image, bool volumes,
-			  int *lock_own, struct skf_err *e);
+int skf_ctr_remove_locked(struct skf_engine *g, const char *id, const char *name, const char *image,
+			  bool volumes, int *lock_own, struct skf_err *e);
 /* skf_engine_reap for who holds the lock. */
 int skf_ctr_reap_locked(struct skf_engine *g, const char *id, int *lock_own, struct skf_err *e);
 /* Closes the lock and takes its file away: only when the container does not exist (any more). */
 void skf_ctr_drop_lock(struct skf_engine *g, const char *id, int *lock_own);
 /* SIGKILL by every means there is, until nobody is left (SKF_KILL_WAIT_MS each). */
-int skf_ctr_kill_hard(struct skf_engine *g, const char *id, unsigned manual /* SKF_MON_BY_HAND, _SHUTDOWN */, struct skf_err *e);
+int skf_ctr_kill_hard(struct skf_engine *g, const char *id, unsigned manual /* SKF_MON_BY_HAND, _SHUTDOWN */,
+		      struct skf_err *e);
 
 /* --- ctr_mount.c: the container's lock is held --- */
 bool skf_ctr_is_mounted(struct skf_engine *g, const char *id);
 /* Nothing to do for one that is not mounted on the host. */
 int skf_ctr_unmount_locked(struct skf_engine *g, const char *id, bool force, struct skf_err *e);
 
-/* --- pause.c: the freezer and the summary's word; the caller holds the lock or is ending the container --- */
+/* --- pause.c: the freezer and the summary's word; the caller holds the lock or is ending the container ---
+ */
 int skf_ctr_freeze(struct skf_engine *g, const char *id, bool freeze, struct skf_err *e);
 
 /* --- stop.c, start.c --- */
@@ -409,33 +447,43 @@ struct skf_launch_start { /* what START needs beside the trees */
 	int lock;  /* the container's */
 	bool keep; /* the socket: attached */
 	unsigned rows, cols;
-	const char *restore; /* options of RESTORE; NULL: a start */
+	const char *restore;       /* options of RESTORE; NULL: a start */
 	struct skf_notify *notify; /* the container gets NOTIFY_SOCKET; NULL: not */
-	bool init;           /* made ready only */
+	bool init;                 /* made ready only */
 };
 /* early: one that waits (pid 0: none), consumed; NULL or none: a fresh one. */
-int skf_ctr_launch(struct skf_engine *g, const struct skf_launch_start *s, struct skf_launch_proc *early, int *ret_sock, uint32_t *ret_pid,
-		   struct skf_err *e);
-/* attach.c: descriptors (or none) to the monitor of a container, and the wait for its end on the same connection. */
+int skf_ctr_launch(struct skf_engine *g, const struct skf_launch_start *s, struct skf_launch_proc *early,
+		   int *ret_sock, uint32_t *ret_pid, struct skf_err *e);
+/* attach.c: descriptors (or none) to the monitor of a container, and the wait for its end on the same
+ * connection. */
 struct skf_run_handle;
-int skf_ctr_attach(struct skf_engine *g, const char *id, const int stdio[3], struct skf_run_handle *h, struct skf_err *e);
+int skf_ctr_attach(struct skf_engine *g, const char *id, const int stdio[3], struct skf_run_handle *h,
+		   struct skf_err *e);
 /* exit.json of a start that failed: inspect shows why, and the state stays created. */
-int skf_ctr_record_failure(struct skf_engine *g, const char *id, const struct skf_err *why, struct skf_err *e);
-/* One request to a fresh skiff-launch that answers DONE; *ret_fd: the descriptor that came with it, -EBADF none. */
-int skf_launch_ask(struct skf_engine *g, const char *verb, const struct skf_buf *request, int *ret_fd, struct skf_err *e);
+int skf_ctr_record_failure(struct skf_engine *g, const char *id, const struct skf_err *why,
+			   struct skf_err *e);
+/* One request to a fresh skiff-launch that answers DONE; *ret_fd: the descriptor that came with it, -EBADF
+ * none. */
+int skf_launch_ask(struct skf_engine *g, const char *verb, const struct skf_buf *request, int *ret_fd,
+		   struct skf_err *e);
 int skf_launch_go(struct skf_engine *g, const char *id, int lock, struct skf_err *e);
-int skf_launch_ask_in(struct skf_engine *g, const char *verb, const struct skf_buf *request, int netns, int *ret_fd, struct skf_err *e);
+int skf_launch_ask_in(struct skf_engine *g, const char *verb, const struct skf_buf *request, int netns,
+		      int *ret_fd, struct skf_err *e);
 /* Fields that health, update and mount have in common (launch/wire.h). */
-void skf_launch_request(struct skf_engine *g, struct skf_buf *b, uint16_t type, unsigned flags, const char *id, const char *document);
+void skf_launch_request(struct skf_engine *g, struct skf_buf *b, uint16_t type, unsigned flags,
+			const char *id, const char *document);
 
 /* --- pull.c --- */
 int skf_image_find_or_pull(struct skf_engine *g, const struct skf_create_req *q,
 			   const struct skf_progress *p, struct skf_arena *a, struct skf_image **ret,
 			   struct skf_refrec *ret_ref, struct skf_err *e);
-/* Verifies one layer ("" all layers and blobs) by skiff-image; damaged() per object that differs. flags: of registry/wire.h. */
+/* Verifies one layer ("" all layers and blobs) by skiff-image; damaged() per object that differs. flags: of
+ * registry/wire.h. */
 int skf_image_verify(struct skf_engine *g, const char *diff_id, uint32_t flags,
-		     void (*damaged)(void *arg, const char *digest, bool blob, const char *why), void *arg, struct skf_err *e);
-/* Pulls what the store lacks of an image, or distrusts, from where the image came; no name is given. UNSUPPORTED when it came from
- * nowhere. */
+		     void (*damaged)(void *arg, const char *digest, bool blob, const char *why), void *arg,
+		     struct skf_err *e);
+/* Pulls what the store lacks of an image, or distrusts, from where the image came; no name is given.
+ * UNSUPPORTED when it came from nowhere. */
 bool skf_image_has_origin(const struct skf_image *i); /* whether it came from a registry */
-int skf_image_heal(struct skf_engine *g, const struct skf_image *i, const char *docker_config, struct skf_err *e);
+int skf_image_heal(struct skf_engine *g, const struct skf_image *i, const char *docker_config,
+		   struct skf_err *e);

@@ -53,7 +53,8 @@ static int resolve_user(struct exec_plan *x, const char **ret_home, struct skf_e
 		return skf_fail_sys(e, rw, "open the upper directory of container '%.12s'", x->id);
 	if (skf_layered_of(x->g, rw, x->conf, l, e) < 0)
 		return -1;
-	r = skf_layered_user(l, user, skf_keeps_groups(&x->req->s.group_add) ? &none : &x->req->s.group_add, x->a, &u, e);
+	r = skf_layered_user(l, user, skf_keeps_groups(&x->req->s.group_add) ? &none : &x->req->s.group_add,
+			     x->a, &u, e);
 	skf_layered_done(l);
 	if (r < 0)
 		return -1;
@@ -75,7 +76,8 @@ static int copy_rlimits(struct exec_plan *x, struct skf_err *e)
 	if (!v)
 		return skf_fail(e, SKF_ENOMEM, "memory for the limits of an exec");
 	for (size_t i = 0; i < n; i++)
-		v[i] = (struct skf_gen_rlimit){skf_spec_rlimit_name(from[i].type), from[i].soft, from[i].hard};
+		v[i] = (struct skf_gen_rlimit){skf_spec_rlimit_name(from[i].type), from[i].soft,
+					       from[i].hard};
 	x->p.rlimits = v;
 	x->p.n_rlimits = n;
 	return 0;
@@ -83,8 +85,7 @@ static int copy_rlimits(struct exec_plan *x, struct skf_err *e)
 
 static int plan(struct exec_plan *x, struct skf_err *e)
 {
-	struct skf_env_gen env = {
-		.tty = x->q->tty, .image = &x->req->env, .hostname = x->req->hostname};
+	struct skf_env_gen env = {.tty = x->q->tty, .image = &x->req->env, .hostname = x->req->hostname};
 	const struct skf_strv none = {0};
 	struct skf_strv user = {0};
 
@@ -179,7 +180,8 @@ int skf_engine_exec(struct skf_engine *g, struct skf_exec_req *q, struct skf_run
 		    struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
-	struct exec_plan x = {.g = g, .q = q, .a = &a, .fds = {{q->stdio[0], q->stdio[1], q->stdio[2]}, -1, -1}};
+	struct exec_plan x = {
+		.g = g, .q = q, .a = &a, .fds = {{q->stdio[0], q->stdio[1], q->stdio[2]}, -1, -1}};
 	int r = run(&x, ret, e);
 
 	for (int i = 0; i < 3; i++)

@@ -1,4 +1,5 @@
-/* engine/explain.c -- explain: the tables of properties over one container. Who reads what: explain_int.h. */
+/* engine/explain.c -- explain: the tables of properties over one container. Who reads what: explain_int.h.
+ */
 #include "engine/explain_int.h"
 #include "base/proc.h"
 #include <fcntl.h>
@@ -11,8 +12,9 @@
 
 #define NOT_RUNNING "not running"
 
-static const struct skf_ex_table *const tables[] = {&skf_ex_security,  &skf_ex_process, &skf_ex_namespaces, &skf_ex_files,
-						    &skf_ex_resources, &skf_ex_network, &skf_ex_life};
+static const struct skf_ex_table *const tables[] = {&skf_ex_security, &skf_ex_process,   &skf_ex_namespaces,
+						    &skf_ex_files,    &skf_ex_resources, &skf_ex_network,
+						    &skf_ex_life};
 
 char *skf_ex_text(struct skf_ex *x, const char *fmt, ...)
 {
@@ -61,14 +63,19 @@ static struct skf_explain_row *room(struct skf_ex *x)
 
 void skf_ex_put(struct skf_ex *x, const struct skf_ex_prop *p, const struct skf_ex_line *l)
 {
-	const char *source = l->source ? l->source : skf_ex_source(x, p->key, p->flag), *kernel = l->kernel ? l->kernel : "";
+	const char *source = l->source ? l->source : skf_ex_source(x, p->key, p->flag),
+		   *kernel = l->kernel ? l->kernel : "";
 	struct skf_explain_row *r = x->err < 0 ? NULL : room(x);
 
 	if (!r)
 		return;
-	*r = (struct skf_explain_row){.group = p->group, .name = copy(x, l->name ? l->name : p->name), .value = copy(x, l->value), .source = copy(x, source)};
+	*r = (struct skf_explain_row){.group = p->group,
+				      .name = copy(x, l->name ? l->name : p->name),
+				      .value = copy(x, l->value),
+				      .source = copy(x, source)};
 	if (l->kernel && x->running)
-		r->differs = l->cmp == SKF_EX_DIFFERS || (l->cmp == SKF_EX_TEXT && !skf_streq(l->value, l->kernel));
+		r->differs = l->cmp == SKF_EX_DIFFERS ||
+			     (l->cmp == SKF_EX_TEXT && !skf_streq(l->value, l->kernel));
 	r->kernel = copy(x, l->kernel && !x->running ? NOT_RUNNING : kernel);
 	r->changed = r->differs || !skf_streq(source, "default");
 	x->rows.n += x->err == 0;
@@ -82,7 +89,8 @@ static int parse_request(struct skf_ex *x, struct skf_err *e)
 	x->request = t ? json_tokener_parse_ex(t, text, (int)strlen(text)) : NULL;
 	if (t)
 		json_tokener_free(t);
-	return x->request ? skf_ctr_request_parse(x->c->request, x->a, &x->q, e) : skf_fail(e, SKF_ECORRUPT, "config.json: /skiff/request is no document");
+	return x->request ? skf_ctr_request_parse(x->c->request, x->a, &x->q, e)
+			  : skf_fail(e, SKF_ECORRUPT, "config.json: /skiff/request is no document");
 }
 
 static int load(struct skf_ex *x, struct skf_err *e)
@@ -90,8 +98,10 @@ static int load(struct skf_ex *x, struct skf_err *e)
 	SKF_AUTO(skf_buf_done) struct skf_buf text = SKF_BUF(SKF_MAX_SPEC_BYTES);
 	const struct skf_spec_opts o = {.log = &x->g->log, .name = "config.json"};
 
-	if (skf_ctr_load_text(x->g, x->id, &text, e) < 0 || skf_spec_parse(skf_buf_cstr(&text), text.len, &o, x->a, &x->spec, e) < 0 ||
-	    skf_ctr_load(x->g, x->id, x->a, &x->c, e) < 0 || parse_request(x, e) < 0 || skf_net_conf_read(x->g, x->id, x->a, &x->net, e) < 0 ||
+	if (skf_ctr_load_text(x->g, x->id, &text, e) < 0 ||
+	    skf_spec_parse(skf_buf_cstr(&text), text.len, &o, x->a, &x->spec, e) < 0 ||
+	    skf_ctr_load(x->g, x->id, x->a, &x->c, e) < 0 || parse_request(x, e) < 0 ||
+	    skf_net_conf_read(x->g, x->id, x->a, &x->net, e) < 0 ||
 	    skf_ctr_live(x->g, x->id, &x->live, e) < 0)
 		return -1;
 	if (!x->spec->process)
@@ -104,7 +114,8 @@ static int load(struct skf_ex *x, struct skf_err *e)
 	return 0;
 }
 
-/* From here on /proc is reached by a descriptor, which belongs to this process and to no later one of its number. */
+/* From here on /proc is reached by a descriptor, which belongs to this process and to no later one of its
+ * number. */
 static void open_kernel(struct skf_ex *x)
 {
 	char path[32];
@@ -141,9 +152,11 @@ static int finish(struct skf_ex *x, struct skf_explain *ret, struct skf_err *e)
 	return 0;
 }
 
-int skf_engine_explain(struct skf_engine *g, const char *container, struct skf_arena *a, struct skf_explain *ret, struct skf_err *e)
+int skf_engine_explain(struct skf_engine *g, const char *container, struct skf_arena *a,
+		       struct skf_explain *ret, struct skf_err *e)
 {
-	SKF_AUTO(done) struct skf_ex x = {.g = g, .a = a, .proc = -EBADF, .status = SKF_BUF(SKF_MAX_OBJECT_BYTES)};
+	SKF_AUTO(done)
+	struct skf_ex x = {.g = g, .a = a, .proc = -EBADF, .status = SKF_BUF(SKF_MAX_OBJECT_BYTES)};
 	char id[SKF_ID_LEN + 1];
 
 	if (skf_engine_resolve(g, container, id, e) < 0)
@@ -158,7 +171,8 @@ int skf_engine_explain(struct skf_engine *g, const char *container, struct skf_a
 	return finish(&x, ret, e);
 }
 
-int skf_engine_explain_targets(struct skf_engine *g, const char *word, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e)
+int skf_engine_explain_targets(struct skf_engine *g, const char *word, struct skf_arena *a,
+			       struct skf_strv *ret, struct skf_err *e)
 {
 	const struct skf_pod_ctr *v;
 	struct skf_err no_pod = SKF_ERR_INIT;
@@ -167,7 +181,9 @@ int skf_engine_explain_targets(struct skf_engine *g, const char *word, struct sk
 
 	if (skf_engine_resolve(g, word, id, e) == 0 && !skf_pod_exists(g, id)) {
 		kept = skf_arena_strdup(a, id);
-		return !kept || skf_strv_add(a, ret, kept) < 0 ? skf_fail(e, SKF_ENOMEM, "memory for the list of containers") : 0;
+		return !kept || skf_strv_add(a, ret, kept) < 0
+			       ? skf_fail(e, SKF_ENOMEM, "memory for the list of containers")
+			       : 0;
 	}
 	if (e->kind != SKF_OK && e->kind != SKF_ENOTFOUND)
 		return -1;

@@ -1,7 +1,9 @@
-/* engine/explain_int.h -- what the files explain_*.c share: one container as it is configured, the places where the kernel is asked, and rows.
+/* engine/explain_int.h -- what the files explain_*.c share: one container as it is configured, the places
+ * where the kernel is asked, and rows.
  *
- * Must hold: a property is a row of a table (skf_ex_prop) in one of the files, and shows itself as one line or several; a reader of the kernel's side that
- * cannot read says so in the line and fails nothing; paths below the container's root go through sys/path.h. */
+ * Must hold: a property is a row of a table (skf_ex_prop) in one of the files, and shows itself as one line
+ * or several; a reader of the kernel's side that cannot read says so in the line and fails nothing; paths
+ * below the container's root go through sys/path.h. */
 #pragma once
 #include "engine/engine_int.h"
 #include "engine/explain.h"
@@ -22,24 +24,25 @@ struct skf_ex {
 	struct skf_ctr_request *q;
 	struct json_object *request; /* the same as a document: what was given */
 	struct skf_spec *spec;
-	struct skf_pod *pod;         /* NULL: in none */
+	struct skf_pod *pod; /* NULL: in none */
 	struct skf_net_conf *net;
 	struct skf_ctr_live live;
 	bool running;
-	int proc;                    /* /proc/PID, < 0: does not run */
-	struct skf_buf status;       /* of /proc/PID/status */
+	int proc;              /* /proc/PID, < 0: does not run */
+	struct skf_buf status; /* of /proc/PID/status */
 	struct skf_ex_mount *mounts;
 	size_t n_mounts;
 	struct skf_cg_dirs cg;
 	bool has_cg;
-	struct skf_jarr rows;        /* skf_explain_row */
+	struct skf_jarr rows; /* skf_explain_row */
 	size_t cap_rows;
-	int err;                     /* sticky -ENOMEM */
+	int err; /* sticky -ENOMEM */
 };
 
 struct skf_ex_prop {
 	const char *group, *name;
-	const char *key;  /* of "request" or "request"."from"; NULL: the flags alone decide, and they are all there */
+	const char *key;  /* of "request" or "request"."from"; NULL: the flags alone decide, and they are all
+			     there */
 	const char *flag; /* "--memory" */
 	void (*show)(struct skf_ex *x, const struct skf_ex_prop *p);
 	const void *arg;
@@ -48,11 +51,18 @@ struct skf_ex_table {
 	const struct skf_ex_prop *v;
 	size_t n;
 };
-extern const struct skf_ex_table skf_ex_security, skf_ex_process, skf_ex_namespaces, skf_ex_files, skf_ex_resources, skf_ex_network, skf_ex_life;
+extern const struct skf_ex_table skf_ex_security, skf_ex_process, skf_ex_namespaces, skf_ex_files,
+	skf_ex_resources, skf_ex_network, skf_ex_life;
 
-enum skf_ex_cmp { SKF_EX_TEXT /* equal texts are equal */, SKF_EX_SAME, SKF_EX_DIFFERS, SKF_EX_NONE /* nothing to compare */ };
-/* One line; the texts are copied. name NULL: the property's. source NULL: what its key says. kernel NULL: not the kernel's business. A container that does
- * not run has "not running" there, whatever is passed but NULL. */
+enum skf_ex_cmp {
+	SKF_EX_TEXT /* equal texts are equal */,
+	SKF_EX_SAME,
+	SKF_EX_DIFFERS,
+	SKF_EX_NONE /* nothing to compare */
+};
+/* One line; the texts are copied. name NULL: the property's. source NULL: what its key says. kernel NULL:
+ * not the kernel's business. A container that does not run has "not running" there, whatever is passed but
+ * NULL. */
 struct skf_ex_line {
 	const char *name, *value, *source, *kernel;
 	enum skf_ex_cmp cmp;

@@ -1,5 +1,6 @@
-/* engine/explain_kernel.c -- the kernel's side of explain: files of /proc/PID, the mounts that the container sees, its cgroup's files, what is below its root.
- * Must hold: /proc/PID is a descriptor of one process; whatever cannot be read is NULL. */
+/* engine/explain_kernel.c -- the kernel's side of explain: files of /proc/PID, the mounts that the container
+ * sees, its cgroup's files, what is below its root. Must hold: /proc/PID is a descriptor of one process;
+ * whatever cannot be read is NULL. */
 #include "engine/explain_int.h"
 #include "sys/path.h"
 #include <ctype.h>
@@ -71,7 +72,8 @@ static void unescape(char *s)
 	char *out = s;
 
 	for (; *s; out++) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && isdigit((unsigned char)s[2]) && isdigit((unsigned char)s[3])) {
+		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && isdigit((unsigned char)s[2]) &&
+		    isdigit((unsigned char)s[3])) {
 			*out = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
 			s += 4;
 		} else {
@@ -101,7 +103,9 @@ static bool parse_mount(char *line, struct skf_ex_mount *m)
 	}
 	m->point = f[4];
 	m->options = f[5];
-	m->propagation = (char *)(uintptr_t)(strstr(p, "shared:") ? "shared" : strstr(p, "master:") ? "slave" : "private");
+	m->propagation = (char *)(uintptr_t)(strstr(p, "shared:")   ? "shared"
+					     : strstr(p, "master:") ? "slave"
+								    : "private");
 	unescape(m->point);
 	return true;
 }
@@ -165,7 +169,8 @@ char *skf_ex_cgroup(struct skf_ex *x, const char *controller, const char *file)
 int skf_ex_stat(struct skf_ex *x, const char *path, struct stat *ret)
 {
 	SKF_AUTO_FD int root = x->running ? skf_openat(x->proc, "root", O_PATH | O_DIRECTORY, 0) : -EBADF;
-	SKF_AUTO_FD int fd = root < 0 ? -EBADF : skf_path_open_nofollow(root, path + (*path == '/'), O_PATH, 0);
+	SKF_AUTO_FD int fd =
+		root < 0 ? -EBADF : skf_path_open_nofollow(root, path + (*path == '/'), O_PATH, 0);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)

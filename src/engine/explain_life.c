@@ -1,4 +1,5 @@
-/* engine/explain_life.c -- explain: how a container lives and ends. The engine and the monitor keep these; the kernel has no word for them. */
+/* engine/explain_life.c -- explain: how a container lives and ends. The engine and the monitor keep these;
+ * the kernel has no word for them. */
 #include "engine/explain_int.h"
 #include "base/proc.h"
 #include <stdio.h>
@@ -6,7 +7,10 @@
 
 static void restart(struct skf_ex *x, const struct skf_ex_prop *p)
 {
-	const struct skf_ex_line l = {.value = x->c->restart_max ? skf_ex_text(x, "%s:%u", x->c->restart, x->c->restart_max) : x->c->restart ? x->c->restart : "no"};
+	const struct skf_ex_line l = {
+		.value = x->c->restart_max ? skf_ex_text(x, "%s:%u", x->c->restart, x->c->restart_max)
+			 : x->c->restart   ? x->c->restart
+					   : "no"};
 
 	skf_ex_put(x, p, &l);
 }
@@ -33,7 +37,8 @@ static void stop_timeout(struct skf_ex *x, const struct skf_ex_prop *p)
 
 static void timeout(struct skf_ex *x, const struct skf_ex_prop *p)
 {
-	const struct skf_ex_line l = {.value = x->c->timeout ? seconds(x, x->c->timeout) : "none", .source = x->c->timeout ? "flag --timeout" : "default"};
+	const struct skf_ex_line l = {.value = x->c->timeout ? seconds(x, x->c->timeout) : "none",
+				      .source = x->c->timeout ? "flag --timeout" : "default"};
 
 	skf_ex_put(x, p, &l);
 }
@@ -58,13 +63,15 @@ static void health_times(struct skf_ex *x, const struct skf_ex_prop *p)
 
 	if (!h)
 		return;
-	l.value = skf_ex_text(x, "every %llums for at most %llums, %u failures", (unsigned long long)h->interval, (unsigned long long)h->timeout, h->retries);
+	l.value = skf_ex_text(x, "every %llums for at most %llums, %u failures",
+			      (unsigned long long)h->interval, (unsigned long long)h->timeout, h->retries);
 	skf_ex_put(x, p, &l);
 }
 
 static void health_action(struct skf_ex *x, const struct skf_ex_prop *p)
 {
-	const struct skf_ex_line l = {.value = x->c->health && x->c->health->on_failure ? x->c->health->on_failure : "none"};
+	const struct skf_ex_line l = {
+		.value = x->c->health && x->c->health->on_failure ? x->c->health->on_failure : "none"};
 
 	if (x->c->health)
 		skf_ex_put(x, p, &l);
@@ -86,14 +93,19 @@ static void log_limits(struct skf_ex *x, const struct skf_ex_prop *p)
 
 	for (size_t i = 0; i < SKF_ARRAY_LEN(limits); i++) {
 		const char *v = skf_kvs_get(o, limits[i]);
-		const struct skf_ex_line l = {.name = skf_ex_text(x, "log %s", limits[i]), .value = v ? v : otherwise[i], .source = v ? "flag --log-opt" : "default"};
+		const struct skf_ex_line l = {.name = skf_ex_text(x, "log %s", limits[i]),
+					      .value = v ? v : otherwise[i],
+					      .source = v ? "flag --log-opt" : "default"};
 
 		skf_ex_put(x, p, &l);
 	}
 	for (size_t i = 0; i < o->n; i++) {
-		const struct skf_ex_line l = {.name = skf_ex_text(x, "log %s", o->v[i].k), .value = o->v[i].v, .source = "flag --log-opt"};
+		const struct skf_ex_line l = {.name = skf_ex_text(x, "log %s", o->v[i].k),
+					      .value = o->v[i].v,
+					      .source = "flag --log-opt"};
 
-		if (!skf_streq(o->v[i].k, limits[0]) && !skf_streq(o->v[i].k, limits[1]) && !skf_streq(o->v[i].k, limits[2]))
+		if (!skf_streq(o->v[i].k, limits[0]) && !skf_streq(o->v[i].k, limits[1]) &&
+		    !skf_streq(o->v[i].k, limits[2]))
 			skf_ex_put(x, p, &l);
 	}
 }
@@ -141,7 +153,10 @@ static void quota(struct skf_ex *x, const struct skf_ex_prop *p)
 	}
 }
 
-#define L(name, key, flag, show) {"life", name, key, flag, show, NULL}
+#define L(name, key, flag, show)                                                                            \
+	{                                                                                                   \
+		"life", name, key, flag, show, NULL                                                         \
+	}
 static const struct skf_ex_prop life[] = {
 	L("restart policy", "restart", "--restart", restart),
 	L("stop signal", "stopSignal", "--stop-signal", stop_signal),

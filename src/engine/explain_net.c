@@ -1,5 +1,5 @@
-/* engine/explain_net.c -- explain: networks, published ports, egress policy with what it refused, and the sysctls of the container's namespaces, which a
- * skiff-launch reads from inside them (launch/look.c). */
+/* engine/explain_net.c -- explain: networks, published ports, egress policy with what it refused, and the
+ * sysctls of the container's namespaces, which a skiff-launch reads from inside them (launch/look.c). */
 #include "engine/explain_int.h"
 #include "base/proc.h"
 #include "launch/wire.h"
@@ -9,7 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define P(group, name, key, flag, show) {group, name, key, flag, show, NULL}
+#define P(group, name, key, flag, show)                                                                     \
+	{                                                                                                   \
+		group, name, key, flag, show, NULL                                                          \
+	}
 
 static const char *owner(const struct skf_ex *x)
 {
@@ -45,7 +48,9 @@ static char *interfaces(struct skf_ex *x)
 
 static void mode(struct skf_ex *x, const struct skf_ex_prop *p)
 {
-	const struct skf_ex_line l = {.value = x->c->network && *x->c->network ? x->c->network : "none", .kernel = interfaces(x), .cmp = SKF_EX_NONE};
+	const struct skf_ex_line l = {.value = x->c->network && *x->c->network ? x->c->network : "none",
+				      .kernel = interfaces(x),
+				      .cmp = SKF_EX_NONE};
 
 	skf_ex_put(x, p, &l);
 }
@@ -67,16 +72,20 @@ static void addresses(struct skf_ex *x, const struct skf_ex_prop *p)
 	const char *have = interfaces(x);
 
 	for (size_t i = 0; r && i < r->endpoints.n; i++) {
-		const struct skf_ex_line l = {.name = skf_ex_text(x, "network %s", v[i].name),
-					      .value = skf_ex_text(x, "%s %s%s%s", v[i].ifname, v[i].ip ? v[i].ip : "", v[i].ip6 ? " " : "", v[i].ip6 ? v[i].ip6 : ""),
-					      .kernel = has_interface(have, v[i].ifname) ? "the interface is there" : "no such interface",
-					      .cmp = has_interface(have, v[i].ifname) ? SKF_EX_SAME : SKF_EX_DIFFERS};
+		const struct skf_ex_line l = {
+			.name = skf_ex_text(x, "network %s", v[i].name),
+			.value = skf_ex_text(x, "%s %s%s%s", v[i].ifname, v[i].ip ? v[i].ip : "",
+					     v[i].ip6 ? " " : "", v[i].ip6 ? v[i].ip6 : ""),
+			.kernel = has_interface(have, v[i].ifname) ? "the interface is there"
+								   : "no such interface",
+			.cmp = has_interface(have, v[i].ifname) ? SKF_EX_SAME : SKF_EX_DIFFERS};
 
 		skf_ex_put(x, p, &l);
 	}
 }
 
-/* The ports that lead into it now, as the engine's record has them: the elements of the firewall are made from it. */
+/* The ports that lead into it now, as the engine's record has them: the elements of the firewall are made
+ * from it. */
 static void ports(struct skf_ex *x, const struct skf_ex_prop *p)
 {
 	const struct skf_publish *want = x->net->ports.v;
@@ -88,22 +97,27 @@ static void ports(struct skf_ex *x, const struct skf_ex_prop *p)
 		skf_ex_put(x, p, &none);
 	for (size_t i = 0; i < x->net->ports.n; i++) {
 		SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_OBJECT_BYTES);
-		struct skf_ex_line l = {.name = skf_ex_text(x, "port %u/%s", want[i].port, want[i].proto), .cmp = SKF_EX_SAME};
+		struct skf_ex_line l = {.name = skf_ex_text(x, "port %u/%s", want[i].port, want[i].proto),
+					.cmp = SKF_EX_SAME};
 
 		for (size_t k = 0; r && k < r->ports.n; k++)
 			if (m[k].port == want[i].port && skf_streq(m[k].proto, want[i].proto))
 				skf_buf_fmt(&b, "%s%s:%u", b.len ? " " : "", m[k].host_ip, m[k].host);
-		l.value = want[i].host_first ? skf_ex_text(x, "%s:%u%s", *want[i].host_ip ? want[i].host_ip : "*", want[i].host_first,
-							   want[i].host_last > want[i].host_first ? " or later" : "")
-					     : "any free port";
+		l.value = want[i].host_first
+				  ? skf_ex_text(x, "%s:%u%s", *want[i].host_ip ? want[i].host_ip : "*",
+						want[i].host_first,
+						want[i].host_last > want[i].host_first ? " or later" : "")
+				  : "any free port";
 		l.kernel = b.len ? skf_buf_cstr(&b) : "no port leads here";
 		if (!b.len)
 			l.cmp = SKF_EX_DIFFERS;
 		skf_ex_put(x, p, &l);
 	}
 	for (size_t i = 0; !x->net->ports.n && r && i < r->ports.n; i++) { /* -P, or a pod's */
-		const struct skf_ex_line l = {.name = skf_ex_text(x, "port %u/%s", m[i].port, m[i].proto), .value = "any free port",
-					      .kernel = skf_ex_text(x, "%s:%u", m[i].host_ip, m[i].host), .cmp = SKF_EX_SAME};
+		const struct skf_ex_line l = {.name = skf_ex_text(x, "port %u/%s", m[i].port, m[i].proto),
+					      .value = "any free port",
+					      .kernel = skf_ex_text(x, "%s:%u", m[i].host_ip, m[i].host),
+					      .cmp = SKF_EX_SAME};
 
 		skf_ex_put(x, p, &l);
 	}
@@ -114,7 +128,9 @@ static void egress(struct skf_ex *x, const struct skf_ex_prop *p)
 	const struct skf_netrec *r = record(x);
 	bool deny = r ? r->egress : skf_streq(x->net->egress, "deny");
 	const struct skf_strv *allow = r && r->egress ? &r->egress_allow : &x->net->egress_allow;
-	struct skf_ex_line l = {.value = deny ? "deny" : "allow", .kernel = "no chain", .cmp = deny ? SKF_EX_DIFFERS : SKF_EX_SAME};
+	struct skf_ex_line l = {.value = deny ? "deny" : "allow",
+				.kernel = "no chain",
+				.cmp = deny ? SKF_EX_DIFFERS : SKF_EX_SAME};
 	struct skf_err e = SKF_ERR_INIT;
 	SKF_AUTO(skf_nft_freep) struct skf_nft *n = NULL;
 	uint64_t packets, bytes;
@@ -124,7 +140,8 @@ static void egress(struct skf_ex *x, const struct skf_ex_prop *p)
 		l.source = "network";
 	if (!x->running || !r)
 		l.cmp = SKF_EX_NONE;
-	if (x->running && skf_net_nft(x->g, &n, &e) == 0 && skf_egress_denied_in(n, owner(x), &packets, &bytes, &e) == 0) {
+	if (x->running && skf_net_nft(x->g, &n, &e) == 0 &&
+	    skf_egress_denied_in(n, owner(x), &packets, &bytes, &e) == 0) {
 		l.kernel = skf_ex_text(x, "denied %" PRIu64 " packets, %" PRIu64 " bytes", packets, bytes);
 		l.cmp = deny ? SKF_EX_SAME : SKF_EX_DIFFERS;
 	} else if (x->running && e.kind != SKF_ENOTFOUND) {
@@ -133,8 +150,11 @@ static void egress(struct skf_ex *x, const struct skf_ex_prop *p)
 	}
 	skf_ex_put(x, p, &l);
 	for (size_t i = 0; deny && i < allow->n; i++) {
-		const struct skf_ex_line a = {.name = skf_ex_text(x, "egress to %s", allow->v[i]), .value = "allow",
-					      .source = skf_ex_has(&x->net->egress_allow, allow->v[i]) ? "flag --egress-allow" : "network"};
+		const struct skf_ex_line a = {.name = skf_ex_text(x, "egress to %s", allow->v[i]),
+					      .value = "allow",
+					      .source = skf_ex_has(&x->net->egress_allow, allow->v[i])
+								? "flag --egress-allow"
+								: "network"};
 
 		skf_ex_put(x, p, &a);
 	}
@@ -142,10 +162,12 @@ static void egress(struct skf_ex *x, const struct skf_ex_prop *p)
 
 /* --- sysctls --- */
 
-/* Values of the files below /proc/sys (one a line) in the container's namespaces, a line each; NULL: they could not be asked for. */
+/* Values of the files below /proc/sys (one a line) in the container's namespaces, a line each; NULL: they
+ * could not be asked for. */
 static char *look(struct skf_ex *x, const char *files)
 {
-	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD), out = SKF_BUF(SKF_MAX_OBJECT_BYTES);
+	SKF_AUTO(skf_buf_done)
+	struct skf_buf b = SKF_BUF(SKF_MAX_RECORD), out = SKF_BUF(SKF_MAX_OBJECT_BYTES);
 	SKF_AUTO_FD int pidfd = skf_pidfd_open((pid_t)x->live.sum.pid), fd = -EBADF;
 	struct skf_err e = SKF_ERR_INIT;
 	char *text;
@@ -154,7 +176,8 @@ static char *look(struct skf_ex *x, const char *files)
 		return NULL;
 	skf_launch_request(x->g, &b, SKF_LAUNCH_LOOK, SKF_LAUNCH_NETNS, x->id, files);
 	if (b.err < 0 || skf_launch_ask_in(x->g, "look", &b, pidfd, &fd, &e) < 0) {
-		skf_warn(&x->g->log, "read the sysctls of container %.12s: %s; ignoring", x->id, e.kind == SKF_OK ? "out of memory" : e.msg);
+		skf_warn(&x->g->log, "read the sysctls of container %.12s: %s; ignoring", x->id,
+			 e.kind == SKF_OK ? "out of memory" : e.msg);
 		return NULL;
 	}
 	if (fd < 0 || skf_read_fd(fd, SKF_MAX_OBJECT_BYTES - 1, &out) < 0)

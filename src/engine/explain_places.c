@@ -1,4 +1,5 @@
-/* engine/explain_places.c -- explain: the namespaces of a container, its id maps and names, its root, what is masked, its mounts and devices. */
+/* engine/explain_places.c -- explain: the namespaces of a container, its id maps and names, its root, what
+ * is masked, its mounts and devices. */
 #include "engine/explain_int.h"
 #include <fcntl.h>
 #include <inttypes.h>
@@ -9,7 +10,10 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#define P(group, name, key, flag, show) {group, name, key, flag, show, NULL}
+#define P(group, name, key, flag, show)                                                                     \
+	{                                                                                                   \
+		group, name, key, flag, show, NULL                                                          \
+	}
 
 /* --- namespaces --- */
 
@@ -26,13 +30,17 @@ static const char *joined(const struct skf_ex *x, const struct ns *n)
 	for (size_t i = 0; n->join && i < x->c->joins.n; i++)
 		if (skf_startswith(x->c->joins.v[i], n->join) && x->c->joins.v[i][strlen(n->join)] == '=')
 			return x->c->joins.v[i] + strlen(n->join) + 1;
-	return n->type == CLONE_NEWNET && skf_streq(x->net->mode, SKF_NET_MODE_CONTAINER) ? x->net->target : NULL;
+	return n->type == CLONE_NEWNET && skf_streq(x->net->mode, SKF_NET_MODE_CONTAINER) ? x->net->target
+											  : NULL;
 }
 
-static void ns_kernel(struct skf_ex *x, const struct ns *n, const char *other, bool host, struct skf_ex_line *l)
+static void ns_kernel(struct skf_ex *x, const struct ns *n, const char *other, bool host,
+		      struct skf_ex_line *l)
 {
-	char *have = skf_ex_ns(x, (pid_t)x->live.sum.pid, n->file), *ours = skf_ex_ns(x, 0, n->file), *theirs = NULL;
-	struct skf_err ignored = SKF_ERR_INIT; /* another container that is gone has no namespace to compare with */
+	char *have = skf_ex_ns(x, (pid_t)x->live.sum.pid, n->file), *ours = skf_ex_ns(x, 0, n->file),
+	     *theirs = NULL;
+	struct skf_err ignored =
+		SKF_ERR_INIT; /* another container that is gone has no namespace to compare with */
 	struct skf_ctr_live live;
 
 	l->kernel = "?";
@@ -41,8 +49,13 @@ static void ns_kernel(struct skf_ex *x, const struct ns *n, const char *other, b
 		return;
 	if (other && skf_ctr_live(x->g, other, &live, &ignored) == 0 && skf_ctr_is_up(live.state))
 		theirs = skf_ex_ns(x, (pid_t)live.sum.pid, n->file);
-	l->kernel = skf_ex_text(x, "%s %s", skf_streq(have, ours) ? "the host's" : theirs && skf_streq(have, theirs) ? "theirs" : "its own", have + strcspn(have, "["));
-	l->cmp = skf_streq(have, ours) == host && (!theirs || skf_streq(have, theirs)) ? SKF_EX_SAME : SKF_EX_DIFFERS;
+	l->kernel = skf_ex_text(x, "%s %s",
+				skf_streq(have, ours)               ? "the host's"
+				: theirs && skf_streq(have, theirs) ? "theirs"
+								    : "its own",
+				have + strcspn(have, "["));
+	l->cmp = skf_streq(have, ours) == host && (!theirs || skf_streq(have, theirs)) ? SKF_EX_SAME
+										       : SKF_EX_DIFFERS;
 }
 
 static void namespace_of(struct skf_ex *x, const struct skf_ex_prop *p)
@@ -67,9 +80,13 @@ static void namespace_of(struct skf_ex *x, const struct skf_ex_prop *p)
 	skf_ex_put(x, p, &l);
 }
 
-static const struct ns ns_pid = {CLONE_NEWPID, "pid", "pid", SKF_POD_PID}, ns_mnt = {CLONE_NEWNS, "mnt", NULL, 0}, ns_ipc = {CLONE_NEWIPC, "ipc", "ipc", SKF_POD_IPC},
-		       ns_uts = {CLONE_NEWUTS, "uts", "uts", SKF_POD_UTS}, ns_cgroup = {CLONE_NEWCGROUP, "cgroup", NULL, 0},
-		       ns_net = {CLONE_NEWNET, "net", NULL, SKF_POD_NET}, ns_user = {CLONE_NEWUSER, "user", "user", 0};
+static const struct ns ns_pid = {CLONE_NEWPID, "pid", "pid", SKF_POD_PID},
+		       ns_mnt = {CLONE_NEWNS, "mnt", NULL, 0},
+		       ns_ipc = {CLONE_NEWIPC, "ipc", "ipc", SKF_POD_IPC},
+		       ns_uts = {CLONE_NEWUTS, "uts", "uts", SKF_POD_UTS},
+		       ns_cgroup = {CLONE_NEWCGROUP, "cgroup", NULL, 0},
+		       ns_net = {CLONE_NEWNET, "net", NULL, SKF_POD_NET},
+		       ns_user = {CLONE_NEWUSER, "user", "user", 0};
 
 static char *maps_text(struct skf_ex *x, const struct skf_jarr *maps)
 {
@@ -96,7 +113,8 @@ static void id_maps(struct skf_ex *x, const struct skf_ex_prop *p)
 		(void)skf_idmaps_read_at(dir, x->a, &ids);
 	for (size_t i = 0; i < SKF_ARRAY_LEN(rows); i++) {
 		struct skf_jarr have = {0};
-		struct skf_ex_line l = {.name = rows[i].name, .value = maps_text(x, rows[i].want), .kernel = "?"};
+		struct skf_ex_line l = {
+			.name = rows[i].name, .value = maps_text(x, rows[i].want), .kernel = "?"};
 		const struct skf_idmap *m;
 
 		snprintf(path, sizeof(path), "/proc/%u/%s", x->live.sum.pid, rows[i].file);
@@ -138,17 +156,24 @@ static void readonly_root(struct skf_ex *x, const struct skf_ex_prop *p)
 {
 	const struct skf_ex_mount *m = skf_ex_mount_at(x, "/");
 	const struct skf_ex_line l = {.value = x->spec->root_readonly ? "read-only" : "writable",
-				      .kernel = !m ? "?" : has_word(m->options, "ro") ? "read-only" : "writable"};
+				      .kernel = !m                           ? "?"
+						: has_word(m->options, "ro") ? "read-only"
+									     : "writable"};
 
 	skf_ex_put(x, p, &l);
 }
 
 /* Something lies over the path, or there is no such path in this kernel. */
-static void covered(struct skf_ex *x, const struct skf_ex_prop *p, const struct skf_strv *paths, const char *word, const char *opt)
+static void covered(struct skf_ex *x, const struct skf_ex_prop *p, const struct skf_strv *paths,
+		    const char *word, const char *opt)
 {
 	for (size_t i = 0; i < paths->n; i++) {
 		const struct skf_ex_mount *m = skf_ex_mount_at(x, paths->v[i]);
-		struct skf_ex_line l = {.name = paths->v[i], .value = word, .source = "default", .kernel = "there is none", .cmp = SKF_EX_SAME};
+		struct skf_ex_line l = {.name = paths->v[i],
+					.value = word,
+					.source = "default",
+					.kernel = "there is none",
+					.cmp = SKF_EX_SAME};
 
 		if (m && (opt == NULL || has_word(m->options, opt))) {
 			l.kernel = word;
@@ -157,7 +182,8 @@ static void covered(struct skf_ex *x, const struct skf_ex_prop *p, const struct 
 			l.cmp = SKF_EX_DIFFERS;
 		}
 		for (size_t k = 0; k < x->q->s.security_opt.n; k++)
-			if (skf_startswith(x->q->s.security_opt.v[k], "mask=") && strstr(x->q->s.security_opt.v[k], paths->v[i]))
+			if (skf_startswith(x->q->s.security_opt.v[k], "mask=") &&
+			    strstr(x->q->s.security_opt.v[k], paths->v[i]))
 				l.source = "flag --security-opt mask";
 		skf_ex_put(x, p, &l);
 	}
@@ -166,8 +192,12 @@ static void covered(struct skf_ex *x, const struct skf_ex_prop *p, const struct 
 static void masked(struct skf_ex *x, const struct skf_ex_prop *p)
 {
 	const char *opt = skf_ex_opt(x, "unmask"), *all = skf_ex_opt(x, "systempaths");
-	const struct skf_ex_line l = {.name = "taken away", .value = opt ? opt : "all", .cmp = SKF_EX_NONE,
-				      .source = opt ? "flag --security-opt unmask" : all ? "flag --security-opt systempaths" : "flag --privileged"};
+	const struct skf_ex_line l = {.name = "taken away",
+				      .value = opt ? opt : "all",
+				      .cmp = SKF_EX_NONE,
+				      .source = opt   ? "flag --security-opt unmask"
+						: all ? "flag --security-opt systempaths"
+						      : "flag --privileged"};
 
 	if (opt || all || x->q->s.privileged)
 		skf_ex_put(x, p, &l);
@@ -196,7 +226,8 @@ static const char *mount_source(struct skf_ex *x, const char *dest)
 	const struct {
 		const struct skf_strv *v;
 		const char *flag;
-	} flags[] = {{&s->volumes, "flag --volume"}, {&s->mounts, "flag --mount"}, {&s->tmpfs, "flag --tmpfs"}};
+	} flags[] = {
+		{&s->volumes, "flag --volume"}, {&s->mounts, "flag --mount"}, {&s->tmpfs, "flag --tmpfs"}};
 	const struct skf_mount_point *m = x->q->mount_points.v;
 
 	for (size_t k = 0; k < SKF_ARRAY_LEN(flags); k++)
@@ -205,7 +236,9 @@ static const char *mount_source(struct skf_ex *x, const char *dest)
 				return flags[k].flag;
 	for (size_t i = 0; i < x->q->mount_points.n; i++)
 		if (skf_streq(m[i].target, dest))
-			return m[i].anonymous ? "image" : s->volumes_from.n ? "flag --volumes-from" : "image";
+			return m[i].anonymous      ? "image"
+			       : s->volumes_from.n ? "flag --volumes-from"
+						   : "image";
 	if (skf_streq(dest, "/dev/shm") && (s->shm_size || s->ipc))
 		return s->shm_size ? "flag --shm-size" : "flag --ipc";
 	if (skf_streq(dest, "/dev/shm"))
@@ -214,7 +247,8 @@ static const char *mount_source(struct skf_ex *x, const char *dest)
 		return "flag --secret";
 	if (skf_streq(dest, "/sbin/docker-init"))
 		return skf_ex_source(x, "init", "--init");
-	if (s->readonly_tmpfs && (skf_streq(dest, "/run") || skf_streq(dest, "/tmp") || skf_streq(dest, "/var/tmp")))
+	if (s->readonly_tmpfs &&
+	    (skf_streq(dest, "/run") || skf_streq(dest, "/tmp") || skf_streq(dest, "/var/tmp")))
 		return "flag --read-only-tmpfs";
 	return "default";
 }
@@ -223,7 +257,8 @@ static const char *wanted_propagation(const struct skf_strv *options)
 {
 	static const struct {
 		const char *word, *kernel;
-	} words[] = {{"rshared", "shared"}, {"shared", "shared"}, {"rslave", "slave"}, {"slave", "slave"}, {"rprivate", "private"}, {"private", "private"}};
+	} words[] = {{"rshared", "shared"}, {"shared", "shared"},    {"rslave", "slave"},
+		     {"slave", "slave"},    {"rprivate", "private"}, {"private", "private"}};
 
 	for (size_t i = 0; i < SKF_ARRAY_LEN(words); i++)
 		if (skf_ex_has(options, words[i].word))
@@ -245,13 +280,21 @@ static void mounts(struct skf_ex *x, const struct skf_ex_prop *p)
 		const struct skf_ex_mount *m = skf_ex_mount_at(x, v[i].destination);
 		bool ro = skf_ex_has(&v[i].options, "ro") || skf_ex_has(&v[i].options, "rro");
 		const char *propagation = wanted_propagation(&v[i].options), *access = ro ? "ro" : "rw";
-		struct skf_ex_line l = {.name = v[i].destination, .kernel = "not mounted", .cmp = SKF_EX_DIFFERS, .source = mount_source(x, v[i].destination)};
+		struct skf_ex_line l = {.name = v[i].destination,
+					.kernel = "not mounted",
+					.cmp = SKF_EX_DIFFERS,
+					.source = mount_source(x, v[i].destination)};
 
-		l.value = skf_ex_text(x, "%s %s %s%s%s", v[i].type ? v[i].type : "bind", v[i].source ? v[i].source : "-", access, propagation ? " " : "",
+		l.value = skf_ex_text(x, "%s %s %s%s%s", v[i].type ? v[i].type : "bind",
+				      v[i].source ? v[i].source : "-", access, propagation ? " " : "",
 				      propagation ? propagation : "");
 		if (m) {
-			l.kernel = skf_ex_text(x, "%s %s %s", m->type, has_word(m->options, "ro") ? "ro" : "rw", m->propagation);
-			l.cmp = has_word(m->options, "ro") == ro && propagates_as(propagation, m->propagation) ? SKF_EX_SAME : SKF_EX_DIFFERS;
+			l.kernel = skf_ex_text(x, "%s %s %s", m->type,
+					       has_word(m->options, "ro") ? "ro" : "rw", m->propagation);
+			l.cmp = has_word(m->options, "ro") == ro &&
+						propagates_as(propagation, m->propagation)
+					? SKF_EX_SAME
+					: SKF_EX_DIFFERS;
 		}
 		skf_ex_put(x, p, &l);
 	}
@@ -261,7 +304,10 @@ static void mounts(struct skf_ex *x, const struct skf_ex_prop *p)
 
 static const char *device_source(const struct skf_ex *x)
 {
-	return x->q->s.privileged ? "flag --privileged" : x->q->s.gpus.n && !x->q->s.devices.n ? "flag --gpus" : x->q->s.devices.n ? "flag --device" : "default";
+	return x->q->s.privileged                     ? "flag --privileged"
+	       : x->q->s.gpus.n && !x->q->s.devices.n ? "flag --gpus"
+	       : x->q->s.devices.n                    ? "flag --device"
+						      : "default";
 }
 
 static void devices(struct skf_ex *x, const struct skf_ex_prop *p)
@@ -269,13 +315,18 @@ static void devices(struct skf_ex *x, const struct skf_ex_prop *p)
 	const struct skf_spec_device *d = x->spec->linux_.devices.v;
 
 	for (size_t i = 0; i < x->spec->linux_.devices.n; i++) {
-		struct skf_ex_line l = {.name = d[i].path, .source = device_source(x), .kernel = "there is none", .cmp = SKF_EX_TEXT};
+		struct skf_ex_line l = {.name = d[i].path,
+					.source = device_source(x),
+					.kernel = "there is none",
+					.cmp = SKF_EX_TEXT};
 		struct stat st;
 
-		l.value = skf_ex_text(x, "%c %" PRId64 ":%" PRId64, d[i].type == 'u' ? 'c' : d[i].type, d[i].major, d[i].minor);
+		l.value = skf_ex_text(x, "%c %" PRId64 ":%" PRId64, d[i].type == 'u' ? 'c' : d[i].type,
+				      d[i].major, d[i].minor);
 		if (skf_ex_stat(x, d[i].path, &st))
 			l.kernel = S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)
-					   ? skf_ex_text(x, "%c %u:%u", S_ISCHR(st.st_mode) ? 'c' : 'b', major(st.st_rdev), minor(st.st_rdev))
+					   ? skf_ex_text(x, "%c %u:%u", S_ISCHR(st.st_mode) ? 'c' : 'b',
+							 major(st.st_rdev), minor(st.st_rdev))
 					   : "no device";
 		skf_ex_put(x, p, &l);
 	}
@@ -303,12 +354,20 @@ static void device_rules(struct skf_ex *x, const struct skf_ex_prop *p)
 
 	for (size_t i = 0; i < x->spec->linux_.resources.devices.n; i++) {
 		char a[24], b[24];
-		char *text = skf_ex_text(x, "%c %s:%s", r[i].type, number(a, r[i].has_major, r[i].major), number(b, r[i].has_minor, r[i].minor));
+		char *text = skf_ex_text(x, "%c %s:%s", r[i].type, number(a, r[i].has_major, r[i].major),
+					 number(b, r[i].has_minor, r[i].minor));
 		const char *at = list ? strstr(list, text) : NULL;
-		struct skf_ex_line l = {.name = text, .value = skf_ex_text(x, "%s %s", r[i].allow ? "allow" : "deny", r[i].access[0] ? r[i].access : "rwm"),
-					.source = rule_source(x, text), .cmp = SKF_EX_NONE};
+		struct skf_ex_line l = {.name = text,
+					.value = skf_ex_text(x, "%s %s", r[i].allow ? "allow" : "deny",
+							     r[i].access[0] ? r[i].access : "rwm"),
+					.source = rule_source(x, text),
+					.cmp = SKF_EX_NONE};
 
-		l.kernel = skf_ex_is_v2(x) ? "BPF program" : !list ? "?" : at ? skf_ex_text(x, "%.*s", (int)strcspn(at, "\n"), at) : r[i].allow ? "not listed" : "what is not listed is denied";
+		l.kernel = skf_ex_is_v2(x) ? "BPF program"
+			   : !list         ? "?"
+			   : at            ? skf_ex_text(x, "%.*s", (int)strcspn(at, "\n"), at)
+			   : r[i].allow    ? "not listed"
+					   : "what is not listed is denied";
 		if (list && r[i].allow)
 			l.cmp = at || strstr(list, "a *:* rwm") ? SKF_EX_SAME : SKF_EX_DIFFERS;
 		skf_ex_put(x, p, &l);

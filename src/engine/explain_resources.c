@@ -1,5 +1,6 @@
-/* engine/explain_resources.c -- explain: limits of the cgroup. One row a limit: its value in config.json, the kernel's files of both cgroup versions, and how
- * their texts become one form. cgroups(7), Documentation/admin-guide/cgroup-v1 and cgroup-v2. */
+/* engine/explain_resources.c -- explain: limits of the cgroup. One row a limit: its value in config.json,
+ * the kernel's files of both cgroup versions, and how their texts become one form. cgroups(7),
+ * Documentation/admin-guide/cgroup-v1 and cgroup-v2. */
 #include "engine/explain_int.h"
 #include "sys/path.h"
 #include <fcntl.h>
@@ -8,7 +9,7 @@
 #include <string.h>
 #include <sys/vfs.h>
 
-#define NO_LIMIT "no limit"
+#define NO_LIMIT   "no limit"
 #define HUGE_VALUE (INT64_MAX / 2) /* cgroup v1 says the largest page-aligned number for none */
 
 /* How a configured number or the text of a file is put into words. */
@@ -66,7 +67,8 @@ static bool weight(const struct skf_spec_resources *r, int64_t *v)
 }
 
 static const struct limit l_memory = {memory, BYTES, "memory", "memory.limit_in_bytes", "memory.max"},
-			  l_reservation = {reservation, BYTES, "memory", "memory.soft_limit_in_bytes", "memory.low"},
+			  l_reservation = {reservation, BYTES, "memory", "memory.soft_limit_in_bytes",
+					   "memory.low"},
 			  l_swap = {swap, BYTES, "memory", "memory.memsw.limit_in_bytes", "memory.swap.max"},
 			  l_swappiness = {swappiness, PLAIN, "memory", "memory.swappiness", NULL},
 			  l_shares = {shares, SHARES, "cpu", "cpu.shares", "cpu.weight"},
@@ -81,7 +83,8 @@ static int64_t wanted_number(const struct skf_ex *x, const struct limit *l, int6
 
 	if (skf_ex_is_v2(x) && l == &l_swap && v > 0 && r->memory.has_limit && r->memory.limit > 0)
 		return v - r->memory.limit;
-	/* crun's conversion, which the runtime uses (runtime/cgroups/convert.c says why): only shown as a weight, see number_of_kernel */
+	/* crun's conversion, which the runtime uses (runtime/cgroups/convert.c says why): only shown as a
+	 * weight, see number_of_kernel */
 	return v;
 }
 
@@ -112,16 +115,22 @@ static void limit(struct skf_ex *x, const struct skf_ex_prop *p)
 	const struct limit *l = p->arg;
 	const char *file = skf_ex_is_v2(x) ? l->v2 : l->v1;
 	char *text = skf_ex_cgroup(x, l->controller, file);
-	struct skf_ex_line line = {.value = l->form == PLAIN || l->form == SHARES ? "the kernel's default" : NO_LIMIT, .cmp = SKF_EX_NONE};
+	struct skf_ex_line line = {.value = l->form == PLAIN || l->form == SHARES ? "the kernel's default"
+										  : NO_LIMIT,
+				   .cmp = SKF_EX_NONE};
 	int64_t v;
 
 	if (!text && l == &l_weight)
 		text = skf_ex_cgroup(x, "blkio", skf_ex_is_v2(x) ? "io.bfq.weight" : "blkio.bfq.weight");
-	line.kernel = !file && x->has_cg ? "cgroup v1 only" : text ? kernel_words(x, l, text) : x->has_cg ? "no such controller" : "?";
+	line.kernel = !file && x->has_cg ? "cgroup v1 only"
+		      : text             ? kernel_words(x, l, text)
+		      : x->has_cg        ? "no such controller"
+					 : "?";
 	if (l->want(&x->spec->linux_.resources, &v)) {
 		line.value = words_of(x, l, wanted_number(x, l, v));
 		/* a weight of v2 stands for the shares: the number is another one */
-		line.cmp = skf_ex_is_v2(x) && (l->form == SHARES || l == &l_weight) ? SKF_EX_NONE : SKF_EX_TEXT;
+		line.cmp =
+			skf_ex_is_v2(x) && (l->form == SHARES || l == &l_weight) ? SKF_EX_NONE : SKF_EX_TEXT;
 	} else if (text && l->form != PLAIN && l->form != SHARES && l != &l_reservation) {
 		line.cmp = SKF_EX_TEXT;
 	}
@@ -135,7 +144,9 @@ static void oom_kill(struct skf_ex *x, const struct skf_ex_prop *p)
 {
 	const char *text = skf_ex_is_v2(x) ? NULL : skf_ex_cgroup(x, "memory", "memory.oom_control");
 	bool off = x->spec->linux_.resources.memory.disable_oom_killer;
-	struct skf_ex_line l = {.value = off ? "off" : "on", .kernel = skf_ex_is_v2(x) ? "on" : "?", .cmp = text || skf_ex_is_v2(x) ? SKF_EX_TEXT : SKF_EX_NONE};
+	struct skf_ex_line l = {.value = off ? "off" : "on",
+				.kernel = skf_ex_is_v2(x) ? "on" : "?",
+				.cmp = text || skf_ex_is_v2(x) ? SKF_EX_TEXT : SKF_EX_NONE};
 
 	if (text)
 		l.kernel = strstr(text, "oom_kill_disable 1") ? "off" : "on";
@@ -151,7 +162,8 @@ static void cpu_time(struct skf_ex *x, const struct skf_ex_prop *p)
 	char *text;
 
 	if (r->cpu.has_quota && r->cpu.quota > 0)
-		l.value = skf_ex_text(x, "%" PRId64 " of %" PRIu64 " us", r->cpu.quota, r->cpu.has_period && r->cpu.period ? r->cpu.period : 100000);
+		l.value = skf_ex_text(x, "%" PRId64 " of %" PRIu64 " us", r->cpu.quota,
+				      r->cpu.has_period && r->cpu.period ? r->cpu.period : 100000);
 	if (skf_ex_is_v2(x)) {
 		text = skf_ex_cgroup(x, "cpu", "cpu.max");
 		quota = text;
@@ -163,23 +175,34 @@ static void cpu_time(struct skf_ex *x, const struct skf_ex_prop *p)
 		period = skf_ex_cgroup(x, "cpu", "cpu.cfs_period_us");
 	}
 	if (quota && period)
-		l.kernel = skf_streq(quota, "-1") || skf_streq(quota, "max") ? NO_LIMIT : skf_ex_text(x, "%s of %s us", quota, period);
+		l.kernel = skf_streq(quota, "-1") || skf_streq(quota, "max")
+				   ? NO_LIMIT
+				   : skf_ex_text(x, "%s of %s us", quota, period);
 	else
 		l.cmp = SKF_EX_NONE;
 	if (!x->q->s.nano_cpus && (x->q->s.cpu_quota || x->q->s.cpu_period)) {
 		key = x->q->s.cpu_quota ? "cpuQuota" : "cpuPeriod";
 		flag = x->q->s.cpu_quota ? "--cpu-quota" : "--cpu-period";
 	}
-	l.source = skf_kvs_get(&x->q->from, "nanoCpus") ? skf_ex_source(x, "nanoCpus", NULL) : skf_ex_source(x, key, flag);
+	l.source = skf_kvs_get(&x->q->from, "nanoCpus") ? skf_ex_source(x, "nanoCpus", NULL)
+							: skf_ex_source(x, key, flag);
 	skf_ex_put(x, p, &l);
 }
 
 /* arg: the file's name in both versions. */
 static void cpuset(struct skf_ex *x, const struct skf_ex_prop *p)
 {
-	const char *file = p->arg, *want = skf_streq(file, "cpuset.cpus") ? x->spec->linux_.resources.cpu.cpus : x->spec->linux_.resources.cpu.mems;
-	char *have = skf_ex_cgroup(x, "cpuset", file), *effective = skf_ex_is_v2(x) && (!have || !*have) ? skf_ex_cgroup(x, "cpuset", skf_ex_text(x, "%s.effective", file)) : NULL;
-	const struct skf_ex_line l = {.value = want && *want ? want : "all", .kernel = effective ? effective : have ? have : "no such controller",
+	const char *file = p->arg, *want = skf_streq(file, "cpuset.cpus")
+						   ? x->spec->linux_.resources.cpu.cpus
+						   : x->spec->linux_.resources.cpu.mems;
+	char *have = skf_ex_cgroup(x, "cpuset", file),
+	     *effective = skf_ex_is_v2(x) && (!have || !*have)
+				  ? skf_ex_cgroup(x, "cpuset", skf_ex_text(x, "%s.effective", file))
+				  : NULL;
+	const struct skf_ex_line l = {.value = want && *want ? want : "all",
+				      .kernel = effective ? effective
+						: have    ? have
+							  : "no such controller",
 				      .cmp = want && *want ? SKF_EX_TEXT : SKF_EX_NONE};
 
 	skf_ex_put(x, p, &l);
@@ -190,7 +213,8 @@ struct throttle {
 	size_t off;          /* of the list in block_io */
 };
 #define BLOCK(list) offsetof(struct skf_spec_resources, block_io.list)
-static const struct throttle t_rbps = {"blkio.throttle.read_bps_device", "rbps=", BLOCK(read_bps)}, t_wbps = {"blkio.throttle.write_bps_device", "wbps=", BLOCK(write_bps)},
+static const struct throttle t_rbps = {"blkio.throttle.read_bps_device", "rbps=", BLOCK(read_bps)},
+			     t_wbps = {"blkio.throttle.write_bps_device", "wbps=", BLOCK(write_bps)},
 			     t_riops = {"blkio.throttle.read_iops_device", "riops=", BLOCK(read_iops)},
 			     t_wiops = {"blkio.throttle.write_iops_device", "wiops=", BLOCK(write_iops)};
 
@@ -227,7 +251,8 @@ static void throttles(struct skf_ex *x, const struct skf_ex_prop *p)
 		skf_ex_put(x, p, &none);
 	for (size_t i = 0; i < list->n; i++) {
 		char *device = skf_ex_text(x, "%" PRId64 ":%" PRId64, v[i].major, v[i].minor);
-		const struct skf_ex_line l = {.name = skf_ex_text(x, "%s %s", p->name, device), .value = skf_ex_text(x, "%" PRIu64, v[i].rate),
+		const struct skf_ex_line l = {.name = skf_ex_text(x, "%s %s", p->name, device),
+					      .value = skf_ex_text(x, "%" PRIu64, v[i].rate),
 					      .kernel = throttle_of(x, t, device)};
 
 		skf_ex_put(x, p, &l);
@@ -242,8 +267,12 @@ static void hugetlb(struct skf_ex *x, const struct skf_ex_prop *p)
 	if (!x->spec->linux_.resources.hugepages.n)
 		skf_ex_put(x, p, &none);
 	for (size_t i = 0; i < x->spec->linux_.resources.hugepages.n; i++) {
-		char *have = skf_ex_cgroup(x, "hugetlb", skf_ex_text(x, "hugetlb.%s.%s", v[i].page_size, skf_ex_is_v2(x) ? "max" : "limit_in_bytes"));
-		const struct skf_ex_line l = {.name = skf_ex_text(x, "hugetlb %s", v[i].page_size), .value = skf_ex_text(x, "%" PRIu64, v[i].limit), .kernel = have ? have : "?"};
+		char *have = skf_ex_cgroup(x, "hugetlb",
+					   skf_ex_text(x, "hugetlb.%s.%s", v[i].page_size,
+						       skf_ex_is_v2(x) ? "max" : "limit_in_bytes"));
+		const struct skf_ex_line l = {.name = skf_ex_text(x, "hugetlb %s", v[i].page_size),
+					      .value = skf_ex_text(x, "%" PRIu64, v[i].limit),
+					      .kernel = have ? have : "?"};
 
 		skf_ex_put(x, p, &l);
 	}
@@ -256,7 +285,10 @@ static void unified(struct skf_ex *x, const struct skf_ex_prop *p)
 
 	for (size_t i = 0; i < u->n; i++) {
 		char *have = skf_ex_is_v2(x) ? skf_ex_cgroup(x, "", u->v[i].k) : NULL;
-		const struct skf_ex_line l = {.name = u->v[i].k, .value = u->v[i].v, .kernel = have ? have : "?", .cmp = have ? SKF_EX_TEXT : SKF_EX_NONE};
+		const struct skf_ex_line l = {.name = u->v[i].k,
+					      .value = u->v[i].v,
+					      .kernel = have ? have : "?",
+					      .cmp = have ? SKF_EX_TEXT : SKF_EX_NONE};
 
 		skf_ex_put(x, p, &l);
 	}
@@ -264,8 +296,12 @@ static void unified(struct skf_ex *x, const struct skf_ex_prop *p)
 
 static void cgroup(struct skf_ex *x, const struct skf_ex_prop *p)
 {
-	const char *want = x->spec->linux_.cgroups_path ? x->spec->linux_.cgroups_path : "-", *all = skf_ex_proc_file(x, "cgroup");
-	const struct skf_ex_line l = {.value = want, .kernel = !all ? "?" : strstr(all, want) ? want : "another one"};
+	const char *want = x->spec->linux_.cgroups_path ? x->spec->linux_.cgroups_path : "-",
+		   *all = skf_ex_proc_file(x, "cgroup");
+	const struct skf_ex_line l = {.value = want,
+				      .kernel = !all                ? "?"
+						: strstr(all, want) ? want
+								    : "another one"};
 
 	skf_ex_put(x, p, &l);
 }
@@ -291,7 +327,10 @@ static void shm(struct skf_ex *x, const struct skf_ex_prop *p)
 	skf_ex_put(x, p, &l);
 }
 
-#define R(name, key, flag, show, arg) {"resources", name, key, flag, show, arg}
+#define R(name, key, flag, show, arg)                                                                       \
+	{                                                                                                   \
+		"resources", name, key, flag, show, arg                                                     \
+	}
 static const struct skf_ex_prop resources[] = {
 	R("cgroup", "cgroupParent", "--cgroup-parent", cgroup, NULL),
 	R("memory", "memory", "--memory", limit, &l_memory),

@@ -1,4 +1,5 @@
-/* engine/explain_security.c -- explain: what the container's process may do, and as whom: capabilities, seccomp, LSM, user, limits of the process. */
+/* engine/explain_security.c -- explain: what the container's process may do, and as whom: capabilities,
+ * seccomp, LSM, user, limits of the process. */
 #include "engine/create_int.h"
 #include "engine/explain_int.h"
 #include "sys/process.h"
@@ -10,7 +11,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define P(group, name, key, flag, show) {group, name, key, flag, show, NULL}
+#define P(group, name, key, flag, show)                                                                     \
+	{                                                                                                   \
+		group, name, key, flag, show, NULL                                                          \
+	}
 
 static const char *yes(bool b)
 {
@@ -63,16 +67,19 @@ static void capabilities(struct skf_ex *x, const struct skf_ex_prop *p)
 {
 	const struct skf_settings *s = &x->q->s;
 	const struct skf_strv none = {0};
-	uint64_t usual = 0, have = mask_of(skf_ex_status(x, "CapBnd")), want = x->spec->process->caps.bounding;
+	uint64_t usual = 0, have = mask_of(skf_ex_status(x, "CapBnd")),
+		 want = x->spec->process->caps.bounding;
 	struct skf_err ignored = SKF_ERR_INIT; /* empty lists name nothing that could be wrong */
 	int last = skf_cap_last();
 
 	(void)skf_caps_gen(&none, &none, false, &usual, &ignored);
 	for (unsigned i = 0; (int)i <= last && skf_cap_name(i); i++) {
 		uint64_t bit = (uint64_t)1 << i;
-		struct skf_ex_line l = {.name = skf_cap_name(i), .value = yes(want & bit), .kernel = yes(have & bit)};
+		struct skf_ex_line l = {
+			.name = skf_cap_name(i), .value = yes(want & bit), .kernel = yes(have & bit)};
 
-		if (!((want | usual | have) & bit) && !named(&s->cap_add, i, true) && !named(&s->cap_drop, i, false))
+		if (!((want | usual | have) & bit) && !named(&s->cap_add, i, true) &&
+		    !named(&s->cap_drop, i, false))
 			continue;
 		l.source = cap_source(x, i, want & bit, usual & bit);
 		skf_ex_put(x, p, &l);
@@ -86,15 +93,22 @@ static void cap_sets(struct skf_ex *x, const struct skf_ex_prop *p)
 		const char *name, *field;
 		uint64_t want;
 		bool fixed; /* no flag changes it */
-	} sets[] = {{"effective set", "CapEff", c->effective, false}, {"permitted set", "CapPrm", c->permitted, false},
-		    {"inheritable set", "CapInh", c->inheritable, true}, {"ambient set", "CapAmb", c->ambient, true}};
+	} sets[] = {{"effective set", "CapEff", c->effective, false},
+		    {"permitted set", "CapPrm", c->permitted, false},
+		    {"inheritable set", "CapInh", c->inheritable, true},
+		    {"ambient set", "CapAmb", c->ambient, true}};
 	char want[20];
 
 	for (size_t i = 0; i < SKF_ARRAY_LEN(sets); i++) {
-		struct skf_ex_line l = {.name = sets[i].name, .value = want, .kernel = skf_ex_status(x, sets[i].field)};
+		struct skf_ex_line l = {
+			.name = sets[i].name, .value = want, .kernel = skf_ex_status(x, sets[i].field)};
 
 		snprintf(want, sizeof(want), "%016" PRIx64, sets[i].want);
-		l.source = sets[i].fixed ? "default" : x->q->s.cap_add.n ? "flag --cap-add" : x->q->s.cap_drop.n ? "flag --cap-drop" : x->q->s.privileged ? "flag --privileged" : "default";
+		l.source = sets[i].fixed        ? "default"
+			   : x->q->s.cap_add.n  ? "flag --cap-add"
+			   : x->q->s.cap_drop.n ? "flag --cap-drop"
+			   : x->q->s.privileged ? "flag --privileged"
+						: "default";
 		skf_ex_put(x, p, &l);
 	}
 }
@@ -102,24 +116,32 @@ static void cap_sets(struct skf_ex *x, const struct skf_ex_prop *p)
 static void seccomp(struct skf_ex *x, const struct skf_ex_prop *p)
 {
 	const struct skf_spec_seccomp *s = x->spec->linux_.seccomp;
-	const char *opt = skf_ex_opt(x, "seccomp"), *mode = skf_ex_status(x, "Seccomp"), *n = skf_ex_status(x, "Seccomp_filters");
+	const char *opt = skf_ex_opt(x, "seccomp"), *mode = skf_ex_status(x, "Seccomp"),
+		   *n = skf_ex_status(x, "Seccomp_filters");
 	bool filter = skf_streq(mode, "2");
 	struct skf_ex_line l = {.cmp = !*mode || filter == (s != NULL) ? SKF_EX_SAME : SKF_EX_DIFFERS};
 
 	if (!s)
 		l.value = "unconfined";
 	else if (opt && !skf_streq(opt, "builtin") && !skf_streq(opt, "default"))
-		l.value = skf_ex_text(x, "profile %.200s, %zu rules", opt[0] == '{' ? "of the request" : opt, s->syscalls.n);
+		l.value = skf_ex_text(x, "profile %.200s, %zu rules", opt[0] == '{' ? "of the request" : opt,
+				      s->syscalls.n);
 	else
-		l.value = skf_ex_text(x, "%s, %zu rules", skf_kvs_get(&x->q->from, "seccomp") ? "the configured profile" : "the built-in profile", s->syscalls.n);
+		l.value = skf_ex_text(x, "%s, %zu rules",
+				      skf_kvs_get(&x->q->from, "seccomp") ? "the configured profile"
+									  : "the built-in profile",
+				      s->syscalls.n);
 	l.source = opt ? "flag --security-opt seccomp" : x->q->s.privileged ? "flag --privileged" : NULL;
-	l.kernel = filter ? skf_ex_text(x, "filter%s%s%s", *n ? " (" : "", n, *n ? " loaded)" : "") : skf_streq(mode, "0") ? "off" : skf_ex_text(x, "mode %s", mode);
+	l.kernel = filter ? skf_ex_text(x, "filter%s%s%s", *n ? " (" : "", n, *n ? " loaded)" : "")
+		   : skf_streq(mode, "0") ? "off"
+					  : skf_ex_text(x, "mode %s", mode);
 	skf_ex_put(x, p, &l);
 }
 
 static void no_new_privs(struct skf_ex *x, const struct skf_ex_prop *p)
 {
-	struct skf_ex_line l = {.value = yes(x->spec->process->no_new_privs), .kernel = yes(skf_streq(skf_ex_status(x, "NoNewPrivs"), "1"))};
+	struct skf_ex_line l = {.value = yes(x->spec->process->no_new_privs),
+				.kernel = yes(skf_streq(skf_ex_status(x, "NoNewPrivs"), "1"))};
 
 	if (skf_ex_opt(x, "no-new-privileges"))
 		l.source = "flag --security-opt no-new-privileges";
@@ -137,7 +159,9 @@ static void apparmor(struct skf_ex *x, const struct skf_ex_prop *p)
 		l.cmp = SKF_EX_DIFFERS;
 	else if (!have && want && *want)
 		l.cmp = SKF_EX_DIFFERS;
-	l.source = skf_ex_opt(x, "apparmor") ? "flag --security-opt apparmor" : x->q->s.privileged ? "flag --privileged" : NULL;
+	l.source = skf_ex_opt(x, "apparmor") ? "flag --security-opt apparmor"
+		   : x->q->s.privileged      ? "flag --privileged"
+					     : NULL;
 	skf_ex_put(x, p, &l);
 }
 
@@ -145,7 +169,9 @@ static void selinux(struct skf_ex *x, const struct skf_ex_prop *p)
 {
 	const char *want = x->spec->process->selinux_label;
 	char *have = skf_selinux_is_on() ? skf_ex_proc_file(x, "attr/current") : NULL;
-	struct skf_ex_line l = {.value = want && *want ? want : "none", .kernel = have ? have : "no SELinux", .cmp = SKF_EX_NONE};
+	struct skf_ex_line l = {.value = want && *want ? want : "none",
+				.kernel = have ? have : "no SELinux",
+				.cmp = SKF_EX_NONE};
 
 	l.source = skf_ex_opt(x, "label") ? "flag --security-opt label" : "default";
 	if (want && *want)
@@ -166,7 +192,8 @@ const struct skf_ex_table skf_ex_security = {security, SKF_ARRAY_LEN(security)};
 
 /* --- the process --- */
 
-/* The container's number of the host's id at *text, which moves behind it; false: there is none. Not mapped: the host's number. */
+/* The container's number of the host's id at *text, which moves behind it; false: there is none. Not mapped:
+ * the host's number. */
 static bool inside(struct skf_ex *x, const char *map, const char **text, uint32_t *ret)
 {
 	struct skf_jarr maps = {0};
@@ -229,16 +256,19 @@ static void groups(struct skf_ex *x, const struct skf_ex_prop *p)
 		n++;
 	l.kernel = group_list(x, v, n);
 	if (keep)
-		l.source = x->q->s.group_add.n ? "flag --group-add keep-groups" : "annotation run.oci.keep_original_groups";
+		l.source = x->q->s.group_add.n ? "flag --group-add keep-groups"
+					       : "annotation run.oci.keep_original_groups";
 	else if (!x->q->s.group_add.n && u->n_gids > 0)
-		l.source = skf_ex_source(x, "user", "--user"); /* what the image's /etc/group says of the user */
+		l.source = skf_ex_source(x, "user",
+					 "--user"); /* what the image's /etc/group says of the user */
 	skf_ex_put(x, p, &l);
 }
 
 static void umask_of(struct skf_ex *x, const struct skf_ex_prop *p)
 {
 	const struct skf_spec_user *u = &x->spec->process->user;
-	const struct skf_ex_line l = {.value = skf_ex_text(x, "%04o", u->has_umask ? u->umask : 022), .kernel = skf_ex_status(x, "Umask")};
+	const struct skf_ex_line l = {.value = skf_ex_text(x, "%04o", u->has_umask ? u->umask : 022),
+				      .kernel = skf_ex_status(x, "Umask")};
 
 	skf_ex_put(x, p, &l);
 }
@@ -275,14 +305,16 @@ static void oom_score(struct skf_ex *x, const struct skf_ex_prop *p)
 {
 	const struct skf_spec_process *q = x->spec->process;
 	const char *have = skf_ex_proc_file(x, "oom_score_adj");
-	const struct skf_ex_line l = {.value = q->has_oom_score_adj ? skf_ex_text(x, "%d", q->oom_score_adj) : "inherited",
+	const struct skf_ex_line l = {.value = q->has_oom_score_adj ? skf_ex_text(x, "%d", q->oom_score_adj)
+								    : "inherited",
 				      .kernel = have ? have : "?",
 				      .cmp = q->has_oom_score_adj ? SKF_EX_TEXT : SKF_EX_NONE};
 
 	skf_ex_put(x, p, &l);
 }
 
-/* A line of /proc/PID/limits, by what the kernel calls the limit: prlimit(2) asks for more rights than reading takes. Numbers and "unlimited", as "SOFT:HARD". */
+/* A line of /proc/PID/limits, by what the kernel calls the limit: prlimit(2) asks for more rights than
+ * reading takes. Numbers and "unlimited", as "SOFT:HARD". */
 static const char *limit_in(struct skf_ex *x, const char *text, const char *title)
 {
 	const char *line = text ? strstr(text, title) : NULL, *hard;
@@ -299,10 +331,22 @@ static const char *limit_in(struct skf_ex *x, const char *text, const char *titl
 }
 
 static const char *const limit_titles[] = {
-	[RLIMIT_CPU] = "Max cpu time", [RLIMIT_FSIZE] = "Max file size", [RLIMIT_DATA] = "Max data size", [RLIMIT_STACK] = "Max stack size",
-	[RLIMIT_CORE] = "Max core file size", [RLIMIT_RSS] = "Max resident set", [RLIMIT_NPROC] = "Max processes", [RLIMIT_NOFILE] = "Max open files",
-	[RLIMIT_MEMLOCK] = "Max locked memory", [RLIMIT_AS] = "Max address space", [RLIMIT_LOCKS] = "Max file locks", [RLIMIT_SIGPENDING] = "Max pending signals",
-	[RLIMIT_MSGQUEUE] = "Max msgqueue size", [RLIMIT_NICE] = "Max nice priority", [RLIMIT_RTPRIO] = "Max realtime priority", [RLIMIT_RTTIME] = "Max realtime timeout",
+	[RLIMIT_CPU] = "Max cpu time",
+	[RLIMIT_FSIZE] = "Max file size",
+	[RLIMIT_DATA] = "Max data size",
+	[RLIMIT_STACK] = "Max stack size",
+	[RLIMIT_CORE] = "Max core file size",
+	[RLIMIT_RSS] = "Max resident set",
+	[RLIMIT_NPROC] = "Max processes",
+	[RLIMIT_NOFILE] = "Max open files",
+	[RLIMIT_MEMLOCK] = "Max locked memory",
+	[RLIMIT_AS] = "Max address space",
+	[RLIMIT_LOCKS] = "Max file locks",
+	[RLIMIT_SIGPENDING] = "Max pending signals",
+	[RLIMIT_MSGQUEUE] = "Max msgqueue size",
+	[RLIMIT_NICE] = "Max nice priority",
+	[RLIMIT_RTPRIO] = "Max realtime priority",
+	[RLIMIT_RTTIME] = "Max realtime timeout",
 };
 
 static char *limit_text(struct skf_ex *x, uint64_t soft, uint64_t hard)
@@ -311,7 +355,8 @@ static char *limit_text(struct skf_ex *x, uint64_t soft, uint64_t hard)
 
 	snprintf(s, sizeof(s), "%" PRIu64, soft);
 	snprintf(h, sizeof(h), "%" PRIu64, hard);
-	return skf_ex_text(x, "%s:%s", soft == UINT64_MAX ? "unlimited" : s, hard == UINT64_MAX ? "unlimited" : h);
+	return skf_ex_text(x, "%s:%s", soft == UINT64_MAX ? "unlimited" : s,
+			   hard == UINT64_MAX ? "unlimited" : h);
 }
 
 static const struct skf_spec_rlimit *rlimit_of(const struct skf_ex *x, int type)
@@ -342,7 +387,8 @@ static void ulimits(struct skf_ex *x, const struct skf_ex_prop *p)
 	for (int type = 0; type < (int)SKF_ARRAY_LEN(limit_titles); type++) {
 		const struct skf_spec_rlimit *want = rlimit_of(x, type);
 		const char *full = skf_spec_rlimit_name(type);
-		struct skf_ex_line l = {.cmp = want ? SKF_EX_TEXT : SKF_EX_NONE, .kernel = limit_in(x, all, limit_titles[type])};
+		struct skf_ex_line l = {.cmp = want ? SKF_EX_TEXT : SKF_EX_NONE,
+					.kernel = limit_in(x, all, limit_titles[type])};
 		char name[32];
 
 		if (!full || skf_fmt(name, sizeof(name), "%s", full + strlen("RLIMIT_")) < 0)

@@ -1,4 +1,5 @@
-/* engine/explain_source.c -- where a property comes from: what plan_from.c wrote down, else the member of "request" that a flag made, else the default. */
+/* engine/explain_source.c -- where a property comes from: what plan_from.c wrote down, else the member of
+ * "request" that a flag made, else the default. */
 #include "engine/explain_int.h"
 #include <json-c/json.h>
 #include <string.h>
@@ -49,11 +50,17 @@ static bool among(const char *key, const char *const *keys)
 }
 
 /* Members of "request" that hold what is in effect, given or not (inspect shows them). */
-static const char *const effective[] = {"user", "workdir", "stopSignal", "entrypoint", "cmd", "hostname", "init", NULL};
-/* What else than a flag of "request" may have decided: plan_from.c. The others are the default when no flag is there, also of an old container. */
-static const char *const recorded[] = {"user", "workdir", "stopSignal", "entrypoint", "cmd", "hostname", "init", "health", "healthTimes", "healthOnFailure", "network",
-				       "publish", "egress", "logDriver", "restart", "stopTimeout", "pidsLimit", "shmSize", "cgroupParent", "seccomp", "apparmor",
-				       "noNewPrivileges", "readonly", "ulimits", "umask", "userns", "runtime", NULL};
+static const char *const effective[] = {"user", "workdir",  "stopSignal", "entrypoint",
+					"cmd",  "hostname", "init",       NULL};
+/* What else than a flag of "request" may have decided: plan_from.c. The others are the default when no flag
+ * is there, also of an old container. */
+static const char *const recorded[] = {"user",        "workdir",         "stopSignal",   "entrypoint",
+				       "cmd",         "hostname",        "init",         "health",
+				       "healthTimes", "healthOnFailure", "network",      "publish",
+				       "egress",      "logDriver",       "restart",      "stopTimeout",
+				       "pidsLimit",   "shmSize",         "cgroupParent", "seccomp",
+				       "apparmor",    "noNewPrivileges", "readonly",     "ulimits",
+				       "umask",       "userns",          "runtime",      NULL};
 
 const char *skf_ex_source(struct skf_ex *x, const char *key, const char *flag)
 {

@@ -1,8 +1,10 @@
-/* engine/export.c -- a container's files as one tar, written by skiff-image. Blocks as long as that takes. */
+/* engine/export.c -- a container's files as one tar, written by skiff-image. Blocks as long as that takes.
+ */
 #include "base/arena.h"
 #include "engine/archive_int.h"
 
-int skf_engine_export(struct skf_engine *g, const char *container, int out_fd, int cancel_fd, struct skf_err *e)
+int skf_engine_export(struct skf_engine *g, const char *container, int out_fd, int cancel_fd,
+		      struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);

@@ -182,7 +182,8 @@ static bool label_matches(const struct skf_kvs *labels, const char *word)
 	return false;
 }
 
-bool skf_filters_prune(const struct skf_filters *f, const struct skf_kvs *labels, int64_t created_ns, int64_t until)
+bool skf_filters_prune(const struct skf_filters *f, const struct skf_kvs *labels, int64_t created_ns,
+		       int64_t until)
 {
 	const struct skf_filter *without = skf_filters_get(f, "label!");
 

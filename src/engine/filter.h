@@ -32,7 +32,8 @@ bool skf_filters_labels(const struct skf_filters *f, const struct skf_kvs *label
 /* until=RFC 3339; 0: not given. */
 int skf_filters_until(const struct skf_filters *f, int64_t *ret, struct skf_err *e);
 /* Whether label=, label!= and until leave it to a prune. */
-bool skf_filters_prune(const struct skf_filters *f, const struct skf_kvs *labels, int64_t created_ns, int64_t until);
+bool skf_filters_prune(const struct skf_filters *f, const struct skf_kvs *labels, int64_t created_ns,
+		       int64_t until);
 /* INVALID "invalid filter 'name=value'". */
 int skf_filters_invalid(const char *name, const char *value, struct skf_err *e);
 /* A value that is true/1 or false/0; otherwise INVALID. *ret: -1 not given, 0, 1. */

@@ -183,8 +183,8 @@ static bool ports_match(const struct query *x, const struct skf_ps_row *r)
 
 static int parse_query(struct query *x, struct skf_err *e)
 {
-	static const char *const states[] = {"created", "restarting", "running", "removing",
-					     "paused",  "exited",     "dead",    "initialized", NULL};
+	static const char *const states[] = {"created", "restarting", "running",     "removing", "paused",
+					     "exited",  "dead",       "initialized", NULL};
 	static const char *const healths[] = {"none", "starting", "healthy", "unhealthy", NULL};
 	static const char *const need_detail[] = {"ancestor", "expose",  "health", "label",
 						  "network",  "publish", "volume"};
@@ -289,7 +289,8 @@ static bool detail_match(const struct query *x, const struct skf_ps_row *r)
 
 static bool is_up(const struct skf_ps_row *r)
 {
-	return skf_streq(r->state, "running") || skf_streq(r->state, "paused") || skf_streq(r->state, "restarting");
+	return skf_streq(r->state, "running") || skf_streq(r->state, "paused") ||
+	       skf_streq(r->state, "restarting");
 }
 
 /* Rows are newest first: what follows `before` is older. */

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PROBE_WAIT_MS                                                                                       \
-	(10 * 60 * 1000) /* the check's own time-out ends it before, unless it is longer than this */
+/* the check's own time-out ends it before, unless it is longer than this */
+#define PROBE_WAIT_MS (10 * 60 * 1000)
 
 static const struct skf_jfield result_f[] = {
 	SKF_J(struct skf_health_result, seq, "seq", skf_j_i64, NULL, SKF_J_REQUIRED),

@@ -10,6 +10,8 @@ struct skf_health_result {
 	char *output;
 };
 /* Oldest first; the number of them. */
-size_t skf_health_results(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_health_result ret[SKF_HEALTH_SLOTS]);
+size_t skf_health_results(struct skf_engine *g, const char *id, struct skf_arena *a,
+			  struct skf_health_result ret[SKF_HEALTH_SLOTS]);
 /* docker's member State.Health. */
-void skf_health_write(struct skf_engine *g, const char *id, const char *status, struct skf_arena *a, struct skf_jw *w);
+void skf_health_write(struct skf_engine *g, const char *id, const char *status, struct skf_arena *a,
+		      struct skf_jw *w);

@@ -1,4 +1,5 @@
-/* engine/history.c -- how an image came to be, as its config tells it, with the sizes of the layers that are here. Reads the disk. */
+/* engine/history.c -- how an image came to be, as its config tells it, with the sizes of the layers that are
+ * here. Reads the disk. */
 #include "base/arena.h"
 #include "base/json.h"
 #include "engine/archive_int.h"
@@ -13,15 +14,18 @@ struct doc {
 };
 
 #define S(member, key, fn) SKF_J(struct step, member, key, fn, NULL, SKF_J_NULL_OK)
-static const struct skf_jfield step_f[] = {S(created, "created", skf_j_str), S(created_by, "created_by", skf_j_str), S(comment, "comment", skf_j_str),
-					   S(empty, "empty_layer", skf_j_bool), SKF_J_END};
+static const struct skf_jfield step_f[] = {
+	S(created, "created", skf_j_str), S(created_by, "created_by", skf_j_str),
+	S(comment, "comment", skf_j_str), S(empty, "empty_layer", skf_j_bool), SKF_J_END};
 #undef S
 static const struct skf_jtable step_table = {sizeof(struct step), step_f, false, NULL};
 static const struct skf_jarr_arg step_arr = {&step_table, 10000};
-static const struct skf_jfield doc_f[] = {SKF_J(struct doc, v, "history", skf_j_arr, &step_arr, 0), SKF_J_END};
+static const struct skf_jfield doc_f[] = {SKF_J(struct doc, v, "history", skf_j_arr, &step_arr, 0),
+					  SKF_J_END};
 static const struct skf_jtable doc_table = {sizeof(struct doc), doc_f, false, NULL};
 
-static int one_layer(struct skf_engine *g, const struct skf_image *i, size_t k, struct skf_arena *a, struct skf_history_row *row, struct skf_err *e)
+static int one_layer(struct skf_engine *g, const struct skf_image *i, size_t k, struct skf_arena *a,
+		     struct skf_history_row *row, struct skf_err *e)
 {
 	const struct skf_image_layer *l = i->layers.v;
 	struct skf_layer_info info = {0};
@@ -35,8 +39,8 @@ static int one_layer(struct skf_engine *g, const struct skf_image *i, size_t k, 
 	return row->layer ? 0 : skf_fail(e, SKF_ENOMEM, "memory for the history");
 }
 
-int skf_engine_history(struct skf_engine *g, const char *image, struct skf_arena *a, struct skf_jarr *ret, struct skf_digest *ret_config,
-		       struct skf_err *e)
+int skf_engine_history(struct skf_engine *g, const char *image, struct skf_arena *a, struct skf_jarr *ret,
+		       struct skf_digest *ret_config, struct skf_err *e)
 {
 	const struct skf_jdoc j = {.name = "config", .max_bytes = SKF_MAX_CONFIG_BLOB_BYTES};
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_CONFIG_BLOB_BYTES);
@@ -49,7 +53,8 @@ int skf_engine_history(struct skf_engine *g, const char *image, struct skf_arena
 	size_t layer = 0, n;
 	void *v;
 
-	if (skf_store_resolve(g->store, image, a, &i, &ref, e) < 0 || skf_store_blob_read(g->store, &i->config, SKF_MAX_CONFIG_BLOB_BYTES, &b, e) < 0 ||
+	if (skf_store_resolve(g->store, image, a, &i, &ref, e) < 0 ||
+	    skf_store_blob_read(g->store, &i->config, SKF_MAX_CONFIG_BLOB_BYTES, &b, e) < 0 ||
 	    skf_json_decode(&j, skf_buf_cstr(&b), b.len, &doc_table, a, &v, e) < 0)
 		return -1;
 	d = v;
@@ -60,7 +65,8 @@ int skf_engine_history(struct skf_engine *g, const char *image, struct skf_arena
 		return skf_fail(e, SKF_ENOMEM, "memory for the history");
 	for (size_t k = 0; k < n; k++)
 		layer += !(d->v.n && s[k].empty);
-	layer = layer < i->layers.n ? i->layers.n - layer : 0; /* steps that nobody wrote down were the first ones */
+	layer = layer < i->layers.n ? i->layers.n - layer
+				    : 0; /* steps that nobody wrote down were the first ones */
 	for (size_t k = 0; k < n; k++) {
 		struct skf_history_row *row = &rows[n - 1 - k];
 		bool empty = d->v.n && s[k].empty;

@@ -4,7 +4,8 @@
  * Invariants: (1) mounts/<manifest> exists as long as the image is mounted, and keeps it from collection
  * (store/gc.c); it is made while the image is known to be complete; (2) mounts/.<manifest> holds the counter
  * and is its lock; (3) a reboot takes the mounts: a directory that is no mount point is nothing, and the
- * collection removes it. (4) Where the storage driver copies, mounts/<manifest> has the copy and is mounted on itself. The mounting itself is skiff-launch's. */
+ * collection removes it. (4) Where the storage driver copies, mounts/<manifest> has the copy and is mounted
+ * on itself. The mounting itself is skiff-launch's. */
 #include "engine/engine_int.h"
 #include "engine/image_mount.h"
 #include "launch/wire.h"
@@ -94,7 +95,9 @@ static int drop_copy(struct mnt *m, struct skf_err *e)
 		return 0;
 	if (errno != ENOTEMPTY && errno != EEXIST)
 		return skf_fail_sys(e, -errno, "remove '%s/mounts/%s'", m->g->root, m->hex);
-	return skf_store_to_trash(m->g->store, m->dir, m->hex, e) < 0 ? -1 : skf_store_empty_trash(m->g->store, e);
+	return skf_store_to_trash(m->g->store, m->dir, m->hex, e) < 0
+		       ? -1
+		       : skf_store_empty_trash(m->g->store, e);
 }
 
 static int ask(struct mnt *m, const char *verb, uint16_t type, struct skf_err *e)
@@ -127,7 +130,8 @@ static int make_mount(void *arg, struct skf_err *e)
 	return ask(m, "image-mount", SKF_LAUNCH_IMAGE_MOUNT, e);
 }
 
-/* Without overlay: the files are copied first, under a lease; the counter is locked meanwhile, which keeps the copy from collection. */
+/* Without overlay: the files are copied first, under a lease; the counter is locked meanwhile, which keeps
+ * the copy from collection. */
 static int prepare(struct mnt *m, struct skf_arena *a, struct skf_err *e)
 {
 	struct skf_snapshot_req q = {.store = m->g->store, .dir = m->dir};
@@ -144,7 +148,8 @@ static int prepare(struct mnt *m, struct skf_arena *a, struct skf_err *e)
 		if (skf_strv_add(a, &layers, l[i].diff_id.s) < 0)
 			return skf_fail(e, SKF_ENOMEM, "memory for the layers of an image");
 	q.layers = &layers;
-	if (skf_lease_new(m->g->store, &m->lease, e) < 0 || skf_lease_add(m->lease, &m->image->manifest, e) < 0 ||
+	if (skf_lease_new(m->g->store, &m->lease, e) < 0 ||
+	    skf_lease_add(m->lease, &m->image->manifest, e) < 0 ||
 	    drop_copy(m, e) < 0) /* of one that was killed */
 		return -1;
 	return s->view(&q, m->hex, &ignored, &m->copy, e);

@@ -1,5 +1,6 @@
-/* engine/image_prune.c -- removes the images that nobody needs: without a name, or (all) without a container. Each image goes by the steps of rmi, so a
- * container that comes in between keeps its own; the collection is one, at the end. */
+/* engine/image_prune.c -- removes the images that nobody needs: without a name, or (all) without a
+ * container. Each image goes by the steps of rmi, so a container that comes in between keeps its own; the
+ * collection is one, at the end. */
 #include "base/arena.h"
 #include "engine/archive_int.h"
 #include <string.h>
@@ -10,7 +11,8 @@ struct limits {
 	const struct skf_strv *filters;
 };
 
-static int labels_match(struct skf_engine *g, const struct skf_image *i, const char *word, bool want, struct skf_arena *a, struct skf_err *e)
+static int labels_match(struct skf_engine *g, const struct skf_image *i, const char *word, bool want,
+			struct skf_arena *a, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_CONFIG_BLOB_BYTES);
 	const char *eq = strchr(word, '=');
@@ -36,26 +38,31 @@ static int read_filters(const struct skf_prune_req *q, struct limits *l, struct 
 			if (skf_streq(f + 9, "false") || skf_streq(f + 9, "0"))
 				l->all = true;
 			else if (!skf_streq(f + 9, "true") && !skf_streq(f + 9, "1"))
-				return skf_fail(e, SKF_EINVALID, "invalid filter '%s': expected dangling=true or dangling=false", f);
+				return skf_fail(
+					e, SKF_EINVALID,
+					"invalid filter '%s': expected dangling=true or dangling=false", f);
 		} else if (skf_startswith(f, "until=")) {
 			if (skf_parse_rfc3339(f + 6, &l->until_ns) < 0)
 				return skf_fail(e, SKF_EINVALID, "invalid filter '%s': expected a time", f);
 		} else if (!skf_startswith(f, "label=") && !skf_startswith(f, "label!=")) {
-			return skf_fail(e, SKF_EINVALID, "invalid filter '%s': expected dangling, until, label or label!", f);
+			return skf_fail(e, SKF_EINVALID,
+					"invalid filter '%s': expected dangling, until, label or label!", f);
 		}
 	}
 	return 0;
 }
 
-static int wanted(struct skf_engine *g, const struct limits *l, const struct skf_image *i, struct skf_arena *a, struct skf_err *e)
+static int wanted(struct skf_engine *g, const struct limits *l, const struct skf_image *i,
+		  struct skf_arena *a, struct skf_err *e)
 {
 	int64_t created = 0;
 
-	if (l->until_ns && (!i->created || skf_parse_rfc3339(i->created, &created) < 0 || created >= l->until_ns))
+	if (l->until_ns &&
+	    (!i->created || skf_parse_rfc3339(i->created, &created) < 0 || created >= l->until_ns))
 		return 0;
 	for (size_t k = 0; k < l->filters->n; k++) {
 		const char *f = l->filters->v[k];
-		int r = skf_startswith(f, "label=") ? labels_match(g, i, f + 6, true, a, e)
+		int r = skf_startswith(f, "label=")    ? labels_match(g, i, f + 6, true, a, e)
 			: skf_startswith(f, "label!=") ? labels_match(g, i, f + 7, false, a, e)
 						       : 1;
 
@@ -75,8 +82,9 @@ static bool has_tag(const struct skf_jarr *refs, const struct skf_digest *manife
 	return false;
 }
 
-static int remove_one(struct skf_engine *g, const struct skf_image *i, struct skf_arena *a, struct skf_strv *untagged, struct skf_strv *deleted,
-		      uint64_t *bytes, struct skf_err *e)
+static int remove_one(struct skf_engine *g, const struct skf_image *i, struct skf_arena *a,
+		      struct skf_strv *untagged, struct skf_strv *deleted, uint64_t *bytes,
+		      struct skf_err *e)
 {
 	struct skf_rmi_req q = SKF_REQ(struct skf_rmi_req);
 	uint64_t freed;
@@ -124,8 +132,9 @@ static bool is_used(const struct skf_strv *used, const struct skf_image *i)
 	return false;
 }
 
-int skf_engine_image_prune(struct skf_engine *g, const struct skf_prune_req *q, struct skf_arena *a, struct skf_strv *untagged,
-			   struct skf_strv *deleted, uint64_t *ret_bytes, struct skf_err *e)
+int skf_engine_image_prune(struct skf_engine *g, const struct skf_prune_req *q, struct skf_arena *a,
+			   struct skf_strv *untagged, struct skf_strv *deleted, uint64_t *ret_bytes,
+			   struct skf_err *e)
 {
 	struct limits l = {0};
 	struct skf_strv users = {0};
@@ -134,7 +143,8 @@ int skf_engine_image_prune(struct skf_engine *g, const struct skf_prune_req *q, 
 	const struct skf_refrec *v;
 
 	*ret_bytes = 0;
-	if (read_filters(q, &l, e) < 0 || skf_store_ref_list(g->store, a, &refs, e) < 0 || find_used(g, a, &users, e) < 0)
+	if (read_filters(q, &l, e) < 0 || skf_store_ref_list(g->store, a, &refs, e) < 0 ||
+	    find_used(g, a, &users, e) < 0)
 		return -1;
 	v = refs.v;
 	for (size_t k = 0; k < refs.n; k++) {

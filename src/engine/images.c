@@ -106,7 +106,8 @@ static int add_refs(struct list *l, const struct skf_jarr *refs, struct skf_err 
 			continue;
 		}
 		skf_ref_familiar_name(&v[k].ref, name);
-		if (add_image(l, i, skf_store_is_nameless(&v[k].ref) ? NONE : name, v[k].ref.tag[0] ? v[k].ref.tag : NONE, &v[k].top, e) < 0)
+		if (add_image(l, i, skf_store_is_nameless(&v[k].ref) ? NONE : name,
+			      v[k].ref.tag[0] ? v[k].ref.tag : NONE, &v[k].top, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -198,7 +199,8 @@ static void write_names(struct skf_jw *w, const struct skf_jarr *refs, const str
 	skf_jw_karr(w, "RepoDigests");
 	for (size_t k = 0; k < refs->n; k++) {
 		skf_ref_familiar_name(&v[k].ref, name);
-		if (skf_digest_eq(&v[k].manifest, &i->manifest) && v[k].top.s[0] && !skf_store_is_nameless(&v[k].ref) &&
+		if (skf_digest_eq(&v[k].manifest, &i->manifest) && v[k].top.s[0] &&
+		    !skf_store_is_nameless(&v[k].ref) &&
 		    (!v[k].ref.tag[0] || !refs->n || !has_tagged(v, k, &v[k])) &&
 		    !(!v[k].ref.tag[0] && has_tagged(v, refs->n, &v[k])) &&
 		    skf_fmt(full, sizeof(full), "%s@%s", name, v[k].top.s) == 0)
@@ -220,7 +222,8 @@ static void write_rootfs(struct skf_jw *w, const struct skf_image_config *c)
 	skf_jw_end(w);
 }
 
-static void write_driver(struct skf_jw *w, const struct skf_engine *g, const char *driver, const struct skf_image *i)
+static void write_driver(struct skf_jw *w, const struct skf_engine *g, const char *driver,
+			 const struct skf_image *i)
 {
 	const struct skf_image_layer *l = i->layers.v;
 	char path[4096 + 200];

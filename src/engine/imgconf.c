@@ -1,5 +1,5 @@
-/* engine/imgconf.c -- the config object of an image that commit and import make: taken from another, changed by instructions of a Dockerfile, written.
- * Pure. */
+/* engine/imgconf.c -- the config object of an image that commit and import make: taken from another, changed
+ * by instructions of a Dockerfile, written. Pure. */
 #include "base/arena.h"
 #include "base/json.h"
 #include "engine/archive_int.h"
@@ -11,7 +11,8 @@ static int nomem(struct skf_err *e)
 	return skf_fail(e, SKF_ENOMEM, "memory for the configuration of an image");
 }
 
-static int copy_strv(struct skf_strv *to, const struct skf_strv *from, struct skf_arena *a, struct skf_err *e)
+static int copy_strv(struct skf_strv *to, const struct skf_strv *from, struct skf_arena *a,
+		     struct skf_err *e)
 {
 	*to = (struct skf_strv){0};
 	for (size_t i = 0; i < from->n; i++)
@@ -20,11 +21,16 @@ static int copy_strv(struct skf_strv *to, const struct skf_strv *from, struct sk
 	return 0;
 }
 
-int skf_imgconf_from(struct skf_imgconf *c, const struct skf_image_config *x, struct skf_arena *a, struct skf_err *e)
+int skf_imgconf_from(struct skf_imgconf *c, const struct skf_image_config *x, struct skf_arena *a,
+		     struct skf_err *e)
 {
-	*c = (struct skf_imgconf){.user = x->user, .working_dir = x->working_dir, .stop_signal = x->stop_signal, .healthcheck_raw = x->healthcheck_raw};
-	if (copy_strv(&c->env, &x->env, a, e) < 0 || copy_strv(&c->entrypoint, &x->entrypoint, a, e) < 0 || copy_strv(&c->cmd, &x->cmd, a, e) < 0 ||
-	    copy_strv(&c->ports, &x->exposed_ports, a, e) < 0 || copy_strv(&c->volumes, &x->volumes, a, e) < 0 || copy_strv(&c->shell, &x->shell, a, e) < 0)
+	*c = (struct skf_imgconf){.user = x->user,
+				  .working_dir = x->working_dir,
+				  .stop_signal = x->stop_signal,
+				  .healthcheck_raw = x->healthcheck_raw};
+	if (copy_strv(&c->env, &x->env, a, e) < 0 || copy_strv(&c->entrypoint, &x->entrypoint, a, e) < 0 ||
+	    copy_strv(&c->cmd, &x->cmd, a, e) < 0 || copy_strv(&c->ports, &x->exposed_ports, a, e) < 0 ||
+	    copy_strv(&c->volumes, &x->volumes, a, e) < 0 || copy_strv(&c->shell, &x->shell, a, e) < 0)
 		return -1;
 	for (size_t i = 0; i < x->labels.n; i++)
 		if (skf_imgconf_label(c, x->labels.v[i].k, x->labels.v[i].v, a, e) < 0)
@@ -45,7 +51,8 @@ int skf_imgconf_env(struct skf_imgconf *c, const char *name_value, struct skf_ar
 	return skf_strv_add(a, &c->env, name_value) < 0 ? nomem(e) : 0;
 }
 
-int skf_imgconf_label(struct skf_imgconf *c, const char *k, const char *v, struct skf_arena *a, struct skf_err *e)
+int skf_imgconf_label(struct skf_imgconf *c, const char *k, const char *v, struct skf_arena *a,
+		      struct skf_err *e)
 {
 	struct skf_kv *new;
 	char *value = skf_arena_strdup(a, v);
@@ -74,7 +81,8 @@ int skf_imgconf_label(struct skf_imgconf *c, const char *k, const char *v, struc
 struct words {
 	struct skf_strv v;
 };
-static const struct skf_jfield words_f[] = {SKF_J(struct words, v, "v", skf_j_strv, NULL, SKF_J_REQUIRED), SKF_J_END};
+static const struct skf_jfield words_f[] = {SKF_J(struct words, v, "v", skf_j_strv, NULL, SKF_J_REQUIRED),
+					    SKF_J_END};
 static const struct skf_jtable words_table = {sizeof(struct words), words_f, true, NULL};
 
 /* ["a", "b"]: 1; anything else 0, as Dockerfiles have it. */
@@ -99,7 +107,10 @@ static int command_words(const char *s, struct skf_arena *a, struct skf_strv *re
 	*ret = (struct skf_strv){0};
 	if (json_form(s, a, ret))
 		return 0;
-	return skf_strv_add(a, ret, "/bin/sh") < 0 || skf_strv_add(a, ret, "-c") < 0 || skf_strv_add(a, ret, s) < 0 ? nomem(e) : 0;
+	return skf_strv_add(a, ret, "/bin/sh") < 0 || skf_strv_add(a, ret, "-c") < 0 ||
+			       skf_strv_add(a, ret, s) < 0
+		       ? nomem(e)
+		       : 0;
 }
 
 /* The next word: blanks separate, quotes and backslashes keep. NULL at the end; -1 as *bad. */
@@ -151,7 +162,8 @@ static int pairs(struct skf_imgconf *c, const char *s, bool label, struct skf_ar
 		rest += strspn(rest, " \t");
 		if (!*rest)
 			return skf_fail(e, SKF_EINVALID, "expected NAME=VALUE");
-		return label ? skf_imgconf_label(c, v.v[0], rest, a, e) : skf_imgconf_env(c, skf_arena_fmt(a, "%s=%s", v.v[0], rest), a, e);
+		return label ? skf_imgconf_label(c, v.v[0], rest, a, e)
+			     : skf_imgconf_env(c, skf_arena_fmt(a, "%s=%s", v.v[0], rest), a, e);
 	}
 	for (size_t i = 0; i < v.n; i++) {
 		char *eq = strchr(v.v[i], '=');
@@ -170,7 +182,8 @@ static int pairs(struct skf_imgconf *c, const char *s, bool label, struct skf_ar
 	return v.n ? 0 : skf_fail(e, SKF_EINVALID, "expected NAME=VALUE");
 }
 
-static int add_each(struct skf_strv *to, const char *s, const char *suffix, struct skf_arena *a, struct skf_err *e)
+static int add_each(struct skf_strv *to, const char *s, const char *suffix, struct skf_arena *a,
+		    struct skf_err *e)
 {
 	struct skf_strv v;
 
@@ -192,8 +205,10 @@ enum how { ENV, LABEL, CMD, ENTRYPOINT, EXPOSE, VOLUME, ONBUILD, USER, WORKDIR, 
 static const struct {
 	const char *word;
 	enum how how;
-} instructions[] = {{"ENV", ENV},       {"LABEL", LABEL},     {"CMD", CMD},   {"ENTRYPOINT", ENTRYPOINT}, {"EXPOSE", EXPOSE},
-		    {"VOLUME", VOLUME}, {"ONBUILD", ONBUILD}, {"USER", USER}, {"WORKDIR", WORKDIR},       {"STOPSIGNAL", STOPSIGNAL}};
+} instructions[] = {
+	{"ENV", ENV},         {"LABEL", LABEL},          {"CMD", CMD},         {"ENTRYPOINT", ENTRYPOINT},
+	{"EXPOSE", EXPOSE},   {"VOLUME", VOLUME},        {"ONBUILD", ONBUILD}, {"USER", USER},
+	{"WORKDIR", WORKDIR}, {"STOPSIGNAL", STOPSIGNAL}};
 
 static int text(char **to, const char *s, struct skf_arena *a, struct skf_err *e)
 {
@@ -230,18 +245,23 @@ static int apply(struct skf_imgconf *c, enum how how, const char *s, struct skf_
 	}
 }
 
-int skf_imgconf_changes(struct skf_imgconf *c, const struct skf_strv *changes, struct skf_arena *a, struct skf_err *e)
+int skf_imgconf_changes(struct skf_imgconf *c, const struct skf_strv *changes, struct skf_arena *a,
+			struct skf_err *e)
 {
 	for (size_t i = 0; i < changes->n; i++) {
 		const char *s = changes->v[i] + strspn(changes->v[i], " \t");
 		size_t n = strcspn(s, " \t"), k = 0;
 		const char *rest = s + n + strspn(s + n, " \t");
 
-		while (k < SKF_ARRAY_LEN(instructions) && (strlen(instructions[k].word) != n || strncasecmp(instructions[k].word, s, n) != 0))
+		while (k < SKF_ARRAY_LEN(instructions) &&
+		       (strlen(instructions[k].word) != n || strncasecmp(instructions[k].word, s, n) != 0))
 			k++;
 		if (k == SKF_ARRAY_LEN(instructions))
-			return skf_fail(e, SKF_EINVALID, "'%.120s' is not a valid change: expected CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, STOPSIGNAL, "
-							 "USER, VOLUME or WORKDIR", changes->v[i]);
+			return skf_fail(e, SKF_EINVALID,
+					"'%.120s' is not a valid change: expected CMD, ENTRYPOINT, ENV, "
+					"EXPOSE, LABEL, ONBUILD, STOPSIGNAL, "
+					"USER, VOLUME or WORKDIR",
+					changes->v[i]);
 		if (!*rest)
 			return skf_fail(e, SKF_EINVALID, "change '%.120s' has no value", changes->v[i]);
 		if (apply(c, instructions[k].how, rest, a, e) < 0)

@@ -254,7 +254,8 @@ static int write_all(struct doc *d, struct skf_err *e)
 {
 	char log[SKF_ID_LEN + 32], name[SKF_MAX_NAME_BYTES + 2];
 
-	if (skf_fmt(log, sizeof(log), skf_streq(d->c->log_driver, "k8s-file") ? "log/%s.log" : "log/%s-json.log", d->id) < 0 ||
+	if (skf_fmt(log, sizeof(log),
+		    skf_streq(d->c->log_driver, "k8s-file") ? "log/%s.log" : "log/%s-json.log", d->id) < 0 ||
 	    skf_fmt(name, sizeof(name), "/%s", d->c->name) < 0)
 		return skf_fail(e, SKF_ECORRUPT, "the name of container '%.12s' is too long", d->id);
 	skf_jw_obj(d->w);
@@ -267,7 +268,8 @@ static int write_all(struct doc *d, struct skf_err *e)
 	write_dir_path(d, "ResolvConfPath", "resolv.conf");
 	write_dir_path(d, "HostnamePath", "hostname");
 	write_dir_path(d, "HostsPath", "hosts");
-	if (skf_streq(d->c->log_driver, "json-file") || skf_streq(d->c->log_driver, "local") || skf_streq(d->c->log_driver, "k8s-file"))
+	if (skf_streq(d->c->log_driver, "json-file") || skf_streq(d->c->log_driver, "local") ||
+	    skf_streq(d->c->log_driver, "k8s-file"))
 		write_dir_path(d, "LogPath", log);
 	else
 		skf_jw_kstr(d->w, "LogPath", "");
@@ -290,7 +292,8 @@ static int write_all(struct doc *d, struct skf_err *e)
 		       : 0;
 }
 
-int skf_engine_inspect(struct skf_engine *g, const char *container, bool size, struct skf_jw *w, struct skf_err *e)
+int skf_engine_inspect(struct skf_engine *g, const char *container, bool size, struct skf_jw *w,
+		       struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	char id[SKF_ID_LEN + 1];

@@ -1,5 +1,6 @@
-/* engine/inspect_host.c -- the members of HostConfig that are settings of a container, and Mounts: what the user asked for,
- * in docker's words. A table where a member is a copy, a function where docker takes the words apart. */
+/* engine/inspect_host.c -- the members of HostConfig that are settings of a container, and Mounts: what the
+ * user asked for, in docker's words. A table where a member is a copy, a function where docker takes the
+ * words apart. */
 #include "engine/inspect_int.h"
 #include <string.h>
 
@@ -8,7 +9,10 @@ struct row {
 	enum { TEXT, NUMBER, SWITCH, LIST, PAIRS, RATES, WEIGHTS } kind;
 	size_t off;
 };
-#define ROW(key, kind, member) {key, kind, offsetof(struct skf_settings, member)}
+#define ROW(key, kind, member)                                                                              \
+	{                                                                                                   \
+		key, kind, offsetof(struct skf_settings, member)                                            \
+	}
 static const struct row rows[] = {
 	ROW("Binds", LIST, volumes),
 	ROW("VolumeDriver", TEXT, volume_driver),
@@ -121,8 +125,10 @@ static void write_devices(struct skf_jw *w, const struct skf_settings *s)
 		const char *mode = c2 ? c2 + 1 : c1 && c1[1] != '/' ? c1 + 1 : "rwm";
 		bool named = c1 && c1[1] == '/';
 
-		if (d[0] != '/' || skf_fmt(host, sizeof(host), "%.*s", (int)(c1 ? c1 - d : (ptrdiff_t)strlen(d)), d) < 0 ||
-		    (named && skf_fmt(inside, sizeof(inside), "%.*s", (int)(c2 ? c2 - c1 - 1 : (ptrdiff_t)strlen(c1 + 1)), c1 + 1) < 0))
+		if (d[0] != '/' ||
+		    skf_fmt(host, sizeof(host), "%.*s", (int)(c1 ? c1 - d : (ptrdiff_t)strlen(d)), d) < 0 ||
+		    (named && skf_fmt(inside, sizeof(inside), "%.*s",
+				      (int)(c2 ? c2 - c1 - 1 : (ptrdiff_t)strlen(c1 + 1)), c1 + 1) < 0))
 			continue;
 		skf_jw_obj(w);
 		skf_jw_kstr(w, "PathOnHost", host);
@@ -231,7 +237,10 @@ void skf_inspect_settings(struct skf_jw *w, const struct skf_settings *s, const 
 	shown.cgroupns = s->cgroupns ? s->cgroupns : (char *)"private";
 	for (size_t i = 0; i < SKF_ARRAY_LEN(rows); i++)
 		write_row(w, &rows[i], &shown);
-	skf_jw_kint(w, "MemorySwap", s->memory_swap ? s->memory_swap : s->memory <= INT64_MAX / 2 ? s->memory * 2 : 0);
+	skf_jw_kint(w, "MemorySwap",
+		    s->memory_swap               ? s->memory_swap
+		    : s->memory <= INT64_MAX / 2 ? s->memory * 2
+						 : 0);
 	write_optional(w, "MemorySwappiness", s->has_memory_swappiness, s->memory_swappiness);
 	write_optional(w, "PidsLimit", true, s->has_pids_limit ? s->pids_limit : conf->pids_limit);
 	skf_jw_kint(w, "ShmSize", s->shm_size ? s->shm_size : conf->shm_size);

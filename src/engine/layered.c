@@ -51,7 +51,8 @@ int skf_layered_open(struct skf_engine *g, int rw_fd, const struct skf_strv *dif
 	return 0;
 }
 
-int skf_layered_of(struct skf_engine *g, int rw_fd, const struct skf_ctrconf *c, struct skf_layered *ret, struct skf_err *e)
+int skf_layered_of(struct skf_engine *g, int rw_fd, const struct skf_ctrconf *c, struct skf_layered *ret,
+		   struct skf_err *e)
 {
 	int fd;
 
@@ -270,8 +271,8 @@ int skf_layered_open_file(const struct skf_layered *l, const char *path)
 	return skf_openat(AT_FDCWD, self, O_RDONLY | O_NONBLOCK, 0);
 }
 
-int skf_layered_user(const struct skf_layered *l, const char *user, const struct skf_strv *groups, struct skf_arena *a,
-		     struct skf_userdb_result *ret, struct skf_err *e)
+int skf_layered_user(const struct skf_layered *l, const char *user, const struct skf_strv *groups,
+		     struct skf_arena *a, struct skf_userdb_result *ret, struct skf_err *e)
 {
 	SKF_AUTO_FD int passwd = skf_layered_open_file(l, "/etc/passwd");
 	SKF_AUTO_FD int group = skf_layered_open_file(l, "/etc/group");

@@ -1,6 +1,8 @@
-/* engine/list_doc.c -- the document of a list of platforms: reading, writing, and the index that it stands for. Pure.
+/* engine/list_doc.c -- the document of a list of platforms: reading, writing, and the index that it stands
+ * for. Pure.
  *
- * {"v":1,"min":1,"name":...,"annotations":{...},"manifests":[descriptor + "from"]} below <root>/manifests (docs/formats.md). */
+ * {"v":1,"min":1,"name":...,"annotations":{...},"manifests":[descriptor + "from"]} below <root>/manifests
+ * (docs/formats.md). */
 #include "engine/list_int.h"
 #include "base/arena.h"
 #include "base/limits.h"
@@ -79,7 +81,8 @@ static const struct skf_jfield described_f[] = {
 };
 static const struct skf_jtable described_table = {sizeof(struct described), described_f, false, NULL};
 
-int skf_list_parse_entries(const char *text, size_t n, struct skf_arena *a, struct skf_jarr *ret, struct skf_err *e)
+int skf_list_parse_entries(const char *text, size_t n, struct skf_arena *a, struct skf_jarr *ret,
+			   struct skf_err *e)
 {
 	const struct skf_jdoc d = {.name = "answer of skiff-image", .max_bytes = SKF_MAX_MANIFEST_BYTES};
 	void *v;

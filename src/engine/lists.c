@@ -1,8 +1,9 @@
-/* engine/lists.c -- lists of platforms that are put together here and pushed as an image index: create, add, annotate, remove, push (docker's and podman's
- * `manifest`).
+/* engine/lists.c -- lists of platforms that are put together here and pushed as an image index: create, add,
+ * annotate, remove, push (docker's and podman's `manifest`).
  *
- * Invariants: 1. a list is one file below <root>/manifests, replaced by rename under locks/manifests; 2. an entry says where its bytes come from; they are
- * fetched when the list is pushed, and must still have their digest then. Blocks: disk; add and push on the network. */
+ * Invariants: 1. a list is one file below <root>/manifests, replaced by rename under locks/manifests; 2. an
+ * entry says where its bytes come from; they are fetched when the list is pushed, and must still have their
+ * digest then. Blocks: disk; add and push on the network. */
 #include "base/arena.h"
 #include "base/fd.h"
 #include "engine/list_int.h"
@@ -43,8 +44,10 @@ static int load(struct list *l, struct skf_err *e)
 	return skf_list_parse(skf_buf_cstr(&b), b.len, &l->a, &l->doc, e) < 0 ? skf_ctx(e, "'%s'", path) : 0;
 }
 
-/* Opens the list called name; with `must` it has to be there. change: locked against others until list_done. */
-static int list_open(struct list *l, struct skf_engine *g, const char *name, bool must, bool change, struct skf_err *e)
+/* Opens the list called name; with `must` it has to be there. change: locked against others until list_done.
+ */
+static int list_open(struct list *l, struct skf_engine *g, const char *name, bool must, bool change,
+		     struct skf_err *e)
 {
 	*l = (struct list){.g = g, .a = SKF_ARENA(SKF_MAX_ARENA_DOC), .lock = -EBADF};
 	if (skf_ref_parse(name, &l->ref, e) < 0)
@@ -78,14 +81,18 @@ static int list_save(struct list *l, struct skf_err *e)
 	return r < 0 ? skf_fail_sys(e, r, "write the manifest list '%s'", l->full) : 0;
 }
 
-int skf_engine_list_create(struct skf_engine *g, const char *name, bool amend, const struct skf_strv *annotations, struct skf_err *e)
+int skf_engine_list_create(struct skf_engine *g, const char *name, bool amend,
+			   const struct skf_strv *annotations, struct skf_err *e)
 {
 	SKF_AUTO(list_done) struct list l;
 
 	if (list_open(&l, g, name, false, true, e) < 0)
 		return -1;
 	if (l.doc && !amend)
-		return skf_fail(e, SKF_ECONFLICT, "the manifest list '%s' exists already; use --amend, or remove it with skiff manifest rm", l.full);
+		return skf_fail(e, SKF_ECONFLICT,
+				"the manifest list '%s' exists already; use --amend, or remove it with "
+				"skiff manifest rm",
+				l.full);
 	if (!l.doc)
 		l.doc = skf_arena_alloc(&l.a, sizeof(*l.doc));
 	if (!l.doc || !(l.doc->name = skf_arena_strdup(&l.a, l.full)))
@@ -96,7 +103,8 @@ int skf_engine_list_create(struct skf_engine *g, const char *name, bool amend, c
 }
 
 /* "key=value" each. */
-int skf_list_annotate_kvs(struct skf_arena *a, struct skf_kvs *m, const struct skf_strv *words, struct skf_err *e)
+int skf_list_annotate_kvs(struct skf_arena *a, struct skf_kvs *m, const struct skf_strv *words,
+			  struct skf_err *e)
 {
 	for (size_t i = 0; i < words->n; i++) {
 		const char *eq = strchr(words->v[i], '=');
@@ -110,12 +118,16 @@ int skf_list_annotate_kvs(struct skf_arena *a, struct skf_kvs *m, const struct s
 	return 0;
 }
 
-static int apply(struct list *l, struct skf_list_entry *x, const struct skf_list_change *c, struct skf_err *e)
+static int apply(struct list *l, struct skf_list_entry *x, const struct skf_list_change *c,
+		 struct skf_err *e)
 {
 	const struct {
 		const char *value;
 		char **at;
-	} t[] = {{c->os, &x->platform.os}, {c->arch, &x->platform.arch}, {c->variant, &x->platform.variant}, {c->os_version, &x->platform.os_version}};
+	} t[] = {{c->os, &x->platform.os},
+		 {c->arch, &x->platform.arch},
+		 {c->variant, &x->platform.variant},
+		 {c->os_version, &x->platform.os_version}};
 
 	for (size_t i = 0; i < SKF_ARRAY_LEN(t); i++)
 		if (t[i].value && !(*t[i].at = skf_arena_strdup(&l->a, t[i].value)))
@@ -138,7 +150,8 @@ static int put_entry(struct list *l, const struct skf_list_entry *x, struct skf_
 			return 0;
 		}
 	if (n >= SKF_MAX_INDEX_MANIFESTS)
-		return skf_fail(e, SKF_ELIMIT, "a manifest list has at most %d entries", SKF_MAX_INDEX_MANIFESTS);
+		return skf_fail(e, SKF_ELIMIT, "a manifest list has at most %d entries",
+				SKF_MAX_INDEX_MANIFESTS);
 	grown = skf_arena_array(&l->a, n + 1, sizeof(*grown));
 	if (!grown)
 		return skf_fail(e, SKF_ENOMEM, "memory for a manifest list");
@@ -167,8 +180,8 @@ static char *origin(struct skf_arena *a, const struct skf_copy_place *p, const c
 	return skf_arena_fmt(a, "docker://%s", full);
 }
 
-int skf_engine_list_add(struct skf_engine *g, const char *name, const struct skf_copy_place *image, bool all, const char *platform,
-			const struct skf_list_change *c, struct skf_err *e)
+int skf_engine_list_add(struct skf_engine *g, const char *name, const struct skf_copy_place *image, bool all,
+			const char *platform, const struct skf_list_change *c, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf text = SKF_BUF(SKF_MAX_MANIFEST_BYTES);
 	SKF_AUTO(list_done) struct list l;
@@ -178,7 +191,9 @@ int skf_engine_list_add(struct skf_engine *g, const char *name, const struct skf
 	if (list_open(&l, g, name, true, true, e) < 0)
 		return -1;
 	if (image->kind != SKF_COPY_STORE && image->kind != SKF_COPY_REGISTRY)
-		return skf_fail(e, SKF_EUNSUPPORTED, "a manifest list takes images of registries and of the store; copy this one there first");
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"a manifest list takes images of registries and of the store; copy this one "
+				"there first");
 	if (skf_copy_describe(g, image, all, platform, &text, e) < 0 ||
 	    skf_list_parse_entries(skf_buf_cstr(&text), text.len, &l.a, &found, e) < 0)
 		return -1;
@@ -207,7 +222,8 @@ static struct skf_list_entry *find(struct list *l, const char *word, struct skf_
 		if (skf_streq(v[i].digest, digest))
 			return &v[i];
 		from = from ? from + (skf_startswith(from, "://") ? 3 : 1) : NULL;
-		if (from && skf_ref_parse(word, &want, &none) == 0 && skf_ref_parse(from, &have, &none) == 0 && skf_streq(want.registry, have.registry) &&
+		if (from && skf_ref_parse(word, &want, &none) == 0 &&
+		    skf_ref_parse(from, &have, &none) == 0 && skf_streq(want.registry, have.registry) &&
 		    skf_streq(want.repo, have.repo) && (!have.tag[0] || skf_streq(want.tag, have.tag)))
 			return &v[i];
 	}
@@ -215,7 +231,8 @@ static struct skf_list_entry *find(struct list *l, const char *word, struct skf_
 	return NULL;
 }
 
-int skf_engine_list_annotate(struct skf_engine *g, const char *name, const char *image, const struct skf_list_change *c, struct skf_err *e)
+int skf_engine_list_annotate(struct skf_engine *g, const char *name, const char *image,
+			     const struct skf_list_change *c, struct skf_err *e)
 {
 	SKF_AUTO(list_done) struct list l;
 	struct skf_list_entry *x;
@@ -292,8 +309,8 @@ static int source(const struct list *l, struct skf_buf *b, struct skf_err *e)
 	return index.err || b->err ? skf_fail(e, SKF_ENOMEM, "manifest list '%s'", l->full) : 0;
 }
 
-int skf_engine_list_push(struct skf_engine *g, const char *name, const struct skf_copy_req *q, const struct skf_progress *p, struct skf_digest *ret,
-			 struct skf_err *e)
+int skf_engine_list_push(struct skf_engine *g, const char *name, const struct skf_copy_req *q,
+			 const struct skf_progress *p, struct skf_digest *ret, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf doc = SKF_BUF(SKF_MAX_MANIFEST_BYTES * 2);
 	SKF_AUTO(list_done) struct list l;

@@ -1,5 +1,5 @@
-/* engine/log_details.c -- what `logs --details` shows before a line: the attributes of docker's json-file log as "k=v,k=v ", sorted, each escaped as in the
- * query of a URL. Pure; what is not JSON is left out. */
+/* engine/log_details.c -- what `logs --details` shows before a line: the attributes of docker's json-file
+ * log as "k=v,k=v ", sorted, each escaped as in the query of a URL. Pure; what is not JSON is left out. */
 #include "engine/engine_int.h"
 #include "engine/logline.h"
 #include <json-c/json.h>
@@ -15,7 +15,8 @@ static void escape(struct skf_buf *b, const char *p)
 
 		if (c == ' ') {
 			skf_buf_chr(b, '+');
-		} else if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-_.~", c)) {
+		} else if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+			   strchr("-_.~", c)) {
 			skf_buf_chr(b, *p);
 		} else {
 			skf_buf_chr(b, '%');

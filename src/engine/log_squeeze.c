@@ -1,8 +1,11 @@
-/* engine/log_squeeze.c -- rotated files of a container's log are compressed: `skiff system squeeze-logs`, which the monitor starts after a rotation.
+/* engine/log_squeeze.c -- rotated files of a container's log are compressed: `skiff system squeeze-logs`,
+ * which the monitor starts after a rotation.
  *
- * Invariants: (1) one process at a time does it, log/squeeze is its lock; (2) a file is read by its descriptor, however often it is renamed meanwhile, and
- * what it became gets the number that the file has then, under log/lock, which a rotation and a reader's look at the names take as well; (3) <log>.N.gz is
- * whole, and when <log>.N is there, too (a kill in between), that one counts. skiff-image compresses, with the memory that gzip needs. */
+ * Invariants: (1) one process at a time does it, log/squeeze is its lock; (2) a file is read by its
+ * descriptor, however often it is renamed meanwhile, and what it became gets the number that the file has
+ * then, under log/lock, which a rotation and a reader's look at the names take as well; (3) <log>.N.gz is
+ * whole, and when <log>.N is there, too (a kill in between), that one counts. skiff-image compresses, with
+ * the memory that gzip needs. */
 #include "engine/archive_int.h"
 #include "engine/life.h"
 #include "engine/log_int.h"
@@ -34,7 +37,8 @@ static unsigned oldest(const struct squeeze *s)
 	struct stat st;
 
 	for (unsigned nr = s->max_file - 1; nr > 0; nr--)
-		if (name_of(s, nr, "", name) == 0 && fstatat(s->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+		if (name_of(s, nr, "", name) == 0 && fstatat(s->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISREG(st.st_mode))
 			return nr;
 	return 0;
 }
@@ -46,7 +50,8 @@ static unsigned number_of(const struct squeeze *s, const struct stat *of)
 	struct stat st;
 
 	for (unsigned nr = 1; nr < s->max_file; nr++)
-		if (name_of(s, nr, "", name) == 0 && fstatat(s->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == of->st_ino && st.st_dev == of->st_dev)
+		if (name_of(s, nr, "", name) == 0 && fstatat(s->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    st.st_ino == of->st_ino && st.st_dev == of->st_dev)
 			return nr;
 	return 0;
 }
@@ -90,12 +95,14 @@ static int squeeze(const struct squeeze *s, unsigned nr, struct skf_err *e)
 		return skf_fail_sys(e, r, "compress the log file '%s'", name);
 	if (skf_archive_squeeze(s->g, SKF_SQUEEZE_GZIP, from, to, e) < 0)
 		return skf_ctx(e, "compress the log file '%s'", name);
-	/* By both a follower finds what the file that it has open became (logs.c): files of one tick of the clock have one time. */
+	/* By both a follower finds what the file that it has open became (logs.c): files of one tick of the
+	 * clock have one time. */
 	if (fstat(from, &st) < 0)
 		return skf_fail_sys(e, -errno, "look at the log file '%s'", name);
 	was = st.st_ino;
 	if (fsetxattr(to, SKF_LOG_WAS, &was, sizeof(was), 0) < 0)
-		skf_debug(&s->g->log, "mark '%s.gz' as what was '%s': %s; its time has to do", name, name, strerror(errno));
+		skf_debug(&s->g->log, "mark '%s.gz' as what was '%s': %s; its time has to do", name, name,
+			  strerror(errno));
 	if (futimens(to, (const struct timespec[]){st.st_atim, st.st_mtim}) < 0)
 		return skf_fail_sys(e, -errno, "set the time of the compressed log file '%s'", name);
 	r = give_name(s, &st);
@@ -112,7 +119,8 @@ int skf_engine_squeeze_logs(struct skf_engine *g, const char *container, struct 
 	struct skf_ctrconf *c;
 	unsigned nr;
 
-	if (skf_engine_resolve(g, container, id, e) < 0 || skf_ctr_load(g, id, &a, &c, e) < 0 || skf_ctr_open_dir(g, id, &dir, e) < 0)
+	if (skf_engine_resolve(g, container, id, e) < 0 || skf_ctr_load(g, id, &a, &c, e) < 0 ||
+	    skf_ctr_open_dir(g, id, &dir, e) < 0)
 		return -1;
 	if (!c->log_compress)
 		return 0;

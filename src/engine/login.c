@@ -1,7 +1,9 @@
-/* engine/login.c -- login and logout through skiff-image, the program that knows registries. Blocks on the network and on credential helpers. */
+/* engine/login.c -- login and logout through skiff-image, the program that knows registries. Blocks on the
+ * network and on credential helpers. */
 #include "engine/worker.h"
 
-int skf_engine_login(struct skf_engine *g, const struct skf_login_req *q, struct skf_buf *ret, struct skf_err *e)
+int skf_engine_login(struct skf_engine *g, const struct skf_login_req *q, struct skf_buf *ret,
+		     struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
 	struct skf_rec r;
@@ -15,7 +17,8 @@ int skf_engine_login(struct skf_engine *g, const struct skf_login_req *q, struct
 	return skf_worker_text(g, &b, q->h.cancel_fd, ret, e);
 }
 
-int skf_engine_logout(struct skf_engine *g, const struct skf_login_req *q, struct skf_buf *ret, struct skf_err *e)
+int skf_engine_logout(struct skf_engine *g, const struct skf_login_req *q, struct skf_buf *ret,
+		      struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
 	struct skf_rec r;

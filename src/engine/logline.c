@@ -218,11 +218,13 @@ int skf_logline_parse(const char *p, size_t n, struct skf_logline *ret, struct s
 
 int skf_logline_parse_k8s(const char *p, size_t n, struct skf_logline *ret, struct skf_buf *text)
 {
-	const char *end = p + n, *a = memchr(p, ' ', n), *b = a ? memchr(a + 1, ' ', (size_t)(end - a - 1)) : NULL;
+	const char *end = p + n, *a = memchr(p, ' ', n),
+		   *b = a ? memchr(a + 1, ' ', (size_t)(end - a - 1)) : NULL;
 	char time[40];
 	bool out;
 
-	if (!b || end - b < 3 || (b[1] != 'F' && b[1] != 'P') || b[2] != ' ' || skf_fmt(time, sizeof(time), "%.*s", (int)(a - p), p) < 0)
+	if (!b || end - b < 3 || (b[1] != 'F' && b[1] != 'P') || b[2] != ' ' ||
+	    skf_fmt(time, sizeof(time), "%.*s", (int)(a - p), p) < 0)
 		return -EBADMSG;
 	out = b - a == 7 && memcmp(a + 1, "stdout", 6) == 0;
 	if (!out && !(b - a == 7 && memcmp(a + 1, "stderr", 6) == 0))

@@ -1,10 +1,10 @@
-/* engine/logs.c -- reading docker's json-file log: the rotated files, compressed or not, oldest first, then the current one,
- * then, with follow, what comes.
+/* engine/logs.c -- reading docker's json-file log: the rotated files, compressed or not, oldest first, then
+ * the current one, then, with follow, what comes.
  *
  * Follow waits on two things, never on a timer: inotify of the log directory and the monitor's socket, which
  * tells of the end. A rotation is noticed by the name meaning another file than the one that is open; the
- * old one is read to its end first, and those that came and went meanwhile are next. A line that is still being written (no newline yet) is kept until it is
- * whole. */
+ * old one is read to its end first, and those that came and went meanwhile are next. A line that is still
+ * being written (no newline yet) is kept until it is whole. */
 #include "engine/archive_int.h"
 #include "engine/log_int.h"
 #include "engine/logline.h"
@@ -19,8 +19,8 @@
 #include <unistd.h>
 
 #define CHUNK (64u << 10)
-#define MAX_LINE                                                                                            \
-	(8u * SKF_LOG_LINE) /* 16 KiB of text, each byte escaped to six, and the rest of the object */
+/* 16 KiB of text, each byte escaped to six, and the rest of the object */
+#define MAX_LINE  (8u * SKF_LOG_LINE)
 #define MAX_FILES 1000
 
 struct reader {
@@ -34,10 +34,11 @@ struct reader {
 	struct skf_buf text, detailed;
 	bool stop; /* until_ns was passed */
 	struct skf_engine *g;
-	struct { /* all that there is, [0] the newest: opened together, so that a rotation in between changes nothing */
+	struct { /* all that there is, [0] the newest: opened together, so that a rotation in between changes
+		    nothing */
 		int fd;
 		bool packed;
-	} *files;
+	} * files;
 	unsigned n_files;
 };
 
@@ -74,8 +75,10 @@ static int give_line(struct reader *r, const char *p, size_t n, struct skf_err *
 		skf_buf_clear(&r->detailed);
 		skf_log_details(l.attrs, l.n_attrs, &r->detailed);
 		skf_buf_put(&r->detailed, skf_buf_cstr(&r->text), r->text.len);
-		return r->detailed.err < 0 ? skf_fail_sys(e, r->detailed.err, "put a line of the log together")
-					   : q->line(q->arg, l.stream, l.time_ns, skf_buf_cstr(&r->detailed), r->detailed.len, e);
+		return r->detailed.err < 0
+			       ? skf_fail_sys(e, r->detailed.err, "put a line of the log together")
+			       : q->line(q->arg, l.stream, l.time_ns, skf_buf_cstr(&r->detailed),
+					 r->detailed.len, e);
 	}
 	return q->line(q->arg, l.stream, l.time_ns, skf_buf_cstr(&r->text), r->text.len, e);
 }
@@ -190,7 +193,8 @@ static int open_all(struct reader *r, struct skf_err *e)
 	r->files = calloc(MAX_FILES, sizeof(*r->files));
 	if (!r->files)
 		return skf_fail(e, SKF_ENOMEM, "memory for the list of log files");
-	if (faccessat(r->dir, SKF_LOG_LOCK, F_OK, AT_SYMLINK_NOFOLLOW) == 0 && (lock = skf_lock_at(r->dir, SKF_LOG_LOCK, false, SKF_LOCK_MS)) < 0)
+	if (faccessat(r->dir, SKF_LOG_LOCK, F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    (lock = skf_lock_at(r->dir, SKF_LOG_LOCK, false, SKF_LOCK_MS)) < 0)
 		return skf_fail_sys(e, lock, "lock the log '%s'", r->base);
 	for (; r->n_files < MAX_FILES; r->n_files++) {
 		bool packed = false;
@@ -287,7 +291,8 @@ static int read_existing(struct reader *r, struct skf_err *e)
 	return 0;
 }
 
-/* Which of the files that were opened just now the one that is being read has become; n_files: it is there no more. */
+/* Which of the files that were opened just now the one that is being read has become; n_files: it is there
+ * no more. */
 static unsigned number_of(const struct reader *r, const struct stat *of)
 {
 	unsigned i = 0;
@@ -300,14 +305,17 @@ static unsigned number_of(const struct reader *r, const struct stat *of)
 			continue;
 		if (!r->files[i].packed && st.st_ino == of->st_ino && st.st_dev == of->st_dev)
 			break;
-		if (r->files[i].packed && st.st_mtim.tv_sec == of->st_mtim.tv_sec && st.st_mtim.tv_nsec == of->st_mtim.tv_nsec &&
-		    (fgetxattr(r->files[i].fd, SKF_LOG_WAS, &was, sizeof(was)) != sizeof(was) || was == of->st_ino))
+		if (r->files[i].packed && st.st_mtim.tv_sec == of->st_mtim.tv_sec &&
+		    st.st_mtim.tv_nsec == of->st_mtim.tv_nsec &&
+		    (fgetxattr(r->files[i].fd, SKF_LOG_WAS, &was, sizeof(was)) != sizeof(was) ||
+		     was == of->st_ino))
 			break;
 	}
 	return i;
 }
 
-/* What the name means now, when it is another file than the open one; all that were rotated since come in between. */
+/* What the name means now, when it is another file than the open one; all that were rotated since come in
+ * between. */
 static int follow_rotation(struct reader *r, struct skf_err *e)
 {
 	struct stat a, b;
@@ -392,9 +400,12 @@ static int name_log(struct skf_engine *g, const char *id, struct reader *r, stru
 		return -1;
 	k8s = skf_streq(c->log_driver, "k8s-file");
 	if (!k8s && !skf_streq(c->log_driver, "json-file") && !skf_streq(c->log_driver, "local"))
-		return skf_fail(e, SKF_EUNSUPPORTED, "configured logging driver does not support reading: container '%.12s' has %s%s%s", id, c->log_driver,
-				skf_streq(c->log_driver, "journald") ? "; ask journalctl CONTAINER_ID_FULL=" : "",
-				skf_streq(c->log_driver, "journald") ? id : "");
+		return skf_fail(
+			e, SKF_EUNSUPPORTED,
+			"configured logging driver does not support reading: container '%.12s' has %s%s%s",
+			id, c->log_driver,
+			skf_streq(c->log_driver, "journald") ? "; ask journalctl CONTAINER_ID_FULL=" : "",
+			skf_streq(c->log_driver, "journald") ? id : "");
 	r->parse = k8s ? skf_logline_parse_k8s : skf_logline_parse;
 	n = skf_fmt(r->base, sizeof(r->base), k8s ? "%s.log" : "%s-json.log", id);
 	return n < 0 ? skf_fail_sys(e, n, "name the log of container '%.12s'", id) : 0;
@@ -404,7 +415,13 @@ int skf_engine_logs(struct skf_engine *g, const struct skf_logs_req *q, struct s
 {
 	char id[SKF_ID_LEN + 1];
 	SKF_AUTO_FD int dir = -EBADF, log = -EBADF;
-	struct reader r = {.q = q, .g = g, .parse = skf_logline_parse, .fd = -EBADF, .pending = SKF_BUF(MAX_LINE), .text = SKF_BUF(MAX_LINE), .detailed = SKF_BUF(2 * MAX_LINE)};
+	struct reader r = {.q = q,
+			   .g = g,
+			   .parse = skf_logline_parse,
+			   .fd = -EBADF,
+			   .pending = SKF_BUF(MAX_LINE),
+			   .text = SKF_BUF(MAX_LINE),
+			   .detailed = SKF_BUF(2 * MAX_LINE)};
 	int x;
 
 	if (skf_engine_resolve(g, q->container, id, e) < 0 || skf_ctr_open_dir(g, id, &dir, e) < 0)

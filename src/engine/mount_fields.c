@@ -1,5 +1,5 @@
-/* engine/mount_fields.c -- the words of --mount: fields as CSV, one table of keys. Pure. Which field belongs to which type
- * is checked after all are read, because `type` may come last. */
+/* engine/mount_fields.c -- the words of --mount: fields as CSV, one table of keys. Pure. Which field belongs
+ * to which type is checked after all are read, because `type` may come last. */
 #include "engine/mount_words_int.h"
 #include <stdio.h>
 #include <string.h>
@@ -219,7 +219,8 @@ static int one_field(struct fields *f, char *text, struct skf_err *e)
 		if (skf_streq(fields[i].key, text))
 			k = &fields[i];
 	if (!k)
-		snprintf(what, sizeof(what), "unexpected key '%.60s' in '%.60s%s%.40s'", text, text, eq ? "=" : "", eq ? eq + 1 : "");
+		snprintf(what, sizeof(what), "unexpected key '%.60s' in '%.60s%s%.40s'", text, text,
+			 eq ? "=" : "", eq ? eq + 1 : "");
 	else if (!eq && !k->flag)
 		snprintf(what, sizeof(what), "invalid field '%.60s' must be a key=value pair", text);
 	else if (f->n_seen == SKF_ARRAY_LEN(f->seen))
@@ -268,33 +269,48 @@ static int check_type(struct fields *f, struct skf_err *e)
 
 	for (size_t i = 0; i < f->n_seen; i++)
 		if (!(f->seen[i]->types & 1u << m->type)) {
-			snprintf(what, sizeof(what), "cannot mix '%s' with mount type '%s'", f->seen[i]->key, type);
+			snprintf(what, sizeof(what), "cannot mix '%s' with mount type '%s'", f->seen[i]->key,
+				 type);
 			return bad(f, e, what);
 		}
 	if (!m->target)
 		return bad(f, e, "target is required");
-	if ((m->type == SKF_MOUNT_BIND || m->type == SKF_MOUNT_IMAGE || m->type == SKF_MOUNT_GLOB) && !m->source)
-		return skf_fail(e, SKF_EINVALID, "invalid mount config for type \"%s\": field Source must not be empty", type);
-	if ((m->type == SKF_MOUNT_TMPFS || m->type == SKF_MOUNT_RAMFS || m->type == SKF_MOUNT_DEVPTS) && m->source)
-		return skf_fail(e, SKF_EINVALID, "invalid mount config for type \"%s\": field Source must not be specified", type);
-	if (m->type == SKF_MOUNT_VOLUME && m->source && !skf_name_valid(m->source))
+	if ((m->type == SKF_MOUNT_BIND || m->type == SKF_MOUNT_IMAGE || m->type == SKF_MOUNT_GLOB) &&
+	    !m->source)
 		return skf_fail(e, SKF_EINVALID,
-				"create %s: \"%s\" includes invalid characters for a local volume name, only "
-				"\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use "
-				"type=bind",
-				m->source, m->source);
+				"invalid mount config for type \"%s\": field Source must not be empty",
+				type);
+	if ((m->type == SKF_MOUNT_TMPFS || m->type == SKF_MOUNT_RAMFS || m->type == SKF_MOUNT_DEVPTS) &&
+	    m->source)
+		return skf_fail(e, SKF_EINVALID,
+				"invalid mount config for type \"%s\": field Source must not be specified",
+				type);
+	if (m->type == SKF_MOUNT_VOLUME && m->source && !skf_name_valid(m->source))
+		return skf_fail(
+			e, SKF_EINVALID,
+			"create %s: \"%s\" includes invalid characters for a local volume name, only "
+			"\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host "
+			"directory, use "
+			"type=bind",
+			m->source, m->source);
 	if ((m->type == SKF_MOUNT_BIND || m->type == SKF_MOUNT_GLOB) && m->source[0] != '/')
 		return skf_fail(e, SKF_EINVALID,
-				"invalid mount config for type \"%s\": invalid mount path: '%s' mount path must be absolute",
+				"invalid mount config for type \"%s\": invalid mount path: '%s' mount path "
+				"must be absolute",
 				type, m->source);
 	if (m->recursive_ro && !m->readonly)
-		return bad(f, e, "option 'bind-recursive=readonly' requires 'readonly' to be specified in conjunction");
+		return bad(f, e,
+			   "option 'bind-recursive=readonly' requires 'readonly' to be specified in "
+			   "conjunction");
 	if (m->recursive_ro && m->propagation && !strstr(m->propagation, "private"))
-		return bad(f, e, "option 'bind-recursive=readonly' requires 'bind-propagation=rprivate' to be specified in conjunction");
+		return bad(f, e,
+			   "option 'bind-recursive=readonly' requires 'bind-propagation=rprivate' to be "
+			   "specified in conjunction");
 	return 0;
 }
 
-int skf_engine_parse_mount(const char *spec, struct skf_arena *a, struct skf_mount_req *ret, struct skf_err *e)
+int skf_engine_parse_mount(const char *spec, struct skf_arena *a, struct skf_mount_req *ret,
+			   struct skf_err *e)
 {
 	struct fields f = {.spec = spec, .a = a, .m = {.type = SKF_MOUNT_VOLUME}};
 	const char *p = spec;
@@ -310,7 +326,8 @@ int skf_engine_parse_mount(const char *spec, struct skf_arena *a, struct skf_mou
 		if (one_field(&f, room, e) < 0)
 			return -1;
 	}
-	if (check_type(&f, e) < 0 || skf_mount_check_target(spec, skf_mount_type_name(f.m.type), a, &f.m, e) < 0)
+	if (check_type(&f, e) < 0 ||
+	    skf_mount_check_target(spec, skf_mount_type_name(f.m.type), a, &f.m, e) < 0)
 		return -1;
 	if (f.m.type == SKF_MOUNT_TMPFS && skf_mount_tmpfs_options(a, &f.m) < 0)
 		return skf_mount_no_memory(spec, e);

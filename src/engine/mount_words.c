@@ -1,8 +1,10 @@
-/* engine/mount_words.c -- the words of -v and --tmpfs. Pure: the host is not looked at. --mount: mount_fields.c. */
+/* engine/mount_words.c -- the words of -v and --tmpfs. Pure: the host is not looked at. --mount:
+ * mount_fields.c. */
 #include "engine/mount_words_int.h"
 #include <string.h>
 
-static const char *const type_names[SKF_N_MOUNT_TYPES] = {"bind", "volume", "tmpfs", "image", "devpts", "ramfs", "glob"};
+static const char *const type_names[SKF_N_MOUNT_TYPES] = {"bind",   "volume", "tmpfs", "image",
+							  "devpts", "ramfs",  "glob"};
 
 const char *skf_mount_type_name(enum skf_mount_type t)
 {
@@ -60,7 +62,8 @@ int skf_mount_no_memory(const char *spec, struct skf_err *e)
 }
 
 /* *access: 1 ro, 0 rw, -1 not said yet. -EEXIST: the same is said twice. */
-static int apply(const struct volume_option *o, char *word, struct skf_arena *a, struct skf_mount_req *m, int *access)
+static int apply(const struct volume_option *o, char *word, struct skf_arena *a, struct skf_mount_req *m,
+		 int *access)
 {
 	switch (o->effect) {
 	case RO:
@@ -161,7 +164,8 @@ static int check_source(const char *source, struct skf_err *e)
 	return 0;
 }
 
-int skf_mount_check_target(const char *spec, const char *type, struct skf_arena *a, struct skf_mount_req *m, struct skf_err *e)
+int skf_mount_check_target(const char *spec, const char *type, struct skf_arena *a, struct skf_mount_req *m,
+			   struct skf_err *e)
 {
 	if (m->target[0] != '/')
 		return skf_fail(e, SKF_EINVALID,
@@ -180,8 +184,8 @@ int skf_mount_check_target(const char *spec, const char *type, struct skf_arena 
 	return 0;
 }
 
-static int parse_source(const char *spec, const char *p, size_t n, struct skf_arena *a, struct skf_mount_req *m,
-			struct skf_err *e)
+static int parse_source(const char *spec, const char *p, size_t n, struct skf_arena *a,
+			struct skf_mount_req *m, struct skf_err *e)
 {
 	m->source = skf_arena_dup(a, p, n);
 	if (!m->source)
@@ -202,14 +206,17 @@ int skf_engine_parse_volume(const char *spec, struct skf_arena *a, struct skf_mo
 
 	if (!c1 && spec[0] != '/')
 		return skf_fail(e, SKF_EINVALID,
-				"invalid volume specification: '%s': expected HOST:CONTAINER[:OPTIONS]", spec);
+				"invalid volume specification: '%s': expected HOST:CONTAINER[:OPTIONS]",
+				spec);
 	if (!c1)
 		m.target = skf_arena_strdup(a, spec);
 	else
-		m.target = c2 ? skf_arena_dup(a, c1 + 1, (size_t)(c2 - c1 - 1)) : skf_arena_strdup(a, c1 + 1);
+		m.target =
+			c2 ? skf_arena_dup(a, c1 + 1, (size_t)(c2 - c1 - 1)) : skf_arena_strdup(a, c1 + 1);
 	if (!m.target)
 		return skf_mount_no_memory(spec, e);
-	if (c1 && (c1 == spec || !*m.target || (c2 && (!c2[1] || (strchr(c2 + 1, ':') && !strstr(c2, "idmap="))))))
+	if (c1 &&
+	    (c1 == spec || !*m.target || (c2 && (!c2[1] || (strchr(c2 + 1, ':') && !strstr(c2, "idmap="))))))
 		return skf_fail(e, SKF_EINVALID, "invalid volume specification: '%s'", spec);
 	if (c1 && parse_source(spec, spec, (size_t)(c1 - spec), a, &m, e) < 0)
 		return -1;
@@ -232,7 +239,8 @@ static int tmpfs_defaults(struct skf_arena *a, const struct skf_strv *given, str
 		bool said = false;
 
 		for (size_t j = 0; j < given->n; j++)
-			said |= skf_streq(given->v[j], defaults[i].word) || skf_streq(given->v[j], defaults[i].contrary);
+			said |= skf_streq(given->v[j], defaults[i].word) ||
+				skf_streq(given->v[j], defaults[i].contrary);
 		if (!said && skf_strv_add(a, to, defaults[i].word) < 0)
 			return -ENOMEM;
 	}
@@ -252,7 +260,8 @@ int skf_mount_tmpfs_options(struct skf_arena *a, struct skf_mount_req *m)
 	return 0;
 }
 
-int skf_engine_parse_tmpfs(const char *spec, struct skf_arena *a, struct skf_mount_req *ret, struct skf_err *e)
+int skf_engine_parse_tmpfs(const char *spec, struct skf_arena *a, struct skf_mount_req *ret,
+			   struct skf_err *e)
 {
 	struct skf_mount_req m = {.type = SKF_MOUNT_TMPFS};
 	const char *colon = strchr(spec, ':'), *p = colon ? colon + 1 : "";

@@ -1,5 +1,5 @@
-/* engine/names.c -- container names: the rule, made-up names and ids, and names/<name>, a symlink to the id claimed
- * with symlink(2), which is exclusive by itself. */
+/* engine/names.c -- container names: the rule, made-up names and ids, and names/<name>, a symlink to the id
+ * claimed with symlink(2), which is exclusive by itself. */
 #include "engine/engine_int.h"
 #include <fcntl.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-/* engine/net_address.c -- an endpoint's addresses and MAC: leases of the network's subnets, asked for or chosen. */
+/* engine/net_address.c -- an endpoint's addresses and MAC: leases of the network's subnets, asked for or
+ * chosen. */
 #include "engine/net_int.h"
 #include <string.h>
 #include <sys/socket.h>
@@ -25,8 +26,9 @@ static const struct skf_netsub *subnet_of(const struct skf_network *n, int famil
 }
 
 /* One family of an endpoint: wanted NULL: any. Leaves *text NULL when the network has no such subnet. */
-static int take_address(struct skf_engine *g, const struct skf_network *n, int family, const char *wanted, const char *container, struct skf_arena *a,
-			char **text, char **gateway, uint32_t *prefix, struct skf_err *e)
+static int take_address(struct skf_engine *g, const struct skf_network *n, int family, const char *wanted,
+			const char *container, struct skf_arena *a, char **text, char **gateway,
+			uint32_t *prefix, struct skf_err *e)
 {
 	const struct skf_netsub *s = subnet_of(n, family);
 	char out[SKF_IP_TEXT];
@@ -38,9 +40,13 @@ static int take_address(struct skf_engine *g, const struct skf_network *n, int f
 	if (wanted)
 		s = subnet_with(n, &ip);
 	if (!s)
-		return wanted ? skf_fail(e, SKF_EINVALID, "invalid endpoint settings: no configured subnet of network '%s' contains IP address %s", n->name, wanted)
+		return wanted ? skf_fail(e, SKF_EINVALID,
+					 "invalid endpoint settings: no configured subnet of network '%s' "
+					 "contains IP address %s",
+					 n->name, wanted)
 			      : 0;
-	if (wanted ? skf_lease_take(g->run_fd, n, &ip, container, e) < 0 : skf_lease_any(g->run_fd, n, s, container, &ip, e) < 0)
+	if (wanted ? skf_lease_take(g->run_fd, n, &ip, container, e) < 0
+		   : skf_lease_any(g->run_fd, n, s, container, &ip, e) < 0)
 		return -1;
 	skf_ip_text(&ip, out);
 	*text = skf_arena_strdup(a, out);
@@ -50,7 +56,8 @@ static int take_address(struct skf_engine *g, const struct skf_network *n, int f
 	return *text ? 0 : skf_net_no_memory(e);
 }
 
-/* From the address, as docker's were for years: a neighbour that remembers the address remembers the right MAC. */
+/* From the address, as docker's were for years: a neighbour that remembers the address remembers the right
+ * MAC. */
 static char *make_mac(const struct skf_endpoint *p, const char *container, struct skf_arena *a)
 {
 	uint8_t mac[6] = {0x02, 0x42};
@@ -66,8 +73,8 @@ static char *make_mac(const struct skf_endpoint *p, const char *container, struc
 	return skf_arena_strdup(a, text);
 }
 
-int skf_net_endpoint(struct skf_engine *g, const struct skf_network *n, const struct skf_net_choice *c, const char *container, struct skf_arena *a,
-		     struct skf_endpoint *p, struct skf_err *e)
+int skf_net_endpoint(struct skf_engine *g, const struct skf_network *n, const struct skf_net_choice *c,
+		     const char *container, struct skf_arena *a, struct skf_endpoint *p, struct skf_err *e)
 {
 	if (take_address(g, n, AF_INET, c->ip, container, a, &p->ip, &p->gateway, &p->prefix, e) < 0 ||
 	    take_address(g, n, AF_INET6, c->ip6, container, a, &p->ip6, &p->gateway6, &p->prefix6, e) < 0)

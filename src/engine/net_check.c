@@ -1,5 +1,6 @@
-/* engine/net_check.c -- the check's pass over networks: every record belongs to a container that runs, every lease to a record, every directory of
- * leases to a network. What a start or reap at this moment is changing is protected by its container's lock: such a record is left alone. */
+/* engine/net_check.c -- the check's pass over networks: every record belongs to a container that runs, every
+ * lease to a record, every directory of leases to a network. What a start or reap at this moment is changing
+ * is protected by its container's lock: such a record is left alone. */
 #include "engine/check_int.h"
 #include "engine/net_int.h"
 #include "engine/pod_int.h"
@@ -11,7 +12,8 @@
 
 #define RECORDS "networks/.ctr"
 
-static int told(struct check *c, const char *kind, const char *object, const char *problem, int r, const struct skf_err *x, struct skf_err *e)
+static int told(struct check *c, const char *kind, const char *object, const char *problem, int r,
+		const struct skf_err *x, struct skf_err *e)
 {
 	char done[560];
 
@@ -49,7 +51,8 @@ static bool is_used(const struct check *c, const char *id)
 		return true;
 	if (faccessat(c->g->ctr_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) < 0 || skf_ctr_live(c->g, id, &l, &x) < 0)
 		return false;
-	return skf_ctr_is_up(l.state) || (!c->repair && !l.lost && skf_now_ns() - l.finished_ns < SKF_HELLO_MS * 1000000LL);
+	return skf_ctr_is_up(l.state) ||
+	       (!c->repair && !l.lost && skf_now_ns() - l.finished_ns < SKF_HELLO_MS * 1000000LL);
 }
 
 static int check_record(struct check *c, const char *id, struct skf_err *e)
@@ -73,15 +76,16 @@ static int check_record(struct check *c, const char *id, struct skf_err *e)
 	return told(c, "network record", id, "its container does not run", r, &x, e);
 }
 
-
 static bool has_record(struct skf_engine *g, const char *id)
 {
 	char path[SKF_ID_LEN + 24];
 
-	return skf_fmt(path, sizeof(path), RECORDS "/%s", id) == 0 && faccessat(g->run_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	return skf_fmt(path, sizeof(path), RECORDS "/%s", id) == 0 &&
+	       faccessat(g->run_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* A lease is taken after its record was written, and given back before it is removed: one without a record is nobody's. */
+/* A lease is taken after its record was written, and given back before it is removed: one without a record
+ * is nobody's. */
 static int check_leases(struct check *c, const char *dir, struct skf_err *e)
 {
 	SKF_AUTO_FD int fd = skf_openat(c->g->run_fd, dir, O_RDONLY | O_DIRECTORY, 0);
@@ -89,7 +93,9 @@ static int check_leases(struct check *c, const char *dir, struct skf_err *e)
 	struct dirent *de;
 
 	if (!d)
-		return fd == -ENOENT ? 0 : skf_fail_sys(e, fd < 0 ? fd : -errno, "list '%s/%s'", c->g->run_root, dir);
+		return fd == -ENOENT
+			       ? 0
+			       : skf_fail_sys(e, fd < 0 ? fd : -errno, "list '%s/%s'", c->g->run_root, dir);
 	(void)SKF_TAKE_FD(fd); /* d closes it */
 	while ((de = readdir(d))) {
 		struct skf_err x = SKF_ERR_INIT;
@@ -120,7 +126,9 @@ static int check_network_dir(struct check *c, const char *id, struct skf_err *e)
 
 int skf_check_networks(struct check *c, struct skf_err *e)
 {
-	if (skf_check_each(c, c->g->run_fd, RECORDS, check_record, e) < 0 || skf_check_each(c, c->g->run_fd, "networks", check_network_dir, e) < 0)
+	if (skf_check_each(c, c->g->run_fd, RECORDS, check_record, e) < 0 ||
+	    skf_check_each(c, c->g->run_fd, "networks", check_network_dir, e) < 0)
 		return -1;
-	return check_leases(c, "networks/.ports", e) < 0 ? -1 : check_leases(c, "networks/.ports/.single", e);
+	return check_leases(c, "networks/.ports", e) < 0 ? -1
+							 : check_leases(c, "networks/.ports/.single", e);
 }

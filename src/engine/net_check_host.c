@@ -1,10 +1,12 @@
-/* engine/net_check_host.c -- the check's pass over what networks have on the host: bridges and veths that no network and no record knows, and what of our
- * firewall table belongs to nothing, or is missing. With repair it goes, or comes back; and when no container uses a network, the default bridge and
- * the table go, too (net_idle.c).
+/* engine/net_check_host.c -- the check's pass over what networks have on the host: bridges and veths that no
+ * network and no record knows, and what of our firewall table belongs to nothing, or is missing. With repair
+ * it goes, or comes back; and when no container uses a network, the default bridge and the table go, too
+ * (net_idle.c).
  *
- * Invariants: (1) ours is what says so: a bridge with our alias, a port of such a bridge with a veth's name of ours, our own table (net_claim.c); what
- * another root has in the same network namespace is never touched. (2) A start writes its record before it makes a link or element, and a reap
- * removes it last: so links are listed before the records, and the table is read under the lock of all who change it. */
+ * Invariants: (1) ours is what says so: a bridge with our alias, a port of such a bridge with a veth's name
+ * of ours, our own table (net_claim.c); what another root has in the same network namespace is never
+ * touched. (2) A start writes its record before it makes a link or element, and a reap removes it last: so
+ * links are listed before the records, and the table is read under the lock of all who change it. */
 #include "engine/check_int.h"
 #include "engine/net_int.h"
 #include "network/egress.h"
@@ -16,7 +18,8 @@
 #include <sys/socket.h>
 #include <time.h>
 
-static int told(struct check *c, const char *kind, const char *object, const char *problem, const char *done, const struct skf_err *x, struct skf_err *e)
+static int told(struct check *c, const char *kind, const char *object, const char *problem, const char *done,
+		const struct skf_err *x, struct skf_err *e)
 {
 	char text[600];
 
@@ -48,7 +51,8 @@ static int note_network(struct links *l, const char *id)
 
 static bool is_veth_name(const char *name)
 {
-	return skf_startswith(name, "veth") && strlen(name) > 4 + SKF_LINK_ID && skf_is_hex(name + 4, strlen(name) - 4);
+	return skf_startswith(name, "veth") && strlen(name) > 4 + SKF_LINK_ID &&
+	       skf_is_hex(name + 4, strlen(name) - 4);
 }
 
 static int note_link(const struct skf_link_row *row, void *user)
@@ -56,7 +60,8 @@ static int note_link(const struct skf_link_row *row, void *user)
 	struct links *l = user;
 	bool known = false;
 
-	if (skf_streq(row->kind, "veth") && row->master && is_veth_name(row->name) && l->ports.n < SKF_ARRAY_LEN(l->masters)) {
+	if (skf_streq(row->kind, "veth") && row->master && is_veth_name(row->name) &&
+	    l->ports.n < SKF_ARRAY_LEN(l->masters)) {
 		l->masters[l->ports.n] = row->master;
 		return skf_strv_add(l->c->a, &l->ports, row->name);
 	}
@@ -99,7 +104,8 @@ static bool has(const struct skf_strv *v, const char *word)
 	return false;
 }
 
-/* The kernel takes the namespace of a container that has just ended down when it finds the time, and the link with it. */
+/* The kernel takes the namespace of a container that has just ended down when it finds the time, and the
+ * link with it. */
 static bool goes_by_itself(int nl, const char *name)
 {
 	const struct timespec moment = {.tv_nsec = 20000000};
@@ -113,7 +119,8 @@ static bool goes_by_itself(int nl, const char *name)
 	return false;
 }
 
-static int remove_link(struct check *c, int nl, const char *kind, const char *name, const char *problem, struct skf_err *e)
+static int remove_link(struct check *c, int nl, const char *kind, const char *name, const char *problem,
+		       struct skf_err *e)
 {
 	struct skf_err x = SKF_ERR_INIT;
 	int r = c->repair ? skf_link_delete(nl, name) : 0;
@@ -154,8 +161,10 @@ static int check_links(struct check *c, struct skf_err *e)
 	if (recorded(c, &known, e) < 0)
 		return -1;
 	for (size_t i = 0; i < l->ports.n; i++)
-		if (is_ours(l, l->masters[i]) && !has(&known, l->ports.v[i]) && !goes_by_itself(nl, l->ports.v[i]) &&
-		    remove_link(c, nl, "interface", l->ports.v[i], "it is on a bridge of ours and belongs to no container", e) < 0)
+		if (is_ours(l, l->masters[i]) && !has(&known, l->ports.v[i]) &&
+		    !goes_by_itself(nl, l->ports.v[i]) &&
+		    remove_link(c, nl, "interface", l->ports.v[i],
+				"it is on a bridge of ours and belongs to no container", e) < 0)
 			return -1;
 	for (size_t i = 0; i < l->orphans.n; i++)
 		if (remove_link(c, nl, "bridge", l->orphans.v[i], "it belongs to no network", e) < 0)
@@ -215,10 +224,13 @@ static int read_sets(struct skf_nft *n, struct keys *k)
 		uint8_t family;
 		const char *set;
 	} sets[] = {
-		{NFPROTO_INET, "bridges"},   {NFPROTO_INET, "internal"},  {NFPROTO_INET, "same"},	{NFPROTO_INET, "hairpin4"}, {NFPROTO_INET, "hairpin6"},
-		{NFPROTO_INET, "masq4"},     {NFPROTO_INET, "masq6"},     {NFPROTO_INET, "dnat4"},	{NFPROTO_INET, "dnat4_any"}, {NFPROTO_INET, "dnat6"},
-		{NFPROTO_INET, "dnat6_any"}, {NFPROTO_INET, "egress4"},   {NFPROTO_INET, "egress6"},	{NFPROTO_BRIDGE, "ports"},  {NFPROTO_BRIDGE, "mac"},
-		{NFPROTO_BRIDGE, "addr4"},   {NFPROTO_BRIDGE, "addr6"},   {NFPROTO_BRIDGE, "bridge_of"}, {NFPROTO_BRIDGE, "bridge_to"},
+		{NFPROTO_INET, "bridges"},     {NFPROTO_INET, "internal"},  {NFPROTO_INET, "same"},
+		{NFPROTO_INET, "hairpin4"},    {NFPROTO_INET, "hairpin6"},  {NFPROTO_INET, "masq4"},
+		{NFPROTO_INET, "masq6"},       {NFPROTO_INET, "dnat4"},     {NFPROTO_INET, "dnat4_any"},
+		{NFPROTO_INET, "dnat6"},       {NFPROTO_INET, "dnat6_any"}, {NFPROTO_INET, "egress4"},
+		{NFPROTO_INET, "egress6"},     {NFPROTO_BRIDGE, "ports"},   {NFPROTO_BRIDGE, "mac"},
+		{NFPROTO_BRIDGE, "addr4"},     {NFPROTO_BRIDGE, "addr6"},   {NFPROTO_BRIDGE, "bridge_of"},
+		{NFPROTO_BRIDGE, "bridge_to"},
 	};
 	int r = 0;
 
@@ -236,7 +248,11 @@ static int read_sets(struct skf_nft *n, struct keys *k)
 
 static int delete_key(struct skf_nft *n, const struct key *k)
 {
-	const struct skf_nft_elem x = {.key = k->key, .key_len = k->len, .interval_end = k->end, .key_end = skf_streq(k->set, "hairpin4") || skf_streq(k->set, "hairpin6") ? k->to : NULL};
+	const struct skf_nft_elem x = {
+		.key = k->key,
+		.key_len = k->len,
+		.interval_end = k->end,
+		.key_end = skf_streq(k->set, "hairpin4") || skf_streq(k->set, "hairpin6") ? k->to : NULL};
 	int r;
 
 	skf_nft_family(n, k->family);
@@ -306,15 +322,19 @@ static int check_chains(struct check *c, struct skf_nft *n, struct skf_err *e)
 		struct skf_err problem = SKF_ERR_INIT;
 
 		if (c->repair)
-			(void)skf_egress_remove(n, x.orphans.v[i] + 2, &none, &problem); /* the row says it */
-		if (told(c, "firewall chain", x.orphans.v[i], "it belongs to no container", "removed", &problem, e) < 0)
+			(void)skf_egress_remove(n, x.orphans.v[i] + 2, &none,
+						&problem); /* the row says it */
+		if (told(c, "firewall chain", x.orphans.v[i], "it belongs to no container", "removed",
+			 &problem, e) < 0)
 			return -1;
 	}
 	return 0;
 }
 
-/* Elements that nothing means, then chains, which elements may have led to. *ret_missing: what has to be loaded. */
-static int compare(struct check *c, struct skf_nft *n, struct keys *found, struct keys *wanted, size_t *ret_missing, struct skf_err *e)
+/* Elements that nothing means, then chains, which elements may have led to. *ret_missing: what has to be
+ * loaded. */
+static int compare(struct check *c, struct skf_nft *n, struct keys *found, struct keys *wanted,
+		   size_t *ret_missing, struct skf_err *e)
 {
 	SKF_AUTO(skf_nft_freep) struct skf_nft *dry = NULL;
 	struct skf_err x = SKF_ERR_INIT;
@@ -365,7 +385,8 @@ static int check_table(struct check *c, struct skf_err *e)
 	skf_buf_done(&found.b);
 	skf_buf_done(&wanted.b);
 	skf_closep(&lock);
-	if (r < 0 || !missing || !records.n) /* without a container nobody misses it: the next start loads it */
+	if (r < 0 || !missing ||
+	    !records.n) /* without a container nobody misses it: the next start loads it */
 		return r;
 	if (c->repair)
 		(void)skf_net_table_load(c->g, &x); /* the row says it */

@@ -1,8 +1,9 @@
-/* engine/net_check_objects.c -- the check's pass over networks as objects: what a create or rm that was killed left half made or half gone. All of it
- * under the lock "networks", which every create and rm holds: what is seen is not on its way.
- *   a network without its name           killed between the object and its claim: the name is claimed, or the network, which nobody could mean, goes
- *   a name of no network                 killed in rm: the name goes
- *   run/networks/<id> of no network      killed in rm: `removed` in it (net_remove.c) says which interface goes with it */
+/* engine/net_check_objects.c -- the check's pass over networks as objects: what a create or rm that was
+ * killed left half made or half gone. All of it under the lock "networks", which every create and rm holds:
+ * what is seen is not on its way. a network without its name           killed between the object and its
+ * claim: the name is claimed, or the network, which nobody could mean, goes a name of no network killed in
+ * rm: the name goes run/networks/<id> of no network      killed in rm: `removed` in it (net_remove.c) says
+ * which interface goes with it */
 #include "engine/check_int.h"
 #include "engine/net_int.h"
 #include <fcntl.h>
@@ -10,7 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static int told(struct check *c, const char *kind, const char *object, const char *problem, const char *done, const struct skf_err *x, struct skf_err *e)
+static int told(struct check *c, const char *kind, const char *object, const char *problem, const char *done,
+		const struct skf_err *x, struct skf_err *e)
 {
 	char text[600];
 
@@ -82,7 +84,8 @@ int skf_check_network_objects(struct check *c, struct skf_err *e)
 		return 0; /* somebody makes or removes one at this moment */
 	if (lock < 0)
 		return skf_fail_sys(e, lock, "lock the networks");
-	if (skf_check_each(c, c->g->root_fd, "networks", look_object, e) < 0 || skf_check_each(c, c->g->root_fd, "networks/.names", look_name, e) < 0)
+	if (skf_check_each(c, c->g->root_fd, "networks", look_object, e) < 0 ||
+	    skf_check_each(c, c->g->root_fd, "networks/.names", look_name, e) < 0)
 		return -1;
 	return skf_check_each(c, c->g->run_fd, "networks", look_run_dir, e);
 }

@@ -1,10 +1,12 @@
-/* engine/net_claim.c -- which firewall table this root has. A network namespace may hold containers of several roots: one table of all of them would be emptied
- * by whoever loads it. The first root takes `skiff_v1`, which admins know (chain skiff_user); another one `skiff_v1_<mark>`.
+/* engine/net_claim.c -- which firewall table this root has. A network namespace may hold containers of
+ * several roots: one table of all of them would be emptied by whoever loads it. The first root takes
+ * `skiff_v1`, which admins know (chain skiff_user); another one `skiff_v1_<mark>`.
  *
- * lib/networks/.mark -> 8 hex digits, random, for ever: who we are. Our bridges have it as their alias, our table a chain `root_<mark>`.
- * run/networks/.table -> the table's name, from the first load on.
- * Invariant: a table with the chain `owner` is somebody's; the chain is made in one transaction that fails when it is there, so that of two roots one
- * gets it. A table without it was made by an admin, for skiff_user, or by an older version: it is free. */
+ * lib/networks/.mark -> 8 hex digits, random, for ever: who we are. Our bridges have it as their alias, our
+ * table a chain `root_<mark>`. run/networks/.table -> the table's name, from the first load on. Invariant: a
+ * table with the chain `owner` is somebody's; the chain is made in one transaction that fails when it is
+ * there, so that of two roots one gets it. A table without it was made by an admin, for skiff_user, or by an
+ * older version: it is free. */
 #include "engine/net_int.h"
 #include <fcntl.h>
 #include <linux/netfilter.h>
@@ -102,7 +104,8 @@ static int take(struct skf_nft *n, const char *name, const char *ours, struct sk
 
 int skf_net_table_claim(struct skf_engine *g, struct skf_nft *n, struct skf_err *e)
 {
-	char mark[SKF_NET_MARK + 1], ours[SKF_NET_MARK + 8], own[SKF_NFT_TABLE_MAX], was[SKF_NFT_TABLE_MAX] = "";
+	char mark[SKF_NET_MARK + 1], ours[SKF_NET_MARK + 8], own[SKF_NFT_TABLE_MAX],
+		was[SKF_NFT_TABLE_MAX] = "";
 	SKF_AUTO_FD int dir = -EBADF;
 	const char *name = SKF_NFT_TABLE;
 	int r;
@@ -121,7 +124,10 @@ int skf_net_table_claim(struct skf_engine *g, struct skf_nft *n, struct skf_err 
 	if (r < 0)
 		return -1;
 	if (r == 0)
-		return skf_fail(e, SKF_ECONFLICT, "the firewall table %s is not of this root of skiff, and has its name: remove it (nft delete table inet %s)", name, name);
+		return skf_fail(e, SKF_ECONFLICT,
+				"the firewall table %s is not of this root of skiff, and has its name: "
+				"remove it (nft delete table inet %s)",
+				name, name);
 	if (skf_streq(was, name))
 		return 0;
 	r = dir = skf_mkdirs_at(g->run_fd, "networks", 0700);

@@ -1,6 +1,7 @@
-/* engine/net_cni.c -- CNI networks as networks of the engine: found by name in the directories of configuration lists when no network of ours has the
- * name. Nothing of them is kept in lib/: the file is the network, who removes it removes the network. Its id is made of its name alone, so that a
- * container's network.json, which has both, means the same network after every change of the file. */
+/* engine/net_cni.c -- CNI networks as networks of the engine: found by name in the directories of
+ * configuration lists when no network of ours has the name. Nothing of them is kept in lib/: the file is the
+ * network, who removes it removes the network. Its id is made of its name alone, so that a container's
+ * network.json, which has both, means the same network after every change of the file. */
 #include "engine/net_cni.h"
 #include <stdio.h>
 #include <string.h>
@@ -43,7 +44,8 @@ static int make_object(const char *name, struct skf_arena *a, struct skf_network
 	return 0;
 }
 
-int skf_net_cni_list(struct skf_engine *g, struct skf_cni_dirs *d, const char *name, struct skf_arena *a, struct skf_cni_list **ret, struct skf_err *e)
+int skf_net_cni_list(struct skf_engine *g, struct skf_cni_dirs *d, const char *name, struct skf_arena *a,
+		     struct skf_cni_list **ret, struct skf_err *e)
 {
 	*d = skf_net_cni_dirs(g);
 	return skf_cni_find(d, name, a, ret, e);
@@ -66,8 +68,10 @@ int skf_net_cni_names(struct skf_engine *g, struct skf_arena *a, struct skf_strv
 
 		for (size_t k = 0; k < ret->n && !before; k++)
 			before = skf_streq(ret->v[k], all.v[i]);
-		if (before || skf_streq(all.v[i], "host") || skf_streq(all.v[i], "none") || skf_streq(all.v[i], "default") ||
-		    (skf_network_find(g->root_fd, all.v[i], a, &ours, &x) == 0 && skf_streq(ours->name, all.v[i])))
+		if (before || skf_streq(all.v[i], "host") || skf_streq(all.v[i], "none") ||
+		    skf_streq(all.v[i], "default") ||
+		    (skf_network_find(g->root_fd, all.v[i], a, &ours, &x) == 0 &&
+		     skf_streq(ours->name, all.v[i])))
 			continue; /* a network of ours has the name */
 		if (skf_strv_add(a, ret, all.v[i]) < 0)
 			return skf_net_no_memory(e);
@@ -76,7 +80,8 @@ int skf_net_cni_names(struct skf_engine *g, struct skf_arena *a, struct skf_strv
 }
 
 /* By the beginning of an id that no other has; *ret stays NULL otherwise. */
-static int find_by_id(struct skf_engine *g, const char *word, struct skf_arena *a, const char **ret, struct skf_err *e)
+static int find_by_id(struct skf_engine *g, const char *word, struct skf_arena *a, const char **ret,
+		      struct skf_err *e)
 {
 	struct skf_strv names;
 	size_t n = 0;
@@ -97,7 +102,8 @@ static int find_by_id(struct skf_engine *g, const char *word, struct skf_arena *
 	return 0;
 }
 
-int skf_net_cni_find(struct skf_engine *g, const char *word, struct skf_arena *a, struct skf_network **ret, struct skf_err *e)
+int skf_net_cni_find(struct skf_engine *g, const char *word, struct skf_arena *a, struct skf_network **ret,
+		     struct skf_err *e)
 {
 	const char *name = NULL;
 	struct skf_cni_dirs d;
@@ -121,7 +127,8 @@ int skf_net_cni_find(struct skf_engine *g, const char *word, struct skf_arena *a
 	return make_object(name, a, ret, e);
 }
 
-int skf_net_load(struct skf_engine *g, const char *id, const char *name, struct skf_arena *a, struct skf_network **ret, struct skf_err *e)
+int skf_net_load(struct skf_engine *g, const char *id, const char *name, struct skf_arena *a,
+		 struct skf_network **ret, struct skf_err *e)
 {
 	char cni[SKF_ID_LEN + 1];
 	struct skf_cni_dirs d;
@@ -148,10 +155,14 @@ int skf_net_cni_refuse(struct skf_engine *g, const char *name, const char *what,
 
 	if (skf_net_cni_find(g, name, &a, &n, &x) < 0 || skf_net_cni_list(g, &d, n->name, &a, &l, &x) < 0)
 		return 0;
-	return skf_fail(e, SKF_EDENIED, "network %s is a CNI network and cannot be %s here: its configuration is the file '%s'", n->name, what, skf_cni_file(l));
+	return skf_fail(
+		e, SKF_EDENIED,
+		"network %s is a CNI network and cannot be %s here: its configuration is the file '%s'",
+		n->name, what, skf_cni_file(l));
 }
 
-/* What network inspect adds: file, version, plugins as they are written, and whether the network can take containers now. */
+/* What network inspect adds: file, version, plugins as they are written, and whether the network can take
+ * containers now. */
 int skf_net_cni_inspect(struct skf_engine *g, const char *name, struct skf_jw *w, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);

@@ -1,4 +1,5 @@
-/* engine/net_conf.c -- containers/<id>/network.json: which networks a container wants. One table for reading, one function for writing. */
+/* engine/net_conf.c -- containers/<id>/network.json: which networks a container wants. One table for
+ * reading, one function for writing. */
 #include "engine/net_int.h"
 #include "engine/pod_int.h"
 #include <string.h>
@@ -10,8 +11,12 @@
 static const struct skf_jfield choice_f[] = {
 	SKF_J(struct skf_net_choice, network, "network", skf_j_str_nonempty, NULL, SKF_J_REQUIRED),
 	SKF_J(struct skf_net_choice, name, "name", skf_j_str_nonempty, NULL, SKF_J_REQUIRED),
-	H(ip, "ip", skf_j_str),           H(ip6, "ip6", skf_j_str),
-	H(mac, "mac", skf_j_str),         H(ifname, "ifname", skf_j_str), H(aliases, "aliases", skf_j_strv), SKF_J_END,
+	H(ip, "ip", skf_j_str),
+	H(ip6, "ip6", skf_j_str),
+	H(mac, "mac", skf_j_str),
+	H(ifname, "ifname", skf_j_str),
+	H(aliases, "aliases", skf_j_strv),
+	SKF_J_END,
 };
 static const struct skf_jtable choice_table = {sizeof(struct skf_net_choice), choice_f, false, NULL};
 static const struct skf_jarr_arg choices_arg = {&choice_table, SKF_MAX_CTR_NETWORKS};
@@ -22,8 +27,8 @@ struct port { /* skf_publish with numbers that the decoder knows */
 };
 #define P(member, key, fn) SKF_J(struct port, member, key, fn, NULL, SKF_J_NULL_OK)
 static const struct skf_jfield port_f[] = {
-	P(proto, "proto", skf_j_str), P(host_ip, "hostIp", skf_j_str), P(first, "hostFirst", skf_j_u32),
-	P(last, "hostLast", skf_j_u32), P(port, "port", skf_j_u32), SKF_J_END,
+	P(proto, "proto", skf_j_str),   P(host_ip, "hostIp", skf_j_str), P(first, "hostFirst", skf_j_u32),
+	P(last, "hostLast", skf_j_u32), P(port, "port", skf_j_u32),      SKF_J_END,
 };
 static int port_check(struct skf_jctx *c, void *obj)
 {
@@ -32,8 +37,10 @@ static int port_check(struct skf_jctx *c, void *obj)
 	if (!p->proto || !skf_proto_known(p->proto))
 		return skf_j_fail(c, SKF_EINVALID, "expected the protocol tcp, udp or sctp");
 	if (p->port == 0 || p->port > UINT16_MAX || p->last > UINT16_MAX || p->first > p->last)
-		return skf_j_fail(c, SKF_EINVALID, "ports %u and %u-%u: expected a port of 1 to 65535 and a range of such ports, or 0", p->port, p->first,
-				  p->last);
+		return skf_j_fail(
+			c, SKF_EINVALID,
+			"ports %u and %u-%u: expected a port of 1 to 65535 and a range of such ports, or 0",
+			p->port, p->first, p->last);
 	return 0;
 }
 
@@ -168,14 +175,16 @@ static int finish(struct skf_net_conf *c, struct skf_arena *a, struct skf_net_co
 	return 0;
 }
 
-int skf_net_conf_decode(const char *text, size_t n, struct skf_arena *a, struct skf_net_conf **ret, struct skf_err *e)
+int skf_net_conf_decode(const char *text, size_t n, struct skf_arena *a, struct skf_net_conf **ret,
+			struct skf_err *e)
 {
 	void *v;
 
 	return skf_json_decode(&doc, text, n, &conf_table, a, &v, e) < 0 ? -1 : finish(v, a, ret, e);
 }
 
-int skf_net_conf_read(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_net_conf **ret, struct skf_err *e)
+int skf_net_conf_read(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_net_conf **ret,
+		      struct skf_err *e)
 {
 	bool pod = skf_pod_exists(g, id);
 	char path[SKF_ID_LEN + 32];
@@ -194,7 +203,8 @@ int skf_net_conf_read(struct skf_engine *g, const char *id, struct skf_arena *a,
 	return finish(v, a, ret, e);
 }
 
-int skf_net_owner(struct skf_engine *g, const char *id, struct skf_arena *a, char **ret_name, int *ret_dir, struct skf_err *e)
+int skf_net_owner(struct skf_engine *g, const char *id, struct skf_arena *a, char **ret_name, int *ret_dir,
+		  struct skf_err *e)
 {
 	SKF_AUTO_FD int dir = -EBADF;
 	struct skf_ctrconf *k;

@@ -1,5 +1,6 @@
-/* engine/net_connect.c -- network connect and disconnect: the container's file first, then, when it runs, the endpoint itself. The container's
- * lock is held. Links are made and removed through a socket that launch opens in the container's namespace. */
+/* engine/net_connect.c -- network connect and disconnect: the container's file first, then, when it runs,
+ * the endpoint itself. The container's lock is held. Links are made and removed through a socket that launch
+ * opens in the container's namespace. */
 #include "engine/net_cni.h"
 #include "network/names.h"
 #include "base/proc.h"
@@ -50,11 +51,14 @@ static int begin(struct change *x, const char *network, const char *container, s
 	int r;
 
 	x->netns = x->nl = x->lock = x->use = x->macs = -EBADF;
-	if (skf_engine_resolve(x->g, container, (char *)(uintptr_t)x->id, e) < 0 || skf_net_find(x->g, network, x->a, &x->n, e) < 0 ||
-	    skf_ctr_lock(x->g, x->id, &x->lock, e) < 0 || skf_net_conf_read(x->g, x->id, x->a, &x->c, e) < 0 || skf_ctr_live(x->g, x->id, &x->l, e) < 0)
+	if (skf_engine_resolve(x->g, container, (char *)(uintptr_t)x->id, e) < 0 ||
+	    skf_net_find(x->g, network, x->a, &x->n, e) < 0 || skf_ctr_lock(x->g, x->id, &x->lock, e) < 0 ||
+	    skf_net_conf_read(x->g, x->id, x->a, &x->c, e) < 0 || skf_ctr_live(x->g, x->id, &x->l, e) < 0)
 		return -1;
 	if (!skf_net_conf_is_ours(x->c) && !skf_streq(x->c->mode, "none"))
-		return skf_fail(e, SKF_EDENIED, "container sharing network namespace with another container or host cannot be connected to any other network");
+		return skf_fail(e, SKF_EDENIED,
+				"container sharing network namespace with another container or host cannot "
+				"be connected to any other network");
 	if (!skf_ctr_is_made(x->l.state))
 		return 0;
 	r = skf_netrec_read(x->g->run_fd, x->id, x->a, &x->r, e);
@@ -62,13 +66,16 @@ static int begin(struct change *x, const char *network, const char *container, s
 		x->r = skf_arena_alloc(x->a, sizeof(*x->r));
 		if (!x->r)
 			return skf_net_no_memory(e);
-		*x->r = (struct skf_netrec){.container = skf_arena_strdup(x->a, x->id), .name = x->l.sum.name};
+		*x->r = (struct skf_netrec){.container = skf_arena_strdup(x->a, x->id),
+					    .name = x->l.sum.name};
 	}
 	if (r >= 0 && x->r)
 		x->use = skf_net_use_lock(x->g, e);
 	if (r >= 0 && x->r && (x->use < 0 || skf_net_default_settle(x->g, x->a, &x->n, e) < 0))
 		return -1;
-	return r < 0 ? -1 : x->r ? open_socket(x, e) : skf_fail(e, SKF_ECORRUPT, "container %.12s runs without a network record", x->id);
+	return r < 0  ? -1
+	       : x->r ? open_socket(x, e)
+		      : skf_fail(e, SKF_ECORRUPT, "container %.12s runs without a network record", x->id);
 }
 
 static int save(struct change *x, struct skf_err *e)
@@ -126,13 +133,15 @@ static int names_of(struct change *x, const struct skf_net_choice *c, struct skf
 }
 
 /* Addresses and interface, in the order that a killed process needs. */
-static int make_endpoint(struct change *x, const struct skf_net_choice *c, const struct skf_net_start *s, struct skf_endpoint *p, struct skf_err *e)
+static int make_endpoint(struct change *x, const struct skf_net_choice *c, const struct skf_net_start *s,
+			 struct skf_endpoint *p, struct skf_err *e)
 {
 	bool cni = skf_streq(x->n->driver, SKF_NET_CNI);
 
 	if (skf_netrec_write(x->g->run_fd, x->r, e) < 0)
 		return -1;
-	if (cni ? skf_net_cni_add(x->g, s, c, x->r, x->r->endpoints.n - 1, false, x->a, e) < 0 : skf_net_endpoint(x->g, x->n, c, x->id, x->a, p, e) < 0)
+	if (cni ? skf_net_cni_add(x->g, s, c, x->r, x->r->endpoints.n - 1, false, x->a, e) < 0
+		: skf_net_endpoint(x->g, x->n, c, x->id, x->a, p, e) < 0)
 		return -1;
 	if (skf_net_egress_macs(x->g, x->r, x->a, e) < 0) {
 		p->mac = NULL; /* it came from the address; what is undone must not be the other's */
@@ -157,7 +166,9 @@ static int publish(struct change *x, struct skf_err *e)
 	for (size_t i = 0; i < x->r->endpoints.n; i++)
 		if (skf_net_load(x->g, p[i].network, p[i].name, x->a, &nets[i], e) < 0)
 			return -1;
-	return skf_net_ports_take(x->g, x->c, nets, x->r, x->a, e) < 0 ? -1 : skf_netrec_write(x->g->run_fd, x->r, e);
+	return skf_net_ports_take(x->g, x->c, nets, x->r, x->a, e) < 0
+		       ? -1
+		       : skf_netrec_write(x->g->run_fd, x->r, e);
 }
 
 /* A running container gets the interface. */
@@ -166,16 +177,24 @@ static int add_endpoint(struct change *x, const struct skf_net_choice *c, struct
 	const struct skf_net_start s = {.id = x->id, .pid = x->l.sum.pid, .netns_fd = x->netns, .nl = x->nl};
 	struct skf_endpoint *p = (struct skf_endpoint *)x->r->endpoints.v + x->r->endpoints.n;
 
-	*p = (struct skf_endpoint){.network = x->n->id, .name = x->n->name, .driver = x->n->driver, .interface = x->n->interface, .mac = c->mac};
+	*p = (struct skf_endpoint){.network = x->n->id,
+				   .name = x->n->name,
+				   .driver = x->n->driver,
+				   .interface = x->n->interface,
+				   .mac = c->mac};
 	p->ifname = c->ifname ? c->ifname : skf_net_ifname(x->r, x->r->endpoints.n, x->n, x->a);
-	p->link = skf_streq(x->n->driver, "bridge") ? skf_net_link_name(x->r, x->r->endpoints.n, x->a) : skf_arena_strdup(x->a, "");
+	p->link = skf_streq(x->n->driver, "bridge") ? skf_net_link_name(x->r, x->r->endpoints.n, x->a)
+						    : skf_arena_strdup(x->a, "");
 	if (!p->ifname || !p->link || names_of(x, c, p) < 0)
 		return skf_net_no_memory(e);
 	x->r->endpoints.n++;
 	x->r->resolver |= x->n->dns;
-	if (make_endpoint(x, c, &s, p, e) < 0 || publish(x, e) < 0 || skf_net_table_add(x->g, x->n, x->r, x->c, e) < 0)
+	if (make_endpoint(x, c, &s, p, e) < 0 || publish(x, e) < 0 ||
+	    skf_net_table_add(x->g, x->n, x->r, x->c, e) < 0)
 		return -1;
-	return skf_net_ports_show(x->g, x->r, x->c, e) < 0 || skf_net_names(x->g, &s, x->c, x->r, e) < 0 ? -1 : skf_net_files(x->g, x->id, x->c, x->r, e);
+	return skf_net_ports_show(x->g, x->r, x->c, e) < 0 || skf_net_names(x->g, &s, x->c, x->r, e) < 0
+		       ? -1
+		       : skf_net_files(x->g, x->id, x->c, x->r, e);
 }
 
 /* The path of the namespace goes with the last interface that needs it. */
@@ -222,14 +241,16 @@ static int drop_endpoint(struct change *x, size_t i, struct skf_err *e)
 	r = skf_streq(p.driver, SKF_NET_CNI) ? 0 : drop_leases(x, &p);
 	if (r < 0)
 		return skf_fail_sys(e, r, "give back the addresses of container %.12s", x->id);
-	if (skf_netrec_write(x->g->run_fd, x->r, e) < 0 || (x->r->egress && skf_net_egress_forget(x->g, &p, x->a, e) < 0))
+	if (skf_netrec_write(x->g->run_fd, x->r, e) < 0 ||
+	    (x->r->egress && skf_net_egress_forget(x->g, &p, x->a, e) < 0))
 		return -1;
 	if (x->r->ports.n && skf_net_table_add(x->g, x->n, x->r, x->c, e) < 0)
 		return -1;
 	if (skf_net_ports_show(x->g, x->r, x->c, e) < 0)
 		return -1;
 	if (i == 0 && x->r->endpoints.n &&
-	    (skf_net_load(x->g, v[0].network, v[0].name, x->a, &next, e) < 0 || skf_net_default_route(next, &v[0], x->nl, e) < 0))
+	    (skf_net_load(x->g, v[0].network, v[0].name, x->a, &next, e) < 0 ||
+	     skf_net_default_route(next, &v[0], x->nl, e) < 0))
 		return -1;
 	return skf_net_names(x->g, &s, x->c, x->r, e) < 0 ? -1 : skf_net_files(x->g, x->id, x->c, x->r, e);
 }
@@ -241,12 +262,15 @@ static void take_back(struct change *x, char *mode)
 
 	x->c->networks.n--;
 	x->c->mode = mode;
-	if (save(x, &ignored) < 0 || (x->r && x->r->endpoints.n && drop_endpoint(x, x->r->endpoints.n - 1, &ignored) < 0) ||
+	if (save(x, &ignored) < 0 ||
+	    (x->r && x->r->endpoints.n && drop_endpoint(x, x->r->endpoints.n - 1, &ignored) < 0) ||
 	    (skf_streq(mode, "none") && skf_net_down(x->g, x->id, &ignored) < 0))
-		skf_warn(&x->g->log, "%s; ignoring", ignored.msg); /* the failure that led here is the one to tell */
+		skf_warn(&x->g->log, "%s; ignoring",
+			 ignored.msg); /* the failure that led here is the one to tell */
 }
 
-int skf_engine_network_connect(struct skf_engine *g, const char *network, const char *container, const struct skf_net_attach *how, struct skf_err *e)
+int skf_engine_network_connect(struct skf_engine *g, const char *network, const char *container,
+			       const struct skf_net_attach *how, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	char id[SKF_ID_LEN + 1];
@@ -260,11 +284,14 @@ int skf_engine_network_connect(struct skf_engine *g, const char *network, const 
 	c = x.c->networks.v;
 	for (size_t i = 0; i < x.c->networks.n; i++)
 		if (skf_streq(c[i].network, x.n->id))
-			return skf_fail(e, SKF_ECONFLICT, "endpoint with name %s already exists in network %s", x.l.sum.name, x.n->name);
+			return skf_fail(e, SKF_ECONFLICT,
+					"endpoint with name %s already exists in network %s", x.l.sum.name,
+					x.n->name);
 	if (skf_net_choose(x.n, how, &wanted, e) < 0 || (x.r && skf_net_egress_possible(x.r, x.n, e) < 0))
 		return -1;
 	if (x.c->networks.n == SKF_MAX_CTR_NETWORKS)
-		return skf_fail(e, SKF_ELIMIT, "container %s is on %d networks: more are not possible", x.l.sum.name, SKF_MAX_CTR_NETWORKS);
+		return skf_fail(e, SKF_ELIMIT, "container %s is on %d networks: more are not possible",
+				x.l.sum.name, SKF_MAX_CTR_NETWORKS);
 	if (grow(&x) < 0)
 		return skf_net_no_memory(e);
 	if (x.r && mac_is_free(&x, &wanted, e) < 0)
@@ -303,8 +330,10 @@ static int drop_choice(struct change *x, struct skf_err *e)
 	return save(x, e) < 0 ? -1 : 1;
 }
 
-/* Configuration first, then the endpoint: of a disconnect that was killed between them the endpoint is left, which the next one takes. */
-int skf_engine_network_disconnect(struct skf_engine *g, const char *network, const char *container, bool force, struct skf_err *e)
+/* Configuration first, then the endpoint: of a disconnect that was killed between them the endpoint is left,
+ * which the next one takes. */
+int skf_engine_network_disconnect(struct skf_engine *g, const char *network, const char *container,
+				  bool force, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	char id[SKF_ID_LEN + 1];
@@ -321,5 +350,7 @@ int skf_engine_network_disconnect(struct skf_engine *g, const char *network, con
 	for (size_t i = 0; x.r && i < x.r->endpoints.n; i++)
 		if (skf_streq(p[i].network, x.n->id))
 			return drop_endpoint(&x, i, e);
-	return r == 1 || force ? 0 : skf_fail(e, SKF_EDENIED, "container %s is not connected to network %s", id, x.n->name);
+	return r == 1 || force ? 0
+			       : skf_fail(e, SKF_EDENIED, "container %s is not connected to network %s", id,
+					  x.n->name);
 }

@@ -15,13 +15,15 @@ static bool host_has_ipv6(void)
 }
 
 /* Subnets, first usable address as gateway. */
-static int choose_subnets(struct skf_engine *g, struct skf_network *n, struct skf_arena *a, struct skf_err *e)
+static int choose_subnets(struct skf_engine *g, struct skf_network *n, struct skf_arena *a,
+			  struct skf_err *e)
 {
 	struct skf_netsub *s = skf_arena_array(a, 2, sizeof(*s));
 
 	if (!s)
 		return skf_fail(e, SKF_ENOMEM, "memory for the default network");
-	if (skf_net_pool(g, AF_INET, false, a, &s[0].subnet, e) < 0 || (n->ipv6 && skf_net_pool(g, AF_INET6, false, a, &s[1].subnet, e) < 0))
+	if (skf_net_pool(g, AF_INET, false, a, &s[0].subnet, e) < 0 ||
+	    (n->ipv6 && skf_net_pool(g, AF_INET6, false, a, &s[1].subnet, e) < 0))
 		return -1;
 	n->subnets = (struct skf_jarr){s, 1 + n->ipv6};
 	for (size_t i = 0; i < n->subnets.n; i++) {
@@ -41,7 +43,8 @@ static int choose_interface(struct skf_network *n, struct skf_arena *a, struct s
 
 	if (r < 0 && r != -ENODEV)
 		return skf_fail_sys(e, r, "look for the interface '" SKF_NET_BRIDGE "'");
-	n->interface = r == -ENODEV ? skf_arena_strdup(a, SKF_NET_BRIDGE) : skf_arena_fmt(a, "skiff-%.8s", n->id);
+	n->interface =
+		r == -ENODEV ? skf_arena_strdup(a, SKF_NET_BRIDGE) : skf_arena_fmt(a, "skiff-%.8s", n->id);
 	return n->interface ? 0 : skf_fail(e, SKF_ENOMEM, "memory for the default network");
 }
 
@@ -53,8 +56,11 @@ static int move_away(struct skf_engine *g, struct skf_network *n, struct skf_are
 
 	if (r != 0)
 		return r < 0 ? -1
-			     : skf_fail(e, SKF_ECONFLICT, "the interface '%s' is not the bridge of this root of skiff any more (another root's?), and containers are on its "
-					"default network: stop them, or remove the interface", n->interface);
+			     : skf_fail(e, SKF_ECONFLICT,
+					"the interface '%s' is not the bridge of this root of skiff any "
+					"more (another root's?), and containers are on its "
+					"default network: stop them, or remove the interface",
+					n->interface);
 	if (choose_interface(n, a, e) < 0 || choose_subnets(g, n, a, e) < 0)
 		return -1;
 	return skf_network_save(g->root_fd, n, e);
@@ -69,10 +75,12 @@ static int is_taken(const struct skf_network *n, struct skf_err *e)
 
 	if (r == -ENODEV)
 		return 0;
-	return r < 0 ? skf_fail_sys(e, r, "look at the bridge '%s'", n->interface) : !skf_net_is_our_bridge(n, &l);
+	return r < 0 ? skf_fail_sys(e, r, "look at the bridge '%s'", n->interface)
+		     : !skf_net_is_our_bridge(n, &l);
 }
 
-int skf_net_default_settle(struct skf_engine *g, struct skf_arena *a, struct skf_network **n, struct skf_err *e)
+int skf_net_default_settle(struct skf_engine *g, struct skf_arena *a, struct skf_network **n,
+			   struct skf_err *e)
 {
 	SKF_AUTO_FD int lock = -EBADF;
 	int r = (*n)->is_default ? is_taken(*n, e) : 0;
@@ -88,7 +96,8 @@ int skf_net_default_settle(struct skf_engine *g, struct skf_arena *a, struct skf
 	return r <= 0 ? r : move_away(g, *n, a, e);
 }
 
-static int make_default(struct skf_engine *g, struct skf_arena *a, struct skf_network **ret, struct skf_err *e)
+static int make_default(struct skf_engine *g, struct skf_arena *a, struct skf_network **ret,
+			struct skf_err *e)
 {
 	struct skf_network *n = skf_arena_alloc(a, sizeof(*n));
 	char id[SKF_ID_LEN + 1], created[36];
@@ -107,7 +116,8 @@ static int make_default(struct skf_engine *g, struct skf_arena *a, struct skf_ne
 				  .is_default = true};
 	if (!n->id || !n->name || !n->driver || !n->created)
 		return skf_fail(e, SKF_ENOMEM, "memory for the default network");
-	if (choose_interface(n, a, e) < 0 || choose_subnets(g, n, a, e) < 0 || skf_network_save(g->root_fd, n, e) < 0 || skf_network_claim(g->root_fd, n->name, n->id, e) < 0)
+	if (choose_interface(n, a, e) < 0 || choose_subnets(g, n, a, e) < 0 ||
+	    skf_network_save(g->root_fd, n, e) < 0 || skf_network_claim(g->root_fd, n->name, n->id, e) < 0)
 		return -1;
 	*ret = n;
 	return 0;
@@ -133,7 +143,8 @@ int skf_net_default(struct skf_engine *g, struct skf_arena *a, struct skf_networ
 	return make_default(g, a, ret, e);
 }
 
-int skf_net_find(struct skf_engine *g, const char *word, struct skf_arena *a, struct skf_network **ret, struct skf_err *e)
+int skf_net_find(struct skf_engine *g, const char *word, struct skf_arena *a, struct skf_network **ret,
+		 struct skf_err *e)
 {
 	struct skf_err x = SKF_ERR_INIT;
 
@@ -143,7 +154,8 @@ int skf_net_find(struct skf_engine *g, const char *word, struct skf_arena *a, st
 		return 0;
 	if (e->kind != SKF_ENOTFOUND)
 		return -1;
-	if (skf_net_cni_find(g, word, a, ret, &x) < 0) { /* the first failure has docker's words; the second one may know of a damaged file */
+	if (skf_net_cni_find(g, word, a, ret, &x) <
+	    0) { /* the first failure has docker's words; the second one may know of a damaged file */
 		if (x.kind != SKF_ENOTFOUND || strstr(x.msg, "is not valid"))
 			return skf_fail(e, x.kind, "network %s not found: %s", word, x.msg);
 		return -1;

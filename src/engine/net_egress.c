@@ -1,8 +1,10 @@
-/* engine/net_egress.c -- egress policy of a container: which one it has (its own word counts, then its networks'; what they allow adds up), whether
- * it can be kept, and its rules and guarded ports in the firewall.
+/* engine/net_egress.c -- egress policy of a container: which one it has (its own word counts, then its
+ * networks'; what they allow adds up), whether it can be kept, and its rules and guarded ports in the
+ * firewall.
  *
- * Invariant: no two endpoints of containers with policy deny have the same MAC. Elements of the firewall are found by it (network/guard.h; the
- * link-local address), so that one of two would take the other's away. It is looked for under the lock "egress-macs" before the record has it. */
+ * Invariant: no two endpoints of containers with policy deny have the same MAC. Elements of the firewall are
+ * found by it (network/guard.h; the link-local address), so that one of two would take the other's away. It
+ * is looked for under the lock "egress-macs" before the record has it. */
 #include "engine/net_int.h"
 #include "sys/nlmsg.h"
 #include "network/egress.h"
@@ -29,8 +31,9 @@ int skf_net_egress(const struct skf_net_conf *c, struct skf_network *const *nets
 	return n;
 }
 
-/* Guarded ports send their frames up by the MAC that our bridges have for ever. Somebody else's bridge has another one, which changes with its ports
- * unless it was set: a frame for a stale one would be flooded to the neighbours. */
+/* Guarded ports send their frames up by the MAC that our bridges have for ever. Somebody else's bridge has
+ * another one, which changes with its ports unless it was set: a frame for a stale one would be flooded to
+ * the neighbours. */
 static int check_bridge(const struct skf_netrec *r, const struct skf_network *n, struct skf_err *e)
 {
 	SKF_AUTO_FD int nl = skf_nlm_open(NETLINK_ROUTE);
@@ -43,8 +46,11 @@ static int check_bridge(const struct skf_netrec *r, const struct skf_network *n,
 		return skf_fail_sys(e, k, "look at the bridge '%s' of network '%s'", n->interface, n->name);
 	if (skf_net_is_our_bridge(n, &l))
 		return 0;
-	return skf_fail(e, SKF_EINVALID, "egress policy deny of container %.12s cannot be kept on network '%s': skiff did not make its bridge '%s'; use a "
-			"network whose bridge skiff makes (without com.docker.network.bridge.name, or with a name that no interface has)",
+	return skf_fail(e, SKF_EINVALID,
+			"egress policy deny of container %.12s cannot be kept on network '%s': skiff did "
+			"not make its bridge '%s'; use a "
+			"network whose bridge skiff makes (without com.docker.network.bridge.name, or with "
+			"a name that no interface has)",
 			r->container, n->name, n->interface);
 }
 
@@ -54,8 +60,11 @@ int skf_net_egress_possible(const struct skf_netrec *r, const struct skf_network
 		return 0;
 	if (skf_streq(n->driver, "bridge"))
 		return check_bridge(r, n, e);
-	return skf_fail(e, SKF_EINVALID, "egress policy deny of container %.12s cannot be kept on network '%s': what a %s network carries does not pass the "
-			"host's firewall; use a bridge network", r->container, n->name, n->driver);
+	return skf_fail(e, SKF_EINVALID,
+			"egress policy deny of container %.12s cannot be kept on network '%s': what a %s "
+			"network carries does not pass the "
+			"host's firewall; use a bridge network",
+			r->container, n->name, n->driver);
 }
 
 int skf_net_egress_lock(struct skf_engine *g, const struct skf_netrec *r, int *ret, struct skf_err *e)
@@ -63,11 +72,13 @@ int skf_net_egress_lock(struct skf_engine *g, const struct skf_netrec *r, int *r
 	if (!r->egress)
 		return 0;
 	*ret = skf_lock_at(g->locks_fd, "egress-macs", true, SKF_LOCK_MS);
-	return *ret < 0 ? skf_fail_sys(e, *ret, "lock the MAC addresses of containers with an egress policy") : 0;
+	return *ret < 0 ? skf_fail_sys(e, *ret, "lock the MAC addresses of containers with an egress policy")
+			: 0;
 }
 
 /* p of r against the first `count` endpoints of `other`. */
-static int check_mac(const struct skf_netrec *r, const struct skf_endpoint *p, const struct skf_netrec *other, size_t count, struct skf_err *e)
+static int check_mac(const struct skf_netrec *r, const struct skf_endpoint *p,
+		     const struct skf_netrec *other, size_t count, struct skf_err *e)
 {
 	const struct skf_endpoint *o = other->endpoints.v;
 	uint8_t mac[6], theirs[6];
@@ -75,14 +86,20 @@ static int check_mac(const struct skf_netrec *r, const struct skf_endpoint *p, c
 	if (!p->mac || skf_mac_parse(p->mac, mac) < 0)
 		return 0;
 	for (size_t i = 0; i < count; i++)
-		if (o[i].mac && skf_mac_parse(o[i].mac, theirs) == 0 && memcmp(mac, theirs, sizeof(mac)) == 0)
-			return skf_fail(e, SKF_ECONFLICT, "container %s cannot have MAC address %s on network '%s': container %s has it on network '%s', and with "
-					"egress policy deny each needs its own; give one of them another --mac-address, or none",
-					r->name ? r->name : r->container, p->mac, p->name, other->name ? other->name : other->container, o[i].name);
+		if (o[i].mac && skf_mac_parse(o[i].mac, theirs) == 0 &&
+		    memcmp(mac, theirs, sizeof(mac)) == 0)
+			return skf_fail(e, SKF_ECONFLICT,
+					"container %s cannot have MAC address %s on network '%s': container "
+					"%s has it on network '%s', and with "
+					"egress policy deny each needs its own; give one of them another "
+					"--mac-address, or none",
+					r->name ? r->name : r->container, p->mac, p->name,
+					other->name ? other->name : other->container, o[i].name);
 	return 0;
 }
 
-int skf_net_egress_macs(struct skf_engine *g, const struct skf_netrec *r, struct skf_arena *a, struct skf_err *e)
+int skf_net_egress_macs(struct skf_engine *g, const struct skf_netrec *r, struct skf_arena *a,
+			struct skf_err *e)
 {
 	const struct skf_endpoint *p = r->endpoints.v;
 	struct skf_strv ids = {0};
@@ -99,7 +116,9 @@ int skf_net_egress_macs(struct skf_engine *g, const struct skf_netrec *r, struct
 		return -1;
 	for (size_t i = 0; i < ids.n; i++) {
 		struct skf_netrec *other;
-		int k = skf_streq(ids.v[i], r->container) ? 0 : skf_netrec_read(g->run_fd, ids.v[i], a, &other, e);
+		int k = skf_streq(ids.v[i], r->container)
+				? 0
+				: skf_netrec_read(g->run_fd, ids.v[i], a, &other, e);
 
 		if (k < 0)
 			return -1;
@@ -142,7 +161,8 @@ int skf_net_egress_add(struct skf_nft *n, const struct skf_netrec *r, struct skf
 	return skf_egress_add(n, &x, e);
 }
 
-int skf_net_egress_remove(struct skf_engine *g, const struct skf_netrec *r, struct skf_arena *a, struct skf_err *e)
+int skf_net_egress_remove(struct skf_engine *g, const struct skf_netrec *r, struct skf_arena *a,
+			  struct skf_err *e)
 {
 	SKF_AUTO(skf_nft_freep) struct skf_nft *n = NULL;
 	struct skf_strv addrs = {0};
@@ -158,7 +178,8 @@ int skf_net_egress_remove(struct skf_engine *g, const struct skf_netrec *r, stru
 	return k < 0 ? skf_fail_sys(e, k, "open the guarded ports of container %.12s", r->container) : 0;
 }
 
-int skf_net_egress_forget(struct skf_engine *g, const struct skf_endpoint *p, struct skf_arena *a, struct skf_err *e)
+int skf_net_egress_forget(struct skf_engine *g, const struct skf_endpoint *p, struct skf_arena *a,
+			  struct skf_err *e)
 {
 	SKF_AUTO(skf_nft_freep) struct skf_nft *n = NULL;
 	struct skf_strv addrs = {0};

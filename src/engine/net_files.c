@@ -1,14 +1,14 @@
-/* engine/net_files.c -- hosts and resolv.conf of a container with networks. The files are bound into the container: they are rewritten in place,
- * never replaced. */
+/* engine/net_files.c -- hosts and resolv.conf of a container with networks. The files are bound into the
+ * container: they are rewritten in place, never replaced. */
 #include "engine/net_int.h"
 #include "network/resolver.h"
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
-#define MAX_HOSTFILE   (1u << 20)
-#define RESOLVED_STUB  "127.0.0.53"
-#define RESOLVED_FILE  "/run/systemd/resolve/resolv.conf" /* the servers behind the stub */
+#define MAX_HOSTFILE  (1u << 20)
+#define RESOLVED_STUB "127.0.0.53"
+#define RESOLVED_FILE "/run/systemd/resolve/resolv.conf" /* the servers behind the stub */
 
 static const char hosts_head[] = "127.0.0.1\tlocalhost\n"
 				 "::1\tlocalhost ip6-localhost ip6-loopback\n"
@@ -52,7 +52,9 @@ static int add_extra(struct skf_buf *b, const char *word, const struct skf_netre
 	if (skf_streq(addr, "host-gateway"))
 		addr = host_gateway(r);
 	if (!addr)
-		return skf_fail(e, SKF_EINVALID, "unable to derive the IP value for host-gateway: the container is on no network with a gateway");
+		return skf_fail(e, SKF_EINVALID,
+				"unable to derive the IP value for host-gateway: the container is on no "
+				"network with a gateway");
 	skf_buf_fmt(b, "%s\t", addr);
 	for (size_t i = 0; i < n; i++)
 		skf_buf_chr(b, word[i] == ';' ? ' ' : word[i]);
@@ -131,8 +133,10 @@ static int read_host_file(struct skf_buf *b)
 	return r == -ENOENT ? 0 : r;
 }
 
-/* Copies what a container can use; returns how many servers that were. skip: words of lines that the user replaces. */
-static unsigned filter_host_file(const struct skf_buf *host, const struct skf_net_conf *c, struct skf_buf *out)
+/* Copies what a container can use; returns how many servers that were. skip: words of lines that the user
+ * replaces. */
+static unsigned filter_host_file(const struct skf_buf *host, const struct skf_net_conf *c,
+				 struct skf_buf *out)
 {
 	const char *p = skf_buf_cstr(host);
 	unsigned servers = 0;
@@ -145,7 +149,8 @@ static unsigned filter_host_file(const struct skf_buf *host, const struct skf_ne
 		if (is_server_line(p, n, &s, &len)) {
 			keep = c->dns.n == 0 && !is_loopback_server(s, len);
 			servers += keep;
-		} else if ((c->dns_search.n && (skf_startswith(p, "search") || skf_startswith(p, "domain"))) ||
+		} else if ((c->dns_search.n &&
+			    (skf_startswith(p, "search") || skf_startswith(p, "domain"))) ||
 			   (c->dns_opt.n && skf_startswith(p, "options"))) {
 			keep = false;
 		}
@@ -176,7 +181,8 @@ static void add_words(struct skf_buf *b, const char *key, const struct skf_strv 
 	skf_buf_chr(b, '\n');
 }
 
-/* Words of the host's last line of that kind; ndots is left to the container: with it our resolver keeps single labels to itself. */
+/* Words of the host's last line of that kind; ndots is left to the container: with it our resolver keeps
+ * single labels to itself. */
 static int host_words(const struct skf_buf *host, const char *key, struct skf_arena *a, struct skf_strv *ret)
 {
 	char *text = skf_arena_strdup(a, skf_buf_cstr(host)), *save = NULL, *word_save = NULL;
@@ -197,7 +203,8 @@ static int host_words(const struct skf_buf *host, const char *key, struct skf_ar
 }
 
 /* As docker: what the user says, else the host's search domains and options, whoever is asked for names. */
-static int what_counts(const struct skf_buf *host, const struct skf_net_conf *c, struct skf_arena *a, struct skf_strv *search, struct skf_strv *options)
+static int what_counts(const struct skf_buf *host, const struct skf_net_conf *c, struct skf_arena *a,
+		       struct skf_strv *search, struct skf_strv *options)
 {
 	int r = 0;
 
@@ -243,7 +250,9 @@ static int copy_file(int to, int from, const char *name, struct skf_err *e)
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_HOSTFILE);
 	int r = skf_read_file_at(from, name, MAX_HOSTFILE, &b);
 
-	return r < 0 ? skf_fail_sys(e, r, "read the file '%s' of the container whose network is shared", name) : rewrite(to, name, &b, e);
+	return r < 0 ? skf_fail_sys(e, r, "read the file '%s' of the container whose network is shared",
+				    name)
+		     : rewrite(to, name, &b, e);
 }
 
 int skf_net_files_of(struct skf_engine *g, const char *id, const char *target, struct skf_err *e)
@@ -265,7 +274,8 @@ static int add_all(struct skf_arena *a, const struct skf_strv *from, struct skf_
 }
 
 /* What the user did not say, a network may have said. */
-static int with_networks(const struct skf_net_conf *c, const struct skf_netrec *r, struct skf_arena *a, struct skf_net_conf *ret)
+static int with_networks(const struct skf_net_conf *c, const struct skf_netrec *r, struct skf_arena *a,
+			 struct skf_net_conf *ret)
 {
 	const struct skf_endpoint *p = r->endpoints.v;
 	int n = 0;
@@ -281,7 +291,8 @@ static int with_networks(const struct skf_net_conf *c, const struct skf_netrec *
 	return n;
 }
 
-int skf_net_files(struct skf_engine *g, const char *id, const struct skf_net_conf *c, const struct skf_netrec *r, struct skf_err *e)
+int skf_net_files(struct skf_engine *g, const char *id, const struct skf_net_conf *c,
+		  const struct skf_netrec *r, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	SKF_AUTO_FD int dir = -EBADF;

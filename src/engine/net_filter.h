@@ -10,5 +10,6 @@ struct skf_net_filter {
 	struct skf_strv used; /* ids; read only when dangling asks for it */
 };
 /* INVALID in docker's words. skf_filters_done(&ret->words) in every case. */
-int skf_net_filter_init(struct skf_engine *g, const struct skf_strv *words, struct skf_arena *a, struct skf_net_filter *ret, struct skf_err *e);
+int skf_net_filter_init(struct skf_engine *g, const struct skf_strv *words, struct skf_arena *a,
+			struct skf_net_filter *ret, struct skf_err *e);
 bool skf_net_filter_match(const struct skf_net_filter *f, const struct skf_network_row *r);

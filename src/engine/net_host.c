@@ -1,7 +1,9 @@
-/* engine/net_host.c -- the host's side of a network: bridge with its addresses, forwarding, the parent of macvlan and ipvlan.
+/* engine/net_host.c -- the host's side of a network: bridge with its addresses, forwarding, the parent of
+ * macvlan and ipvlan.
  *
- * Invariant: the bridge is made last, after the nft elements of its network, so that a bridge that is there is complete; who finds none makes it
- * under the network's lock. Made once, it stays until the network is removed. */
+ * Invariant: the bridge is made last, after the nft elements of its network, so that a bridge that is there
+ * is complete; who finds none makes it under the network's lock. Made once, it stays until the network is
+ * removed. */
 #include "engine/net_int.h"
 #include "sys/nlmsg.h"
 #include <fcntl.h>
@@ -17,7 +19,8 @@ static bool sysctl_is(const char *path, const char *value)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(64);
 
-	return skf_read_file_at(AT_FDCWD, path, 64, &b) >= 0 && skf_startswith(skf_buf_cstr(&b), value) && b.len == strlen(value) + 1;
+	return skf_read_file_at(AT_FDCWD, path, 64, &b) >= 0 && skf_startswith(skf_buf_cstr(&b), value) &&
+	       b.len == strlen(value) + 1;
 }
 
 /* A value that is there already is not written: /proc/sys may be read-only. */
@@ -26,7 +29,8 @@ static int set_sysctl(const char *path, const char *value)
 	return sysctl_is(path, value) ? 0 : skf_write_existing_at(AT_FDCWD, path, value);
 }
 
-/* A host that forwards IPv6 takes no router advertisements any more, unless it is told to: its own connection must not be lost. */
+/* A host that forwards IPv6 takes no router advertisements any more, unless it is told to: its own
+ * connection must not be lost. */
 static void keep_router_advertisements(void)
 {
 	SKF_AUTO_FD int fd = skf_openat(AT_FDCWD, SYSCTL "ipv6/conf", O_RDONLY | O_DIRECTORY, 0);
@@ -42,7 +46,9 @@ static void keep_router_advertisements(void)
 
 		if (skf_fmt(path, sizeof(path), "%s/accept_ra", de->d_name) == 0 && de->d_name[0] != '.' &&
 		    skf_read_file_at(dirfd(d), path, 64, &b) >= 0 && skf_streq(skf_buf_cstr(&b), "1\n"))
-			(void)skf_write_existing_at(dirfd(d), path, "2"); /* refused: the host loses what it would have lost without us */
+			(void)skf_write_existing_at(
+				dirfd(d), path,
+				"2"); /* refused: the host loses what it would have lost without us */
 	}
 }
 
@@ -59,25 +65,33 @@ static int enable_forwarding(const struct skf_network *n, struct skf_err *e)
 	if (v4)
 		r = set_sysctl(SYSCTL "ipv4/ip_forward", "1");
 	if (r < 0)
-		return skf_fail_sys(e, r, "let the host forward IPv4 (net.ipv4.ip_forward) for network '%s'", n->name);
+		return skf_fail_sys(e, r, "let the host forward IPv4 (net.ipv4.ip_forward) for network '%s'",
+				    n->name);
 	if (!v6)
 		return 0;
 	if (faccessat(AT_FDCWD, SYSCTL "ipv6/conf/all/forwarding", F_OK, 0) < 0)
-		return skf_fail(e, SKF_EUNSUPPORTED, "network '%s' has an IPv6 subnet, and this host has no IPv6", n->name);
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"network '%s' has an IPv6 subnet, and this host has no IPv6", n->name);
 	if (!sysctl_is(SYSCTL "ipv6/conf/all/forwarding", "1"))
 		keep_router_advertisements();
 	r = set_sysctl(SYSCTL "ipv6/conf/all/forwarding", "1");
-	return r < 0 ? skf_fail_sys(e, r, "let the host forward IPv6 (net.ipv6.conf.all.forwarding) for network '%s'", n->name) : 0;
+	return r < 0 ? skf_fail_sys(
+			       e, r,
+			       "let the host forward IPv6 (net.ipv6.conf.all.forwarding) for network '%s'",
+			       n->name)
+		     : 0;
 }
 
 bool skf_net_bridges_filtered(const char *family)
 {
 	char path[80];
 
-	return skf_fmt(path, sizeof(path), SYSCTL "bridge/bridge-nf-call-%stables", family) == 0 && sysctl_is(path, "1");
+	return skf_fmt(path, sizeof(path), SYSCTL "bridge/bridge-nf-call-%stables", family) == 0 &&
+	       sysctl_is(path, "1");
 }
 
-static void bridge_sysctl(struct skf_engine *g, const char *family, const char *name, const char *key, const char *value)
+static void bridge_sysctl(struct skf_engine *g, const char *family, const char *name, const char *key,
+			  const char *value)
 {
 	char path[160];
 	int r = skf_fmt(path, sizeof(path), SYSCTL "%s/conf/%s/%s", family, name, key);
@@ -104,13 +118,14 @@ static int give_addresses(int nl, const struct skf_network *n, int index, struct
 			r = skf_link_addr_add(nl, index, &c);
 		}
 		if (r < 0 && r != -EEXIST)
-			return skf_fail_sys(e, r, "give the bridge '%s' of network '%s' its address %s", n->interface, n->name, s[i].gateway);
+			return skf_fail_sys(e, r, "give the bridge '%s' of network '%s' its address %s",
+					    n->interface, n->name, s[i].gateway);
 	}
 	return 0;
 }
 
-/* Published ports on the loopback leave through the bridge with a loopback source: its answers have to be let in. Chain `raw` keeps the way to
- * what listens on the loopback shut. */
+/* Published ports on the loopback leave through the bridge with a loopback source: its answers have to be
+ * let in. Chain `raw` keeps the way to what listens on the loopback shut. */
 static void let_loopback_answers_in(struct skf_engine *g, int nl, const struct skf_network *n, int index)
 {
 	int r;
@@ -118,10 +133,12 @@ static void let_loopback_answers_in(struct skf_engine *g, int nl, const struct s
 	bridge_sysctl(g, "ipv4", n->interface, "route_localnet", "1");
 	r = skf_link_loopback6_route(nl, index, true);
 	if (r < 0 && faccessat(AT_FDCWD, SYSCTL "ipv6/conf/all/forwarding", F_OK, 0) == 0)
-		skf_warn(&g->log, "route answers to ::1 through '%s': %s; ignoring", n->interface, strerror(-r));
+		skf_warn(&g->log, "route answers to ::1 through '%s': %s; ignoring", n->interface,
+			 strerror(-r));
 }
 
-static int make_bridge(struct skf_engine *g, int nl, const struct skf_network *n, struct skf_link *l, struct skf_err *e)
+static int make_bridge(struct skf_engine *g, int nl, const struct skf_network *n, struct skf_link *l,
+		       struct skf_err *e)
 {
 	char mark[SKF_NET_MARK + 1], alias[SKF_NET_MARK + 16];
 	uint8_t mac[6];
@@ -143,7 +160,8 @@ static int make_bridge(struct skf_engine *g, int nl, const struct skf_network *n
 		skf_warn(&g->log, "mark the bridge '%s': %s; ignoring", n->interface, strerror(-r));
 	let_loopback_answers_in(g, nl, n, l->index);
 	bridge_sysctl(g, "ipv6", n->interface, "accept_ra", "0");
-	/* Neighbours of forwarded packets are asked from the link-local address: not two seconds after the first container, but at once. */
+	/* Neighbours of forwarded packets are asked from the link-local address: not two seconds after the
+	 * first container, but at once. */
 	bridge_sysctl(g, "ipv6", n->interface, "accept_dad", "0");
 	if (give_addresses(nl, n, l->index, e) < 0) {
 		(void)skf_link_delete(nl, n->interface); /* so that the next start tries again */
@@ -170,7 +188,8 @@ static int bridge_up(struct skf_engine *g, int nl, const struct skf_network *n, 
 	if (r == 0 && !(l.flags & IFF_UP)) {
 		r = skf_link_up(nl, l.index);
 		if (r < 0)
-			return skf_fail_sys(e, r, "bring up the bridge '%s' of network '%s'", n->interface, n->name);
+			return skf_fail_sys(e, r, "bring up the bridge '%s' of network '%s'", n->interface,
+					    n->name);
 	}
 	if (r == -ENODEV) {
 		if (skf_fmt(name, sizeof(name), "network-%s", n->id) < 0)
@@ -212,7 +231,9 @@ static int make_parent(int nl, const struct skf_network *n, struct skf_link *l, 
 	}
 	if (r == 0 || r == -EEXIST)
 		r = skf_link_get(nl, n->interface, l);
-	return r < 0 ? skf_fail_sys(e, r, "find the parent interface '%s' of network '%s'", n->interface, n->name) : 0;
+	return r < 0 ? skf_fail_sys(e, r, "find the parent interface '%s' of network '%s'", n->interface,
+				    n->name)
+		     : 0;
 }
 
 int skf_net_host_up(struct skf_engine *g, int nl, const struct skf_network *n, int *ret, struct skf_err *e)
@@ -226,7 +247,8 @@ int skf_net_host_up(struct skf_engine *g, int nl, const struct skf_network *n, i
 	if (r == -ENODEV && make_parent(nl, n, &l, e) < 0)
 		return -1;
 	if (r < 0 && r != -ENODEV)
-		return skf_fail_sys(e, r, "look at the parent interface '%s' of network '%s'", n->interface, n->name);
+		return skf_fail_sys(e, r, "look at the parent interface '%s' of network '%s'", n->interface,
+				    n->name);
 	*ret = l.index;
 	return 0;
 }
@@ -240,11 +262,13 @@ int skf_net_host_down(struct skf_engine *g, const struct skf_network *n, struct 
 	if (r == 0 && skf_streq(n->driver, "bridge")) {
 		r = skf_link_get(nl, n->interface, &l);
 		if (r == 0) /* docker, too, leaves a bridge that it did not make */
-			r = skf_net_is_our_bridge(n, &l) ? skf_link_delete(nl, n->interface) : skf_link_loopback6_route(nl, l.index, false);
+			r = skf_net_is_our_bridge(n, &l) ? skf_link_delete(nl, n->interface)
+							 : skf_link_loopback6_route(nl, l.index, false);
 	} else if (r == 0 && skf_startswith(n->interface, "dm-")) {
 		r = skf_link_delete(nl, n->interface);
 	}
 	if (r < 0 && r != -ENODEV)
-		return skf_fail_sys(e, r, "remove the interface '%s' of network '%s'", n->interface, n->name);
+		return skf_fail_sys(e, r, "remove the interface '%s' of network '%s'", n->interface,
+				    n->name);
 	return skf_net_table_network(g, n, false, e);
 }

@@ -1,6 +1,7 @@
-/* engine/net_idle.c -- what of the host goes when no container uses it: bridge of the default network and firewall table. They are made again by the
- * next start, in a millisecond. Invariant: whoever starts or connects holds the lock "networks-use" shared from before its record is written until
- * its links are made; whoever takes away holds it alone, and has looked for records since. */
+/* engine/net_idle.c -- what of the host goes when no container uses it: bridge of the default network and
+ * firewall table. They are made again by the next start, in a millisecond. Invariant: whoever starts or
+ * connects holds the lock "networks-use" shared from before its record is written until its links are made;
+ * whoever takes away holds it alone, and has looked for records since. */
 #include "engine/net_int.h"
 #include "network/table.h"
 #include "sys/nlmsg.h"
@@ -15,7 +16,8 @@ int skf_net_use_lock(struct skf_engine *g, struct skf_err *e)
 }
 
 /* Does a bridge of a network that users made stay? They see it (`ip link`), and so does their firewall. */
-static int others_stay(struct skf_engine *g, int nl, const struct skf_network *def, struct skf_arena *a, struct skf_err *e)
+static int others_stay(struct skf_engine *g, int nl, const struct skf_network *def, struct skf_arena *a,
+		       struct skf_err *e)
 {
 	struct skf_strv ids = {0};
 
@@ -86,7 +88,9 @@ int skf_net_idle_down(struct skf_engine *g, struct skf_err *e)
 		return skf_fail_sys(e, lock, "lock the networks");
 	use = skf_lock_at(g->locks_fd, "networks-use", true, 0);
 	if (use < 0)
-		return use == -EAGAIN || use == -ETIMEDOUT ? 0 : skf_fail_sys(e, use, "lock the networks in use");
+		return use == -EAGAIN || use == -ETIMEDOUT
+			       ? 0
+			       : skf_fail_sys(e, use, "lock the networks in use");
 	if (skf_netrec_list(g->run_fd, &a, &records, e) < 0)
 		return -1;
 	if (records.n)

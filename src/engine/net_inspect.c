@@ -1,5 +1,5 @@
-/* engine/net_inspect.c -- NetworkSettings of a container, docker's members: what it has while it runs, what it asked for otherwise; and the
- * published ports as a list. */
+/* engine/net_inspect.c -- NetworkSettings of a container, docker's members: what it has while it runs, what
+ * it asked for otherwise; and the published ports as a list. */
 #include "engine/net_int.h"
 #include <stdio.h>
 #include <string.h>
@@ -99,7 +99,8 @@ static void write_addresses(struct skf_jw *w, const struct skf_endpoint *p)
 	skf_jw_kstr(w, "MacAddress", p ? p->mac : "");
 }
 
-static void write_network(struct skf_jw *w, const struct skf_net_choice *c, const struct skf_endpoint *p, const char *id)
+static void write_network(struct skf_jw *w, const struct skf_net_choice *c, const struct skf_endpoint *p,
+			  const char *id)
 {
 	char endpoint[SKF_ID_LEN + 1] = "";
 
@@ -177,7 +178,9 @@ int skf_net_inspect_host(struct skf_engine *g, const char *id, struct skf_jw *w,
 				continue;
 			host[0] = '\0';
 			if (p[k].host_first)
-				snprintf(host, sizeof(host), p[k].host_last > p[k].host_first ? "%u-%u" : "%u", p[k].host_first, p[k].host_last);
+				snprintf(host, sizeof(host),
+					 p[k].host_last > p[k].host_first ? "%u-%u" : "%u", p[k].host_first,
+					 p[k].host_last);
 			skf_jw_obj(w);
 			skf_jw_kstr(w, "HostIp", p[k].host_ip);
 			skf_jw_kstr(w, "HostPort", host);
@@ -194,7 +197,8 @@ int skf_net_inspect_host(struct skf_engine *g, const char *id, struct skf_jw *w,
 	return 0;
 }
 
-int skf_engine_ports(struct skf_engine *g, const char *container, struct skf_arena *a, struct skf_jarr *ret, struct skf_err *e)
+int skf_engine_ports(struct skf_engine *g, const char *container, struct skf_arena *a, struct skf_jarr *ret,
+		     struct skf_err *e)
 {
 	char id[SKF_ID_LEN + 1];
 	struct skf_netrec *r = NULL;
@@ -211,7 +215,8 @@ int skf_engine_ports(struct skf_engine *g, const char *container, struct skf_are
 	if (!v)
 		return skf_fail(e, SKF_ENOMEM, "memory for the published ports");
 	for (size_t i = 0; i < r->ports.n; i++)
-		v[i] = (struct skf_port_row){m[i].proto, m[i].host_ip, (uint16_t)m[i].port, (uint16_t)m[i].host};
+		v[i] = (struct skf_port_row){m[i].proto, m[i].host_ip, (uint16_t)m[i].port,
+					     (uint16_t)m[i].host};
 	*ret = (struct skf_jarr){v, r->ports.n};
 	return 0;
 }

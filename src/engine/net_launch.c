@@ -1,5 +1,5 @@
-/* engine/net_launch.c -- the network's part of the talk with skiff-launch (launch/wire.h): which kind of namespace a container gets, and the
- * answer when launch has made one. */
+/* engine/net_launch.c -- the network's part of the talk with skiff-launch (launch/wire.h): which kind of
+ * namespace a container gets, and the answer when launch has made one. */
 #include "engine/net_int.h"
 #include "base/proc.h"
 #include "base/record.h"
@@ -11,7 +11,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-/* The namespace of a container that runs. Its init is looked at twice, so that the number cannot have gone to another process in between. */
+/* The namespace of a container that runs. Its init is looked at twice, so that the number cannot have gone
+ * to another process in between. */
 static int open_netns_of(struct skf_engine *g, const char *id, struct skf_err *e)
 {
 	struct skf_ctr_live l;
@@ -41,11 +42,15 @@ int skf_net_open_path(const char *path, struct skf_err *e)
 	if (fd < 0)
 		return skf_fail_sys(e, fd, "open the network namespace '%s'", path);
 	if (ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET)
-		return skf_fail(e, SKF_EINVALID, "'%s' is no network namespace: expected a file like /run/netns/NAME or /proc/PID/ns/net", path);
+		return skf_fail(e, SKF_EINVALID,
+				"'%s' is no network namespace: expected a file like /run/netns/NAME or "
+				"/proc/PID/ns/net",
+				path);
 	return SKF_TAKE_FD(fd);
 }
 
-int skf_net_launch_flags(struct skf_engine *g, const char *id, unsigned *ret_flags, int *ret_netns, struct skf_err *e)
+int skf_net_launch_flags(struct skf_engine *g, const char *id, unsigned *ret_flags, int *ret_netns,
+			 struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	struct skf_net_conf *c;
@@ -71,7 +76,8 @@ int skf_net_launch_flags(struct skf_engine *g, const char *id, unsigned *ret_fla
 	return 0;
 }
 
-int skf_net_serve(struct skf_engine *g, int sock, struct skf_recr *r, const struct skf_fds *fds, struct skf_err *e)
+int skf_net_serve(struct skf_engine *g, int sock, struct skf_recr *r, const struct skf_fds *fds,
+		  struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
 	struct skf_err why = SKF_ERR_INIT;
@@ -81,7 +87,8 @@ int skf_net_serve(struct skf_engine *g, int sock, struct skf_recr *r, const stru
 
 	s.pid = skf_recr_u32(r);
 	if (r->bad || fds->n != 2 || !skf_ctr_id_valid(s.id))
-		return skf_fail(e, SKF_ECORRUPT, "skiff-launch handed over a network namespace in an unknown form");
+		return skf_fail(e, SKF_ECORRUPT,
+				"skiff-launch handed over a network namespace in an unknown form");
 	s.netns_fd = fds->fd[0];
 	s.nl = fds->fd[1];
 	n = skf_net_up(g, &s, &why);
@@ -110,5 +117,8 @@ int skf_net_ask_socket(struct skf_engine *g, const char *id, int netns, int *ret
 	skf_rec_end(&w);
 	if (skf_launch_ask_in(g, "netsock", &b, netns, ret_nl, e) < 0)
 		return -1;
-	return *ret_nl >= 0 ? 0 : skf_fail(e, SKF_ECORRUPT, "skiff-launch sent no socket of container %.12s's network namespace", id);
+	return *ret_nl >= 0
+		       ? 0
+		       : skf_fail(e, SKF_ECORRUPT,
+				  "skiff-launch sent no socket of container %.12s's network namespace", id);
 }

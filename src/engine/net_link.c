@@ -1,6 +1,7 @@
 /* engine/net_link.c -- links of a container: veth, macvlan, ipvlan, with addresses and routes.
  *
- * Nothing here enters a namespace: links are born in the container's, addresses and routes go through a socket that launch opened there. */
+ * Nothing here enters a namespace: links are born in the container's, addresses and routes go through a
+ * socket that launch opened there. */
 #include "engine/net_int.h"
 #include "sys/nlmsg.h"
 #include <linux/if.h>
@@ -18,7 +19,8 @@ static const struct mode macvlan_modes[] = {{"bridge", MACVLAN_MODE_BRIDGE},
 					    {"vepa", MACVLAN_MODE_VEPA},
 					    {"passthru", MACVLAN_MODE_PASSTHRU},
 					    {NULL, MACVLAN_MODE_BRIDGE}};
-static const struct mode ipvlan_modes[] = {{"l2", IPVLAN_MODE_L2}, {"l3", IPVLAN_MODE_L3}, {"l3s", IPVLAN_MODE_L3S}, {NULL, IPVLAN_MODE_L2}};
+static const struct mode ipvlan_modes[] = {
+	{"l2", IPVLAN_MODE_L2}, {"l3", IPVLAN_MODE_L3}, {"l3s", IPVLAN_MODE_L3S}, {NULL, IPVLAN_MODE_L2}};
 
 static uint32_t mode_of(const struct skf_network *n)
 {
@@ -55,9 +57,11 @@ static int is_others_link(struct skf_engine *g, const char *link, const char *co
 	return 0;
 }
 
-/* The kernel takes a namespace down some time after its last process: a container that is started again at once can find its last link, and one
- * whose namespace another container keeps (--network container:) always does. That link is dead, and goes. */
-static int make_veth(struct skf_engine *g, int nl, const struct skf_veth *v, const char *container, struct skf_err *e)
+/* The kernel takes a namespace down some time after its last process: a container that is started again at
+ * once can find its last link, and one whose namespace another container keeps (--network container:) always
+ * does. That link is dead, and goes. */
+static int make_veth(struct skf_engine *g, int nl, const struct skf_veth *v, const char *container,
+		     struct skf_err *e)
 {
 	int r = skf_link_veth(nl, v), other;
 
@@ -88,7 +92,8 @@ char *skf_net_link_name(const struct skf_netrec *r, size_t n, struct skf_arena *
 	return skf_arena_strdup(a, name);
 }
 
-char *skf_net_ifname(const struct skf_netrec *r, size_t count, const struct skf_network *n, struct skf_arena *a)
+char *skf_net_ifname(const struct skf_netrec *r, size_t count, const struct skf_network *n,
+		     struct skf_arena *a)
 {
 	const struct skf_endpoint *p = r->endpoints.v;
 	char name[IFNAMSIZ];
@@ -96,19 +101,25 @@ char *skf_net_ifname(const struct skf_netrec *r, size_t count, const struct skf_
 	size_t i;
 
 	do {
-		snprintf(name, sizeof(name), "%.*s%u", SKF_MAX_IFNAME_PREFIX, n->ifname_prefix ? n->ifname_prefix : "eth", number++ % 1000);
+		snprintf(name, sizeof(name), "%.*s%u", SKF_MAX_IFNAME_PREFIX,
+			 n->ifname_prefix ? n->ifname_prefix : "eth", number++ % 1000);
 		for (i = 0; i < count && !skf_streq(p[i].ifname, name); i++)
 			;
 	} while (i < count);
 	return skf_arena_strdup(a, name);
 }
 
-static int make_link(struct skf_engine *g, int nl, const struct skf_network *n, const struct skf_endpoint *p, const struct skf_net_start *s,
-		     struct skf_link *ret, struct skf_err *e)
+static int make_link(struct skf_engine *g, int nl, const struct skf_network *n, const struct skf_endpoint *p,
+		     const struct skf_net_start *s, struct skf_link *ret, struct skf_err *e)
 {
 	uint8_t mac[6];
 	int host, r;
-	struct skf_veth v = {.host = p->link, .peer = p->ifname, .netns_fd = s->netns_fd, .mac = p->mac ? mac : NULL, .mtu = n->mtu, .isolated = !n->icc};
+	struct skf_veth v = {.host = p->link,
+			     .peer = p->ifname,
+			     .netns_fd = s->netns_fd,
+			     .mac = p->mac ? mac : NULL,
+			     .mtu = n->mtu,
+			     .isolated = !n->icc};
 
 	if (p->mac && skf_mac_parse(p->mac, mac) < 0)
 		return skf_fail(e, SKF_EINVALID, "invalid MAC address: %s", p->mac);
@@ -140,13 +151,17 @@ static int make_link(struct skf_engine *g, int nl, const struct skf_network *n, 
 		if (r == 0)
 			r = skf_link_veth_up(nl, &v);
 		if (r < 0)
-			(void)skf_link_delete(nl, p->link); /* the caller gets the reason; at a start the link goes with its namespace */
+			(void)skf_link_delete(nl, p->link); /* the caller gets the reason; at a start the
+							       link goes with its namespace */
 	}
-	return r < 0 ? skf_fail_sys(e, r, "make the interface '%s' of container %.12s on network '%s'", p->ifname, s->id, n->name) : 0;
+	return r < 0 ? skf_fail_sys(e, r, "make the interface '%s' of container %.12s on network '%s'",
+				    p->ifname, s->id, n->name)
+		     : 0;
 }
 
 /* 0 none, 1 *a is filled. */
-static int address_of(const char *ip, uint32_t prefix, const char *gateway, bool with_route, bool l3, struct skf_link_addr *a)
+static int address_of(const char *ip, uint32_t prefix, const char *gateway, bool with_route, bool l3,
+		      struct skf_link_addr *a)
 {
 	if (!ip || skf_ip_parse(ip, &a->addr.ip) < 0)
 		return 0;
@@ -157,14 +172,15 @@ static int address_of(const char *ip, uint32_t prefix, const char *gateway, bool
 	return 1;
 }
 
-/* No neighbour answers on an ipvlan in mode l3 and l3s: the parent routes, and the default route is the device. */
+/* No neighbour answers on an ipvlan in mode l3 and l3s: the parent routes, and the default route is the
+ * device. */
 static bool device_routes(const struct skf_network *n)
 {
 	return skf_streq(n->driver, "ipvlan") && n->mode && skf_startswith(n->mode, "l3") && !n->internal;
 }
 
-int skf_net_link(struct skf_engine *g, const struct skf_network *n, const struct skf_endpoint *p, const struct skf_net_start *s, bool default_route,
-		 struct skf_err *e)
+int skf_net_link(struct skf_engine *g, const struct skf_network *n, const struct skf_endpoint *p,
+		 const struct skf_net_start *s, bool default_route, struct skf_err *e)
 {
 	SKF_AUTO_FD int nl = skf_nlm_open(NETLINK_ROUTE);
 	struct skf_link_addr a[2] = {0};
@@ -179,10 +195,13 @@ int skf_net_link(struct skf_engine *g, const struct skf_network *n, const struct
 	k += (size_t)address_of(p->ip, p->prefix, p->gateway, default_route, device_routes(n), &a[k]);
 	k += (size_t)address_of(p->ip6, p->prefix6, p->gateway6, default_route, device_routes(n), &a[k]);
 	r = skf_link_configure(s->nl, l.index, a, k);
-	return r < 0 ? skf_fail_sys(e, r, "set address and route of '%s' of container %.12s on network '%s'", p->ifname, s->id, n->name) : 0;
+	return r < 0 ? skf_fail_sys(e, r, "set address and route of '%s' of container %.12s on network '%s'",
+				    p->ifname, s->id, n->name)
+		     : 0;
 }
 
-int skf_net_default_route(const struct skf_network *n, const struct skf_endpoint *p, int nl, struct skf_err *e)
+int skf_net_default_route(const struct skf_network *n, const struct skf_endpoint *p, int nl,
+			  struct skf_err *e)
 {
 	struct skf_link_addr a[2] = {0};
 	struct skf_link l;

@@ -1,4 +1,5 @@
-/* engine/net_list.c -- networks as a list and as docker's document. "host" and "none" are shown as docker does, and are no objects. */
+/* engine/net_list.c -- networks as a list and as docker's document. "host" and "none" are shown as docker
+ * does, and are no objects. */
 #include "engine/net_cni.h"
 #include "engine/net_filter.h"
 #include "network/egress.h"
@@ -6,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HOST_ID "686f737400000000000000000000000000000000000000000000000000000000" /* the words in hex: constant, and never a random id */
+/* the words in hex: constant, and never a random id */
+#define HOST_ID "686f737400000000000000000000000000000000000000000000000000000000"
 #define NONE_ID "6e6f6e6500000000000000000000000000000000000000000000000000000000"
 
 static int no_memory(struct skf_err *e)
@@ -29,7 +31,8 @@ static bool has_family(const struct skf_network *n, bool v6)
 	return false;
 }
 
-static int add_row(struct skf_engine *g, const char *id, struct skf_arena *a, struct rows *r, struct skf_err *e)
+static int add_row(struct skf_engine *g, const char *id, struct skf_arena *a, struct rows *r,
+		   struct skf_err *e)
 {
 	struct skf_network *n;
 	struct skf_network_row *row = &r->v[r->n];
@@ -57,7 +60,8 @@ static int add_row(struct skf_engine *g, const char *id, struct skf_arena *a, st
 	return 0;
 }
 
-static int add_plain(struct skf_arena *a, const char *id, const char *name, const char *driver, struct rows *r)
+static int add_plain(struct skf_arena *a, const char *id, const char *name, const char *driver,
+		     struct rows *r)
 {
 	struct skf_network_row *row = &r->v[r->n++];
 
@@ -87,10 +91,12 @@ static int by_name(const void *x, const void *y)
 	return strcmp(((const struct skf_network_row *)x)->name, ((const struct skf_network_row *)y)->name);
 }
 
-static int all_rows(struct skf_engine *g, const struct skf_strv *ids, const struct skf_strv *cni, struct skf_arena *a, struct rows *r, struct skf_err *e)
+static int all_rows(struct skf_engine *g, const struct skf_strv *ids, const struct skf_strv *cni,
+		    struct skf_arena *a, struct rows *r, struct skf_err *e)
 {
 	r->v = skf_arena_array(a, ids->n + cni->n + 2, sizeof(*r->v));
-	if (!r->v || add_plain(a, HOST_ID, "host", "host", r) < 0 || add_plain(a, NONE_ID, "none", "null", r) < 0)
+	if (!r->v || add_plain(a, HOST_ID, "host", "host", r) < 0 ||
+	    add_plain(a, NONE_ID, "none", "null", r) < 0)
 		return no_memory(e);
 	for (size_t i = 0; i < ids->n; i++)
 		if (add_row(g, ids->v[i], a, r, e) < 0)
@@ -101,7 +107,8 @@ static int all_rows(struct skf_engine *g, const struct skf_strv *ids, const stru
 	return 0;
 }
 
-int skf_engine_network_list(struct skf_engine *g, const struct skf_strv *filters, struct skf_arena *a, struct skf_jarr *ret, struct skf_err *e)
+int skf_engine_network_list(struct skf_engine *g, const struct skf_strv *filters, struct skf_arena *a,
+			    struct skf_jarr *ret, struct skf_err *e)
 {
 	struct skf_strv ids = {0}, cni;
 	struct skf_net_filter f;
@@ -110,7 +117,8 @@ int skf_engine_network_list(struct skf_engine *g, const struct skf_strv *filters
 	size_t kept = 0;
 	int k = skf_net_filter_init(g, filters, a, &f, e);
 
-	if (k == 0 && (skf_net_default(g, a, &def, e) < 0 || skf_network_list(g->root_fd, a, &ids, e) < 0 || skf_net_cni_names(g, a, &cni, e) < 0))
+	if (k == 0 && (skf_net_default(g, a, &def, e) < 0 || skf_network_list(g->root_fd, a, &ids, e) < 0 ||
+		       skf_net_cni_names(g, a, &cni, e) < 0))
 		k = -1;
 	if (k == 0)
 		k = all_rows(g, &ids, &cni, a, &r, e);
@@ -188,7 +196,8 @@ static void write_denied(struct skf_engine *g, struct skf_jw *w, const char *id)
 	skf_jw_end(w);
 }
 
-static int write_containers(struct skf_engine *g, struct skf_jw *w, const struct skf_network *n, struct skf_arena *a, struct skf_err *e)
+static int write_containers(struct skf_engine *g, struct skf_jw *w, const struct skf_network *n,
+			    struct skf_arena *a, struct skf_err *e)
 {
 	struct skf_strv ids = {0};
 

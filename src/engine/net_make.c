@@ -1,5 +1,6 @@
-/* engine/net_make.c -- network create: names, subnets, options, checked before anything is written. Nothing is made in the kernel: the first
- * container does that. Words of errors are docker's; options are docker's com.docker.network.* and podman's short ones. */
+/* engine/net_make.c -- network create: names, subnets, options, checked before anything is written. Nothing
+ * is made in the kernel: the first container does that. Words of errors are docker's; options are docker's
+ * com.docker.network.* and podman's short ones. */
 #include "engine/net_cni.h"
 #include "network/egress.h"
 #include "base/proc.h"
@@ -32,7 +33,8 @@ static int is_true(const char *v, bool *ret, const char *key, struct skf_err *e)
 	else if (skf_streq(v, "false") || skf_streq(v, "0") || skf_streq(v, "no"))
 		*ret = false;
 	else
-		return skf_fail(e, SKF_EINVALID, "invalid value '%s' of option %s: expected true or false", v, key);
+		return skf_fail(e, SKF_EINVALID, "invalid value '%s' of option %s: expected true or false",
+				v, key);
 	return 0;
 }
 
@@ -40,15 +42,19 @@ static int is_true(const char *v, bool *ret, const char *key, struct skf_err *e)
 static int opt_mtu(struct make *m, const char *key, const char *v, struct skf_err *e)
 {
 	if (skf_parse_u32(v, &m->n->mtu) < 0 || (m->n->mtu && (m->n->mtu < 68 || m->n->mtu > MAX_MTU)))
-		return skf_fail(e, SKF_EINVALID, "invalid value '%s' of option %s: expected an MTU of 68 to %d", v, key, MAX_MTU);
+		return skf_fail(e, SKF_EINVALID,
+				"invalid value '%s' of option %s: expected an MTU of 68 to %d", v, key,
+				MAX_MTU);
 	return 0;
 }
 
 static int opt_bridge(struct make *m, const char *key, const char *v, struct skf_err *e)
 {
 	if (!*v || strlen(v) >= IFNAMSIZ || strpbrk(v, "/ \t:"))
-		return skf_fail(e, SKF_EINVALID, "invalid value '%s' of option %s: expected the name of an interface, at most %d characters", v, key,
-				IFNAMSIZ - 1);
+		return skf_fail(e, SKF_EINVALID,
+				"invalid value '%s' of option %s: expected the name of an interface, at "
+				"most %d characters",
+				v, key, IFNAMSIZ - 1);
 	m->n->interface = skf_arena_strdup(m->a, v);
 	return m->n->interface ? 0 : no_memory(e);
 }
@@ -56,8 +62,10 @@ static int opt_bridge(struct make *m, const char *key, const char *v, struct skf
 static int opt_ifname_prefix(struct make *m, const char *key, const char *v, struct skf_err *e)
 {
 	if (!*v || strlen(v) > SKF_MAX_IFNAME_PREFIX || strpbrk(v, "/ \t\n:%.") || skf_streq(v, "lo"))
-		return skf_fail(e, SKF_EINVALID, "invalid value '%s' of option %s: expected what names of interfaces begin with, at most %d characters", v, key,
-				SKF_MAX_IFNAME_PREFIX);
+		return skf_fail(e, SKF_EINVALID,
+				"invalid value '%s' of option %s: expected what names of interfaces begin "
+				"with, at most %d characters",
+				v, key, SKF_MAX_IFNAME_PREFIX);
 	m->n->ifname_prefix = skf_arena_strdup(m->a, v);
 	return m->n->ifname_prefix ? 0 : no_memory(e);
 }
@@ -75,7 +83,8 @@ static int opt_masquerade(struct make *m, const char *key, const char *v, struct
 static int opt_gateway_mode(struct make *m, const char *key, const char *v, struct skf_err *e)
 {
 	if (!skf_streq(v, "nat") && !skf_streq(v, "routed"))
-		return skf_fail(e, SKF_EUNSUPPORTED, "option %s=%s is not supported: there are nat and routed", key, v);
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"option %s=%s is not supported: there are nat and routed", key, v);
 	m->n->masquerade = m->n->masquerade && skf_streq(v, "nat");
 	return 0;
 }
@@ -85,7 +94,8 @@ static int opt_host_ip(struct make *m, const char *key, const char *v, struct sk
 	struct skf_ip ip;
 
 	if (skf_ip_parse(v, &ip) < 0)
-		return skf_fail(e, SKF_EINVALID, "invalid value '%s' of option %s: expected an address", v, key);
+		return skf_fail(e, SKF_EINVALID, "invalid value '%s' of option %s: expected an address", v,
+				key);
 	if (skf_ip_is_any(&ip)) /* as without it: every address, of both families */
 		return 0;
 	m->n->host_ip = skf_arena_strdup(m->a, v);
@@ -94,7 +104,9 @@ static int opt_host_ip(struct make *m, const char *key, const char *v, struct sk
 
 static int opt_mode(struct make *m, const char *key, const char *v, struct skf_err *e)
 {
-	static const char *const macvlan[] = {"bridge", "private", "vepa", "passthru"}, *const ipvlan[] = {"l2", "l3", "l3s"};
+	static const char *const macvlan[] = {"bridge", "private", "vepa", "passthru"}, *const ipvlan[] = {
+												"l2", "l3",
+												"l3s"};
 	bool mac = skf_streq(m->n->driver, "macvlan"), known = false;
 
 	for (size_t i = 0; mac && i < SKF_ARRAY_LEN(macvlan); i++)
@@ -102,7 +114,8 @@ static int opt_mode(struct make *m, const char *key, const char *v, struct skf_e
 	for (size_t i = 0; !mac && i < SKF_ARRAY_LEN(ipvlan); i++)
 		known |= skf_streq(m->n->driver, "ipvlan") && skf_streq(v, ipvlan[i]);
 	if (!known)
-		return skf_fail(e, SKF_EINVALID, "invalid value '%s' of option %s for driver %s", v, key, m->n->driver);
+		return skf_fail(e, SKF_EINVALID, "invalid value '%s' of option %s for driver %s", v, key,
+				m->n->driver);
 	m->n->mode = skf_arena_strdup(m->a, v);
 	return m->n->mode ? 0 : no_memory(e);
 }
@@ -110,7 +123,8 @@ static int opt_mode(struct make *m, const char *key, const char *v, struct skf_e
 static int opt_vlan(struct make *m, const char *key, const char *v, struct skf_err *e)
 {
 	if (skf_parse_u32(v, &m->n->vlan) < 0 || m->n->vlan == 0 || m->n->vlan > 4094)
-		return skf_fail(e, SKF_EINVALID, "invalid value '%s' of option %s: expected a VLAN of 1 to 4094", v, key);
+		return skf_fail(e, SKF_EINVALID,
+				"invalid value '%s' of option %s: expected a VLAN of 1 to 4094", v, key);
 	return 0;
 }
 
@@ -169,7 +183,8 @@ static int add_kv(struct make *m, struct skf_kvs *to, size_t max, const char *wo
 		to->v = skf_arena_array(m->a, max, sizeof(*to->v));
 	if (!to->v)
 		return no_memory(e);
-	to->v[to->n] = (struct skf_kv){skf_arena_dup(m->a, word, n), skf_arena_strdup(m->a, word[n] ? word + n + 1 : "")};
+	to->v[to->n] = (struct skf_kv){skf_arena_dup(m->a, word, n),
+				       skf_arena_strdup(m->a, word[n] ? word + n + 1 : "")};
 	return to->v[to->n].k && to->v[to->n++].v ? 0 : no_memory(e);
 }
 
@@ -211,12 +226,14 @@ static int check_member(const char *what, const char *text, const struct skf_cid
 		char subnet[SKF_CIDR_TEXT];
 
 		skf_cidr_text(c, subnet);
-		return skf_fail(e, SKF_EINVALID, "no matching subnet for %s %s: it is not in %s", what, text, subnet);
+		return skf_fail(e, SKF_EINVALID, "no matching subnet for %s %s: it is not in %s", what, text,
+				subnet);
 	}
 	return 0;
 }
 
-static int take_subnet(struct make *m, const struct skf_network_subnet *in, struct skf_netsub *out, struct skf_err *e)
+static int take_subnet(struct make *m, const struct skf_network_subnet *in, struct skf_netsub *out,
+		       struct skf_err *e)
 {
 	struct skf_cidr c, range;
 	char text[SKF_CIDR_TEXT];
@@ -232,12 +249,14 @@ static int take_subnet(struct make *m, const struct skf_network_subnet *in, stru
 		return -1;
 	if (in->range) {
 		if (skf_cidr_parse(in->range, false, &range) < 0)
-			return skf_fail(e, SKF_EINVALID, "invalid ip-range %s: expected ADDRESS/PREFIX", in->range);
+			return skf_fail(e, SKF_EINVALID, "invalid ip-range %s: expected ADDRESS/PREFIX",
+					in->range);
 		if (!skf_cidr_has(&c, &range.ip) || range.prefix < c.prefix)
 			return skf_fail(e, SKF_EINVALID, "no matching subnet for range %s", in->range);
 		out->range = skf_arena_strdup(m->a, in->range);
 	}
-	out->gateway = in->gateway ? skf_arena_strdup(m->a, in->gateway) : skf_net_first_address(out->subnet, m->a);
+	out->gateway =
+		in->gateway ? skf_arena_strdup(m->a, in->gateway) : skf_net_first_address(out->subnet, m->a);
 	return out->gateway && (!in->range || out->range) ? 0 : no_memory(e);
 }
 
@@ -252,8 +271,10 @@ static int take_aux(struct make *m, struct skf_err *e)
 		size_t k = 0;
 
 		if (!eq || skf_ip_parse(eq + 1, &ip) < 0)
-			return skf_fail(e, SKF_EINVALID, "invalid aux-address '%s': expected NAME=ADDRESS", m->q->aux.v[i]);
-		while (k < m->n->subnets.n && !(skf_cidr_parse(s[k].subnet, false, &c) == 0 && skf_cidr_has(&c, &ip)))
+			return skf_fail(e, SKF_EINVALID, "invalid aux-address '%s': expected NAME=ADDRESS",
+					m->q->aux.v[i]);
+		while (k < m->n->subnets.n &&
+		       !(skf_cidr_parse(s[k].subnet, false, &c) == 0 && skf_cidr_has(&c, &ip)))
 			k++;
 		if (k == m->n->subnets.n)
 			return skf_fail(e, SKF_EINVALID, "no matching subnet for aux-address %s", eq + 1);
@@ -288,22 +309,31 @@ static int take_subnets(struct make *m, struct skf_err *e)
 	if (!s)
 		return no_memory(e);
 	if (skf_streq(m->q->ipam_driver, "none") || skf_streq(m->q->ipam_driver, "dhcp"))
-		return skf_streq(m->q->ipam_driver, "none") ? 0 : skf_fail(e, SKF_EUNSUPPORTED, "ipam driver dhcp is not supported: name a subnet");
+		return skf_streq(m->q->ipam_driver, "none")
+			       ? 0
+			       : skf_fail(e, SKF_EUNSUPPORTED,
+					  "ipam driver dhcp is not supported: name a subnet");
 	for (int v6 = 0; v6 <= 1; v6++) /* IPv4 first */
 		for (size_t i = 0; i < m->q->subnets.n; i++) {
 			if (!in[i].subnet)
-				return skf_fail(e, SKF_EINVALID, "every ip-range or gateway must have a corresponding subnet");
-			if ((strchr(in[i].subnet, ':') != NULL) == v6 && take_subnet(m, &in[i], &s[n++], e) < 0)
+				return skf_fail(
+					e, SKF_EINVALID,
+					"every ip-range or gateway must have a corresponding subnet");
+			if ((strchr(in[i].subnet, ':') != NULL) == v6 &&
+			    take_subnet(m, &in[i], &s[n++], e) < 0)
 				return -1;
 		}
 	for (size_t i = 0; i < n; i++)
 		for (size_t k = 0; k < i; k++) {
 			struct skf_cidr x, y;
 
-			if (skf_cidr_parse(s[i].subnet, false, &x) == 0 && skf_cidr_parse(s[k].subnet, false, &y) == 0 && x.ip.family == y.ip.family &&
+			if (skf_cidr_parse(s[i].subnet, false, &x) == 0 &&
+			    skf_cidr_parse(s[k].subnet, false, &y) == 0 && x.ip.family == y.ip.family &&
 			    skf_cidr_overlap(&x, &y))
-				return skf_fail(e, SKF_EINVALID, "multiple overlapping subnet configuration is not supported: %s and %s", s[i].subnet,
-						s[k].subnet);
+				return skf_fail(e, SKF_EINVALID,
+						"multiple overlapping subnet configuration is not "
+						"supported: %s and %s",
+						s[i].subnet, s[k].subnet);
 		}
 	if (!has_family(s, n, false) && !m->q->no_ipv4 && add_pool(m, AF_INET, s, &n, e) < 0)
 		return -1;
@@ -325,7 +355,10 @@ static int take_driver(struct make *m, struct skf_err *e)
 			m->n->driver = skf_arena_strdup(m->a, d);
 			return m->n->driver ? 0 : no_memory(e);
 		}
-	return skf_fail(e, SKF_EINVALID, "could not find plugin %s in v1 plugin registry: plugin not found; there are bridge, macvlan and ipvlan", d);
+	return skf_fail(e, SKF_EINVALID,
+			"could not find plugin %s in v1 plugin registry: plugin not found; there are "
+			"bridge, macvlan and ipvlan",
+			d);
 }
 
 /* Name of the bridge or parent when the user gave none. */
@@ -341,19 +374,25 @@ static int name_interface(struct make *m, struct skf_err *e)
 		m->n->interface = skf_arena_fmt(m->a, "%s.%u", m->n->interface, m->n->vlan);
 	if (!m->n->interface)
 		return no_memory(e);
-	return strlen(m->n->interface) < IFNAMSIZ ? 0 : skf_fail(e, SKF_EINVALID, "the interface name '%s' is longer than %d characters", m->n->interface,
-								 IFNAMSIZ - 1);
+	return strlen(m->n->interface) < IFNAMSIZ
+		       ? 0
+		       : skf_fail(e, SKF_EINVALID, "the interface name '%s' is longer than %d characters",
+				  m->n->interface, IFNAMSIZ - 1);
 }
 
 static int check_name(const char *name, struct skf_err *e)
 {
-	static const char *const taken[] = {"bridge", "host", "none", "container", "default", "slirp4netns", "pasta", "private", "ns"};
+	static const char *const taken[] = {"bridge",      "host",  "none",    "container", "default",
+					    "slirp4netns", "pasta", "private", "ns"};
 
 	if (!skf_name_valid(name))
-		return skf_fail(e, SKF_EINVALID, "invalid network name: %s: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name);
+		return skf_fail(e, SKF_EINVALID,
+				"invalid network name: %s: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
+				name);
 	for (size_t i = 0; i < SKF_ARRAY_LEN(taken); i++)
 		if (skf_streq(name, taken[i]))
-			return skf_fail(e, SKF_EDENIED, "operation is not permitted on predefined %s network", name);
+			return skf_fail(e, SKF_EDENIED,
+					"operation is not permitted on predefined %s network", name);
 	return 0;
 }
 
@@ -365,7 +404,8 @@ static int check_rest(struct make *m, struct skf_err *e)
 	if (q->dns.n && q->disable_dns)
 		return skf_fail(e, SKF_EINVALID, "conflicting options: dns and disable-dns");
 	if (q->dns.n > SKF_MAX_DNS_SERVERS)
-		return skf_fail(e, SKF_ELIMIT, "%zu name servers of one network: at most %d are possible", q->dns.n, SKF_MAX_DNS_SERVERS);
+		return skf_fail(e, SKF_ELIMIT, "%zu name servers of one network: at most %d are possible",
+				q->dns.n, SKF_MAX_DNS_SERVERS);
 	for (size_t i = 0; i < q->dns.n; i++)
 		if (skf_ip_parse(q->dns.v[i], &ip) < 0)
 			return skf_fail(e, SKF_EINVALID, "%s is not an ip address", q->dns.v[i]);
@@ -395,10 +435,14 @@ static int fill(struct make *m, struct skf_err *e)
 				     .icc = true};
 	if (!m->n->id || !m->n->name || !m->n->created)
 		return no_memory(e);
-	return take_driver(m, e) < 0 || take_options(m, e) < 0 || name_interface(m, e) < 0 || take_subnets(m, e) < 0 ? -1 : check_rest(m, e);
+	return take_driver(m, e) < 0 || take_options(m, e) < 0 || name_interface(m, e) < 0 ||
+			       take_subnets(m, e) < 0
+		       ? -1
+		       : check_rest(m, e);
 }
 
-int skf_engine_network_create(struct skf_engine *g, const struct skf_network_create_req *q, char ret_id[65], struct skf_err *e)
+int skf_engine_network_create(struct skf_engine *g, const struct skf_network_create_req *q, char ret_id[65],
+			      struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	struct make m = {.g = g, .q = q, .a = &a, .n = skf_arena_alloc(&a, sizeof(*m.n))};
@@ -428,8 +472,10 @@ int skf_engine_network_create(struct skf_engine *g, const struct skf_network_cre
 	if (r <= 0) {
 		struct skf_err x = SKF_ERR_INIT;
 
-		(void)skf_network_remove(g->root_fd, m.n->id, m.n->name, &x); /* the first error is the one to tell */
-		return r < 0 ? -1 : skf_fail(e, SKF_ECONFLICT, "network with name %s already exists", q->name);
+		(void)skf_network_remove(g->root_fd, m.n->id, m.n->name,
+					 &x); /* the first error is the one to tell */
+		return r < 0 ? -1
+			     : skf_fail(e, SKF_ECONFLICT, "network with name %s already exists", q->name);
 	}
 	memcpy(ret_id, m.n->id, SKF_ID_LEN + 1);
 	return 0;

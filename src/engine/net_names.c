@@ -1,11 +1,13 @@
-/* engine/net_names.c -- names of a container on its networks, and its place at the resolver (network/resolver.h). */
+/* engine/net_names.c -- names of a container on its networks, and its place at the resolver
+ * (network/resolver.h). */
 #include "engine/net_cni.h"
 #include "network/names.h"
 #include "network/resolver.h"
 #include "base/proc.h"
 #include <string.h>
 
-static int endpoint_names(struct skf_engine *g, const char *id, const struct skf_endpoint *p, struct skf_err *e)
+static int endpoint_names(struct skf_engine *g, const char *id, const struct skf_endpoint *p,
+			  struct skf_err *e)
 {
 	char *v[2];
 	struct skf_strv addrs = {v, 0};
@@ -14,7 +16,8 @@ static int endpoint_names(struct skf_engine *g, const char *id, const struct skf
 		v[addrs.n++] = p->ip;
 	if (p->ip6)
 		v[addrs.n++] = p->ip6;
-	if (addrs.n == 0 || p->names.n == 0 || skf_streq(p->driver, SKF_NET_CNI)) /* names of CNI networks are their plugins' business */
+	if (addrs.n == 0 || p->names.n == 0 ||
+	    skf_streq(p->driver, SKF_NET_CNI)) /* names of CNI networks are their plugins' business */
 		return 0;
 	return skf_names_add(g->run_fd, p->network, id, &p->names, &addrs, e);
 }
@@ -24,8 +27,10 @@ static int collect(const struct skf_netrec *r, struct skf_arena *a, struct skf_r
 	const struct skf_endpoint *p = r->endpoints.v;
 
 	for (size_t i = 0; i < r->endpoints.n; i++)
-		if (skf_strv_add(a, &j->networks, p[i].network) < 0 || skf_strv_add(a, &j->network_names, p[i].name) < 0 ||
-		    (p[i].ip && skf_strv_add(a, &j->egress_addrs, p[i].ip) < 0) || (p[i].ip6 && skf_strv_add(a, &j->egress_addrs, p[i].ip6) < 0))
+		if (skf_strv_add(a, &j->networks, p[i].network) < 0 ||
+		    skf_strv_add(a, &j->network_names, p[i].name) < 0 ||
+		    (p[i].ip && skf_strv_add(a, &j->egress_addrs, p[i].ip) < 0) ||
+		    (p[i].ip6 && skf_strv_add(a, &j->egress_addrs, p[i].ip6) < 0))
 			return -ENOMEM;
 	return 0;
 }
@@ -46,9 +51,10 @@ static bool lists(const struct skf_strv *v, const char *word)
 	return false;
 }
 
-/* Whom the resolver asks: --dns of the container, else of its networks, each server once; none: the host's. */
-int skf_net_servers(struct skf_engine *g, const struct skf_net_conf *c, const struct skf_netrec *r, struct skf_arena *a, struct skf_strv *ret,
-			   struct skf_err *e)
+/* Whom the resolver asks: --dns of the container, else of its networks, each server once; none: the host's.
+ */
+int skf_net_servers(struct skf_engine *g, const struct skf_net_conf *c, const struct skf_netrec *r,
+		    struct skf_arena *a, struct skf_strv *ret, struct skf_err *e)
 {
 	const struct skf_endpoint *p = r->endpoints.v;
 
@@ -69,7 +75,8 @@ int skf_net_servers(struct skf_engine *g, const struct skf_net_conf *c, const st
 	return 0;
 }
 
-int skf_net_names(struct skf_engine *g, const struct skf_net_start *s, const struct skf_net_conf *c, struct skf_netrec *r, struct skf_err *e)
+int skf_net_names(struct skf_engine *g, const struct skf_net_start *s, const struct skf_net_conf *c,
+		  struct skf_netrec *r, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	struct skf_resolver_join j = {.container_id = s->id,

@@ -1,5 +1,6 @@
-/* engine/net_pool.c -- which subnet a network gets when the user names none: the first that overlaps neither a route of the host nor a network of
- * ours. The default network takes one of docker's /16 pools; user networks a /24, of which there are thousands; IPv6 a random ULA /64 (RFC 4193). */
+/* engine/net_pool.c -- which subnet a network gets when the user names none: the first that overlaps neither
+ * a route of the host nor a network of ours. The default network takes one of docker's /16 pools; user
+ * networks a /24, of which there are thousands; IPv6 a random ULA /64 (RFC 4193). */
 #include "engine/net_int.h"
 #include "sys/nlmsg.h"
 #include <string.h>
@@ -49,7 +50,8 @@ static int note_networks(struct skf_engine *g, struct taken *t, struct skf_err *
 			struct skf_cidr c;
 
 			if (skf_cidr_parse(s[k].subnet, false, &c) == 0 && note(&c, t) < 0)
-				return skf_fail(e, SKF_ELIMIT, "more than %d subnets are in use on this host", MAX_TAKEN);
+				return skf_fail(e, SKF_ELIMIT,
+						"more than %d subnets are in use on this host", MAX_TAKEN);
 		}
 	}
 	return 0;
@@ -105,7 +107,8 @@ static int pool_v6(const struct taken *t, struct skf_cidr *ret)
 	return -ENOSPC;
 }
 
-int skf_net_pool(struct skf_engine *g, int family, bool small, struct skf_arena *a, char **ret, struct skf_err *e)
+int skf_net_pool(struct skf_engine *g, int family, bool small, struct skf_arena *a, char **ret,
+		 struct skf_err *e)
 {
 	SKF_AUTO_FREE struct taken *t = calloc(1, sizeof(*t));
 	char text[SKF_CIDR_TEXT];
@@ -118,12 +121,15 @@ int skf_net_pool(struct skf_engine *g, int family, bool small, struct skf_arena 
 		return -1;
 	if (family == AF_INET6)
 		r = pool_v6(t, &c);
-	for (unsigned i = 0; r == -ENOSPC && family == AF_INET && (small ? small_pool(i, &c) : large_pool(i, &c)); i++)
+	for (unsigned i = 0;
+	     r == -ENOSPC && family == AF_INET && (small ? small_pool(i, &c) : large_pool(i, &c)); i++)
 		if (!overlapping(t, &c))
 			r = 0;
 	if (r == -ENOSPC)
-		return skf_fail(e, SKF_ELIMIT, "could not find an available, non-overlapping IPv%d address pool among the defaults to assign to the "
-					       "network; name one with --subnet",
+		return skf_fail(e, SKF_ELIMIT,
+				"could not find an available, non-overlapping IPv%d address pool among the "
+				"defaults to assign to the "
+				"network; name one with --subnet",
 				family == AF_INET6 ? 6 : 4);
 	if (r < 0)
 		return skf_fail_sys(e, r, "choose a subnet");
@@ -147,7 +153,10 @@ int skf_net_pool_check(struct skf_engine *g, const struct skf_cidr *c, struct sk
 		return 0;
 	skf_cidr_text(c, mine);
 	skf_cidr_text(o, other);
-	return skf_fail(e, SKF_ECONFLICT, "invalid pool request: Pool overlaps with other one on this address space: %s and %s", mine, other);
+	return skf_fail(
+		e, SKF_ECONFLICT,
+		"invalid pool request: Pool overlaps with other one on this address space: %s and %s", mine,
+		other);
 }
 
 char *skf_net_first_address(const char *subnet, struct skf_arena *a)

@@ -1,5 +1,6 @@
-/* engine/net_ports.c -- ports of the host for what a container publishes: leased against other containers, and tried against the host's own
- * listeners. One word of -p becomes one mapping for IPv4 and, when the container has an IPv6 address, one for IPv6 with the same number. */
+/* engine/net_ports.c -- ports of the host for what a container publishes: leased against other containers,
+ * and tried against the host's own listeners. One word of -p becomes one mapping for IPv4 and, when the
+ * container has an IPv6 address, one for IPv6 with the same number. */
 #include "engine/net_cni.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -28,7 +29,8 @@ struct ports {
 static int try_bind(const char *proto, const struct skf_ip *ip, uint16_t port)
 {
 	bool udp = skf_streq(proto, "udp"), sctp = skf_streq(proto, "sctp");
-	SKF_AUTO_FD int fd = socket(ip->family, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, sctp ? IPPROTO_SCTP : 0);
+	SKF_AUTO_FD int fd =
+		socket(ip->family, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, sctp ? IPPROTO_SCTP : 0);
 	struct sockaddr_in6 a6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
 	struct sockaddr_in a4 = {.sin_family = AF_INET, .sin_port = htons(port)};
 	bool v6 = ip->family == AF_INET6;
@@ -48,23 +50,28 @@ static int in_use(const char *addr, uint16_t port, const char *why, struct skf_e
 {
 	bool v6 = strchr(addr, ':') != NULL;
 
-	return skf_fail(e, SKF_ECONFLICT, "failed to set up container networking: Bind for %s%s%s:%u failed: port is already allocated%s",
+	return skf_fail(e, SKF_ECONFLICT,
+			"failed to set up container networking: Bind for %s%s%s:%u failed: port is already "
+			"allocated%s",
 			v6 ? "[" : "", addr, v6 ? "]" : "", port, why);
 }
 
-static int append(struct ports *x, const struct skf_publish *p, const char *host_ip, const char *ip, uint16_t port, struct skf_err *e)
+static int append(struct ports *x, const struct skf_publish *p, const char *host_ip, const char *ip,
+		  uint16_t port, struct skf_err *e)
 {
 	char *h = skf_arena_strdup(x->a, host_ip), *t = skf_arena_strdup(x->a, ip);
 
 	if (!h || !t)
 		return skf_fail(e, SKF_ENOMEM, "memory for the published ports");
-	x->v[x->n++] = (struct skf_portmap){.proto = p->proto, .host_ip = h, .ip = t, .host = port, .port = p->port};
+	x->v[x->n++] = (struct skf_portmap){
+		.proto = p->proto, .host_ip = h, .ip = t, .host = port, .port = p->port};
 	x->r->ports = (struct skf_jarr){x->v, x->n};
 	return 0;
 }
 
 /* 1 taken, 0 not free, -1. The mapping is noted before the lease is taken, for who cleans up. */
-static int take_one(struct ports *x, const struct skf_publish *p, const char *addr, const char *ip, uint16_t port, struct skf_err *e)
+static int take_one(struct ports *x, const struct skf_publish *p, const char *addr, const char *ip,
+		    uint16_t port, struct skf_err *e)
 {
 	struct skf_ip host;
 	const char *lease;
@@ -94,7 +101,8 @@ static void give_back(struct ports *x, size_t to)
 		struct skf_ip ip;
 
 		if (skf_ip_parse(m->host_ip, &ip) == 0)
-			(void)skf_port_drop(x->g->run_fd, m->proto, ip.family, skf_ip_is_any(&ip) ? "" : m->host_ip, (uint16_t)m->host,
+			(void)skf_port_drop(x->g->run_fd, m->proto, ip.family,
+					    skf_ip_is_any(&ip) ? "" : m->host_ip, (uint16_t)m->host,
 					    x->r->container);
 	}
 	x->r->ports.n = x->n;
@@ -146,7 +154,11 @@ static int take_random(struct ports *x, const struct skf_publish *p, struct skf_
 		skf_err_clear(e);
 		r = take_both(x, p, (uint16_t)(first + at % (last - first + 1)), e);
 	}
-	return r == 1 ? 0 : r < 0 ? -1 : skf_fail(e, SKF_ELIMIT, "failed to set up container networking: no free port for %u/%s", p->port, p->proto);
+	return r == 1  ? 0
+	       : r < 0 ? -1
+		       : skf_fail(e, SKF_ELIMIT,
+				  "failed to set up container networking: no free port for %u/%s", p->port,
+				  p->proto);
 }
 
 static int take(struct ports *x, const struct skf_publish *p, struct skf_err *e)
@@ -189,8 +201,8 @@ static bool can_publish(const struct skf_endpoint *p)
 	return skf_streq(p->driver, "bridge") && (p->gateway || p->gateway6);
 }
 
-int skf_net_ports_take(struct skf_engine *g, const struct skf_net_conf *c, struct skf_network *const *nets, struct skf_netrec *r, struct skf_arena *a,
-		       struct skf_err *e)
+int skf_net_ports_take(struct skf_engine *g, const struct skf_net_conf *c, struct skf_network *const *nets,
+		       struct skf_netrec *r, struct skf_arena *a, struct skf_err *e)
 {
 	const struct skf_endpoint *p = r->endpoints.v;
 	const struct skf_publish *w = c->ports.v;
@@ -207,7 +219,8 @@ int skf_net_ports_take(struct skf_engine *g, const struct skf_net_conf *c, struc
 		x.ip4 = x.ip4 ? x.ip4 : p[i].ip;
 		x.ip6 = x.ip6 ? x.ip6 : p[i].ip6;
 	}
-	if (cni && !x.ip4 && !x.ip6) /* its plugins forward: the ports are leased all the same; families are known after ADD */
+	if (cni && !x.ip4 && !x.ip6) /* its plugins forward: the ports are leased all the same; families are
+					known after ADD */
 		x.ip4 = x.ip6 = "";
 	if (max == 0 || (!x.ip4 && !x.ip6))
 		return 0;
@@ -220,7 +233,8 @@ int skf_net_ports_take(struct skf_engine *g, const struct skf_net_conf *c, struc
 	return take_exposed(&x, c, e);
 }
 
-int skf_net_ports_move(struct skf_engine *g, struct skf_netrec *r, const struct skf_endpoint *p, struct skf_err *e)
+int skf_net_ports_move(struct skf_engine *g, struct skf_netrec *r, const struct skf_endpoint *p,
+		       struct skf_err *e)
 {
 	const struct skf_endpoint *v = r->endpoints.v;
 	struct skf_portmap *m = r->ports.v;
@@ -228,7 +242,9 @@ int skf_net_ports_move(struct skf_engine *g, struct skf_netrec *r, const struct 
 	size_t kept = 0, leading = 0;
 
 	for (size_t i = 0; i < r->ports.n; i++)
-		leading += skf_streq(p->driver, SKF_NET_CNI) ? !*m[i].ip : skf_streq(m[i].ip, p->ip) || skf_streq(m[i].ip, p->ip6);
+		leading += skf_streq(p->driver, SKF_NET_CNI)
+				   ? !*m[i].ip
+				   : skf_streq(m[i].ip, p->ip) || skf_streq(m[i].ip, p->ip6);
 	if (leading == 0)
 		return 0;
 	if (skf_net_table_del(g, r, e) < 0)
@@ -249,17 +265,21 @@ int skf_net_ports_move(struct skf_engine *g, struct skf_netrec *r, const struct 
 			m[kept++] = m[i];
 			continue;
 		}
-		n = skf_ip_parse(m[i].host_ip, &ip) < 0 ? 0
-							: skf_port_drop(g->run_fd, m[i].proto, ip.family, skf_ip_is_any(&ip) ? "" : m[i].host_ip,
-									(uint16_t)m[i].host, r->container);
+		n = skf_ip_parse(m[i].host_ip, &ip) < 0
+			    ? 0
+			    : skf_port_drop(g->run_fd, m[i].proto, ip.family,
+					    skf_ip_is_any(&ip) ? "" : m[i].host_ip, (uint16_t)m[i].host,
+					    r->container);
 		if (n < 0)
-			return skf_fail_sys(e, n, "give back port %u of container %.12s", m[i].host, r->container);
+			return skf_fail_sys(e, n, "give back port %u of container %.12s", m[i].host,
+					    r->container);
 	}
 	r->ports.n = kept;
 	return 0;
 }
 
-int skf_net_ports_show(struct skf_engine *g, const struct skf_netrec *r, const struct skf_net_conf *c, struct skf_err *e)
+int skf_net_ports_show(struct skf_engine *g, const struct skf_netrec *r, const struct skf_net_conf *c,
+		       struct skf_err *e)
 {
 	struct skf_summary s;
 	int n = skf_summary_read(g->run_fd, r->container, &s);
@@ -273,7 +293,8 @@ int skf_net_ports_show(struct skf_engine *g, const struct skf_netrec *r, const s
 
 static bool continues(const struct skf_portmap *a, const struct skf_portmap *b, unsigned step)
 {
-	return skf_streq(a->proto, b->proto) && skf_streq(a->host_ip, b->host_ip) && b->host == a->host + step && b->port == a->port + step;
+	return skf_streq(a->proto, b->proto) && skf_streq(a->host_ip, b->host_ip) &&
+	       b->host == a->host + step && b->port == a->port + step;
 }
 
 /* docker joins ports that follow each other: "0.0.0.0:8000-8002->8000-8002/tcp". */
@@ -294,9 +315,11 @@ void skf_net_ports_text(const struct skf_netrec *r, const struct skf_strv *expos
 				used[k] = true;
 				run++;
 			}
-		skf_buf_fmt(&b, "%s%s%s%s:%u", b.len ? ", " : "", v6 ? "[" : "", m[i].host_ip, v6 ? "]" : "", m[i].host);
+		skf_buf_fmt(&b, "%s%s%s%s:%u", b.len ? ", " : "", v6 ? "[" : "", m[i].host_ip, v6 ? "]" : "",
+			    m[i].host);
 		if (run)
-			skf_buf_fmt(&b, "-%u->%u-%u/%s", m[i].host + run, m[i].port, m[i].port + run, m[i].proto);
+			skf_buf_fmt(&b, "-%u->%u-%u/%s", m[i].host + run, m[i].port, m[i].port + run,
+				    m[i].proto);
 		else
 			skf_buf_fmt(&b, "->%u/%s", m[i].port, m[i].proto);
 	}

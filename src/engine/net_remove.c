@@ -1,8 +1,9 @@
-/* engine/net_remove.c -- network rm, prune, reload. A network goes when no running container is on it; a container that only wants it fails at
- * its next start, as with docker.
+/* engine/net_remove.c -- network rm, prune, reload. A network goes when no running container is on it; a
+ * container that only wants it fails at its next start, as with docker.
  *
- * Invariant: whoever starts writes its record first and looks then whether the network is still there (net_up.c); whoever removes takes the network
- * away first and looks then for records: of two at the same moment one gives way. */
+ * Invariant: whoever starts writes its record first and looks then whether the network is still there
+ * (net_up.c); whoever removes takes the network away first and looks then for records: of two at the same
+ * moment one gives way. */
 #include "engine/filter.h"
 #include "engine/net_cni.h"
 #include "network/resolver.h"
@@ -12,7 +13,8 @@
 
 #define REMOVED "removed"
 
-int skf_net_user(struct skf_engine *g, const char *network, struct skf_arena *a, const char **ret, struct skf_err *e)
+int skf_net_user(struct skf_engine *g, const char *network, struct skf_arena *a, const char **ret,
+		 struct skf_err *e)
 {
 	struct skf_strv ids = {0};
 
@@ -37,10 +39,14 @@ int skf_net_user(struct skf_engine *g, const char *network, struct skf_arena *a,
 
 static int in_use(const struct skf_network *n, const char *who, struct skf_err *e)
 {
-	return skf_fail(e, SKF_ECONFLICT, "error while removing network: network %s id %.12s has active endpoints (container %.12s)", n->name, n->id, who);
+	return skf_fail(
+		e, SKF_ECONFLICT,
+		"error while removing network: network %s id %.12s has active endpoints (container %.12s)",
+		n->name, n->id, who);
 }
 
-static int disconnect_all(struct skf_engine *g, const struct skf_network *n, struct skf_arena *a, struct skf_err *e)
+static int disconnect_all(struct skf_engine *g, const struct skf_network *n, struct skf_arena *a,
+			  struct skf_err *e)
 {
 	const char *who, *last = "";
 	int r;
@@ -62,12 +68,16 @@ static int drop_run_dir(struct skf_engine *g, const char *id)
 	return dir == -ENOENT ? 0 : dir < 0 ? dir : skf_rmtree_at(dir, id);
 }
 
-/* run/networks/<id>/removed -> "<driver> <interface>": from before the network goes until nothing of it is left. */
+/* run/networks/<id>/removed -> "<driver> <interface>": from before the network goes until nothing of it is
+ * left. */
 static int note_removal(struct skf_engine *g, const struct skf_network *n, struct skf_err *e)
 {
 	char path[SKF_ID_LEN + 16], what[64];
 	SKF_AUTO_FD int dir = -EBADF;
-	int r = skf_fmt(path, sizeof(path), "networks/%s", n->id) < 0 || skf_fmt(what, sizeof(what), "%s %s", n->driver, n->interface) < 0 ? -ENAMETOOLONG : 0;
+	int r = skf_fmt(path, sizeof(path), "networks/%s", n->id) < 0 ||
+				skf_fmt(what, sizeof(what), "%s %s", n->driver, n->interface) < 0
+			? -ENAMETOOLONG
+			: 0;
 
 	if (r == 0)
 		r = dir = skf_mkdirs_at(g->run_fd, path, 0700);
@@ -95,7 +105,9 @@ int skf_net_finish_remove(struct skf_engine *g, const char *id, struct skf_err *
 
 	if (r != 0)
 		return r < 0 ? -1 : in_use(&n, who, e);
-	len = skf_fmt(path, sizeof(path), "networks/%s/" REMOVED, id) < 0 ? -1 : readlinkat(g->run_fd, path, what, sizeof(what) - 1);
+	len = skf_fmt(path, sizeof(path), "networks/%s/" REMOVED, id) < 0
+		      ? -1
+		      : readlinkat(g->run_fd, path, what, sizeof(what) - 1);
 	if (len > 0) {
 		what[len] = '\0';
 		space = strchr(what, ' ');
@@ -103,17 +115,20 @@ int skf_net_finish_remove(struct skf_engine *g, const char *id, struct skf_err *
 			*space = '\0';
 		n.driver = what;
 		n.interface = space ? space + 1 : what + len;
-		if (skf_net_host_down(g, &n, e) < 0 || skf_net_table_load(g, e) < 0) /* its subnets are not known any more */
+		if (skf_net_host_down(g, &n, e) < 0 ||
+		    skf_net_table_load(g, e) < 0) /* its subnets are not known any more */
 			return -1;
 	}
 	r = drop_run_dir(g, id);
-	if (r == 0 && skf_fmt(path, sizeof(path), "network-%s", id) == 0 && unlinkat(g->locks_fd, path, 0) < 0 && errno != ENOENT)
+	if (r == 0 && skf_fmt(path, sizeof(path), "network-%s", id) == 0 &&
+	    unlinkat(g->locks_fd, path, 0) < 0 && errno != ENOENT)
 		r = -errno;
 	return r < 0 ? skf_fail_sys(e, r, "remove what is left of network %.12s", id) : 0;
 }
 
 /* The lock "networks" is held. */
-static int remove_network(struct skf_engine *g, const struct skf_network *n, struct skf_arena *a, struct skf_err *e)
+static int remove_network(struct skf_engine *g, const struct skf_network *n, struct skf_arena *a,
+			  struct skf_err *e)
 {
 	char lock[SKF_ID_LEN + 16];
 	const char *who;
@@ -126,7 +141,8 @@ static int remove_network(struct skf_engine *g, const struct skf_network *n, str
 	r = skf_net_user(g, n->id, a, &who, e);
 	if (r != 0) { /* it came in between: the network stays */
 		forget_removal(g, n);
-		if (skf_network_save(g->root_fd, n, e) < 0 || skf_network_claim(g->root_fd, n->name, n->id, e) < 0)
+		if (skf_network_save(g->root_fd, n, e) < 0 ||
+		    skf_network_claim(g->root_fd, n->name, n->id, e) < 0)
 			return -1;
 		return r < 0 ? -1 : in_use(n, who, e);
 	}
@@ -136,7 +152,8 @@ static int remove_network(struct skf_engine *g, const struct skf_network *n, str
 	if (r < 0)
 		return skf_fail_sys(e, r, "remove the leases of network '%s'", n->name);
 	if (skf_fmt(lock, sizeof(lock), "network-%s", n->id) == 0)
-		(void)unlinkat(g->locks_fd, lock, 0); /* an empty file: left behind it is found by the check */
+		(void)unlinkat(g->locks_fd, lock,
+			       0); /* an empty file: left behind it is found by the check */
 	return 0;
 }
 
@@ -157,7 +174,8 @@ int skf_engine_network_rm(struct skf_engine *g, const char *name, bool force, st
 		return skf_fail(e, SKF_EDENIED, "%s is a pre-defined network and cannot be removed", name);
 	if (skf_network_find(g->root_fd, name, &a, &n, e) < 0) {
 		if (e->kind == SKF_ENOTFOUND)
-			(void)skf_net_cni_refuse(g, name, "removed", e); /* the better words for a name that is one */
+			(void)skf_net_cni_refuse(g, name, "removed",
+						 e); /* the better words for a name that is one */
 		return -1;
 	}
 	if (force && disconnect_all(g, n, &a, e) < 0)
@@ -166,9 +184,11 @@ int skf_engine_network_rm(struct skf_engine *g, const char *name, bool force, st
 	return lock < 0 ? -1 : remove_network(g, n, &a, e);
 }
 
-static bool prunable(const struct skf_network_row *r, const struct skf_strv *used, const struct skf_filters *f, int64_t until)
+static bool prunable(const struct skf_network_row *r, const struct skf_strv *used,
+		     const struct skf_filters *f, int64_t until)
 {
-	if (skf_streq(r->name, SKF_NET_DEFAULT) || skf_streq(r->name, "host") || skf_streq(r->name, "none") || skf_streq(r->driver, SKF_NET_CNI))
+	if (skf_streq(r->name, SKF_NET_DEFAULT) || skf_streq(r->name, "host") ||
+	    skf_streq(r->name, "none") || skf_streq(r->driver, SKF_NET_CNI))
 		return false;
 	for (size_t k = 0; k < used->n; k++)
 		if (skf_streq(used->v[k], r->id))
@@ -176,8 +196,8 @@ static bool prunable(const struct skf_network_row *r, const struct skf_strv *use
 	return skf_filters_prune(f, &r->labels, r->created_ns, until);
 }
 
-static int prune_rows(struct skf_engine *g, const struct skf_jarr *rows, const struct skf_filters *f, struct skf_arena *a, struct skf_strv *ret,
-		      struct skf_err *e)
+static int prune_rows(struct skf_engine *g, const struct skf_jarr *rows, const struct skf_filters *f,
+		      struct skf_arena *a, struct skf_strv *ret, struct skf_err *e)
 {
 	const struct skf_network_row *v = rows->v;
 	struct skf_strv used = {0};
@@ -202,9 +222,11 @@ static int prune_rows(struct skf_engine *g, const struct skf_jarr *rows, const s
 	return skf_net_cni_gc(g, e);
 }
 
-int skf_engine_network_prune(struct skf_engine *g, const struct skf_strv *filters, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e)
+int skf_engine_network_prune(struct skf_engine *g, const struct skf_strv *filters, struct skf_arena *a,
+			     struct skf_strv *ret, struct skf_err *e)
 {
-	static const char *const known[] = {"until", "label", "label!", NULL}; /* docker and podman refuse the words of ls here */
+	static const char *const known[] = {"until", "label", "label!",
+					    NULL}; /* docker and podman refuse the words of ls here */
 	static const struct skf_strv all;
 	SKF_AUTO_FD int lock = -EBADF;
 	struct skf_filters f = {0};

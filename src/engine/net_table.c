@@ -1,6 +1,7 @@
-/* engine/net_table.c -- who changes table inet skiff_v1, and when: single elements under the lock "nft" held shared, the whole table under the
- * same lock held exclusively, so that a load never misses what is being added. A container's record is written before its elements are added and
- * removed after they are deleted: a load that comes in between finds it. */
+/* engine/net_table.c -- who changes table inet skiff_v1, and when: single elements under the lock "nft" held
+ * shared, the whole table under the same lock held exclusively, so that a load never misses what is being
+ * added. A container's record is written before its elements are added and removed after they are deleted: a
+ * load that comes in between finds it. */
 #include "engine/net_int.h"
 #include "network/egress.h"
 #include "network/table.h"
@@ -79,7 +80,8 @@ int skf_net_table_load(struct skf_engine *g, struct skf_err *e)
 	return r < 0 ? failed(r, "load all", e) : 0;
 }
 
-/* Commits the batch; a table that is not there is loaded instead: what the batch would have added is in the files already. */
+/* Commits the batch; a table that is not there is loaded instead: what the batch would have added is in the
+ * files already. */
 static int commit_or_load(struct skf_engine *g, struct skf_nft *n, int *lock_own, struct skf_err *e)
 {
 	int r = skf_nft_commit(n);
@@ -90,7 +92,8 @@ static int commit_or_load(struct skf_engine *g, struct skf_nft *n, int *lock_own
 	return r < 0 ? failed(r, "add elements", e) : 0;
 }
 
-int skf_net_table_add(struct skf_engine *g, const struct skf_network *first, const struct skf_netrec *r, const struct skf_net_conf *c, struct skf_err *e)
+int skf_net_table_add(struct skf_engine *g, const struct skf_network *first, const struct skf_netrec *r,
+		      const struct skf_net_conf *c, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	SKF_AUTO(skf_nft_freep) struct skf_nft *n = NULL;
@@ -143,7 +146,8 @@ static int delete_ports(struct skf_engine *g, struct skf_nft *n, const struct sk
 		if (skf_ip_parse(m[i].host_ip, &ip) < 0)
 			continue;
 		addr = skf_ip_is_any(&ip) ? "" : m[i].host_ip;
-		if (!skf_port_has(g->run_fd, m[i].proto, ip.family, addr, (uint16_t)m[i].host, rec->container))
+		if (!skf_port_has(g->run_fd, m[i].proto, ip.family, addr, (uint16_t)m[i].host,
+				  rec->container))
 			continue; /* somebody else's by now */
 		skf_table_port(n, &m[i], false);
 		if (single)

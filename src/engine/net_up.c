@@ -1,7 +1,7 @@
 /* engine/net_up.c -- a container's network, while its init builds the root: a list of steps.
  *
- * Order: the record is on disk before the first lease is taken, and complete (addresses, ports) before the first element and link is made; so a
- * process that is killed anywhere leaves what skf_net_down can undo. */
+ * Order: the record is on disk before the first lease is taken, and complete (addresses, ports) before the
+ * first element and link is made; so a process that is killed anywhere leaves what skf_net_down can undo. */
 #include "engine/net_cni.h"
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +11,7 @@ struct up {
 	const struct skf_net_start *s;
 	struct skf_arena *a;
 	struct skf_net_conf *c;
-	char *name; /* of the container or pod */
+	char *name;                /* of the container or pod */
 	struct skf_network **nets; /* one per endpoint */
 	struct skf_netrec r;
 };
@@ -27,7 +27,8 @@ static int clear(struct up *u, struct skf_err *e)
 	return skf_net_down(u->g, u->s->id, e);
 }
 
-static int add_names(struct skf_endpoint *p, const struct skf_net_choice *c, const char *container, const char *name, struct skf_arena *a)
+static int add_names(struct skf_endpoint *p, const struct skf_net_choice *c, const char *container,
+		     const char *name, struct skf_arena *a)
 {
 	char short_id[SKF_SHORT_ID + 1];
 
@@ -49,14 +50,17 @@ static int load(struct up *u, struct skf_err *e)
 	struct skf_net_choice *c;
 	struct skf_endpoint *p;
 
-	if (skf_net_conf_read(u->g, u->s->id, u->a, &u->c, e) < 0 || skf_net_owner(u->g, u->s->id, u->a, &u->name, &dir, e) < 0)
+	if (skf_net_conf_read(u->g, u->s->id, u->a, &u->c, e) < 0 ||
+	    skf_net_owner(u->g, u->s->id, u->a, &u->name, &dir, e) < 0)
 		return -1;
 	c = u->c->networks.v;
 	p = skf_arena_array(u->a, u->c->networks.n + 1, sizeof(*p));
 	u->nets = skf_arena_array(u->a, u->c->networks.n + 1, sizeof(struct skf_network *));
 	if (!p || !u->nets)
 		return skf_net_no_memory(e);
-	u->r = (struct skf_netrec){.container = skf_arena_strdup(u->a, u->s->id), .name = u->name, .endpoints = {p, u->c->networks.n}};
+	u->r = (struct skf_netrec){.container = skf_arena_strdup(u->a, u->s->id),
+				   .name = u->name,
+				   .endpoints = {p, u->c->networks.n}};
 	for (size_t i = 0; i < u->c->networks.n; i++) {
 		struct skf_network *n;
 
@@ -66,9 +70,14 @@ static int load(struct up *u, struct skf_err *e)
 			return -1;
 		u->nets[i] = n;
 		u->r.resolver |= n->dns;
-		p[i] = (struct skf_endpoint){.network = n->id, .name = n->name, .driver = n->driver, .interface = n->interface, .mac = c[i].mac};
+		p[i] = (struct skf_endpoint){.network = n->id,
+					     .name = n->name,
+					     .driver = n->driver,
+					     .interface = n->interface,
+					     .mac = c[i].mac};
 		p[i].ifname = c[i].ifname;
-		p[i].link = skf_streq(n->driver, "bridge") ? skf_net_link_name(&u->r, i, u->a) : skf_arena_strdup(u->a, "");
+		p[i].link = skf_streq(n->driver, "bridge") ? skf_net_link_name(&u->r, i, u->a)
+							   : skf_arena_strdup(u->a, "");
 		if (!p[i].link || add_names(&p[i], &c[i], u->s->id, u->name, u->a) < 0)
 			return skf_net_no_memory(e);
 	}
@@ -83,7 +92,8 @@ static int load(struct up *u, struct skf_err *e)
 	for (size_t i = 0; i < u->r.endpoints.n; i++)
 		if (skf_net_egress_possible(&u->r, u->nets[i], e) < 0)
 			return -1;
-	/* The host's only servers are on its own loopback: our resolver reaches them, the container does not. */
+	/* The host's only servers are on its own loopback: our resolver reaches them, the container does
+	 * not. */
 	if (!u->r.resolver && u->c->dns.n == 0 && !skf_net_host_dns_usable())
 		u->r.resolver = true;
 	return 0;
@@ -106,7 +116,8 @@ static int lease(struct up *u, struct skf_err *e)
 			return skf_ctx(e, "network '%s' of container %.12s", c[i].name, u->s->id);
 	}
 	for (size_t i = 0; i < u->r.endpoints.n; i++)
-		if (!skf_streq(p[i].driver, SKF_NET_CNI) && skf_net_endpoint(u->g, u->nets[i], &c[i], u->s->id, u->a, &p[i], e) < 0)
+		if (!skf_streq(p[i].driver, SKF_NET_CNI) &&
+		    skf_net_endpoint(u->g, u->nets[i], &c[i], u->s->id, u->a, &p[i], e) < 0)
 			return -1;
 	if (skf_net_egress_macs(u->g, &u->r, u->a, e) < 0) /* those that came from addresses, too */
 		return -1;
@@ -120,13 +131,14 @@ static int links(struct up *u, struct skf_err *e)
 	const struct skf_endpoint *p = u->r.endpoints.v;
 
 	for (size_t i = 0; i < u->r.endpoints.n; i++)
-		if (!skf_streq(p[i].driver, SKF_NET_CNI) && skf_net_link(u->g, u->nets[i], &p[i], u->s, i == 0, e) < 0)
+		if (!skf_streq(p[i].driver, SKF_NET_CNI) &&
+		    skf_net_link(u->g, u->nets[i], &p[i], u->s, i == 0, e) < 0)
 			return -1;
 	return 0;
 }
 
-/* What they answer is known only now, and the record has it before anybody else uses it. The first of them publishes the ports when no network of
- * ours does (net_ports.c). */
+/* What they answer is known only now, and the record has it before anybody else uses it. The first of them
+ * publishes the ports when no network of ours does (net_ports.c). */
 static int plugins(struct up *u, struct skf_err *e)
 {
 	const struct skf_net_choice *c = u->c->networks.v;
@@ -165,7 +177,8 @@ static int show_ports(struct up *u, struct skf_err *e)
 	return skf_net_ports_show(u->g, &u->r, u->c, e);
 }
 
-static int (*const steps[])(struct up *u, struct skf_err *e) = {clear, load, lease, links, plugins, table, names, files, show_ports};
+static int (*const steps[])(struct up *u, struct skf_err *e) = {clear, load,  lease, links,     plugins,
+								table, names, files, show_ports};
 
 int skf_net_up(struct skf_engine *g, const struct skf_net_start *s, struct skf_err *e)
 {

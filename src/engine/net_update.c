@@ -1,4 +1,5 @@
-/* engine/net_update.c -- podman's network update: other name servers of a network, for containers that run, too. */
+/* engine/net_update.c -- podman's network update: other name servers of a network, for containers that run,
+ * too. */
 #include "engine/net_int.h"
 #include "network/resolver.h"
 #include <string.h>
@@ -21,7 +22,8 @@ static int check(const struct skf_strv *v, struct skf_err *e)
 	return 0;
 }
 
-static int change(struct skf_network *n, const struct skf_strv *add, const struct skf_strv *drop, struct skf_arena *a, struct skf_err *e)
+static int change(struct skf_network *n, const struct skf_strv *add, const struct skf_strv *drop,
+		  struct skf_arena *a, struct skf_err *e)
 {
 	struct skf_strv now = {0};
 
@@ -32,7 +34,8 @@ static int change(struct skf_network *n, const struct skf_strv *add, const struc
 		if (!lists(&now, add->v[i]) && skf_strv_add(a, &now, add->v[i]) < 0)
 			return skf_net_no_memory(e);
 	if (now.n > SKF_MAX_DNS_SERVERS)
-		return skf_fail(e, SKF_ELIMIT, "%zu name servers of one network: at most %d are possible", now.n, SKF_MAX_DNS_SERVERS);
+		return skf_fail(e, SKF_ELIMIT, "%zu name servers of one network: at most %d are possible",
+				now.n, SKF_MAX_DNS_SERVERS);
 	n->dns_servers = now;
 	return 0;
 }
@@ -63,14 +66,16 @@ static int tell(struct skf_engine *g, const char *network, struct skf_arena *a, 
 			return -1;
 		if (k == 0 || !r->resolver || !is_on(r, network))
 			continue;
-		if (skf_net_conf_read(g, ids.v[i], a, &c, e) < 0 || skf_net_servers(g, c, r, a, &servers, e) < 0 ||
+		if (skf_net_conf_read(g, ids.v[i], a, &c, e) < 0 ||
+		    skf_net_servers(g, c, r, a, &servers, e) < 0 ||
 		    skf_resolver_servers(g->run_root, ids.v[i], &servers, e) < 0)
 			return -1;
 	}
 	return 0;
 }
 
-int skf_engine_network_update(struct skf_engine *g, const char *name, const struct skf_strv *add, const struct skf_strv *drop, struct skf_err *e)
+int skf_engine_network_update(struct skf_engine *g, const char *name, const struct skf_strv *add,
+			      const struct skf_strv *drop, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	SKF_AUTO_FD int lock = -EBADF;
@@ -79,11 +84,16 @@ int skf_engine_network_update(struct skf_engine *g, const char *name, const stru
 	if (check(add, e) < 0 || check(drop, e) < 0 || skf_net_find(g, name, &a, &n, e) < 0)
 		return -1;
 	if (!n->dns) /* the default network, those of CNI, --disable-dns */
-		return skf_fail(e, SKF_EINVALID, "unable to update the name servers of network %s: its containers have no names from us (dns is disabled)", n->name);
+		return skf_fail(e, SKF_EINVALID,
+				"unable to update the name servers of network %s: its containers have no "
+				"names from us (dns is disabled)",
+				n->name);
 	lock = skf_lock_at(g->locks_fd, "networks", true, SKF_LOCK_MS);
 	if (lock < 0)
 		return skf_fail_sys(e, lock, "lock the networks");
 	if (skf_network_load(g->root_fd, n->id, &a, &n, e) < 0)
 		return -1;
-	return change(n, add, drop, &a, e) < 0 || skf_network_save(g->root_fd, n, e) < 0 ? -1 : tell(g, n->id, &a, e);
+	return change(n, add, drop, &a, e) < 0 || skf_network_save(g->root_fd, n, e) < 0
+		       ? -1
+		       : tell(g, n->id, &a, e);
 }

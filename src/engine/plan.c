@@ -1,5 +1,6 @@
-/* engine/plan.c -- from a request and an image to a complete plan of a container. Each step fills one part and lives in
- * plan_TOPIC.c; the tables at the end are the order: a step may use what an earlier one decided. */
+/* engine/plan.c -- from a request and an image to a complete plan of a container. Each step fills one part
+ * and lives in plan_TOPIC.c; the tables at the end are the order: a step may use what an earlier one
+ * decided. */
 #include "engine/create_int.h"
 #include "base/proc.h"
 #include <stdlib.h>
@@ -33,14 +34,16 @@ static int plan_settings(struct skf_plan *p, struct skf_err *e)
 	return 0;
 }
 
-int skf_plan_push(struct skf_plan *p, void **v, size_t *n, size_t *cap, const void *elem, size_t size, struct skf_err *e)
+int skf_plan_push(struct skf_plan *p, void **v, size_t *n, size_t *cap, const void *elem, size_t size,
+		  struct skf_err *e)
 {
 	if (*n == *cap) {
 		size_t room = *cap ? *cap * 2 : 8;
 		void *more = *n < SKF_MAX_MOUNTS ? skf_arena_array(p->a, room, size) : NULL;
 
 		if (*n >= SKF_MAX_MOUNTS)
-			return skf_fail(e, SKF_ELIMIT, "more than %d mounts or devices are asked for", SKF_MAX_MOUNTS);
+			return skf_fail(e, SKF_ELIMIT, "more than %d mounts or devices are asked for",
+					SKF_MAX_MOUNTS);
 		if (!more)
 			return skf_plan_no_memory(e);
 		if (*n)
@@ -55,13 +58,16 @@ int skf_plan_push(struct skf_plan *p, void **v, size_t *n, size_t *cap, const vo
 
 typedef int (*plan_step)(struct skf_plan *, struct skf_err *);
 static const plan_step before_image[] = {
-	plan_ids,          plan_settings,     skf_plan_resources, skf_plan_storage, skf_plan_security, skf_plan_devices, skf_plan_secrets,    skf_plan_streams,
-	skf_plan_pod,      skf_plan_network,  skf_plan_log,      skf_plan_namespaces, skf_plan_userns, skf_plan_rootfs, skf_plan_runtime, skf_plan_hostname,   skf_plan_process,
-	skf_plan_annotations, skf_plan_restart,
+	plan_ids,          plan_settings,       skf_plan_resources,   skf_plan_storage, skf_plan_security,
+	skf_plan_devices,  skf_plan_secrets,    skf_plan_streams,     skf_plan_pod,     skf_plan_network,
+	skf_plan_log,      skf_plan_namespaces, skf_plan_userns,      skf_plan_rootfs,  skf_plan_runtime,
+	skf_plan_hostname, skf_plan_process,    skf_plan_annotations, skf_plan_restart,
 };
 static const plan_step with_image[] = {
-	skf_plan_image, skf_plan_exposed, skf_plan_command, skf_plan_systemd, skf_plan_user, skf_plan_userns_size, skf_plan_workdir, skf_plan_stop, skf_plan_labels, skf_plan_mounts,
-	skf_plan_init, skf_plan_health, skf_plan_sdnotify, /* after what the container's process is: it runs as that does */
+	skf_plan_image,       skf_plan_exposed, skf_plan_command,  skf_plan_systemd, skf_plan_user,
+	skf_plan_userns_size, skf_plan_workdir, skf_plan_stop,     skf_plan_labels,  skf_plan_mounts,
+	skf_plan_init,        skf_plan_health,  skf_plan_sdnotify, /* after what the container's process is:
+								      it runs as that does */
 	skf_plan_from,
 };
 

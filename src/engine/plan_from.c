@@ -1,9 +1,11 @@
-/* engine/plan_from.c -- where the properties of a container come from: the last step of its plan. Only what `explain` cannot see elsewhere is written down:
- * a flag that is a member of "request" says so by itself, and what has no row came from the default.
+/* engine/plan_from.c -- where the properties of a container come from: the last step of its plan. Only what
+ * `explain` cannot see elsewhere is written down: a flag that is a member of "request" says so by itself,
+ * and what has no row came from the default.
  *
- * Format (docs/formats.md): "request"."from" is an object, property -> source: "flag", "image", "pod", "keep-id", "systemd", or the "FILE:LINE" of a
- * configuration file; "*" is what everything else has. A container without it was made by an older skiff. This runs at every start of a container: it
- * allocates once and formats nothing. */
+ * Format (docs/formats.md): "request"."from" is an object, property -> source: "flag", "image", "pod",
+ * "keep-id", "systemd", or the "FILE:LINE" of a configuration file; "*" is what everything else has. A
+ * container without it was made by an older skiff. This runs at every start of a container: it allocates
+ * once and formats nothing. */
 #include "engine/create_int.h"
 #include "engine/pod_int.h"
 #include <string.h>
@@ -21,7 +23,8 @@ static bool has_opt(const struct skf_settings *s, const char *name)
 	size_t n = strlen(name);
 
 	for (size_t i = 0; i < s->security_opt.n; i++)
-		if (strncmp(s->security_opt.v[i], name, n) == 0 && (!s->security_opt.v[i][n] || strchr("=:", s->security_opt.v[i][n])))
+		if (strncmp(s->security_opt.v[i], name, n) == 0 &&
+		    (!s->security_opt.v[i][n] || strchr("=:", s->security_opt.v[i][n])))
 			return true;
 	return false;
 }
@@ -39,19 +42,24 @@ static void of_flags(struct skf_plan *p, struct skf_kvs *to)
 	const struct skf_health_req *h = &q->life.health;
 	const struct skf_net_req *n = &q->net;
 	const char *user = p->userns.user ? "keep-id" : NULL, *stop = p->systemd ? "systemd" : NULL;
-	bool net_pod = p->pod && p->pod->share & SKF_POD_NET, uts_pod = p->pod && p->pod->share & SKF_POD_UTS;
+	bool net_pod = p->pod && p->pod->share & SKF_POD_NET,
+	     uts_pod = p->pod && p->pod->share & SKF_POD_UTS;
 	const struct {
 		const char *key;
 		bool flag;
 		const char *otherwise; /* NULL: the default */
 	} rows[] = {
-		{"user", given(q->user), user ? user : given(p->ic->user) ? "image" : NULL},
+		{"user", given(q->user),
+		 user                 ? user
+		 : given(p->ic->user) ? "image"
+				      : NULL},
 		{"workdir", given(q->workdir), given(p->ic->working_dir) ? "image" : NULL},
 		{"entrypoint", q->has_entrypoint, p->ic->entrypoint.n ? "image" : NULL},
 		{"cmd", q->command.n, p->req.cmd.n ? "image" : NULL},
 		{"stopSignal", given(q->stop_signal), given(p->ic->stop_signal) ? "image" : stop},
 		{"health", h->none || given(h->cmd), p->conf.health ? "image" : NULL},
-		{"healthTimes", h->interval_ns || h->timeout_ns || h->start_period_ns || h->start_interval_ns || h->retries,
+		{"healthTimes",
+		 h->interval_ns || h->timeout_ns || h->start_period_ns || h->start_interval_ns || h->retries,
 		 p->conf.health && p->ic->healthcheck_raw ? "image" : NULL},
 		{"healthOnFailure", h->on_failure != NULL, NULL},
 		{"hostname", given(q->hostname), uts_pod ? "pod" : NULL},
@@ -67,7 +75,8 @@ static void of_flags(struct skf_plan *p, struct skf_kvs *to)
 			put(to, rows[i].key, rows[i].flag ? "flag" : rows[i].otherwise);
 }
 
-/* What a key of the configuration decides where no flag does. Most hosts have no such file, and then nothing is looked up. */
+/* What a key of the configuration decides where no flag does. Most hosts have no such file, and then nothing
+ * is looked up. */
 static void of_conf(struct skf_plan *p, struct skf_kvs *to)
 {
 	const struct skf_create_req *q = p->q;
@@ -88,12 +97,15 @@ static void of_conf(struct skf_plan *p, struct skf_kvs *to)
 		{"readonly", "read_only", false, s->readonly},
 		{"ulimits", "ulimits", false, false}, /* of those that no --ulimit names */
 		{"umask", "umask", false, given(s->umask)},
-		{"userns", "userns", false, given(s->userns) || s->uidmap.n || s->gidmap.n || given(s->subuidname) || given(s->subgidname)},
+		{"userns", "userns", false,
+		 given(s->userns) || s->uidmap.n || s->gidmap.n || given(s->subuidname) ||
+			 given(s->subgidname)},
 		{"runtime", "runtime", false, given(s->runtime)},
 	};
 
 	for (size_t i = 0; i < SKF_ARRAY_LEN(rows); i++) {
-		const char *at = c->any && !rows[i].flag && !rows[i].said ? skf_conf_origin(c, rows[i].conf) : NULL;
+		const char *at =
+			c->any && !rows[i].flag && !rows[i].said ? skf_conf_origin(c, rows[i].conf) : NULL;
 
 		if (rows[i].flag || at)
 			put(to, rows[i].key, at ? at : "flag");

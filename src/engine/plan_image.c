@@ -1,4 +1,5 @@
-/* engine/plan_image.c -- the image of a container: its config and its layers, verified when they have to be; or with --rootfs a directory. */
+/* engine/plan_image.c -- the image of a container: its config and its layers, verified when they have to be;
+ * or with --rootfs a directory. */
 #include "engine/create_int.h"
 #include <fcntl.h>
 #include <stdlib.h>
@@ -105,7 +106,9 @@ int skf_plan_rootfs(struct skf_plan *p, struct skf_err *e)
 		else if (k == strlen("idmap") && memcmp(o, "idmap", k) == 0)
 			p->conf.rootfs_idmap = true;
 		else
-			return skf_fail(e, SKF_EINVALID, "--rootfs %s: unknown option '%.*s': expected O or idmap", word, (int)k, o);
+			return skf_fail(e, SKF_EINVALID,
+					"--rootfs %s: unknown option '%.*s': expected O or idmap", word,
+					(int)k, o);
 		o += k;
 	}
 	dir = skf_arena_dup(p->a, word, n);
@@ -117,7 +120,8 @@ int skf_plan_rootfs(struct skf_plan *p, struct skf_err *e)
 	if (!S_ISDIR(st.st_mode))
 		return skf_fail(e, SKF_EINVALID, "--rootfs: '%s' is not a directory", dir);
 	if (p->conf.rootfs_idmap && !p->gen.ns[SKF_NS_USER].on)
-		return skf_fail(e, SKF_EINVALID, "--rootfs %s: idmap needs a user namespace (--userns, --uidmap)", word);
+		return skf_fail(e, SKF_EINVALID,
+				"--rootfs %s: idmap needs a user namespace (--userns, --uidmap)", word);
 	p->conf.rootfs = skf_arena_strdup(p->a, real);
 	return p->conf.rootfs ? 0 : skf_plan_no_memory(e);
 }

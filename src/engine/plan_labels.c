@@ -1,4 +1,5 @@
-/* engine/plan_labels.c -- labels and annotations of a container: the image's labels, then the user's over them. */
+/* engine/plan_labels.c -- labels and annotations of a container: the image's labels, then the user's over
+ * them. */
 #include "engine/create_int.h"
 #include <string.h>
 
@@ -51,7 +52,8 @@ int skf_plan_pairs(struct skf_plan *p, const struct skf_strv *v, struct skf_kvs 
 	for (size_t i = 0; i < v->n; i++) {
 		const char *eq = strchr(v->v[i], '=');
 		size_t at = 0;
-		struct skf_kv kv = {.k = eq ? skf_arena_dup(p->a, v->v[i], (size_t)(eq - v->v[i])) : skf_arena_strdup(p->a, v->v[i]),
+		struct skf_kv kv = {.k = eq ? skf_arena_dup(p->a, v->v[i], (size_t)(eq - v->v[i]))
+					    : skf_arena_strdup(p->a, v->v[i]),
 				    .v = skf_arena_strdup(p->a, eq ? eq + 1 : "")};
 
 		if (!kv.k || !kv.v)
@@ -70,10 +72,12 @@ int skf_plan_annotations(struct skf_plan *p, struct skf_err *e)
 
 	for (size_t i = 0; i < v->n; i++)
 		if (v->v[i][0] == '=' || !strchr(v->v[i], '='))
-			return skf_fail(e, SKF_EINVALID, "invalid annotation '%s': expected KEY=VALUE", v->v[i]);
+			return skf_fail(e, SKF_EINVALID, "invalid annotation '%s': expected KEY=VALUE",
+					v->v[i]);
 	if (skf_plan_pairs(p, v, &p->gen.annotations, e) < 0)
 		return -1;
 	if (skf_keeps_groups(&p->q->s.group_add)) /* room for one more was made */
-		p->gen.annotations.v[p->gen.annotations.n++] = (struct skf_kv){(char *)"run.oci.keep_original_groups", (char *)"1"};
+		p->gen.annotations.v[p->gen.annotations.n++] =
+			(struct skf_kv){(char *)"run.oci.keep_original_groups", (char *)"1"};
 	return 0;
 }

@@ -46,7 +46,8 @@ int skf_plan_stop(struct skf_plan *p, struct skf_err *e)
 	}
 	p->conf.stop_signal = sig;
 	p->conf.timeout = p->q->timeout;
-	p->conf.stop_timeout = p->q->stop_timeout >= 0 ? p->q->stop_timeout : (int32_t)p->g->conf.stop_timeout;
+	p->conf.stop_timeout =
+		p->q->stop_timeout >= 0 ? p->q->stop_timeout : (int32_t)p->g->conf.stop_timeout;
 	p->req.stop_signal = skf_arena_strdup(p->a, s ? s : "");
 	return p->req.stop_signal ? 0 : skf_plan_no_memory(e);
 }
@@ -75,7 +76,8 @@ int skf_plan_init(struct skf_plan *p, struct skf_err *e)
 		return skf_fail_sys(e, -errno, "use '%s' as the container's init", path);
 	p->req.init = true;
 	p->gen.init_path = skf_arena_strdup(p->a, path);
-	if (!p->gen.init_path || skf_strv_add(p->a, &args, INIT_TARGET) < 0 || skf_strv_add(p->a, &args, "--") < 0)
+	if (!p->gen.init_path || skf_strv_add(p->a, &args, INIT_TARGET) < 0 ||
+	    skf_strv_add(p->a, &args, "--") < 0)
 		return skf_plan_no_memory(e);
 	for (size_t i = 0; i < p->gen.process.args.n; i++)
 		if (skf_strv_add(p->a, &args, p->gen.process.args.v[i]) < 0)
@@ -95,11 +97,16 @@ int skf_plan_sdnotify(struct skf_plan *p, struct skf_err *e)
 	while (i < SKF_ARRAY_LEN(words) && !skf_streq(w, words[i]))
 		i++;
 	if (i == SKF_ARRAY_LEN(words))
-		return skf_fail(e, SKF_EINVALID, "invalid --sdnotify '%.40s': expected conmon, container, healthy or ignore", w);
+		return skf_fail(e, SKF_EINVALID,
+				"invalid --sdnotify '%.40s': expected conmon, container, healthy or ignore",
+				w);
 	if (skf_streq(w, "healthy") && !p->conf.health)
-		return skf_fail(e, SKF_EINVALID, "sdnotify policy \"healthy\" requires a healthcheck to be set");
+		return skf_fail(e, SKF_EINVALID,
+				"sdnotify policy \"healthy\" requires a healthcheck to be set");
 	if (skf_streq(w, "container") && p->conf.runtime)
-		return skf_fail(e, SKF_EUNSUPPORTED, "--sdnotify container is of skiff's own runtime only, not of '%s'", p->conf.runtime_name);
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"--sdnotify container is of skiff's own runtime only, not of '%s'",
+				p->conf.runtime_name);
 	if (!skf_streq(w, "ignore"))
 		p->conf.sdnotify = (char *)(uintptr_t)words[i];
 	return 0;

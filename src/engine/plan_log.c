@@ -1,6 +1,6 @@
 /* engine/plan_log.c -- where a container's output goes: the log driver and its options, checked against a
- * table, in docker's words. docker's "local" is a promise of rotation and of `logs`, its files are docker's own business: here it is json-file with local's
- * defaults. */
+ * table, in docker's words. docker's "local" is a promise of rotation and of `logs`, its files are docker's
+ * own business: here it is json-file with local's defaults. */
 #include "engine/create_int.h"
 #include <regex.h>
 #include <string.h>
@@ -9,7 +9,8 @@
 enum driver { JSON_FILE, K8S_FILE, JOURNALD, SYSLOG, NONE, LOCAL, N_DRIVERS };
 #define LOCAL_MAX_SIZE (20u << 20) /* docker's defaults of it */
 #define LOCAL_MAX_FILE 5
-static const char *const drivers[N_DRIVERS] = {"json-file", "k8s-file", "journald", "syslog", "none", "local"};
+static const char *const drivers[N_DRIVERS] = {"json-file", "k8s-file", "journald",
+					       "syslog",    "none",     "local"};
 #define FILES (D(JSON_FILE) | D(K8S_FILE) | D(LOCAL))
 
 struct option {
@@ -171,7 +172,9 @@ int skf_plan_log(struct skf_plan *p, struct skf_err *e)
 	if (!p->conf.log_compress || (p->conf.log_max_size && p->conf.log_max_file > 1))
 		return 0;
 	if (d != LOCAL)
-		return skf_fail(e, SKF_EINVALID, "compress cannot be true when max-file is less than 2 or max-size is not set");
+		return skf_fail(
+			e, SKF_EINVALID,
+			"compress cannot be true when max-file is less than 2 or max-size is not set");
 	p->conf.log_compress = false; /* nothing is rotated */
 	return 0;
 }

@@ -1,6 +1,7 @@
-/* engine/plan_mount_kinds.c -- one wish as a mount of config.json, by type; and as a line of inspect. What only exists at
- * the start of a container (a directory inside a volume, the layers of an image, an overlay) becomes a `source` that launch
- * opens: no path that a container could have changed is ever resolved by name. */
+/* engine/plan_mount_kinds.c -- one wish as a mount of config.json, by type; and as a line of inspect. What
+ * only exists at the start of a container (a directory inside a volume, the layers of an image, an overlay)
+ * becomes a `source` that launch opens: no path that a container could have changed is ever resolved by
+ * name. */
 #include "engine/create_int.h"
 #include <fcntl.h>
 #include <glob.h>
@@ -14,11 +15,13 @@ static int word(struct skf_plan *p, struct skf_gen_mount *g, const char *s)
 	return skf_strv_add(p->a, &g->options, s);
 }
 
-static int push_mount(struct skf_plan *p, const struct skf_gen_mount *g, const struct skf_mount_point *at, struct skf_err *e)
+static int push_mount(struct skf_plan *p, const struct skf_gen_mount *g, const struct skf_mount_point *at,
+		      struct skf_err *e)
 {
 	if (skf_plan_push(p, (void **)&p->mounts, &p->n_mounts, &p->cap_mounts, g, sizeof(*g), e) < 0)
 		return -1;
-	return at ? skf_plan_push(p, (void **)&p->points, &p->n_points, &p->cap_points, at, sizeof(*at), e) : 0;
+	return at ? skf_plan_push(p, (void **)&p->points, &p->n_points, &p->cap_points, at, sizeof(*at), e)
+		  : 0;
 }
 
 static int push_source(struct skf_plan *p, const struct skf_ctrconf_source *s, struct skf_err *e)
@@ -35,12 +38,14 @@ static int bind_options(struct skf_plan *p, const struct skf_mount_req *m, struc
 	if (r == 0 && m->readonly)
 		r = word(p, g, "ro");
 	/* docker: what is mounted below is read-only, too, where nothing can be mounted there later. */
-	if (r == 0 && m->readonly && !m->writable_below && !m->nonrecursive && strstr(propagation, "private"))
+	if (r == 0 && m->readonly && !m->writable_below && !m->nonrecursive &&
+	    strstr(propagation, "private"))
 		r = word(p, g, "rro");
 	if (r == 0)
 		r = word(p, g, propagation);
 	if (r == 0 && m->idmap) {
-		char *text = *m->idmap ? skf_arena_fmt(p->a, "idmap=%s", m->idmap) : skf_arena_strdup(p->a, "idmap");
+		char *text = *m->idmap ? skf_arena_fmt(p->a, "idmap=%s", m->idmap)
+				       : skf_arena_strdup(p->a, "idmap");
 
 		r = text ? word(p, g, text) : -ENOMEM;
 	}
@@ -69,8 +74,10 @@ static int check_source(const struct skf_mount_req *m, struct skf_err *e)
 	if (errno != ENOENT)
 		return skf_fail_sys(e, -errno, "look at the volume's source '%s'", m->source);
 	if (!m->make_source)
-		return skf_fail(e, SKF_EINVALID,
-				"invalid mount config for type \"bind\": bind source path does not exist: %s", m->source);
+		return skf_fail(
+			e, SKF_EINVALID,
+			"invalid mount config for type \"bind\": bind source path does not exist: %s",
+			m->source);
 	fd = skf_mkdirs_at(AT_FDCWD, m->source, 0755);
 	return fd < 0 ? skf_fail_sys(e, fd, "make the volume's source '%s'", m->source) : 0;
 }
@@ -79,7 +86,8 @@ static int plan_bind(struct skf_plan *p, const struct skf_mount_req *m, struct s
 {
 	struct skf_gen_mount g = {.target = m->target, .type = "bind", .source = m->source};
 	struct skf_mount_point at = point_of(m);
-	struct skf_ctrconf_source s = {.target = m->target, .directory = m->source, .overlay = m->overlay, .chown = m->chown};
+	struct skf_ctrconf_source s = {
+		.target = m->target, .directory = m->source, .overlay = m->overlay, .chown = m->chown};
 
 	if (m->relabel && skf_selinux_is_on())
 		return skf_fail(e, SKF_EUNSUPPORTED,
@@ -181,8 +189,8 @@ static const char *option_of(const struct skf_volume *v, const struct skf_strv *
 }
 
 /* A volume of the local driver with a device: the mount is made in each container, never on the host. */
-static int driver_mount(struct skf_plan *p, const struct skf_mount_req *m, const char *type, const char *device, const char *o,
-			struct skf_gen_mount *g)
+static int driver_mount(struct skf_plan *p, const struct skf_mount_req *m, const char *type,
+			const char *device, const char *o, struct skf_gen_mount *g)
 {
 	bool bind = skf_streq(type, "none") || skf_streq(type, "bind") || !*type;
 	int r = 0;
@@ -220,10 +228,14 @@ static int volume_name(struct skf_plan *p, const struct skf_mount_req *m, char *
 
 static int plan_volume(struct skf_plan *p, const struct skf_mount_req *m, struct skf_err *e)
 {
-	struct skf_plan_volume want = {.q = {.driver = m->driver, .options = m->driver_opts, .labels = m->labels}};
+	struct skf_plan_volume want = {
+		.q = {.driver = m->driver, .options = m->driver_opts, .labels = m->labels}};
 	struct skf_gen_mount g = {.target = m->target, .type = "bind"};
 	struct skf_mount_point at = point_of(m);
-	struct skf_ctrconf_source s = {.target = m->target, .subpath = m->subpath, .copy_up = !m->nocopy && !m->subpath, .chown = m->chown};
+	struct skf_ctrconf_source s = {.target = m->target,
+				       .subpath = m->subpath,
+				       .copy_up = !m->nocopy && !m->subpath,
+				       .chown = m->chown};
 	const char *device, *type, *o;
 	struct skf_volume *old = NULL;
 
@@ -243,14 +255,16 @@ static int plan_volume(struct skf_plan *p, const struct skf_mount_req *m, struct
 	if (!at.source)
 		return skf_plan_no_memory(e);
 	g.source = at.source;
-	if (device ? driver_mount(p, m, type ? type : "", device, o ? o : "", &g) < 0 : bind_options(p, m, &g) < 0)
+	if (device ? driver_mount(p, m, type ? type : "", device, o ? o : "", &g) < 0
+		   : bind_options(p, m, &g) < 0)
 		return skf_plan_no_memory(e);
 	at.name = s.volume;
 	at.driver = (char *)"local";
 	at.anonymous = want.anonymous;
 	at.propagation = m->propagation ? m->propagation : (char *)"";
 	at.mode = m->mode ? m->mode : (char *)"z";
-	if (skf_plan_push(p, (void **)&p->volumes, &p->n_volumes, &p->cap_volumes, &want, sizeof(want), e) < 0)
+	if (skf_plan_push(p, (void **)&p->volumes, &p->n_volumes, &p->cap_volumes, &want, sizeof(want), e) <
+	    0)
 		return -1;
 	if (!device && (s.copy_up || s.subpath || s.chown) && push_source(p, &s, e) < 0)
 		return -1;

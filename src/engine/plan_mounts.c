@@ -1,6 +1,8 @@
-/* engine/plan_mounts.c -- what is mounted into a container, in which order: the wishes of -v, --mount, --tmpfs,
- * --volumes-from and the image's VOLUMEs as one list without two at one place, then each as a mount of config.json
- * (plan_mount_kinds.c). Makes missing sources of -v, as docker does; volumes are made by create.c. */
+/* engine/plan_mounts.c -- what is mounted into a container, in which order: the wishes of -v, --mount,
+ * --tmpfs,
+ * --volumes-from and the image's VOLUMEs as one list without two at one place, then each as a mount of
+ * config.json (plan_mount_kinds.c). Makes missing sources of -v, as docker does; volumes are made by
+ * create.c. */
 #include "engine/create_int.h"
 #include <stdlib.h>
 #include <string.h>
@@ -52,20 +54,23 @@ static int add_from(struct wishes *w, const char *word, struct skf_err *e)
 
 	if (!name)
 		return skf_plan_no_memory(e);
-	if (*mode && !skf_streq(mode, "ro") && !skf_streq(mode, "rw") && !skf_streq(mode, "z") && !skf_streq(mode, "ro,z"))
-		return skf_fail(e, SKF_EINVALID, "invalid mode: %s: --volumes-from takes ro, rw and z", mode);
+	if (*mode && !skf_streq(mode, "ro") && !skf_streq(mode, "rw") && !skf_streq(mode, "z") &&
+	    !skf_streq(mode, "ro,z"))
+		return skf_fail(e, SKF_EINVALID, "invalid mode: %s: --volumes-from takes ro, rw and z",
+				mode);
 	if (skf_engine_resolve(w->p->g, name, id, e) < 0 || skf_ctr_load(w->p->g, id, w->p->a, &c, e) < 0 ||
 	    skf_ctr_request_parse(c->request, w->p->a, &q, e) < 0)
 		return skf_ctx(e, "--volumes-from %s", word);
 	m = q->mount_points.v;
 	for (size_t i = 0; i < q->mount_points.n; i++) {
 		bool volume = skf_streq(m[i].type, "volume");
-		struct skf_mount_req r = {.type = volume ? SKF_MOUNT_VOLUME : SKF_MOUNT_BIND,
-					  .source = volume ? m[i].name : m[i].source,
-					  .target = m[i].target,
-					  .propagation = m[i].propagation && *m[i].propagation ? m[i].propagation : NULL,
-					  .readonly = !m[i].rw || skf_startswith(mode, "ro"),
-					  .nocopy = true};
+		struct skf_mount_req r = {
+			.type = volume ? SKF_MOUNT_VOLUME : SKF_MOUNT_BIND,
+			.source = volume ? m[i].name : m[i].source,
+			.target = m[i].target,
+			.propagation = m[i].propagation && *m[i].propagation ? m[i].propagation : NULL,
+			.readonly = !m[i].rw || skf_startswith(mode, "ro"),
+			.nocopy = true};
 
 		if ((volume || skf_streq(m[i].type, "bind")) && add(w, &r, true, e) < 0)
 			return -1;
@@ -82,7 +87,8 @@ static int add_image(struct wishes *w, struct skf_err *e)
 		struct skf_mount_req m;
 
 		if (v->v[i][0] != '/')
-			return skf_fail(e, SKF_EINVALID, "the image's volume '%s' is not an absolute path", v->v[i]);
+			return skf_fail(e, SKF_EINVALID, "the image's volume '%s' is not an absolute path",
+					v->v[i]);
 		if (skf_engine_parse_volume(v->v[i], w->p->a, &m, e) < 0 || add(w, &m, true, e) < 0)
 			return -1;
 	}
@@ -94,7 +100,8 @@ static int add_systemd(struct wishes *w, struct skf_err *e)
 	for (size_t i = 0; w->p->systemd && skf_systemd_tmpfs[i]; i++) {
 		struct skf_mount_req m;
 
-		if (skf_engine_parse_tmpfs(skf_systemd_tmpfs[i], w->p->a, &m, e) < 0 || add(w, &m, true, e) < 0)
+		if (skf_engine_parse_tmpfs(skf_systemd_tmpfs[i], w->p->a, &m, e) < 0 ||
+		    add(w, &m, true, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -103,9 +110,11 @@ static int add_systemd(struct wishes *w, struct skf_err *e)
 /* podman's --read-only-tmpfs: the places that programs write to. */
 static int add_readonly_tmpfs(struct wishes *w, struct skf_err *e)
 {
-	static const char *const words[] = {"/run:rw,mode=755", "/tmp:rw,mode=1777", "/var/tmp:rw,mode=1777"};
+	static const char *const words[] = {"/run:rw,mode=755", "/tmp:rw,mode=1777",
+					    "/var/tmp:rw,mode=1777"};
 
-	for (size_t i = 0; w->p->gen.readonly && w->p->q->s.readonly_tmpfs && i < SKF_ARRAY_LEN(words); i++) {
+	for (size_t i = 0; w->p->gen.readonly && w->p->q->s.readonly_tmpfs && i < SKF_ARRAY_LEN(words);
+	     i++) {
 		struct skf_mount_req m;
 
 		if (skf_engine_parse_tmpfs(words[i], w->p->a, &m, e) < 0 || add(w, &m, true, e) < 0)
@@ -118,12 +127,14 @@ static int add_readonly_tmpfs(struct wishes *w, struct skf_err *e)
 static int add_zone(struct wishes *w, struct skf_err *e)
 {
 	const char *tz = w->p->q->s.tz && *w->p->q->s.tz ? w->p->q->s.tz : w->p->g->conf.tz;
-	struct skf_mount_req m = {.type = SKF_MOUNT_BIND, .target = (char *)"/etc/localtime", .readonly = true};
+	struct skf_mount_req m = {
+		.type = SKF_MOUNT_BIND, .target = (char *)"/etc/localtime", .readonly = true};
 
 	if (!*tz)
 		return 0;
 	if (tz[0] == '/' || strstr(tz, ".."))
-		return skf_fail(e, SKF_EINVALID, "invalid time zone '%s': expected a name like Europe/Paris, or local", tz);
+		return skf_fail(e, SKF_EINVALID,
+				"invalid time zone '%s': expected a name like Europe/Paris, or local", tz);
 	m.source = skf_streq(tz, "local") ? skf_arena_strdup(w->p->a, "/etc/localtime")
 					  : skf_arena_fmt(w->p->a, "/usr/share/zoneinfo/%s", tz);
 	return m.source ? add(w, &m, true, e) : skf_plan_no_memory(e);
@@ -151,12 +162,16 @@ static int gather(struct wishes *w, struct skf_err *e)
 	const struct skf_settings *s = &w->p->q->s;
 
 	if (add_words(w, &s->volumes, skf_engine_parse_volume, e) < 0 ||
-	    add_words(w, &s->mounts, skf_engine_parse_mount, e) < 0 || add_words(w, &s->tmpfs, skf_engine_parse_tmpfs, e) < 0)
+	    add_words(w, &s->mounts, skf_engine_parse_mount, e) < 0 ||
+	    add_words(w, &s->tmpfs, skf_engine_parse_tmpfs, e) < 0)
 		return -1;
 	for (size_t i = 0; i < s->volumes_from.n; i++)
 		if (add_from(w, s->volumes_from.v[i], e) < 0)
 			return -1;
-	return add_image(w, e) < 0 || add_systemd(w, e) < 0 || add_readonly_tmpfs(w, e) < 0 || add_zone(w, e) < 0 ? -1 : 0;
+	return add_image(w, e) < 0 || add_systemd(w, e) < 0 || add_readonly_tmpfs(w, e) < 0 ||
+			       add_zone(w, e) < 0
+		       ? -1
+		       : 0;
 }
 
 int skf_plan_mounts(struct skf_plan *p, struct skf_err *e)
@@ -164,7 +179,8 @@ int skf_plan_mounts(struct skf_plan *p, struct skf_err *e)
 	struct wishes w = {.p = p};
 
 	if (p->q->s.volume_driver && *p->q->s.volume_driver && !skf_streq(p->q->s.volume_driver, "local"))
-		return skf_fail(e, SKF_EUNSUPPORTED, "the volume driver '%s' is not supported: there is local",
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"the volume driver '%s' is not supported: there is local",
 				p->q->s.volume_driver);
 	if (gather(&w, e) < 0)
 		return -1;

@@ -1,6 +1,7 @@
-/* engine/plan_namespaces.c -- what a container sees of its own: which namespaces are new, the host's or another container's,
- * host and domain name, sysctls of those namespaces. A namespace of another container is found by launch at each start
- * (skf_ctrconf.joins), because that container's process may be another one by then. */
+/* engine/plan_namespaces.c -- what a container sees of its own: which namespaces are new, the host's or
+ * another container's, host and domain name, sysctls of those namespaces. A namespace of another container
+ * is found by launch at each start (skf_ctrconf.joins), because that container's process may be another one
+ * by then. */
 #include "engine/create_int.h"
 #include "engine/pod_int.h"
 #include <string.h>
@@ -20,7 +21,8 @@ struct ns_flag {
 	const struct mode *modes;
 	const char *expected;
 };
-static const struct mode ipc_modes[] = {{"private", false}, {"shareable", false}, {"none", false}, {"host", true}, {NULL, false}};
+static const struct mode ipc_modes[] = {
+	{"private", false}, {"shareable", false}, {"none", false}, {"host", true}, {NULL, false}};
 static const struct mode pid_modes[] = {{"private", false}, {"host", true}, {NULL, false}};
 static const struct ns_flag flags[] = {
 	{"ipc", "ipc", SKF_NS_IPC, true, ipc_modes, "private, shareable, none, host or container:NAME"},
@@ -33,13 +35,15 @@ static const struct ns_flag flags[] = {
 static int join_shm(struct skf_plan *p, const char *id, struct skf_err *e)
 {
 	struct skf_gen_mount g = {.target = "/dev/shm", .type = "bind", .source = "/dev/shm"};
-	struct skf_ctrconf_source s = {.target = (char *)"/dev/shm", .container = skf_arena_strdup(p->a, id)};
+	struct skf_ctrconf_source s = {.target = (char *)"/dev/shm",
+				       .container = skf_arena_strdup(p->a, id)};
 
 	if (!s.container || skf_strv_add(p->a, &g.options, "bind") < 0)
 		return skf_plan_no_memory(e);
 	return skf_plan_push(p, (void **)&p->sources, &p->n_sources, &p->cap_sources, &s, sizeof(s), e) < 0
 		       ? -1
-		       : skf_plan_push(p, (void **)&p->mounts, &p->n_mounts, &p->cap_mounts, &g, sizeof(g), e);
+		       : skf_plan_push(p, (void **)&p->mounts, &p->n_mounts, &p->cap_mounts, &g, sizeof(g),
+				       e);
 }
 
 static int join(struct skf_plan *p, const struct ns_flag *f, const char *name, struct skf_err *e)
@@ -69,7 +73,8 @@ static int plan_one(struct skf_plan *p, const struct ns_flag *f, const char *v, 
 		ns->on = !m->host;
 		return 0;
 	}
-	return skf_fail(e, SKF_EINVALID, "--%s: invalid %s mode: %s: expected %s", f->flag, f->flag, v, f->expected);
+	return skf_fail(e, SKF_EINVALID, "--%s: invalid %s mode: %s: expected %s", f->flag, f->flag, v,
+			f->expected);
 }
 
 static int plan_sysctls(struct skf_plan *p, struct skf_err *e)
@@ -78,7 +83,8 @@ static int plan_sysctls(struct skf_plan *p, struct skf_err *e)
 
 	for (size_t i = 0; i < v->n; i++)
 		if (!strchr(v->v[i], '='))
-			return skf_fail(e, SKF_EINVALID, "sysctl '%s' must be in the form NAME=VALUE", v->v[i]);
+			return skf_fail(e, SKF_EINVALID, "sysctl '%s' must be in the form NAME=VALUE",
+					v->v[i]);
 	return skf_plan_pairs(p, v, &p->gen.sysctls, e);
 }
 
@@ -114,7 +120,8 @@ int skf_plan_hostname(struct skf_plan *p, struct skf_err *e)
 		return skf_fail(e, SKF_EINVALID,
 				"invalid hostname '%.80s': expected at most %d characters without "
 				"spaces and slashes",
-				h && (strlen(h) > MAX_HOSTNAME || strpbrk(h, " \t\n/")) ? h : d, MAX_HOSTNAME);
+				h && (strlen(h) > MAX_HOSTNAME || strpbrk(h, " \t\n/")) ? h : d,
+				MAX_HOSTNAME);
 	if (p->pod && p->pod->share & SKF_POD_UTS)
 		h = p->pod->hostname;
 	if (h) {

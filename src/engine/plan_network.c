@@ -1,5 +1,5 @@
-/* engine/plan_network.c -- the network part of a container's plan: which networks, addresses and ports, checked before anything is made. Words of
- * errors are docker's. */
+/* engine/plan_network.c -- the network part of a container's plan: which networks, addresses and ports,
+ * checked before anything is made. Words of errors are docker's. */
 #include "engine/create_int.h"
 #include "engine/net_int.h"
 #include "engine/pod_int.h"
@@ -53,7 +53,10 @@ static int path_mode(struct skf_plan *p, const char *path, struct skf_err *e)
 	if (q->publish.n || q->publish_all)
 		return conflict("port publishing and the network mode", e);
 	if (*path != '/')
-		return skf_fail(e, SKF_EINVALID, "invalid network mode 'ns:%s': expected the absolute path of a network namespace", path);
+		return skf_fail(
+			e, SKF_EINVALID,
+			"invalid network mode 'ns:%s': expected the absolute path of a network namespace",
+			path);
 	fd = skf_net_open_path(path, e);
 	if (fd < 0)
 		return -1;
@@ -63,7 +66,8 @@ static int path_mode(struct skf_plan *p, const char *path, struct skf_err *e)
 	return p->net.mode && p->net.target && p->conf.network ? 0 : skf_plan_no_memory(e);
 }
 
-static int choose(struct skf_plan *p, const struct skf_net_attach *v, struct skf_net_choice *c, struct skf_err *e)
+static int choose(struct skf_plan *p, const struct skf_net_attach *v, struct skf_net_choice *c,
+		  struct skf_err *e)
 {
 	struct skf_network *n;
 
@@ -75,19 +79,22 @@ static int choose_all(struct skf_plan *p, const struct skf_net_attach *v, size_t
 	struct skf_net_choice *c;
 
 	if (n > SKF_MAX_CTR_NETWORKS)
-		return skf_fail(e, SKF_ELIMIT, "%zu networks of one container: at most %d are possible", n, SKF_MAX_CTR_NETWORKS);
+		return skf_fail(e, SKF_ELIMIT, "%zu networks of one container: at most %d are possible", n,
+				SKF_MAX_CTR_NETWORKS);
 	c = skf_arena_array(p->a, n, sizeof(*c));
 	if (!c)
 		return skf_plan_no_memory(e);
 	for (size_t i = 0; i < n; i++) {
-		if (n > 1 && (skf_streq(v[i].name, "none") || skf_streq(v[i].name, "host") || skf_startswith(v[i].name, "container:") ||
-			      skf_startswith(v[i].name, "ns:")))
-			return conflict("cannot attach both user-defined and non-user-defined network-modes", e);
+		if (n > 1 && (skf_streq(v[i].name, "none") || skf_streq(v[i].name, "host") ||
+			      skf_startswith(v[i].name, "container:") || skf_startswith(v[i].name, "ns:")))
+			return conflict("cannot attach both user-defined and non-user-defined network-modes",
+					e);
 		if (choose(p, &v[i], &c[i], e) < 0)
 			return -1;
 		for (size_t k = 0; k < i; k++)
 			if (skf_streq(c[k].network, c[i].network))
-				return skf_fail(e, SKF_EINVALID, "network %s is specified multiple times", c[i].name);
+				return skf_fail(e, SKF_EINVALID, "network %s is specified multiple times",
+						c[i].name);
 	}
 	p->net.mode = skf_arena_strdup(p->a, SKF_NET_MODE_BRIDGE);
 	p->net.networks = (struct skf_jarr){c, n};
@@ -119,7 +126,8 @@ static int check_hosts(const struct skf_net_req *q, struct skf_err *e)
 		if (n == 0 || !w[n])
 			return skf_fail(e, SKF_EINVALID, "bad format for add-host: \"%s\"", w);
 		if (!skf_streq(w + n + 1, "host-gateway") && skf_ip_parse(w + n + 1, &ip) < 0)
-			return skf_fail(e, SKF_EINVALID, "invalid IP address in add-host: \"%s\"", w + n + 1);
+			return skf_fail(e, SKF_EINVALID, "invalid IP address in add-host: \"%s\"",
+					w + n + 1);
 	}
 	for (size_t i = 0; i < q->dns.n; i++) {
 		struct skf_ip ip;
@@ -142,8 +150,10 @@ static int take_words(struct skf_plan *p, struct skf_err *e)
 		if (skf_expose_parse(q->expose.v[i], p->a, &c->exposed, e) < 0)
 			return -1;
 	if (q->link.n)
-		return skf_fail(e, SKF_EUNSUPPORTED, "--link is not supported: on a user network containers find each other by name "
-						     "(skiff network create, --network, --network-alias)");
+		return skf_fail(
+			e, SKF_EUNSUPPORTED,
+			"--link is not supported: on a user network containers find each other by name "
+			"(skiff network create, --network, --network-alias)");
 	c->publish_all = q->publish_all;
 	c->dns = q->dns;
 	c->dns_search = q->dns_search;

@@ -1,4 +1,5 @@
-/* engine/plan_process.c -- the process of a container: command, user, environment, directory, from the flags and the image. */
+/* engine/plan_process.c -- the process of a container: command, user, environment, directory, from the flags
+ * and the image. */
 #include "engine/create_int.h"
 #include <ctype.h>
 #include <stdlib.h>
@@ -26,9 +27,9 @@ int skf_plan_command(struct skf_plan *p, struct skf_err *e)
 	else if (!q->has_entrypoint)
 		cmd = p->ic->cmd; /* docker: another entrypoint makes the image's arguments meaningless */
 	if (entry.n + cmd.n == 0 || (entry.n == 0 && !*cmd.v[0]))
-		return skf_fail(e, SKF_EINVALID,
-				"no command specified: %s '%s' names none, give one after it",
-				q->image ? "the image" : "the directory", q->image ? q->image : p->conf.rootfs);
+		return skf_fail(
+			e, SKF_EINVALID, "no command specified: %s '%s' names none, give one after it",
+			q->image ? "the image" : "the directory", q->image ? q->image : p->conf.rootfs);
 	if (append(p->a, &p->conf.command, &entry) < 0 || append(p->a, &p->conf.command, &cmd) < 0)
 		return skf_plan_no_memory(e);
 	if (p->conf.command.n > SKF_MAX_ARGS)
@@ -97,7 +98,8 @@ static int gather_env(struct skf_plan *p, struct skf_strv *image, struct skf_str
 static int plan_env(struct skf_plan *p, const char *home, struct skf_err *e)
 {
 	struct skf_strv image = {0}, user = {0};
-	struct skf_env_gen env = {.hostname = p->hostname, .tty = p->q->tty, .image = &image, .user = &user, .home = home};
+	struct skf_env_gen env = {
+		.hostname = p->hostname, .tty = p->q->tty, .image = &image, .user = &user, .home = home};
 
 	if (gather_env(p, &image, &user) < 0)
 		return skf_plan_no_memory(e);
@@ -116,14 +118,19 @@ bool skf_keeps_groups(const struct skf_strv *group_add)
 
 int skf_plan_user(struct skf_plan *p, struct skf_err *e)
 {
-	const char *user = p->q->user && *p->q->user ? p->q->user : p->userns.user ? p->userns.user : p->ic->user;
+	const char *user = p->q->user && *p->q->user ? p->q->user
+			   : p->userns.user          ? p->userns.user
+						     : p->ic->user;
 	struct skf_userdb_result u = {0};
 	struct skf_strv groups = {0};
 
 	for (size_t i = 0; i < p->q->s.group_add.n; i++)
 		if (skf_streq(p->q->s.group_add.v[i], "keep-groups") && p->q->s.group_add.n > 1)
-			return skf_fail(e, SKF_EINVALID, "the '--group-add keep-groups' option is not allowed with any other --group-add options");
-	if ((!skf_keeps_groups(&p->q->s.group_add) && append(p->a, &groups, &p->q->s.group_add) < 0) || append(p->a, &groups, &p->extra_groups) < 0)
+			return skf_fail(e, SKF_EINVALID,
+					"the '--group-add keep-groups' option is not allowed with any other "
+					"--group-add options");
+	if ((!skf_keeps_groups(&p->q->s.group_add) && append(p->a, &groups, &p->q->s.group_add) < 0) ||
+	    append(p->a, &groups, &p->extra_groups) < 0)
 		return skf_plan_no_memory(e);
 	if (skf_layered_user(&p->layers, user, &groups, p->a, &u, e) < 0)
 		return -1;
@@ -140,11 +147,14 @@ int skf_plan_user(struct skf_plan *p, struct skf_err *e)
 /* "nofile=1024", "nofile=1024:2048", "core=-1" */
 static int parse_ulimit(struct skf_plan *p, const char *word, struct skf_gen_rlimit *ret, struct skf_err *e)
 {
-	static const char *const names[] = {"as",   "core",     "cpu",  "data",  "fsize", "locks",  "memlock",    "msgqueue",
-					    "nice", "nofile", "nproc", "rss", "rtprio", "rttime", "sigpending", "stack"};
+	static const char *const names[] = {"as",      "core",     "cpu",        "data",   "fsize", "locks",
+					    "memlock", "msgqueue", "nice",       "nofile", "nproc", "rss",
+					    "rtprio",  "rttime",   "sigpending", "stack"};
 	const char *eq = strchr(word, '='), *colon = eq ? strchr(eq, ':') : NULL;
 	size_t n = eq ? (size_t)(eq - word) : 0, i = 0;
-	char *soft = !eq ? NULL : colon ? skf_arena_dup(p->a, eq + 1, (size_t)(colon - eq - 1)) : skf_arena_strdup(p->a, eq + 1);
+	char *soft = !eq     ? NULL
+		     : colon ? skf_arena_dup(p->a, eq + 1, (size_t)(colon - eq - 1))
+			     : skf_arena_strdup(p->a, eq + 1);
 	int64_t s, h;
 
 	while (i < SKF_ARRAY_LEN(names) && !(strlen(names[i]) == n && strncmp(names[i], word, n) == 0))
@@ -155,9 +165,11 @@ static int parse_ulimit(struct skf_plan *p, const char *word, struct skf_gen_rli
 		return skf_fail(e, SKF_EINVALID, "invalid ulimit type: %.*s", (int)n, word);
 	if (!soft || skf_parse_i64(soft, &s) < 0 || s < -1 ||
 	    (colon ? skf_parse_i64(colon + 1, &h) < 0 || h < -1 : (h = s, false)))
-		return skf_fail(e, SKF_EINVALID, "invalid ulimit '%s': expected NAME=SOFT[:HARD], -1 for no limit", word);
+		return skf_fail(e, SKF_EINVALID,
+				"invalid ulimit '%s': expected NAME=SOFT[:HARD], -1 for no limit", word);
 	if (h != -1 && (s == -1 || s > h))
-		return skf_fail(e, SKF_EINVALID, "ulimit soft limit must be less than or equal to hard limit: %lld > %lld",
+		return skf_fail(e, SKF_EINVALID,
+				"ulimit soft limit must be less than or equal to hard limit: %lld > %lld",
 				(long long)s, (long long)h);
 	ret->type = skf_arena_fmt(p->a, "RLIMIT_%.*s", (int)n, word);
 	if (!ret->type)
@@ -213,7 +225,8 @@ int skf_plan_process(struct skf_plan *p, struct skf_err *e)
 	const struct skf_settings *s = &p->q->s;
 
 	if (s->has_oom_score_adj && (s->oom_score_adj < -1000 || s->oom_score_adj > 1000))
-		return skf_fail(e, SKF_EINVALID, "Invalid value %lld, range for oom score adj is [-1000, 1000]",
+		return skf_fail(e, SKF_EINVALID,
+				"Invalid value %lld, range for oom score adj is [-1000, 1000]",
 				(long long)s->oom_score_adj);
 	p->gen.process.has_oom_score_adj = s->has_oom_score_adj;
 	p->gen.process.oom_score_adj = (int32_t)s->oom_score_adj;

@@ -1,5 +1,6 @@
-/* engine/plan_resources.c -- what a container may use: memory, CPUs, processes, block devices. One function per
- * controller; each refuses what docker refuses, in its words, before anything is made. Looks at the device nodes that
+/* engine/plan_resources.c -- what a container may use: memory, CPUs, processes, block devices. One function
+ * per controller; each refuses what docker refuses, in its words, before anything is made. Looks at the
+ * device nodes that
  * --device-read-bps and its like name, and at whether this kernel counts swap. */
 #include "engine/create_int.h"
 #include <fcntl.h>
@@ -44,20 +45,24 @@ static int check_memory(const struct skf_settings *s, struct skf_err *e)
 		return skf_fail(e, SKF_EINVALID,
 				"Minimum memoryswap limit should be larger than memory limit, see usage");
 	if (!s->memory && s->memory_swap > 0)
-		return skf_fail(e, SKF_EINVALID,
-				"You should always set the Memory limit when using Memoryswap limit, see usage");
+		return skf_fail(
+			e, SKF_EINVALID,
+			"You should always set the Memory limit when using Memoryswap limit, see usage");
 	if (s->has_memory_swappiness && (s->memory_swappiness < -1 || s->memory_swappiness > MAX_SWAPPINESS))
-		return skf_fail(e, SKF_EINVALID, "invalid value: %lld, valid memory swappiness range is 0-100",
+		return skf_fail(e, SKF_EINVALID,
+				"invalid value: %lld, valid memory swappiness range is 0-100",
 				(long long)s->memory_swappiness);
 	if (s->memory_reservation && s->memory_reservation < MIN_MEMORY)
 		return skf_fail(e, SKF_EINVALID, "Minimum memory reservation allowed is 6MB");
 	if (s->memory && s->memory_reservation > s->memory)
-		return skf_fail(e, SKF_EINVALID,
-				"Minimum memory limit can not be less than memory reservation limit, see usage");
+		return skf_fail(
+			e, SKF_EINVALID,
+			"Minimum memory limit can not be less than memory reservation limit, see usage");
 	if (s->kernel_memory)
-		return skf_fail(e, SKF_EUNSUPPORTED,
-				"--kernel-memory is not supported: kernels since 5.4 have no such limit of its own; "
-				"--memory counts kernel memory too");
+		return skf_fail(
+			e, SKF_EUNSUPPORTED,
+			"--kernel-memory is not supported: kernels since 5.4 have no such limit of its own; "
+			"--memory counts kernel memory too");
 	return 0;
 }
 
@@ -88,18 +93,23 @@ static int plan_memory(struct skf_plan *p, struct skf_err *e)
 static int check_cpu(const struct skf_settings *s, struct skf_err *e)
 {
 	if (s->nano_cpus && (s->cpu_period || s->cpu_quota))
-		return skf_fail(e, SKF_EINVALID, "Conflicting options: Nano CPUs and CPU %s cannot both be set",
-				s->cpu_period ? "Period" : "Quota");
-	if (s->cpu_shares < 0 || (s->cpu_shares && (s->cpu_shares < MIN_SHARES || s->cpu_shares > MAX_SHARES)))
 		return skf_fail(e, SKF_EINVALID,
-				"invalid CPU shares (%lld): value must be between 2 and 262144", (long long)s->cpu_shares);
+				"Conflicting options: Nano CPUs and CPU %s cannot both be set",
+				s->cpu_period ? "Period" : "Quota");
+	if (s->cpu_shares < 0 ||
+	    (s->cpu_shares && (s->cpu_shares < MIN_SHARES || s->cpu_shares > MAX_SHARES)))
+		return skf_fail(e, SKF_EINVALID,
+				"invalid CPU shares (%lld): value must be between 2 and 262144",
+				(long long)s->cpu_shares);
 	if (s->cpu_period && (s->cpu_period < MIN_PERIOD || s->cpu_period > MAX_PERIOD))
 		return skf_fail(e, SKF_EINVALID,
-				"CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)");
+				"CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s "
+				"(i.e. 1000000)");
 	if (s->cpu_quota > 0 && s->cpu_quota < MIN_PERIOD)
 		return skf_fail(e, SKF_EINVALID, "CPU cfs quota can not be less than 1ms (i.e. 1000)");
 	if (s->cpu_rt_runtime && s->cpu_rt_period && s->cpu_rt_runtime > s->cpu_rt_period)
-		return skf_fail(e, SKF_EINVALID, "cpu real-time runtime cannot be higher than cpu real-time period");
+		return skf_fail(e, SKF_EINVALID,
+				"cpu real-time runtime cannot be higher than cpu real-time period");
 	return 0;
 }
 
@@ -115,7 +125,8 @@ static int check_set(const char *flag, const char *v, struct skf_err *e)
 		if (n && *p == '-')
 			p += 1 + (n = strspn(p + 1, "0123456789"));
 		if (!n || (*p && (*p != ',' || !p[1])))
-			return skf_fail(e, SKF_EINVALID, "invalid value %s for %s: expected a list like 0-3,7", v, flag);
+			return skf_fail(e, SKF_EINVALID,
+					"invalid value %s for %s: expected a list like 0-3,7", v, flag);
 		p += *p == ',';
 	}
 	return 0;
@@ -130,9 +141,11 @@ static int plan_cpu(struct skf_plan *p, struct skf_err *e)
 	if (check_cpu(s, e) < 0 || check_set("cpuset cpus", s->cpuset_cpus ? s->cpuset_cpus : "", e) < 0 ||
 	    check_set("cpuset mems", s->cpuset_mems ? s->cpuset_mems : "", e) < 0)
 		return -1;
-	if (s->nano_cpus && (s->nano_cpus < MIN_NANO_CPUS || (cpus > 0 && s->nano_cpus > cpus * (int64_t)NANO)))
+	if (s->nano_cpus &&
+	    (s->nano_cpus < MIN_NANO_CPUS || (cpus > 0 && s->nano_cpus > cpus * (int64_t)NANO)))
 		return skf_fail(e, SKF_EINVALID,
-				"range of CPUs is from 0.01 to %ld.00, as there are only %ld CPUs available", cpus, cpus);
+				"range of CPUs is from 0.01 to %ld.00, as there are only %ld CPUs available",
+				cpus, cpus);
 	r->shares = (uint64_t)s->cpu_shares;
 	r->period = (uint64_t)s->cpu_period;
 	r->quota = s->cpu_quota;
@@ -148,8 +161,8 @@ static int plan_cpu(struct skf_plan *p, struct skf_err *e)
 }
 
 /* PATH:NUMBER of one flag; bytes may have a unit. */
-static int parse_rate(struct skf_plan *p, const char *flag, bool bytes, const char *word, struct skf_gen_rate *ret,
-		      struct skf_err *e)
+static int parse_rate(struct skf_plan *p, const char *flag, bool bytes, const char *word,
+		      struct skf_gen_rate *ret, struct skf_err *e)
 {
 	const char *colon = strrchr(word, ':');
 	char *path = colon ? skf_arena_dup(p->a, word, (size_t)(colon - word)) : NULL;
@@ -157,10 +170,13 @@ static int parse_rate(struct skf_plan *p, const char *flag, bool bytes, const ch
 	struct stat st;
 
 	if (!colon || path[0] != '/')
-		return skf_fail(e, SKF_EINVALID, "invalid argument \"%s\" for \"--%s\" flag: bad format: expected "
-				"/path/of/device:NUMBER", word, flag);
+		return skf_fail(e, SKF_EINVALID,
+				"invalid argument \"%s\" for \"--%s\" flag: bad format: expected "
+				"/path/of/device:NUMBER",
+				word, flag);
 	if ((bytes ? skf_parse_size(colon + 1, &n) : skf_parse_i64(colon + 1, &n)) < 0 || n < 0)
-		return skf_fail(e, SKF_EINVALID, "invalid argument \"%s\" for \"--%s\" flag: invalid rate for device: %s",
+		return skf_fail(e, SKF_EINVALID,
+				"invalid argument \"%s\" for \"--%s\" flag: invalid rate for device: %s",
 				word, flag, path);
 	if (stat(path, &st) < 0)
 		return skf_fail_sys(e, -errno, "--%s: look at the device '%s'", flag, path);
@@ -192,7 +208,8 @@ static int plan_block_io(struct skf_plan *p, struct skf_err *e)
 	if (s->blkio_weight && (s->blkio_weight < MIN_WEIGHT || s->blkio_weight > MAX_WEIGHT))
 		return skf_fail(e, SKF_EINVALID, "range of blkio weight is from 10 to 1000");
 	r->blkio_weight = (uint32_t)s->blkio_weight;
-	if (parse_rates(p, "blkio-weight-device", false, &s->blkio_weight_device, &r->weight_device, e) < 0 ||
+	if (parse_rates(p, "blkio-weight-device", false, &s->blkio_weight_device, &r->weight_device, e) <
+		    0 ||
 	    parse_rates(p, "device-read-bps", true, &s->read_bps, &r->rate[SKF_RATE_READ_BPS], e) < 0 ||
 	    parse_rates(p, "device-write-bps", true, &s->write_bps, &r->rate[SKF_RATE_WRITE_BPS], e) < 0 ||
 	    parse_rates(p, "device-read-iops", false, &s->read_iops, &r->rate[SKF_RATE_READ_IOPS], e) < 0 ||
@@ -200,7 +217,8 @@ static int plan_block_io(struct skf_plan *p, struct skf_err *e)
 		return -1;
 	for (size_t i = 0; i < r->weight_device.n; i++)
 		if (r->weight_device.v[i].value < MIN_WEIGHT || r->weight_device.v[i].value > MAX_WEIGHT)
-			return skf_fail(e, SKF_EINVALID, "invalid weight for device: %s: range is from 10 to 1000",
+			return skf_fail(e, SKF_EINVALID,
+					"invalid weight for device: %s: range is from 10 to 1000",
 					s->blkio_weight_device.v[i]);
 	return 0;
 }
@@ -214,7 +232,8 @@ static int plan_pids(struct skf_plan *p, struct skf_err *e)
 		return 0;
 	}
 	if (s->pids_limit < -1)
-		return skf_fail(e, SKF_EINVALID, "invalid --pids-limit %lld: expected a number, or -1 for no limit",
+		return skf_fail(e, SKF_EINVALID,
+				"invalid --pids-limit %lld: expected a number, or -1 for no limit",
 				(long long)s->pids_limit);
 	p->gen.res.pids = s->pids_limit > 0 ? s->pids_limit : -1;
 	return 0;
@@ -229,23 +248,25 @@ static int plan_cgroup(struct skf_plan *p, struct skf_err *e)
 
 	for (size_t i = 0; i < c->n; i++)
 		if (!strchr(c->v[i], '=') || strchr(c->v[i], '/'))
-			return skf_fail(e, SKF_EINVALID, "invalid --cgroup-conf '%s': expected FILE=VALUE", c->v[i]);
+			return skf_fail(e, SKF_EINVALID, "invalid --cgroup-conf '%s': expected FILE=VALUE",
+					c->v[i]);
 	if (skf_streq(parent, "..") || skf_startswith(parent, "../") || strstr(parent, "/../") ||
 	    (n >= 3 && skf_streq(parent + n - 3, "/..")))
-		return skf_fail(e, SKF_EINVALID, "invalid --cgroup-parent '%s': it must not go up by '..'", parent);
+		return skf_fail(e, SKF_EINVALID, "invalid --cgroup-parent '%s': it must not go up by '..'",
+				parent);
 	while (n > 1 && parent[n - 1] == '/')
 		n--;
 	p->gen.res.unified = *c;
-	p->gen.cgroup = skf_arena_fmt(p->a, "%s%.*s/%s", parent[0] == '/' ? "" : "/", (int)(n == 1 && parent[0] == '/' ? 0 : n),
-				      parent, p->id);
+	p->gen.cgroup = skf_arena_fmt(p->a, "%s%.*s/%s", parent[0] == '/' ? "" : "/",
+				      (int)(n == 1 && parent[0] == '/' ? 0 : n), parent, p->id);
 	return p->gen.cgroup ? 0 : skf_plan_no_memory(e);
 }
 
 int skf_plan_resources(struct skf_plan *p, struct skf_err *e)
 {
 	p->gen.rdt_class = p->q->s.rdt_class;
-	return plan_memory(p, e) < 0 || plan_cpu(p, e) < 0 || plan_block_io(p, e) < 0 || plan_pids(p, e) < 0 ||
-			       plan_cgroup(p, e) < 0
+	return plan_memory(p, e) < 0 || plan_cpu(p, e) < 0 || plan_block_io(p, e) < 0 ||
+			       plan_pids(p, e) < 0 || plan_cgroup(p, e) < 0
 		       ? -1
 		       : 0;
 }

@@ -1,6 +1,7 @@
-/* engine/plan_secrets.c -- --secret of run and create: which secrets a container gets, where and with which owner. What is in them is read here
- * and copied into the container's directory when that is made (files 0600 of secrets/), never into config.json: launch puts it on a
- * tmpfs, or into the environment, at each start (launch/secrets.c). */
+/* engine/plan_secrets.c -- --secret of run and create: which secrets a container gets, where and with which
+ * owner. What is in them is read here and copied into the container's directory when that is made (files
+ * 0600 of secrets/), never into config.json: launch puts it on a tmpfs, or into the environment, at each
+ * start (launch/secrets.c). */
 #include "engine/create_int.h"
 #include "engine/secret.h"
 #include <fcntl.h>
@@ -35,7 +36,10 @@ static int set_field(struct wish *x, const char *key, const char *v, const char 
 	else if (skf_streq(key, "mode") && skf_parse_octal(v, &x->mode) == 0 && x->mode <= 07777)
 		x->owned = true;
 	else
-		return wrong(e, word, "expected NAME[,type=mount|env][,target=PATH|VARIABLE][,uid=NUMBER][,gid=NUMBER][,mode=OCTAL]");
+		return wrong(e, word,
+			     "expected "
+			     "NAME[,type=mount|env][,target=PATH|VARIABLE][,uid=NUMBER][,gid=NUMBER][,mode="
+			     "OCTAL]");
 	return 0;
 }
 
@@ -102,7 +106,8 @@ static int add_mount(struct skf_plan *p, struct skf_ctrconf_secret *s, const cha
 	return skf_plan_push(p, (void **)&p->mounts, &p->n_mounts, &p->cap_mounts, &g, sizeof(g), e);
 }
 
-static int add_env(struct skf_ctrconf_secret *s, const struct skf_buf *data, const char *word, struct skf_err *e)
+static int add_env(struct skf_ctrconf_secret *s, const struct skf_buf *data, const char *word,
+		   struct skf_err *e)
 {
 	if (!s->target || !*s->target)
 		s->target = s->name;
@@ -121,10 +126,15 @@ static int add(struct skf_plan *p, const char *word, struct skf_err *e)
 	struct skf_secret *s;
 	struct wish w = {0};
 
-	if (parse(p, word, &w, e) < 0 || skf_engine_secret_get(p->g, w.source, p->a, &s, e) < 0 || skf_engine_secret_data(p->g, s, &b, e) < 0)
+	if (parse(p, word, &w, e) < 0 || skf_engine_secret_get(p->g, w.source, p->a, &s, e) < 0 ||
+	    skf_engine_secret_data(p->g, s, &b, e) < 0)
 		return -1;
-	x.c = (struct skf_ctrconf_secret){
-		.name = s->name, .id = s->id, .target = (char *)(uintptr_t)w.target, .uid = w.uid, .gid = w.gid, .mode = w.mode};
+	x.c = (struct skf_ctrconf_secret){.name = s->name,
+					  .id = s->id,
+					  .target = (char *)(uintptr_t)w.target,
+					  .uid = w.uid,
+					  .gid = w.gid,
+					  .mode = w.mode};
 	x.c.file = skf_arena_fmt(p->a, "%zu", p->n_secrets);
 	x.data = skf_arena_dup(p->a, skf_buf_cstr(&b), b.len);
 	x.n = b.len;
@@ -158,13 +168,18 @@ int skf_plan_make_secrets(struct skf_plan *p, int dir, struct skf_err *e)
 	if (r == 0 && p->n_secrets)
 		r = fd = skf_openat(dir, SKF_SECRETS_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	for (size_t i = 0; r >= 0 && i < p->n_secrets; i++)
-		r = skf_write_atomic_at(fd, p->secrets[i].c.file, p->secrets[i].data, p->secrets[i].n, 0600, 0);
-	return r < 0 ? skf_fail_sys(e, r, "copy the secrets of container '%.12s' to '%s/" SKF_SECRETS_DIR "'", p->id, p->dir) : 0;
+		r = skf_write_atomic_at(fd, p->secrets[i].c.file, p->secrets[i].data, p->secrets[i].n, 0600,
+					0);
+	return r < 0 ? skf_fail_sys(e, r,
+				    "copy the secrets of container '%.12s' to '%s/" SKF_SECRETS_DIR "'",
+				    p->id, p->dir)
+		     : 0;
 }
 
 /* --- exec --- */
 
-int skf_ctr_secret_env(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e)
+int skf_ctr_secret_env(struct skf_engine *g, const char *id, const struct skf_ctrconf *c,
+		       struct skf_arena *a, struct skf_strv *ret, struct skf_err *e)
 {
 	const struct skf_ctrconf_secret *s = c->secrets.v;
 
@@ -172,14 +187,16 @@ int skf_ctr_secret_env(struct skf_engine *g, const char *id, const struct skf_ct
 		SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_SECRET_BYTES);
 		char path[SKF_ID_LEN + 64];
 		char *word;
-		int r = s[i].env ? skf_fmt(path, sizeof(path), "%s/" SKF_SECRETS_DIR "/%s", id, s[i].file) : 0;
+		int r = s[i].env ? skf_fmt(path, sizeof(path), "%s/" SKF_SECRETS_DIR "/%s", id, s[i].file)
+				 : 0;
 
 		if (!s[i].env)
 			continue;
 		if (r == 0)
 			r = skf_read_file_at(g->ctr_fd, path, SKF_MAX_SECRET_BYTES, &b);
 		if (r < 0)
-			return skf_fail_sys(e, r, "read the secret '%s' of container '%.12s'", s[i].name, id);
+			return skf_fail_sys(e, r, "read the secret '%s' of container '%.12s'", s[i].name,
+					    id);
 		word = skf_arena_fmt(a, "%s=%s", s[i].target, skf_buf_cstr(&b));
 		if (!word || skf_strv_add(a, ret, word) < 0)
 			return skf_fail(e, SKF_ENOMEM, "memory for the secrets of container '%.12s'", id);

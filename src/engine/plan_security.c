@@ -1,5 +1,6 @@
-/* engine/plan_security.c -- what a container may do: capabilities, and the words of --security-opt as a table. A seccomp
- * profile is read from its file and resolved here, so that a wrong one is refused before anything is made. */
+/* engine/plan_security.c -- what a container may do: capabilities, and the words of --security-opt as a
+ * table. A seccomp profile is read from its file and resolved here, so that a wrong one is refused before
+ * anything is made. */
 #include "engine/create_int.h"
 #include "oci/seccomp_profile.h"
 #include <fcntl.h>
@@ -46,16 +47,20 @@ static int opt_label(struct skf_plan *p, const char *word, const char *v, struct
 	for (size_t i = 0; v && !ok && i < SKF_ARRAY_LEN(kinds); i++)
 		ok = skf_startswith(v, kinds[i]) && v[strlen(kinds[i])];
 	if (!ok)
-		return bad_value(word, "label=disable, or label=user:, role:, type: or level: with a value", e);
+		return bad_value(word, "label=disable, or label=user:, role:, type: or level: with a value",
+				 e);
 	if (!skf_streq(v, "disable") && skf_selinux_is_on())
-		return skf_fail(e, SKF_EUNSUPPORTED, "--security-opt %s: this version sets no SELinux labels; "
-				"label=disable runs without one", word);
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"--security-opt %s: this version sets no SELinux labels; "
+				"label=disable runs without one",
+				word);
 	(void)p;
 	return 0;
 }
 
 /* "/a:/b" -> words. */
-static int opt_paths(struct skf_plan *p, const char *word, const char *v, struct skf_strv *to, struct skf_err *e)
+static int opt_paths(struct skf_plan *p, const char *word, const char *v, struct skf_strv *to,
+		     struct skf_err *e)
 {
 	if (!v || !*v)
 		return bad_value(word, "absolute paths with ':' between them", e);
@@ -112,7 +117,8 @@ static int opt_cgroups(struct skf_plan *p, const char *word, const char *v, stru
 
 static const struct {
 	const char *name;
-	int (*fn)(struct skf_plan *p, const char *word, const char *value, struct skf_err *e); /* value NULL: none */
+	int (*fn)(struct skf_plan *p, const char *word, const char *value,
+		  struct skf_err *e); /* value NULL: none */
 } options[] = {
 	{"apparmor", opt_apparmor},
 	{"label", opt_label},
@@ -132,15 +138,22 @@ static int one_option(struct skf_plan *p, const char *word, struct skf_err *e)
 	for (size_t i = 0; i < SKF_ARRAY_LEN(options); i++)
 		if (strlen(options[i].name) == n && memcmp(options[i].name, word, n) == 0)
 			return options[i].fn(p, word, word[n] ? word + n + 1 : NULL, e);
-	return skf_fail(e, SKF_EINVALID, "invalid --security-opt 2: \"%s\": it takes apparmor, label, mask, no-new-privileges, "
-			"proc-opts, seccomp, systempaths, unmask and writable-cgroups", word);
+	return skf_fail(
+		e, SKF_EINVALID,
+		"invalid --security-opt 2: \"%s\": it takes apparmor, label, mask, no-new-privileges, "
+		"proc-opts, seccomp, systempaths, unmask and writable-cgroups",
+		word);
 }
 
 /* The word of the option, or the configuration's, to a profile: "" the default one, NULL none. */
 static int plan_seccomp(struct skf_plan *p, struct skf_err *e)
 {
-	SKF_AUTO(skf_buf_done) struct skf_buf text = SKF_BUF(SKF_MAX_SECCOMP_BYTES), out = SKF_BUF(SKF_MAX_SECCOMP_BYTES);
-	const char *v = p->seccomp ? p->seccomp : p->q->s.privileged ? UNCONFINED : p->g->conf.seccomp_profile, *name = v;
+	SKF_AUTO(skf_buf_done)
+	struct skf_buf text = SKF_BUF(SKF_MAX_SECCOMP_BYTES), out = SKF_BUF(SKF_MAX_SECCOMP_BYTES);
+	const char *v = p->seccomp           ? p->seccomp
+			: p->q->s.privileged ? UNCONFINED
+					     : p->g->conf.seccomp_profile,
+		   *name = v;
 	int r;
 
 	if (skf_streq(v, UNCONFINED))

@@ -1,19 +1,21 @@
-/* engine/plan_systemd.c -- --systemd: what systemd as the container's first process needs, as podman gives it: a stop signal of its own, tmpfs where it
- * writes, its cgroups, and variables that tell it where it is. With "true", the default, when the command is an init. */
+/* engine/plan_systemd.c -- --systemd: what systemd as the container's first process needs, as podman gives
+ * it: a stop signal of its own, tmpfs where it writes, its cgroups, and variables that tell it where it is.
+ * With "true", the default, when the command is an init. */
 #include "engine/create_int.h"
 #include <string.h>
 
 const char *const skf_systemd_tmpfs[] = {"/run:rw,nosuid,nodev,mode=755,tmpcopyup",
 					 "/run/lock:rw,nosuid,nodev,mode=755,tmpcopyup",
 					 "/tmp:rw,nosuid,nodev,mode=1777,tmpcopyup",
-					 "/var/log/journal:rw,nosuid,nodev,mode=755,tmpcopyup",
-					 NULL};
+					 "/var/log/journal:rw,nosuid,nodev,mode=755,tmpcopyup", NULL};
 
 /* A shell in front of it is looked behind, as podman does for the entry points that it builds itself. */
 static bool is_init(const struct skf_strv *command)
 {
 	static const char *const inits[] = {"/sbin/init", "/usr/sbin/init", "/usr/local/sbin/init"};
-	size_t at = command->n > 2 && skf_streq(command->v[0], "/bin/sh") && skf_streq(command->v[1], "-c") ? 2 : 0;
+	size_t at = command->n > 2 && skf_streq(command->v[0], "/bin/sh") && skf_streq(command->v[1], "-c")
+			    ? 2
+			    : 0;
 	const char *c = at < command->n ? command->v[at] : "", *slash = strrchr(c, '/');
 
 	for (size_t i = 0; i < SKF_ARRAY_LEN(inits); i++)
@@ -22,7 +24,8 @@ static bool is_init(const struct skf_strv *command)
 	return skf_streq(slash ? slash + 1 : c, "systemd");
 }
 
-/* cgroup v1: the hierarchy that limits nothing is the container's own, writable; those with controllers stay as they are. */
+/* cgroup v1: the hierarchy that limits nothing is the container's own, writable; those with controllers stay
+ * as they are. */
 static int own_hierarchy(struct skf_plan *p, const struct skf_cg_hier *h, struct skf_err *e)
 {
 	static const char *const options[] = {"bind", "rw", "nosuid", "nodev", "noexec", "rprivate"};
@@ -39,7 +42,8 @@ static int own_hierarchy(struct skf_plan *p, const struct skf_cg_hier *h, struct
 	return skf_plan_push(p, (void **)&p->mounts, &p->n_mounts, &p->cap_mounts, &m, sizeof(m), e);
 }
 
-/* A hybrid host's cgroup v2 is out of sight: systemd would take it for its own and find that it cannot write there. */
+/* A hybrid host's cgroup v2 is out of sight: systemd would take it for its own and find that it cannot write
+ * there. */
 static int hide(struct skf_plan *p, const struct skf_cg_hier *h, struct skf_err *e)
 {
 	static const char *const options[] = {"ro", "nosuid", "nodev", "noexec", "size=0", "mode=755"};
@@ -83,9 +87,11 @@ static int cgroups(struct skf_plan *p, struct skf_err *e)
 static int variables(struct skf_plan *p, struct skf_err *e)
 {
 	const char *id = p->id;
-	char *uuid = skf_arena_fmt(p->a, "container_uuid=%.8s-%.4s-%.4s-%.4s-%.12s", id, id + 8, id + 12, id + 16, id + 20);
+	char *uuid = skf_arena_fmt(p->a, "container_uuid=%.8s-%.4s-%.4s-%.4s-%.12s", id, id + 8, id + 12,
+				   id + 16, id + 20);
 
-	if (!uuid || skf_strv_add(p->a, &p->extra_env, "container=skiff") < 0 || skf_strv_add(p->a, &p->extra_env, uuid) < 0)
+	if (!uuid || skf_strv_add(p->a, &p->extra_env, "container=skiff") < 0 ||
+	    skf_strv_add(p->a, &p->extra_env, uuid) < 0)
 		return skf_plan_no_memory(e);
 	return 0;
 }
@@ -97,7 +103,8 @@ int skf_plan_systemd(struct skf_plan *p, struct skf_err *e)
 	if (skf_streq(word, "false"))
 		return 0;
 	if (!skf_streq(word, "true") && !skf_streq(word, "always"))
-		return skf_fail(e, SKF_EINVALID, "invalid --systemd '%s': expected true, false or always", word);
+		return skf_fail(e, SKF_EINVALID, "invalid --systemd '%s': expected true, false or always",
+				word);
 	p->systemd = skf_streq(word, "always") || is_init(&p->conf.command);
 	return !p->systemd ? 0 : variables(p, e) < 0 ? -1 : cgroups(p, e);
 }

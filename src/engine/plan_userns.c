@@ -1,5 +1,6 @@
-/* engine/plan_userns.c -- the user namespace of a container: --userns, --uidmap, --gidmap, --subuidname, --subgidname in podman's words, for root.
- * What needs the other containers (auto) is decided when the container is made: userns_take.c. */
+/* engine/plan_userns.c -- the user namespace of a container: --userns, --uidmap, --gidmap, --subuidname,
+ * --subgidname in podman's words, for root. What needs the other containers (auto) is decided when the
+ * container is made: userns_take.c. */
 #include "engine/create_int.h"
 #include "engine/subid.h"
 #include "sys/path.h"
@@ -9,7 +10,8 @@
 
 #define MAX_USERDB (4u << 20)
 
-static int add_map(struct skf_plan *p, struct skf_jarr *to, size_t *cap, const struct skf_idmap *m, struct skf_err *e)
+static int add_map(struct skf_plan *p, struct skf_jarr *to, size_t *cap, const struct skf_idmap *m,
+		   struct skf_err *e)
 {
 	return skf_plan_push(p, &to->v, &to->n, cap, m, sizeof(*m), e);
 }
@@ -19,14 +21,18 @@ static int check_maps(const char *flag, const struct skf_jarr *maps, struct skf_
 	int r = maps->n > SKF_MAX_IDMAPS ? -E2BIG : skf_idmap_check(maps);
 
 	if (r == -E2BIG)
-		return skf_fail(e, SKF_ELIMIT, "%s: %zu ranges, the kernel takes %d", flag, maps->n, SKF_MAX_IDMAPS);
+		return skf_fail(e, SKF_ELIMIT, "%s: %zu ranges, the kernel takes %d", flag, maps->n,
+				SKF_MAX_IDMAPS);
 	if (r == -EEXIST)
 		return skf_fail(e, SKF_EINVALID, "%s: an id is mapped twice", flag);
-	return r < 0 ? skf_fail(e, SKF_EINVALID, "%s: a range is empty or ends beyond the last id", flag) : 0;
+	return r < 0 ? skf_fail(e, SKF_EINVALID, "%s: a range is empty or ends beyond the last id", flag)
+		     : 0;
 }
 
-/* "[ug]CONTAINER:HOST[:SIZE]"; podman's @ before HOST says that it is the host's id, which for root it always is. */
-static int parse_map(const char *flag, const char *word, struct skf_idmap *ret, bool *uid, bool *gid, struct skf_err *e)
+/* "[ug]CONTAINER:HOST[:SIZE]"; podman's @ before HOST says that it is the host's id, which for root it
+ * always is. */
+static int parse_map(const char *flag, const char *word, struct skf_idmap *ret, bool *uid, bool *gid,
+		     struct skf_err *e)
 {
 	size_t flags = strspn(word, "ug+");
 	char text[64], *host, *size;
@@ -34,7 +40,10 @@ static int parse_map(const char *flag, const char *word, struct skf_idmap *ret, 
 	*uid = memchr(word, 'u', flags) || !memchr(word, 'g', flags);
 	*gid = memchr(word, 'g', flags) || !memchr(word, 'u', flags);
 	if (memchr(word, '+', flags))
-		return skf_fail(e, SKF_EUNSUPPORTED, "%s %s: the flag + extends the map of a plain user; root gives the whole map", flag, word);
+		return skf_fail(
+			e, SKF_EUNSUPPORTED,
+			"%s %s: the flag + extends the map of a plain user; root gives the whole map", flag,
+			word);
 	if (skf_fmt(text, sizeof(text), "%s", word + flags) < 0)
 		return skf_fail(e, SKF_EINVALID, "%s: '%.60s...' is too long", flag, word);
 	host = strchr(text, ':');
@@ -48,7 +57,8 @@ static int parse_map(const char *flag, const char *word, struct skf_idmap *ret, 
 	ret->size = 1;
 	if (!host || skf_parse_u32(text, &ret->container_id) < 0 || skf_parse_u32(host, &ret->host_id) < 0 ||
 	    (size && skf_parse_u32(size, &ret->size) < 0))
-		return skf_fail(e, SKF_EINVALID, "%s: invalid mapping '%s': expected CONTAINER:HOST[:SIZE]", flag, word);
+		return skf_fail(e, SKF_EINVALID, "%s: invalid mapping '%s': expected CONTAINER:HOST[:SIZE]",
+				flag, word);
 	return 0;
 }
 
@@ -70,16 +80,20 @@ static int maps_of_flags(struct skf_plan *p, struct skf_err *e)
 			if (parse_map(from[k].flag, from[k].v->v[i], &m, &uid, &gid, e) < 0)
 				return -1;
 			/* Of one flag alone podman takes both maps. */
-			if ((from[k].gids ? !s->uidmap.n && uid : uid) && add_map(p, &p->gen.ids.uids, &caps[0], &m, e) < 0)
+			if ((from[k].gids ? !s->uidmap.n && uid : uid) &&
+			    add_map(p, &p->gen.ids.uids, &caps[0], &m, e) < 0)
 				return -1;
-			if ((from[k].gids ? gid : !s->gidmap.n && gid) && add_map(p, &p->gen.ids.gids, &caps[1], &m, e) < 0)
+			if ((from[k].gids ? gid : !s->gidmap.n && gid) &&
+			    add_map(p, &p->gen.ids.gids, &caps[1], &m, e) < 0)
 				return -1;
 		}
-	return check_maps("--uidmap", &p->gen.ids.uids, e) < 0 ? -1 : check_maps("--gidmap", &p->gen.ids.gids, e);
+	return check_maps("--uidmap", &p->gen.ids.uids, e) < 0 ? -1
+							       : check_maps("--gidmap", &p->gen.ids.gids, e);
 }
 
 /* All ranges of a name, one after the other from the container's 0 on. */
-static int maps_of_name(struct skf_plan *p, const char *file, const char *name, struct skf_jarr *ret, struct skf_err *e)
+static int maps_of_name(struct skf_plan *p, const char *file, const char *name, struct skf_jarr *ret,
+			struct skf_err *e)
 {
 	struct skf_jarr ranges;
 	int r = skf_subid_read(file, name, p->a, &ranges);
@@ -88,7 +102,8 @@ static int maps_of_name(struct skf_plan *p, const char *file, const char *name, 
 	size_t cap = 0;
 
 	if (r == -ENOENT)
-		return skf_fail(e, SKF_ENOTFOUND, "no ranges of ids found for user \"%s\" in %s", name, file);
+		return skf_fail(e, SKF_ENOTFOUND, "no ranges of ids found for user \"%s\" in %s", name,
+				file);
 	if (r < 0)
 		return skf_fail_sys(e, r, "read '%s'", file);
 	v = ranges.v;
@@ -108,7 +123,9 @@ static int maps_of_names(struct skf_plan *p, struct skf_err *e)
 	const char *u = s->subuidname && *s->subuidname ? s->subuidname : s->subgidname;
 	const char *g = s->subgidname && *s->subgidname ? s->subgidname : s->subuidname;
 
-	return maps_of_name(p, "/etc/subuid", u, &p->gen.ids.uids, e) < 0 ? -1 : maps_of_name(p, "/etc/subgid", g, &p->gen.ids.gids, e);
+	return maps_of_name(p, "/etc/subuid", u, &p->gen.ids.uids, e) < 0
+		       ? -1
+		       : maps_of_name(p, "/etc/subgid", g, &p->gen.ids.gids, e);
 }
 
 /* --- modes --- */
@@ -118,7 +135,8 @@ struct opt {
 	const char *key;
 	int (*take)(struct skf_plan *p, const char *mode, const char *value, struct skf_err *e);
 };
-static int options(struct skf_plan *p, const char *mode, const char *words, const struct opt *opts, struct skf_err *e)
+static int options(struct skf_plan *p, const char *mode, const char *words, const struct opt *opts,
+		   struct skf_err *e)
 {
 	while (*words) {
 		size_t n = strcspn(words, ","), k = strcspn(words, "=");
@@ -128,7 +146,8 @@ static int options(struct skf_plan *p, const char *mode, const char *words, cons
 		while (o->key && !(k < n && strlen(o->key) == k && memcmp(o->key, words, k) == 0))
 			o++;
 		if (!o->key)
-			return skf_fail(e, SKF_EINVALID, "--userns=%s: unknown option '%.*s'", mode, (int)n, words);
+			return skf_fail(e, SKF_EINVALID, "--userns=%s: unknown option '%.*s'", mode, (int)n,
+					words);
 		if (!value)
 			return skf_plan_no_memory(e);
 		if (o->take(p, mode, value, e) < 0)
@@ -142,16 +161,20 @@ static int take_size(struct skf_plan *p, const char *mode, const char *value, st
 {
 	if (skf_parse_u32(value, &p->userns.size) == 0 && p->userns.size > 0)
 		return 0;
-	return skf_fail(e, SKF_EINVALID, "--userns=%s: invalid size '%s': expected a number of ids", mode, value);
+	return skf_fail(e, SKF_EINVALID, "--userns=%s: invalid size '%s': expected a number of ids", mode,
+			value);
 }
 
-static int take_mapping(struct skf_plan *p, const char *mode, const char *value, struct skf_jarr *to, struct skf_err *e)
+static int take_mapping(struct skf_plan *p, const char *mode, const char *value, struct skf_jarr *to,
+			struct skf_err *e)
 {
 	struct skf_idmap m;
 	bool uid, gid;
 	size_t cap = to->n; /* full: the array is copied */
 
-	return parse_map(mode, value, &m, &uid, &gid, e) < 0 || add_map(p, to, &cap, &m, e) < 0 ? -1 : check_maps(mode, to, e);
+	return parse_map(mode, value, &m, &uid, &gid, e) < 0 || add_map(p, to, &cap, &m, e) < 0
+		       ? -1
+		       : check_maps(mode, to, e);
 }
 
 static int take_uidmapping(struct skf_plan *p, const char *mode, const char *value, struct skf_err *e)
@@ -166,16 +189,22 @@ static int take_gidmapping(struct skf_plan *p, const char *mode, const char *val
 
 static int mode_auto(struct skf_plan *p, const char *words, struct skf_err *e)
 {
-	static const struct opt opts[] = {
-		{"size", take_size}, {"uidmapping", take_uidmapping}, {"gidmapping", take_gidmapping}, {NULL, NULL}};
+	static const struct opt opts[] = {{"size", take_size},
+					  {"uidmapping", take_uidmapping},
+					  {"gidmapping", take_gidmapping},
+					  {NULL, NULL}};
 
 	p->userns.is_auto = true;
 	return options(p, "auto", words, opts, e);
 }
 
-static int take_number(const char *mode, const char *key, const char *value, uint32_t *ret, struct skf_err *e)
+static int take_number(const char *mode, const char *key, const char *value, uint32_t *ret,
+		       struct skf_err *e)
 {
-	return skf_parse_u32(value, ret) == 0 ? 0 : skf_fail(e, SKF_EINVALID, "--userns=%s: invalid %s '%s': expected a number", mode, key, value);
+	return skf_parse_u32(value, ret) == 0
+		       ? 0
+		       : skf_fail(e, SKF_EINVALID, "--userns=%s: invalid %s '%s': expected a number", mode,
+				  key, value);
 }
 
 static int set_user(struct skf_plan *p, struct skf_err *e)
@@ -211,7 +240,8 @@ static int mode_keep_id(struct skf_plan *p, const char *words, struct skf_err *e
 {
 	static const struct opt opts[] = {{"uid", take_uid}, {"gid", take_gid}, {NULL, NULL}};
 
-	if (options(p, "keep-id", words, opts, e) < 0 || own_map(p, "/proc/self/uid_map", &p->gen.ids.uids, e) < 0)
+	if (options(p, "keep-id", words, opts, e) < 0 ||
+	    own_map(p, "/proc/self/uid_map", &p->gen.ids.uids, e) < 0)
 		return -1;
 	return own_map(p, "/proc/self/gid_map", &p->gen.ids.gids, e);
 }
@@ -220,14 +250,17 @@ static int mode_nomap(struct skf_plan *p, const char *words, struct skf_err *e)
 {
 	(void)p;
 	(void)words;
-	return skf_fail(e, SKF_EINVALID, "--userns=nomap is only for a plain user: it leaves out the caller's own id, which for root is that of the "
-					 "container's root; --userns=auto maps none of the host's users");
+	return skf_fail(e, SKF_EINVALID,
+			"--userns=nomap is only for a plain user: it leaves out the caller's own id, which "
+			"for root is that of the "
+			"container's root; --userns=auto maps none of the host's users");
 }
 
 static int mode_path(struct skf_plan *p, const char *path, struct skf_err *e)
 {
 	if (path[0] != '/')
-		return skf_fail(e, SKF_EINVALID, "--userns=ns:%s: expected the absolute path of a user namespace", path);
+		return skf_fail(e, SKF_EINVALID,
+				"--userns=ns:%s: expected the absolute path of a user namespace", path);
 	p->gen.ns[SKF_NS_USER].path = path;
 	p->userns.path = true;
 	return 0;
@@ -263,7 +296,10 @@ static int mode_container(struct skf_plan *p, const char *name, struct skf_err *
 	if (r == 0 && by_path(p, id, &path, e) < 0)
 		return -1;
 	if (r == 0 && path)
-		return skf_fail(e, SKF_EINVALID, "--userns=container:%s: which ids the user namespace of that container has is known once it was started: start it first", name);
+		return skf_fail(e, SKF_EINVALID,
+				"--userns=container:%s: which ids the user namespace of that container has "
+				"is known once it was started: start it first",
+				name);
 	if (r == 0)
 		return 1; /* the host's, as it has */
 	word = skf_arena_fmt(p->a, "user=%s", id);
@@ -274,10 +310,12 @@ static int mode_container(struct skf_plan *p, const char *name, struct skf_err *
 static const struct mode {
 	const char *word;
 	enum { NOTHING, OPTIONS, ARGUMENT } after;
-	int (*fn)(struct skf_plan *p, const char *words, struct skf_err *e); /* NULL: the host's. 1: the host's after all */
+	int (*fn)(struct skf_plan *p, const char *words,
+		  struct skf_err *e); /* NULL: the host's. 1: the host's after all */
 } modes[] = {
-	{"host", NOTHING, NULL},         {"private", NOTHING, mode_auto}, {"auto", OPTIONS, mode_auto},
-	{"keep-id", OPTIONS, mode_keep_id}, {"nomap", NOTHING, mode_nomap},  {"container:", ARGUMENT, mode_container},
+	{"host", NOTHING, NULL},        {"private", NOTHING, mode_auto},
+	{"auto", OPTIONS, mode_auto},   {"keep-id", OPTIONS, mode_keep_id},
+	{"nomap", NOTHING, mode_nomap}, {"container:", ARGUMENT, mode_container},
 	{"ns:", ARGUMENT, mode_path},
 };
 
@@ -288,7 +326,8 @@ static int by_mode(struct skf_plan *p, const char *v, struct skf_err *e)
 		const char *rest = v + n;
 		int r;
 
-		if (!skf_startswith(v, modes[i].word) || (modes[i].after == NOTHING && *rest) || (modes[i].after == ARGUMENT && !*rest) ||
+		if (!skf_startswith(v, modes[i].word) || (modes[i].after == NOTHING && *rest) ||
+		    (modes[i].after == ARGUMENT && !*rest) ||
 		    (modes[i].after == OPTIONS && *rest && *rest != ':'))
 			continue;
 		if (!modes[i].fn)
@@ -297,25 +336,38 @@ static int by_mode(struct skf_plan *p, const char *v, struct skf_err *e)
 		p->gen.ns[SKF_NS_USER].on = r == 0;
 		return r < 0 ? -1 : 0;
 	}
-	return skf_fail(e, SKF_EINVALID, "--userns: invalid user namespace mode '%s': expected host, private, auto[:size=,uidmapping=,gidmapping=], "
-					 "keep-id[:uid=,gid=], nomap, container:NAME or ns:PATH", v);
+	return skf_fail(e, SKF_EINVALID,
+			"--userns: invalid user namespace mode '%s': expected host, private, "
+			"auto[:size=,uidmapping=,gidmapping=], "
+			"keep-id[:uid=,gid=], nomap, container:NAME or ns:PATH",
+			v);
 }
 
-/* A namespace that this container's user namespace owns only when both came from the same container or pod. */
+/* A namespace that this container's user namespace owns only when both came from the same container or pod.
+ */
 static void note_borrowed(struct skf_plan *p)
 {
 	static const struct {
 		enum skf_gen_ns_kind kind;
 		uint32_t share;
-	} kinds[] = {{SKF_NS_PID, SKF_POD_PID}, {SKF_NS_IPC, SKF_POD_IPC}, {SKF_NS_UTS, SKF_POD_UTS}, {SKF_NS_NET, SKF_POD_NET}};
+	} kinds[] = {{SKF_NS_PID, SKF_POD_PID},
+		     {SKF_NS_IPC, SKF_POD_IPC},
+		     {SKF_NS_UTS, SKF_POD_UTS},
+		     {SKF_NS_NET, SKF_POD_NET}};
 	const struct skf_settings *s = &p->q->s;
-	const char *words[SKF_N_NS] = {[SKF_NS_PID] = s->pid, [SKF_NS_IPC] = s->ipc, [SKF_NS_UTS] = s->uts, [SKF_NS_NET] = p->conf.network};
+	const char *words[SKF_N_NS] = {[SKF_NS_PID] = s->pid,
+				       [SKF_NS_IPC] = s->ipc,
+				       [SKF_NS_UTS] = s->uts,
+				       [SKF_NS_NET] = p->conf.network};
 
 	for (size_t i = 0; i < SKF_ARRAY_LEN(kinds); i++) {
 		const char *w = words[kinds[i].kind];
-		bool of_container = w && skf_startswith(w, "container:"), of_pod = p->pod && p->pod->share & kinds[i].share;
+		bool of_container = w && skf_startswith(w, "container:"),
+		     of_pod = p->pod && p->pod->share & kinds[i].share;
 
-		p->gen.ns[kinds[i].kind].borrowed = (of_container && !(s->userns && skf_streq(s->userns, w))) || (of_pod && !p->pod->userns);
+		p->gen.ns[kinds[i].kind].borrowed =
+			(of_container && !(s->userns && skf_streq(s->userns, w))) ||
+			(of_pod && !p->pod->userns);
 	}
 }
 
@@ -336,17 +388,22 @@ static int of_pod(struct skf_plan *p, struct skf_err *e)
 int skf_plan_userns(struct skf_plan *p, struct skf_err *e)
 {
 	const struct skf_settings *s = &p->q->s;
-	bool maps = s->uidmap.n || s->gidmap.n, names = (s->subuidname && *s->subuidname) || (s->subgidname && *s->subgidname);
+	bool maps = s->uidmap.n || s->gidmap.n,
+	     names = (s->subuidname && *s->subuidname) || (s->subgidname && *s->subgidname);
 	const char *mode = s->userns && *s->userns ? s->userns : NULL;
 
 	if ((maps || names) && mode && !skf_streq(mode, "private"))
-		return skf_fail(e, SKF_EINVALID, "--userns=%s and --%s are mutually exclusive", mode, maps ? "uidmap" : "subuidname");
+		return skf_fail(e, SKF_EINVALID, "--userns=%s and --%s are mutually exclusive", mode,
+				maps ? "uidmap" : "subuidname");
 	if (maps && names)
 		return skf_fail(e, SKF_EINVALID, "--uidmap and --subuidname are mutually exclusive");
 	note_borrowed(p);
 	if (p->pod && p->pod->userns) {
 		if (mode || maps || names)
-			return skf_fail(e, SKF_EINVALID, "invalid configuration of a container in pod '%s': its user namespace is the pod's; --userns and --pod cannot be set together", p->pod->name);
+			return skf_fail(e, SKF_EINVALID,
+					"invalid configuration of a container in pod '%s': its user "
+					"namespace is the pod's; --userns and --pod cannot be set together",
+					p->pod->name);
 		return of_pod(p, e);
 	}
 	if (!maps && !names)
@@ -358,7 +415,8 @@ int skf_plan_userns(struct skf_plan *p, struct skf_err *e)
 
 /* --- how many ids the image's users need --- */
 
-/* Highest id in the fields `first` and, when not 0, `second` of a passwd or group file; nobody's does not count. */
+/* Highest id in the fields `first` and, when not 0, `second` of a passwd or group file; nobody's does not
+ * count. */
 static uint32_t highest_of(const struct skf_layered *l, const char *path, bool passwd)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_USERDB);
@@ -379,7 +437,8 @@ static uint32_t highest_of(const struct skf_layered *l, const char *path, bool p
 		for (unsigned field = 0; at && field < 4; field++) {
 			char *word = strsep(&at, ":");
 
-			if ((field == 2 || (field == 3 && passwd)) && skf_parse_u32(word, &id) == 0 && id > top && id < UINT32_MAX)
+			if ((field == 2 || (field == 3 && passwd)) && skf_parse_u32(word, &id) == 0 &&
+			    id > top && id < UINT32_MAX)
 				top = id;
 		}
 	}
@@ -393,12 +452,21 @@ static int check_user(struct skf_plan *p, struct skf_err *e)
 	uint32_t ignored;
 
 	if (!skf_idmap_to_host(&p->gen.ids.uids, x->uid, &ignored))
-		return skf_fail(e, SKF_EINVALID, "user %u of the process is not mapped in its user namespace: map it, or choose another with --user", x->uid);
+		return skf_fail(e, SKF_EINVALID,
+				"user %u of the process is not mapped in its user namespace: map it, or "
+				"choose another with --user",
+				x->uid);
 	if (!skf_idmap_to_host(&p->gen.ids.gids, x->gid, &ignored))
-		return skf_fail(e, SKF_EINVALID, "group %u of the process is not mapped in its user namespace: map it, or choose another with --user", x->gid);
+		return skf_fail(e, SKF_EINVALID,
+				"group %u of the process is not mapped in its user namespace: map it, or "
+				"choose another with --user",
+				x->gid);
 	for (size_t i = 0; i < x->n_gids; i++)
 		if (!skf_idmap_to_host(&p->gen.ids.gids, x->gids[i], &ignored))
-			return skf_fail(e, SKF_EINVALID, "the user's further group %u is not mapped in its user namespace: map it, or say --user UID:GID", x->gids[i]);
+			return skf_fail(e, SKF_EINVALID,
+					"the user's further group %u is not mapped in its user namespace: "
+					"map it, or say --user UID:GID",
+					x->gids[i]);
 	return 0;
 }
 
@@ -417,8 +485,12 @@ int skf_plan_userns_size(struct skf_plan *p, struct skf_err *e)
 	for (size_t i = 0; i < x->n_gids; i++)
 		top = x->gids[i] > top ? x->gids[i] : top;
 	if (top >= (uint64_t)p->g->conf.userns_max_size)
-		return skf_fail(e, SKF_ELIMIT, "--userns=auto: the image's users go up to id %u, and userns_max_size is %lld; give --userns=auto:size=", top,
-				(long long)p->g->conf.userns_max_size);
-	p->userns.size = top + 1 > (uint64_t)p->g->conf.userns_min_size ? top + 1 : (uint32_t)p->g->conf.userns_min_size;
+		return skf_fail(e, SKF_ELIMIT,
+				"--userns=auto: the image's users go up to id %u, and userns_max_size is "
+				"%lld; give --userns=auto:size=",
+				top, (long long)p->g->conf.userns_max_size);
+	p->userns.size = top + 1 > (uint64_t)p->g->conf.userns_min_size
+				 ? top + 1
+				 : (uint32_t)p->g->conf.userns_min_size;
 	return 0;
 }

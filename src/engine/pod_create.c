@@ -1,5 +1,6 @@
-/* engine/pod_create.c -- a pod comes into being and goes: name, directory, pod.json last. A failure takes back what the steps before it made; what
- * a crash leaves is found by `skiff system check`. Blocks on the pod's lock. */
+/* engine/pod_create.c -- a pod comes into being and goes: name, directory, pod.json last. A failure takes
+ * back what the steps before it made; what a crash leaves is found by `skiff system check`. Blocks on the
+ * pod's lock. */
 #include "engine/create_int.h"
 #include "engine/net_int.h"
 #include "engine/pod_int.h"
@@ -19,7 +20,8 @@ void skf_pod_tell(struct skf_engine *g, const char *action, const char *id, cons
 	int r = skf_event_emit(g->run_fd, "pod", action, id, name, "", -1);
 
 	if (r < 0)
-		skf_warn(&g->log, "write the event '%s' of pod %.12s: %s; ignoring", action, id, strerror(-r));
+		skf_warn(&g->log, "write the event '%s' of pod %.12s: %s; ignoring", action, id,
+			 strerror(-r));
 }
 
 static int labels(const struct skf_strv *from, struct skf_arena *a, struct skf_kvs *ret, struct skf_err *e)
@@ -49,15 +51,25 @@ static int check(const struct skf_pod_create_req *q, struct skf_err *e)
 	const char *x = q->exit_policy ? q->exit_policy : "continue";
 
 	if (q->name && !skf_name_valid(q->name))
-		return skf_fail(e, SKF_EINVALID, "Invalid pod name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", q->name);
+		return skf_fail(e, SKF_EINVALID,
+				"Invalid pod name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
+				q->name);
 	if (!skf_streq(x, "continue") && !skf_streq(x, "stop"))
-		return skf_fail(e, SKF_EINVALID, "invalid pod exit policy: \"%s\": expected continue or stop", x);
+		return skf_fail(e, SKF_EINVALID,
+				"invalid pod exit policy: \"%s\": expected continue or stop", x);
 	if (q->hostname && (strlen(q->hostname) > 64 || strpbrk(q->hostname, " \t\n/")))
-		return skf_fail(e, SKF_EINVALID, "invalid hostname '%.80s': expected at most 64 characters without spaces and slashes", q->hostname);
-	if (!(q->share & SKF_POD_NET) && (q->net.networks.n || q->net.publish.n || q->net.dns.n || q->net.add_host.n))
-		return skf_fail(e, SKF_EINVALID, "cannot set networks, ports, DNS or hosts when the pod does not share the network namespace");
+		return skf_fail(e, SKF_EINVALID,
+				"invalid hostname '%.80s': expected at most 64 characters without spaces "
+				"and slashes",
+				q->hostname);
+	if (!(q->share & SKF_POD_NET) &&
+	    (q->net.networks.n || q->net.publish.n || q->net.dns.n || q->net.add_host.n))
+		return skf_fail(e, SKF_EINVALID,
+				"cannot set networks, ports, DNS or hosts when the pod does not share the "
+				"network namespace");
 	if (q->hostname && *q->hostname && !(q->share & SKF_POD_UTS))
-		return skf_fail(e, SKF_EINVALID, "cannot set hostname when the pod does not share the UTS namespace");
+		return skf_fail(e, SKF_EINVALID,
+				"cannot set hostname when the pod does not share the UTS namespace");
 	return 0;
 }
 
@@ -73,8 +85,10 @@ static int remove_older(struct skf_engine *g, const char *name, struct skf_err *
 	return 0;
 }
 
-/* What a container's plan says of its networks, for the pod; and the files that its containers see as /etc/hosts and so on. */
-static int make_network(struct skf_engine *g, const struct skf_pod_create_req *q, const struct skf_pod *p, int dir, struct skf_err *e)
+/* What a container's plan says of its networks, for the pod; and the files that its containers see as
+ * /etc/hosts and so on. */
+static int make_network(struct skf_engine *g, const struct skf_pod_create_req *q, const struct skf_pod *p,
+			int dir, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	struct skf_create_req c = SKF_REQ(struct skf_create_req);
@@ -89,13 +103,22 @@ static int make_network(struct skf_engine *g, const struct skf_pod_create_req *q
 	if (skf_plan_network(plan, e) < 0)
 		return -1;
 	if (plan->net.target)
-		return skf_fail(e, SKF_EUNSUPPORTED, "the network mode '%s' is not supported for pods: expected a network, none or host", plan->conf.network);
+		return skf_fail(
+			e, SKF_EUNSUPPORTED,
+			"the network mode '%s' is not supported for pods: expected a network, none or host",
+			plan->conf.network);
 	plan->net.hostname = p->hostname;
-	return skf_ctr_hostfiles(dir, p->hostname, skf_streq(plan->net.mode, "host") || skf_streq(plan->net.mode, SKF_NET_MODE_PATH), e) < 0 ? -1 : skf_net_conf_write(dir, &plan->net, e);
+	return skf_ctr_hostfiles(dir, p->hostname,
+				 skf_streq(plan->net.mode, "host") ||
+					 skf_streq(plan->net.mode, SKF_NET_MODE_PATH),
+				 e) < 0
+		       ? -1
+		       : skf_net_conf_write(dir, &plan->net, e);
 }
 
 /* The ids that all its containers have: picked and written down as a container's are. */
-static int make_userns(struct skf_engine *g, const struct skf_pod_create_req *q, const char *id, struct skf_pod *p, int dir, struct skf_err *e)
+static int make_userns(struct skf_engine *g, const struct skf_pod_create_req *q, const char *id,
+		       struct skf_pod *p, int dir, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	struct skf_create_req c = SKF_REQ(struct skf_create_req);
@@ -116,18 +139,25 @@ static int make_userns(struct skf_engine *g, const struct skf_pod_create_req *q,
 	if (!plan->gen.ns[SKF_NS_USER].on)
 		return 0;
 	if (plan->userns.path || plan->conf.joins.n)
-		return skf_fail(e, SKF_EINVALID, "--userns=%s: a pod makes a user namespace of its own: auto, private, keep-id, or --uidmap", q->userns);
-	if (skf_fmt(plan->id, sizeof(plan->id), "%s", id) < 0 || skf_fmt(plan->dir, sizeof(plan->dir), "%s/pods/%s", g->root, id) < 0)
+		return skf_fail(e, SKF_EINVALID,
+				"--userns=%s: a pod makes a user namespace of its own: auto, private, "
+				"keep-id, or --uidmap",
+				q->userns);
+	if (skf_fmt(plan->id, sizeof(plan->id), "%s", id) < 0 ||
+	    skf_fmt(plan->dir, sizeof(plan->dir), "%s/pods/%s", g->root, id) < 0)
 		return skf_fail(e, SKF_ELIMIT, "the root directory '%.64s...' is too long", g->root);
 	if (plan->userns.is_auto && !plan->userns.size)
 		plan->userns.size = (uint32_t)g->conf.userns_max_size; /* its images are not known yet */
 	if (skf_plan_userns_take(plan, dir, e) < 0)
 		return -1;
-	p->userns = q->userns && *q->userns ? q->userns : plan->req.s.userns ? plan->req.s.userns : g->conf.userns;
+	p->userns = q->userns && *q->userns ? q->userns
+		    : plan->req.s.userns    ? plan->req.s.userns
+					    : g->conf.userns;
 	return 0;
 }
 
-static int make_dir(struct skf_engine *g, const struct skf_pod_create_req *q, const char *id, struct skf_pod *p, struct skf_err *e)
+static int make_dir(struct skf_engine *g, const struct skf_pod_create_req *q, const char *id,
+		    struct skf_pod *p, struct skf_err *e)
 {
 	SKF_AUTO_FD int dir = -EBADF;
 	char path[SKF_ID_LEN + 24];
@@ -157,7 +187,8 @@ static int remove_dir(struct skf_engine *g, const char *id, struct skf_err *e)
 	return r < 0 ? skf_fail_sys(e, r, "remove '%s/pods/%s'", g->root, id) : 0;
 }
 
-int skf_engine_pod_create(struct skf_engine *g, const struct skf_pod_create_req *q, char ret_id[SKF_ID_LEN + 1], struct skf_err *e)
+int skf_engine_pod_create(struct skf_engine *g, const struct skf_pod_create_req *q,
+			  char ret_id[SKF_ID_LEN + 1], struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	SKF_AUTO_FD int lock = -EBADF;
@@ -166,7 +197,8 @@ int skf_engine_pod_create(struct skf_engine *g, const struct skf_pod_create_req 
 	struct skf_pod p = {.id = id, .name = name, .created = created, .share = q->share};
 	int r;
 
-	if (check(q, e) < 0 || labels(&q->labels, &a, &p.labels, e) < 0 || (q->replace && q->name && remove_older(g, q->name, e) < 0))
+	if (check(q, e) < 0 || labels(&q->labels, &a, &p.labels, e) < 0 ||
+	    (q->replace && q->name && remove_older(g, q->name, e) < 0))
 		return -1;
 	r = skf_id_random(id);
 	if (r < 0)
@@ -181,7 +213,8 @@ int skf_engine_pod_create(struct skf_engine *g, const struct skf_pod_create_req 
 	if (r == 0) {
 		p.hostname = skf_arena_strdup(&a, q->hostname && *q->hostname ? q->hostname : name);
 		r = !p.hostname || !p.exit_policy ? no_memory(e) : make_dir(g, q, id, &p, e);
-		if (r < 0 && (remove_dir(g, id, &ignored) < 0 || skf_name_release(g, name, id, &ignored) < 0))
+		if (r < 0 &&
+		    (remove_dir(g, id, &ignored) < 0 || skf_name_release(g, name, id, &ignored) < 0))
 			skf_warn(&g->log, "%s; ignoring", ignored.msg);
 	}
 	if (r < 0) {
@@ -201,7 +234,8 @@ static int remove_members(struct skf_engine *g, const char *id, bool force, stru
 	if (skf_pod_members(g, id, &a, &m, e) < 0)
 		return -1;
 	if (m.n && !force)
-		return skf_fail(e, SKF_ECONFLICT, "pod %.12s has %zu containers: remove them first, or use --force", id, m.n);
+		return skf_fail(e, SKF_ECONFLICT,
+				"pod %.12s has %zu containers: remove them first, or use --force", id, m.n);
 	for (size_t i = 0; i < m.n; i++) {
 		if (skf_engine_rm(g, m.v[i], true, true, e) == 0)
 			continue;
@@ -212,17 +246,19 @@ static int remove_members(struct skf_engine *g, const char *id, bool force, stru
 	return 0;
 }
 
-int skf_engine_pod_rm(struct skf_engine *g, const char *pod, bool force, char ret_id[SKF_ID_LEN + 1], struct skf_err *e)
+int skf_engine_pod_rm(struct skf_engine *g, const char *pod, bool force, char ret_id[SKF_ID_LEN + 1],
+		      struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	SKF_AUTO_FD int lock = -EBADF;
 	char id[SKF_ID_LEN + 1];
 	struct skf_pod *p;
 
-	if (skf_engine_pod_resolve(g, pod, id, e) < 0 || skf_ctr_lock(g, id, &lock, e) < 0 || skf_pod_load(g, id, &a, &p, e) < 0)
+	if (skf_engine_pod_resolve(g, pod, id, e) < 0 || skf_ctr_lock(g, id, &lock, e) < 0 ||
+	    skf_pod_load(g, id, &a, &p, e) < 0)
 		return -1;
-	if (remove_members(g, id, force, e) < 0 || skf_pod_unhold(g, id, e) < 0 || remove_dir(g, id, e) < 0 ||
-	    skf_name_release(g, p->name, id, e) < 0)
+	if (remove_members(g, id, force, e) < 0 || skf_pod_unhold(g, id, e) < 0 ||
+	    remove_dir(g, id, e) < 0 || skf_name_release(g, p->name, id, e) < 0)
 		return -1;
 	skf_pod_tell(g, "remove", id, p->name);
 	skf_ctr_drop_lock(g, id, &lock);

@@ -1,5 +1,5 @@
-/* engine/pod_hold.c -- starting and ending the holder of a pod's namespaces. Both under the pod's lock; blocks until launch answers (SKF_START_MS) or
- * the holder has ended (SKF_KILL_WAIT_MS). */
+/* engine/pod_hold.c -- starting and ending the holder of a pod's namespaces. Both under the pod's lock;
+ * blocks until launch answers (SKF_START_MS) or the holder has ended (SKF_KILL_WAIT_MS). */
 #include "engine/net_int.h"
 #include "engine/pod_int.h"
 #include "base/proc.h"
@@ -37,7 +37,8 @@ static int document(struct skf_engine *g, const struct skf_pod *p, struct skf_bu
 	int r = p->share & SKF_POD_PID ? skf_sibling_program(INIT_PROGRAM, init, sizeof(init)) : 0;
 
 	if (r < 0)
-		return skf_fail_sys(e, r, "find " INIT_PROGRAM ", the init of a pod that shares its PID namespace");
+		return skf_fail_sys(
+			e, r, "find " INIT_PROGRAM ", the init of a pod that shares its PID namespace");
 	skf_jw_obj(&w);
 	skf_jw_kint(&w, "share", p->share);
 	skf_jw_kstr(&w, "hostname", p->hostname);
@@ -48,8 +49,9 @@ static int document(struct skf_engine *g, const struct skf_pod *p, struct skf_bu
 	return b->err < 0 ? skf_fail_sys(e, b->err, "write the request for pod '%s'", p->name) : 0;
 }
 
-/* A holder that was killed leaves containers that run on in the namespaces it had: a new one takes those over, from the first that is alive. fds: network,
- * ipc, uts; -EBADF for what there is not. 1 found, 0 none, -1. */
+/* A holder that was killed leaves containers that run on in the namespaces it had: a new one takes those
+ * over, from the first that is alive. fds: network, ipc, uts; -EBADF for what there is not. 1 found, 0 none,
+ * -1. */
 static int open_living(struct skf_engine *g, const struct skf_pod *p, int fds[3], struct skf_err *e)
 {
 	static const char *const names[3] = {"net", "ipc", "uts"};
@@ -100,7 +102,8 @@ int skf_pod_hold(struct skf_engine *g, const struct skf_pod *p, int lock, struct
 	struct skf_launch_fds fds = {{-EBADF, -EBADF, -EBADF}, lock, -1};
 	int *living = fds.stdio, r;
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
-	SKF_AUTO(skf_buf_done) struct skf_buf doc = SKF_BUF(SKF_MAX_OBJECT_BYTES), b = SKF_BUF(SKF_MAX_RECORD);
+	SKF_AUTO(skf_buf_done)
+	struct skf_buf doc = SKF_BUF(SKF_MAX_OBJECT_BYTES), b = SKF_BUF(SKF_MAX_RECORD);
 	SKF_AUTO_FD int sock = -EBADF;
 	struct skf_err ignored = SKF_ERR_INIT;
 	struct skf_net_conf *net;
@@ -110,13 +113,19 @@ int skf_pod_hold(struct skf_engine *g, const struct skf_pod *p, int lock, struct
 		return 0;
 	r = open_living(g, p, living, e);
 	if (r >= 0)
-		r = clear_past(g, p->id, r == 1, e) < 0 || document(g, p, &doc, e) < 0 || skf_net_conf_read(g, p->id, &a, &net, e) < 0 ? -1 : r;
+		r = clear_past(g, p->id, r == 1, e) < 0 || document(g, p, &doc, e) < 0 ||
+				    skf_net_conf_read(g, p->id, &a, &net, e) < 0
+			    ? -1
+			    : r;
 	if (r >= 0) {
-		skf_launch_request(g, &b, SKF_LAUNCH_POD, skf_launch_fds_flags(&fds) | (r == 0 && skf_net_conf_is_ours(net) ? SKF_LAUNCH_NET : 0u), p->id,
-				   skf_buf_cstr(&doc));
+		skf_launch_request(g, &b, SKF_LAUNCH_POD,
+				   skf_launch_fds_flags(&fds) |
+					   (r == 0 && skf_net_conf_is_ours(net) ? SKF_LAUNCH_NET : 0u),
+				   p->id, skf_buf_cstr(&doc));
 		r = skf_launch(g, "pod", &b, &fds, &sock, &pid, e);
 		if (r < 0 && living[0] < 0 && skf_pod_unhold(g, p->id, &ignored) < 0)
-			skf_warn(&g->log, "clean up after the failed start of pod '%s': %s; ignoring", p->name, ignored.msg);
+			skf_warn(&g->log, "clean up after the failed start of pod '%s': %s; ignoring",
+				 p->name, ignored.msg);
 	}
 	for (size_t i = 0; i < SKF_ARRAY_LEN(fds.stdio); i++)
 		skf_closep(&living[i]);
@@ -139,7 +148,8 @@ static int remove_cgroup(const char *id, struct skf_err *e)
 		r = skf_fmt(cg.path, sizeof(cg.path), SKF_POD_CGROUP "/%s", id);
 	if (r == 0)
 		r = skf_cg_remove(&cg, SKF_CGROUP_RM_MS);
-	return r < 0 && r != -EBUSY ? skf_fail_sys(e, r, "remove the cgroup '%s' of pod %.12s", cg.path, id) : 0;
+	return r < 0 && r != -EBUSY ? skf_fail_sys(e, r, "remove the cgroup '%s' of pod %.12s", cg.path, id)
+				    : 0;
 }
 
 int skf_pod_unhold(struct skf_engine *g, const char *id, struct skf_err *e)
@@ -150,7 +160,8 @@ int skf_pod_unhold(struct skf_engine *g, const char *id, struct skf_err *e)
 	int r;
 
 	if (skf_pod_holder(g, id, &sock, e) == 0) {
-		if (skf_mon_kill(sock, id, SIGTERM, false, true, e) == 0 && skf_mon_wait(sock, id, SKF_KILL_WAIT_MS, &x, e) == 0)
+		if (skf_mon_kill(sock, id, SIGTERM, false, true, e) == 0 &&
+		    skf_mon_wait(sock, id, SKF_KILL_WAIT_MS, &x, e) == 0)
 			skf_err_clear(e);
 		if (e->kind != SKF_OK && e->kind != SKF_EUNAVAILABLE) /* gone is what was wanted */
 			return skf_ctx(e, "end the holder of pod %.12s", id);

@@ -1,5 +1,6 @@
-/* engine/pod_life.c -- verbs of a pod that act on its containers, one after the other in the order of their names. The holder is started before the
- * first container and ended after the last one. Blocks as the verbs of containers do. */
+/* engine/pod_life.c -- verbs of a pod that act on its containers, one after the other in the order of their
+ * names. The holder is started before the first container and ended after the last one. Blocks as the verbs
+ * of containers do. */
 #include "engine/life.h"
 #include "engine/pod_int.h"
 #include <fcntl.h>
@@ -37,13 +38,15 @@ static int pause_one(struct skf_engine *g, const char *id, const struct skf_pod_
 	return skf_engine_pause(g, id, true, e);
 }
 
-static int unpause_one(struct skf_engine *g, const char *id, const struct skf_pod_do_req *q, struct skf_err *e)
+static int unpause_one(struct skf_engine *g, const char *id, const struct skf_pod_do_req *q,
+		       struct skf_err *e)
 {
 	(void)q;
 	return skf_engine_pause(g, id, false, e);
 }
 
-/* What is done to each container, and which are left alone because they are as wanted or have nothing to it. */
+/* What is done to each container, and which are left alone because they are as wanted or have nothing to it.
+ */
 static const struct verb {
 	const char *event;
 	int (*one)(struct skf_engine *, const char *, const struct skf_pod_do_req *, struct skf_err *);
@@ -58,7 +61,8 @@ static const struct verb {
 	[SKF_POD_UNPAUSE] = {"unpause", unpause_one, false, false, "paused"},
 };
 
-static int each(struct skf_engine *g, const struct verb *v, const struct skf_pod_row *row, const struct skf_pod_do_req *q, struct skf_err *e)
+static int each(struct skf_engine *g, const struct verb *v, const struct skf_pod_row *row,
+		const struct skf_pod_do_req *q, struct skf_err *e)
 {
 	const struct skf_pod_ctr *c = row->containers.v;
 	struct skf_err first = SKF_ERR_INIT;
@@ -84,7 +88,9 @@ static int hold(struct skf_engine *g, const char *id, struct skf_err *e)
 	SKF_AUTO_FD int lock = -EBADF;
 	struct skf_pod *p;
 
-	return skf_ctr_lock(g, id, &lock, e) < 0 || skf_pod_load(g, id, &a, &p, e) < 0 ? -1 : skf_pod_hold(g, p, lock, e);
+	return skf_ctr_lock(g, id, &lock, e) < 0 || skf_pod_load(g, id, &a, &p, e) < 0
+		       ? -1
+		       : skf_pod_hold(g, p, lock, e);
 }
 
 static int release(struct skf_engine *g, const char *id, struct skf_err *e)
@@ -175,7 +181,8 @@ int skf_pod_after_end(struct skf_engine *g, const char *id, struct skf_err *e)
 	return r <= 0 ? r : skf_pod_unhold(g, id, e);
 }
 
-int skf_engine_pod_do(struct skf_engine *g, const struct skf_pod_do_req *q, char ret_id[SKF_ID_LEN + 1], struct skf_err *e)
+int skf_engine_pod_do(struct skf_engine *g, const struct skf_pod_do_req *q, char ret_id[SKF_ID_LEN + 1],
+		      struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	const struct verb *v = &verbs[q->verb];

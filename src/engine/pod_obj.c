@@ -24,8 +24,10 @@ int skf_pod_share_parse(const char *words, uint32_t *ret, struct skf_err *e)
 	static const struct {
 		const char *name;
 		uint32_t bit;
-	} known[] = {{"net", SKF_POD_NET}, {"network", SKF_POD_NET}, {"ipc", SKF_POD_IPC}, {"uts", SKF_POD_UTS},
-		     {"pid", SKF_POD_PID}, {"cgroup", 0}, {"none", 0}, {"", 0}};
+	} known[] = {{"net", SKF_POD_NET}, {"network", SKF_POD_NET},
+		     {"ipc", SKF_POD_IPC}, {"uts", SKF_POD_UTS},
+		     {"pid", SKF_POD_PID}, {"cgroup", 0},
+		     {"none", 0},          {"", 0}};
 	uint32_t set = 0;
 
 	for (const char *p = words;; p++) {
@@ -35,7 +37,10 @@ int skf_pod_share_parse(const char *words, uint32_t *ret, struct skf_err *e)
 			if (strlen(known[i].name) == n && memcmp(known[i].name, p, n) == 0)
 				break;
 		if (i == SKF_ARRAY_LEN(known))
-			return skf_fail(e, SKF_EINVALID, "invalid kernel namespace to share '%.*s': options are: net, pid, ipc, uts, cgroup or none", (int)n, p);
+			return skf_fail(e, SKF_EINVALID,
+					"invalid kernel namespace to share '%.*s': options are: net, pid, "
+					"ipc, uts, cgroup or none",
+					(int)n, p);
 		set |= known[i].bit;
 		p += n;
 		if (!*p)
@@ -65,7 +70,8 @@ int skf_pod_dir(struct skf_engine *g, const char *id, int *ret_fd, struct skf_er
 	return 0;
 }
 
-int skf_pod_load(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_pod **ret, struct skf_err *e)
+int skf_pod_load(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_pod **ret,
+		 struct skf_err *e)
 {
 	const struct skf_jdoc d = {.name = "pod.json", .max_bytes = SKF_MAX_OBJECT_BYTES};
 	SKF_AUTO_FD int dir = -EBADF;
@@ -106,7 +112,8 @@ bool skf_pod_exists(struct skf_engine *g, const char *id)
 {
 	char path[SKF_ID_LEN + 16];
 
-	return skf_fmt(path, sizeof(path), "pods/%s/pod.json", id) == 0 && faccessat(g->root_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	return skf_fmt(path, sizeof(path), "pods/%s/pod.json", id) == 0 &&
+	       faccessat(g->root_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 static int list_ids(int fd_own, struct skf_arena *a, struct skf_strv *ret)
@@ -131,7 +138,8 @@ int skf_pod_list(struct skf_engine *g, struct skf_arena *a, struct skf_strv *ret
 	return r < 0 ? skf_fail_sys(e, r, "list '%s/pods'", g->root) : 0;
 }
 
-int skf_pod_members(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e)
+int skf_pod_members(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_strv *ret,
+		    struct skf_err *e)
 {
 	struct skf_strv all = {0};
 	char path[SKF_ID_LEN + 24];
@@ -142,12 +150,14 @@ int skf_pod_members(struct skf_engine *g, const char *id, struct skf_arena *a, s
 	if (r < 0 && r != -ENOENT)
 		return skf_fail_sys(e, r, "list '%s/%s'", g->root, path);
 	for (size_t i = 0; i < all.n; i++) {
-		if (faccessat(g->ctr_fd, all.v[i], F_OK, AT_SYMLINK_NOFOLLOW) < 0) { /* removed; its directory was there before its line here */
+		if (faccessat(g->ctr_fd, all.v[i], F_OK, AT_SYMLINK_NOFOLLOW) <
+		    0) { /* removed; its directory was there before its line here */
 			if (skf_pod_member_remove(g, id, all.v[i], e) < 0)
 				return -1;
 			continue;
 		}
-		if (skf_fmt(path, sizeof(path), "%s/config.json", all.v[i]) < 0 || faccessat(g->ctr_fd, path, F_OK, 0) < 0)
+		if (skf_fmt(path, sizeof(path), "%s/config.json", all.v[i]) < 0 ||
+		    faccessat(g->ctr_fd, path, F_OK, 0) < 0)
 			continue; /* not there yet */
 		if (skf_strv_add(a, ret, all.v[i]) < 0)
 			return skf_fail(e, SKF_ENOMEM, "memory for the containers of pod %.12s", id);

@@ -1,4 +1,5 @@
-/* engine/pod_show.c -- pods as people see them: resolving a word, ps rows, the inspect document. Takes no lock. */
+/* engine/pod_show.c -- pods as people see them: resolving a word, ps rows, the inspect document. Takes no
+ * lock. */
 #include "engine/pod_int.h"
 #include <fcntl.h>
 #include <stdlib.h>
@@ -9,7 +10,8 @@ static int no_memory(struct skf_err *e)
 	return skf_fail(e, SKF_ENOMEM, "memory for the list of pods");
 }
 
-int skf_engine_pod_resolve(struct skf_engine *g, const char *word, char ret[SKF_ID_LEN + 1], struct skf_err *e)
+int skf_engine_pod_resolve(struct skf_engine *g, const char *word, char ret[SKF_ID_LEN + 1],
+			   struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	struct skf_strv ids = {0};
@@ -27,7 +29,9 @@ int skf_engine_pod_resolve(struct skf_engine *g, const char *word, char ret[SKF_
 		if (strncmp(ids.v[i], word, n) != 0 || !skf_pod_exists(g, ids.v[i]))
 			continue;
 		if (found)
-			return skf_fail(e, SKF_ECONFLICT, "more than one pod has an ID that begins with '%s'; give more of it", word);
+			return skf_fail(e, SKF_ECONFLICT,
+					"more than one pod has an ID that begins with '%s'; give more of it",
+					word);
 		found = ids.v[i];
 	}
 	if (!found)
@@ -43,7 +47,8 @@ static int by_name(const void *x, const void *y)
 	return strcmp(a->name, b->name);
 }
 
-static int containers(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_jarr *ret, struct skf_err *e)
+static int containers(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_jarr *ret,
+		      struct skf_err *e)
 {
 	struct skf_pod_ctr *v;
 	struct skf_strv m = {0};
@@ -109,13 +114,16 @@ static bool held(struct skf_engine *g, const char *id)
 	return skf_pod_holder(g, id, &sock, &ignored) == 0;
 }
 
-static int fill(struct skf_engine *g, const struct skf_pod *p, struct skf_arena *a, struct skf_pod_row *row, struct skf_err *e)
+static int fill(struct skf_engine *g, const struct skf_pod *p, struct skf_arena *a, struct skf_pod_row *row,
+		struct skf_err *e)
 {
 	int64_t created = 0;
 
 	memset(row, 0, sizeof(*row));
-	if (skf_fmt(row->id, sizeof(row->id), "%s", p->id) < 0 || skf_parse_rfc3339(p->created, &created) < 0)
-		return skf_fail(e, SKF_ECORRUPT, "pod.json of pod '%s': id or time of creation is damaged", p->name);
+	if (skf_fmt(row->id, sizeof(row->id), "%s", p->id) < 0 ||
+	    skf_parse_rfc3339(p->created, &created) < 0)
+		return skf_fail(e, SKF_ECORRUPT, "pod.json of pod '%s': id or time of creation is damaged",
+				p->name);
 	if (containers(g, row->id, a, &row->containers, e) < 0)
 		return -1;
 	row->name = p->name;
@@ -125,12 +133,15 @@ static int fill(struct skf_engine *g, const struct skf_pod *p, struct skf_arena 
 	return row->status ? 0 : no_memory(e);
 }
 
-int skf_engine_pod_row(struct skf_engine *g, const char *pod, struct skf_arena *a, struct skf_pod_row *ret, struct skf_err *e)
+int skf_engine_pod_row(struct skf_engine *g, const char *pod, struct skf_arena *a, struct skf_pod_row *ret,
+		       struct skf_err *e)
 {
 	char id[SKF_ID_LEN + 1];
 	struct skf_pod *p;
 
-	return skf_engine_pod_resolve(g, pod, id, e) < 0 || skf_pod_load(g, id, a, &p, e) < 0 ? -1 : fill(g, p, a, ret, e);
+	return skf_engine_pod_resolve(g, pod, id, e) < 0 || skf_pod_load(g, id, a, &p, e) < 0
+		       ? -1
+		       : fill(g, p, a, ret, e);
 }
 
 /* --- filters: NAME=VALUE; values of one name are alternatives, different names must all hold --- */
@@ -142,7 +153,9 @@ static bool label_matches(const struct skf_pod_row *r, const char *v)
 	for (size_t i = 0; i < r->labels.n; i++) {
 		const char *k = r->labels.v[i].k;
 
-		if (!eq ? skf_streq(k, v) : strlen(k) == (size_t)(eq - v) && !memcmp(k, v, strlen(k)) && skf_streq(r->labels.v[i].v, eq + 1))
+		if (!eq ? skf_streq(k, v)
+			: strlen(k) == (size_t)(eq - v) && !memcmp(k, v, strlen(k)) &&
+				    skf_streq(r->labels.v[i].v, eq + 1))
 			return true;
 	}
 	return false;
@@ -153,7 +166,9 @@ static bool any_ctr(const struct skf_pod_row *r, const char *v, char what)
 	const struct skf_pod_ctr *c = r->containers.v;
 
 	for (size_t i = 0; i < r->containers.n; i++)
-		if (what == 'n' ? strstr(c[i].name, v) != NULL : what == 'i' ? skf_startswith(c[i].id, v) : skf_streq(c[i].state, v))
+		if (what == 'n'   ? strstr(c[i].name, v) != NULL
+		    : what == 'i' ? skf_startswith(c[i].id, v)
+				  : skf_streq(c[i].state, v))
 			return true;
 	return false;
 }
@@ -199,8 +214,9 @@ static const struct {
 	const char *name;
 	bool (*matches)(const struct skf_pod_row *, const char *);
 } filters_known[] = {
-	{"id", id_matches},           {"name", name_matches},   {"label", label_matches},     {"status", status_matches},
-	{"ctr-names", ctr_names},     {"ctr-ids", ctr_ids},     {"ctr-status", ctr_status},   {"ctr-number", ctr_number},
+	{"id", id_matches},         {"name", name_matches},     {"label", label_matches},
+	{"status", status_matches}, {"ctr-names", ctr_names},   {"ctr-ids", ctr_ids},
+	{"ctr-status", ctr_status}, {"ctr-number", ctr_number},
 };
 
 static int filter_of(const char *f, const char **ret_value, struct skf_err *e)
@@ -239,10 +255,12 @@ static int newest_first(const void *x, const void *y)
 {
 	const struct skf_pod_row *a = x, *b = y;
 
-	return a->created_ns != b->created_ns ? (a->created_ns < b->created_ns ? 1 : -1) : strcmp(a->id, b->id);
+	return a->created_ns != b->created_ns ? (a->created_ns < b->created_ns ? 1 : -1)
+					      : strcmp(a->id, b->id);
 }
 
-int skf_engine_pod_ps(struct skf_engine *g, const struct skf_strv *filters, struct skf_arena *a, struct skf_jarr *ret, struct skf_err *e)
+int skf_engine_pod_ps(struct skf_engine *g, const struct skf_strv *filters, struct skf_arena *a,
+		      struct skf_jarr *ret, struct skf_err *e)
 {
 	struct skf_strv ids = {0};
 	struct skf_pod_row *v;
@@ -295,7 +313,8 @@ int skf_engine_pod_inspect(struct skf_engine *g, const char *pod, struct skf_jw 
 	char id[SKF_ID_LEN + 1];
 	struct skf_pod *p;
 
-	if (skf_engine_pod_resolve(g, pod, id, e) < 0 || skf_pod_load(g, id, &a, &p, e) < 0 || fill(g, p, &a, &row, e) < 0)
+	if (skf_engine_pod_resolve(g, pod, id, e) < 0 || skf_pod_load(g, id, &a, &p, e) < 0 ||
+	    fill(g, p, &a, &row, e) < 0)
 		return -1;
 	c = row.containers.v;
 	skf_jw_obj(w);

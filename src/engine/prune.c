@@ -1,5 +1,6 @@
 /* engine/prune.c -- container prune: everything that does not run and that the filters let through, each by
- * the same removal as rm, which leaves anonymous volumes to volume prune, as docker does; what runs by then, or is gone, is left out. Blocks on the locks of the containers.
+ * the same removal as rm, which leaves anonymous volumes to volume prune, as docker does; what runs by then,
+ * or is gone, is left out. Blocks on the locks of the containers.
  */
 #include "base/arena.h"
 #include "engine/engine_int.h"
@@ -17,7 +18,8 @@ static int remove_rows(struct skf_engine *g, const struct skf_filters *f, const 
 		return -1;
 	for (size_t i = 0; i < rows->n; i++) {
 		/* the labels of an unfinished one are not known yet */
-		if (v[i].detail->unfinished || !skf_filters_prune(f, &v[i].detail->labels, v[i].created_ns, until))
+		if (v[i].detail->unfinished ||
+		    !skf_filters_prune(f, &v[i].detail->labels, v[i].created_ns, until))
 			continue;
 		if (skf_engine_rm(g, v[i].id, false, false, e) < 0) {
 			if (e->kind != SKF_ECONFLICT && e->kind != SKF_ENOTFOUND)

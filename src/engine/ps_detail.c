@@ -36,7 +36,8 @@ static uint64_t tree_bytes(int fd, unsigned depth)
 	return sum;
 }
 
-int skf_ctr_sizes(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, struct skf_arena *a, struct skf_ctr_size *ret, struct skf_err *e)
+int skf_ctr_sizes(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, struct skf_arena *a,
+		  struct skf_ctr_size *ret, struct skf_err *e)
 {
 	SKF_AUTO_FD int dir = -EBADF;
 	struct skf_digest manifest;
@@ -94,7 +95,8 @@ static int load_mounts(const struct skf_ctr_request *q, struct skf_arena *a, str
 	return 0;
 }
 
-static int load_pod(struct skf_engine *g, const struct skf_ctrconf *c, struct skf_arena *a, struct skf_ps_detail *d, struct skf_err *e)
+static int load_pod(struct skf_engine *g, const struct skf_ctrconf *c, struct skf_arena *a,
+		    struct skf_ps_detail *d, struct skf_err *e)
 {
 	struct skf_pod *p;
 

@@ -1,5 +1,5 @@
-/* engine/pull.c -- pull, and the check of layers, through skiff-image (worker.h): one request, its progress, its answer. Blocks as long as the transfer
- * takes; cancelled by the request's eventfd. */
+/* engine/pull.c -- pull, and the check of layers, through skiff-image (worker.h): one request, its progress,
+ * its answer. Blocks as long as the transfer takes; cancelled by the request's eventfd. */
 #include "engine/engine_int.h"
 #include "engine/worker.h"
 #include "monitor/event.h"
@@ -17,8 +17,8 @@ static int take_done(struct skf_recr *r, struct skf_pull_ret *ret, struct skf_er
 	return r->bad ? skf_fail(e, SKF_ECORRUPT, "the answer of skiff-image is cut short") : 0;
 }
 
-static int pull_loop(struct skf_worker *w, int cancel_fd, const struct skf_progress *p, struct skf_transfer *t,
-		     struct skf_pull_ret *ret, struct skf_err *e)
+static int pull_loop(struct skf_worker *w, int cancel_fd, const struct skf_progress *p,
+		     struct skf_transfer *t, struct skf_pull_ret *ret, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
 	struct skf_recr r;
@@ -57,8 +57,8 @@ static void say(const struct skf_progress *p, const char *text)
 		p->message(p->arg, text);
 }
 
-static int pull(struct skf_engine *g, const struct skf_pull_req *q, const char *full, uint32_t flags, const struct skf_progress *p,
-		struct skf_pull_ret *ret, struct skf_err *e)
+static int pull(struct skf_engine *g, const struct skf_pull_req *q, const char *full, uint32_t flags,
+		const struct skf_progress *p, struct skf_pull_ret *ret, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
 	SKF_AUTO(skf_worker_end) struct skf_worker w = {.sock = -EBADF, .pidfd = -EBADF};
@@ -72,7 +72,11 @@ static int pull(struct skf_engine *g, const struct skf_pull_req *q, const char *
 	skf_rec_str(&r, q->platform);
 	skf_rec_str(&r, q->docker_config);
 	skf_rec_str(&r, q->certs_dir);
-	skf_worker_put_flags(&r, &(struct skf_registry_how){.plain_http = q->plain_http, .insecure_tls = q->insecure_tls, .token = q->token}, flags);
+	skf_worker_put_flags(&r,
+			     &(struct skf_registry_how){.plain_http = q->plain_http,
+							.insecure_tls = q->insecure_tls,
+							.token = q->token},
+			     flags);
 	skf_rec_end(&r);
 	if (skf_worker_start(g, &w, e) < 0 || skf_worker_send(&w, &b, e) < 0)
 		return -1;
@@ -87,23 +91,27 @@ bool skf_image_has_origin(const struct skf_image *i)
 	return i->from && strchr(i->from, '/');
 }
 
-int skf_image_heal(struct skf_engine *g, const struct skf_image *i, const char *docker_config, struct skf_err *e)
+int skf_image_heal(struct skf_engine *g, const struct skf_image *i, const char *docker_config,
+		   struct skf_err *e)
 {
 	struct skf_pull_req q = SKF_REQ(struct skf_pull_req);
 	char full[SKF_MAX_REF_BYTES + 1];
 	struct skf_pull_ret x = {0};
 
 	if (!skf_image_has_origin(i))
-		return skf_fail(e, SKF_EUNSUPPORTED, "the image came from no registry; load or build it again");
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"the image came from no registry; load or build it again");
 	if (skf_fmt(full, sizeof(full), "%s@%s", i->from, i->manifest.s) < 0)
-		return skf_fail(e, SKF_ECORRUPT, "the record of image '%s' names no place that it could be pulled from", i->manifest.s);
+		return skf_fail(e, SKF_ECORRUPT,
+				"the record of image '%s' names no place that it could be pulled from",
+				i->manifest.s);
 	q.platform = i->platform;
 	q.docker_config = docker_config;
 	return pull(g, &q, full, SKF_IMG_NO_NAME, NULL, &x, e);
 }
 
 int skf_pull_exact(struct skf_engine *g, const struct skf_pull_req *q, const struct skf_progress *p,
-		    struct skf_pull_ret *ret, struct skf_err *e)
+		   struct skf_pull_ret *ret, struct skf_err *e)
 {
 	char full[SKF_MAX_REF_BYTES + 1], text[SKF_MAX_REF_BYTES * 2];
 	struct skf_pull_ret x = {0};
@@ -146,8 +154,9 @@ static int check_platform(const struct skf_create_req *q, const struct skf_image
 	return skf_platform_score(&want, &have) >= 0;
 }
 
-static int pull_for(struct skf_engine *g, const struct skf_create_req *q, const struct skf_progress *p, struct skf_arena *a, struct skf_image **ret,
-		    struct skf_refrec *ret_ref, struct skf_err *e)
+static int pull_for(struct skf_engine *g, const struct skf_create_req *q, const struct skf_progress *p,
+		    struct skf_arena *a, struct skf_image **ret, struct skf_refrec *ret_ref,
+		    struct skf_err *e)
 {
 	struct skf_pull_req pull = SKF_REQ(struct skf_pull_req);
 	char full[SKF_MAX_REF_BYTES + 1];
@@ -164,9 +173,11 @@ static int pull_for(struct skf_engine *g, const struct skf_create_req *q, const 
 	return skf_store_resolve(g->store, full, a, ret, ret_ref, e);
 }
 
-/* --pull newer with an image that is here: a pull moves only what differs. As podman, what is here runs when the registry does not answer. */
-static int pull_newer(struct skf_engine *g, const struct skf_create_req *q, const struct skf_progress *p, struct skf_arena *a,
-		      struct skf_image **ret, struct skf_refrec *ret_ref, struct skf_err *e)
+/* --pull newer with an image that is here: a pull moves only what differs. As podman, what is here runs when
+ * the registry does not answer. */
+static int pull_newer(struct skf_engine *g, const struct skf_create_req *q, const struct skf_progress *p,
+		      struct skf_arena *a, struct skf_image **ret, struct skf_refrec *ret_ref,
+		      struct skf_err *e)
 {
 	struct pollfd cancel = {.fd = q->h.cancel_fd, .events = POLLIN};
 
@@ -208,7 +219,8 @@ int skf_image_find_or_pull(struct skf_engine *g, const struct skf_create_req *q,
 }
 
 int skf_image_verify(struct skf_engine *g, const char *diff_id, uint32_t flags,
-		     void (*damaged)(void *arg, const char *digest, bool blob, const char *why), void *arg, struct skf_err *e)
+		     void (*damaged)(void *arg, const char *digest, bool blob, const char *why), void *arg,
+		     struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
 	SKF_AUTO(skf_worker_end) struct skf_worker w = {.sock = -EBADF, .pidfd = -EBADF};

@@ -1,5 +1,5 @@
-/* engine/push.c -- push through skiff-image: which image, where to, progress and answer. Blocks as long as the transfer takes; cancelled by the request's
- * eventfd. */
+/* engine/push.c -- push through skiff-image: which image, where to, progress and answer. Blocks as long as
+ * the transfer takes; cancelled by the request's eventfd. */
 #include "engine/worker.h"
 #include "base/arena.h"
 #include "monitor/event.h"
@@ -17,8 +17,8 @@ static int take_done(struct skf_recr *r, struct skf_push_ret *ret, struct skf_er
 	return r->bad ? skf_fail(e, SKF_ECORRUPT, "the answer of skiff-image is cut short") : 0;
 }
 
-static int loop(struct skf_worker *w, int cancel_fd, const struct skf_progress *p, struct skf_transfer *t, struct skf_push_ret *ret,
-		struct skf_err *e)
+static int loop(struct skf_worker *w, int cancel_fd, const struct skf_progress *p, struct skf_transfer *t,
+		struct skf_push_ret *ret, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
 	struct skf_recr r;
@@ -44,8 +44,8 @@ static int loop(struct skf_worker *w, int cancel_fd, const struct skf_progress *
 }
 
 /* The image, and the reference that it goes to. */
-static int choose(struct skf_engine *g, const struct skf_push_req *q, struct skf_arena *a, struct skf_image **ret, struct skf_ref *ref,
-		  struct skf_err *e)
+static int choose(struct skf_engine *g, const struct skf_push_req *q, struct skf_arena *a,
+		  struct skf_image **ret, struct skf_ref *ref, struct skf_err *e)
 {
 	struct skf_refrec rec;
 	const char *where = q->reference ? q->reference : q->image;
@@ -67,12 +67,13 @@ static void say(const struct skf_progress *p, const struct skf_ref *ref)
 	char text[SKF_MAX_REF_BYTES + 80];
 
 	if (p && p->message &&
-	    skf_fmt(text, sizeof(text), "The push refers to repository [%s/%s]", ref->registry, ref->repo) == 0)
+	    skf_fmt(text, sizeof(text), "The push refers to repository [%s/%s]", ref->registry, ref->repo) ==
+		    0)
 		p->message(p->arg, text);
 }
 
-int skf_engine_push(struct skf_engine *g, const struct skf_push_req *q, const struct skf_progress *p, struct skf_push_ret *ret,
-		    struct skf_err *e)
+int skf_engine_push(struct skf_engine *g, const struct skf_push_req *q, const struct skf_progress *p,
+		    struct skf_push_ret *ret, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
 	SKF_AUTO(skf_worker_end) struct skf_worker w = {.sock = -EBADF, .pidfd = -EBADF};

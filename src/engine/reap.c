@@ -1,9 +1,9 @@
 /* engine/reap.c -- undoing what the engine made for a container that ended (DESIGN 3).
  *
  * Every step can be repeated, in this order: the init that the journal names, cgroup (what still runs in it
- * is killed), network, run directory with its journal, and with `remove` the container itself: its directory goes to
- * trash/ in one rename, then name, summary, trash, lock file. Two reapers meet at the container's lock; the
- * second one finds nothing to do. A container that runs again is left alone. */
+ * is killed), network, run directory with its journal, and with `remove` the container itself: its directory
+ * goes to trash/ in one rename, then name, summary, trash, lock file. Two reapers meet at the container's
+ * lock; the second one finds nothing to do. A container that runs again is left alone. */
 #include "engine/engine_int.h"
 #include "engine/pod_int.h"
 #include "engine/net_int.h"
@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
 
 static int undo_cgroup(struct skf_engine *g, const char *id, struct skf_err *e)
 {
@@ -40,8 +39,8 @@ static int undo_cgroup(struct skf_engine *g, const char *id, struct skf_err *e)
 	return 0;
 }
 
-/* The same process, by (pid, start time, boot id), or nobody: the fd first, then the look at the start time, so that the number
- * cannot be given to another process in between. */
+/* The same process, by (pid, start time, boot id), or nobody: the fd first, then the look at the start time,
+ * so that the number cannot be given to another process in between. */
 static void kill_exactly(const char *process, const char *this_boot)
 {
 	SKF_AUTO_FD int pidfd = -EBADF;
@@ -56,7 +55,8 @@ static void kill_exactly(const char *process, const char *this_boot)
 		(void)skf_pidfd_kill(pidfd, SIGKILL); /* ESRCH: it ended by itself */
 }
 
-/* An init that left its cgroup and outlived its monitor is known by the journal only: lines "pid <pid> <start time> <boot id>". */
+/* An init that left its cgroup and outlived its monitor is known by the journal only: lines "pid <pid>
+ * <start time> <boot id>". */
 static int undo_journal(struct skf_engine *g, const char *id, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_OBJECT_BYTES);
@@ -77,7 +77,8 @@ static int undo_journal(struct skf_engine *g, const char *id, struct skf_err *e)
 	return 0;
 }
 
-/* What another OCI runtime knows of the container: it deletes that itself. Its failure is a warning: what it ran is dead and its cgroup is gone. */
+/* What another OCI runtime knows of the container: it deletes that itself. Its failure is a warning: what it
+ * ran is dead and its cgroup is gone. */
 static void undo_foreign(struct skf_engine *g, const char *id)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_OBJECT_BYTES);
@@ -93,7 +94,8 @@ static void undo_foreign(struct skf_engine *g, const char *id)
 		r = skf_read_file_at(g->run_ctr_fd, path, SKF_MAX_OBJECT_BYTES, &b);
 	if (r == -ENOENT || r == -ENOTDIR || !b.len)
 		return;
-	for (char *line = strtok_r(b.p, "\n", &save); line && n < SKF_ARRAY_LEN(argv) - 6; line = strtok_r(NULL, "\n", &save))
+	for (char *line = strtok_r(b.p, "\n", &save); line && n < SKF_ARRAY_LEN(argv) - 6;
+	     line = strtok_r(NULL, "\n", &save))
 		argv[n++] = line;
 	if (r >= 0)
 		r = skf_fmt(root, sizeof(root), "%s/" SKF_FOREIGN_ROOT, g->run_root);
@@ -109,7 +111,8 @@ static void undo_foreign(struct skf_engine *g, const char *id)
 	if (r >= 0)
 		r = skf_wait_pid(pid, pidfd, SKF_KILL_WAIT_MS, &status);
 	if (r < 0)
-		skf_warn(&g->log, "have the runtime '%s' delete container %.12s: %s; ignoring", argv[0], id, strerror(-r));
+		skf_warn(&g->log, "have the runtime '%s' delete container %.12s: %s; ignoring", argv[0], id,
+			 strerror(-r));
 }
 
 static int undo_run_dir(struct skf_engine *g, const char *id, struct skf_err *e)
@@ -124,17 +127,20 @@ static int undo_run_dir(struct skf_engine *g, const char *id, struct skf_err *e)
 
 int skf_ctr_undo_runtime(struct skf_engine *g, const char *id, struct skf_err *e)
 {
-	return undo_journal(g, id, e) < 0 || undo_cgroup(g, id, e) < 0 || skf_net_down(g, id, e) < 0 ? -1 : undo_run_dir(g, id, e);
+	return undo_journal(g, id, e) < 0 || undo_cgroup(g, id, e) < 0 || skf_net_down(g, id, e) < 0
+		       ? -1
+		       : undo_run_dir(g, id, e);
 }
 
-/* By the holder of the lock, which is enough: who waits for it finds that its file has no name any more, opens the name anew (base/lock.c) and
- * then finds no container. */
+/* By the holder of the lock, which is enough: who waits for it finds that its file has no name any more,
+ * opens the name anew (base/lock.c) and then finds no container. */
 void skf_ctr_drop_lock(struct skf_engine *g, const char *id, int *lock_own)
 {
 	char name[SKF_ID_LEN + 16];
 
 	if (skf_fmt(name, sizeof(name), "container-%s", id) == 0)
-		(void)unlinkat(g->locks_fd, name, 0); /* an empty file: left behind it is found by the check */
+		(void)unlinkat(g->locks_fd, name,
+			       0); /* an empty file: left behind it is found by the check */
 	skf_closep(lock_own);
 }
 
@@ -170,8 +176,8 @@ static bool monitor_sweeps(int sock)
 	return b.err >= 0 && skf_record_send(sock, &b, NULL, 0) >= 0;
 }
 
-static int remove_container(struct skf_engine *g, const char *id, const char *name, const char *image, bool volumes, int sweeper,
-			    int *lock_own, struct skf_err *e)
+static int remove_container(struct skf_engine *g, const char *id, const char *name, const char *image,
+			    bool volumes, int sweeper, int *lock_own, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	struct skf_err ignored = SKF_ERR_INIT;
@@ -209,8 +215,8 @@ static int remove_container(struct skf_engine *g, const char *id, const char *na
 	return 0;
 }
 
-int skf_ctr_remove_locked(struct skf_engine *g, const char *id, const char *name, const char *image, bool volumes,
-			  int *lock_own, struct skf_err *e)
+int skf_ctr_remove_locked(struct skf_engine *g, const char *id, const char *name, const char *image,
+			  bool volumes, int *lock_own, struct skf_err *e)
 {
 	return remove_container(g, id, name, image, volumes, -EBADF, lock_own, e);
 }
@@ -237,7 +243,8 @@ int skf_ctr_reap_locked(struct skf_engine *g, const char *id, int *lock_own, str
 	if (skf_ctr_undo_runtime(g, id, e) < 0)
 		return -1;
 	if (!exists || c->remove)
-		return skf_ctr_remove_locked(g, id, c ? c->name : NULL, c ? c->image : NULL, true, lock_own, e);
+		return skf_ctr_remove_locked(g, id, c ? c->name : NULL, c ? c->image : NULL, true, lock_own,
+					     e);
 	return l.lost ? skf_ctr_summary_rebuild(g, id, c, true, e) : 0;
 }
 
@@ -255,7 +262,8 @@ int skf_engine_reap(struct skf_engine *g, const char *id, struct skf_err *e)
 	/* The id of a pod: its init ended by itself. */
 	if (skf_pod_exists(g, id))
 		return skf_ctr_lock(g, id, &lock, e) < 0 ? -1 : skf_pod_unhold(g, id, e);
-	r = skf_pod_of(g, id, pod, &ignored); /* a container that is damaged or gone is reaped all the same */
+	r = skf_pod_of(g, id, pod,
+		       &ignored); /* a container that is damaged or gone is reaped all the same */
 	if (skf_ctr_lock(g, id, &lock, e) < 0 || skf_ctr_reap_locked(g, id, &lock, e) < 0)
 		return -1;
 	skf_closep(&lock);
@@ -272,9 +280,13 @@ int skf_engine_run_end(struct skf_engine *g, struct skf_run_handle *h, struct sk
 	struct skf_summary s;
 	SKF_AUTO_FD int sock = SKF_TAKE_FD(h->sock);
 
-	if (skf_summary_read(g->run_fd, h->id, &s) < 0 || !skf_streq(s.state, "exited") || skf_pod_of(g, h->id, pod, &ignored) != 0)
+	if (skf_summary_read(g->run_fd, h->id, &s) < 0 || !skf_streq(s.state, "exited") ||
+	    skf_pod_of(g, h->id, pod, &ignored) != 0)
 		return skf_engine_reap(g, h->id, e);
-	if (skf_ctr_lock(g, h->id, &lock, e) < 0 || skf_net_down(g, h->id, e) < 0 || undo_run_dir(g, h->id, e) < 0)
+	if (skf_ctr_lock(g, h->id, &lock, e) < 0 || skf_net_down(g, h->id, e) < 0 ||
+	    undo_run_dir(g, h->id, e) < 0)
 		return -1;
-	return h->remove ? remove_container(g, h->id, s.name, s.image, true, h->attached ? -EBADF : sock, &lock, e) : 0;
+	return h->remove ? remove_container(g, h->id, s.name, s.image, true, h->attached ? -EBADF : sock,
+					    &lock, e)
+			 : 0;
 }

@@ -21,7 +21,8 @@ static const struct skf_jarr_arg point_arr = {&point_table, SKF_MAX_MOUNTS};
 
 #define RF(member, key, fn) SKF_J(struct skf_ctr_request, member, key, fn, NULL, SKF_J_NULL_OK)
 #define S(member, key, fn)  SKF_J(struct skf_ctr_request, s.member, key, fn, NULL, SKF_J_NULL_OK)
-#define HAS(member, key)    SKF_JP(struct skf_ctr_request, s.member, s.has_##member, key, skf_j_i64, NULL, SKF_J_NULL_OK)
+#define HAS(member, key)                                                                                    \
+	SKF_JP(struct skf_ctr_request, s.member, s.has_##member, key, skf_j_i64, NULL, SKF_J_NULL_OK)
 /* Read and written by this one table. */
 static const struct skf_jfield request_f[] = {
 	RF(image, "image", skf_j_str),
@@ -119,7 +120,8 @@ static void write_field(struct skf_jw *w, const struct skf_jfield *f, const char
 		skf_jw_kstr(w, f->key, *(char *const *)p);
 	else if (f->fn == skf_j_bool && *(const bool *)p)
 		skf_jw_kbool(w, f->key, true);
-	else if (f->fn == skf_j_i64 && (f->present_off ? *(const bool *)(obj + f->present_off - 1) : *(const int64_t *)p != 0))
+	else if (f->fn == skf_j_i64 &&
+		 (f->present_off ? *(const bool *)(obj + f->present_off - 1) : *(const int64_t *)p != 0))
 		skf_jw_kint(w, f->key, *(const int64_t *)p);
 	else if (f->fn == skf_j_strv && ((const struct skf_strv *)p)->n)
 		skf_jw_kstrv(w, f->key, p);

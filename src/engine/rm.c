@@ -32,7 +32,8 @@ int skf_engine_rm(struct skf_engine *g, const char *container, bool force, bool 
 	}
 	if (skf_ctr_undo_runtime(g, id, e) < 0)
 		return -1;
-	/* Without summary and config (killed while it was made) it is known by the word alone, when that is its name. */
-	return skf_ctr_remove_locked(g, id, l.has_summary && l.sum.name[0] ? l.sum.name : container, NULL, volumes, &lock,
-				     e);
+	/* Without summary and config (killed while it was made) it is known by the word alone, when that is
+	 * its name. */
+	return skf_ctr_remove_locked(g, id, l.has_summary && l.sum.name[0] ? l.sum.name : container, NULL,
+				     volumes, &lock, e);
 }

@@ -186,8 +186,9 @@ static int list_deleted(struct rmi *x, struct skf_err *e)
 	return 0;
 }
 
-int skf_image_remove(struct skf_engine *g, const struct skf_rmi_req *q, struct skf_arena *a, struct skf_strv *untagged,
-		     struct skf_strv *deleted, uint64_t *ret_bytes, struct skf_err *e)
+int skf_image_remove(struct skf_engine *g, const struct skf_rmi_req *q, struct skf_arena *a,
+		     struct skf_strv *untagged, struct skf_strv *deleted, uint64_t *ret_bytes,
+		     struct skf_err *e)
 {
 	struct rmi x = {.g = g, .q = q, .a = a, .untagged = untagged, .deleted = deleted};
 	struct skf_gc_result res;

@@ -1,8 +1,10 @@
-/* engine/secret.c -- secrets as objects: secrets/<name>/secret.json says what there is to know of it, data is what it is.
+/* engine/secret.c -- secrets as objects: secrets/<name>/secret.json says what there is to know of it, data
+ * is what it is.
  *
- * Invariants: (1) a secret exists when its directory has its name; it is filled under another one and renamed. (2) Changes are made under
- * locks/secrets; readers take no lock. (3) Directories are 0700 and files 0600, whatever the umask: nobody but root reads them. (4) A
- * container gets a copy when it is created (plan_secrets.c), so that a secret may go at any time. */
+ * Invariants: (1) a secret exists when its directory has its name; it is filled under another one and
+ * renamed. (2) Changes are made under locks/secrets; readers take no lock. (3) Directories are 0700 and
+ * files 0600, whatever the umask: nobody but root reads them. (4) A container gets a copy when it is created
+ * (plan_secrets.c), so that a secret may go at any time. */
 #include "engine/secret.h"
 #include "engine/engine_int.h"
 #include "base/proc.h"
@@ -45,7 +47,8 @@ static int open_secrets(struct skf_engine *g, bool make, int *ret, struct skf_er
 }
 
 /* 1, or 0 when there is none of that name. */
-static int load(struct skf_engine *g, int all, const char *name, struct skf_arena *a, struct skf_secret **ret, struct skf_err *e)
+static int load(struct skf_engine *g, int all, const char *name, struct skf_arena *a,
+		struct skf_secret **ret, struct skf_err *e)
 {
 	const struct skf_jdoc d = {.name = SECRET_JSON, .max_bytes = SKF_MAX_OBJECT_BYTES};
 	char path[SKF_MAX_NAME_BYTES + 32];
@@ -109,7 +112,8 @@ int skf_engine_secrets(struct skf_engine *g, struct skf_arena *a, struct skf_jar
 	return 0;
 }
 
-int skf_engine_secret_get(struct skf_engine *g, const char *word, struct skf_arena *a, struct skf_secret **ret, struct skf_err *e)
+int skf_engine_secret_get(struct skf_engine *g, const char *word, struct skf_arena *a,
+			  struct skf_secret **ret, struct skf_err *e)
 {
 	SKF_AUTO_FD int fd = -EBADF;
 	struct skf_secret *s, *found = NULL;
@@ -128,7 +132,9 @@ int skf_engine_secret_get(struct skf_engine *g, const char *word, struct skf_are
 		if (!skf_startswith(s[i].id, word))
 			continue;
 		if (found)
-			return skf_fail(e, SKF_ECONFLICT, "more than one result secret with prefix %s: say more of the id", word);
+			return skf_fail(e, SKF_ECONFLICT,
+					"more than one result secret with prefix %s: say more of the id",
+					word);
 		found = &s[i];
 	}
 	if (!found)
@@ -137,7 +143,8 @@ int skf_engine_secret_get(struct skf_engine *g, const char *word, struct skf_are
 	return 0;
 }
 
-int skf_engine_secret_data(struct skf_engine *g, const struct skf_secret *s, struct skf_buf *ret, struct skf_err *e)
+int skf_engine_secret_data(struct skf_engine *g, const struct skf_secret *s, struct skf_buf *ret,
+			   struct skf_err *e)
 {
 	char path[SKF_MAX_NAME_BYTES + 32];
 	int r = skf_fmt(path, sizeof(path), DIR_NAME "/%s/" DATA, s->name);
@@ -152,14 +159,20 @@ int skf_engine_secret_data(struct skf_engine *g, const struct skf_secret *s, str
 static int check_request(const struct skf_secret_create_req *q, struct skf_err *e)
 {
 	if (!q->name || !skf_name_valid(q->name))
-		return skf_fail(e, SKF_EINVALID, "secret name \"%s\" is invalid: expected [a-zA-Z0-9][a-zA-Z0-9_.-]*, at most %d characters",
+		return skf_fail(e, SKF_EINVALID,
+				"secret name \"%s\" is invalid: expected [a-zA-Z0-9][a-zA-Z0-9_.-]*, at "
+				"most %d characters",
 				q->name ? q->name : "", SKF_MAX_NAME_BYTES);
 	if (q->driver && *q->driver && !skf_streq(q->driver, "file"))
-		return skf_fail(e, SKF_EUNSUPPORTED, "the secret driver '%s' is not supported: there is file", q->driver);
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"the secret driver '%s' is not supported: there is file", q->driver);
 	if (q->driver_opts.n)
-		return skf_fail(e, SKF_EUNSUPPORTED, "the option '%s' is not supported: the secret driver file has none", q->driver_opts.v[0]);
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"the option '%s' is not supported: the secret driver file has none",
+				q->driver_opts.v[0]);
 	if (!q->n || q->n > SKF_MAX_SECRET_BYTES)
-		return skf_fail(e, SKF_ELIMIT, "secret data must be larger than 0 and at most %d bytes", SKF_MAX_SECRET_BYTES);
+		return skf_fail(e, SKF_ELIMIT, "secret data must be larger than 0 and at most %d bytes",
+				SKF_MAX_SECRET_BYTES);
 	return 0;
 }
 
@@ -171,7 +184,8 @@ static void write_labels(struct skf_jw *w, const struct skf_strv *v)
 	for (size_t i = 0; i < v->n; i++) {
 		const char *eq = strchr(v->v[i], '=');
 
-		if (skf_fmt(key, sizeof(key), "%.*s", (int)(eq ? eq - v->v[i] : (ptrdiff_t)strlen(v->v[i])), v->v[i]) < 0)
+		if (skf_fmt(key, sizeof(key), "%.*s", (int)(eq ? eq - v->v[i] : (ptrdiff_t)strlen(v->v[i])),
+			    v->v[i]) < 0)
 			w->b->err = -E2BIG;
 		skf_jw_kstr(w, key, eq ? eq + 1 : "");
 	}
@@ -200,7 +214,8 @@ static int fill(const struct skf_secret_create_req *q, int dir, const char *id, 
 }
 
 /* Filled beside and renamed; what it replaces is removed after it. */
-static int make(struct skf_engine *g, const struct skf_secret_create_req *q, int all, const char *id, const char *created, struct skf_err *e)
+static int make(struct skf_engine *g, const struct skf_secret_create_req *q, int all, const char *id,
+		const char *created, struct skf_err *e)
 {
 	SKF_AUTO_FD int dir = -EBADF;
 	char temp[SKF_SECRET_ID_LEN + 16];
@@ -217,7 +232,9 @@ static int make(struct skf_engine *g, const struct skf_secret_create_req *q, int
 	if (r == 0 && fsync(all) < 0)
 		r = -errno;
 	if (r < 0 || created)
-		(void)skf_rmtree_at(all, temp); /* of the failure that is told, or the old one, which has no name any more */
+		(void)skf_rmtree_at(
+			all,
+			temp); /* of the failure that is told, or the old one, which has no name any more */
 	return r < 0 ? skf_fail_sys(e, r, "make the secret '%s/" DIR_NAME "/%s'", g->root, q->name) : 0;
 }
 
@@ -226,7 +243,8 @@ static void tell(struct skf_engine *g, const char *action, const char *id, const
 	int r = skf_event_emit(g->run_fd, "secret", action, id, name, "", -1);
 
 	if (r < 0)
-		skf_warn(&g->log, "write the event '%s' of secret %s: %s; ignoring", action, name, strerror(-r));
+		skf_warn(&g->log, "write the event '%s' of secret %s: %s; ignoring", action, name,
+			 strerror(-r));
 }
 
 static int lock_secrets(struct skf_engine *g, int *ret, struct skf_err *e)
@@ -235,7 +253,8 @@ static int lock_secrets(struct skf_engine *g, int *ret, struct skf_err *e)
 	return *ret < 0 ? skf_fail_sys(e, *ret, "lock '%s/locks/" DIR_NAME "'", g->root) : 0;
 }
 
-int skf_engine_secret_create(struct skf_engine *g, const struct skf_secret_create_req *q, char ret_id[SKF_SECRET_ID_LEN + 1], struct skf_err *e)
+int skf_engine_secret_create(struct skf_engine *g, const struct skf_secret_create_req *q,
+			     char ret_id[SKF_SECRET_ID_LEN + 1], struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_OBJECT_BYTES * 4);
 	SKF_AUTO_FD int lock = -EBADF, all = -EBADF;
@@ -243,7 +262,8 @@ int skf_engine_secret_create(struct skf_engine *g, const struct skf_secret_creat
 	struct skf_secret *old = NULL;
 	int r;
 
-	if (check_request(q, e) < 0 || lock_secrets(g, &lock, e) < 0 || open_secrets(g, true, &all, e) < 0 || (r = load(g, all, q->name, &a, &old, e)) < 0)
+	if (check_request(q, e) < 0 || lock_secrets(g, &lock, e) < 0 || open_secrets(g, true, &all, e) < 0 ||
+	    (r = load(g, all, q->name, &a, &old, e)) < 0)
 		return -1;
 	if (r == 1 && q->ignore) {
 		memcpy(ret_id, old->id, strnlen(old->id, SKF_SECRET_ID_LEN) + 1);
@@ -262,14 +282,16 @@ int skf_engine_secret_create(struct skf_engine *g, const struct skf_secret_creat
 	return 0;
 }
 
-int skf_engine_secret_rm(struct skf_engine *g, const char *word, char ret_id[SKF_SECRET_ID_LEN + 1], struct skf_err *e)
+int skf_engine_secret_rm(struct skf_engine *g, const char *word, char ret_id[SKF_SECRET_ID_LEN + 1],
+			 struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_OBJECT_BYTES * 4);
 	SKF_AUTO_FD int lock = -EBADF, all = -EBADF;
 	struct skf_secret *s;
 	int r;
 
-	if (lock_secrets(g, &lock, e) < 0 || skf_engine_secret_get(g, word, &a, &s, e) < 0 || open_secrets(g, false, &all, e) < 0)
+	if (lock_secrets(g, &lock, e) < 0 || skf_engine_secret_get(g, word, &a, &s, e) < 0 ||
+	    open_secrets(g, false, &all, e) < 0)
 		return -1;
 	r = skf_fmt(ret_id, SKF_SECRET_ID_LEN + 1, "%s", s->id);
 	if (r == 0)
@@ -282,13 +304,15 @@ int skf_engine_secret_rm(struct skf_engine *g, const char *word, char ret_id[SKF
 
 /* --- showing --- */
 
-int skf_engine_secret_inspect(struct skf_engine *g, const char *word, bool with_data, struct skf_jw *w, struct skf_err *e)
+int skf_engine_secret_inspect(struct skf_engine *g, const char *word, bool with_data, struct skf_jw *w,
+			      struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_OBJECT_BYTES * 4);
 	SKF_AUTO(skf_buf_done) struct skf_buf data = SKF_BUF(SKF_MAX_SECRET_BYTES);
 	struct skf_secret *s;
 
-	if (skf_engine_secret_get(g, word, &a, &s, e) < 0 || (with_data && skf_engine_secret_data(g, s, &data, e) < 0))
+	if (skf_engine_secret_get(g, word, &a, &s, e) < 0 ||
+	    (with_data && skf_engine_secret_data(g, s, &data, e) < 0))
 		return -1;
 	skf_jw_obj(w);
 	skf_jw_kstr(w, "ID", s->id);

@@ -1,6 +1,7 @@
-/* engine/settings.h -- what run and create are told about a container beyond its image, command and network: one struct
- * that goes from the option table through the request and the plan into "request" of config.json, where inspect and
- * explain read it. Words are kept as the user gave them; the plan checks them (plan_TOPIC.c).
+/* engine/settings.h -- what run and create are told about a container beyond its image, command and network:
+ * one struct that goes from the option table through the request and the plan into "request" of config.json,
+ * where inspect and explain read it. Words are kept as the user gave them; the plan checks them
+ * (plan_TOPIC.c).
  *
  * A field that is 0, NULL or empty was not given; where 0 has a meaning of its own a has_ field says so. */
 #pragma once
@@ -44,7 +45,7 @@ struct skf_settings {
 	struct skf_strv group_add, unset_env, env_merge;
 	char *umask, *tz, *systemd, *rdt_class;
 	bool unset_env_all;
-	char *rootfs; /* --rootfs: DIR[:O][:idmap] instead of an image */
-	char *runtime; /* NULL: the configuration's */
+	char *rootfs;                  /* --rootfs: DIR[:O][:idmap] instead of an image */
+	char *runtime;                 /* NULL: the configuration's */
 	struct skf_strv runtime_flags; /* without the -- */
 };

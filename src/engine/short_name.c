@@ -1,18 +1,20 @@
-/* engine/short_name.c -- pulls by short names as containers-registries.conf(5) has them: an alias is what it stands for; else the search registries in
- * their order. Without either a short name is docker's (docker.io/library/...), also where podman would refuse it.
+/* engine/short_name.c -- pulls by short names as containers-registries.conf(5) has them: an alias is what it
+ * stands for; else the search registries in their order. Without either a short name is docker's
+ * (docker.io/library/...), also where podman would refuse it.
  *
- * short-name-mode: enforcing asks when several registries may be meant, and fails where there is nobody to ask; permissive asks, and tries all in their
- * order where there is nobody; disabled tries all in their order. Blocks as a pull does.
+ * short-name-mode: enforcing asks when several registries may be meant, and fails where there is nobody to
+ * ask; permissive asks, and tries all in their order where there is nobody; disabled tries all in their
+ * order. Blocks as a pull does.
  *
- * What was chosen, and was then to be had, is recorded as an alias in the store's root (ALIASES), which is asked before registries.conf; under
- * locks/short-names. */
+ * What was chosen, and was then to be had, is recorded as an alias in the store's root (ALIASES), which is
+ * asked before registries.conf; under locks/short-names. */
 #include "engine/engine_int.h"
 #include "oci/registries_conf.h"
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ALIASES "short-name-aliases.conf"
+#define ALIASES     "short-name-aliases.conf"
 #define MAX_ALIASES (1u << 20)
 
 /* Into b; empty when there are none yet. */
@@ -55,7 +57,8 @@ static int record(struct skf_engine *g, const char *word, const char *full, stru
 	if (b.len && strstr(skf_buf_cstr(&b), key))
 		return 0; /* somebody else was asked at the same time */
 	if (!b.len)
-		skf_buf_str(&b, "# Short names as they were chosen at a terminal; lines may be changed or taken out.\n[aliases]");
+		skf_buf_str(&b, "# Short names as they were chosen at a terminal; lines may be changed or "
+				"taken out.\n[aliases]");
 	else if (b.p[b.len - 1] == '\n')
 		b.len--;
 	skf_buf_fmt(&b, "%s \"%.*s\"\n", key, (int)(strlen(full) - tail), full);
@@ -95,7 +98,8 @@ int skf_short_expand(void *arg, const char *word, struct skf_strv *ret, struct s
 }
 
 /* Leaves in v what is to be tried. */
-static int choose(struct skf_engine *g, const char *word, struct skf_strv *v, const struct skf_progress *p, bool *chosen, struct skf_err *e)
+static int choose(struct skf_engine *g, const char *word, struct skf_strv *v, const struct skf_progress *p,
+		  bool *chosen, struct skf_err *e)
 {
 	int k;
 
@@ -107,7 +111,8 @@ static int choose(struct skf_engine *g, const char *word, struct skf_strv *v, co
 		*v = (struct skf_strv){v->v + k, 1};
 	else if (g->registries->mode == SKF_SHORT_ENFORCING)
 		return skf_fail(e, SKF_EINVALID,
-				"short-name resolution enforced but cannot prompt without a TTY: '%s' may be %zu images (unqualified-search-registries of '%s'); give "
+				"short-name resolution enforced but cannot prompt without a TTY: '%s' may "
+				"be %zu images (unqualified-search-registries of '%s'); give "
 				"its registry, an alias, or short-name-mode = \"permissive\"",
 				word, v->n, g->registries->search_from);
 	return 0;
@@ -115,10 +120,12 @@ static int choose(struct skf_engine *g, const char *word, struct skf_strv *v, co
 
 static bool goes_on(const struct skf_err *e)
 {
-	return e->kind == SKF_ENOTFOUND || e->kind == SKF_EDENIED || (e->kind == SKF_EUNAVAILABLE && !skf_endswith(e->msg, "cancelled"));
+	return e->kind == SKF_ENOTFOUND || e->kind == SKF_EDENIED ||
+	       (e->kind == SKF_EUNAVAILABLE && !skf_endswith(e->msg, "cancelled"));
 }
 
-int skf_engine_pull(struct skf_engine *g, const struct skf_pull_req *q, const struct skf_progress *p, struct skf_pull_ret *ret, struct skf_err *e)
+int skf_engine_pull(struct skf_engine *g, const struct skf_pull_req *q, const struct skf_progress *p,
+		    struct skf_pull_ret *ret, struct skf_err *e)
 {
 	struct skf_pull_req one = *q;
 	struct skf_err first = SKF_ERR_INIT;
@@ -128,14 +135,18 @@ int skf_engine_pull(struct skf_engine *g, const struct skf_pull_req *q, const st
 	if (skf_short_expand(g, q->reference, &v, e) < 0 || choose(g, q->reference, &v, p, &chosen, e) < 0)
 		return -1;
 	if (v.n > 1 && q->token)
-		return skf_fail(e, SKF_EINVALID, "'%s' may be at %zu registries, and a registry token is for one: give its registry", q->reference, v.n);
+		return skf_fail(
+			e, SKF_EINVALID,
+			"'%s' may be at %zu registries, and a registry token is for one: give its registry",
+			q->reference, v.n);
 	if (v.n == 0)
 		return skf_pull_exact(g, q, p, ret, e);
 	for (size_t i = 0; i < v.n; i++) {
 		one.reference = v.v[i];
 		if (skf_pull_exact(g, &one, p, ret, e) == 0) {
 			if (chosen && record(g, q->reference, one.reference, e) < 0) {
-				skf_warn(&g->log, "remember what '%s' means: %s; it will be asked again", q->reference, e->msg);
+				skf_warn(&g->log, "remember what '%s' means: %s; it will be asked again",
+					 q->reference, e->msg);
 				skf_err_clear(e);
 			}
 			return 0;
@@ -147,8 +158,10 @@ int skf_engine_pull(struct skf_engine *g, const struct skf_pull_req *q, const st
 		if (i + 1 < v.n)
 			skf_warn(&g->log, "'%s': %s; trying the next registry", v.v[i], e->msg);
 		else if (v.n > 1)
-			return skf_fail(e, first.kind, "'%s' was not to be had at any of %zu registries; the first, '%s', says: %s", q->reference, v.n, v.v[0],
-					first.msg);
+			return skf_fail(
+				e, first.kind,
+				"'%s' was not to be had at any of %zu registries; the first, '%s', says: %s",
+				q->reference, v.n, v.v[0], first.msg);
 		if (i + 1 < v.n)
 			skf_err_clear(e);
 	}

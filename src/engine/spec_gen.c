@@ -1,8 +1,8 @@
-/* engine/spec_gen.c -- the OCI config.json of a container, with docker's defaults written out as tables, one file per
- * section: spec_gen_SECTION.c.
+/* engine/spec_gen.c -- the OCI config.json of a container, with docker's defaults written out as tables, one
+ * file per section: spec_gen_SECTION.c.
  *
- * Invariants: (1) inheritable and ambient capabilities are never written (T11); (2) only --privileged drops several
- * protections at once (DESIGN 8.4); (3) the document is accepted by any OCI runtime. */
+ * Invariants: (1) inheritable and ambient capabilities are never written (T11); (2) only --privileged drops
+ * several protections at once (DESIGN 8.4); (3) the document is accepted by any OCI runtime. */
 #include "engine/spec_gen_int.h"
 
 #define OCI_VERSION "1.0.2"
@@ -20,7 +20,8 @@ int skf_spec_gen(const struct skf_gen *g, struct skf_buf *ret, struct skf_err *e
 	skf_jw_kstr(&w, "path", "rootfs");
 	skf_jw_kbool(&w, "readonly", g->readonly);
 	skf_jw_end(&w);
-	if (g->ns[SKF_NS_UTS].on && !g->ns[SKF_NS_UTS].path && !(g->ns[SKF_NS_USER].on && g->ns[SKF_NS_UTS].borrowed))
+	if (g->ns[SKF_NS_UTS].on && !g->ns[SKF_NS_UTS].path &&
+	    !(g->ns[SKF_NS_USER].on && g->ns[SKF_NS_UTS].borrowed))
 		skf_jw_kstr(&w, "hostname", g->hostname);
 	if (g->domainname && *g->domainname)
 		skf_jw_kstr(&w, "domainname", g->domainname);

@@ -1,5 +1,5 @@
-/* engine/spec_gen_devices.c -- devices of a container: which it may open (the cgroup's list), and the nodes of the host
- * that --privileged gives it. Looks at /dev for the latter. */
+/* engine/spec_gen_devices.c -- devices of a container: which it may open (the cgroup's list), and the nodes
+ * of the host that --privileged gives it. Looks at /dev for the latter. */
 #include "engine/spec_gen_int.h"
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -42,7 +42,8 @@ void skf_gen_device_rules(struct skf_jw *w, const struct skf_gen *g)
 	skf_jw_kstr(w, "access", "rwm");
 	skf_jw_end(w);
 	for (size_t i = 0; !g->privileged && i < SKF_ARRAY_LEN(device_rules); i++)
-		write_rule(w, device_rules[i].type, device_rules[i].major, device_rules[i].minor, device_rules[i].access);
+		write_rule(w, device_rules[i].type, device_rules[i].major, device_rules[i].minor,
+			   device_rules[i].access);
 	for (size_t i = 0; !g->privileged && i < g->n_rules; i++)
 		write_rule(w, g->rules[i].type, g->rules[i].major, g->rules[i].minor, g->rules[i].access);
 	skf_jw_end_arr(w);
@@ -93,7 +94,8 @@ static bool dev_skipped(const char *path)
 	return false;
 }
 
-static int write_host_devices(struct skf_jw *w, const struct skf_gen *g, const char *dir, unsigned depth, struct skf_err *e)
+static int write_host_devices(struct skf_jw *w, const struct skf_gen *g, const char *dir, unsigned depth,
+			      struct skf_err *e)
 {
 	SKF_AUTO_FD int fd = skf_openat(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	SKF_AUTO_DIR DIR *d = fd < 0 ? NULL : fdopendir(fd);

@@ -1,5 +1,5 @@
-/* engine/spec_gen_int.h -- what the files of spec_gen share: one function per section of config.json, each writing into
- * the object that w is in. */
+/* engine/spec_gen_int.h -- what the files of spec_gen share: one function per section of config.json, each
+ * writing into the object that w is in. */
 #pragma once
 #include "engine/engine_int.h"
 

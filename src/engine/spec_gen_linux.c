@@ -1,5 +1,6 @@
-/* engine/spec_gen_linux.c -- "linux" of a container's config.json but for resources and devices: namespaces and their id
- * maps, sysctls, masked and read-only paths, seccomp. Looks at which CPUs have a thermal_throttle directory to mask. */
+/* engine/spec_gen_linux.c -- "linux" of a container's config.json but for resources and devices: namespaces
+ * and their id maps, sysctls, masked and read-only paths, seccomp. Looks at which CPUs have a
+ * thermal_throttle directory to mask. */
 #include "engine/spec_gen_int.h"
 #include "oci/default_seccomp.h"
 #include <fcntl.h>
@@ -102,7 +103,8 @@ static void write_paths(struct skf_jw *w, const struct skf_gen *g)
 	skf_jw_end_arr(w);
 }
 
-/* Groups that may ping: all, or all that a user namespace has without a gap from 0 on. false: not even that one. */
+/* Groups that may ping: all, or all that a user namespace has without a gap from 0 on. false: not even that
+ * one. */
 static bool ping_groups(const struct skf_gen *g, char out[32])
 {
 	const struct skf_idmap *m = g->ids.gids.v;
@@ -123,8 +125,10 @@ static bool ping_groups(const struct skf_gen *g, char out[32])
 /* docker's two, unless the user says otherwise; they belong to a network namespace of its own. */
 static void write_sysctls(struct skf_jw *w, const struct skf_gen *g)
 {
-	static const char ports[] = "net.ipv4.ip_unprivileged_port_start", ping[] = "net.ipv4.ping_group_range";
-	bool own = g->ns[SKF_NS_NET].on && !g->ns[SKF_NS_NET].path && !(g->ns[SKF_NS_USER].on && g->ns[SKF_NS_NET].borrowed);
+	static const char ports[] = "net.ipv4.ip_unprivileged_port_start",
+			  ping[] = "net.ipv4.ping_group_range";
+	bool own = g->ns[SKF_NS_NET].on && !g->ns[SKF_NS_NET].path &&
+		   !(g->ns[SKF_NS_USER].on && g->ns[SKF_NS_NET].borrowed);
 	char range[32];
 
 	skf_jw_kobj(w, "sysctl");

@@ -1,6 +1,6 @@
-/* engine/spec_gen_mounts.c -- "mounts" of a container's config.json: the file systems that every container has, its own
- * hosts, hostname and resolv.conf, and what the plan mounts. Pure, but for a look whether the host has /dev/mqueue. A mount of the plan replaces a default one at the same
- * place. */
+/* engine/spec_gen_mounts.c -- "mounts" of a container's config.json: the file systems that every container
+ * has, its own hosts, hostname and resolv.conf, and what the plan mounts. Pure, but for a look whether the
+ * host has /dev/mqueue. A mount of the plan replaces a default one at the same place. */
 #include "engine/spec_gen_int.h"
 #include <fcntl.h>
 #include <stdio.h>
@@ -62,7 +62,8 @@ static bool has_target(const struct skf_gen *g, const char *target)
 	return false;
 }
 
-/* A namespace that the container's user namespace does not own: what shows it cannot be mounted from there. */
+/* A namespace that the container's user namespace does not own: what shows it cannot be mounted from there.
+ */
 static bool foreign(const struct skf_gen *g, enum skf_gen_ns_kind k)
 {
 	return g->ns[SKF_NS_USER].on && (!g->ns[k].on || g->ns[k].borrowed);

@@ -1,5 +1,6 @@
-/* engine/spec_gen_resources.c -- "linux.resources" of a container's config.json, from numbers that the plan has checked.
- * Pure. A property without a value is not written: the runtime then leaves the kernel's default. */
+/* engine/spec_gen_resources.c -- "linux.resources" of a container's config.json, from numbers that the plan
+ * has checked. Pure. A property without a value is not written: the runtime then leaves the kernel's
+ * default. */
 #include "engine/spec_gen_int.h"
 #include <string.h>
 
@@ -63,8 +64,8 @@ static void write_rates(struct skf_jw *w, const char *key, const char *member, c
 
 static void write_block_io(struct skf_jw *w, const struct skf_gen_res *r)
 {
-	static const char *const keys[] = {"throttleReadBpsDevice", "throttleWriteBpsDevice", "throttleReadIOPSDevice",
-					   "throttleWriteIOPSDevice"};
+	static const char *const keys[] = {"throttleReadBpsDevice", "throttleWriteBpsDevice",
+					   "throttleReadIOPSDevice", "throttleWriteIOPSDevice"};
 
 	skf_jw_kobj(w, "blockIO");
 	int_if(w, "weight", r->blkio_weight);

@@ -25,10 +25,12 @@ unsigned skf_launch_stdio_flags(const int stdio[3])
 
 unsigned skf_launch_fds_flags(const struct skf_launch_fds *f)
 {
-	return skf_launch_stdio_flags(f->stdio) | (f->lock >= 0 ? SKF_LAUNCH_LOCK : 0u) | (f->netns >= 0 ? SKF_LAUNCH_NETNS : 0u);
+	return skf_launch_stdio_flags(f->stdio) | (f->lock >= 0 ? SKF_LAUNCH_LOCK : 0u) |
+	       (f->netns >= 0 ? SKF_LAUNCH_NETNS : 0u);
 }
 
-static int send_request(int sock, const struct skf_buf *request, const struct skf_launch_fds *f, struct skf_err *e)
+static int send_request(int sock, const struct skf_buf *request, const struct skf_launch_fds *f,
+			struct skf_err *e)
 {
 	const int all[] = {f->stdio[0], f->stdio[1], f->stdio[2], f->lock, f->netns};
 	int fds[SKF_ARRAY_LEN(all)], r;
@@ -45,7 +47,8 @@ static int send_request(int sock, const struct skf_buf *request, const struct sk
 }
 
 /* STARTED gives a pid, DONE a descriptor. */
-static int take_answer(struct skf_engine *g, const struct skf_launch_proc *p, uint32_t *ret_pid, int *ret_fd, struct skf_err *e)
+static int take_answer(struct skf_engine *g, const struct skf_launch_proc *p, uint32_t *ret_pid, int *ret_fd,
+		       struct skf_err *e)
 {
 	int sock = p->sock, wait_ms = p->wait_ms;
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
@@ -120,7 +123,8 @@ int skf_launch_spawn(struct skf_engine *g, const char *verb, struct skf_launch_p
 	return 0;
 }
 
-/* It ends by itself after FAILED, or without a request; what hangs is ended, so that a failed start leaves no process. */
+/* It ends by itself after FAILED, or without a request; what hangs is ended, so that a failed start leaves
+ * no process. */
 void skf_launch_end(struct skf_launch_proc *p)
 {
 	int status;
@@ -128,21 +132,23 @@ void skf_launch_end(struct skf_launch_proc *p)
 	skf_closep(&p->sock);
 	if (p->pid > 0 && skf_wait_pid(p->pid, p->pidfd, SKF_HELLO_MS, &status) == -ETIMEDOUT) {
 		kill(p->pid, SIGKILL);
-		skf_wait_pid(p->pid, p->pidfd, SKF_HELLO_MS, &status); /* a task stuck in the kernel is reaped by init later */
+		skf_wait_pid(p->pid, p->pidfd, SKF_HELLO_MS,
+			     &status); /* a task stuck in the kernel is reaped by init later */
 	}
 	skf_closep(&p->pidfd);
 	p->pid = 0;
 }
 
 /* Consumes *p. */
-static int converse(struct skf_engine *g, struct skf_launch_proc *p, const struct skf_buf *request, const struct skf_launch_fds *fds, int *ret_sock,
-		    uint32_t *ret_pid, int *ret_fd, struct skf_err *e)
+static int converse(struct skf_engine *g, struct skf_launch_proc *p, const struct skf_buf *request,
+		    const struct skf_launch_fds *fds, int *ret_sock, uint32_t *ret_pid, int *ret_fd,
+		    struct skf_err *e)
 {
 	int r = 0, status;
 
 	if (send_request(p->sock, request, fds, e) < 0 || take_answer(g, p, ret_pid, ret_fd, e) < 0)
 		r = -1;
-	else if (!ret_sock) /* it has said everything */
+	else if (!ret_sock)                                                  /* it has said everything */
 		(void)skf_wait_pid(p->pid, p->pidfd, SKF_HELLO_MS, &status); /* reaped by init otherwise */
 	else
 		*ret_sock = SKF_TAKE_FD(p->sock);
@@ -152,16 +158,19 @@ static int converse(struct skf_engine *g, struct skf_launch_proc *p, const struc
 	return r;
 }
 
-static int spawn_and_converse(struct skf_engine *g, const char *verb, const struct skf_buf *request, const struct skf_launch_fds *fds,
-			      int *ret_sock, uint32_t *ret_pid, int *ret_fd, struct skf_err *e)
+static int spawn_and_converse(struct skf_engine *g, const char *verb, const struct skf_buf *request,
+			      const struct skf_launch_fds *fds, int *ret_sock, uint32_t *ret_pid,
+			      int *ret_fd, struct skf_err *e)
 {
 	struct skf_launch_proc p;
 
-	return skf_launch_spawn(g, verb, &p, e) < 0 ? -1 : converse(g, &p, request, fds, ret_sock, ret_pid, ret_fd, e);
+	return skf_launch_spawn(g, verb, &p, e) < 0
+		       ? -1
+		       : converse(g, &p, request, fds, ret_sock, ret_pid, ret_fd, e);
 }
 
-int skf_launch(struct skf_engine *g, const char *verb, const struct skf_buf *request, const struct skf_launch_fds *fds,
-	       int *ret_sock, uint32_t *ret_pid, struct skf_err *e)
+int skf_launch(struct skf_engine *g, const char *verb, const struct skf_buf *request,
+	       const struct skf_launch_fds *fds, int *ret_sock, uint32_t *ret_pid, struct skf_err *e)
 {
 	return spawn_and_converse(g, verb, request, fds, ret_sock, ret_pid, NULL, e);
 }
@@ -177,19 +186,22 @@ int skf_launch_go(struct skf_engine *g, const char *id, int lock, struct skf_err
 	return spawn_and_converse(g, "go", &b, &fds, NULL, NULL, &none, e);
 }
 
-int skf_launch_ask_in(struct skf_engine *g, const char *verb, const struct skf_buf *request, int netns, int *ret_fd, struct skf_err *e)
+int skf_launch_ask_in(struct skf_engine *g, const char *verb, const struct skf_buf *request, int netns,
+		      int *ret_fd, struct skf_err *e)
 {
 	const struct skf_launch_fds fds = {{-1, -1, -1}, -1, netns};
 
 	return spawn_and_converse(g, verb, request, &fds, NULL, NULL, ret_fd, e);
 }
 
-int skf_launch_ask(struct skf_engine *g, const char *verb, const struct skf_buf *request, int *ret_fd, struct skf_err *e)
+int skf_launch_ask(struct skf_engine *g, const char *verb, const struct skf_buf *request, int *ret_fd,
+		   struct skf_err *e)
 {
 	return skf_launch_ask_in(g, verb, request, -1, ret_fd, e);
 }
 
-void skf_launch_request(struct skf_engine *g, struct skf_buf *b, uint16_t type, unsigned flags, const char *id, const char *document)
+void skf_launch_request(struct skf_engine *g, struct skf_buf *b, uint16_t type, unsigned flags,
+			const char *id, const char *document)
 {
 	struct skf_rec r;
 
@@ -205,7 +217,8 @@ void skf_launch_request(struct skf_engine *g, struct skf_buf *b, uint16_t type, 
 	skf_rec_end(&r);
 }
 
-static int start_request(struct skf_engine *g, const struct skf_launch_start *q, unsigned flags, struct skf_buf *b, struct skf_err *e)
+static int start_request(struct skf_engine *g, const struct skf_launch_start *q, unsigned flags,
+			 struct skf_buf *b, struct skf_err *e)
 {
 	struct skf_rec r;
 
@@ -224,7 +237,8 @@ static int start_request(struct skf_engine *g, const struct skf_launch_start *q,
 	return b->err < 0 ? skf_fail_sys(e, b->err, "write the request for skiff-launch") : 0;
 }
 
-static int restore_request(struct skf_engine *g, const struct skf_launch_start *q, unsigned flags, struct skf_buf *b, struct skf_err *e)
+static int restore_request(struct skf_engine *g, const struct skf_launch_start *q, unsigned flags,
+			   struct skf_buf *b, struct skf_err *e)
 {
 	struct skf_rec r;
 
@@ -242,8 +256,8 @@ static int restore_request(struct skf_engine *g, const struct skf_launch_start *
 	return b->err < 0 ? skf_fail_sys(e, b->err, "write the request for skiff-launch") : 0;
 }
 
-int skf_ctr_launch(struct skf_engine *g, const struct skf_launch_start *s, struct skf_launch_proc *early, int *ret_sock, uint32_t *ret_pid,
-		   struct skf_err *e)
+int skf_ctr_launch(struct skf_engine *g, const struct skf_launch_start *s, struct skf_launch_proc *early,
+		   int *ret_sock, uint32_t *ret_pid, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_REQUEST);
 	SKF_AUTO_FD int netns = -EBADF;
@@ -254,7 +268,8 @@ int skf_ctr_launch(struct skf_engine *g, const struct skf_launch_start *s, struc
 	if (skf_net_launch_flags(g, s->id, &net, &netns, e) < 0)
 		return -1;
 	fds.netns = netns;
-	if ((s->restore ? restore_request : start_request)(g, s, net | skf_launch_fds_flags(&fds), &b, e) < 0)
+	if ((s->restore ? restore_request : start_request)(g, s, net | skf_launch_fds_flags(&fds), &b, e) <
+	    0)
 		return -1;
 	if (!early || early->pid <= 0) {
 		if (skf_launch_spawn(g, s->restore ? "restore" : "start", &p, e) < 0)
@@ -277,7 +292,8 @@ static void close_stdio(int stdio[3])
 		skf_closep(&stdio[i]);
 }
 
-int skf_ctr_record_failure(struct skf_engine *g, const char *id, const struct skf_err *why, struct skf_err *e)
+int skf_ctr_record_failure(struct skf_engine *g, const char *id, const struct skf_err *why,
+			   struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_OBJECT_BYTES);
 	SKF_AUTO_FD int dir = -EBADF;
@@ -314,10 +330,11 @@ static void after_failure(struct skf_engine *g, struct skf_created *c, bool remo
 			 x.msg);
 }
 
-static int start_created(struct skf_engine *g, const struct skf_created *c, struct skf_create_req *q, struct skf_launch_proc *launch,
-			 struct skf_run_handle *h, struct skf_err *e)
+static int start_created(struct skf_engine *g, const struct skf_created *c, struct skf_create_req *q,
+			 struct skf_launch_proc *launch, struct skf_run_handle *h, struct skf_err *e)
 {
-	const struct skf_launch_start s = {c->id, q->stdio, c->lock, !q->detach, q->rows, q->cols, NULL, q->notify, false};
+	const struct skf_launch_start s = {c->id,   q->stdio, c->lock,   !q->detach, q->rows,
+					   q->cols, NULL,     q->notify, false};
 	SKF_AUTO_FD int sock = -EBADF;
 
 	if (skf_ctr_launch(g, &s, launch, &sock, &h->pid, e) < 0)

@@ -60,7 +60,9 @@ static int ensure_root(struct skf_engine *g, const char *id, const struct skf_ct
 static int start_locked(struct skf_engine *g, const char *id, int lock, const struct skf_ctrconf *c,
 			struct skf_start_req *q, struct skf_run_handle *h, struct skf_err *e)
 {
-	struct skf_launch_start s = {id, q->stdio, lock, q->attach, q->rows, q->cols, NULL, q->restore ? NULL : q->notify, q->init};
+	struct skf_launch_start s = {id,      q->stdio, lock, q->attach,
+				     q->rows, q->cols,  NULL, q->restore ? NULL : q->notify,
+				     q->init};
 	SKF_AUTO(skf_buf_done) struct skf_buf options = SKF_BUF(SKF_MAX_RECORD);
 	SKF_AUTO_FD int sock = -EBADF;
 	struct skf_err x = SKF_ERR_INIT;
@@ -92,30 +94,37 @@ static bool is_held(struct skf_engine *g, const char *id, const struct skf_ctr_l
 }
 
 /* It could not be run, and its process is dead: as after any start that failed. */
-static void undo_held(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, const struct skf_err *why)
+static void undo_held(struct skf_engine *g, const char *id, const struct skf_ctrconf *c,
+		      const struct skf_err *why)
 {
 	struct skf_err x = SKF_ERR_INIT;
 
-	if (skf_ctr_kill_hard(g, id, SKF_MON_BY_HAND, &x) < 0 || skf_ctr_undo_runtime(g, id, &x) < 0 || skf_ctr_record_failure(g, id, why, &x) < 0 ||
-	    skf_ctr_summary_rebuild(g, id, c, false, &x) < 0)
-		skf_warn(&g->log, "clean up after the failed start of container %.12s: %s; ignoring", id, x.msg);
+	if (skf_ctr_kill_hard(g, id, SKF_MON_BY_HAND, &x) < 0 || skf_ctr_undo_runtime(g, id, &x) < 0 ||
+	    skf_ctr_record_failure(g, id, why, &x) < 0 || skf_ctr_summary_rebuild(g, id, c, false, &x) < 0)
+		skf_warn(&g->log, "clean up after the failed start of container %.12s: %s; ignoring", id,
+			 x.msg);
 }
 
-static int let_go(struct skf_engine *g, const char *id, int lock, const struct skf_ctrconf *c, struct skf_start_req *q, struct skf_run_handle *h,
-		  struct skf_err *e)
+static int let_go(struct skf_engine *g, const char *id, int lock, const struct skf_ctrconf *c,
+		  struct skf_start_req *q, struct skf_run_handle *h, struct skf_err *e)
 {
 	struct skf_err ignored = SKF_ERR_INIT;
 
 	if (q->restore)
-		return skf_fail(e, SKF_ECONFLICT, "cannot restore container %s: it is initialized", q->container);
+		return skf_fail(e, SKF_ECONFLICT, "cannot restore container %s: it is initialized",
+				q->container);
 	if (q->notify)
-		return skf_fail(e, SKF_ECONFLICT, "container %s was made ready by init, without the socket of --sdnotify=container: stop it and start it anew", q->container);
+		return skf_fail(e, SKF_ECONFLICT,
+				"container %s was made ready by init, without the socket of "
+				"--sdnotify=container: stop it and start it anew",
+				q->container);
 	memcpy(h->id, id, SKF_ID_LEN + 1);
 	h->remove = c->remove;
 	if (q->attach && skf_ctr_attach(g, id, q->stdio, h, e) < 0)
 		return -1;
 	if (q->attach && q->rows && q->cols)
-		(void)skf_engine_run_resize(h, q->rows, q->cols, &ignored); /* a terminal of another size is no reason to fail */
+		(void)skf_engine_run_resize(h, q->rows, q->cols,
+					    &ignored); /* a terminal of another size is no reason to fail */
 	if (skf_launch_go(g, id, lock, e) == 0)
 		return 0;
 	skf_closep(&h->sock);
@@ -131,13 +140,16 @@ static int start(struct skf_engine *g, struct skf_start_req *q, struct skf_run_h
 	struct skf_ctrconf *c;
 	struct skf_ctr_live l;
 
-	if (skf_engine_resolve(g, q->container, id, e) < 0 || skf_pod_ensure_of(g, id, e) < 0 || skf_ctr_lock(g, id, &lock, e) < 0 ||
-	    skf_ctr_load(g, id, &a, &c, e) < 0 || skf_ctr_live(g, id, &l, e) < 0)
+	if (skf_engine_resolve(g, q->container, id, e) < 0 || skf_pod_ensure_of(g, id, e) < 0 ||
+	    skf_ctr_lock(g, id, &lock, e) < 0 || skf_ctr_load(g, id, &a, &c, e) < 0 ||
+	    skf_ctr_live(g, id, &l, e) < 0)
 		return -1;
 	if (l.state == SKF_CTR_PAUSED)
 		return skf_fail(e, SKF_ECONFLICT, "cannot start a paused container, try unpause instead");
 	if (q->init && skf_ctr_is_up(l.state))
-		return skf_fail(e, SKF_ECONFLICT, "container %s has already been created in runtime: container state improper", id);
+		return skf_fail(e, SKF_ECONFLICT,
+				"container %s has already been created in runtime: container state improper",
+				id);
 	if (is_held(g, id, &l)) {
 		h->pid = l.sum.pid;
 		return let_go(g, id, lock, c, q, h, e);
@@ -146,7 +158,8 @@ static int start(struct skf_engine *g, struct skf_start_req *q, struct skf_run_h
 		memcpy(h->id, id, sizeof(h->id));
 		h->pid = l.sum.pid;
 		if (q->restore)
-			return skf_fail(e, SKF_ECONFLICT, "cannot restore container %s: it is running", q->container);
+			return skf_fail(e, SKF_ECONFLICT, "cannot restore container %s: it is running",
+					q->container);
 		return q->attach
 			       ? skf_fail(e, SKF_ECONFLICT, "container %s is already running", q->container)
 			       : 0;
@@ -179,9 +192,9 @@ int skf_engine_restart(struct skf_engine *g, const struct skf_stop_req *q, struc
 	int r;
 
 	s.stdio[0] = s.stdio[1] = s.stdio[2] = -EBADF;
-	if (skf_engine_resolve(g, q->container, id, e) < 0 || skf_pod_ensure_of(g, id, e) < 0 || skf_ctr_lock(g, id, &lock, e) < 0 ||
-	    skf_ctr_load(g, id, &a, &c, e) < 0 || skf_ctr_stop(g, id, q, e) < 0 ||
-	    start_locked(g, id, lock, c, &s, &h, e) < 0)
+	if (skf_engine_resolve(g, q->container, id, e) < 0 || skf_pod_ensure_of(g, id, e) < 0 ||
+	    skf_ctr_lock(g, id, &lock, e) < 0 || skf_ctr_load(g, id, &a, &c, e) < 0 ||
+	    skf_ctr_stop(g, id, q, e) < 0 || start_locked(g, id, lock, c, &s, &h, e) < 0)
 		return -1;
 	r = skf_event_emit(g->run_fd, "container", "restart", id, c->name, c->image, -1);
 	if (r < 0)

@@ -136,7 +136,8 @@ static void network(uint32_t pid, struct skf_buf *b, struct skf_stats_row *r)
 	}
 }
 
-int skf_engine_stats(struct skf_engine *g, const char *id, bool cpu_only, struct skf_stats_row *ret, struct skf_err *e)
+int skf_engine_stats(struct skf_engine *g, const char *id, bool cpu_only, struct skf_stats_row *ret,
+		     struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(1u << 20);
 	struct skf_stats_row r = {0};

@@ -90,7 +90,8 @@ int skf_ctr_kill_hard(struct skf_engine *g, const char *id, unsigned manual, str
 	struct skf_cg_dirs cg;
 	int r;
 
-	if (skf_ctr_monitor(g, id, &sock, &x) == 0 && skf_mon_kill(sock, id, SIGKILL, true, manual, &x) == 0) {
+	if (skf_ctr_monitor(g, id, &sock, &x) == 0 &&
+	    skf_mon_kill(sock, id, SIGKILL, true, manual, &x) == 0) {
 		r = wait_end(sock, id, SKF_KILL_WAIT_MS, e);
 		if (r != 0)
 			return r < 0 ? -1 : 0;
@@ -107,7 +108,8 @@ int skf_ctr_kill_hard(struct skf_engine *g, const char *id, unsigned manual, str
 	return 0;
 }
 
-static int stop_running(struct skf_engine *g, const char *id, int sig, int64_t timeout_ms, bool frozen, struct skf_err *e)
+static int stop_running(struct skf_engine *g, const char *id, int sig, int64_t timeout_ms, bool frozen,
+			struct skf_err *e)
 {
 	SKF_AUTO_FD int sock = -EBADF;
 	int r;
@@ -145,8 +147,11 @@ int skf_ctr_stop(struct skf_engine *g, const char *id, const struct skf_stop_req
 		return 0;
 	if (skf_ctr_load(g, id, &a, &c, e) < 0)
 		return -1;
-	seconds = q->timeout_s >= 0 ? q->timeout_s : c->stop_timeout < 0 ? INT32_MAX / 1000 : c->stop_timeout;
-	if (stop_running(g, id, q->signal ? q->signal : c->stop_signal, seconds * 1000, l.state == SKF_CTR_PAUSED, e) < 0)
+	seconds = q->timeout_s >= 0     ? q->timeout_s
+		  : c->stop_timeout < 0 ? INT32_MAX / 1000
+					: c->stop_timeout;
+	if (stop_running(g, id, q->signal ? q->signal : c->stop_signal, seconds * 1000,
+			 l.state == SKF_CTR_PAUSED, e) < 0)
 		return -1;
 	tell(g, "stop", id, &l);
 	return 0;

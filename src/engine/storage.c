@@ -1,8 +1,10 @@
-/* engine/storage.c -- which of the store's ways (store/snapshot.h) a container's root is made by, and what the rest of the engine asks of it.
+/* engine/storage.c -- which of the store's ways (store/snapshot.h) a container's root is made by, and what
+ * the rest of the engine asks of it.
  *
- * Invariants: (1) a container keeps the way that it was made by, whatever the configuration says later; (2) what was found out about this machine is
- * kept in the run directory, which is gone at boot, as symbolic links whose target is the answer; (3) a copy is made under a lease and not under
- * locks/store, however long it takes. */
+ * Invariants: (1) a container keeps the way that it was made by, whatever the configuration says later; (2)
+ * what was found out about this machine is kept in the run directory, which is gone at boot, as symbolic
+ * links whose target is the answer; (3) a copy is made under a lease and not under locks/store, however long
+ * it takes. */
 #include "engine/archive_int.h"
 #include "engine/create_int.h"
 #include "launch/wire.h"
@@ -16,8 +18,8 @@
 #include <unistd.h>
 
 #define DRIVER_LINK "storage-driver" /* of the run directory */
-#define IDMAP_LINK "idmapped-layers"
-#define NOBODY "0000000000000000000000000000000000000000000000000000000000000000"
+#define IDMAP_LINK  "idmapped-layers"
+#define NOBODY      "0000000000000000000000000000000000000000000000000000000000000000"
 
 /* An answer of before; false: there is none. */
 static bool recall(struct skf_engine *g, const char *link, char *ret, size_t size)
@@ -33,14 +35,17 @@ static bool recall(struct skf_engine *g, const char *link, char *ret, size_t siz
 static void remember(struct skf_engine *g, const char *link, const char *answer)
 {
 	if (symlinkat(answer, g->run_fd, link) < 0 && errno != EEXIST)
-		skf_debug(&g->log, "remember '%s' in '%s/%s': %s; it is found out again", answer, g->run_root, link, strerror(errno));
+		skf_debug(&g->log, "remember '%s' in '%s/%s': %s; it is found out again", answer,
+			  g->run_root, link, strerror(errno));
 }
 
 static int configured(struct skf_engine *g, const struct skf_snapshotter **ret, struct skf_err *e)
 {
 	*ret = skf_snapshotter_find(g->conf.storage_driver);
-	return *ret ? 0 : skf_fail(e, SKF_EINVALID, "%s: storage_driver '%s' is unknown: expected overlay or vfs", skf_conf_origin(&g->conf, "storage_driver"),
-				   g->conf.storage_driver);
+	return *ret ? 0
+		    : skf_fail(e, SKF_EINVALID,
+			       "%s: storage_driver '%s' is unknown: expected overlay or vfs",
+			       skf_conf_origin(&g->conf, "storage_driver"), g->conf.storage_driver);
 }
 
 int skf_storage_driver(struct skf_engine *g, const struct skf_snapshotter **ret, struct skf_err *e)
@@ -71,10 +76,15 @@ const char *skf_engine_storage_driver(struct skf_engine *g, struct skf_err *e)
 	return skf_storage_driver(g, &s, e) < 0 ? NULL : s->name;
 }
 
-int skf_storage_of(const struct skf_ctrconf *c, const char *id, const struct skf_snapshotter **ret, struct skf_err *e)
+int skf_storage_of(const struct skf_ctrconf *c, const char *id, const struct skf_snapshotter **ret,
+		   struct skf_err *e)
 {
 	*ret = skf_snapshotter_find(c->storage->driver);
-	return *ret ? 0 : skf_fail(e, SKF_EINVALID, "container '%.12s' is of the storage driver '%s', which this skiff does not have", id, c->storage->driver);
+	return *ret ? 0
+		    : skf_fail(e, SKF_EINVALID,
+			       "container '%.12s' is of the storage driver '%s', which this skiff does not "
+			       "have",
+			       id, c->storage->driver);
 }
 
 /* --- what can be seen through a map --- */
@@ -109,13 +119,16 @@ static int lease(struct skf_plan *p, struct skf_err *e)
 	if (skf_lease_new(p->g->store, &p->lease, e) < 0)
 		return -1;
 	for (size_t i = 0; i < p->conf.layers.n + p->conf.mount_layers.n; i++)
-		if (skf_digest_parse(i < p->conf.layers.n ? p->conf.layers.v[i] : p->conf.mount_layers.v[i - p->conf.layers.n], &d, e) < 0 ||
+		if (skf_digest_parse(i < p->conf.layers.n ? p->conf.layers.v[i]
+							  : p->conf.mount_layers.v[i - p->conf.layers.n],
+				     &d, e) < 0 ||
 		    skf_lease_add(p->lease, &d, e) < 0)
 			return -1;
 	return 0;
 }
 
-static int make_views(struct skf_plan *p, const struct skf_snapshotter *s, struct skf_snapshot_req *q, struct skf_err *e)
+static int make_views(struct skf_plan *p, const struct skf_snapshotter *s, struct skf_snapshot_req *q,
+		      struct skf_err *e)
 {
 	struct skf_snapshot ignored;
 	char name[32];
@@ -136,9 +149,16 @@ static int make_views(struct skf_plan *p, const struct skf_snapshotter *s, struc
 
 int skf_plan_make_storage(struct skf_plan *p, int dir, struct skf_err *e)
 {
-	bool path = p->gen.ns[SKF_NS_USER].on && p->userns.path, mapped = p->gen.ns[SKF_NS_USER].on && (path || p->gen.ids.uids.n);
+	bool path = p->gen.ns[SKF_NS_USER].on && p->userns.path,
+	     mapped = p->gen.ns[SKF_NS_USER].on && (path || p->gen.ids.uids.n);
 	struct skf_idmaps of_path = {0};
-	struct skf_snapshot_req q = {.store = p->g->store, .layers = &p->conf.layers, .dir = dir, .ids = path ? &of_path : mapped ? &p->gen.ids : NULL, .sync = !p->q->remove};
+	struct skf_snapshot_req q = {.store = p->g->store,
+				     .layers = &p->conf.layers,
+				     .dir = dir,
+				     .ids = path     ? &of_path
+					    : mapped ? &p->gen.ids
+						     : NULL,
+				     .sync = !p->q->remove};
 	const struct skf_snapshotter *s;
 	struct skf_snapshot made;
 	int r;
@@ -163,7 +183,8 @@ int skf_plan_make_storage(struct skf_plan *p, int dir, struct skf_err *e)
 		return -1;
 	if (make_views(p, s, &q, e) < 0)
 		return -1;
-	p->storage = (struct skf_ctrconf_storage){skf_arena_strdup(p->a, made.driver), made.lower, skf_arena_strdup(p->a, made.form)};
+	p->storage = (struct skf_ctrconf_storage){skf_arena_strdup(p->a, made.driver), made.lower,
+						  skf_arena_strdup(p->a, made.form)};
 	p->conf.storage = &p->storage;
 	return p->storage.driver && p->storage.form ? 0 : skf_plan_no_memory(e);
 }
@@ -182,7 +203,8 @@ static void ctr_done(struct ctr *x)
 	skf_arena_done(&x->a);
 }
 
-static int describe(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, int dir, struct ctr *x, struct skf_err *e)
+static int describe(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, int dir,
+		    struct ctr *x, struct skf_err *e)
 {
 	int r = skf_idmaps_read_at(dir, &x->a, &x->ids);
 
@@ -190,25 +212,33 @@ static int describe(struct skf_engine *g, const char *id, const struct skf_ctrco
 		return skf_fail_sys(e, r, "read '%s/containers/%s/" SKF_IDS_FILE "'", g->root, id);
 	x->made = (struct skf_snapshot){.driver = c->storage->driver, .lower = c->storage->lower};
 	if (skf_fmt(x->made.form, sizeof(x->made.form), "%s", c->storage->form) < 0)
-		return skf_fail(e, SKF_ECORRUPT, "container '%.12s': form '%s' of its layers", id, c->storage->form);
-	x->q = (struct skf_snapshot_req){.store = g->store, .layers = &c->layers, .dir = dir, .ids = r == 1 && x->ids.uids.n ? &x->ids : NULL, .sync = true};
+		return skf_fail(e, SKF_ECORRUPT, "container '%.12s': form '%s' of its layers", id,
+				c->storage->form);
+	x->q = (struct skf_snapshot_req){.store = g->store,
+					 .layers = &c->layers,
+					 .dir = dir,
+					 .ids = r == 1 && x->ids.uids.n ? &x->ids : NULL,
+					 .sync = true};
 	return 0;
 }
 
-int skf_storage_ensure(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, int dir, struct skf_err *e)
+int skf_storage_ensure(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, int dir,
+		       struct skf_err *e)
 {
 	SKF_AUTO(ctr_done) struct ctr x = {.a = SKF_ARENA(SKF_MAX_OBJECT_BYTES)};
 	const struct skf_snapshotter *s;
 
 	if (c->rootfs)
 		return 0;
-	if (skf_storage_of(c, id, &s, e) < 0 || describe(g, id, c, dir, &x, e) < 0 || s->ensure(&x.q, &x.made, e) < 0)
+	if (skf_storage_of(c, id, &s, e) < 0 || describe(g, id, c, dir, &x, e) < 0 ||
+	    s->ensure(&x.q, &x.made, e) < 0)
 		return -1;
 	x.q.layers = &c->mount_layers;
 	return s->ensure(&x.q, &x.made, e);
 }
 
-int skf_storage_check(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, int dir, char *why, size_t size, struct skf_err *e)
+int skf_storage_check(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, int dir, char *why,
+		      size_t size, struct skf_err *e)
 {
 	SKF_AUTO(ctr_done) struct ctr x = {.a = SKF_ARENA(SKF_MAX_OBJECT_BYTES)};
 	const struct skf_snapshotter *s;
@@ -230,7 +260,8 @@ static int open_rw(struct skf_engine *g, const char *id, int *ret_dir, int *ret_
 	return *ret_rw < 0 ? skf_fail_sys(e, *ret_rw, "open the files of the container '%.12s'", id) : 0;
 }
 
-static int changes(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_change **ret, size_t *n, struct skf_err *e)
+static int changes(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_change **ret,
+		   size_t *n, struct skf_err *e)
 {
 	const struct skf_diff_row *v;
 	struct skf_jarr rows;
@@ -250,13 +281,15 @@ static int changes(struct skf_engine *g, const char *id, struct skf_arena *a, st
 void skf_storage_upper_done(struct skf_storage_upper *u)
 {
 	if (u->dir >= 0)
-		(void)skf_rmtree_at(u->dir, SKF_UPPER_DIR); /* the next one, the check or rm removes it otherwise */
+		(void)skf_rmtree_at(u->dir,
+				    SKF_UPPER_DIR); /* the next one, the check or rm removes it otherwise */
 	skf_closep(&u->dir);
 	skf_closep(&u->lock);
 }
 
 /* Under a lock of its own: two commits of one container do not share the directory. */
-int skf_storage_upper(struct skf_engine *g, const char *id, const struct skf_ctrconf *c, struct skf_storage_upper *ret, struct skf_err *e)
+int skf_storage_upper(struct skf_engine *g, const char *id, const struct skf_ctrconf *c,
+		      struct skf_storage_upper *ret, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC * 4);
 	SKF_AUTO_FD int dir = -EBADF;
@@ -305,7 +338,9 @@ int skf_storage_usage(struct skf_engine *g, const char *id, uint64_t *changed, s
 	if (changes(g, id, &a, &v, &n, e) < 0 || open_rw(g, id, &dir, &rw, e) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
-		SKF_AUTO_FD int fd = v[i].kind == 'D' ? -EBADF : skf_path_open_nolinks(rw, v[i].path + 1, O_PATH | O_NOFOLLOW, 0);
+		SKF_AUTO_FD int fd =
+			v[i].kind == 'D' ? -EBADF
+					 : skf_path_open_nolinks(rw, v[i].path + 1, O_PATH | O_NOFOLLOW, 0);
 
 		if (fd >= 0 && fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISLNK(st.st_mode)))
 			*changed += (uint64_t)st.st_size; /* what is gone meanwhile is not counted */

@@ -1,5 +1,5 @@
-/* engine/subid.c -- subordinate ids: /etc/subuid and /etc/subgid, and ranges less ranges. Lines that are not understood are skipped, as the
- * shadow tools do (man 5 subuid). Reads one file; nothing else blocks. */
+/* engine/subid.c -- subordinate ids: /etc/subuid and /etc/subgid, and ranges less ranges. Lines that are not
+ * understood are skipped, as the shadow tools do (man 5 subuid). Reads one file; nothing else blocks. */
 #include "engine/subid.h"
 #include "base/arena.h"
 #include "base/buf.h"
@@ -42,8 +42,10 @@ int skf_subid_read(const char *file, const char *name, struct skf_arena *a, stru
 	v = skf_arena_array(a, lines, sizeof(*v));
 	if (!v)
 		return -ENOMEM;
-	for (char *line = b.len ? strtok_r(b.p, "\n", &save) : NULL; line && k < lines; line = strtok_r(NULL, "\n", &save))
-		if (strncmp(line, name, n) == 0 && line[n] == ':' && skf_range_parse(line + n + 1, &v[k]) == 0)
+	for (char *line = b.len ? strtok_r(b.p, "\n", &save) : NULL; line && k < lines;
+	     line = strtok_r(NULL, "\n", &save))
+		if (strncmp(line, name, n) == 0 && line[n] == ':' &&
+		    skf_range_parse(line + n + 1, &v[k]) == 0)
 			k++;
 	*ret = (struct skf_jarr){v, k};
 	return k ? 0 : -ENOENT;
@@ -67,9 +69,11 @@ static struct skf_range *sorted(const struct skf_jarr *r, struct skf_arena *a)
 	return v;
 }
 
-int skf_ranges_free(const struct skf_jarr *all, const struct skf_jarr *used, struct skf_arena *a, struct skf_jarr *ret)
+int skf_ranges_free(const struct skf_jarr *all, const struct skf_jarr *used, struct skf_arena *a,
+		    struct skf_jarr *ret)
 {
-	struct skf_range *x = sorted(all, a), *u = sorted(used, a), *v = skf_arena_array(a, all->n + used->n + 1, sizeof(*v));
+	struct skf_range *x = sorted(all, a), *u = sorted(used, a),
+			 *v = skf_arena_array(a, all->n + used->n + 1, sizeof(*v));
 	uint64_t from = 0; /* everything below is dealt with: ranges of `all` may overlap */
 	size_t n = 0;
 

@@ -19,7 +19,8 @@ static int check_filters(const struct skf_system_prune_req *q, struct skf_err *e
 {
 	for (size_t i = 0; i < q->filters.n; i++)
 		if (q->volumes && skf_startswith(q->filters.v[i], "until="))
-			return skf_fail(e, SKF_EINVALID, "the \"until\" filter is not supported with \"--volumes\"");
+			return skf_fail(e, SKF_EINVALID,
+					"the \"until\" filter is not supported with \"--volumes\"");
 	return 0;
 }
 

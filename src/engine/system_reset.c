@@ -1,8 +1,10 @@
-/* engine/system_reset.c -- podman's `system reset`: everything of this root goes. What the kernel has for it is undone by the same functions as each object's own
- * removal, in the order in which things stop being used; only then the trees are emptied.
+/* engine/system_reset.c -- podman's `system reset`: everything of this root goes. What the kernel has for it
+ * is undone by the same functions as each object's own removal, in the order in which things stop being
+ * used; only then the trees are emptied.
  *
- * Must hold: it can be repeated, after a kill at any point; the directories themselves stay, because they may be mount points, and so does nothing that others
- * made below them but as a mount, which is told. Blocks on the disk. */
+ * Must hold: it can be repeated, after a kill at any point; the directories themselves stay, because they
+ * may be mount points, and so does nothing that others made below them but as a mount, which is told. Blocks
+ * on the disk. */
 #include "engine/engine_int.h"
 #include "engine/image_mount.h"
 #include "engine/life.h"
@@ -97,7 +99,11 @@ static const struct {
 	const char *what;
 	int (*fn)(struct skf_engine *g, struct skf_arena *a, struct skf_err *e);
 } steps[] = {
-	{"pods", reset_pods}, {"containers", reset_containers}, {"what killed starts left", reset_leftovers}, {"mounted images", reset_images}, {"networks", reset_networks},
+	{"pods", reset_pods},
+	{"containers", reset_containers},
+	{"what killed starts left", reset_leftovers},
+	{"mounted images", reset_images},
+	{"networks", reset_networks},
 };
 
 /* Everything below fd (borrowed). */
@@ -111,7 +117,9 @@ static int empty(int fd, const char *path, struct skf_err *e)
 		return skf_fail_sys(e, copy < 0 ? copy : -errno, "list '%s'", path);
 	(void)SKF_TAKE_FD(copy); /* d closes it */
 	while ((de = readdir(d))) {
-		int r = skf_streq(de->d_name, ".") || skf_streq(de->d_name, "..") ? 0 : skf_rmtree_at(fd, de->d_name);
+		int r = skf_streq(de->d_name, ".") || skf_streq(de->d_name, "..")
+				? 0
+				: skf_rmtree_at(fd, de->d_name);
 
 		if (r < 0)
 			return skf_fail_sys(e, r, "remove '%s/%s'", path, de->d_name);
@@ -119,8 +127,8 @@ static int empty(int fd, const char *path, struct skf_err *e)
 	return 0;
 }
 
-/* Who ended last looks once more, and would make the trees anew: the reapers that monitors spawn. They hold their container's lock, and the monitors that spawn
- * them have run directories. */
+/* Who ended last looks once more, and would make the trees anew: the reapers that monitors spawn. They hold
+ * their container's lock, and the monitors that spawn them have run directories. */
 static void wait_for_monitors(struct skf_engine *g)
 {
 	const struct timespec pause = {.tv_nsec = 10000000};

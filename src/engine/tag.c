@@ -1,4 +1,5 @@
-/* engine/tag.c -- names of images: one more, or fewer. An image that loses its last name stays as a nameless one until it is pruned or removed. */
+/* engine/tag.c -- names of images: one more, or fewer. An image that loses its last name stays as a nameless
+ * one until it is pruned or removed. */
 #include "base/arena.h"
 #include "engine/archive_int.h"
 #include <string.h>
@@ -24,7 +25,8 @@ int skf_engine_tag(struct skf_engine *g, const char *image, const char *name, st
 	return 0;
 }
 
-static int drop(struct skf_engine *g, const struct skf_image *i, const struct skf_ref *ref, struct skf_err *e)
+static int drop(struct skf_engine *g, const struct skf_image *i, const struct skf_ref *ref,
+		struct skf_err *e)
 {
 	char full[SKF_MAX_REF_BYTES + 1];
 
@@ -35,18 +37,21 @@ static int drop(struct skf_engine *g, const struct skf_image *i, const struct sk
 	return 0;
 }
 
-static int drop_all(struct skf_engine *g, const struct skf_image *i, const struct skf_jarr *refs, struct skf_err *e)
+static int drop_all(struct skf_engine *g, const struct skf_image *i, const struct skf_jarr *refs,
+		    struct skf_err *e)
 {
 	const struct skf_refrec *v = refs->v;
 
 	for (size_t k = 0; k < refs->n; k++)
-		if (v[k].ref.tag[0] && skf_digest_eq(&v[k].manifest, &i->manifest) && drop(g, i, &v[k].ref, e) < 0)
+		if (v[k].ref.tag[0] && skf_digest_eq(&v[k].manifest, &i->manifest) &&
+		    drop(g, i, &v[k].ref, e) < 0)
 			return -1;
 	return 0;
 }
 
 /* Before the first name goes, so that no collection in between takes the image. */
-static int keep_nameless(struct skf_engine *g, const struct skf_image *i, const struct skf_digest *top, struct skf_err *e)
+static int keep_nameless(struct skf_engine *g, const struct skf_image *i, const struct skf_digest *top,
+			 struct skf_err *e)
 {
 	struct skf_ref r;
 
@@ -54,7 +59,8 @@ static int keep_nameless(struct skf_engine *g, const struct skf_image *i, const 
 	return skf_store_ref_set(g->store, &r, top->s[0] ? top : &i->manifest, &i->manifest, e);
 }
 
-int skf_engine_untag(struct skf_engine *g, const char *image, const struct skf_strv *names, struct skf_err *e)
+int skf_engine_untag(struct skf_engine *g, const char *image, const struct skf_strv *names,
+		     struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	struct skf_refrec found, one;
@@ -62,8 +68,8 @@ int skf_engine_untag(struct skf_engine *g, const char *image, const struct skf_s
 	struct skf_jarr refs;
 	struct skf_ref r;
 
-	if (skf_store_resolve(g->store, image, &a, &i, &found, e) < 0 || skf_store_ref_list(g->store, &a, &refs, e) < 0 ||
-	    keep_nameless(g, i, &found.top, e) < 0)
+	if (skf_store_resolve(g->store, image, &a, &i, &found, e) < 0 ||
+	    skf_store_ref_list(g->store, &a, &refs, e) < 0 || keep_nameless(g, i, &found.top, e) < 0)
 		return -1;
 	if (!names->n)
 		return drop_all(g, i, &refs, e);
@@ -76,7 +82,8 @@ int skf_engine_untag(struct skf_engine *g, const char *image, const struct skf_s
 		if (has < 0)
 			return -1;
 		if (!has || !skf_digest_eq(&one.manifest, &i->manifest))
-			return skf_fail(e, SKF_ENOTFOUND, "'%s' is no name of the image '%s'", names->v[k], image);
+			return skf_fail(e, SKF_ENOTFOUND, "'%s' is no name of the image '%s'", names->v[k],
+					image);
 		if (drop(g, i, &one.ref, e) < 0)
 			return -1;
 	}

@@ -1,4 +1,5 @@
-/* engine/top_int.h -- top.c: which columns, and the host's own ps; top_proc.c: one process as /proc shows it, and the text of a column. */
+/* engine/top_int.h -- top.c: which columns, and the host's own ps; top_proc.c: one process as /proc shows
+ * it, and the text of a column. */
 #pragma once
 #include "engine/engine_int.h"
 #include "engine/life.h"

@@ -1,7 +1,9 @@
-/* engine/userns_take.c -- --userns=auto: ids that no other container or pod has, and the file "ids" that says who has which.
+/* engine/userns_take.c -- --userns=auto: ids that no other container or pod has, and the file "ids" that
+ * says who has which.
  *
- * Invariants: (1) the file is written, and others' are read, only under locks/userns; (2) it lives in the container's directory and goes with
- * it, so that ids are free as soon as the container is gone, whatever killed whom. Costs one look at each container of this root. */
+ * Invariants: (1) the file is written, and others' are read, only under locks/userns; (2) it lives in the
+ * container's directory and goes with it, so that ids are free as soon as the container is gone, whatever
+ * killed whom. Costs one look at each container of this root. */
 #include "engine/create_int.h"
 #include "engine/subid.h"
 #include <dirent.h>
@@ -15,7 +17,8 @@ struct used {
 	size_t cap_uids, cap_gids;
 };
 
-static int push(struct skf_arena *a, struct skf_jarr *to, size_t *cap, const void *elem, size_t size, struct skf_err *e)
+static int push(struct skf_arena *a, struct skf_jarr *to, size_t *cap, const void *elem, size_t size,
+		struct skf_err *e)
 {
 	void *more;
 
@@ -32,7 +35,8 @@ static int push(struct skf_arena *a, struct skf_jarr *to, size_t *cap, const voi
 	return 0;
 }
 
-static int add_used(struct used *u, const struct skf_jarr *maps, struct skf_jarr *to, size_t *cap, struct skf_err *e)
+static int add_used(struct used *u, const struct skf_jarr *maps, struct skf_jarr *to, size_t *cap,
+		    struct skf_err *e)
 {
 	const struct skf_idmap *m = maps->v;
 
@@ -45,7 +49,8 @@ static int add_used(struct used *u, const struct skf_jarr *maps, struct skf_jarr
 	return 0;
 }
 
-/* One container or pod: what it has. One that is not readable is an error: its ids would be given away a second time. */
+/* One container or pod: what it has. One that is not readable is an error: its ids would be given away a
+ * second time. */
 static int add_owner(struct used *u, int all, const char *id, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
@@ -56,7 +61,9 @@ static int add_owner(struct used *u, int all, const char *id, struct skf_err *e)
 	if (r < 0)
 		return skf_fail_sys(e, r, "read the file '" SKF_IDS_FILE "' of '%.64s'", id);
 	return r == 0 ? 0
-	       : add_used(u, &m.uids, &u->uids, &u->cap_uids, e) < 0 ? -1 : add_used(u, &m.gids, &u->gids, &u->cap_gids, e);
+	       : add_used(u, &m.uids, &u->uids, &u->cap_uids, e) < 0
+		       ? -1
+		       : add_used(u, &m.gids, &u->gids, &u->cap_gids, e);
 }
 
 static int add_all(struct used *u, const char *path, struct skf_err *e)
@@ -66,10 +73,13 @@ static int add_all(struct used *u, const char *path, struct skf_err *e)
 	struct dirent *de;
 
 	if (!d)
-		return fd == -ENOENT ? 0 : skf_fail_sys(e, fd < 0 ? fd : -errno, "list '%s/%s'", u->p->g->root, path);
+		return fd == -ENOENT
+			       ? 0
+			       : skf_fail_sys(e, fd < 0 ? fd : -errno, "list '%s/%s'", u->p->g->root, path);
 	(void)SKF_TAKE_FD(fd); /* d closes it */
 	while ((de = readdir(d)))
-		if (skf_ctr_id_valid(de->d_name) && !skf_streq(de->d_name, u->p->id) && add_owner(u, dirfd(d), de->d_name, e) < 0)
+		if (skf_ctr_id_valid(de->d_name) && !skf_streq(de->d_name, u->p->id) &&
+		    add_owner(u, dirfd(d), de->d_name, e) < 0)
 			return -1;
 	return 0;
 }
@@ -86,7 +96,8 @@ static int available(struct skf_plan *p, const char *file, struct skf_jarr *ret,
 		struct skf_range x;
 
 		if (skf_range_parse(own->v[i], &x) < 0)
-			return skf_fail(e, SKF_EINVALID, "%s: userns_ids: wrong range '%s': expected START:SIZE",
+			return skf_fail(e, SKF_EINVALID,
+					"%s: userns_ids: wrong range '%s': expected START:SIZE",
 					skf_conf_origin(&p->g->conf, "userns_ids"), own->v[i]);
 		if (push(p->a, ret, &cap, &x, sizeof(x), e) < 0)
 			return -1;
@@ -95,14 +106,20 @@ static int available(struct skf_plan *p, const char *file, struct skf_jarr *ret,
 		return 0;
 	r = skf_subid_read(file, p->g->conf.userns_user, p->a, ret);
 	if (r == -ENOENT)
-		return skf_fail(e, SKF_EUNSUPPORTED, "--userns=auto: no ranges of ids found for user \"%s\" in %s: add a line like "
-						     "'%s:2147483647:2147483648' there and in the other of /etc/subuid and /etc/subgid, or set "
-						     "userns_ids in skiff.conf", p->g->conf.userns_user, file, p->g->conf.userns_user);
+		return skf_fail(
+			e, SKF_EUNSUPPORTED,
+			"--userns=auto: no ranges of ids found for user \"%s\" in %s: add a line like "
+			"'%s:2147483647:2147483648' there and in the other of /etc/subuid and /etc/subgid, "
+			"or set "
+			"userns_ids in skiff.conf",
+			p->g->conf.userns_user, file, p->g->conf.userns_user);
 	return r < 0 ? skf_fail_sys(e, r, "read '%s'", file) : 0;
 }
 
-/* The container's ids `from` to `from + size` onto free ids of the host: in one piece where there is one, else in several. */
-static int place(struct skf_plan *p, struct skf_jarr *free_, uint32_t from, uint32_t size, struct skf_jarr *ret, size_t *cap, struct skf_err *e)
+/* The container's ids `from` to `from + size` onto free ids of the host: in one piece where there is one,
+ * else in several. */
+static int place(struct skf_plan *p, struct skf_jarr *free_, uint32_t from, uint32_t size,
+		 struct skf_jarr *ret, size_t *cap, struct skf_err *e)
 {
 	struct skf_range *f = free_->v;
 	size_t at = 0;
@@ -136,7 +153,8 @@ static int by_container(const struct skf_jarr *given, uint32_t at, const struct 
 }
 
 /* maps: what uidmapping= says; completed to p->userns.size ids. */
-static int complete(struct skf_plan *p, const char *file, const struct skf_jarr *used, struct skf_jarr *maps, struct skf_err *e)
+static int complete(struct skf_plan *p, const char *file, const struct skf_jarr *used, struct skf_jarr *maps,
+		    struct skf_err *e)
 {
 	struct skf_jarr all, free_, taken = *used, out = {0}, given = *maps;
 	const struct skf_idmap *g, *m = maps->v;
@@ -166,9 +184,13 @@ static int complete(struct skf_plan *p, const char *file, const struct skf_jarr 
 	if (r == 0 && at < p->userns.size)
 		r = place(p, &free_, at, p->userns.size - at, &out, &cap, e);
 	if (r > 0 || out.n > SKF_MAX_IDMAPS)
-		return skf_fail(e, SKF_ELIMIT, "--userns=auto: not enough unused ids: %u are wanted, and the other containers have those of %s; ask for less "
-					       "with --userns=auto:size=, or give user \"%s\" more there (or userns_ids in skiff.conf)",
-				p->userns.size, p->g->conf.userns_ids.n ? "userns_ids" : file, p->g->conf.userns_user);
+		return skf_fail(e, SKF_ELIMIT,
+				"--userns=auto: not enough unused ids: %u are wanted, and the other "
+				"containers have those of %s; ask for less "
+				"with --userns=auto:size=, or give user \"%s\" more there (or userns_ids in "
+				"skiff.conf)",
+				p->userns.size, p->g->conf.userns_ids.n ? "userns_ids" : file,
+				p->g->conf.userns_user);
 	*maps = out;
 	return r;
 }
@@ -179,7 +201,9 @@ static int pick(struct skf_plan *p, struct skf_err *e)
 
 	if (add_all(&u, "containers", e) < 0 || add_all(&u, "pods", e) < 0)
 		return -1;
-	return complete(p, "/etc/subuid", &u.uids, &p->gen.ids.uids, e) < 0 ? -1 : complete(p, "/etc/subgid", &u.gids, &p->gen.ids.gids, e);
+	return complete(p, "/etc/subuid", &u.uids, &p->gen.ids.uids, e) < 0
+		       ? -1
+		       : complete(p, "/etc/subgid", &u.gids, &p->gen.ids.gids, e);
 }
 
 static int write_ids(struct skf_plan *p, int dir, const struct skf_idmaps *m, struct skf_err *e)
@@ -188,7 +212,9 @@ static int write_ids(struct skf_plan *p, int dir, const struct skf_idmaps *m, st
 	int r;
 
 	skf_idmaps_text(m, &b);
-	r = b.err < 0 ? b.err : skf_write_atomic_at(dir, SKF_IDS_FILE, b.p, b.len, 0600, p->q->remove ? 0 : SKF_SYNC);
+	r = b.err < 0
+		    ? b.err
+		    : skf_write_atomic_at(dir, SKF_IDS_FILE, b.p, b.len, 0600, p->q->remove ? 0 : SKF_SYNC);
 	return r < 0 ? skf_fail_sys(e, r, "write '%s/" SKF_IDS_FILE "'", p->dir) : 0;
 }
 
@@ -200,12 +226,17 @@ int skf_plan_userns_path(struct skf_plan *p, int dir, struct skf_idmaps *ret, st
 	int r = fd < 0 ? fd : skf_idmaps_of_userns(fd, p->a, ret);
 
 	if (r < 0)
-		return skf_fail_sys(e, r, "--userns=ns:%s: the image is copied for the ids of this user namespace, whose maps must be readable when the container is made", path);
+		return skf_fail_sys(e, r,
+				    "--userns=ns:%s: the image is copied for the ids of this user "
+				    "namespace, whose maps must be readable when the container is made",
+				    path);
 	lock = skf_lock_at(p->g->locks_fd, "userns", true, SKF_LOCK_MS);
-	return lock < 0 ? skf_fail_sys(e, lock, "lock '%s/locks/userns'", p->g->root) : write_ids(p, dir, ret, e);
+	return lock < 0 ? skf_fail_sys(e, lock, "lock '%s/locks/userns'", p->g->root)
+			: write_ids(p, dir, ret, e);
 }
 
-/* The files that are bound over /etc: the container's root may write them, as it may without a user namespace. */
+/* The files that are bound over /etc: the container's root may write them, as it may without a user
+ * namespace. */
 static int own_files(struct skf_plan *p, int dir, struct skf_err *e)
 {
 	static const char *const files[] = {"hosts", "hostname", "resolv.conf"};
@@ -214,8 +245,10 @@ static int own_files(struct skf_plan *p, int dir, struct skf_err *e)
 	if (!skf_idmap_to_host(&p->gen.ids.uids, 0, &uid) || !skf_idmap_to_host(&p->gen.ids.gids, 0, &gid))
 		return 0; /* without a root nobody writes them */
 	for (size_t i = 0; i < SKF_ARRAY_LEN(files); i++)
-		if (fchownat(dir, files[i], uid, gid, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT) /* a pod without a network has none */
-			return skf_fail_sys(e, -errno, "give '%s/%s' to the container's root", p->dir, files[i]);
+		if (fchownat(dir, files[i], uid, gid, AT_SYMLINK_NOFOLLOW) < 0 &&
+		    errno != ENOENT) /* a pod without a network has none */
+			return skf_fail_sys(e, -errno, "give '%s/%s' to the container's root", p->dir,
+					    files[i]);
 	return 0;
 }
 

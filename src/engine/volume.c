@@ -1,9 +1,11 @@
-/* engine/volume.c -- volumes as objects: volumes/<name>/volume.json says how it was made, _data is what containers see.
+/* engine/volume.c -- volumes as objects: volumes/<name>/volume.json says how it was made, _data is what
+ * containers see.
  *
- * Invariants: (1) a volume exists when volume.json does; it is written last. (2) Volumes are made under locks/store shared
- * and their own lock, and removed under locks/store exclusive, after a look at every container: so a container that is
- * being made with a volume never loses it. (3) Who uses a volume is not counted anywhere; it is what containers' own files
- * say. (4) Nothing is mounted on the host: a volume with a device is mounted in each container. Blocks on the disk. */
+ * Invariants: (1) a volume exists when volume.json does; it is written last. (2) Volumes are made under
+ * locks/store shared and their own lock, and removed under locks/store exclusive, after a look at every
+ * container: so a container that is being made with a volume never loses it. (3) Who uses a volume is not
+ * counted anywhere; it is what containers' own files say. (4) Nothing is mounted on the host: a volume with
+ * a device is mounted in each container. Blocks on the disk. */
 #include "engine/engine_int.h"
 #include "base/proc.h"
 #include "sys/quota.h"
@@ -42,7 +44,8 @@ static const struct skf_jfield volume_f[] = {
 };
 static const struct skf_jtable volume_table = {sizeof(struct skf_volume), volume_f, false, NULL};
 
-int skf_engine_volume_get(struct skf_engine *g, const char *name, struct skf_arena *a, struct skf_volume **ret, struct skf_err *e)
+int skf_engine_volume_get(struct skf_engine *g, const char *name, struct skf_arena *a,
+			  struct skf_volume **ret, struct skf_err *e)
 {
 	SKF_AUTO_FD int all = -EBADF;
 	const struct skf_jdoc d = {.name = VOLUME_JSON, .max_bytes = SKF_MAX_OBJECT_BYTES};
@@ -103,7 +106,8 @@ static int plan_size(struct making *m, struct skf_err *e)
 	int64_t n;
 
 	if (!size && !type && o && (size = strstr(o, "size=")))
-		size = skf_fmt(word, sizeof(word), "%.*s", (int)strcspn(size + 5, ","), size + 5) == 0 ? word : "";
+		size = skf_fmt(word, sizeof(word), "%.*s", (int)strcspn(size + 5, ","), size + 5) == 0 ? word
+												       : "";
 	if (!size)
 		return 0;
 	if (skf_parse_size(size, &n) < 0 || n <= 0)
@@ -123,7 +127,9 @@ static int check_options(struct making *m, struct skf_err *e)
 		for (k = 0; k < SKF_ARRAY_LEN(known) && !skf_streq(known[k], m->options.v[i].k); k++)
 			;
 		if (k == SKF_ARRAY_LEN(known))
-			return skf_fail(e, SKF_EINVALID, "create %s: invalid option: \"%s\": the local driver takes type, device, o and size",
+			return skf_fail(e, SKF_EINVALID,
+					"create %s: invalid option: \"%s\": the local driver takes type, "
+					"device, o and size",
 					m->q->name, m->options.v[i].k);
 	}
 	if (type && !device)
@@ -167,9 +173,12 @@ static int write_json(struct making *m, int dir, struct skf_err *e)
 		skf_jw_kkvs(&w, "labels", &labels);
 		skf_jw_kkvs(&w, "options", &m->options);
 		skf_jw_end(&w);
-		r = b.err < 0 ? b.err : skf_write_atomic_at(dir, VOLUME_JSON, b.p, b.len, 0600, m->anonymous ? 0 : SKF_SYNC);
+		r = b.err < 0 ? b.err
+			      : skf_write_atomic_at(dir, VOLUME_JSON, b.p, b.len, 0600,
+						    m->anonymous ? 0 : SKF_SYNC);
 	}
-	return r < 0 ? skf_fail_sys(e, r, "write '%s/volumes/%s/" VOLUME_JSON "'", m->g->root, m->q->name) : 0;
+	return r < 0 ? skf_fail_sys(e, r, "write '%s/volumes/%s/" VOLUME_JSON "'", m->g->root, m->q->name)
+		     : 0;
 }
 
 static int make_dirs(struct making *m, int all, struct skf_err *e)
@@ -205,8 +214,8 @@ static int lock_volume(struct skf_engine *g, const char *name, int *ret, struct 
 	return 0;
 }
 
-int skf_volume_ensure(struct skf_engine *g, const struct skf_volume_req *q, bool anonymous, bool strict, bool *ret_made,
-		      struct skf_err *e)
+int skf_volume_ensure(struct skf_engine *g, const struct skf_volume_req *q, bool anonymous, bool strict,
+		      bool *ret_made, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_OBJECT_BYTES * 4);
 	SKF_AUTO_FD int lock = -EBADF, all = -EBADF;
@@ -217,16 +226,20 @@ int skf_volume_ensure(struct skf_engine *g, const struct skf_volume_req *q, bool
 
 	*ret_made = false;
 	if (q->driver && *q->driver && !skf_streq(q->driver, "local"))
-		return skf_fail(e, SKF_EUNSUPPORTED, "create %s: the volume driver '%s' is not supported: there is local", q->name,
-				q->driver);
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"create %s: the volume driver '%s' is not supported: there is local",
+				q->name, q->driver);
 	if (pairs(&q->options, &a, &m.options) < 0)
 		return skf_fail(e, SKF_ENOMEM, "memory for volume '%s'", q->name);
-	if (check_options(&m, e) < 0 || lock_volume(g, q->name, &lock, e) < 0 || open_volumes(g, true, &all, e) < 0)
+	if (check_options(&m, e) < 0 || lock_volume(g, q->name, &lock, e) < 0 ||
+	    open_volumes(g, true, &all, e) < 0)
 		return -1;
 	r = skf_engine_volume_get(g, q->name, &a, &old, e);
 	if (r == 0)
 		return m.strict && !same_options(&m.options, &old->options)
-			       ? skf_fail(e, SKF_ECONFLICT, "A volume named %s already exists with other options. Choose a different name",
+			       ? skf_fail(e, SKF_ECONFLICT,
+					  "A volume named %s already exists with other options. Choose a "
+					  "different name",
 					  q->name)
 			       : 0;
 	if (e->kind != SKF_ENOTFOUND)
@@ -241,8 +254,8 @@ int skf_volume_ensure(struct skf_engine *g, const struct skf_volume_req *q, bool
 	return 0;
 }
 
-int skf_engine_volume_create(struct skf_engine *g, const struct skf_volume_req *q, struct skf_arena *a, struct skf_volume **ret,
-			     struct skf_err *e)
+int skf_engine_volume_create(struct skf_engine *g, const struct skf_volume_req *q, struct skf_arena *a,
+			     struct skf_volume **ret, struct skf_err *e)
 {
 	SKF_AUTO_FD int store = -EBADF;
 	struct skf_volume_req named = *q;
@@ -255,10 +268,11 @@ int skf_engine_volume_create(struct skf_engine *g, const struct skf_volume_req *
 	if (anonymous)
 		named.name = name;
 	if (!skf_name_valid(named.name))
-		return skf_fail(e, SKF_EINVALID,
-				"create %s: \"%s\" includes invalid characters for a local volume name, only "
-				"\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed",
-				named.name, named.name);
+		return skf_fail(
+			e, SKF_EINVALID,
+			"create %s: \"%s\" includes invalid characters for a local volume name, only "
+			"\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed",
+			named.name, named.name);
 	store = skf_lock_at(g->locks_fd, "store", false, SKF_LOCK_MS);
 	if (store < 0)
 		return skf_fail_sys(e, store, "lock '%s/locks/store'", g->root);
@@ -292,7 +306,8 @@ static int uses(struct skf_engine *g, const char *id, const char *name, struct s
 	return 0;
 }
 
-static int count_users(struct skf_engine *g, const char *name, const char *except, struct skf_buf *users, unsigned *ret, struct skf_err *e)
+static int count_users(struct skf_engine *g, const char *name, const char *except, struct skf_buf *users,
+		       unsigned *ret, struct skf_err *e)
 {
 	SKF_AUTO_DIR DIR *d = skf_ctr_opendir(g, e);
 	const char *id;
@@ -328,15 +343,18 @@ static int to_trash(struct skf_engine *g, const char *name, struct skf_err *e)
 	if (skf_fmt(path, sizeof(path), "%s/" DATA, name) == 0)
 		data = skf_openat(all, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	if (data >= 0 && skf_quota_release(data) < 0)
-		skf_warn(&g->log, "take the quota of volume '%s' away: the number stays in use; ignoring", name);
+		skf_warn(&g->log, "take the quota of volume '%s' away: the number stays in use; ignoring",
+			 name);
 	if (skf_store_to_trash(g->store, all, name, e) < 0)
 		return skf_ctx(e, "remove volume '%s'", name);
 	if (skf_fmt(path, sizeof(path), "volume-%s", name) == 0)
-		(void)unlinkat(g->locks_fd, path, 0); /* an empty file: left behind it is found by the check */
+		(void)unlinkat(g->locks_fd, path,
+			       0); /* an empty file: left behind it is found by the check */
 	return 1;
 }
 
-int skf_volume_drop(struct skf_engine *g, const char *name, const char *except, struct skf_buf *users, struct skf_err *e)
+int skf_volume_drop(struct skf_engine *g, const char *name, const char *except, struct skf_buf *users,
+		    struct skf_err *e)
 {
 	SKF_AUTO_FD int store = skf_lock_at(g->locks_fd, "store", true, SKF_LOCK_MS);
 	struct skf_err x = SKF_ERR_INIT;
@@ -369,10 +387,13 @@ int skf_engine_volume_rm(struct skf_engine *g, const char *name, bool force, str
 		r = skf_volume_drop(g, name, NULL, &users, e);
 	if (r < 0)
 		return -1;
-	return r == 1 ? 0 : skf_fail(e, SKF_ECONFLICT, "remove %s: volume is in use - [%s]", name, skf_buf_cstr(&users));
+	return r == 1 ? 0
+		      : skf_fail(e, SKF_ECONFLICT, "remove %s: volume is in use - [%s]", name,
+				 skf_buf_cstr(&users));
 }
 
-int skf_volume_anonymous_of(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_strv *ret, struct skf_err *e)
+int skf_volume_anonymous_of(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_strv *ret,
+			    struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_OBJECT_BYTES);
 	char path[SKF_ID_LEN + 16], *save = NULL;

@@ -1,5 +1,6 @@
-/* engine/volume_data.c -- what is in a volume, as a tar and out of one. A volume with a device has no files of its own on the host: it is mounted in
- * each container. Nothing in a tar leads out of the volume (cp_untar.c). Blocks on the stream and the file system. */
+/* engine/volume_data.c -- what is in a volume, as a tar and out of one. A volume with a device has no files
+ * of its own on the host: it is mounted in each container. Nothing in a tar leads out of the volume
+ * (cp_untar.c). Blocks on the stream and the file system. */
 #include "engine/cp_int.h"
 #include <fcntl.h>
 
@@ -12,7 +13,10 @@ static int open_data(struct skf_engine *g, const char *name, int *ret, struct sk
 	if (skf_engine_volume_get(g, name, &a, &v, e) < 0)
 		return -1;
 	if (skf_kvs_get(&v->options, "device"))
-		return skf_fail(e, SKF_EUNSUPPORTED, "volume %s has a device, which is mounted in containers only: use a container that mounts it", name);
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"volume %s has a device, which is mounted in containers only: use a "
+				"container that mounts it",
+				name);
 	fd = skf_openat(AT_FDCWD, v->mountpoint, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	if (fd < 0)
 		return skf_fail_sys(e, fd, "open '%s'", v->mountpoint);

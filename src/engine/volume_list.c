@@ -1,5 +1,5 @@
-/* engine/volume_list.c -- many volumes at once: the list with its filters, and prune. Who uses a volume is found by one look
- * at every container. Blocks on the disk; sizes are measured by walking. */
+/* engine/volume_list.c -- many volumes at once: the list with its filters, and prune. Who uses a volume is
+ * found by one look at every container. Blocks on the disk; sizes are measured by walking. */
 #include "engine/engine_int.h"
 #include "base/proc.h"
 #include "engine/filter.h"
@@ -44,7 +44,8 @@ static int note_use(struct uses *u, const char *name, struct skf_arena *a)
 	return 0;
 }
 
-static int uses_of(struct skf_engine *g, const char *id, struct uses *u, struct skf_arena *a, struct skf_err *e)
+static int uses_of(struct skf_engine *g, const char *id, struct uses *u, struct skf_arena *a,
+		   struct skf_err *e)
 {
 	const struct skf_mount_point *m;
 	struct skf_ctr_request *q;
@@ -159,8 +160,8 @@ static int read_all(struct listing *l, struct skf_err *e)
 	return 0;
 }
 
-int skf_engine_volumes(struct skf_engine *g, const struct skf_volumes_req *q, struct skf_arena *a, struct skf_jarr *ret,
-		       struct skf_err *e)
+int skf_engine_volumes(struct skf_engine *g, const struct skf_volumes_req *q, struct skf_arena *a,
+		       struct skf_jarr *ret, struct skf_err *e)
 {
 	struct listing l = {.g = g, .a = a, .size = q->size};
 	struct skf_filters f;
@@ -176,8 +177,9 @@ int skf_engine_volumes(struct skf_engine *g, const struct skf_volumes_req *q, st
 	for (size_t i = 0; r == 0 && i < l.n; i++) {
 		const struct skf_volume_row *v = &l.v[i];
 
-		if (skf_filters_match(&f, "name", v->v->name) && skf_filters_exact(&f, "driver", v->v->driver) &&
-		    skf_filters_labels(&f, &v->v->labels) && (dangling < 0 || dangling == (v->users == 0)))
+		if (skf_filters_match(&f, "name", v->v->name) &&
+		    skf_filters_exact(&f, "driver", v->v->driver) && skf_filters_labels(&f, &v->v->labels) &&
+		    (dangling < 0 || dangling == (v->users == 0)))
 			l.v[n++] = *v;
 	}
 	skf_filters_done(&f);
@@ -192,11 +194,13 @@ struct pruning {
 	int64_t until_ns; /* 0: none */
 };
 
-static int read_prune(const struct skf_volume_prune_req *q, struct pruning *p, struct skf_arena *a, struct skf_err *e)
+static int read_prune(const struct skf_volume_prune_req *q, struct pruning *p, struct skf_arena *a,
+		      struct skf_err *e)
 {
 	int all;
 
-	if (skf_filters_parse(&q->filters, prune_filters, a, &p->f, e) < 0 || skf_filters_bool(&p->f, "all", &all, e) < 0)
+	if (skf_filters_parse(&q->filters, prune_filters, a, &p->f, e) < 0 ||
+	    skf_filters_bool(&p->f, "all", &all, e) < 0)
 		return -1;
 	p->all = q->all || all == 1;
 	return skf_filters_until(&p->f, &p->until_ns, e);
@@ -206,13 +210,14 @@ static bool prunable(const struct pruning *p, const struct skf_volume_row *r)
 {
 	int64_t created = 0;
 
-	if (r->users || (!p->all && !r->v->anonymous) || (p->until_ns && skf_parse_rfc3339(r->v->created, &created) < 0))
+	if (r->users || (!p->all && !r->v->anonymous) ||
+	    (p->until_ns && skf_parse_rfc3339(r->v->created, &created) < 0))
 		return false;
 	return skf_filters_prune(&p->f, &r->v->labels, created, p->until_ns);
 }
 
-int skf_engine_volume_prune(struct skf_engine *g, const struct skf_volume_prune_req *q, struct skf_arena *a, struct skf_strv *removed,
-			    uint64_t *ret_bytes, struct skf_err *e)
+int skf_engine_volume_prune(struct skf_engine *g, const struct skf_volume_prune_req *q, struct skf_arena *a,
+			    struct skf_strv *removed, uint64_t *ret_bytes, struct skf_err *e)
 {
 	struct skf_volumes_req all = SKF_REQ(struct skf_volumes_req);
 	struct pruning p = {.all = false};

@@ -33,7 +33,8 @@ struct watch {
 	const char *id;
 	unsigned want;
 	uint64_t finished_before; /* NEXT_EXIT: an end that is not this one */
-	uint64_t started_before;  /* RUNNING: a start that is not this one counts, even when it has ended between two looks */
+	uint64_t started_before;  /* RUNNING: a start that is not this one counts, even when it has ended
+				     between two looks */
 	struct skf_exit last;
 };
 
@@ -58,7 +59,8 @@ static int look(struct watch *w, struct skf_err *e)
 		w->last.code = (uint32_t)l.exit_code;
 	return (WANTS(w, SKF_COND_NOT_RUNNING) && !skf_ctr_is_up(l.state)) ||
 	       (WANTS(w, SKF_COND_RUNNING) &&
-		(l.state == SKF_CTR_RUNNING || (l.sum.started_ns && l.sum.started_ns != w->started_before))) ||
+		(l.state == SKF_CTR_RUNNING ||
+		 (l.sum.started_ns && l.sum.started_ns != w->started_before))) ||
 	       (WANTS(w, SKF_COND_PAUSED) && l.state == SKF_CTR_PAUSED) ||
 	       (WANTS(w, SKF_COND_CREATED) && l.state == SKF_CTR_CREATED) ||
 	       (WANTS(w, SKF_COND_INITIALIZED) && l.state == SKF_CTR_INITIALIZED) ||

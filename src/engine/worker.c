@@ -1,4 +1,5 @@
-/* engine/worker.c -- skiff-image as a worker: started with a socket, asked once, listened to. Closing the socket ends it. */
+/* engine/worker.c -- skiff-image as a worker: started with a socket, asked once, listened to. Closing the
+ * socket ends it. */
 #include "engine/worker.h"
 #include "base/proc.h"
 #include <poll.h>
@@ -13,11 +14,12 @@ int skf_worker_start(struct skf_engine *g, struct skf_worker *w, struct skf_err 
 	char *argv[] = {prog, verb, NULL};
 	int pair[2], r = skf_sibling_program("skiff-image", path, sizeof(path));
 	SKF_AUTO_FD int ours = -EBADF, theirs = -EBADF;
-	struct skf_spawn s = {.path = path,
-			      .argv = argv,
-			      .stdio = {-1, -1, -1},
-			      .fds = &theirs,
-			      .n_fds = 1}; /* no PDEATHSIG: it sees the socket close and cleans up before it ends */
+	struct skf_spawn s = {
+		.path = path,
+		.argv = argv,
+		.stdio = {-1, -1, -1},
+		.fds = &theirs,
+		.n_fds = 1}; /* no PDEATHSIG: it sees the socket close and cleans up before it ends */
 
 	if (r < 0)
 		return skf_fail_sys(e, r, "find skiff-image beside this program");
@@ -59,7 +61,7 @@ int skf_worker_send(struct skf_worker *w, const struct skf_buf *b, struct skf_er
 }
 
 int skf_worker_recv(struct skf_worker *w, int cancel_fd, struct skf_buf *b, struct skf_recr *r,
-		       struct skf_err *e)
+		    struct skf_err *e)
 {
 	struct pollfd p[2] = {{.fd = w->sock, .events = POLLIN}, {.fd = cancel_fd, .events = POLLIN}};
 	int n;
@@ -123,7 +125,9 @@ void skf_worker_put_how(struct skf_rec *r, const struct skf_registry_how *how)
 
 void skf_worker_put_flags(struct skf_rec *r, const struct skf_registry_how *how, uint32_t more)
 {
-	skf_rec_u32(r, more | (how->plain_http ? SKF_IMG_PLAIN_HTTP : 0u) | (how->insecure_tls ? SKF_IMG_INSECURE_TLS : 0u) | (how->token ? SKF_IMG_TOKEN : 0u));
+	skf_rec_u32(r, more | (how->plain_http ? SKF_IMG_PLAIN_HTTP : 0u) |
+			       (how->insecure_tls ? SKF_IMG_INSECURE_TLS : 0u) |
+			       (how->token ? SKF_IMG_TOKEN : 0u));
 	if (how->token)
 		skf_rec_str(r, how->token);
 }
@@ -138,7 +142,8 @@ static int put_text(struct skf_recr *r, struct skf_buf *text, struct skf_err *e)
 	return text->err ? skf_fail_sys(e, text->err, "answer of skiff-image") : 0;
 }
 
-int skf_worker_text(struct skf_engine *g, const struct skf_buf *request, int cancel_fd, struct skf_buf *text, struct skf_err *e)
+int skf_worker_text(struct skf_engine *g, const struct skf_buf *request, int cancel_fd, struct skf_buf *text,
+		    struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
 	SKF_AUTO(skf_worker_end) struct skf_worker w = {.sock = -EBADF, .pidfd = -EBADF};

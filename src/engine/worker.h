@@ -1,4 +1,5 @@
-/* engine/worker.h -- what the verbs that need skiff-image share: one process per request (registry/wire.h). */
+/* engine/worker.h -- what the verbs that need skiff-image share: one process per request (registry/wire.h).
+ */
 #pragma once
 #include "base/cleanup.h"
 #include "base/record.h"
@@ -14,8 +15,10 @@ int skf_worker_start(struct skf_engine *g, struct skf_worker *w, struct skf_err 
 /* Closes the socket; the worker ends at that, or is killed, because what it was doing can be repeated. */
 void skf_worker_end(struct skf_worker *w);
 int skf_worker_send(struct skf_worker *w, const struct skf_buf *b, struct skf_err *e);
-/* The next record. Blocks; TIMEOUT "cancelled" when cancel_fd is readable; UNAVAILABLE when the worker has gone. */
-int skf_worker_recv(struct skf_worker *w, int cancel_fd, struct skf_buf *b, struct skf_recr *r, struct skf_err *e);
+/* The next record. Blocks; TIMEOUT "cancelled" when cancel_fd is readable; UNAVAILABLE when the worker has
+ * gone. */
+int skf_worker_recv(struct skf_worker *w, int cancel_fd, struct skf_buf *b, struct skf_recr *r,
+		    struct skf_err *e);
 
 /* Progress as it comes: LAYERS once (v is malloc'ed, the caller's), then PROGRESS. */
 struct skf_transfer {
@@ -31,4 +34,5 @@ void skf_worker_put_how(struct skf_rec *r, const struct skf_registry_how *how);
 /* Its flags and `more`, and the token. */
 void skf_worker_put_flags(struct skf_rec *r, const struct skf_registry_how *how, uint32_t more);
 /* A request that is answered by text: all TEXT records up to DONE into text (NULL: dropped). */
-int skf_worker_text(struct skf_engine *g, const struct skf_buf *request, int cancel_fd, struct skf_buf *text, struct skf_err *e);
+int skf_worker_text(struct skf_engine *g, const struct skf_buf *request, int cancel_fd, struct skf_buf *text,
+		    struct skf_err *e);

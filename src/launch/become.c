@@ -80,7 +80,8 @@ static int fill_life(const struct skf_launch *l, struct skf_mon_handover *h, str
 		return 0;
 	h->health = 1;
 	h->health_retries = k->retries ? k->retries : 1;
-	h->health_action = k->on_failure ? (uint32_t)skf_ctrconf_action_parse(k->on_failure) : SKF_HEALTH_NONE;
+	h->health_action =
+		k->on_failure ? (uint32_t)skf_ctrconf_action_parse(k->on_failure) : SKF_HEALTH_NONE;
 	h->health_interval_ms = k->interval;
 	h->health_timeout_ms = k->timeout;
 	h->health_start_ms = k->start_period;

@@ -1,6 +1,7 @@
-/* launch/checkpoint.c -- a container saved by criu and made again out of what was saved. A checkpoint leaves no process behind; the death of the
- * container is its monitor's to write down. A restore is a start with criu in the place of the new init (start.c has its steps): its
- * processes are ours when this process becomes the monitor. */
+/* launch/checkpoint.c -- a container saved by criu and made again out of what was saved. A checkpoint leaves
+ * no process behind; the death of the container is its monitor's to write down. A restore is a start with
+ * criu in the place of the new init (start.c has its steps): its processes are ours when this process
+ * becomes the monitor. */
 #include "launch/launch_int.h"
 #include "base/json.h"
 #include "launch/wire.h"
@@ -32,8 +33,10 @@ int skf_launch_criu_options(struct skf_launch *l, struct skf_err *e)
 	void *v;
 
 	if (!c)
-		return skf_fail(e, SKF_ENOMEM, "out of memory for the checkpoint of container '%s'", l->q.id);
-	if (skf_json_decode(&d, l->q.process_json, strlen(l->q.process_json), &options_table, &l->arena, &v, e) < 0)
+		return skf_fail(e, SKF_ENOMEM, "out of memory for the checkpoint of container '%s'",
+				l->q.id);
+	if (skf_json_decode(&d, l->q.process_json, strlen(l->q.process_json), &options_table, &l->arena, &v,
+			    e) < 0)
 		return -1;
 	o = v;
 	*c = (struct skf_rt_criu){
@@ -55,7 +58,10 @@ int skf_launch_criu_options(struct skf_launch *l, struct skf_err *e)
 
 static int refuse_foreign(const struct skf_launch *l, const char *runtime, struct skf_err *e)
 {
-	return skf_fail(e, SKF_EUNSUPPORTED, "container '%s' is run by '%s': only containers of skiff's own runtime can be checkpointed and restored", l->q.id, runtime);
+	return skf_fail(e, SKF_EUNSUPPORTED,
+			"container '%s' is run by '%s': only containers of skiff's own runtime can be "
+			"checkpointed and restored",
+			l->q.id, runtime);
 }
 
 static int save(struct skf_launch *l, struct skf_err *e)

@@ -48,10 +48,13 @@ static int check_source(struct skf_jctx *c, void *obj)
 {
 	const struct skf_ctrconf_source *s = obj;
 
-	return s->view && (strchr(s->view, '/') || s->view[0] == '.') ? skf_j_fail(c, SKF_EINVALID, "view '%.40s' is no plain name", s->view) : 0;
+	return s->view && (strchr(s->view, '/') || s->view[0] == '.')
+		       ? skf_j_fail(c, SKF_EINVALID, "view '%.40s' is no plain name", s->view)
+		       : 0;
 }
 
-static const struct skf_jtable source_table = {.size = sizeof(struct skf_ctrconf_source), .f = source_f, .check = check_source};
+static const struct skf_jtable source_table = {
+	.size = sizeof(struct skf_ctrconf_source), .f = source_f, .check = check_source};
 static const struct skf_jarr_arg source_arr = {&source_table, SKF_MAX_MOUNTS};
 
 #define SEC(member, key, fn, flags) SKF_J(struct skf_ctrconf_secret, member, key, fn, NULL, flags)
@@ -70,9 +73,12 @@ static int check_secret(struct skf_jctx *c, void *obj)
 {
 	const struct skf_ctrconf_secret *s = obj;
 
-	return strchr(s->file, '/') || s->file[0] == '.' ? skf_j_fail(c, SKF_EINVALID, "file '%.40s' is no plain name", s->file) : 0;
+	return strchr(s->file, '/') || s->file[0] == '.'
+		       ? skf_j_fail(c, SKF_EINVALID, "file '%.40s' is no plain name", s->file)
+		       : 0;
 }
-static const struct skf_jtable secret_table = {.size = sizeof(struct skf_ctrconf_secret), .f = secret_f, .check = check_secret};
+static const struct skf_jtable secret_table = {
+	.size = sizeof(struct skf_ctrconf_secret), .f = secret_f, .check = check_secret};
 static const struct skf_jarr_arg secret_arr = {&secret_table, SKF_MAX_MOUNTS};
 
 static void write_secrets(struct skf_jw *w, const struct skf_jarr *all)
@@ -140,7 +146,8 @@ static int check_storage(struct skf_jctx *c, void *obj)
 {
 	const struct skf_ctrconf_storage *s = obj;
 
-	return is_form(s->form) ? 0 : skf_j_fail(c, SKF_EINVALID, "form '%.40s' is none of a layer", s->form);
+	return is_form(s->form) ? 0
+				: skf_j_fail(c, SKF_EINVALID, "form '%.40s' is none of a layer", s->form);
 }
 
 #define STO struct skf_ctrconf_storage
@@ -160,7 +167,8 @@ static int default_storage(struct skf_jctx *c, struct skf_ctrconf *k)
 	k->storage = skf_arena_alloc(skf_j_arena(c), sizeof(*k->storage));
 	if (!k->storage)
 		return skf_j_fail(c, SKF_ENOMEM, "out of memory");
-	*k->storage = (STO){skf_arena_strdup(skf_j_arena(c), "overlay"), true, skf_arena_strdup(skf_j_arena(c), "tree")};
+	*k->storage = (STO){skf_arena_strdup(skf_j_arena(c), "overlay"), true,
+			    skf_arena_strdup(skf_j_arena(c), "tree")};
 	return k->storage->driver && k->storage->form ? 0 : skf_j_fail(c, SKF_ENOMEM, "out of memory");
 }
 
@@ -179,7 +187,8 @@ static int check(struct skf_jctx *c, void *obj)
 	if (k->restart && skf_ctrconf_restart_parse(k->restart) < 0)
 		return skf_j_fail(c, SKF_EINVALID, "restart '%.40s' is no restart policy", k->restart);
 	if (k->health && k->health->on_failure && skf_ctrconf_action_parse(k->health->on_failure) < 0)
-		return skf_j_fail(c, SKF_EINVALID, "health/onFailure '%.40s' is no action", k->health->on_failure);
+		return skf_j_fail(c, SKF_EINVALID, "health/onFailure '%.40s' is no action",
+				  k->health->on_failure);
 	if (!k->restart)
 		k->restart = skf_arena_strdup(skf_j_arena(c), "no");
 	if (!k->network)

@@ -33,7 +33,8 @@ static int load_process(struct skf_launch *l, struct skf_err *e)
 	return 0;
 }
 
-/* A session monitor that was killed leaves its directory: one that nobody listens in, and that is older than a start may take. */
+/* A session monitor that was killed leaves its directory: one that nobody listens in, and that is older than
+ * a start may take. */
 static void drop_if_dead(int all, const char *name)
 {
 	SKF_AUTO_FD int dir = skf_openat(all, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0), sock = -EBADF;

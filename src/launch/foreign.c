@@ -1,10 +1,12 @@
-/* launch/foreign.c -- a container that another OCI runtime runs (--runtime): runc, crun and their like by path, called as the runtime-spec's command
- * line has it: create, start, exec, update, delete.
+/* launch/foreign.c -- a container that another OCI runtime runs (--runtime): runc, crun and their like by
+ * path, called as the runtime-spec's command line has it: create, start, exec, update, delete.
  *
- * What ours takes as descriptors it gets as paths: the root and the sources of mounts are mounted in a mount namespace that only the runtime sees, and
- * that is gone when it has ended; the network namespace is made here and joined by path. This process is a child subreaper, so that the container's
- * process becomes its child, whose end the monitor that it turns into waits for. Such a process does not die with its monitor: the reap kills it through
- * its cgroup and has the runtime delete what it knows of it (engine/reap.c). Blocks on the runtime for at most SKF_START_MS. */
+ * What ours takes as descriptors it gets as paths: the root and the sources of mounts are mounted in a mount
+ * namespace that only the runtime sees, and that is gone when it has ended; the network namespace is made
+ * here and joined by path. This process is a child subreaper, so that the container's process becomes its
+ * child, whose end the monitor that it turns into waits for. Such a process does not die with its monitor:
+ * the reap kills it through its cgroup and has the runtime delete what it knows of it (engine/reap.c).
+ * Blocks on the runtime for at most SKF_START_MS. */
 #include "launch/foreign_int.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -26,7 +28,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define LOG_NAME "runtime.log"
+#define LOG_NAME  "runtime.log"
 #define RESOURCES "resources.json"
 #define MAX_WORDS 32
 
@@ -55,30 +57,41 @@ static const char *said_path(int fd, char *path, size_t size)
 	return path;
 }
 
-/* What the runtime says, in its log or (a verb that it does not have) on the stream said, -1: none, with the engine's exit codes for a command that cannot be run. */
+/* What the runtime says, in its log or (a verb that it does not have) on the stream said, -1: none, with the
+ * engine's exit codes for a command that cannot be run. */
 static int tell(struct skf_launch *l, const char *verb, int status, int said, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_OBJECT_BYTES);
 	char path[SKF_ID_LEN + 32], why[360] = "it says nothing";
 	enum skf_kind kind = SKF_ESYSTEM;
 
-	if (skf_fmt(path, sizeof(path), "%s/" LOG_NAME, l->q.id) == 0 && skf_read_file_at(l->rt.rootfd, path, SKF_MAX_OBJECT_BYTES, &b) >= 0 && b.len)
+	if (skf_fmt(path, sizeof(path), "%s/" LOG_NAME, l->q.id) == 0 &&
+	    skf_read_file_at(l->rt.rootfd, path, SKF_MAX_OBJECT_BYTES, &b) >= 0 && b.len)
 		skf_foreign_last_message(skf_buf_cstr(&b), why, sizeof(why));
-	else if (said >= 0 && skf_read_file_at(AT_FDCWD, said_path(said, path, sizeof(path)), SKF_MAX_OBJECT_BYTES, &b) >= 0 && b.len)
+	else if (said >= 0 &&
+		 skf_read_file_at(AT_FDCWD, said_path(said, path, sizeof(path)), SKF_MAX_OBJECT_BYTES, &b) >=
+			 0 &&
+		 b.len)
 		skf_foreign_last_message(skf_buf_cstr(&b), why, sizeof(why));
-	if (strstr(why, "executable file not found") || strstr(why, "no such file or directory") || strstr(why, "No such file or directory"))
+	if (strstr(why, "executable file not found") || strstr(why, "no such file or directory") ||
+	    strstr(why, "No such file or directory"))
 		kind = SKF_ECMD_NOTFOUND;
 	else if (strstr(why, "permission denied") || strstr(why, "Permission denied"))
 		kind = SKF_ECMD_NOTEXEC;
-	return skf_fail(e, kind, "runtime '%s' %s: %s (status %d)", l->foreign.path, verb, why, skf_wait_code(status));
+	return skf_fail(e, kind, "runtime '%s' %s: %s (status %d)", l->foreign.path, verb, why,
+			skf_wait_code(status));
 }
 
 static int call(struct skf_launch *l, const struct call *c, struct skf_err *e)
 {
 	const char *argv[MAX_WORDS * 2];
-	char *root = skf_arena_fmt(&l->arena, "%s/" SKF_FOREIGN_ROOT, l->q.run_root), *log = in_run(l, LOG_NAME);
-	struct skf_spawn sp = {.path = l->foreign.path, .argv = (char *const *)(uintptr_t)argv, .stdio = {c->stdio[0], c->stdio[1], c->stdio[2]}};
-	SKF_AUTO_FD int pidfd = -EBADF, said = c->stdio[2] < 0 ? memfd_create("stderr", MFD_CLOEXEC) : -EBADF;
+	char *root = skf_arena_fmt(&l->arena, "%s/" SKF_FOREIGN_ROOT, l->q.run_root),
+	     *log = in_run(l, LOG_NAME);
+	struct skf_spawn sp = {.path = l->foreign.path,
+			       .argv = (char *const *)(uintptr_t)argv,
+			       .stdio = {c->stdio[0], c->stdio[1], c->stdio[2]}};
+	SKF_AUTO_FD int pidfd = -EBADF,
+			said = c->stdio[2] < 0 ? memfd_create("stderr", MFD_CLOEXEC) : -EBADF;
 	size_t n = 0;
 	int r, status;
 	pid_t pid;
@@ -106,12 +119,14 @@ static int call(struct skf_launch *l, const struct call *c, struct skf_err *e)
 	r = skf_wait_pid(pid, pidfd, SKF_START_MS, &status);
 	if (r < 0) {
 		(void)skf_pidfd_kill(pidfd, SIGKILL); /* ESRCH: it ended this moment */
-		return skf_fail_sys(e, r, "wait for '%s %s' of container '%s'", l->foreign.path, c->words[0], l->q.id);
+		return skf_fail_sys(e, r, "wait for '%s %s' of container '%s'", l->foreign.path, c->words[0],
+				    l->q.id);
 	}
 	return status == 0 ? 0 : tell(l, c->words[0], status, said, e);
 }
 
-/* --- which one: the file "runtime" of the run directory, a line for the program and one for each flag --- */
+/* --- which one: the file "runtime" of the run directory, a line for the program and one for each flag ---
+ */
 
 static int remember(struct skf_launch *l, int dir)
 {
@@ -134,7 +149,8 @@ int skf_launch_foreign_known(struct skf_launch *l, struct skf_err *e)
 	if (r == -ENOENT || r == -ENOTDIR)
 		return 0;
 	if (r < 0 || !b.len)
-		return skf_fail_sys(e, r < 0 ? r : -EBADMSG, "read which runtime container '%s' has", l->q.id);
+		return skf_fail_sys(e, r < 0 ? r : -EBADMSG, "read which runtime container '%s' has",
+				    l->q.id);
 	for (char *line = strtok_r(b.p, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		char *word = skf_arena_strdup(&l->arena, line);
 
@@ -166,13 +182,16 @@ static int take_console(struct skf_launch *l, int sock, struct skf_err *e)
 {
 	char data[256], room[CMSG_SPACE(sizeof(int))];
 	struct iovec v = {data, sizeof(data)};
-	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof(room)};
+	struct msghdr m = {
+		.msg_iov = &v, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof(room)};
 	struct pollfd p = {.fd = sock, .events = POLLIN};
 	SKF_AUTO_FD int conn = -EBADF;
 	struct cmsghdr *c;
 
-	if (poll(&p, 1, SKF_HELLO_MS) != 1 || (conn = accept4(sock, NULL, NULL, SOCK_CLOEXEC)) < 0 || recvmsg(conn, &m, MSG_CMSG_CLOEXEC) < 0)
-		return skf_fail_sys(e, errno ? -errno : -ETIMEDOUT, "take the terminal of container '%s' from the runtime", l->q.id);
+	if (poll(&p, 1, SKF_HELLO_MS) != 1 || (conn = accept4(sock, NULL, NULL, SOCK_CLOEXEC)) < 0 ||
+	    recvmsg(conn, &m, MSG_CMSG_CLOEXEC) < 0)
+		return skf_fail_sys(e, errno ? -errno : -ETIMEDOUT,
+				    "take the terminal of container '%s' from the runtime", l->q.id);
 	c = CMSG_FIRSTHDR(&m);
 	if (!c || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof(int)))
 		return skf_fail(e, SKF_EUNSUPPORTED, "the runtime '%s' sent no terminal", l->foreign.path);
@@ -182,7 +201,8 @@ static int take_console(struct skf_launch *l, int sock, struct skf_err *e)
 
 /* --- create --- */
 
-/* One that a user namespace of the container's own is to have power in has to be made by the runtime, in that: netns_of_process(). */
+/* One that a user namespace of the container's own is to have power in has to be made by the runtime, in
+ * that: netns_of_process(). */
 static int new_netns(struct skf_launch *l, struct skf_err *e)
 {
 	SKF_AUTO_FD int own = -EBADF;
@@ -214,10 +234,13 @@ static int read_pid(struct skf_launch *l, const char *path, struct skf_err *e)
 	if (r >= 0 && b.len)
 		b.p[strcspn(b.p, "\n")] = '\0';
 	if (r < 0 || !b.len || skf_parse_u32(b.p, &pid) < 0 || pid <= 1)
-		return skf_fail(e, SKF_EUNSUPPORTED, "the runtime '%s' wrote no pid into '%s'", l->foreign.path, path);
+		return skf_fail(e, SKF_EUNSUPPORTED, "the runtime '%s' wrote no pid into '%s'",
+				l->foreign.path, path);
 	l->foreign.pid = (pid_t)pid;
 	l->foreign.pidfd = skf_pidfd_open(l->foreign.pid);
-	return l->foreign.pidfd < 0 ? skf_fail_sys(e, l->foreign.pidfd, "watch process %u of container '%s'", pid, l->q.id) : 0;
+	return l->foreign.pidfd < 0 ? skf_fail_sys(e, l->foreign.pidfd, "watch process %u of container '%s'",
+						   pid, l->q.id)
+				    : 0;
 }
 
 static int netns_of_process(struct skf_launch *l, struct skf_err *e)
@@ -229,8 +252,10 @@ static int netns_of_process(struct skf_launch *l, struct skf_err *e)
 	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)l->foreign.pid);
 	l->foreign.netns = skf_openat(AT_FDCWD, path, O_RDONLY, 0);
 	if (l->foreign.netns < 0)
-		return skf_fail_sys(e, l->foreign.netns, "open the network namespace of container '%s'", l->q.id);
-	return l->q.flags & SKF_LAUNCH_NET ? skf_launch_net_offer(l, l->foreign.netns, l->foreign.pid, e) : 0;
+		return skf_fail_sys(e, l->foreign.netns, "open the network namespace of container '%s'",
+				    l->q.id);
+	return l->q.flags & SKF_LAUNCH_NET ? skf_launch_net_offer(l, l->foreign.netns, l->foreign.pid, e)
+					   : 0;
 }
 
 /* The cgroup is the runtime's work; where it is was said in config.json. */
@@ -247,7 +272,8 @@ static int find_cgroup(struct skf_launch *l, struct skf_err *e)
 	for (unsigned i = 0; r == 0 && path && i < cg->layout.n; i++) {
 		char dir[4096];
 
-		if (skf_fmt(dir, sizeof(dir), "%s%s", cg->layout.h[i].mountpoint, path) == 0 && access(dir, F_OK) == 0)
+		if (skf_fmt(dir, sizeof(dir), "%s%s", cg->layout.h[i].mountpoint, path) == 0 &&
+		    access(dir, F_OK) == 0)
 			cg->used |= 1u << i;
 	}
 	return r < 0 ? skf_fail_sys(e, r, "find the cgroup of container '%s'", l->q.id) : 0;
@@ -261,7 +287,8 @@ static int create_in(struct skf_launch *l, int dir, const char *bundle, struct s
 	int r, back;
 
 	if (host < 0 || !pid_file)
-		return skf_fail_sys(e, host < 0 ? host : -ENOMEM, "prepare container '%s' for its runtime", l->q.id);
+		return skf_fail_sys(e, host < 0 ? host : -ENOMEM, "prepare container '%s' for its runtime",
+				    l->q.id);
 	add(&c, "create");
 	add(&c, "--bundle");
 	add(&c, bundle);
@@ -270,12 +297,16 @@ static int create_in(struct skf_launch *l, int dir, const char *bundle, struct s
 	if (l->process->terminal) {
 		r = listen_console(l, dir, &console, &sock);
 		if (r < 0)
-			return skf_fail_sys(e, r, "make the socket for the terminal of container '%s'", l->q.id);
+			return skf_fail_sys(e, r, "make the socket for the terminal of container '%s'",
+					    l->q.id);
 		add(&c, "--console-socket");
 		add(&c, console);
 	}
 	add(&c, l->q.id);
-	r = skf_foreign_mounts(l, dir, bundle, e) < 0 || skf_foreign_bundle(l, dir, bundle, e) < 0 || call(l, &c, e) < 0 ? -1 : 0;
+	r = skf_foreign_mounts(l, dir, bundle, e) < 0 || skf_foreign_bundle(l, dir, bundle, e) < 0 ||
+			    call(l, &c, e) < 0
+		    ? -1
+		    : 0;
 	back = skf_setns(host, CLONE_NEWNS);
 	if (back < 0)
 		return skf_fail_sys(e, back, "return to the mount namespace of the host");
@@ -329,7 +360,8 @@ void skf_launch_foreign_undo(struct skf_launch *l)
 	/* Ours to wait for: runsc's delete would look at the zombie for five seconds. */
 	if (l->foreign.pidfd >= 0) {
 		(void)skf_pidfd_kill(l->foreign.pidfd, SIGKILL); /* ESRCH: it has ended */
-		(void)skf_wait_pid(l->foreign.pid, l->foreign.pidfd, SKF_KILL_WAIT_MS, &status); /* a restarted one is the monitor's child */
+		(void)skf_wait_pid(l->foreign.pid, l->foreign.pidfd, SKF_KILL_WAIT_MS,
+				   &status); /* a restarted one is the monitor's child */
 	}
 	forget(l);
 	skf_closep(&l->foreign.pidfd);
@@ -381,7 +413,9 @@ int skf_launch_foreign_exec(struct skf_launch *l, struct skf_err *e)
 		add(&c, console);
 	}
 	add(&c, l->q.id);
-	r = call(l, &c, e) < 0 || read_pid(l, pid_file, e) < 0 || (console && take_console(l, sock, e) < 0) ? -1 : 0;
+	r = call(l, &c, e) < 0 || read_pid(l, pid_file, e) < 0 || (console && take_console(l, sock, e) < 0)
+		    ? -1
+		    : 0;
 	(void)unlink(process); /* they go with their directory otherwise */
 	(void)unlink(pid_file);
 	return r;
@@ -392,7 +426,10 @@ int skf_launch_foreign_update(struct skf_launch *l, struct skf_err *e)
 	struct call c = {.stdio = {-1, -1, -1}};
 	char *file = in_run(l, RESOURCES);
 	SKF_AUTO_FD int dir = skf_openat(l->rt.rootfd, l->q.id, O_PATH | O_DIRECTORY, 0);
-	int r = dir < 0 ? dir : file ? skf_write_atomic_at(dir, RESOURCES, l->q.process_json, strlen(l->q.process_json), 0600, 0) : -ENOMEM;
+	int r = dir < 0 ? dir
+		: file  ? skf_write_atomic_at(dir, RESOURCES, l->q.process_json, strlen(l->q.process_json),
+					      0600, 0)
+			: -ENOMEM;
 
 	if (r < 0)
 		return skf_fail_sys(e, r, "write the new limits of container '%s'", l->q.id);

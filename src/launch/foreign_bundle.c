@@ -1,5 +1,6 @@
-/* launch/foreign_bundle.c -- a container's config.json as another OCI runtime gets it: without our own members, with paths in place of what our runtime
- * takes as descriptors (root, sources of mounts, namespaces). The paths are valid while launch, later the monitor, lives, in the mount namespace that the
+/* launch/foreign_bundle.c -- a container's config.json as another OCI runtime gets it: without our own
+ * members, with paths in place of what our runtime takes as descriptors (root, sources of mounts,
+ * namespaces). The paths are valid while launch, later the monitor, lives, in the mount namespace that the
  * runtime is started in. Writes one file. */
 #include "launch/foreign_int.h"
 #include "base/cleanup.h"
@@ -38,9 +39,11 @@ static int namespaces(const struct skf_launch *l, struct json_object *root)
 	char path[64];
 	int r = 0;
 
-	if (!json_object_object_get_ex(root, "linux", &linux_) || !json_object_object_get_ex(linux_, "namespaces", &v))
+	if (!json_object_object_get_ex(root, "linux", &linux_) ||
+	    !json_object_object_get_ex(linux_, "namespaces", &v))
 		return 0;
-	for (size_t i = 0; r == 0 && i < l->spec->linux_.namespaces.n && i < json_object_array_length(v); i++) {
+	for (size_t i = 0; r == 0 && i < l->spec->linux_.namespaces.n && i < json_object_array_length(v);
+	     i++) {
 		struct json_object *o = json_object_array_get_idx(v, i);
 
 		if (n[i].path) {
@@ -82,7 +85,8 @@ static int mounts(const struct skf_launch *l, struct json_object *root)
 		if (r == 0)
 			r = set(json_object_array_get_idx(v, i), "source", json_object_new_string(path));
 		if (r == 0)
-			r = as_decoded(json_object_array_get_idx(v, i), (const struct skf_spec_mount *)l->spec->mounts.v + i);
+			r = as_decoded(json_object_array_get_idx(v, i),
+				       (const struct skf_spec_mount *)l->spec->mounts.v + i);
 	}
 	return r;
 }
@@ -105,7 +109,8 @@ static int map(struct json_object *linux_, const char *key, const struct skf_jar
 	return r;
 }
 
-/* Of a user namespace by path config.json has none; runtimes want to know the host's id of root all the same. */
+/* Of a user namespace by path config.json has none; runtimes want to know the host's id of root all the
+ * same. */
 static int id_maps(const struct skf_launch *l, struct json_object *root)
 {
 	struct json_object *linux_;
@@ -148,9 +153,11 @@ static int edit(const struct skf_launch *l, struct json_object *root)
 
 		r = set(o, "consoleSize", box);
 		if (r == 0)
-			r = set(box, "height", json_object_new_int64((int64_t)l->process->console_size.height));
+			r = set(box, "height",
+				json_object_new_int64((int64_t)l->process->console_size.height));
 		if (r == 0)
-			r = set(box, "width", json_object_new_int64((int64_t)l->process->console_size.width));
+			r = set(box, "width",
+				json_object_new_int64((int64_t)l->process->console_size.width));
 	}
 	if (r == 0)
 		r = namespaces(l, root);
@@ -160,14 +167,17 @@ static int edit(const struct skf_launch *l, struct json_object *root)
 }
 
 /* text: JSON that was decoded before. */
-static int rewrite(const struct skf_launch *l, const char *text, size_t n, int (*change)(const struct skf_launch *, struct json_object *), int dir, const char *name)
+static int rewrite(const struct skf_launch *l, const char *text, size_t n,
+		   int (*change)(const struct skf_launch *, struct json_object *), int dir, const char *name)
 {
 	struct json_tokener *t = json_tokener_new_ex(SKF_MAX_JSON_DEPTH);
 	struct json_object *root = t ? json_tokener_parse_ex(t, text, (int)n) : NULL;
 	const char *out;
 	int r = root ? change(l, root) : -ENOMEM;
 
-	out = r == 0 ? json_object_to_json_string_ext(root, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE) : NULL;
+	out = r == 0 ? json_object_to_json_string_ext(root, JSON_C_TO_STRING_PLAIN |
+								    JSON_C_TO_STRING_NOSLASHESCAPE)
+		     : NULL;
 	if (r == 0)
 		r = out ? skf_write_atomic_at(dir, name, out, strlen(out), 0600, 0) : -ENOMEM;
 	json_object_put(root);
@@ -188,7 +198,8 @@ int skf_foreign_bundle(const struct skf_launch *l, int dir, const char *bundle, 
 	return r < 0 ? skf_fail_sys(e, r, "write '%s/config.json' for '%s'", bundle, l->foreign.path) : 0;
 }
 
-/* The last message of a runtime's log: lines of {"level":"error","msg":"..."}; what is not JSON is shown as it is. */
+/* The last message of a runtime's log: lines of {"level":"error","msg":"..."}; what is not JSON is shown as
+ * it is. */
 void skf_foreign_last_message(const char *log, char *out, size_t size)
 {
 	const char *line = strrchr(log, '\n');

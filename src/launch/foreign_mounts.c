@@ -1,9 +1,10 @@
-/* launch/foreign_mounts.c -- the root and the sources of mounts at places where another OCI runtime finds them by path: in a mount namespace that only the
- * runtime sees, and that is gone when it has ended.
+/* launch/foreign_mounts.c -- the root and the sources of mounts at places where another OCI runtime finds
+ * them by path: in a mount namespace that only the runtime sees, and that is gone when it has ended.
  *
- * A runtime reaches them as the root of the container's user namespace, who may not search the engine's directories (0700). For such a container all of
- * them, plain bind mounts too, stand where everybody may search, over two directories of the host that nothing is looked up in any more: what is
- * mounted from below them was opened before. Blocks on the disk. */
+ * A runtime reaches them as the root of the container's user namespace, who may not search the engine's
+ * directories (0700). For such a container all of them, plain bind mounts too, stand where everybody may
+ * search, over two directories of the host that nothing is looked up in any more: what is mounted from below
+ * them was opened before. Blocks on the disk. */
 #include "launch/foreign_int.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -36,7 +37,8 @@ static bool has_option(const struct skf_spec_mount *m, const char *word)
 
 static bool is_bind(const struct skf_spec_mount *m)
 {
-	return m->source && ((m->type && strcmp(m->type, "bind") == 0) || has_option(m, "bind") || has_option(m, "rbind"));
+	return m->source && ((m->type && strcmp(m->type, "bind") == 0) || has_option(m, "bind") ||
+			     has_option(m, "rbind"));
 }
 
 bool skf_foreign_is_placed(const struct skf_launch *l, size_t i)
@@ -46,7 +48,8 @@ bool skf_foreign_is_placed(const struct skf_launch *l, size_t i)
 	return i < l->spec->mounts.n && (source_of(l, m) >= 0 || (l->userns >= 0 && is_bind(m)));
 }
 
-/* The nth directory at the top of the host's tree that neither the runtime's program nor the bundle is below. */
+/* The nth directory at the top of the host's tree that neither the runtime's program nor the bundle is
+ * below. */
 static const char *public_place(const struct skf_launch *l, const char *bundle, unsigned nth)
 {
 	static const char *const places[] = {"/mnt", "/media", "/srv", "/opt", "/tmp"};
@@ -54,7 +57,8 @@ static const char *public_place(const struct skf_launch *l, const char *bundle, 
 
 	for (size_t i = 0; i < SKF_ARRAY_LEN(places); i++) {
 		size_t n = strlen(places[i]);
-		bool used = (strncmp(bundle, places[i], n) == 0 && bundle[n] == '/') || (strncmp(l->foreign.path, places[i], n) == 0 && l->foreign.path[n] == '/');
+		bool used = (strncmp(bundle, places[i], n) == 0 && bundle[n] == '/') ||
+			    (strncmp(l->foreign.path, places[i], n) == 0 && l->foreign.path[n] == '/');
 
 		if (!used && lstat(places[i], &st) == 0 && S_ISDIR(st.st_mode) && nth-- == 0)
 			return places[i];
@@ -70,9 +74,11 @@ static int open_binds(struct skf_launch *l, int *trees, struct skf_err *e)
 	for (size_t i = 0; l->userns >= 0 && i < l->spec->mounts.n; i++) {
 		if (source_of(l, &m[i]) >= 0 || !is_bind(&m[i]))
 			continue;
-		trees[i] = skf_open_tree(AT_FDCWD, m[i].source, OPEN_TREE_CLONE | (has_option(&m[i], "bind") ? 0u : AT_RECURSIVE));
+		trees[i] = skf_open_tree(AT_FDCWD, m[i].source,
+					 OPEN_TREE_CLONE | (has_option(&m[i], "bind") ? 0u : AT_RECURSIVE));
 		if (trees[i] < 0)
-			return skf_fail_sys(e, trees[i], "open '%s', which is to be mounted at '%s'", m[i].source, m[i].destination);
+			return skf_fail_sys(e, trees[i], "open '%s', which is to be mounted at '%s'",
+					    m[i].source, m[i].destination);
 	}
 	return 0;
 }
@@ -93,7 +99,10 @@ static int place_one(int tree, int dir, const char *base, size_t i)
 	}
 	if (r == 0)
 		r = skf_fmt(place, sizeof(place), "%s/%s", base, name);
-	return r < 0 ? r : skf_move_mount(tree, "", AT_FDCWD, place, MOVE_MOUNT_F_EMPTY_PATH); /* by name: dir may be of the namespace that we came from */
+	return r < 0 ? r
+		     : skf_move_mount(tree, "", AT_FDCWD, place,
+				      MOVE_MOUNT_F_EMPTY_PATH); /* by name: dir may be of the namespace that
+								   we came from */
 }
 
 static int place_all(struct skf_launch *l, const int *trees, int dir, struct skf_err *e)
@@ -101,10 +110,12 @@ static int place_all(struct skf_launch *l, const int *trees, int dir, struct skf
 	const struct skf_spec_mount *m = l->spec->mounts.v;
 
 	for (size_t i = 0; i < l->spec->mounts.n; i++) {
-		int tree = trees[i] >= 0 ? trees[i] : source_of(l, &m[i]), r = tree >= 0 ? place_one(tree, dir, l->foreign.base, i) : 0;
+		int tree = trees[i] >= 0 ? trees[i] : source_of(l, &m[i]),
+		    r = tree >= 0 ? place_one(tree, dir, l->foreign.base, i) : 0;
 
 		if (r < 0)
-			return skf_fail_sys(e, r, "mount the source of '%s' for the runtime '%s'", m[i].destination, l->foreign.path);
+			return skf_fail_sys(e, r, "mount the source of '%s' for the runtime '%s'",
+					    m[i].destination, l->foreign.path);
 	}
 	return 0;
 }
@@ -117,16 +128,23 @@ static int make_base(struct skf_launch *l, const char *bundle, int *dir, struct 
 	if (l->userns < 0) {
 		l->foreign.base = bundle;
 		l->foreign.root = skf_arena_fmt(&l->arena, "%s/containers/%s/rootfs", l->q.root, l->q.id);
-		return l->foreign.root ? 0 : skf_fail(e, SKF_ENOMEM, "out of memory for container '%s'", l->q.id);
+		return l->foreign.root
+			       ? 0
+			       : skf_fail(e, SKF_ENOMEM, "out of memory for container '%s'", l->q.id);
 	}
 	l->foreign.root = public_place(l, bundle, 0); /* is there on the host too: runc's exec goes to it */
 	l->foreign.base = public_place(l, bundle, 1);
 	if (!l->foreign.base)
-		return skf_fail(e, SKF_EUNSUPPORTED, "container '%s' is in a user namespace: its runtime needs two of the directories /mnt, /media, /srv, /opt and /tmp to find its files in", l->q.id);
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"container '%s' is in a user namespace: its runtime needs two of the "
+				"directories /mnt, /media, /srv, /opt and /tmp to find its files in",
+				l->q.id);
 	r = skf_mount("tmpfs", l->foreign.base, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755");
 	if (r == 0)
 		r = *dir = skf_openat(AT_FDCWD, l->foreign.base, O_RDONLY | O_DIRECTORY, 0);
-	return r < 0 ? skf_fail_sys(e, r, "mount a tmpfs over '%s' for the runtime '%s'", l->foreign.base, l->foreign.path) : 0;
+	return r < 0 ? skf_fail_sys(e, r, "mount a tmpfs over '%s' for the runtime '%s'", l->foreign.base,
+				    l->foreign.path)
+		     : 0;
 }
 
 static int mount_with(struct skf_launch *l, int *trees, int bundle_fd, const char *bundle, struct skf_err *e)

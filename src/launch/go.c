@@ -1,8 +1,10 @@
-/* launch/go.c -- the second half of a start in two: a container whose init waits on exec.fifo under its monitor (SKF_LAUNCH_INIT) gets to run.
+/* launch/go.c -- the second half of a start in two: a container whose init waits on exec.fifo under its
+ * monitor (SKF_LAUNCH_INIT) gets to run.
  *
- * Order: the summary first, so that whoever finds exec.fifo beside a summary that says "running" knows that a start was killed here, and starts it
- * once more; then the monitor, so that the end of a process that lives for a moment is taken for the end of a life; then the process. What fails is
- * for the engine to undo. Blocks as skf_rt_start does. */
+ * Order: the summary first, so that whoever finds exec.fifo beside a summary that says "running" knows that
+ * a start was killed here, and starts it once more; then the monitor, so that the end of a process that
+ * lives for a moment is taken for the end of a life; then the process. What fails is for the engine to undo.
+ * Blocks as skf_rt_start does. */
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -32,7 +34,8 @@ static int announce(struct skf_launch *l, struct skf_err *e)
 	l->started_ns = (uint64_t)skf_now_ns();
 	r = skf_summary_edit(l->run_root_fd, l->q.id, edit, l);
 	if (r < 0)
-		return skf_fail_sys(e, r, "write the summary of container '%s' below '%s'", l->q.id, l->q.run_root);
+		return skf_fail_sys(e, r, "write the summary of container '%s' below '%s'", l->q.id,
+				    l->q.run_root);
 	skf_launch_mark_started(l);
 	return 0;
 }
@@ -73,9 +76,11 @@ static int release(struct skf_launch *l, struct skf_err *e)
 		no_restart(l);
 		return -1;
 	}
-	r = skf_event_emit(l->run_root_fd, "container", "start", l->q.id, l->before.name, l->before.image, -1);
+	r = skf_event_emit(l->run_root_fd, "container", "start", l->q.id, l->before.name, l->before.image,
+			   -1);
 	if (r < 0)
-		skf_warn(l->log, "write event 'start' of container '%s': %s; ignoring", l->q.id, strerrordesc_np(-r));
+		skf_warn(l->log, "write event 'start' of container '%s': %s; ignoring", l->q.id,
+			 strerrordesc_np(-r));
 	return skf_launch_answer(l, -1, e);
 }
 

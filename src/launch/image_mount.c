@@ -65,7 +65,9 @@ static int mount_image(struct skf_launch *l, struct skf_err *e)
 		return -1;
 	if (o.n_lower == 0) { /* it has a copy of the image's files */
 		l->root_mount = skf_open_tree(l->root_fd, scratch, OPEN_TREE_CLONE);
-		return l->root_mount < 0 ? skf_fail_sys(e, l->root_mount, "mount '%s/%s'", l->q.root, scratch) : 0;
+		return l->root_mount < 0
+			       ? skf_fail_sys(e, l->root_mount, "mount '%s/%s'", l->q.root, scratch)
+			       : 0;
 	}
 	return skf_overlay_mount(&o, &l->root_mount, e);
 }

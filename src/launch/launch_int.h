@@ -45,21 +45,21 @@ struct skf_launch {
 	int ours[3], theirs[3]; /* pipes; ours[0] is the end that is written */
 	struct skf_rt rt;
 	struct skf_rt_container *ctr;
-	struct { /* foreign.c: of a container that another OCI runtime runs */
-		const char *path; /* NULL: our own does */
+	struct {                         /* foreign.c: of a container that another OCI runtime runs */
+		const char *path;        /* NULL: our own does */
 		const char *base, *root; /* where it finds sources and root: foreign_mounts.c */
 		struct skf_strv flags;
 		pid_t pid;
 		int pidfd, console, netns;
 		struct skf_cg_dirs cg;
 	} foreign;
-	bool gone; /* the runtime has deleted the container itself */
+	bool gone;           /* the runtime has deleted the container itself */
 	uint32_t log_driver; /* enum skf_logd */
 	bool had_summary, wrote_summary;
 	struct skf_summary before;
 	uint64_t started_ns, start_time;
 	struct skf_rt_criu *criu; /* checkpoint.c */
-	struct { /* pod.c: of a pod that is made, or (ns) that the container joins */
+	struct {                  /* pod.c: of a pod that is made, or (ns) that the container joins */
 		uint32_t share, adopted;
 		const char *hostname, *init;
 		int ns[SKF_HOLD_N], pidfd;
@@ -77,7 +77,8 @@ int skf_launch_fill_log(const struct skf_launch *l, struct skf_mon_handover *h, 
 /* --- log_attrs.c --- */
 /* "word" is in "a,b,c" (NULL: nothing is). */
 bool skf_launch_listed(const char *list, const char *word);
-/* Appends docker's "attrs":{...}, with its comma, for the log's entries; nothing when there are none. tag: expanded, NULL: none was asked for. -ENOMEM. */
+/* Appends docker's "attrs":{...}, with its comma, for the log's entries; nothing when there are none. tag:
+ * expanded, NULL: none was asked for. -ENOMEM. */
 int skf_launch_log_attrs(const struct skf_launch *l, const char *tag, struct skf_buf *b);
 
 /* --- cgroup.c --- */
@@ -93,7 +94,8 @@ void skf_launch_unlisten(struct skf_launch *l);
 
 /* --- net.c: callbacks of skf_rt_create; arg: struct skf_launch --- */
 bool skf_launch_has_own_netns(const struct skf_launch *l);
-/* Hands a network namespace to the engine, which makes the network of process pid there; skf_launch_net_end waits for it. */
+/* Hands a network namespace to the engine, which makes the network of process pid there; skf_launch_net_end
+ * waits for it. */
 int skf_launch_net_offer(struct skf_launch *l, int netns, pid_t pid, struct skf_err *e);
 int skf_launch_net_begin(void *arg, pid_t pid, struct skf_err *e);
 int skf_launch_net_end(void *arg, struct skf_err *e);
@@ -115,18 +117,21 @@ int skf_launch_ns_of(struct skf_launch *l, const char *id, const char *ns, struc
 
 /* --- start.c, exec.c --- */
 /* Paths of layers below the root directory, arena memory. */
-/* The layers are the images' own, to be id-mapped for a container in a user namespace; false: they are copies in its ids. */
+/* The layers are the images' own, to be id-mapped for a container in a user namespace; false: they are
+ * copies in its ids. */
 bool skf_launch_sees_through_map(const struct skf_launch *l);
-int skf_launch_layer_paths(struct skf_launch *l, const struct skf_strv *diff_ids, const char *const **ret, struct skf_err *e);
+int skf_launch_layer_paths(struct skf_launch *l, const struct skf_strv *diff_ids, const char *const **ret,
+			   struct skf_err *e);
 struct skf_launch_step {
 	const char *name; /* for the debug log */
 	int (*run)(struct skf_launch *l, struct skf_err *e);
 	void (*undo)(struct skf_launch *l);
 };
 /* Each list ends with run == NULL. */
-extern const struct skf_launch_step skf_launch_start_steps[], skf_launch_exec_steps[], skf_launch_restart_steps[],
-	skf_launch_health_steps[], skf_launch_update_steps[], skf_launch_mount_steps[], skf_launch_pod_steps[],
-	skf_launch_netsock_steps[], skf_launch_look_steps[];
+extern const struct skf_launch_step skf_launch_start_steps[], skf_launch_exec_steps[],
+	skf_launch_restart_steps[], skf_launch_health_steps[], skf_launch_update_steps[],
+	skf_launch_mount_steps[], skf_launch_pod_steps[], skf_launch_netsock_steps[],
+	skf_launch_look_steps[];
 /* --- start.c: what start and restore have in common --- */
 /* The runtime's request; its strings are arena memory. */
 int skf_launch_fill_create(struct skf_launch *l, struct skf_rt_create *ret, struct skf_err *e);
@@ -137,7 +142,8 @@ int skf_launch_note_start(struct skf_launch *l, struct skf_err *e); /* when, and
 int skf_launch_criu_options(struct skf_launch *l, struct skf_err *e);
 int skf_launch_restore(struct skf_launch *l, struct skf_err *e);
 extern const struct skf_launch_step skf_launch_checkpoint_steps[], skf_launch_restore_steps[];
-extern const struct skf_launch_step skf_launch_image_mount_steps[], skf_launch_image_unmount_steps[], skf_launch_probe_steps[];
+extern const struct skf_launch_step skf_launch_image_mount_steps[], skf_launch_image_unmount_steps[],
+	skf_launch_probe_steps[];
 extern const struct skf_launch_step skf_launch_go_steps[]; /* go.c */
 extern const struct skf_launch_step skf_launch_ctr_mount_steps[], skf_launch_ctr_unmount_steps[];
 /* --- ctr_mount.c --- */
@@ -150,16 +156,20 @@ int skf_launch_load_config(struct skf_launch *l, struct skf_err *e);
 int skf_launch_mount_root(struct skf_launch *l, struct skf_err *e);
 /* userns.c: l->userns and l->ids, before anything of the container is mounted. */
 int skf_launch_userns(struct skf_launch *l, struct skf_err *e);
-/* The only answer of a request that neither starts a process nor becomes a monitor: DONE, with fd (borrowed; -1 none). */
+/* The only answer of a request that neither starts a process nor becomes a monitor: DONE, with fd (borrowed;
+ * -1 none). */
 int skf_launch_answer(struct skf_launch *l, int fd, struct skf_err *e);
 
 /* --- pod.c --- */
-/* Of a container in a pod: its shared namespaces become those of the spec. UNAVAILABLE when the pod does not run. */
+/* Of a container in a pod: its shared namespaces become those of the spec. UNAVAILABLE when the pod does not
+ * run. */
 int skf_launch_join_pod(struct skf_launch *l, struct skf_err *e);
 
 /* --- pod_shm.c --- */
-int skf_launch_pod_shm_make(struct skf_launch *l, struct skf_err *e); /* into l->pod.shm, when the pod shares IPC */
-/* 1: *ret is the pod's /dev/shm in place of the container's own, whose mount in l->spec becomes a bind mount; 0, -1. */
+int skf_launch_pod_shm_make(struct skf_launch *l,
+			    struct skf_err *e); /* into l->pod.shm, when the pod shares IPC */
+/* 1: *ret is the pod's /dev/shm in place of the container's own, whose mount in l->spec becomes a bind
+ * mount; 0, -1. */
 int skf_launch_pod_shm_source(struct skf_launch *l, struct skf_rt_source *ret, struct skf_err *e);
 /* sources.c: a clone of /dev/shm in the mount namespace ns. */
 int skf_launch_shm_of(int ns, struct skf_err *e);

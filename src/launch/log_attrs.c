@@ -1,5 +1,6 @@
-/* launch/log_attrs.c -- docker's "attrs" of a json-file log: the labels and variables of the container that --log-opt labels, labels-regex, env and env-regex
- * choose, and the tag, as the member that the monitor copies into each entry. Sorted by key, as docker has them. Does not block. */
+/* launch/log_attrs.c -- docker's "attrs" of a json-file log: the labels and variables of the container that
+ * --log-opt labels, labels-regex, env and env-regex choose, and the tag, as the member that the monitor
+ * copies into each entry. Sorted by key, as docker has them. Does not block. */
 #include "launch/launch_int.h"
 #include <json-c/json.h>
 #include <regex.h>
@@ -27,7 +28,8 @@ static void choose(const struct skf_launch *l, struct choice *c, const char *lis
 	const char *re = skf_kvs_get(&l->conf->log_opts, regex);
 
 	*c = (struct choice){.list = skf_kvs_get(&l->conf->log_opts, list)};
-	c->has_re = re && *re && regcomp(&c->re, re, REG_EXTENDED | REG_NOSUB) == 0; /* was checked at create */
+	c->has_re =
+		re && *re && regcomp(&c->re, re, REG_EXTENDED | REG_NOSUB) == 0; /* was checked at create */
 }
 
 static bool chosen(const struct choice *c, const char *word)
@@ -58,10 +60,10 @@ static int labels(const struct skf_launch *l, struct json_object *to)
 	int r = 0;
 
 	choose(l, &c, "labels", "labels-regex");
-	if (q && json_object_object_get_ex(q, "labels", &all) && json_object_is_type(all, json_type_object)) {
-		json_object_object_foreach(all, key, v)
-			if (r == 0 && chosen(&c, key))
-				r = put(to, key, json_object_get_string(v));
+	if (q && json_object_object_get_ex(q, "labels", &all) &&
+	    json_object_is_type(all, json_type_object)) {
+		json_object_object_foreach(all, key, v) if (r == 0 && chosen(&c, key)) r =
+			put(to, key, json_object_get_string(v));
 	}
 	json_object_put(q);
 	choice_done(&c);
@@ -78,7 +80,8 @@ static int variables(const struct skf_launch *l, struct json_object *to)
 		const char *v = l->process->env.v[i];
 		char key[256];
 
-		if (strchr(v, '=') && skf_fmt(key, sizeof(key), "%.*s", (int)strcspn(v, "="), v) == 0 && chosen(&c, key))
+		if (strchr(v, '=') && skf_fmt(key, sizeof(key), "%.*s", (int)strcspn(v, "="), v) == 0 &&
+		    chosen(&c, key))
 			r = put(to, key, v + strlen(key) + 1);
 	}
 	choice_done(&c);

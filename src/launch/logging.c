@@ -24,7 +24,8 @@ static int driver_of(const char *name)
 					    [SKF_LOGD_JOURNALD] = "journald",
 					    [SKF_LOGD_SYSLOG] = "syslog"};
 
-	if (strcmp(name, "local") == 0) /* docker's word for files that nobody else reads: engine/plan_log.c */
+	if (strcmp(name, "local") ==
+	    0) /* docker's word for files that nobody else reads: engine/plan_log.c */
 		return SKF_LOGD_JSON_FILE;
 	for (size_t i = 0; i < SKF_ARRAY_LEN(names); i++)
 		if (strcmp(names[i], name) == 0)
@@ -112,7 +113,8 @@ static void environment(const struct skf_launch *l, struct skf_buf *b)
 	for (size_t i = 0; list && i < l->process->env.n; i++) {
 		const char *v = l->process->env.v[i], *eq = strchr(v, '=');
 
-		if (eq && skf_fmt(key, sizeof(key), "%.*s", (int)(eq - v), v) == 0 && skf_launch_listed(list, key))
+		if (eq && skf_fmt(key, sizeof(key), "%.*s", (int)(eq - v), v) == 0 &&
+		    skf_launch_listed(list, key))
 			field(b, key, eq + 1);
 	}
 }

@@ -1,7 +1,9 @@
-/* launch/look.c -- what the files of /proc/sys say in a container's namespaces, for `skiff explain`. This process enters the network, IPC and UTS namespace of
- * the process that the descriptor names, reads, answers and ends: it never goes back, and the engine never goes in.
+/* launch/look.c -- what the files of /proc/sys say in a container's namespaces, for `skiff explain`. This
+ * process enters the network, IPC and UTS namespace of the process that the descriptor names, reads, answers
+ * and ends: it never goes back, and the engine never goes in.
  *
- * Must hold: names come from the engine, which made them with skf_spec_sysctl_path; they are relative, and nothing is written. */
+ * Must hold: names come from the engine, which made them with skf_spec_sysctl_path; they are relative, and
+ * nothing is written. */
 #include "launch/launch_int.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -57,7 +59,10 @@ static int look(struct skf_launch *l, struct skf_err *e)
 		p += n + (p[n] == '\n');
 	}
 	if (r == 0)
-		r = out.err < 0 ? out.err : (fd = memfd_create("skiff-look", MFD_CLOEXEC)) < 0 ? -errno : skf_write_full(fd, out.p, out.len);
+		r = out.err < 0 ? out.err
+		    : (fd = memfd_create("skiff-look", MFD_CLOEXEC)) < 0
+			    ? -errno
+			    : skf_write_full(fd, out.p, out.len);
 	if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
 		r = -errno;
 	if (r < 0)

@@ -1,7 +1,9 @@
-/* launch/net.c -- the network of a start: the engine does it, while init builds its root. What it needs from here are a descriptor of the new
- * network namespace and a route netlink socket that was opened in it, so that the engine itself never enters one (launch/wire.h).
+/* launch/net.c -- the network of a start: the engine does it, while init builds its root. What it needs from
+ * here are a descriptor of the new network namespace and a route netlink socket that was opened in it, so
+ * that the engine itself never enters one (launch/wire.h).
  *
- * This process visits the namespace once and goes back before it does anything else; one that cannot go back ends. */
+ * This process visits the namespace once and goes back before it does anything else; one that cannot go back
+ * ends. */
 #include "launch/launch_int.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -14,10 +16,12 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Addresses and routes are the engine's: no neighbour on the network may announce others (CVE-2020-13401). A kernel without IPv6 has no such file. */
+/* Addresses and routes are the engine's: no neighbour on the network may announce others (CVE-2020-13401). A
+ * kernel without IPv6 has no such file. */
 static void refuse_router_advertisements(void)
 {
-	static const char *const files[] = {"/proc/sys/net/ipv6/conf/default/accept_ra", "/proc/sys/net/ipv6/conf/all/accept_ra"};
+	static const char *const files[] = {"/proc/sys/net/ipv6/conf/default/accept_ra",
+					    "/proc/sys/net/ipv6/conf/all/accept_ra"};
 
 	for (size_t i = 0; i < SKF_ARRAY_LEN(files); i++)
 		(void)skf_write_existing_at(AT_FDCWD, files[i], "0");
@@ -64,7 +68,9 @@ int skf_launch_net_offer(struct skf_launch *l, int netns, pid_t pid, struct skf_
 	fds[0] = netns;
 	fds[1] = nl;
 	r = b.err < 0 ? b.err : skf_record_send(SKF_LAUNCH_FD, &b, fds, 2);
-	return r < 0 ? skf_fail_sys(e, r, "hand the network namespace of container '%s' to the engine", l->q.id) : 0;
+	return r < 0 ? skf_fail_sys(e, r, "hand the network namespace of container '%s' to the engine",
+				    l->q.id)
+		     : 0;
 }
 
 int skf_launch_net_begin(void *arg, pid_t pid, struct skf_err *e)
@@ -89,11 +95,13 @@ int skf_launch_net_end(void *arg, struct skf_err *e)
 	int n = skf_record_recv(SKF_LAUNCH_FD, &b, &r, &fds, SKF_START_MS);
 
 	if (n == -ETIMEDOUT)
-		return skf_fail(e, SKF_ETIMEOUT, "the network of container '%s' was not ready within %d s", l->q.id, SKF_START_MS / 1000);
+		return skf_fail(e, SKF_ETIMEOUT, "the network of container '%s' was not ready within %d s",
+				l->q.id, SKF_START_MS / 1000);
 	if (n < 0)
 		return skf_fail_sys(e, n, "wait for the network of container '%s'", l->q.id);
 	if (n == 0)
-		return skf_fail(e, SKF_EUNAVAILABLE, "the engine ended while it made the network of container '%s'", l->q.id);
+		return skf_fail(e, SKF_EUNAVAILABLE,
+				"the engine ended while it made the network of container '%s'", l->q.id);
 	if (r.type == SKF_LAUNCH_NET_READY)
 		return 0;
 	if (r.type != SKF_LAUNCH_FAILED)
@@ -102,7 +110,8 @@ int skf_launch_net_end(void *arg, struct skf_err *e)
 	return e->kind == SKF_OK ? skf_fail(e, SKF_ECORRUPT, "the engine failed without saying why") : -1;
 }
 
-/* --network container:NAME, or a restart in the namespace that the container had: its descriptor comes behind those of the streams. */
+/* --network container:NAME, or a restart in the namespace that the container had: its descriptor comes
+ * behind those of the streams. */
 int skf_launch_join_netns(struct skf_launch *l, struct skf_err *e)
 {
 	struct skf_spec_namespace *n = l->spec->linux_.namespaces.v;
@@ -114,7 +123,8 @@ int skf_launch_join_netns(struct skf_launch *l, struct skf_err *e)
 			continue;
 		n[i].path = skf_arena_fmt(&l->arena, "/proc/self/fd/%d", l->fds.fd[l->fds.n - 1]);
 		if (!n[i].path)
-			return skf_fail(e, SKF_ENOMEM, "out of memory for the namespaces of container '%s'", l->q.id);
+			return skf_fail(e, SKF_ENOMEM, "out of memory for the namespaces of container '%s'",
+					l->q.id);
 		return 0;
 	}
 	return 0; /* the host's */

@@ -157,7 +157,8 @@ static int helper_link(const struct skf_overlay *o, const char *path, const char
 	char target[PATH_MAX];
 	struct stat st;
 
-	if (skf_fmt(target, sizeof(target), "%s%s%s", path[0] == '/' ? "" : o->root, path[0] == '/' ? "" : "/", path) < 0)
+	if (skf_fmt(target, sizeof(target), "%s%s%s", path[0] == '/' ? "" : o->root,
+		    path[0] == '/' ? "" : "/", path) < 0)
 		return skf_fail(e, SKF_EINVALID, "the path '%s/%s' is too long", o->root, path);
 	if (stat(target, &st) < 0)
 		return skf_fail_sys(e, -errno, "open '%s' for the container's root", target);
@@ -175,7 +176,8 @@ static int helper_idmapped(const struct skf_overlay *o, const char *path, const 
 	char target[PATH_MAX];
 	int r;
 
-	if (skf_fmt(target, sizeof(target), "%s%s%s", path[0] == '/' ? "" : o->root, path[0] == '/' ? "" : "/", path) < 0)
+	if (skf_fmt(target, sizeof(target), "%s%s%s", path[0] == '/' ? "" : o->root,
+		    path[0] == '/' ? "" : "/", path) < 0)
 		return skf_fail(e, SKF_EINVALID, "the path '%s/%s' is too long", o->root, path);
 	tree = clone_idmapped(o, AT_FDCWD, target, e);
 	if (tree < 0)
@@ -327,8 +329,8 @@ static int clear_mark(const struct skf_overlay *o, struct skf_err *e)
 				     : 0;
 }
 
-/* A layer that an image has more than once: the kernel refuses (ELOOP) what overlay does not need. The uppermost says all that those below it
- * would: the same files, and it hides the same. */
+/* A layer that an image has more than once: the kernel refuses (ELOOP) what overlay does not need. The
+ * uppermost says all that those below it would: the same files, and it hides the same. */
 static size_t without_repeats(const struct skf_overlay *o, const char *out[SKF_MAX_LAYERS])
 {
 	size_t n = 0;

@@ -1,8 +1,9 @@
-/* launch/pod.c -- pods: making the namespaces that a pod's containers share and becoming their holder (monitor/hold.h), and, at the start of a
- * container, joining them.
+/* launch/pod.c -- pods: making the namespaces that a pod's containers share and becoming their holder
+ * (monitor/hold.h), and, at the start of a container, joining them.
  *
- * The holder stays in the host's namespaces: this process makes the new ones by unshare(2), takes descriptors of them and goes back before it
- * does anything else; one that cannot go back ends. A PID namespace cannot be made so: it gets an init, which is skiff-init waiting. */
+ * The holder stays in the host's namespaces: this process makes the new ones by unshare(2), takes
+ * descriptors of them and goes back before it does anything else; one that cannot go back ends. A PID
+ * namespace cannot be made so: it gets an init, which is skiff-init waiting. */
 #include "launch/launch_int.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -20,7 +21,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-struct pod_doc { /* what the engine says of a pod */
+struct pod_doc {        /* what the engine says of a pod */
 	uint32_t share; /* 1 << enum skf_hold_ns */
 	char *hostname, *init, *reaper;
 	uint64_t shm_size; /* bytes */
@@ -52,11 +53,13 @@ static int read_doc(struct skf_launch *l, struct skf_err *e)
 	struct pod_doc *doc;
 	void *v;
 
-	if (skf_json_decode(&d, l->q.process_json, strlen(l->q.process_json), &pod_table, &l->arena, &v, e) < 0)
+	if (skf_json_decode(&d, l->q.process_json, strlen(l->q.process_json), &pod_table, &l->arena, &v, e) <
+	    0)
 		return -1;
 	doc = v;
 	if (doc->share >> SKF_HOLD_N)
-		return skf_fail(e, SKF_EINVALID, "pod '%s' is to share namespaces that this version does not know", l->q.id);
+		return skf_fail(e, SKF_EINVALID,
+				"pod '%s' is to share namespaces that this version does not know", l->q.id);
 	if (read_ids(l, e) < 0)
 		return -1;
 	l->pod.share = doc->share;
@@ -75,7 +78,8 @@ static int pod_dir(int run_root_fd, const char *id, bool make)
 
 	if (r < 0)
 		return r;
-	return make ? skf_mkdirs_at(run_root_fd, path, 0700) : skf_openat(run_root_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	return make ? skf_mkdirs_at(run_root_fd, path, 0700)
+		    : skf_openat(run_root_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 }
 
 static int open_run(struct skf_launch *l, struct skf_err *e)
@@ -87,8 +91,10 @@ static int open_run(struct skf_launch *l, struct skf_err *e)
 	return l->run_dir < 0 ? skf_fail_sys(e, l->run_dir, "make '%s/pods/%s'", l->q.run_root, l->q.id) : 0;
 }
 
-static const char *const ns_files[SKF_HOLD_N] = {
-	[SKF_HOLD_NET] = "/proc/self/ns/net", [SKF_HOLD_IPC] = "/proc/self/ns/ipc", [SKF_HOLD_UTS] = "/proc/self/ns/uts", [SKF_HOLD_PID] = NULL};
+static const char *const ns_files[SKF_HOLD_N] = {[SKF_HOLD_NET] = "/proc/self/ns/net",
+						 [SKF_HOLD_IPC] = "/proc/self/ns/ipc",
+						 [SKF_HOLD_UTS] = "/proc/self/ns/uts",
+						 [SKF_HOLD_PID] = NULL};
 
 /* To be made: shared, and not come along from a container that outlived the holder before. */
 static bool shares(const struct skf_launch *l, unsigned n)
@@ -102,7 +108,8 @@ static int adopt(struct skf_launch *l, struct skf_err *e)
 	static const unsigned bits[] = {SKF_LAUNCH_STDIN, SKF_LAUNCH_STDOUT, SKF_LAUNCH_STDERR};
 	unsigned at = 0;
 
-	_Static_assert(SKF_HOLD_NET == 0 && SKF_HOLD_IPC == 1 && SKF_HOLD_UTS == 2, "the order of the descriptors");
+	_Static_assert(SKF_HOLD_NET == 0 && SKF_HOLD_IPC == 1 && SKF_HOLD_UTS == 2,
+		       "the order of the descriptors");
 	for (unsigned i = 0; i < SKF_ARRAY_LEN(bits); i++) {
 		if (!(l->q.flags & bits[i]))
 			continue;
@@ -139,7 +146,8 @@ static int set_up(const struct skf_launch *l, struct skf_err *e)
 	return r < 0 ? skf_fail_sys(e, r, "bring up the loopback of pod '%s'", l->q.id) : 0;
 }
 
-/* --- a pod in a user namespace: a child enters that and makes the others there, because nobody comes back from it --- */
+/* --- a pod in a user namespace: a child enters that and makes the others there, because nobody comes back
+ * from it --- */
 
 struct made { /* what the child says */
 	int32_t error;
@@ -187,11 +195,13 @@ static int take_inside(struct skf_launch *l, pid_t pid, const struct made *m, st
 	char path[48];
 
 	if (m->error < 0)
-		return skf_fail_sys(e, m->error, "make the namespaces of pod '%s' in its user namespace", l->q.id);
+		return skf_fail_sys(e, m->error, "make the namespaces of pod '%s' in its user namespace",
+				    l->q.id);
 	for (unsigned i = 0; i < SKF_HOLD_N; i++) {
 		if (i == SKF_HOLD_PID ? !m->init : !shares(l, i))
 			continue;
-		snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)(i == SKF_HOLD_PID ? m->init : pid), names[i]);
+		snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)(i == SKF_HOLD_PID ? m->init : pid),
+			 names[i]);
 		l->pod.ns[i] = skf_openat(AT_FDCWD, path, O_RDONLY, 0);
 		if (l->pod.ns[i] < 0)
 			return skf_fail_sys(e, l->pod.ns[i], "open '%s' of pod '%s'", path, l->q.id);
@@ -246,7 +256,8 @@ static int make_namespaces(struct skf_launch *l, struct skf_err *e)
 		for (unsigned i = 0; i < SKF_HOLD_N; i++) {
 			back = shares(l, i) ? skf_setns(own[i], skf_hold_ns_flag((enum skf_hold_ns)i)) : 0;
 			if (back < 0)
-				r = skf_fail_sys(e, back, "return to the %s namespace of the host", skf_hold_ns_name((enum skf_hold_ns)i));
+				r = skf_fail_sys(e, back, "return to the %s namespace of the host",
+						 skf_hold_ns_name((enum skf_hold_ns)i));
 		}
 	}
 	for (unsigned i = 0; i < SKF_HOLD_N; i++)
@@ -259,15 +270,18 @@ static int network(struct skf_launch *l, struct skf_err *e)
 {
 	if (!(l->q.flags & SKF_LAUNCH_NET) || l->pod.ns[SKF_HOLD_NET] < 0)
 		return 0;
-	return skf_launch_net_offer(l, l->pod.ns[SKF_HOLD_NET], getpid(), e) < 0 ? -1 : skf_launch_net_end(l, e);
+	return skf_launch_net_offer(l, l->pod.ns[SKF_HOLD_NET], getpid(), e) < 0 ? -1
+										 : skf_launch_net_end(l, e);
 }
 
-/* In the child: nothing but system calls until execve. The holder's death is its own: nobody else would end it. */
+/* In the child: nothing but system calls until execve. The holder's death is its own: nobody else would end
+ * it. */
 static void become_init(const struct skf_launch *l)
 {
 	char *argv[] = {(char[]){"skiff-init"}, (char[]){"--pause"}, NULL}, *envp[] = {NULL};
 
-	if (skf_set_pdeathsig(SIGKILL) == 0 && skf_signals_default() == 0 && setsid() >= 0 && skf_close_from(3) == 0)
+	if (skf_set_pdeathsig(SIGKILL) == 0 && skf_signals_default() == 0 && setsid() >= 0 &&
+	    skf_close_from(3) == 0)
 		execve(l->pod.init, argv, envp);
 	_exit(127);
 }
@@ -281,7 +295,8 @@ static int start_init(struct skf_launch *l, struct skf_err *e)
 	if (!(l->pod.share >> SKF_HOLD_PID & 1) || l->pod.pidfd >= 0)
 		return 0;
 	if (access(l->pod.init, X_OK) < 0)
-		return skf_fail_sys(e, -errno, "find '%s', the init of a pod that shares its PID namespace", l->pod.init);
+		return skf_fail_sys(e, -errno, "find '%s', the init of a pod that shares its PID namespace",
+				    l->pod.init);
 	pid = skf_clone3(&c, &l->pod.pidfd);
 	if (pid == 0)
 		become_init(l);
@@ -290,7 +305,9 @@ static int start_init(struct skf_launch *l, struct skf_err *e)
 	l->pod.pid = pid;
 	snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)pid);
 	l->pod.ns[SKF_HOLD_PID] = skf_openat(AT_FDCWD, path, O_RDONLY, 0);
-	return l->pod.ns[SKF_HOLD_PID] < 0 ? skf_fail_sys(e, l->pod.ns[SKF_HOLD_PID], "open the PID namespace of pod '%s'", l->q.id) : 0;
+	return l->pod.ns[SKF_HOLD_PID] < 0 ? skf_fail_sys(e, l->pod.ns[SKF_HOLD_PID],
+							  "open the PID namespace of pod '%s'", l->q.id)
+					   : 0;
 }
 
 static void undo_init(struct skf_launch *l)
@@ -306,13 +323,18 @@ static void undo_init(struct skf_launch *l)
 
 static int fill(const struct skf_launch *l, int sock, struct skf_hold_handover *h, struct skf_err *e)
 {
-	*h = (struct skf_hold_handover){
-		.listen_fd = l->listen_fd, .run_dir = l->run_dir, .engine_sock = sock, .pidfd = l->pod.pidfd, .init_pid = (uint32_t)l->pod.pid};
+	*h = (struct skf_hold_handover){.listen_fd = l->listen_fd,
+					.run_dir = l->run_dir,
+					.engine_sock = sock,
+					.pidfd = l->pod.pidfd,
+					.init_pid = (uint32_t)l->pod.pid};
 	h->shm = l->pod.shm < 0 ? -1 : l->pod.shm;
 	for (unsigned i = 0; i < SKF_HOLD_N; i++)
 		h->ns[i] = l->pod.ns[i] < 0 ? -1 : l->pod.ns[i];
-	if (skf_fmt(h->id, sizeof(h->id), "%s", l->q.id) < 0 || skf_fmt(h->reaper, sizeof(h->reaper), "%s", l->q.reaper) < 0 ||
-	    skf_fmt(h->root, sizeof(h->root), "%s", l->q.root) < 0 || skf_fmt(h->run_root, sizeof(h->run_root), "%s", l->q.run_root) < 0)
+	if (skf_fmt(h->id, sizeof(h->id), "%s", l->q.id) < 0 ||
+	    skf_fmt(h->reaper, sizeof(h->reaper), "%s", l->q.reaper) < 0 ||
+	    skf_fmt(h->root, sizeof(h->root), "%s", l->q.root) < 0 ||
+	    skf_fmt(h->run_root, sizeof(h->run_root), "%s", l->q.run_root) < 0)
 		return skf_fail(e, SKF_ELIMIT, "a path of pod '%s' is too long for its holder", l->q.id);
 	return 0;
 }
@@ -320,7 +342,8 @@ static int fill(const struct skf_launch *l, int sock, struct skf_hold_handover *
 static int hand_over(const struct skf_hold_handover *h, int *ret_mem)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MON_HANDOVER_MAX);
-	const int fds[] = {h->listen_fd, h->run_dir, h->engine_sock, h->pidfd, h->ns[0], h->ns[1], h->ns[2], h->ns[3], h->shm};
+	const int fds[] = {h->listen_fd, h->run_dir, h->engine_sock, h->pidfd, h->ns[0],
+			   h->ns[1],     h->ns[2],   h->ns[3],       h->shm};
 	SKF_AUTO_FD int mem = memfd_create("handover", MFD_CLOEXEC);
 	int r = mem < 0 ? -errno : 0;
 
@@ -364,16 +387,11 @@ static int become_holder(struct skf_launch *l, struct skf_err *e)
 }
 
 const struct skf_launch_step skf_launch_pod_steps[] = {
-	{"document", read_doc, NULL},
-	{"run directory", open_run, NULL},
-	{"living namespaces", adopt, NULL},
-	{"namespaces", make_namespaces, undo_init},
-	{"shm", skf_launch_pod_shm_make, NULL},
-	{"network", network, NULL},
-	{"init", start_init, undo_init},
-	{"listen", skf_launch_listen, skf_launch_unlisten},
-	{"become", become_holder, NULL},
-	{NULL, NULL, NULL},
+	{"document", read_doc, NULL},           {"run directory", open_run, NULL},
+	{"living namespaces", adopt, NULL},     {"namespaces", make_namespaces, undo_init},
+	{"shm", skf_launch_pod_shm_make, NULL}, {"network", network, NULL},
+	{"init", start_init, undo_init},        {"listen", skf_launch_listen, skf_launch_unlisten},
+	{"become", become_holder, NULL},        {NULL, NULL, NULL},
 };
 
 /* --- a container of a pod --- */
@@ -388,7 +406,9 @@ static int use_namespaces(struct skf_launch *l, struct skf_err *e)
 				continue;
 			n[i].path = skf_arena_fmt(&l->arena, "/proc/self/fd/%d", l->pod.ns[k]);
 			if (!n[i].path)
-				return skf_fail(e, SKF_ENOMEM, "out of memory for the namespaces of container '%s'", l->q.id);
+				return skf_fail(e, SKF_ENOMEM,
+						"out of memory for the namespaces of container '%s'",
+						l->q.id);
 		}
 	return 0;
 }
@@ -403,7 +423,8 @@ int skf_launch_join_pod(struct skf_launch *l, struct skf_err *e)
 	dir = pod_dir(l->run_root_fd, pod, false);
 	sock = dir < 0 ? dir : skf_mon_connect(dir);
 	if (sock < 0)
-		return skf_fail(e, SKF_EUNAVAILABLE, "pod '%.12s' of container '%s' does not run (%s)", pod, l->q.id, strerrordesc_np(-sock));
+		return skf_fail(e, SKF_EUNAVAILABLE, "pod '%.12s' of container '%s' does not run (%s)", pod,
+				l->q.id, strerrordesc_np(-sock));
 	if (skf_hold_namespaces(sock, pod, l->pod.ns, e) < 0)
 		return -1;
 	if (l->pod.ns[SKF_HOLD_IPC] >= 0 && skf_hold_shm(sock, pod, &l->pod.shm, e) < 0)

@@ -1,8 +1,9 @@
-/* launch/pod_shm.c -- the /dev/shm that the containers of a pod with a shared IPC namespace have in common, as podman's pods do: a tmpfs in a mount
- * namespace that holds nothing else, whose descriptor the pod's holder keeps. A container's start clones it from there.
+/* launch/pod_shm.c -- the /dev/shm that the containers of a pod with a shared IPC namespace have in common,
+ * as podman's pods do: a tmpfs in a mount namespace that holds nothing else, whose descriptor the pod's
+ * holder keeps. A container's start clones it from there.
  *
- * Invariants: (1) nothing of the host's is mounted in that namespace, so that it keeps no file system busy; (2) no process lives in it. Blocks on a
- * helper (SKF_KILL_WAIT_MS). */
+ * Invariants: (1) nothing of the host's is mounted in that namespace, so that it keeps no file system busy;
+ * (2) no process lives in it. Blocks on a helper (SKF_KILL_WAIT_MS). */
 #include "launch/launch_int.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -17,7 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC)
+#define FLAGS   (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 #define POD_SHM "/dev/shm"
 
 /* place: a directory of the host that is mounted over. */
@@ -27,9 +28,11 @@ static int fill_namespace(const struct skf_launch *l, const char *place)
 	char options[96];
 	int r;
 
-	(void)skf_idmap_to_host(&l->ids.uids, 0, &uid); /* a root that is not mapped: the host's, and everybody may write */
+	(void)skf_idmap_to_host(&l->ids.uids, 0,
+				&uid); /* a root that is not mapped: the host's, and everybody may write */
 	(void)skf_idmap_to_host(&l->ids.gids, 0, &gid);
-	r = skf_fmt(options, sizeof(options), "mode=1777,size=%llu,uid=%u,gid=%u", (unsigned long long)l->pod.shm_size, uid, gid);
+	r = skf_fmt(options, sizeof(options), "mode=1777,size=%llu,uid=%u,gid=%u",
+		    (unsigned long long)l->pod.shm_size, uid, gid);
 	if (r == 0)
 		r = skf_mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
 	if (r == 0)
@@ -106,7 +109,8 @@ int skf_launch_pod_shm_source(struct skf_launch *l, struct skf_rt_source *ret, s
 	int tree;
 
 	for (size_t i = 0; l->pod.shm >= 0 && i < l->spec->mounts.n; i++) {
-		if (strcmp(m[i].destination, POD_SHM) != 0 || !m[i].type || strcmp(m[i].type, "tmpfs") != 0 || !m[i].source || strcmp(m[i].source, "shm") != 0)
+		if (strcmp(m[i].destination, POD_SHM) != 0 || !m[i].type ||
+		    strcmp(m[i].type, "tmpfs") != 0 || !m[i].source || strcmp(m[i].source, "shm") != 0)
 			continue; /* not the engine's default: what the user mounts there comes first */
 		tree = skf_launch_shm_of(l->pod.shm, e);
 		if (tree < 0)

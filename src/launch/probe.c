@@ -1,5 +1,6 @@
-/* launch/probe.c -- whether this kernel and the file system of the store can show layers through the maps of a user namespace: an overlay over two
- * directories of the store is mounted that way, detached, and dropped. The engine asks once per boot (engine/storage.c). */
+/* launch/probe.c -- whether this kernel and the file system of the store can show layers through the maps of
+ * a user namespace: an overlay over two directories of the store is mounted that way, detached, and dropped.
+ * The engine asks once per boot (engine/storage.c). */
 #include "base/fd.h"
 #include "launch/launch_int.h"
 #include "launch/overlay.h"
@@ -24,8 +25,13 @@ static int make_userns(struct skf_launch *l, struct skf_err *e)
 static int mount_mapped(struct skf_launch *l, struct skf_err *e)
 {
 	static const char *const lower[] = {"layers", "containers"};
-	struct skf_overlay o = {.root_fd = l->root_fd, .root = l->q.root, .lower = lower, .n_lower = SKF_ARRAY_LEN(lower), .scratch = "trash",
-				.idmapped = true, .userns_fd = l->userns};
+	struct skf_overlay o = {.root_fd = l->root_fd,
+				.root = l->q.root,
+				.lower = lower,
+				.n_lower = SKF_ARRAY_LEN(lower),
+				.scratch = "trash",
+				.idmapped = true,
+				.userns_fd = l->userns};
 
 	if (skf_overlay_mount(&o, &l->root_mount, e) == 0)
 		return 0;

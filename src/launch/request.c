@@ -26,8 +26,8 @@ static int check(const struct skf_launch_request *q, unsigned n_fds, struct skf_
 	want += (q->flags & SKF_LAUNCH_LOCK) != 0;
 	want += (q->flags & SKF_LAUNCH_NETNS) != 0;
 	if (want != n_fds)
-		return skf_fail(e, SKF_EINVALID, "the request names %u descriptors and carries %u",
-				want, n_fds);
+		return skf_fail(e, SKF_EINVALID, "the request names %u descriptors and carries %u", want,
+				n_fds);
 	if (!skf_is_hex(q->id, SKF_ID_LEN))
 		return skf_fail(e, SKF_EINVALID, "'%.70s' is not a container id of %d hex digits", q->id,
 				SKF_ID_LEN);
@@ -51,9 +51,10 @@ static bool is_start(uint16_t type)
 
 static bool is_known(uint16_t type)
 {
-	return is_start(type) || type == SKF_LAUNCH_EXEC || type == SKF_LAUNCH_HEALTH || type == SKF_LAUNCH_UPDATE || type == SKF_LAUNCH_LOOK ||
-	       type == SKF_LAUNCH_MOUNT || type == SKF_LAUNCH_POD ||
-	       type == SKF_LAUNCH_CHECKPOINT || type == SKF_LAUNCH_RESTORE || type == SKF_LAUNCH_IMAGE_MOUNT || type == SKF_LAUNCH_IMAGE_UNMOUNT ||
+	return is_start(type) || type == SKF_LAUNCH_EXEC || type == SKF_LAUNCH_HEALTH ||
+	       type == SKF_LAUNCH_UPDATE || type == SKF_LAUNCH_LOOK || type == SKF_LAUNCH_MOUNT ||
+	       type == SKF_LAUNCH_POD || type == SKF_LAUNCH_CHECKPOINT || type == SKF_LAUNCH_RESTORE ||
+	       type == SKF_LAUNCH_IMAGE_MOUNT || type == SKF_LAUNCH_IMAGE_UNMOUNT ||
 	       type == SKF_LAUNCH_PROBE || type == SKF_LAUNCH_GO || type == SKF_LAUNCH_CTR_MOUNT ||
 	       type == SKF_LAUNCH_CTR_UNMOUNT;
 }
@@ -61,7 +62,8 @@ static bool is_known(uint16_t type)
 int skf_launch_request_read(struct skf_recr *r, unsigned n_fds, struct skf_launch_request *ret,
 			    struct skf_err *e)
 {
-	struct skf_launch_request q = {.type = r->type, .exec_id = "", .process_json = "", .reaper = "", .notify = ""};
+	struct skf_launch_request q = {
+		.type = r->type, .exec_id = "", .process_json = "", .reaper = "", .notify = ""};
 
 	if (!is_known(r->type))
 		return skf_fail(e, SKF_EUNSUPPORTED, "skiff-launch %s does not know request %u", SKF_VERSION,

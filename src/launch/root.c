@@ -1,7 +1,7 @@
 /* launch/root.c -- the root of a container: its layers, its writable directory, and for a container in a
- * user namespace of its own both in the ids of that: the layers through id-mapped mounts, without a copy, or as
- * copies in these ids, and rw/ by its owner (DESIGN 3a). Which of these it is the engine has written down: the
- * member storage of config.json (store/snapshot.h). */
+ * user namespace of its own both in the ids of that: the layers through id-mapped mounts, without a copy, or
+ * as copies in these ids, and rw/ by its owner (DESIGN 3a). Which of these it is the engine has written
+ * down: the member storage of config.json (store/snapshot.h). */
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "launch/launch_int.h"
@@ -15,7 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int skf_launch_layer_paths(struct skf_launch *l, const struct skf_strv *diff_ids, const char *const **ret, struct skf_err *e)
+int skf_launch_layer_paths(struct skf_launch *l, const struct skf_strv *diff_ids, const char *const **ret,
+			   struct skf_err *e)
 {
 	const char **v = skf_arena_array(&l->arena, diff_ids->n + 1, sizeof(*v));
 	struct skf_digest d;
@@ -52,9 +53,11 @@ static int own_upper(struct skf_launch *l, const char *upper, struct skf_err *e)
 	uid = st.st_uid;
 	gid = st.st_gid;
 	/* An id that is not mapped at all stays: the kernel shows it as nobody's. */
-	if (!skf_idmap_from_host(&l->ids.uids, st.st_uid, &ignored) && !skf_idmap_to_host(&l->ids.uids, st.st_uid, &uid))
+	if (!skf_idmap_from_host(&l->ids.uids, st.st_uid, &ignored) &&
+	    !skf_idmap_to_host(&l->ids.uids, st.st_uid, &uid))
 		uid = st.st_uid;
-	if (!skf_idmap_from_host(&l->ids.gids, st.st_gid, &ignored) && !skf_idmap_to_host(&l->ids.gids, st.st_gid, &gid))
+	if (!skf_idmap_from_host(&l->ids.gids, st.st_gid, &ignored) &&
+	    !skf_idmap_to_host(&l->ids.gids, st.st_gid, &gid))
 		gid = st.st_gid;
 	if ((uid == st.st_uid && gid == st.st_gid) || fchown(fd, uid, gid) == 0)
 		return 0;
@@ -71,8 +74,8 @@ static int mount_directory(struct skf_launch *l, struct skf_err *e)
 	if (r == 0 && l->conf->rootfs_idmap)
 		r = skf_mount_setattr(fd, "", AT_EMPTY_PATH, &a);
 	if (r < 0)
-		return skf_fail_sys(e, r, "mount the directory '%s'%s as the root of container '%s'", l->conf->rootfs,
-				    l->conf->rootfs_idmap ? ", id-mapped," : "", l->q.id);
+		return skf_fail_sys(e, r, "mount the directory '%s'%s as the root of container '%s'",
+				    l->conf->rootfs, l->conf->rootfs_idmap ? ", id-mapped," : "", l->q.id);
 	l->root_mount = SKF_TAKE_FD(fd);
 	return 0;
 }

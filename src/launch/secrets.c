@@ -1,8 +1,10 @@
-/* launch/secrets.c -- the secrets of a container at its start: those that are files stand on a tmpfs that exists in no mount namespace but the
- * container's, each with its owner and mode, and are handed to the runtime as sources; those that are variables go into the
- * environment of its process. The copies in the container's directory are read at each start.
+/* launch/secrets.c -- the secrets of a container at its start: those that are files stand on a tmpfs that
+ * exists in no mount namespace but the container's, each with its owner and mode, and are handed to the
+ * runtime as sources; those that are variables go into the environment of its process. The copies in the
+ * container's directory are read at each start.
  *
- * A helper in a mount namespace of its own mounts the tmpfs, because only a mounted one has files that can be cloned before Linux 6.15. */
+ * A helper in a mount namespace of its own mounts the tmpfs, because only a mounted one has files that can
+ * be cloned before Linux 6.15. */
 #include "launch/launch_int.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -40,7 +42,8 @@ static int put_file(const struct skf_launch *l, secret *s)
 		r = fd = skf_openat(AT_FDCWD, s->file, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
 	if (r >= 0)
 		r = skf_write_full(fd, b.p, b.len);
-	if (r == 0 && (!skf_idmap_to_host(&l->ids.uids, s->uid, &uid) || !skf_idmap_to_host(&l->ids.gids, s->gid, &gid)))
+	if (r == 0 && (!skf_idmap_to_host(&l->ids.uids, s->uid, &uid) ||
+		       !skf_idmap_to_host(&l->ids.gids, s->gid, &gid)))
 		r = -EOVERFLOW;
 	if (r == 0 && (fchown(fd, uid, gid) < 0 || fchmod(fd, (mode_t)s->mode) < 0))
 		r = -errno;
@@ -49,7 +52,8 @@ static int put_file(const struct skf_launch *l, secret *s)
 
 static int mount_tmpfs(const struct skf_launch *l)
 {
-	char place[PATH_MAX] = ""; /* by name: descriptors lead to the mounts of the namespace that we came from */
+	char place[PATH_MAX] =
+		""; /* by name: descriptors lead to the mounts of the namespace that we came from */
 	int r = skf_fmt(place, sizeof(place), "%s/containers/%s/rootfs", l->q.root, l->q.id);
 
 	if (r == 0)
@@ -88,7 +92,8 @@ static void helper(void *arg, int sock)
 		skf_rec_begin(&w, &b, 1, 1);
 		skf_rec_u32(&w, (uint32_t)-r);
 		skf_rec_end(&w);
-		(void)skf_record_send(sock, &b, NULL, 0); /* the parent sees the closed socket when this fails */
+		(void)skf_record_send(sock, &b, NULL,
+				      0); /* the parent sees the closed socket when this fails */
 	}
 }
 
@@ -101,7 +106,11 @@ static int take(struct skf_launch *l, int sock, secret *s, struct skf_err *e)
 	uint32_t code = n > 0 ? skf_recr_u32(&r) : 0;
 
 	if (n <= 0 || code || fds.n != 1)
-		return skf_fail_sys(e, n < 0 ? n : code ? -(int)code : -EPIPE, "prepare the secret '%s'", s->name);
+		return skf_fail_sys(e,
+				    n < 0  ? n
+				    : code ? -(int)code
+					   : -EPIPE,
+				    "prepare the secret '%s'", s->name);
 	l->sources[l->n_sources++] = (struct skf_rt_source){s->target, SKF_TAKE_FD(fds.fd[0])};
 	return 0;
 }
@@ -159,12 +168,15 @@ int skf_launch_secret_env(struct skf_launch *l, struct skf_err *e)
 	for (size_t i = 0; i < l->conf->secrets.n; i++) {
 		SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_SECRET_BYTES);
 		int r = s[i].env ? read_secret(l, &s[i], &b) : 0;
-		char *word = r < 0 || !s[i].env ? NULL : skf_arena_fmt(&l->arena, "%s=%s", s[i].target, skf_buf_cstr(&b));
+		char *word = r < 0 || !s[i].env
+				     ? NULL
+				     : skf_arena_fmt(&l->arena, "%s=%s", s[i].target, skf_buf_cstr(&b));
 
 		if (s[i].env && r >= 0)
 			r = word ? put_env(l, word) : -ENOMEM;
 		if (r < 0)
-			return skf_fail_sys(e, r, "prepare the secret '%s' of container '%s'", s[i].name, l->q.id);
+			return skf_fail_sys(e, r, "prepare the secret '%s' of container '%s'", s[i].name,
+					    l->q.id);
 	}
 	return 0;
 }

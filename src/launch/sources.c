@@ -1,9 +1,11 @@
-/* launch/sources.c -- mounts whose source config.json cannot name by a path that may be trusted at start: a directory inside
- * a volume, the layers of an image, an overlay over a directory, /dev/shm of another container. Each is opened here as a
- * detached mount and handed to the runtime; and a new volume is filled from the image before.
+/* launch/sources.c -- mounts whose source config.json cannot name by a path that may be trusted at start: a
+ * directory inside a volume, the layers of an image, an overlay over a directory, /dev/shm of another
+ * container. Each is opened here as a detached mount and handed to the runtime; and a new volume is filled
+ * from the image before.
  *
- * Invariants: (1) nothing below a volume or an image is reached but by openat2 from its root; (2) a volume is filled and
- * given away under its own lock, and only while it is empty; (3) nothing is mounted on the host. Blocks on the disk. */
+ * Invariants: (1) nothing below a volume or an image is reached but by openat2 from its root; (2) a volume
+ * is filled and given away under its own lock, and only while it is empty; (3) nothing is mounted on the
+ * host. Blocks on the disk. */
 #include "launch/launch_int.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -33,7 +35,11 @@ static int chown_below(int dirfd, uid_t uid, gid_t gid, int depth, struct skf_er
 	struct dirent *de;
 
 	if (!d || depth > SKF_MAX_TAR_DEPTH)
-		return skf_fail_sys(e, fd < 0 ? fd : depth > SKF_MAX_TAR_DEPTH ? -ELOOP : -errno, "read a directory to give it away");
+		return skf_fail_sys(e,
+				    fd < 0                      ? fd
+				    : depth > SKF_MAX_TAR_DEPTH ? -ELOOP
+								: -errno,
+				    "read a directory to give it away");
 	(void)SKF_TAKE_FD(fd); /* d closes it */
 	while ((de = readdir(d))) {
 		SKF_AUTO_FD int sub = -EBADF;
@@ -44,7 +50,8 @@ static int chown_below(int dirfd, uid_t uid, gid_t gid, int depth, struct skf_er
 		if (sub == -ENOENT)
 			continue;
 		if (sub < 0 || fchownat(sub, "", uid, gid, AT_EMPTY_PATH) < 0)
-			return skf_fail_sys(e, sub < 0 ? sub : -errno, "change the owner of '%s'", de->d_name);
+			return skf_fail_sys(e, sub < 0 ? sub : -errno, "change the owner of '%s'",
+					    de->d_name);
 		if (de->d_type == DT_DIR && chown_below(sub, uid, gid, depth + 1, e) < 0)
 			return -1;
 	}
@@ -58,12 +65,17 @@ static int give_away(struct skf_launch *l, source *s, int fd, struct skf_err *e)
 
 	if (!s->chown)
 		return 0;
-	if (!skf_idmap_to_host(&l->ids.uids, l->process->user.uid, &uid) || !skf_idmap_to_host(&l->ids.gids, l->process->user.gid, &gid))
-		return skf_fail(e, SKF_EINVALID, "the mount at '%s' is to belong to user %u:%u, which the user namespace does not map", s->target,
-				l->process->user.uid, l->process->user.gid);
+	if (!skf_idmap_to_host(&l->ids.uids, l->process->user.uid, &uid) ||
+	    !skf_idmap_to_host(&l->ids.gids, l->process->user.gid, &gid))
+		return skf_fail(e, SKF_EINVALID,
+				"the mount at '%s' is to belong to user %u:%u, which the user namespace "
+				"does not map",
+				s->target, l->process->user.uid, l->process->user.gid);
 	if (fstat(fd, &st) < 0 || fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0)
 		return skf_fail_sys(e, -errno, "change the owner of the mount at '%s'", s->target);
-	return S_ISDIR(st.st_mode) && chown_below(fd, uid, gid, 0, e) < 0 ? skf_ctx(e, "the mount at '%s'", s->target) : 0;
+	return S_ISDIR(st.st_mode) && chown_below(fd, uid, gid, 0, e) < 0
+		       ? skf_ctx(e, "the mount at '%s'", s->target)
+		       : 0;
 }
 
 /* --- volumes --- */
@@ -83,20 +95,24 @@ static bool is_empty(int dirfd)
 	return true;
 }
 
-/* A new volume, which is still the host's root's, is the container's root's: else a container in a user namespace could not use it. */
+/* A new volume, which is still the host's root's, is the container's root's: else a container in a user
+ * namespace could not use it. */
 static int own_new(const struct skf_launch *l, source *s, int volume, struct skf_err *e)
 {
 	uint32_t uid, gid;
 	struct stat st;
 
-	if (l->userns < 0 || !skf_idmap_to_host(&l->ids.uids, 0, &uid) || !skf_idmap_to_host(&l->ids.gids, 0, &gid))
+	if (l->userns < 0 || !skf_idmap_to_host(&l->ids.uids, 0, &uid) ||
+	    !skf_idmap_to_host(&l->ids.gids, 0, &gid))
 		return 0;
-	if (fstat(volume, &st) == 0 && (st.st_uid || st.st_gid || fchownat(volume, "", uid, gid, AT_EMPTY_PATH) == 0))
+	if (fstat(volume, &st) == 0 &&
+	    (st.st_uid || st.st_gid || fchownat(volume, "", uid, gid, AT_EMPTY_PATH) == 0))
 		return 0;
 	return skf_fail_sys(e, -errno, "give volume '%s' to the container's root", s->volume);
 }
 
-/* docker's rule: an empty volume gets what the image has at that place, and the owner and mode of the directory. */
+/* docker's rule: an empty volume gets what the image has at that place, and the owner and mode of the
+ * directory. */
 static int copy_up(struct skf_launch *l, source *s, int volume, struct skf_err *e)
 {
 	SKF_AUTO_FD int from = -EBADF;
@@ -106,14 +122,16 @@ static int copy_up(struct skf_launch *l, source *s, int volume, struct skf_err *
 		return 0;
 	from = skf_path_open(l->root_mount, s->target, O_PATH | O_DIRECTORY, 0);
 	if (from == -ENOENT || from == -ENOTDIR || from == -ELOOP)
-		return own_new(l, s, volume, e); /* nothing to copy: the runtime makes the mount point, or says what is wrong with it */
+		return own_new(l, s, volume, e); /* nothing to copy: the runtime makes the mount point, or
+						    says what is wrong with it */
 	if (from < 0)
 		return skf_fail_sys(e, from, "open '%s' of the image", s->target);
 	if (skf_tmpcopyup(from, volume, l->log, e) < 0)
 		return skf_ctx(e, "copy '%s' of the image to volume '%s'", s->target, s->volume);
 	if (fstat(from, &st) < 0 || fchownat(volume, "", st.st_uid, st.st_gid, AT_EMPTY_PATH) < 0 ||
 	    fchmodat(volume, ".", st.st_mode & 07777, 0) < 0)
-		return skf_fail_sys(e, -errno, "give volume '%s' owner and mode of '%s'", s->volume, s->target);
+		return skf_fail_sys(e, -errno, "give volume '%s' owner and mode of '%s'", s->volume,
+				    s->target);
 	return 0;
 }
 
@@ -133,7 +151,8 @@ static int clone_subpath(int fd, source *s, struct skf_err *e)
 		return clone_tree(fd, s->target, e);
 	sub = skf_path_open_nolinks(fd, s->subpath, O_PATH, 0);
 	if (sub < 0)
-		return skf_fail_sys(e, sub, "open '%s' in the source of the mount at '%s'", s->subpath, s->target);
+		return skf_fail_sys(e, sub, "open '%s' in the source of the mount at '%s'", s->subpath,
+				    s->target);
 	return clone_tree(sub, s->target, e);
 }
 
@@ -167,19 +186,25 @@ static int open_view(struct skf_launch *l, source *s, struct skf_err *e)
 	int r;
 
 	if (dir < 0)
-		return skf_fail_sys(e, dir, "open the copy '%s' of the image mounted at '%s'", s->view, s->target);
+		return skf_fail_sys(e, dir, "open the copy '%s' of the image mounted at '%s'", s->view,
+				    s->target);
 	tree = clone_subpath(dir, s, e);
 	if (tree < 0)
 		return -1;
 	r = skf_mount_setattr(tree, "", AT_EMPTY_PATH, &ro);
-	return r < 0 ? skf_fail_sys(e, r, "make the image mounted at '%s' read-only", s->target) : SKF_TAKE_FD(tree);
+	return r < 0 ? skf_fail_sys(e, r, "make the image mounted at '%s' read-only", s->target)
+		     : SKF_TAKE_FD(tree);
 }
 
 static int open_image(struct skf_launch *l, source *s, struct skf_err *e)
 {
 	char scratch[SKF_ID_LEN + 24];
-	struct skf_overlay o = {.root_fd = l->root_fd, .root = l->q.root, .n_lower = s->layers.n, .scratch = scratch,
-				.idmapped = l->userns >= 0 && skf_launch_sees_through_map(l), .userns_fd = l->userns};
+	struct skf_overlay o = {.root_fd = l->root_fd,
+				.root = l->q.root,
+				.n_lower = s->layers.n,
+				.scratch = scratch,
+				.idmapped = l->userns >= 0 && skf_launch_sees_through_map(l),
+				.userns_fd = l->userns};
 	SKF_AUTO_FD int fd = -EBADF;
 
 	if (s->view)
@@ -190,12 +215,14 @@ static int open_image(struct skf_launch *l, source *s, struct skf_err *e)
 	return s->subpath ? clone_subpath(fd, s, e) : SKF_TAKE_FD(fd);
 }
 
-/* The upper directory is what the container sees of the directory itself: owner and mode are the original's. */
+/* The upper directory is what the container sees of the directory itself: owner and mode are the original's.
+ */
 static int own_as(const struct skf_launch *l, const char *original, const char *upper)
 {
 	struct stat st;
 
-	if (stat(original, &st) < 0 || fchownat(l->root_fd, upper, st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) < 0 ||
+	if (stat(original, &st) < 0 ||
+	    fchownat(l->root_fd, upper, st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) < 0 ||
 	    fchmodat(l->root_fd, upper, st.st_mode & 07777, 0) < 0)
 		return -errno;
 	return 0;
@@ -206,7 +233,12 @@ static int open_overlay(struct skf_launch *l, source *s, struct skf_err *e)
 {
 	char upper[SKF_ID_LEN + 48], work[SKF_ID_LEN + 48], scratch[SKF_ID_LEN + 24];
 	const char *lower[1] = {s->directory};
-	struct skf_overlay o = {.root_fd = l->root_fd, .root = l->q.root, .lower = lower, .n_lower = 1, .upper = upper, .work = work,
+	struct skf_overlay o = {.root_fd = l->root_fd,
+				.root = l->q.root,
+				.lower = lower,
+				.n_lower = 1,
+				.upper = upper,
+				.work = work,
 				.scratch = scratch};
 	size_t n = (size_t)(s - (source *)l->conf->sources.v);
 	char dir[48];
@@ -257,7 +289,8 @@ static void shm_helper(void *ns, int sock)
 	skf_rec_begin(&w, &b, 1, 1);
 	skf_rec_u32(&w, (uint32_t)(r < 0 ? -r : 0));
 	skf_rec_end(&w);
-	(void)skf_record_send(sock, &b, &tree, r < 0 ? 0 : 1); /* the parent sees the closed socket when this fails */
+	(void)skf_record_send(sock, &b, &tree,
+			      r < 0 ? 0 : 1); /* the parent sees the closed socket when this fails */
 }
 
 static int take_shm(int sock, struct skf_err *e)
@@ -269,7 +302,11 @@ static int take_shm(int sock, struct skf_err *e)
 	uint32_t code = n > 0 ? skf_recr_u32(&r) : 0;
 
 	if (n <= 0 || code || fds.n != 1)
-		return skf_fail_sys(e, n < 0 ? n : code ? -(int)code : -EPIPE, "share /dev/shm of the other container");
+		return skf_fail_sys(e,
+				    n < 0  ? n
+				    : code ? -(int)code
+					   : -EPIPE,
+				    "share /dev/shm of the other container");
 	return SKF_TAKE_FD(fds.fd[0]);
 }
 

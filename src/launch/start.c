@@ -92,7 +92,9 @@ int skf_launch_fill_create(struct skf_launch *l, struct skf_rt_create *ret, stru
 		.fifo = (l->q.flags & SKF_LAUNCH_INIT) != 0,
 		.sister = l->q.type == SKF_LAUNCH_RESTART,
 		.keep_dir = l->q.type == SKF_LAUNCH_RESTART,
-		.net_begin = l->q.flags & SKF_LAUNCH_NET && skf_launch_has_own_netns(l) ? skf_launch_net_begin : NULL,
+		.net_begin = l->q.flags & SKF_LAUNCH_NET && skf_launch_has_own_netns(l)
+				     ? skf_launch_net_begin
+				     : NULL,
 		.net_end = skf_launch_net_end,
 		.net_arg = l,
 		.notify_socket = l->q.notify[0] ? l->q.notify : NULL,
@@ -114,8 +116,10 @@ static int create(struct skf_launch *l, struct skf_err *e)
 	struct skf_rt_create c;
 
 	if (l->conf->runtime && l->q.flags & SKF_LAUNCH_INIT)
-		return skf_fail(e, SKF_EUNSUPPORTED, "container '%s' is run by '%s': only containers of skiff's own runtime can be made ready without a start", l->q.id,
-				l->conf->runtime);
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"container '%s' is run by '%s': only containers of skiff's own runtime can "
+				"be made ready without a start",
+				l->q.id, l->conf->runtime);
 	if (l->conf->runtime)
 		return skf_launch_foreign_create(l, e);
 	if (skf_launch_fill_create(l, &c, e) < 0 || skf_rt_create(&l->rt, &c, &l->ctr, e) < 0)
@@ -168,7 +172,8 @@ static int offer_notify(struct skf_launch *l, struct skf_err *e)
 		return 0;
 	sock = skf_rt_notify_open(&l->rt, l->q.id, e);
 	if (sock < 0)
-		return sock == -1 ? -1 : skf_fail(e, SKF_EBUG, "container '%s' has no notify socket", l->q.id);
+		return sock == -1 ? -1
+				  : skf_fail(e, SKF_EBUG, "container '%s' has no notify socket", l->q.id);
 	pidfd = r = skf_pidfd_open(skf_launch_pid(l));
 	skf_rec_begin(&w, &b, SKF_LAUNCH_NOTIFY, SKF_LAUNCH_VERSION);
 	skf_rec_end(&w);
@@ -229,8 +234,10 @@ void skf_launch_mark_started(const struct skf_launch *l)
 	SKF_AUTO_FD int fd = skf_openat(l->disk_dir, "started", O_WRONLY | O_CREAT | O_NOFOLLOW, 0600);
 
 	if (fd < 0)
-		skf_warn(l->log, "mark container '%s' as started: %s; after a crash of the host it looks as if it never ran; ignoring", l->q.id,
-			 strerrordesc_np(-fd));
+		skf_warn(l->log,
+			 "mark container '%s' as started: %s; after a crash of the host it looks as if it "
+			 "never ran; ignoring",
+			 l->q.id, strerrordesc_np(-fd));
 }
 
 static int announce(struct skf_launch *l, struct skf_err *e)
@@ -261,7 +268,8 @@ static int announce(struct skf_launch *l, struct skf_err *e)
 	l->wrote_summary = true;
 	if (!ready)
 		skf_launch_mark_started(l);
-	r = skf_event_emit(l->run_root_fd, "container", ready ? "init" : "start", l->q.id, s.name, s.image, -1);
+	r = skf_event_emit(l->run_root_fd, "container", ready ? "init" : "start", l->q.id, s.name, s.image,
+			   -1);
 	if (r < 0)
 		skf_warn(l->log, "write the event of the start of container '%s': %s; ignoring", l->q.id,
 			 strerrordesc_np(-r));

@@ -10,8 +10,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* In a user namespace nobody may take a pipe that belongs to an id of outside: so it is the process's from the beginning, for /dev/stdout to be
- * opened again. */
+/* In a user namespace nobody may take a pipe that belongs to an id of outside: so it is the process's from
+ * the beginning, for /dev/stdout to be opened again. */
 static int own_pipe(const struct skf_launch *l, int fd, struct skf_err *e)
 {
 	uint32_t uid, gid;
@@ -19,7 +19,8 @@ static int own_pipe(const struct skf_launch *l, int fd, struct skf_err *e)
 	if (!l->ids.uids.n || !skf_idmap_to_host(&l->ids.uids, l->process->user.uid, &uid) ||
 	    !skf_idmap_to_host(&l->ids.gids, l->process->user.gid, &gid))
 		return 0; /* the runtime says what is wrong with a user that is not mapped */
-	return fchown(fd, uid, gid) < 0 ? skf_fail_sys(e, -errno, "give the container's stdio to its user") : 0;
+	return fchown(fd, uid, gid) < 0 ? skf_fail_sys(e, -errno, "give the container's stdio to its user")
+					: 0;
 }
 
 static int make_pipe(struct skf_launch *l, unsigned i, struct skf_err *e)

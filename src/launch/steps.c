@@ -36,9 +36,9 @@ static void init(struct skf_launch *l, const struct skf_log *log)
 
 static void done(struct skf_launch *l)
 {
-	int *fds[] = {&l->root_fd,   &l->run_root_fd, &l->disk_dir,   &l->run_dir,
-		      &l->listen_fd, &l->log_fd,      &l->root_mount, &l->rt.rootfd, &l->userns,
-			  &l->foreign.pidfd, &l->foreign.console, &l->foreign.netns};
+	int *fds[] = {&l->root_fd,   &l->run_root_fd,   &l->disk_dir,        &l->run_dir,
+		      &l->listen_fd, &l->log_fd,        &l->root_mount,      &l->rt.rootfd,
+		      &l->userns,    &l->foreign.pidfd, &l->foreign.console, &l->foreign.netns};
 
 	for (size_t i = 0; i < SKF_ARRAY_LEN(fds); i++)
 		skf_closep(fds[i]);
@@ -61,11 +61,14 @@ static const struct {
 	uint16_t type;
 	const struct skf_launch_step *steps;
 } lists[] = {
-	{"start", SKF_LAUNCH_START, skf_launch_start_steps},    {"exec", SKF_LAUNCH_EXEC, skf_launch_exec_steps},
-	{"restart", SKF_LAUNCH_RESTART, skf_launch_restart_steps}, {"health", SKF_LAUNCH_HEALTH, skf_launch_health_steps},
+	{"start", SKF_LAUNCH_START, skf_launch_start_steps},
+	{"exec", SKF_LAUNCH_EXEC, skf_launch_exec_steps},
+	{"restart", SKF_LAUNCH_RESTART, skf_launch_restart_steps},
+	{"health", SKF_LAUNCH_HEALTH, skf_launch_health_steps},
 	{"netsock", SKF_LAUNCH_NETSOCK, skf_launch_netsock_steps},
 	{"look", SKF_LAUNCH_LOOK, skf_launch_look_steps},
-	{"update", SKF_LAUNCH_UPDATE, skf_launch_update_steps}, {"mount", SKF_LAUNCH_MOUNT, skf_launch_mount_steps},
+	{"update", SKF_LAUNCH_UPDATE, skf_launch_update_steps},
+	{"mount", SKF_LAUNCH_MOUNT, skf_launch_mount_steps},
 	{"pod", SKF_LAUNCH_POD, skf_launch_pod_steps},
 	{"checkpoint", SKF_LAUNCH_CHECKPOINT, skf_launch_checkpoint_steps},
 	{"restore", SKF_LAUNCH_RESTORE, skf_launch_restore_steps},
@@ -147,7 +150,8 @@ void skf_launch_refuse(const struct skf_err *e, const struct skf_log *log)
 	SKF_AUTO(skf_fds_done) struct skf_fds fds = {.n = 0};
 	struct skf_recr r;
 
-	/* A socket that is closed with an unread request gives its peer ECONNRESET in place of the answer: unix(7). */
+	/* A socket that is closed with an unread request gives its peer ECONNRESET in place of the answer:
+	 * unix(7). */
 	(void)skf_record_recv(SKF_LAUNCH_FD, &b, &r, &fds, SKF_HELLO_MS);
 	send_failed(log, e);
 }
@@ -173,8 +177,9 @@ int skf_launch_main(const char *verb, const char *monitor, const struct skf_log 
 	if (fill_stdio() < 0) {
 		skf_fail(&e, SKF_ESYSTEM, "open '/dev/null' for skiff-launch's missing stdio");
 	} else {
-		(void)setsid(); /* EPERM: we lead a session already */
-		skf_launch_enter_cgroup(log); /* before the request comes: who spawned us early is still busy making the container */
+		(void)setsid();               /* EPERM: we lead a session already */
+		skf_launch_enter_cgroup(log); /* before the request comes: who spawned us early is still busy
+						 making the container */
 		r = read_request(&l, verb, &e);
 		if (r == 0)
 			r = walk(&l, list_of(verb, l.q.type), &e);

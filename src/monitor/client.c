@@ -201,7 +201,8 @@ int skf_mon_update_restart(int sock, const char *id, uint32_t policy, uint32_t m
 	return request(sock, id, &b, NULL, 0, SKF_MON_OK, SKF_HELLO_MS, &r, e);
 }
 
-int skf_mon_probe(int sock, const char *id, int timeout_ms, uint32_t *ret_code, char health[16], struct skf_err *e)
+int skf_mon_probe(int sock, const char *id, int timeout_ms, uint32_t *ret_code, char health[16],
+		  struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
 	struct skf_recr r = {0};

@@ -103,7 +103,11 @@ static int state(struct skf_monitor *m, const struct skf_mon_request *q, struct 
 	bool frozen = !m->exited && m->h.cg.used && skf_cg_is_frozen(&m->h.cg) == 1;
 
 	begin(a, SKF_MON_STATE);
-	skf_rec_str(&a->w, again ? "restarting" : m->exited ? "exited" : frozen ? "paused" : m->h.flags & SKF_MONH_HELD ? "initialized" : "running");
+	skf_rec_str(&a->w, again                        ? "restarting"
+			   : m->exited                  ? "exited"
+			   : frozen                     ? "paused"
+			   : m->h.flags & SKF_MONH_HELD ? "initialized"
+							: "running");
 	skf_rec_u32(&a->w, m->h.pid);
 	skf_rec_u64(&a->w, m->h.start_time);
 	skf_rec_u64(&a->w, m->h.started_ns);
@@ -137,7 +141,8 @@ static int kill_(struct skf_monitor *m, const struct skf_mon_request *q, struct 
 	m->r.shutdown |= q->manual == SKF_MON_SHUTDOWN;
 	if (q->manual && m->phase == SKF_MON_BACKOFF)
 		skf_mon_restart_cancel(m);
-	else if (m->exited && !(q->manual && m->phase == SKF_MON_RESTARTING)) /* else it is killed when it is there */
+	else if (m->exited &&
+		 !(q->manual && m->phase == SKF_MON_RESTARTING)) /* else it is killed when it is there */
 		return not_running(m, e);
 	begin(a, SKF_MON_OK);
 	if (m->exited)
@@ -214,7 +219,8 @@ static int update(struct skf_monitor *m, const struct skf_mon_request *q, struct
 {
 	if (q->what != SKF_MON_UPD_RESTART || q->policy > SKF_RESTART_UNLESS_STOPPED)
 		return skf_fail(e, SKF_EUNSUPPORTED,
-				"the monitor of container '%s' (skiff %s) can change the restart policy only; restart "
+				"the monitor of container '%s' (skiff %s) can change the restart policy "
+				"only; restart "
 				"the container",
 				m->h.id, SKF_VERSION);
 	m->r.policy = q->policy;
@@ -225,7 +231,8 @@ static int update(struct skf_monitor *m, const struct skf_mon_request *q, struct
 }
 
 /* A start that was killed is repeated: the second START is as good as the first. */
-static int start(struct skf_monitor *m, const struct skf_mon_request *q, struct skf_fds *fds, struct answer *a, struct skf_err *e)
+static int start(struct skf_monitor *m, const struct skf_mon_request *q, struct skf_fds *fds,
+		 struct answer *a, struct skf_err *e)
 {
 	if (m->exited)
 		return not_running(m, e);
@@ -279,7 +286,8 @@ static int handle(struct skf_monitor *m, struct skf_mon_conn *c, struct skf_recr
 		return 1;
 	}
 	if (q.type >= SKF_ARRAY_LEN(requests) || !requests[q.type].fn)
-		return skf_fail(e, SKF_EUNSUPPORTED, "the monitor of container '%s' does not do request %u", m->h.id, q.type);
+		return skf_fail(e, SKF_EUNSUPPORTED, "the monitor of container '%s' does not do request %u",
+				m->h.id, q.type);
 	return requests[q.type].fn(m, &q, fds, a, e);
 }
 

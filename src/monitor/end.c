@@ -29,8 +29,9 @@ int skf_mon_reap(struct skf_monitor *m)
 	if (r == 0 && si.si_pid == 0)
 		return 0;
 	if (r < 0 && errno == ECHILD && m->job.pidfd >= 0)
-		return 0; /* a foreign runtime's process is the restarting launch's child until that ends, which it is about to do */
-	if (r < 0) { /* not our child any more, yet gone: nobody can know how it ended */
+		return 0; /* a foreign runtime's process is the restarting launch's child until that ends,
+			     which it is about to do */
+	if (r < 0) {      /* not our child any more, yet gone: nobody can know how it ended */
 		m->x.code = SIGNAL_BASE + SIGKILL;
 		m->x.signal = SIGKILL;
 	} else if (si.si_code == CLD_EXITED) {
@@ -72,13 +73,15 @@ static void write_exit(struct skf_monitor *m, const char *reason, const char *er
 void skf_mon_emit(const struct skf_monitor *m, const char *action, int code)
 {
 	struct skf_summary s;
-	bool known = skf_summary_read(m->h.run_root_fd, m->h.id, &s) == 0; /* derived data: without it there is no name */
+	bool known = skf_summary_read(m->h.run_root_fd, m->h.id, &s) ==
+		     0; /* derived data: without it there is no name */
 	int r = skf_event_emit(m->h.run_root_fd, "container", action, m->h.id, known ? s.name : "",
 			       known ? s.image : "", code);
 
 	if (r < 0)
-		skf_mon_warn(m, r,
-			     "write an event: followers of events miss a change of this container; ignoring");
+		skf_mon_warn(
+			m, r,
+			"write an event: followers of events miss a change of this container; ignoring");
 }
 
 struct end_edit {

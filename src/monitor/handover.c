@@ -1,6 +1,7 @@
-/* monitor/handover.c -- what launch tells the monitor that it becomes: one record, read once; and what it tells
- * one that lives of a restart. No I/O. Programs of one build begin a container, so that every field of the first
- * record must be there; a restart may be done by a newer launch, whose further fields are ignored. */
+/* monitor/handover.c -- what launch tells the monitor that it becomes: one record, read once; and what it
+ * tells one that lives of a restart. No I/O. Programs of one build begin a container, so that every field of
+ * the first record must be there; a restart may be done by a newer launch, whose further fields are ignored.
+ */
 #include "monitor/wire.h"
 #include "base/buf.h"
 #include "base/record.h"

@@ -214,8 +214,8 @@ int skf_mon_health_probe(struct skf_monitor *m)
 	if (!m->h.health || m->phase != SKF_MON_RUN)
 		return -ENOENT;
 	if (c->running)
-		return 0;             /* its result is as good */
-	if (c->job.pidfd >= 0) {      /* the last one has answered and is about to end: then it is our turn */
+		return 0;        /* its result is as good */
+	if (c->job.pidfd >= 0) { /* the last one has answered and is about to end: then it is our turn */
 		c->next_ms = skf_mono_ms();
 		return 0;
 	}

@@ -1,7 +1,8 @@
 /* monitor/hold.c -- the holder of a pod's namespaces: a poll loop over its control socket.
- * Invariants: (1) requests are those of monitor/wire.h, with the pod's id where a container's would be, and one of its own, NAMESPACES; a peer that
- * is neither uid 0 nor our own uid is refused; (2) nothing blocks but poll; (3) it never enters the namespaces that it holds: the reaper that it
- * spawns needs the host's. What it holds goes with its process, however that ends. */
+ * Invariants: (1) requests are those of monitor/wire.h, with the pod's id where a container's would be, and
+ * one of its own, NAMESPACES; a peer that is neither uid 0 nor our own uid is refused; (2) nothing blocks
+ * but poll; (3) it never enters the namespaces that it holds: the reaper that it spawns needs the host's.
+ * What it holds goes with its process, however that ends. */
 #include "monitor/hold.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -120,11 +121,8 @@ static const struct {
 	uint16_t type;
 	int (*fn)(struct hold *, const struct skf_mon_request *, struct answer *, struct skf_err *);
 } requests[] = {
-	{SKF_MON_HELLO, hello},
-	{SKF_MON_STATE, state},
-	{SKF_MON_KILL, kill_},
-	{SKF_MON_NAMESPACES, namespaces},
-	{SKF_MON_SHM, shm},
+	{SKF_MON_HELLO, hello},           {SKF_MON_STATE, state}, {SKF_MON_KILL, kill_},
+	{SKF_MON_NAMESPACES, namespaces}, {SKF_MON_SHM, shm},
 };
 
 /* 0 answered into a, 1 answered later, -1. */
@@ -134,11 +132,14 @@ static int handle(struct hold *h, unsigned conn, struct skf_recr *r, struct answ
 	int n = skf_mon_request_read(r, &q);
 
 	if (n == -EOPNOTSUPP)
-		return skf_fail(e, SKF_EUNSUPPORTED, "the holder of a pod (skiff %s) does not know request %u", SKF_VERSION, r->type);
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"the holder of a pod (skiff %s) does not know request %u", SKF_VERSION,
+				r->type);
 	if (n < 0)
 		return skf_fail(e, SKF_EINVALID, "request %u is malformed", r->type);
 	if (strcmp(q.container, h->h.id) != 0)
-		return skf_fail(e, SKF_ENOTFOUND, "this is the holder of pod '%s', not of '%.70s'", h->h.id, q.container);
+		return skf_fail(e, SKF_ENOTFOUND, "this is the holder of pod '%s', not of '%.70s'", h->h.id,
+				q.container);
 	if (q.type == SKF_MON_WAIT) {
 		h->conn[conn].waits = true;
 		return 1;
@@ -165,7 +166,9 @@ static void read_conn(struct hold *h, unsigned i)
 		skf_closep(&h->conn[i].fd);
 		return;
 	}
-	n = n < 0 ? skf_fail(&e, SKF_EINVALID, "the request is malformed or longer than %d bytes", REQUEST_MAX) : handle(h, i, &r, &a, &e);
+	n = n < 0 ? skf_fail(&e, SKF_EINVALID, "the request is malformed or longer than %d bytes",
+			     REQUEST_MAX)
+		  : handle(h, i, &r, &a, &e);
 	if (n < 0)
 		put_error(&a, &e);
 	if (n != 1 && finish(&a, h->conn[i].fd) < 0)
@@ -189,9 +192,11 @@ static void accept_conn(struct hold *h)
 	if (fd < 0)
 		return;
 	if (!peer_allowed(fd)) {
-		skf_fail(&e, SKF_EDENIED, "the holder of pod '%s' takes requests of its owner and of root only", h->h.id);
+		skf_fail(&e, SKF_EDENIED,
+			 "the holder of pod '%s' takes requests of its owner and of root only", h->h.id);
 	} else if (h->n_conns >= SKF_MAX_MONITOR_CLIENTS) {
-		skf_fail(&e, SKF_ELIMIT, "the holder of pod '%s' has %u clients already; close some of them", h->h.id, h->n_conns);
+		skf_fail(&e, SKF_ELIMIT, "the holder of pod '%s' has %u clients already; close some of them",
+			 h->h.id, h->n_conns);
 	} else {
 		h->conn[h->n_conns].waits = false;
 		h->conn[h->n_conns++].fd = SKF_TAKE_FD(fd);
@@ -254,7 +259,9 @@ static void answer_waits(struct hold *h)
 /* The pod's init ended by itself: what the engine made for the pod has to go. */
 static void spawn_reaper(struct hold *h)
 {
-	char *argv[] = {h->h.reaper, (char[]){"--root"}, h->h.root, (char[]){"--run-root"}, h->h.run_root, (char[]){"system"}, (char[]){"reap"}, h->h.id, NULL};
+	char *argv[] = {h->h.reaper,   (char[]){"--root"}, h->h.root,        (char[]){"--run-root"},
+			h->h.run_root, (char[]){"system"}, (char[]){"reap"}, h->h.id,
+			NULL};
 	struct skf_spawn s = {.path = h->h.reaper, .argv = argv, .stdio = {-1, -1, -1}, .new_session = true};
 
 	if (h->h.reaper[0])
@@ -296,7 +303,8 @@ static int take_over(struct hold *h)
 
 int skf_hold_main(void)
 {
-	struct hold h = {.h.listen_fd = -1, .h.pidfd = -1, .h.engine_sock = -1, .h.run_dir = -1, .h.shm = -1};
+	struct hold h = {
+		.h.listen_fd = -1, .h.pidfd = -1, .h.engine_sock = -1, .h.run_dir = -1, .h.shm = -1};
 
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
@@ -309,7 +317,8 @@ int skf_hold_main(void)
 	if (h.h.pidfd >= 0) {
 		int status;
 
-		(void)skf_wait_pid((pid_t)h.h.init_pid, h.h.pidfd, SKF_KILL_WAIT_MS, &status); /* reaped by the host's init otherwise */
+		(void)skf_wait_pid((pid_t)h.h.init_pid, h.h.pidfd, SKF_KILL_WAIT_MS,
+				   &status); /* reaped by the host's init otherwise */
 	}
 	(void)unlinkat(h.h.run_dir, "ctl.sock", 0); /* it goes with its directory otherwise */
 	answer_waits(&h);

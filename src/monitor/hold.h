@@ -1,6 +1,7 @@
-/* monitor/hold.h -- the namespaces that the containers of a pod share, held by one small process: what skiff-monitor is when skiff-launch
- * becomes it for a pod. A container of the pod has a monitor of its own, so that neither's death takes the other along; there is no pause process,
- * except skiff-init when the PID namespace is shared, because a PID namespace lives only as long as its init. */
+/* monitor/hold.h -- the namespaces that the containers of a pod share, held by one small process: what
+ * skiff-monitor is when skiff-launch becomes it for a pod. A container of the pod has a monitor of its own,
+ * so that neither's death takes the other along; there is no pause process, except skiff-init when the PID
+ * namespace is shared, because a PID namespace lives only as long as its init. */
 #pragma once
 #include "base/fwd.h"
 
@@ -22,12 +23,15 @@ void skf_hold_write(const struct skf_hold_handover *h, struct skf_buf *b);
 /* -EBADMSG for anything that skf_hold_write did not make. */
 int skf_hold_read(const void *p, size_t n, struct skf_hold_handover *ret);
 
-/* Takes over what the record on SKF_MON_HANDOVER_FD describes, reports STARTED (pid: its own) to the engine, and answers requests on ctl.sock until
- * KILL, or until the pod's init has ended: then the reaper is spawned. 0, or 1 when there was no usable handover. */
+/* Takes over what the record on SKF_MON_HANDOVER_FD describes, reports STARTED (pid: its own) to the engine,
+ * and answers requests on ctl.sock until KILL, or until the pod's init has ended: then the reaper is
+ * spawned. 0, or 1 when there was no usable handover. */
 int skf_hold_main(void);
 
-/* Asks a pod's holder for its namespaces; ret[n] is -EBADF for one that the pod does not share, else a descriptor of the caller's. Waits at most
- * SKF_HELLO_MS. UNAVAILABLE, TIMEOUT, or the holder's own error. */
+/* Asks a pod's holder for its namespaces; ret[n] is -EBADF for one that the pod does not share, else a
+ * descriptor of the caller's. Waits at most SKF_HELLO_MS. UNAVAILABLE, TIMEOUT, or the holder's own error.
+ */
 int skf_hold_namespaces(int sock, const char *id, int ret[SKF_HOLD_N], struct skf_err *e);
-/* The mount namespace that has the pod's /dev/shm: *ret is a descriptor of the caller's, or -EBADF when there is none, as in a pod of an older version. */
+/* The mount namespace that has the pod's /dev/shm: *ret is a descriptor of the caller's, or -EBADF when
+ * there is none, as in a pod of an older version. */
 int skf_hold_shm(int sock, const char *id, int *ret, struct skf_err *e);

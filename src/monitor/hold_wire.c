@@ -1,4 +1,5 @@
-/* monitor/hold_wire.c -- the records of a pod's holder: its handover, and the client's side of NAMESPACES. */
+/* monitor/hold_wire.c -- the records of a pod's holder: its handover, and the client's side of NAMESPACES.
+ */
 #include "monitor/hold.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -88,7 +89,8 @@ int skf_hold_read(const void *p, size_t n, struct skf_hold_handover *ret)
 	return 0;
 }
 
-static int take(struct skf_recr *r, struct skf_fds *fds, const char *id, int ret[SKF_HOLD_N], struct skf_err *e)
+static int take(struct skf_recr *r, struct skf_fds *fds, const char *id, int ret[SKF_HOLD_N],
+		struct skf_err *e)
 {
 	uint32_t set = skf_recr_u32(r);
 	unsigned at = 0;
@@ -101,7 +103,8 @@ static int take(struct skf_recr *r, struct skf_fds *fds, const char *id, int ret
 }
 
 /* 0 answered with a record of that type or an ERROR, -1. */
-static int ask(int sock, const char *id, uint16_t type, struct skf_buf *b, struct skf_recr *r, struct skf_fds *fds, struct skf_err *e)
+static int ask(int sock, const char *id, uint16_t type, struct skf_buf *b, struct skf_recr *r,
+	       struct skf_fds *fds, struct skf_err *e)
 {
 	struct skf_rec w;
 	int n;
@@ -117,7 +120,8 @@ static int ask(int sock, const char *id, uint16_t type, struct skf_buf *b, struc
 	if (n <= 0)
 		return skf_fail(e, SKF_EUNAVAILABLE, "the holder of pod '%s' is gone", id);
 	if (r->type != SKF_MON_ERROR && r->type != type)
-		return skf_fail(e, SKF_ECORRUPT, "the holder of pod '%s' answered with the unknown record %u", id, r->type);
+		return skf_fail(e, SKF_ECORRUPT,
+				"the holder of pod '%s' answered with the unknown record %u", id, r->type);
 	return 0;
 }
 

@@ -1,7 +1,7 @@
 /* monitor/job.c -- a skiff-launch that works for this monitor: a restart, a health check. The monitor has
  * one thread and waits for nobody: the answer comes on the socket, the end on the pidfd. Invariant: every
- * child is reaped, also one that was left to us by launch (CLONE_PARENT). Blocks for the execve, and at most 2 * LAST_MS for
- * the job before. */
+ * child is reaped, also one that was left to us by launch (CLONE_PARENT). Blocks for the execve, and at most
+ * 2 * LAST_MS for the job before. */
 #include "monitor/monitor_int.h"
 #include "base/cleanup.h"
 #include "base/fd.h"

@@ -8,9 +8,11 @@
  * never inside one; (4) a log that cannot be written never stops the container. In the mode "blocking" this
  * blocks on the disk; "non-blocking" has a process of its own for that (log_writer.c).
  *
- * Compression (--log-opt compress=true) is nothing for a supervisor of some KB, nor for the moment of a rotation: a rotated file is a file like any other, and
- * `skiff system squeeze-logs` is started beside to make <log>.N.gz of it (engine/log_squeeze.c). It gives the file its name under the lock log/lock; a
- * rotation takes that lock, too, and waits for the next entry when it is held. One at a time: what it does not find any more the next one takes. */
+ * Compression (--log-opt compress=true) is nothing for a supervisor of some KB, nor for the moment of a
+ * rotation: a rotated file is a file like any other, and `skiff system squeeze-logs` is started beside to
+ * make <log>.N.gz of it (engine/log_squeeze.c). It gives the file its name under the lock log/lock; a
+ * rotation takes that lock, too, and waits for the next entry when it is held. One at a time: what it does
+ * not find any more the next one takes. */
 #include "monitor/monitor_int.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -84,7 +86,8 @@ static int name_of(const struct skf_mon_log *l, unsigned nr, const char *form, c
 		  : skf_fmt(out, size, "log/%s%s%s", l->id, l->drv->suffix, form);
 }
 
-/* A file of one form gets the next number. One of the other form that has it is older, and has been renamed or is one too many. */
+/* A file of one form gets the next number. One of the other form that has it is older, and has been renamed
+ * or is one too many. */
 static int shift_file(const struct skf_mon_log *l, unsigned nr, const char *form)
 {
 	char from[SKF_ID_LEN + 40], to[SKF_ID_LEN + 40];
@@ -114,9 +117,15 @@ static int shift_files(const struct skf_mon_log *l)
 static void squeeze(struct skf_monitor *m)
 {
 	struct skf_mon_log *l = &m->log;
-	const char *argv[] = {m->h.reaper, "--root", m->h.root, "--run-root", m->h.run_root, "system", "squeeze-logs", m->h.id, NULL};
+	const char *argv[] = {m->h.reaper, "--root",       m->h.root, "--run-root", m->h.run_root,
+			      "system",    "squeeze-logs", m->h.id,   NULL};
 	const char *envp[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};
-	const struct skf_spawn s = {.path = m->h.reaper, .argv = (char *const *)argv, .envp = (char *const *)envp, .stdio = {-1, -1, -1}, .cwd = "/", .new_session = true};
+	const struct skf_spawn s = {.path = m->h.reaper,
+				    .argv = (char *const *)argv,
+				    .envp = (char *const *)envp,
+				    .stdio = {-1, -1, -1},
+				    .cwd = "/",
+				    .new_session = true};
 	pid_t pid = 0;
 	int r;
 
@@ -125,7 +134,8 @@ static void squeeze(struct skf_monitor *m)
 	r = skf_spawn(&s, &pid, NULL);
 	l->squeezer = r < 0 ? 0 : pid;
 	if (r < 0)
-		skf_mon_log_complain(m, r, "start the compression of the container's log: it stays as it is; ignoring");
+		skf_mon_log_complain(
+			m, r, "start the compression of the container's log: it stays as it is; ignoring");
 }
 
 int skf_mon_log_open(struct skf_mon_log *l, int flags)

@@ -28,7 +28,22 @@
 #define MAX_POLL      (12 + SKF_MON_MAX_SINKS + 2 * SKF_MAX_MONITOR_CLIENTS)
 #define GONE          (POLLERR | POLLHUP | POLLNVAL)
 
-enum who { PIDFD, LISTEN, ENGINE, STREAM, QUIET, STDIN, SOURCE, SINK, CONN, JOB, JOB_END, PROBE, PROBE_END, PROBE_OUT };
+enum who {
+	PIDFD,
+	LISTEN,
+	ENGINE,
+	STREAM,
+	QUIET,
+	STDIN,
+	SOURCE,
+	SINK,
+	CONN,
+	JOB,
+	JOB_END,
+	PROBE,
+	PROBE_END,
+	PROBE_OUT
+};
 struct round {
 	struct pollfd p[MAX_POLL];
 	struct {
@@ -238,8 +253,10 @@ static void end_capped(struct skf_monitor *m)
 /* Everything is read: what happened is written down, and whoever waits is told. */
 static void end_drain(struct skf_monitor *m)
 {
-	uint64_t ran = m->x.finished_ns > m->h.started_ns ? (m->x.finished_ns - m->h.started_ns) / 1000000 : 0;
-	bool again = !(m->h.flags & (SKF_MONH_EXEC | SKF_MONH_HELD)) && skf_mon_policy_next(&m->r, m->x.code, ran);
+	uint64_t ran =
+		m->x.finished_ns > m->h.started_ns ? (m->x.finished_ns - m->h.started_ns) / 1000000 : 0;
+	bool again = !(m->h.flags & (SKF_MONH_EXEC | SKF_MONH_HELD)) &&
+		     skf_mon_policy_next(&m->r, m->x.code, ran);
 
 	cap_streams(m);
 	skf_mon_health_stop(m);

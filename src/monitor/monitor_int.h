@@ -17,16 +17,17 @@
 #define SKF_MON_CHUNK      (48u << 10)  /* at most so much is read at once: STREAM_BUF - SKF_LOG_LINE */
 #define SKF_MON_LOG_BUF    (112u << 10) /* an entry of 16 KiB is below 99 KB however it is escaped */
 #define SKF_MON_STDIN_BUF  (16u << 10)
-#define SKF_MON_PROBE_BUF  4096         /* docker keeps as much of a health check's output */
+#define SKF_MON_PROBE_BUF  4096 /* docker keeps as much of a health check's output */
 #define SKF_MON_MAX_SINKS  (2 * SKF_MAX_MONITOR_CLIENTS)
 
 enum { SKF_MON_STDOUT = 0, SKF_MON_STDERR = 1 };
 enum skf_mon_phase {
 	SKF_MON_RUN,
-	SKF_MON_DRAIN,  /* the process has ended; its output is read to the end, at most SKF_DRAIN_MS */
-	SKF_MON_BACKOFF,    /* the exit is recorded; the restart policy starts the container again at deadline_ms */
+	SKF_MON_DRAIN,      /* the process has ended; its output is read to the end, at most SKF_DRAIN_MS */
+	SKF_MON_BACKOFF,    /* the exit is recorded; the restart policy starts the container again at
+			       deadline_ms */
 	SKF_MON_RESTARTING, /* skiff-launch is at it */
-	SKF_MON_LINGER, /* the exit is recorded; a slow client still takes what was read */
+	SKF_MON_LINGER,     /* the exit is recorded; a slow client still takes what was read */
 	SKF_MON_DONE
 };
 
@@ -56,7 +57,8 @@ struct skf_mon_conn {
 	int fd;
 	bool waits, wants_health;
 };
-/* A skiff-launch that works for this monitor: sock until it said how it went, pidfd until it is reaped. -EBADF: none. */
+/* A skiff-launch that works for this monitor: sock until it said how it went, pidfd until it is reaped.
+ * -EBADF: none. */
 struct skf_mon_job {
 	int pidfd, sock;
 };
@@ -70,26 +72,28 @@ struct skf_mon_policy {
 enum skf_mon_health_state { SKF_MON_STARTING, SKF_MON_HEALTHY, SKF_MON_UNHEALTHY };
 struct skf_mon_health {
 	struct skf_mon_job job;
-	int out;                     /* the probe's output */
+	int out; /* the probe's output */
 	enum skf_mon_health_state state;
 	bool running, timed_out, begun;
 	uint32_t failing, seq, len;
 	int64_t next_ms, end_ms, since_ms; /* next probe; end of this one's time; start of the container */
-	int64_t probe_ns;            /* when this probe began */
-	int64_t stop_ms;             /* action stop: SIGKILL is due; 0: not stopping */
-	char *buf;                   /* SKF_MON_PROBE_BUF */
+	int64_t probe_ns;                  /* when this probe began */
+	int64_t stop_ms;                   /* action stop: SIGKILL is due; 0: not stopping */
+	char *buf;                         /* SKF_MON_PROBE_BUF */
 };
 struct skf_mon_cut {
 	size_t len, used; /* bytes of the entry; bytes taken from the input (one more for the newline) */
 	bool newline;
 };
 struct skf_monitor;
-struct skf_mon_logdrv { /* one of the two functions */
+struct skf_mon_logdrv {     /* one of the two functions */
 	const char *suffix; /* of the file: log/<id><suffix> */
 	/* Appends an entry to b, with attrs (JSON, or "") where the form has room for it. Pure. */
-	void (*format)(struct skf_buf *b, unsigned stream, const char *p, const struct skf_mon_cut *c, int64_t time_ns, const char *attrs);
+	void (*format)(struct skf_buf *b, unsigned stream, const char *p, const struct skf_mon_cut *c,
+		       int64_t time_ns, const char *attrs);
 	/* Sends an entry; waits at most SKF_HELLO_MS. */
-	void (*send)(struct skf_monitor *m, unsigned stream, const char *p, const struct skf_mon_cut *c, int64_t time_ns);
+	void (*send)(struct skf_monitor *m, unsigned stream, const char *p, const struct skf_mon_cut *c,
+		     int64_t time_ns);
 };
 struct skf_mon_log {
 	const struct skf_mon_logdrv *drv; /* NULL: none */
@@ -97,14 +101,14 @@ struct skf_mon_log {
 	int32_t writer;                   /* its pid */
 	uint64_t dropped;                 /* entries since the last one that was taken */
 	bool stream;                      /* fd is a byte stream to a syslog server */
-	int fd;  /* file or socket; -EBADF: none */
-	int dir; /* containers/<id>, borrowed */
+	int fd;                           /* file or socket; -EBADF: none */
+	int dir;                          /* containers/<id>, borrowed */
 	const char *id;
 	uint64_t size, max_size; /* size of the file with what is in buf */
 	uint64_t rotate_at;      /* size at which the next entry begins a new file; 0: never */
 	unsigned max_file;
-	bool squeeze;     /* rotated files are compressed, by `skiff system squeeze-logs` */
-	int32_t squeezer; /* its pid, the last one; 0: none yet */
+	bool squeeze;          /* rotated files are compressed, by `skiff system squeeze-logs` */
+	int32_t squeezer;      /* its pid, the last one; 0: none yet */
 	int64_t partial_ns[2]; /* time of the first piece of a long line; 0: not within one */
 	bool complained;
 	struct skf_buf buf; /* entries not yet written */
@@ -175,12 +179,14 @@ size_t skf_mon_log_lines(struct skf_monitor *m, unsigned stream, const char *p, 
 void skf_mon_log_flush(struct skf_monitor *m);
 
 /* --- log_format.c, log_socket.c --- */
-extern const struct skf_mon_logdrv skf_mon_log_json, skf_mon_log_k8s, skf_mon_log_journald, skf_mon_log_syslog;
+extern const struct skf_mon_logdrv skf_mon_log_json, skf_mon_log_k8s, skf_mon_log_journald,
+	skf_mon_log_syslog;
 
 /* --- log_writer.c: the mode non-blocking of drivers that write files --- */
 void skf_mon_log_writer_start(struct skf_monitor *m);
 /* Into the pipe, or dropped and counted. Does not block. */
-void skf_mon_log_offer(struct skf_monitor *m, unsigned stream, const char *p, const struct skf_mon_cut *c, int64_t now);
+void skf_mon_log_offer(struct skf_monitor *m, unsigned stream, const char *p, const struct skf_mon_cut *c,
+		       int64_t now);
 /* The container has ended: what was taken is on the disk when this returns, at most 2 * SKF_DRAIN_MS. */
 void skf_mon_log_writer_end(struct skf_monitor *m);
 
@@ -198,18 +204,18 @@ void skf_mon_answer_probes(struct skf_monitor *m, uint32_t code, const char *hea
 
 /* --- job.c --- */
 /* Starts skiff-launch with this request; fds are borrowed. -errno. */
-int skf_mon_job_start(struct skf_monitor *m, struct skf_mon_job *j, const char *verb, const struct skf_buf *request,
-		      const int *fds, unsigned n_fds);
+int skf_mon_job_start(struct skf_monitor *m, struct skf_mon_job *j, const char *verb,
+		      const struct skf_buf *request, const int *fds, unsigned n_fds);
 /* Reaps the job's process if it has ended; else its pidfd stays in the loop. Closes its socket. */
 void skf_mon_job_reap(struct skf_mon_job *j);
-/* Reaps every child that has ended. Only while the container has no process: launch leaves us those that it cloned as its
- * sisters, and whose pid nobody tells. */
+/* Reaps every child that has ended. Only while the container has no process: launch leaves us those that it
+ * cloned as its sisters, and whose pid nobody tells. */
 void skf_mon_reap_strays(void);
 void skf_mon_job_kill(struct skf_mon_job *j);
 
 /* --- restart.c --- */
-/* Does the container run again after an end with this code, ran_ms after its start? Counts, and sets the back-off: 100 ms,
- * doubled to a minute, from the beginning after 10 s of life (docker's rules). Pure. */
+/* Does the container run again after an end with this code, ran_ms after its start? Counts, and sets the
+ * back-off: 100 ms, doubled to a minute, from the beginning after 10 s of life (docker's rules). Pure. */
 bool skf_mon_policy_next(struct skf_mon_policy *p, uint32_t code, uint64_t ran_ms);
 /* After the exit is recorded: the wait, */
 void skf_mon_restart_wait(struct skf_monitor *m);
@@ -233,15 +239,15 @@ void skf_mon_health_stop(struct skf_monitor *m);
 void skf_mon_health_tick(struct skf_monitor *m, int64_t now_ms);
 /* When something is due; 0: nothing. */
 int64_t skf_mon_health_due(const struct skf_monitor *m);
-int skf_mon_health_probe(struct skf_monitor *m); /* now; -errno */
-void skf_mon_health_read(struct skf_monitor *m); /* output */
+int skf_mon_health_probe(struct skf_monitor *m);   /* now; -errno */
+void skf_mon_health_read(struct skf_monitor *m);   /* output */
 void skf_mon_health_answer(struct skf_monitor *m); /* its launch, then its session, says something */
 
 /* --- end.c --- */
 /* Collects the exit status of the process; 0 while it still runs. */
 int skf_mon_reap(struct skf_monitor *m);
-/* exit.json, events, cgroup, summary: each failure is a warning, the next step is taken all the same. again: the
- * restart policy brings it back. */
+/* exit.json, events, cgroup, summary: each failure is a warning, the next step is taken all the same. again:
+ * the restart policy brings it back. */
 void skf_mon_record_exit(struct skf_monitor *m, bool again);
 /* Of a restart that failed. */
 void skf_mon_record_failure(struct skf_monitor *m, const char *why, bool again);
@@ -253,5 +259,6 @@ void skf_mon_remove_sockets(struct skf_monitor *m);
 void skf_mon_spawn_reaper(const struct skf_monitor *m);
 
 /* --- sweep.c --- */
-/* After EXITED was heard: waits, at most SKF_HELLO_MS, until the engine closes its socket or asks for the trash to be emptied; does it. */
+/* After EXITED was heard: waits, at most SKF_HELLO_MS, until the engine closes its socket or asks for the
+ * trash to be emptied; does it. */
 void skf_mon_sweep_if_asked(struct skf_monitor *m);

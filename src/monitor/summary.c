@@ -13,10 +13,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define VERSION   "1"
-#define DIR_NAME  "summary"
+#define VERSION      "1"
+#define DIR_NAME     "summary"
 #define EDIT_LOCK_MS 2000
-#define PATH_SIZE (sizeof(DIR_NAME) + 1 + SKF_ID_LEN + 24)
+#define PATH_SIZE    (sizeof(DIR_NAME) + 1 + SKF_ID_LEN + 24)
 
 static bool plain(unsigned char c)
 {
@@ -147,7 +147,8 @@ int skf_summary_decode(const char *line, struct skf_summary *ret)
 	    take_field(&p, s.command, sizeof(s.command)) < 0)
 		return -EBADMSG;
 	s.pid = (uint32_t)pid;
-	if (p && (take_field(&p, s.health, sizeof(s.health)) < 0 || take_u64(&p, &restarts) < 0 || restarts > UINT32_MAX))
+	if (p && (take_field(&p, s.health, sizeof(s.health)) < 0 || take_u64(&p, &restarts) < 0 ||
+		  restarts > UINT32_MAX))
 		return -EBADMSG; /* the two were appended later: both or none */
 	if (p && take_u64(&p, &s.proc_id) < 0)
 		s.proc_id = 0; /* appended after those two; start_time decides without it */
@@ -223,8 +224,8 @@ int skf_summary_write(int run_root_fd, const char *id, const struct skf_summary 
 	return r;
 }
 
-/* Who edits holds the directory, by flock(2): no file of its own is left, and the lock ends with its process. -ETIMEDOUT after EDIT_LOCK_MS: somebody
- * was stopped in the middle of it. */
+/* Who edits holds the directory, by flock(2): no file of its own is left, and the lock ends with its
+ * process. -ETIMEDOUT after EDIT_LOCK_MS: somebody was stopped in the middle of it. */
 static int lock_dir(int run_root_fd)
 {
 	SKF_AUTO_FD int fd = skf_openat(run_root_fd, DIR_NAME, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
@@ -243,7 +244,8 @@ static int lock_dir(int run_root_fd)
 	return SKF_TAKE_FD(fd);
 }
 
-int skf_summary_edit(int run_root_fd, const char *id, void (*edit)(struct skf_summary *s, void *arg), void *arg)
+int skf_summary_edit(int run_root_fd, const char *id, void (*edit)(struct skf_summary *s, void *arg),
+		     void *arg)
 {
 	char path[PATH_SIZE], tmp[PATH_SIZE], line[SKF_MAX_SUMMARY_BYTES + 1];
 	SKF_AUTO_FD int lock = lock_dir(run_root_fd);

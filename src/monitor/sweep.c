@@ -1,8 +1,9 @@
-/* monitor/sweep.c -- the last thing that a monitor may do: unlink what lies in the store's trash/, for the foreground `skiff run --rm` that has moved
- * its container there and wants to end. On a disk that discards each freed block that takes as long as the rest of a short run, and the monitor
- * is there, holds no stream of anybody, and would only end.
- * Invariants: nothing is unlinked before it was asked for (SWEEP of launch/wire.h); what cannot be unlinked, or is left by a monitor that was killed, is
- * taken by the next one who empties the trash. Blocks on the disk. */
+/* monitor/sweep.c -- the last thing that a monitor may do: unlink what lies in the store's trash/, for the
+ * foreground `skiff run --rm` that has moved its container there and wants to end. On a disk that discards
+ * each freed block that takes as long as the rest of a short run, and the monitor is there, holds no stream
+ * of anybody, and would only end. Invariants: nothing is unlinked before it was asked for (SWEEP of
+ * launch/wire.h); what cannot be unlinked, or is left by a monitor that was killed, is taken by the next one
+ * who empties the trash. Blocks on the disk. */
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/record.h"
@@ -31,7 +32,8 @@ static int empty_trash(const struct skf_monitor *m)
 		return r;
 	}
 	while ((de = readdir(d)))
-		if (!skf_streq(de->d_name, ".") && !skf_streq(de->d_name, "..") && (r = skf_rmtree_at(fd, de->d_name)) < 0)
+		if (!skf_streq(de->d_name, ".") && !skf_streq(de->d_name, "..") &&
+		    (r = skf_rmtree_at(fd, de->d_name)) < 0)
 			return r;
 	return 0;
 }

@@ -298,8 +298,8 @@ int skf_cni_del(int run_fd, const struct skf_cni_dirs *d, const char *network, c
 }
 
 /* --- CHECK --- */
-/* portmap looks for its rules in the tables of both families, also when the container has addresses of one only: its CHECK then fails always
- * (containernetworking-plugins 1.1). */
+/* portmap looks for its rules in the tables of both families, also when the container has addresses of one
+ * only: its CHECK then fails always (containernetworking-plugins 1.1). */
 static bool check_is_wrong(const struct skf_cni_plugin *p, const struct skf_cni_result *res)
 {
 	size_t v6 = 0;
@@ -328,13 +328,17 @@ int skf_cni_check(int run_fd, const struct skf_cni_dirs *d, const struct skf_cni
 	k.caps = &cache->caps;
 	k.prev = cache->result;
 	if (!cache->result)
-		return skf_fail(e, SKF_ECORRUPT, "the ADD of container '%.12s' to network '%s' did not finish", c->container_id, l->name);
-	if (skf_cni_result_decode("the cached result", cache->result, strlen(cache->result), &a, &res, e) < 0)
+		return skf_fail(e, SKF_ECORRUPT,
+				"the ADD of container '%.12s' to network '%s' did not finish",
+				c->container_id, l->name);
+	if (skf_cni_result_decode("the cached result", cache->result, strlen(cache->result), &a, &res, e) <
+	    0)
 		return -1;
 	for (size_t i = 0; i < l->plugins.n; i++) {
 		SKF_AUTO(skf_buf_done) struct skf_buf out = SKF_BUF(SKF_MAX_CNI_RESULT);
 
-		if (!check_is_wrong(plugin(l, i), res) && run_plugin(&k, plugin(l, i), "CHECK", &out, NULL, e) < 0)
+		if (!check_is_wrong(plugin(l, i), res) &&
+		    run_plugin(&k, plugin(l, i), "CHECK", &out, NULL, e) < 0)
 			return -1;
 	}
 	return 0;

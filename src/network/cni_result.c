@@ -77,7 +77,8 @@ static int fill(const struct result *r, struct skf_arena *a, struct skf_cni_resu
 		if (f[i].sandbox && *f[i].sandbox && f[i].mac && *f[i].mac)
 			out->mac = f[i].mac;
 	out->dns_servers = r->dns.servers;
-	if (r->dns.domain && *r->dns.domain && r->dns.search.n == 0 && skf_strv_add(a, &out->dns_search, r->dns.domain) < 0)
+	if (r->dns.domain && *r->dns.domain && r->dns.search.n == 0 &&
+	    skf_strv_add(a, &out->dns_search, r->dns.domain) < 0)
 		return -ENOMEM; /* resolv.conf(5): of the two, search counts */
 	if (r->dns.search.n)
 		out->dns_search = r->dns.search;

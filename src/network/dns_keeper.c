@@ -1,7 +1,9 @@
-/* network/dns_keeper.c -- the process of skiff-resolver that keeps rights, and how the other one asks it. A request is a struct of fixed size and at most
- * one descriptor; whoever has taken the other process over can ask for what containers have anyway: sockets at 127.0.0.11 in a namespace that has
- * a file below run/resolver, an address into the set of a container that has allowed names. Nothing here reads a packet.
- * Invariant: a container's process and namespace are those that its file means, not what the other process says. */
+/* network/dns_keeper.c -- the process of skiff-resolver that keeps rights, and how the other one asks it. A
+ * request is a struct of fixed size and at most one descriptor; whoever has taken the other process over can
+ * ask for what containers have anyway: sockets at 127.0.0.11 in a namespace that has a file below
+ * run/resolver, an address into the set of a container that has allowed names. Nothing here reads a packet.
+ * Invariant: a container's process and namespace are those that its file means, not what the other process
+ * says. */
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -46,7 +48,8 @@ static bool file_is_dead(struct skf_dns *d, const char *id)
 	return dead;
 }
 
-/* Removes the file of a container that is gone, unless it is another's by now. Who starts now keeps the lock, and the file for the next look. */
+/* Removes the file of a container that is gone, unless it is another's by now. Who starts now keeps the
+ * lock, and the file for the next look. */
 static void drop_file(struct skf_dns *d, const char *id, bool locked)
 {
 	SKF_AUTO_FD int lock = locked ? -EBADF : skf_lock_at(d->dir_fd, SKF_RESOLVER_LOCK, true, 0);
@@ -54,7 +57,8 @@ static void drop_file(struct skf_dns *d, const char *id, bool locked)
 	if ((!locked && lock < 0) || !file_is_dead(d, id))
 		return;
 	if (unlinkat(d->dir_fd, id, 0) < 0 && errno != ENOENT)
-		skf_warn(d->log, "remove the file of container '%.12s': %s; ignoring it", id, strerrordesc_np(errno));
+		skf_warn(d->log, "remove the file of container '%.12s': %s; ignoring it", id,
+			 strerrordesc_np(errno));
 }
 
 /* Calls fn for each file of a container. */
@@ -88,8 +92,9 @@ int skf_dns_note_files(struct skf_dns *d)
 	return each_file(d, note_file);
 }
 
-/* The directories of its networks may be walked through by who knows their names: below run, which nobody else may enter. names.c makes them so; those
- * of an older version are not. A network without names (of CNI) has none. */
+/* The directories of its networks may be walked through by who knows their names: below run, which nobody
+ * else may enter. names.c makes them so; those of an older version are not. A network without names (of CNI)
+ * has none. */
 static int open_names(struct skf_dns *d, const struct skf_resolver_file *f)
 {
 	static const char *const parts[] = {"", "/names"};
@@ -128,7 +133,8 @@ static int open_process(const struct skf_resolver_file *f)
 	return r == 1 ? SKF_TAKE_FD(fd) : r < 0 ? r : -ESRCH;
 }
 
-static int open_sockets(struct skf_dns *d, const char *id, const struct skf_resolver_file *f, int given, struct reply *r, struct skf_err *e)
+static int open_sockets(struct skf_dns *d, const char *id, const struct skf_resolver_file *f, int given,
+			struct reply *r, struct skf_err *e)
 {
 	SKF_AUTO_FD int own = -EBADF, pidfd = open_process(f);
 	char path[40];
@@ -151,7 +157,8 @@ static int open_sockets(struct skf_dns *d, const char *id, const struct skf_reso
 	return 0;
 }
 
-static int give_sockets(struct skf_dns *d, const struct ask *q, int given, struct reply *r, struct skf_err *e)
+static int give_sockets(struct skf_dns *d, const struct ask *q, int given, struct reply *r,
+			struct skf_err *e)
 {
 	struct skf_resolver_file *f = NULL;
 	int k;
@@ -171,7 +178,8 @@ static int learn(struct skf_dns *d, const struct ask *q, int given, struct reply
 
 	(void)given;
 	(void)r;
-	if ((q->ip.family != AF_INET && q->ip.family != AF_INET6) || skf_resolver_file_read(d->dir_fd, q->id, &f, e) < 0)
+	if ((q->ip.family != AF_INET && q->ip.family != AF_INET6) ||
+	    skf_resolver_file_read(d->dir_fd, q->id, &f, e) < 0)
 		return e->kind ? -1 : skf_fail(e, SKF_EINVALID, "no address");
 	allowed = f->n_egress > 0;
 	skf_resolver_file_free(f);
@@ -207,7 +215,8 @@ static int end(struct skf_dns *d, const struct ask *q, int given, struct reply *
 	if (lock < 0 && lock != -ENOENT)
 		return skf_fail(e, SKF_ECONFLICT, "somebody is joining");
 	(void)each_file(d, drop_if_dead); /* it never fails */
-	unlinkat(d->dir_fd, SKF_RESOLVER_SOCK, 0); /* who comes next starts another resolver in either case */
+	unlinkat(d->dir_fd, SKF_RESOLVER_SOCK,
+		 0); /* who comes next starts another resolver in either case */
 	return 0;
 }
 
@@ -215,7 +224,11 @@ static const struct {
 	uint16_t op;
 	bool with_id;
 	int (*fn)(struct skf_dns *d, const struct ask *q, int given, struct reply *r, struct skf_err *e);
-} ops[] = {{OP_FILE, true, give_file}, {OP_SOCKETS, true, give_sockets}, {OP_LEARN, true, learn}, {OP_DROP, true, drop}, {OP_END, false, end}};
+} ops[] = {{OP_FILE, true, give_file},
+	   {OP_SOCKETS, true, give_sockets},
+	   {OP_LEARN, true, learn},
+	   {OP_DROP, true, drop},
+	   {OP_END, false, end}};
 
 static int serve(struct skf_dns *d, struct skf_recr *m, int given, struct reply *r, struct skf_err *e)
 {
@@ -228,7 +241,9 @@ static int serve(struct skf_dns *d, struct skf_recr *m, int given, struct reply 
 	q.id[sizeof(q.id) - 1] = '\0';
 	for (size_t i = 0; i < SKF_ARRAY_LEN(ops); i++)
 		if (ops[i].op == m->type)
-			return ops[i].with_id && !skf_resolver_id_ok(q.id) ? skf_fail(e, SKF_EINVALID, "no id of a container") : ops[i].fn(d, &q, given, r, e);
+			return ops[i].with_id && !skf_resolver_id_ok(q.id)
+				       ? skf_fail(e, SKF_EINVALID, "no id of a container")
+				       : ops[i].fn(d, &q, given, r, e);
 	return skf_fail(e, SKF_EINVALID, "an unknown request");
 }
 
@@ -239,7 +254,8 @@ void skf_dns_keeper_run(struct skf_dns *d)
 		struct reply r = {.n = 0};
 		struct skf_err e = SKF_ERR_INIT;
 		char in_mem[ROOM], out_mem[ROOM];
-		struct skf_buf in = {.p = in_mem, .cap = ROOM, .max = ROOM - 1}, out = {.p = out_mem, .cap = ROOM, .max = ROOM - 1};
+		struct skf_buf in = {.p = in_mem, .cap = ROOM, .max = ROOM - 1},
+			       out = {.p = out_mem, .cap = ROOM, .max = ROOM - 1};
 		struct skf_recr m;
 		struct skf_rec w;
 		int k;
@@ -260,10 +276,12 @@ void skf_dns_keeper_run(struct skf_dns *d)
 }
 
 /* --- in the other process --- */
-static int ask(struct skf_dns *d, uint16_t op, struct ask *q, const char *id, int fd, struct skf_fds *ret, struct skf_err *e)
+static int ask(struct skf_dns *d, uint16_t op, struct ask *q, const char *id, int fd, struct skf_fds *ret,
+	       struct skf_err *e)
 {
 	char in_mem[ROOM], out_mem[ROOM];
-	struct skf_buf in = {.p = in_mem, .cap = ROOM, .max = ROOM - 1}, out = {.p = out_mem, .cap = ROOM, .max = ROOM - 1};
+	struct skf_buf in = {.p = in_mem, .cap = ROOM, .max = ROOM - 1},
+		       out = {.p = out_mem, .cap = ROOM, .max = ROOM - 1};
 	struct skf_err theirs = SKF_ERR_INIT;
 	struct skf_recr m;
 	struct skf_rec w;
@@ -300,7 +318,8 @@ int skf_dns_ask_file(struct skf_dns *d, const char *id, int *ret_fd, struct skf_
 	return 0;
 }
 
-int skf_dns_ask_sockets(struct skf_dns *d, const char *id, int netns, int *ret_pidfd, int *ret_udp, int *ret_tcp, struct skf_err *e)
+int skf_dns_ask_sockets(struct skf_dns *d, const char *id, int netns, int *ret_pidfd, int *ret_udp,
+			int *ret_tcp, struct skf_err *e)
 {
 	SKF_AUTO(skf_fds_done) struct skf_fds fds = {.n = 0};
 	struct ask q = {.port = 0};
@@ -315,7 +334,8 @@ int skf_dns_ask_sockets(struct skf_dns *d, const char *id, int netns, int *ret_p
 	return 0;
 }
 
-int skf_dns_ask_learn(struct skf_dns *d, const char *id, const struct skf_ip *ip, uint16_t port, uint32_t ttl, struct skf_err *e)
+int skf_dns_ask_learn(struct skf_dns *d, const char *id, const struct skf_ip *ip, uint16_t port,
+		      uint32_t ttl, struct skf_err *e)
 {
 	struct ask q = {.port = port, .ttl = ttl, .ip = *ip};
 

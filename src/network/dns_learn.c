@@ -11,7 +11,8 @@
 #define MIN_S 30
 
 /* --- in the keeper --- */
-/* run/networks/.table: which one this root has (engine/net_claim.c); it may change when somebody flushes the ruleset. */
+/* run/networks/.table: which one this root has (engine/net_claim.c); it may change when somebody flushes the
+ * ruleset. */
 static void use_table(struct skf_dns *d)
 {
 	char name[SKF_NFT_TABLE_MAX];
@@ -22,7 +23,8 @@ static void use_table(struct skf_dns *d)
 }
 
 /* What is there is replaced, which fails for what is not there: so, then as new. */
-int skf_dns_learn_one(struct skf_dns *d, const char *id, const struct skf_ip *ip, uint16_t port, uint32_t ttl)
+int skf_dns_learn_one(struct skf_dns *d, const char *id, const struct skf_ip *ip, uint16_t port,
+		      uint32_t ttl)
 {
 	struct skf_err e = SKF_ERR_INIT;
 	int r = -ENOENT;
@@ -57,7 +59,8 @@ static int on_addr(const struct skf_ip *ip, uint32_t ttl, void *arg)
 			continue;
 		skf_err_clear(&e);
 		if (skf_dns_ask_learn(f->d, f->c->id, ip, r.port, ttl, &e) < 0)
-			skf_warn(f->d->log, "allow an address to container '%.12s': %s; it will be refused", f->c->id, e.msg);
+			skf_warn(f->d->log, "allow an address to container '%.12s': %s; it will be refused",
+				 f->c->id, e.msg);
 	}
 	return 0;
 }

@@ -1,5 +1,6 @@
-/* network/dns_lock.c -- the process that reads packets of hostile containers gives everything up: capabilities, its user, new privileges, and every system call
- * that answering queries does not need. What stays: sockets that it was given, new ones to the outside (IPv4 and IPv6), files that everybody may read
+/* network/dns_lock.c -- the process that reads packets of hostile containers gives everything up:
+ * capabilities, its user, new privileges, and every system call that answering queries does not need. What
+ * stays: sockets that it was given, new ones to the outside (IPv4 and IPv6), files that everybody may read
  * (/etc/resolv.conf), and walking through run/networks (dns_keeper.c). A refused call fails with EPERM. */
 #include "base/err.h"
 #include "base/log.h"
@@ -18,7 +19,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define NOBODY 65533 /* in no password file, and no 16-bit -1 or the overflow user, whom containers may run as */
+/* in no password file, and no 16-bit -1 or the overflow user, whom containers may run as */
+#define NOBODY 65533
 
 #if defined(__x86_64__)
 #define ARCH AUDIT_ARCH_X86_64
@@ -33,10 +35,17 @@
 #endif
 
 static const uint32_t allowed[] = {
-	SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_close, SYS_recvfrom, SYS_sendto, SYS_recvmsg, SYS_sendmsg, SYS_accept4, SYS_connect, SYS_getsockopt,
-	SYS_setsockopt, SYS_getsockname, SYS_shutdown, SYS_epoll_ctl, SYS_epoll_pwait, SYS_ppoll, SYS_fcntl, SYS_fstat, SYS_newfstatat, SYS_statx, SYS_readlinkat,
-	SYS_lseek, SYS_getrandom, SYS_clock_gettime, SYS_gettimeofday, SYS_exit, SYS_exit_group, SYS_rt_sigreturn, SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_brk,
-	SYS_munmap, SYS_mremap, SYS_madvise, SYS_getpid, SYS_gettid, SYS_getuid, SYS_geteuid, SYS_futex, SYS_restart_syscall, SYS_clock_nanosleep,
+	SYS_read,         SYS_write,           SYS_readv,           SYS_writev,
+	SYS_close,        SYS_recvfrom,        SYS_sendto,          SYS_recvmsg,
+	SYS_sendmsg,      SYS_accept4,         SYS_connect,         SYS_getsockopt,
+	SYS_setsockopt,   SYS_getsockname,     SYS_shutdown,        SYS_epoll_ctl,
+	SYS_epoll_pwait,  SYS_ppoll,           SYS_fcntl,           SYS_fstat,
+	SYS_newfstatat,   SYS_statx,           SYS_readlinkat,      SYS_lseek,
+	SYS_getrandom,    SYS_clock_gettime,   SYS_gettimeofday,    SYS_exit,
+	SYS_exit_group,   SYS_rt_sigreturn,    SYS_rt_sigaction,    SYS_rt_sigprocmask,
+	SYS_brk,          SYS_munmap,          SYS_mremap,          SYS_madvise,
+	SYS_getpid,       SYS_gettid,          SYS_getuid,          SYS_geteuid,
+	SYS_futex,        SYS_restart_syscall, SYS_clock_nanosleep,
 #ifdef SYS_epoll_wait
 	SYS_epoll_wait,
 #endif
@@ -60,7 +69,7 @@ static const uint32_t allowed[] = {
 /* Allowed when the low half of an argument is right. */
 struct limited {
 	uint32_t call, arg;
-	uint32_t mask;    /* ... of the argument */
+	uint32_t mask; /* ... of the argument */
 	uint32_t values[2];
 };
 static const struct limited limited[] = {
@@ -71,8 +80,10 @@ static const struct limited limited[] = {
 	{SYS_mprotect, 2, PROT_EXEC, {0, 0}},
 };
 
-#define MAX_INSN (4 + 2 * (sizeof(allowed) / sizeof(allowed[0])) + 7 * (sizeof(limited) / sizeof(limited[0])) + 2)
-#define LOW_HALF(n) (offsetof(struct seccomp_data, args) + 8 * (n) + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0))
+#define MAX_INSN                                                                                            \
+	(4 + 2 * (sizeof(allowed) / sizeof(allowed[0])) + 7 * (sizeof(limited) / sizeof(limited[0])) + 2)
+#define LOW_HALF(n)                                                                                         \
+	(offsetof(struct seccomp_data, args) + 8 * (n) + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0))
 
 #ifdef ARCH
 static int filter(void)
@@ -89,7 +100,8 @@ static int filter(void)
 		f[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, allowed[i], 0, 1);
 		f[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
 	}
-	for (size_t i = 0; i < SKF_ARRAY_LEN(limited); i++) { /* the call is the last that is looked at: the argument takes its place */
+	for (size_t i = 0; i < SKF_ARRAY_LEN(limited);
+	     i++) { /* the call is the last that is looked at: the argument takes its place */
 		const struct limited *l = &limited[i];
 
 		f[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, l->call, 0, 6);
@@ -121,7 +133,8 @@ static int leave_user(const struct skf_log *log)
 	if (r == 0 && geteuid() == 0)
 		r = skf_setresuid(NOBODY);
 	if (r == -EINVAL || r == -EPERM) {
-		skf_warn(log, "become user %d: %s; staying user %d without a capability", NOBODY, strerrordesc_np(-r), (int)geteuid());
+		skf_warn(log, "become user %d: %s; staying user %d without a capability", NOBODY,
+			 strerrordesc_np(-r), (int)geteuid());
 		return 0;
 	}
 	return r;
@@ -145,7 +158,8 @@ int skf_dns_lock_down(const struct skf_log *log, struct skf_err *e)
 		return skf_fail_sys(e, r, "drop privileges");
 	r = filter();
 	if (r == -EINVAL || r == -ENOSYS || r == -EOPNOTSUPP) {
-		skf_warn(log, "this kernel has no seccomp filter: %s; going on without", strerrordesc_np(-r));
+		skf_warn(log, "this kernel has no seccomp filter: %s; going on without",
+			 strerrordesc_np(-r));
 		r = 0;
 	}
 	return r < 0 ? skf_fail_sys(e, r, "load the filter of system calls") : 0;

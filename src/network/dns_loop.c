@@ -1,7 +1,7 @@
 /* network/dns_loop.c -- the loop of skiff-resolver; see dns_int.h.
- * The end: SKF_RESOLVER_LINGER_MS after its last container the keeper takes the lock that every join holds shared,
- * and only then removes the socket: a join either reaches it before, or finds no socket and starts another
- * one. */
+ * The end: SKF_RESOLVER_LINGER_MS after its last container the keeper takes the lock that every join holds
+ * shared, and only then removes the socket: a join either reaches it before, or finds no socket and starts
+ * another one. */
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -108,7 +108,8 @@ static void sweep(struct skf_dns *d)
 		skf_dns_tcp_free(t);
 	}
 	while (d->dead_containers.next != &d->dead_containers) {
-		struct skf_dns_container *c = SKF_DNS_OF(d->dead_containers.next, struct skf_dns_container, by_id);
+		struct skf_dns_container *c =
+			SKF_DNS_OF(d->dead_containers.next, struct skf_dns_container, by_id);
 
 		skf_dns_list_del(&c->by_id);
 		skf_resolver_file_free(c->conf);

@@ -1,5 +1,5 @@
-/* network/dns_main.c -- start of skiff-resolver: directories, log, cgroup, then two processes: the child gives up all rights and answers, its parent keeps
- * some and serves it (dns_int.h). */
+/* network/dns_main.c -- start of skiff-resolver: directories, log, cgroup, then two processes: the child
+ * gives up all rights and answers, its parent keeps some and serves it (dns_int.h). */
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
@@ -81,8 +81,11 @@ static int prepare(struct skf_dns *d, const char *run_root, struct skf_err *e)
 	d->run_fd = SKF_RESOLVER_RUN;
 	d->owner = geteuid();
 	d->networks_fd = skf_mkdirs_at(d->run_fd, "networks", 0711);
-	if (d->networks_fd < 0 || fchmod(d->networks_fd, 0711) < 0) /* run itself stays closed: only who has this descriptor walks there */
-		return skf_fail_sys(e, d->networks_fd < 0 ? d->networks_fd : -errno, "open '%s/networks'", run_root);
+	if (d->networks_fd < 0 ||
+	    fchmod(d->networks_fd, 0711) <
+		    0) /* run itself stays closed: only who has this descriptor walks there */
+		return skf_fail_sys(e, d->networks_fd < 0 ? d->networks_fd : -errno, "open '%s/networks'",
+				    run_root);
 	d->dir_fd = skf_openat(d->run_fd, SKF_RESOLVER_DIR, O_RDONLY | O_DIRECTORY, 0);
 	if (d->dir_fd < 0)
 		return skf_fail_sys(e, d->dir_fd, "open '%s/" SKF_RESOLVER_DIR "'", run_root);

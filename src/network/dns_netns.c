@@ -110,7 +110,8 @@ static int open_inside(struct skf_dns *d, int *ret_udp, int *ret_tcp, const char
 	return 0;
 }
 
-int skf_dns_netns_open(struct skf_dns *d, const char *id, int netns_fd, int *ret_udp, int *ret_tcp, struct skf_err *e)
+int skf_dns_netns_open(struct skf_dns *d, const char *id, int netns_fd, int *ret_udp, int *ret_tcp,
+		       struct skf_err *e)
 {
 	const char *step = "enter it";
 	int udp = -EBADF, tcp = -EBADF, r = d->lost ? -ENOTRECOVERABLE : skf_setns(netns_fd, CLONE_NEWNET);
@@ -126,8 +127,8 @@ int skf_dns_netns_open(struct skf_dns *d, const char *id, int netns_fd, int *ret
 		}
 	}
 	if (r < 0)
-		return skf_fail_sys(e, r, "resolver in the network namespace of container '%.12s': %s",
-				    id, step);
+		return skf_fail_sys(e, r, "resolver in the network namespace of container '%.12s': %s", id,
+				    step);
 	*ret_udp = udp;
 	*ret_tcp = tcp;
 	return 0;

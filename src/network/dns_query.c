@@ -86,8 +86,8 @@ static int answer_ptr(struct skf_dns *d, const struct skf_dns_from *from, const 
 	for (unsigned i = 0; i < from->c->conf->n_networks; i++) {
 		const char *net = from->c->conf->networks[i].name;
 
-		if (skf_names_reverse(d->networks_fd, from->c->conf->networks[i].id, &ip, name, sizeof(name)) !=
-		    1)
+		if (skf_names_reverse(d->networks_fd, from->c->conf->networks[i].id, &ip, name,
+				      sizeof(name)) != 1)
 			continue;
 		if (skf_fmt(full, sizeof(full), "%s%s%s", name, *net ? "." : "", net) < 0)
 			memcpy(full, name, sizeof(full));

@@ -436,8 +436,8 @@ static int on_rule(const struct nlmsghdr *h, void *user)
 	return 0;
 }
 
-int skf_egress_denied_in(struct skf_nft *n, const char *container_id, uint64_t *ret_packets, uint64_t *ret_bytes,
-			 struct skf_err *e)
+int skf_egress_denied_in(struct skf_nft *n, const char *container_id, uint64_t *ret_packets,
+			 uint64_t *ret_bytes, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(4096);
 	struct nfgenmsg g = {.nfgen_family = NFPROTO_INET, .version = NFNETLINK_V0};
@@ -465,5 +465,6 @@ int skf_egress_denied(const char *container_id, uint64_t *ret_packets, uint64_t 
 {
 	SKF_AUTO(skf_nft_freep) struct skf_nft *n = NULL;
 
-	return skf_nft_open(&n, e) < 0 ? -1 : skf_egress_denied_in(n, container_id, ret_packets, ret_bytes, e);
+	return skf_nft_open(&n, e) < 0 ? -1
+				       : skf_egress_denied_in(n, container_id, ret_packets, ret_bytes, e);
 }

@@ -1,4 +1,5 @@
-/* network/endpoint.c -- the network record of a running container: one table for reading, one function for writing. */
+/* network/endpoint.c -- the network record of a running container: one table for reading, one function for
+ * writing. */
 #include "network/endpoint.h"
 #include "network/publish.h"
 #include "base/arena.h"
@@ -16,12 +17,23 @@
 
 #define E(member, key, fn) SKF_J(struct skf_endpoint, member, key, fn, NULL, SKF_J_NULL_OK)
 static const struct skf_jfield endpoint_f[] = {
-	E(network, "network", skf_j_str), E(name, "name", skf_j_str),       E(driver, "driver", skf_j_str),
-	E(interface, "interface", skf_j_str), E(link, "link", skf_j_str),   E(ifname, "ifname", skf_j_str),
-	E(mac, "mac", skf_j_str),         E(ip, "ip", skf_j_str),           E(ip6, "ip6", skf_j_str),
-	E(prefix, "prefix", skf_j_u32),   E(prefix6, "prefix6", skf_j_u32), E(gateway, "gateway", skf_j_str),
-	E(gateway6, "gateway6", skf_j_str), E(names, "names", skf_j_strv),
-	E(dns_servers, "dns", skf_j_strv), E(dns_search, "dnsSearch", skf_j_strv), E(dns_options, "dnsOptions", skf_j_strv),
+	E(network, "network", skf_j_str),
+	E(name, "name", skf_j_str),
+	E(driver, "driver", skf_j_str),
+	E(interface, "interface", skf_j_str),
+	E(link, "link", skf_j_str),
+	E(ifname, "ifname", skf_j_str),
+	E(mac, "mac", skf_j_str),
+	E(ip, "ip", skf_j_str),
+	E(ip6, "ip6", skf_j_str),
+	E(prefix, "prefix", skf_j_u32),
+	E(prefix6, "prefix6", skf_j_u32),
+	E(gateway, "gateway", skf_j_str),
+	E(gateway6, "gateway6", skf_j_str),
+	E(names, "names", skf_j_strv),
+	E(dns_servers, "dns", skf_j_strv),
+	E(dns_search, "dnsSearch", skf_j_strv),
+	E(dns_options, "dnsOptions", skf_j_strv),
 	SKF_J_END,
 };
 static const struct skf_jtable endpoint_table = {sizeof(struct skf_endpoint), endpoint_f, false, NULL};
@@ -130,7 +142,8 @@ int skf_netrec_write(int run_fd, const struct skf_netrec *r, struct skf_err *e)
 	return n < 0 ? skf_fail_sys(e, n, "write the network record of container '%.12s'", r->container) : 0;
 }
 
-int skf_netrec_read(int run_fd, const char *container, struct skf_arena *a, struct skf_netrec **ret, struct skf_err *e)
+int skf_netrec_read(int run_fd, const char *container, struct skf_arena *a, struct skf_netrec **ret,
+		    struct skf_err *e)
 {
 	static const struct skf_jdoc doc = {.name = "network record", .max_bytes = MAX_RECORD};
 	char path[SKF_ID_LEN + 24];

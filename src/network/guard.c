@@ -1,10 +1,11 @@
-/* network/guard.c -- the table of guarded bridge ports; see guard.h. Chains, and frames in the order in which they are looked at:
- *   from_port  of other ports: to_port decides. With another MAC: dropped. IPv4 and IPv6 with an address of the port's own: routed; ARP with one:
- *              bridged; what the neighbour discovery of IPv6 needs: bridged; everything else: dropped and counted
- *   to_port    IPv4 and IPv6 for the MAC of a guarded port: routed, so that the host sees both directions of every connection; the rest: bridged
- *   route      the bridge's MAC becomes the target: the frame goes up to the host instead of to a neighbour
- *   nd, nd_own neighbour discovery and multicast listener reports (RFC 4861, RFC 3810), with an address of the port's own or none at all. No router
- *              advertisement, no redirect, no query: a container is no router. */
+/* network/guard.c -- the table of guarded bridge ports; see guard.h. Chains, and frames in the order in
+ * which they are looked at: from_port  of other ports: to_port decides. With another MAC: dropped. IPv4 and
+ * IPv6 with an address of the port's own: routed; ARP with one: bridged; what the neighbour discovery of
+ * IPv6 needs: bridged; everything else: dropped and counted to_port    IPv4 and IPv6 for the MAC of a
+ * guarded port: routed, so that the host sees both directions of every connection; the rest: bridged route
+ * the bridge's MAC becomes the target: the frame goes up to the host instead of to a neighbour nd, nd_own
+ * neighbour discovery and multicast listener reports (RFC 4861, RFC 3810), with an address of the port's own
+ * or none at all. No router advertisement, no redirect, no query: a container is no router. */
 #include "network/guard.h"
 #include "base/buf.h"
 #include "network/link.h"
@@ -19,7 +20,7 @@
 #define REG(n)   (NFT_REG32_00 + (n))
 #define ADDR     REG(IFNAMSIZ / 4) /* behind the name of the port */
 #define CHAIN    "from_port"
-#define PRIORITY (-350)            /* before anybody rewrites addresses */
+#define PRIORITY (-350) /* before anybody rewrites addresses */
 
 enum { T_IP = 7, T_IP6 = 8, T_ETHER = 9, T_IFNAME = 41 }; /* nft's numbers of types */
 
@@ -28,8 +29,17 @@ static const struct skf_nft_set sets[] = {
 	{.name = "mac", .key_len = IFNAMSIZ + 8, .key_type = T_IFNAME << 6 | T_ETHER},
 	{.name = "addr4", .key_len = IFNAMSIZ + 4, .key_type = T_IFNAME << 6 | T_IP},
 	{.name = "addr6", .key_len = IFNAMSIZ + 16, .key_type = T_IFNAME << 6 | T_IP6},
-	{.name = "bridge_of", .key_len = IFNAMSIZ, .key_type = T_IFNAME, .host_order = true, .data_len = ETH_ALEN, .data_type = T_ETHER},
-	{.name = "bridge_to", .key_len = ETH_ALEN, .key_type = T_ETHER, .data_len = ETH_ALEN, .data_type = T_ETHER},
+	{.name = "bridge_of",
+	 .key_len = IFNAMSIZ,
+	 .key_type = T_IFNAME,
+	 .host_order = true,
+	 .data_len = ETH_ALEN,
+	 .data_type = T_ETHER},
+	{.name = "bridge_to",
+	 .key_len = ETH_ALEN,
+	 .key_type = T_ETHER,
+	 .data_len = ETH_ALEN,
+	 .data_type = T_ETHER},
 };
 static const char *const plain_chains[] = {"to_port", "route", "nd", "nd_own"};
 
@@ -52,7 +62,8 @@ static void if_icmp6(struct skf_nft *n, const char *chain)
 }
 
 /* A field of the frame is one that the port may send with. */
-static void if_own(struct skf_nft *n, uint32_t base, uint32_t off, uint32_t len, const char *set, bool invert)
+static void if_own(struct skf_nft *n, uint32_t base, uint32_t off, uint32_t len, const char *set,
+		   bool invert)
 {
 	skf_nft_x_meta(n, NFT_META_IIFNAME, REG(0));
 	skf_nft_x_payload(n, base, off, len, ADDR);
@@ -114,7 +125,8 @@ static void if_icmp_types(struct skf_nft *n, uint8_t first, uint8_t last)
 	skf_nft_x_cmp(n, NFT_CMP_LTE, REG(0), &last, 1);
 }
 
-/* reports and "done" (131, 132), router solicitation (133); neighbour solicitation and advertisement (135, 136); report of version 2 (143) */
+/* reports and "done" (131, 132), router solicitation (133); neighbour solicitation and advertisement (135,
+ * 136); report of version 2 (143) */
 static void rules_discovery(struct skf_nft *n)
 {
 	static const uint8_t types[][2] = {{131, 133}, {135, 136}, {143, 143}}, none[16];
@@ -158,7 +170,8 @@ static void rules_route(struct skf_nft *n)
 	drop(n);
 }
 
-static void put(struct skf_nft *n, bool add, const char *set, const struct skf_endpoint *p, const void *value, size_t len)
+static void put(struct skf_nft *n, bool add, const char *set, const struct skf_endpoint *p,
+		const void *value, size_t len)
 {
 	uint8_t key[IFNAMSIZ + 16] = {0};
 	struct skf_nft_elem x = {.key = key, .key_len = (uint32_t)(IFNAMSIZ + (len + 3) / 4 * 4)};
@@ -173,10 +186,14 @@ static void put(struct skf_nft *n, bool add, const char *set, const struct skf_e
 }
 
 /* The bridge's MAC, by the port's name or by the container's MAC. */
-static void put_bridge(struct skf_nft *n, bool add, const char *map, const struct skf_endpoint *p, const uint8_t *mac)
+static void put_bridge(struct skf_nft *n, bool add, const char *map, const struct skf_endpoint *p,
+		       const uint8_t *mac)
 {
 	uint8_t key[IFNAMSIZ] = {0}, bridge[ETH_ALEN];
-	struct skf_nft_elem x = {.key = mac ? mac : key, .key_len = mac ? ETH_ALEN : IFNAMSIZ, .data = bridge, .data_len = sizeof(bridge)};
+	struct skf_nft_elem x = {.key = mac ? mac : key,
+				 .key_len = mac ? ETH_ALEN : IFNAMSIZ,
+				 .data = bridge,
+				 .data_len = sizeof(bridge)};
 
 	memcpy(key, p->link, strnlen(p->link, IFNAMSIZ - 1));
 	skf_link_bridge_mac(p->network, bridge);
@@ -193,13 +210,16 @@ int skf_guard_link_local(const char *mac, struct skf_ip *ret)
 
 	if (!mac || skf_mac_parse(mac, m) < 0)
 		return -EINVAL;
-	memcpy(ip.b + 8, (const uint8_t[]){m[0] ^ 2, m[1], m[2], 0xff, 0xfe, m[3], m[4], m[5]}, 8); /* RFC 4291, appendix A */
+	memcpy(ip.b + 8, (const uint8_t[]){m[0] ^ 2, m[1], m[2], 0xff, 0xfe, m[3], m[4], m[5]},
+	       8); /* RFC 4291, appendix A */
 	*ret = ip;
 	return 0;
 }
 
-/* done: after each element (a transaction that names one that is not there does nothing at all); NULL: all in one. */
-static int each(struct skf_nft *n, const struct skf_endpoint *p, bool add, int (*done)(struct skf_nft *n, int first))
+/* done: after each element (a transaction that names one that is not there does nothing at all); NULL: all
+ * in one. */
+static int each(struct skf_nft *n, const struct skf_endpoint *p, bool add,
+		int (*done)(struct skf_nft *n, int first))
 {
 	const char *const texts[] = {p->ip, p->ip6};
 	uint8_t mac[ETH_ALEN];
@@ -233,7 +253,8 @@ static int each(struct skf_nft *n, const struct skf_endpoint *p, bool add, int (
 
 void skf_guard_add(struct skf_nft *n, const struct skf_endpoint *v, size_t count)
 {
-	static const struct skf_nft_hook hook = {"filter", NF_INET_PRE_ROUTING /* NF_BR_PRE_ROUTING is the same */, PRIORITY};
+	static const struct skf_nft_hook hook = {
+		"filter", NF_INET_PRE_ROUTING /* NF_BR_PRE_ROUTING is the same */, PRIORITY};
 
 	skf_nft_family(n, NFPROTO_BRIDGE);
 	skf_nft_table(n);

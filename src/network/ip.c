@@ -41,7 +41,8 @@ bool skf_ip_is_loopback(const struct skf_ip *ip)
 {
 	static const uint8_t one[16] = {[15] = 1};
 
-	return ip->family == AF_INET ? ip->b[0] == 127 : ip->family == AF_INET6 && memcmp(ip->b, one, 16) == 0;
+	return ip->family == AF_INET ? ip->b[0] == 127
+				     : ip->family == AF_INET6 && memcmp(ip->b, one, 16) == 0;
 }
 
 int skf_cidr_parse(const char *s, bool bare_ok, struct skf_cidr *ret)

@@ -2,7 +2,7 @@
 #pragma once
 #include "base/fwd.h"
 
-#define SKF_IP_TEXT 46 /* INET6_ADDRSTRLEN */
+#define SKF_IP_TEXT   46 /* INET6_ADDRSTRLEN */
 #define SKF_CIDR_TEXT 50
 
 struct skf_ip {

@@ -1,5 +1,6 @@
-/* network/lease.c -- leases of addresses and ports as symlinks; see lease.h. A lease is taken with symlink(2), which succeeds for one; it is
- * given back by its holder's reap only, so that reading it first and unlinking it then is no race. */
+/* network/lease.c -- leases of addresses and ports as symlinks; see lease.h. A lease is taken with
+ * symlink(2), which succeeds for one; it is given back by its holder's reap only, so that reading it first
+ * and unlinking it then is no race. */
 #include "network/lease.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -11,7 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define MAX_TRIES 70000 /* all of a /16; of a larger subnet this many in a row must be taken before it counts as full */
+/* all of a /16; of a larger subnet this many in a row must be taken before it counts as full */
+#define MAX_TRIES 70000
 #define LAST      "last"
 
 static int addr_dir(int run_fd, const char *network)
@@ -55,7 +57,8 @@ static bool is_reserved(const struct skf_netsub *s, const struct skf_cidr *subne
 {
 	struct skf_ip first = skf_cidr_first(subnet), last = skf_cidr_last(subnet), x;
 
-	if (skf_ip_equal(ip, &first) || (ip->family == AF_INET && subnet->prefix < 31 && skf_ip_equal(ip, &last)))
+	if (skf_ip_equal(ip, &first) ||
+	    (ip->family == AF_INET && subnet->prefix < 31 && skf_ip_equal(ip, &last)))
 		return true;
 	if (s->gateway && skf_ip_parse(s->gateway, &x) == 0 && skf_ip_equal(ip, &x))
 		return true;
@@ -65,7 +68,8 @@ static bool is_reserved(const struct skf_netsub *s, const struct skf_cidr *subne
 	return false;
 }
 
-/* Where to look first: behind the address that was given last. Only a hint: it may be missing, old or lost. */
+/* Where to look first: behind the address that was given last. Only a hint: it may be missing, old or lost.
+ */
 static struct skf_ip start_at(int dir, const char *hint, const struct skf_cidr *range)
 {
 	char text[SKF_IP_TEXT];
@@ -95,8 +99,8 @@ static void note_last(int dir, const char *hint, const char *text)
 		(void)unlinkat(dir, tmp, 0);
 }
 
-static int search(int dir, const struct skf_netsub *s, const struct skf_cidr *subnet, const struct skf_cidr *range, const char *container,
-		  struct skf_ip *ret)
+static int search(int dir, const struct skf_netsub *s, const struct skf_cidr *subnet,
+		  const struct skf_cidr *range, const char *container, struct skf_ip *ret)
 {
 	const char *hint = range->ip.family == AF_INET ? LAST "4" : LAST "6";
 	struct skf_ip ip = start_at(dir, hint, range), first = ip;
@@ -124,7 +128,8 @@ static int search(int dir, const struct skf_netsub *s, const struct skf_cidr *su
 	return -ENOSPC;
 }
 
-int skf_lease_any(int run_fd, const struct skf_network *n, const struct skf_netsub *s, const char *container, struct skf_ip *ret, struct skf_err *e)
+int skf_lease_any(int run_fd, const struct skf_network *n, const struct skf_netsub *s, const char *container,
+		  struct skf_ip *ret, struct skf_err *e)
 {
 	SKF_AUTO_FD int dir = addr_dir(run_fd, n->id);
 	struct skf_cidr subnet, range;
@@ -132,16 +137,22 @@ int skf_lease_any(int run_fd, const struct skf_network *n, const struct skf_nets
 
 	if (dir < 0)
 		return skf_fail_sys(e, dir, "open the leases of network '%s'", n->name);
-	if (skf_cidr_parse(s->subnet, false, &subnet) < 0 || skf_cidr_parse(s->range ? s->range : s->subnet, false, &range) < 0)
-		return skf_fail(e, SKF_ECORRUPT, "network '%s': '%s' is not a subnet", n->name, s->range ? s->range : s->subnet);
+	if (skf_cidr_parse(s->subnet, false, &subnet) < 0 ||
+	    skf_cidr_parse(s->range ? s->range : s->subnet, false, &range) < 0)
+		return skf_fail(e, SKF_ECORRUPT, "network '%s': '%s' is not a subnet", n->name,
+				s->range ? s->range : s->subnet);
 	r = search(dir, s, &subnet, &range, container, ret);
 	if (r == -ENOSPC)
-		return skf_fail(e, SKF_ELIMIT, "no available %s addresses on this network's address pools: %s (%.12s), all of %s are in use",
-				range.ip.family == AF_INET ? "IPv4" : "IPv6", n->name, n->id, s->range ? s->range : s->subnet);
+		return skf_fail(e, SKF_ELIMIT,
+				"no available %s addresses on this network's address pools: %s (%.12s), all "
+				"of %s are in use",
+				range.ip.family == AF_INET ? "IPv4" : "IPv6", n->name, n->id,
+				s->range ? s->range : s->subnet);
 	return r < 0 ? skf_fail_sys(e, r, "take an address of network '%s'", n->name) : 0;
 }
 
-int skf_lease_take(int run_fd, const struct skf_network *n, const struct skf_ip *ip, const char *container, struct skf_err *e)
+int skf_lease_take(int run_fd, const struct skf_network *n, const struct skf_ip *ip, const char *container,
+		   struct skf_err *e)
 {
 	SKF_AUTO_FD int dir = addr_dir(run_fd, n->id);
 	char text[SKF_IP_TEXT];
@@ -152,7 +163,10 @@ int skf_lease_take(int run_fd, const struct skf_network *n, const struct skf_ip 
 		r = take(dir, text, container);
 	if (r < 0)
 		return skf_fail_sys(e, r, "take the address %s of network '%s'", text, n->name);
-	return r == 1 ? 0 : skf_fail(e, SKF_ECONFLICT, "Address already in use: %s of network '%s' belongs to another container", text, n->name);
+	return r == 1 ? 0
+		      : skf_fail(e, SKF_ECONFLICT,
+				 "Address already in use: %s of network '%s' belongs to another container",
+				 text, n->name);
 }
 
 int skf_lease_drop(int run_fd, const char *network, const char *ip, const char *container)
@@ -167,7 +181,8 @@ bool skf_lease_has(int run_fd, const char *network, const char *ip, const char *
 {
 	char path[SKF_ID_LEN + SKF_IP_TEXT + 24];
 
-	return skf_fmt(path, sizeof(path), "networks/%s/addr/%s", network, ip) == 0 && has(run_fd, path, container);
+	return skf_fmt(path, sizeof(path), "networks/%s/addr/%s", network, ip) == 0 &&
+	       has(run_fd, path, container);
 }
 
 /* --- ports --- */
@@ -176,11 +191,13 @@ bool skf_lease_has(int run_fd, const char *network, const char *ip, const char *
 
 static int port_name(char *out, size_t size, const char *proto, int family, const char *addr, uint16_t port)
 {
-	return skf_fmt(out, size, PORTS "/%s%s_%u_%s", proto, family == AF_INET ? "4" : "6", port, *addr ? addr : "any");
+	return skf_fmt(out, size, PORTS "/%s%s_%u_%s", proto, family == AF_INET ? "4" : "6", port,
+		       *addr ? addr : "any");
 }
 
 /* 1 when another container has an address that overlaps: "any" and each single one exclude each other. */
-static int overlapped(int run_fd, const char *proto, int family, const char *addr, uint16_t port, const char *container)
+static int overlapped(int run_fd, const char *proto, int family, const char *addr, uint16_t port,
+		      const char *container)
 {
 	char path[96], prefix[48];
 	SKF_AUTO_DIR DIR *d = NULL;
@@ -188,7 +205,8 @@ static int overlapped(int run_fd, const char *proto, int family, const char *add
 	struct dirent *de;
 
 	if (*addr) { /* then only "any" can */
-		if (port_name(path, sizeof(path), proto, family, "", port) < 0 || faccessat(run_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		if (port_name(path, sizeof(path), proto, family, "", port) < 0 ||
+		    faccessat(run_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 			return 0;
 		return !has(run_fd, path, container);
 	}
@@ -210,9 +228,11 @@ static int overlapped(int run_fd, const char *proto, int family, const char *add
 }
 
 /* Beside the lease, so that "any" finds the single ones without reading all ports. */
-static int single_name(char *out, size_t size, const char *proto, int family, const char *addr, uint16_t port)
+static int single_name(char *out, size_t size, const char *proto, int family, const char *addr,
+		       uint16_t port)
 {
-	return skf_fmt(out, size, PORTS "/.single/%s%s_%u_%s", proto, family == AF_INET ? "4" : "6", port, addr);
+	return skf_fmt(out, size, PORTS "/.single/%s%s_%u_%s", proto, family == AF_INET ? "4" : "6", port,
+		       addr);
 }
 
 static int make_port_dirs(int run_fd)
@@ -224,7 +244,8 @@ static int make_port_dirs(int run_fd)
 	return fd == -EBADF ? 0 : fd;
 }
 
-int skf_port_take(int run_fd, const char *proto, int family, const char *addr, uint16_t port, const char *container, struct skf_err *e)
+int skf_port_take(int run_fd, const char *proto, int family, const char *addr, uint16_t port,
+		  const char *container, struct skf_err *e)
 {
 	char path[96], single[112];
 	int r = port_name(path, sizeof(path), proto, family, addr, port);
@@ -241,7 +262,8 @@ int skf_port_take(int run_fd, const char *proto, int family, const char *addr, u
 		if (r == 0)
 			r = take(run_fd, single, container);
 	}
-	/* Both sides take first and look then, so that of two at the same moment at least one sees the other. */
+	/* Both sides take first and look then, so that of two at the same moment at least one sees the
+	 * other. */
 	if (r == 1) {
 		r = overlapped(run_fd, proto, family, addr, port, container);
 		if (r != 0)
@@ -251,7 +273,8 @@ int skf_port_take(int run_fd, const char *proto, int family, const char *addr, u
 	return r < 0 ? skf_fail_sys(e, r, "take port %u/%s of the host", port, proto) : r;
 }
 
-int skf_port_drop(int run_fd, const char *proto, int family, const char *addr, uint16_t port, const char *container)
+int skf_port_drop(int run_fd, const char *proto, int family, const char *addr, uint16_t port,
+		  const char *container)
 {
 	char path[112];
 	int r = 0;
@@ -263,7 +286,8 @@ int skf_port_drop(int run_fd, const char *proto, int family, const char *addr, u
 	return r < 0 ? r : drop(run_fd, path, container);
 }
 
-bool skf_port_has(int run_fd, const char *proto, int family, const char *addr, uint16_t port, const char *container)
+bool skf_port_has(int run_fd, const char *proto, int family, const char *addr, uint16_t port,
+		  const char *container)
 {
 	char path[96];
 

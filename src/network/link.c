@@ -1,4 +1,5 @@
-/* network/link.c -- interfaces over route netlink. Every request that changes something asks for an acknowledgement. */
+/* network/link.c -- interfaces over route netlink. Every request that changes something asks for an
+ * acknowledgement. */
 #include "network/link.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -67,7 +68,8 @@ struct making {
 	size_t msg, info;
 };
 
-/* A link that is up, with its kind; what follows goes into the message, between info_begin and info_end into the kind's own data. */
+/* A link that is up, with its kind; what follows goes into the message, between info_begin and info_end into
+ * the kind's own data. */
 static void begin_link(struct making *m, const char *name, const uint8_t *mac, uint32_t mtu)
 {
 	struct ifinfomsg i = {.ifi_family = AF_UNSPEC, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
@@ -160,7 +162,8 @@ int skf_link_subif(int nl, const struct skf_subif *s)
 	return end_link(&m, nl);
 }
 
-/* One queue: a link that is born with one for each processor and cut down costs a grace period, with the lock of all links held. */
+/* One queue: a link that is born with one for each processor and cut down costs a grace period, with the
+ * lock of all links held. */
 static void one_queue(struct skf_buf *b)
 {
 	skf_nlm_u32(b, IFLA_NUM_TX_QUEUES, 1);
@@ -294,7 +297,8 @@ int skf_mac_parse(const char *s, uint8_t ret[6])
 	uint8_t m[6];
 
 	for (size_t i = 0; i < 6; i++, s += 3) {
-		const char *hi = *s ? strchr(hex, *s | 0x20) : NULL, *lo = hi && s[1] ? strchr(hex, s[1] | 0x20) : NULL;
+		const char *hi = *s ? strchr(hex, *s | 0x20) : NULL,
+			   *lo = hi && s[1] ? strchr(hex, s[1] | 0x20) : NULL;
 
 		if (!hi || !lo || s[2] != (i < 5 ? s[2] == '-' ? '-' : ':' : '\0'))
 			return -EINVAL;

@@ -1,5 +1,5 @@
-/* network/link_addr.c -- interfaces that come up, their addresses and routes, over route netlink. Every request that changes something asks for an
- * acknowledgement; what belongs together goes in one datagram. */
+/* network/link_addr.c -- interfaces that come up, their addresses and routes, over route netlink. Every
+ * request that changes something asks for an acknowledgement; what belongs together goes in one datagram. */
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "network/link.h"
@@ -14,7 +14,8 @@
 
 static size_t put_up(struct skf_buf *b, int index)
 {
-	struct ifinfomsg i = {.ifi_family = AF_UNSPEC, .ifi_index = index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
+	struct ifinfomsg i = {
+		.ifi_family = AF_UNSPEC, .ifi_index = index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
 	size_t at = skf_nlm_begin(b, RTM_NEWLINK, NLM_F_ACK, &i, sizeof(i));
 
 	skf_nlm_end(b, at);
@@ -50,15 +51,18 @@ int skf_link_quiet(int nl, const char *name)
 /* --- addresses and routes --- */
 static size_t put_addr(struct skf_buf *b, int index, const struct skf_cidr *c)
 {
-	struct ifaddrmsg m = {.ifa_family = c->ip.family, .ifa_prefixlen = c->prefix, .ifa_index = (unsigned)index};
+	struct ifaddrmsg m = {
+		.ifa_family = c->ip.family, .ifa_prefixlen = c->prefix, .ifa_index = (unsigned)index};
 	struct skf_ip last = skf_cidr_last(c);
-	size_t at = skf_nlm_begin(b, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &m, sizeof(m)), n = skf_ip_len(&c->ip);
+	size_t at = skf_nlm_begin(b, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &m, sizeof(m)),
+	       n = skf_ip_len(&c->ip);
 
 	skf_nlm_put(b, IFA_LOCAL, c->ip.b, n);
 	skf_nlm_put(b, IFA_ADDRESS, c->ip.b, n);
 	if (c->ip.family == AF_INET && c->prefix < 31)
 		skf_nlm_put(b, IFA_BROADCAST, last.b, n);
-	if (c->ip.family == AF_INET6) /* the lease is the proof that nobody else has it; waiting a second would be no better one */
+	if (c->ip.family == AF_INET6) /* the lease is the proof that nobody else has it; waiting a second
+					 would be no better one */
 		skf_nlm_u32(b, IFA_FLAGS, IFA_F_NODAD);
 	skf_nlm_end(b, at);
 	return at;
@@ -69,9 +73,11 @@ static size_t put_route(struct skf_buf *b, int index, const struct skf_link_addr
 	struct rtmsg m = {.rtm_family = a->addr.ip.family,
 			  .rtm_table = RT_TABLE_MAIN,
 			  .rtm_protocol = RTPROT_BOOT,
-			  .rtm_scope = a->device_route && a->addr.ip.family == AF_INET ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE,
+			  .rtm_scope = a->device_route && a->addr.ip.family == AF_INET ? RT_SCOPE_LINK
+										       : RT_SCOPE_UNIVERSE,
 			  .rtm_type = RTN_UNICAST};
-	size_t at = skf_nlm_begin(b, add ? RTM_NEWROUTE : RTM_DELROUTE, NLM_F_ACK | (add ? NLM_F_CREATE | NLM_F_REPLACE : 0), &m, sizeof(m));
+	size_t at = skf_nlm_begin(b, add ? RTM_NEWROUTE : RTM_DELROUTE,
+				  NLM_F_ACK | (add ? NLM_F_CREATE | NLM_F_REPLACE : 0), &m, sizeof(m));
 
 	if (!a->device_route)
 		skf_nlm_put(b, RTA_GATEWAY, a->gateway.b, skf_ip_len(&a->gateway));
@@ -118,12 +124,14 @@ int skf_link_loopback6_route(int nl, int index, bool add)
 			  .rtm_protocol = RTPROT_BOOT,
 			  .rtm_scope = RT_SCOPE_HOST,
 			  .rtm_type = RTN_LOCAL};
-	size_t at = skf_nlm_begin(&b, add ? RTM_NEWROUTE : RTM_DELROUTE, NLM_F_ACK | (add ? NLM_F_CREATE : 0), &m, sizeof(m));
+	size_t at = skf_nlm_begin(&b, add ? RTM_NEWROUTE : RTM_DELROUTE,
+				  NLM_F_ACK | (add ? NLM_F_CREATE : 0), &m, sizeof(m));
 	int r;
 
 	skf_nlm_put(&b, RTA_DST, one, sizeof(one));
 	skf_nlm_u32(&b, RTA_OIF, (uint32_t)index);
-	skf_nlm_u32(&b, RTA_PRIORITY, 4096 + (uint32_t)index); /* behind the loopback's own, one per bridge */
+	skf_nlm_u32(&b, RTA_PRIORITY,
+		    4096 + (uint32_t)index); /* behind the loopback's own, one per bridge */
 	skf_nlm_end(&b, at);
 	r = skf_nlm_talk(nl, &b, at, NULL);
 	if (add)
@@ -143,10 +151,12 @@ static int note_route(const struct nlmsghdr *h, void *user)
 	struct skf_cidr c = {.ip.family = m->rtm_family, .prefix = m->rtm_dst_len};
 	const struct nlattr *a;
 
-	if (h->nlmsg_type != RTM_NEWROUTE || h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)) || m->rtm_dst_len == 0 ||
-	    m->rtm_table != RT_TABLE_MAIN || (m->rtm_family != AF_INET && m->rtm_family != AF_INET6))
+	if (h->nlmsg_type != RTM_NEWROUTE || h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)) ||
+	    m->rtm_dst_len == 0 || m->rtm_table != RT_TABLE_MAIN ||
+	    (m->rtm_family != AF_INET && m->rtm_family != AF_INET6))
 		return 0;
-	a = skf_nla_find((const char *)m + NLMSG_ALIGN(sizeof(*m)), h->nlmsg_len - NLMSG_LENGTH(sizeof(*m)), RTA_DST);
+	a = skf_nla_find((const char *)m + NLMSG_ALIGN(sizeof(*m)), h->nlmsg_len - NLMSG_LENGTH(sizeof(*m)),
+			 RTA_DST);
 	if (!a || skf_nla_len(a) != skf_ip_len(&c.ip))
 		return 0;
 	memcpy(c.ip.b, skf_nla_data(a), skf_nla_len(a));

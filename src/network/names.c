@@ -65,7 +65,8 @@ static int entry_write(const struct names *n, const char *key, const struct skf_
 	if (b->len == 0)
 		return unlinkat(n->dir, key, 0) < 0 && errno != ENOENT ? -errno : 0;
 	if (b->len > LONGEST_LINK)
-		return skf_write_atomic_at(n->dir, key, b->p, b->len, 0644, 0); /* the resolver is nobody: dns_lock.c */
+		return skf_write_atomic_at(n->dir, key, b->p, b->len, 0644,
+					   0); /* the resolver is nobody: dns_lock.c */
 	snprintf(tmp, sizeof(tmp), ".%s", rnd);
 	if (symlinkat(b->p, n->dir, tmp) < 0)
 		return -errno;
@@ -210,8 +211,7 @@ static int names_open(int run_fd, const char *network, const char *container, bo
 	if (!container[0] || strpbrk(container, "/ ="))
 		return skf_fail(e, SKF_EINVALID, "'%.80s' is not the id of a container", container);
 	snprintf(n.id, sizeof(n.id), "%s", container);
-	n.dir = make ? make_dir(run_fd, path)
-		     : skf_openat(run_fd, path, O_RDONLY | O_DIRECTORY, 0);
+	n.dir = make ? make_dir(run_fd, path) : skf_openat(run_fd, path, O_RDONLY | O_DIRECTORY, 0);
 	if (n.dir < 0)
 		return n.dir == -ENOENT
 			       ? 1
@@ -278,8 +278,8 @@ int skf_names_add(int run_fd, const char *network_id, const char *container_id, 
 		  const struct skf_strv *addrs, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done)
-	struct skf_buf nb = SKF_BUF(SKF_MAX_NAMES_ENTRY / 2),
-		       ab = SKF_BUF(SKF_MAX_NAMES_ENTRY / 2 - 8), rec = SKF_BUF(SKF_MAX_NAMES_ENTRY);
+	struct skf_buf nb = SKF_BUF(SKF_MAX_NAMES_ENTRY / 2), ab = SKF_BUF(SKF_MAX_NAMES_ENTRY / 2 - 8),
+		       rec = SKF_BUF(SKF_MAX_NAMES_ENTRY);
 	SKF_AUTO(names_done) struct names n = {.dir = -EBADF, .lock = -EBADF};
 	char first[KEY_SIZE];
 	int r;
@@ -344,8 +344,8 @@ static int find(int networks_fd, const char *network, const char *key, char mem[
 	return r == -ENOENT || (r == 0 && !b->p) ? 0 : r < 0 ? r : 1;
 }
 
-int skf_names_lookup(int networks_fd, const char *network_id, const char *name, struct skf_ip *ret, size_t max,
-		     size_t *ret_n)
+int skf_names_lookup(int networks_fd, const char *network_id, const char *name, struct skf_ip *ret,
+		     size_t max, size_t *ret_n)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_NAMES_ENTRY);
 	char mem[LONGEST_LINK + 1], key[KEY_SIZE], *text = NULL, *save = NULL;
@@ -364,7 +364,8 @@ int skf_names_lookup(int networks_fd, const char *network_id, const char *name, 
 	return 1;
 }
 
-int skf_names_reverse(int networks_fd, const char *network_id, const struct skf_ip *ip, char *ret, size_t size)
+int skf_names_reverse(int networks_fd, const char *network_id, const struct skf_ip *ip, char *ret,
+		      size_t size)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_NAMES_ENTRY);
 	char mem[LONGEST_LINK + 1], key[1 + SKF_IP_TEXT], *text = NULL, *save = NULL, *w;

@@ -1,4 +1,5 @@
-/* network/network.c -- network objects on disk: one table for reading, one function for writing, names as links. */
+/* network/network.c -- network objects on disk: one table for reading, one function for writing, names as
+ * links. */
 #include "network/network.h"
 #include "base/arena.h"
 #include "base/buf.h"
@@ -124,7 +125,8 @@ int skf_network_save(int lib_fd, const struct skf_network *n, struct skf_err *e)
 	return r < 0 ? skf_fail_sys(e, r, "write the network '%s'", n->name) : 0;
 }
 
-int skf_network_load(int lib_fd, const char *id, struct skf_arena *a, struct skf_network **ret, struct skf_err *e)
+int skf_network_load(int lib_fd, const char *id, struct skf_arena *a, struct skf_network **ret,
+		     struct skf_err *e)
 {
 	static const struct skf_jdoc doc = {.name = "network.json", .max_bytes = SKF_MAX_OBJECT_BYTES};
 	char path[SKF_ID_LEN + 32];
@@ -175,11 +177,14 @@ static int by_prefix(int lib_fd, const char *word, char id[SKF_ID_LEN + 1], stru
 			found++;
 		}
 	if (found > 1)
-		return skf_fail(e, SKF_ECONFLICT, "network %s is ambiguous (%d matches found based on ID prefix)", word, found);
+		return skf_fail(e, SKF_ECONFLICT,
+				"network %s is ambiguous (%d matches found based on ID prefix)", word,
+				found);
 	return found;
 }
 
-int skf_network_find(int lib_fd, const char *word, struct skf_arena *a, struct skf_network **ret, struct skf_err *e)
+int skf_network_find(int lib_fd, const char *word, struct skf_arena *a, struct skf_network **ret,
+		     struct skf_err *e)
 {
 	char id[SKF_ID_LEN + 1];
 	int r = by_name(lib_fd, word, id);
@@ -215,7 +220,8 @@ int skf_network_list(int lib_fd, struct skf_arena *a, struct skf_strv *ret, stru
 	while ((de = readdir(d))) {
 		char path[SKF_ID_LEN + 32];
 
-		if (!skf_is_hex(de->d_name, SKF_ID_LEN) || skf_fmt(path, sizeof(path), "networks/%s/network.json", de->d_name) < 0 ||
+		if (!skf_is_hex(de->d_name, SKF_ID_LEN) ||
+		    skf_fmt(path, sizeof(path), "networks/%s/network.json", de->d_name) < 0 ||
 		    faccessat(lib_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
 		if (skf_strv_add(a, &v, de->d_name) < 0)
@@ -248,7 +254,8 @@ int skf_network_remove(int lib_fd, const char *id, const char *name, struct skf_
 		return skf_fail_sys(e, r, "remove the network '%s'", name);
 	if (!name_fits(name) || by_name(lib_fd, name, holder) != 1 || !skf_streq(holder, id))
 		return 0;
-	if (skf_fmt(path, sizeof(path), ".names/%s", name) < 0 || (unlinkat(dir, path, 0) < 0 && errno != ENOENT))
+	if (skf_fmt(path, sizeof(path), ".names/%s", name) < 0 ||
+	    (unlinkat(dir, path, 0) < 0 && errno != ENOENT))
 		return skf_fail_sys(e, -errno, "give back the network name '%s'", name);
 	return 0;
 }

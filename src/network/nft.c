@@ -1,7 +1,9 @@
-/* network/nft.c -- nftables over netlink: batches, tables, chains, sets and their elements. Rules: nft_expr.c.
+/* network/nft.c -- nftables over netlink: batches, tables, chains, sets and their elements. Rules:
+ * nft_expr.c.
  *
- * A batch is BEGIN, messages, END in one datagram; only the last message asks for an acknowledgement, and errors come before it. Elements of
- * one set that follow each other share a message, as long as it has room. */
+ * A batch is BEGIN, messages, END in one datagram; only the last message asks for an acknowledgement, and
+ * errors come before it. Elements of one set that follow each other share a message, as long as it has room.
+ */
 #include "network/nft_int.h"
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -40,7 +42,8 @@ int skf_nft_open(struct skf_nft **ret, struct skf_err *e)
 		int r = n->nl;
 
 		free(n);
-		return r == -EPROTONOSUPPORT ? skf_fail(e, SKF_EUNSUPPORTED, "this kernel has no nf_tables (CONFIG_NF_TABLES)")
+		return r == -EPROTONOSUPPORT ? skf_fail(e, SKF_EUNSUPPORTED,
+							"this kernel has no nf_tables (CONFIG_NF_TABLES)")
 					     : skf_fail_sys(e, r, "open a netlink socket for nf_tables");
 	}
 	*ret = n;
@@ -62,7 +65,8 @@ void skf_nft_free(struct skf_nft *n)
 {
 	if (!n)
 		return;
-	/* Its close waits for what was deleted to be freed, by whomever: a whole grace period. Nobody else needs to. */
+	/* Its close waits for what was deleted to be freed, by whomever: a whole grace period. Nobody else
+	 * needs to. */
 	skf_close_later(&n->nl);
 	skf_buf_done(&n->b);
 	free(n);
@@ -173,7 +177,8 @@ void skf_nft_chain_flush(struct skf_nft *n, const char *name)
 /* How the parts of a concatenation are split, which the kernel needs for sets of intervals. */
 static void put_parts(struct skf_nft *n, const struct skf_nft_set *s)
 {
-	size_t desc = skf_nlm_nest(&n->b, NFTA_SET_DESC), all = skf_nlm_nest(&n->b, NFTA_SET_DESC_CONCAT), one;
+	size_t desc = skf_nlm_nest(&n->b, NFTA_SET_DESC), all = skf_nlm_nest(&n->b, NFTA_SET_DESC_CONCAT),
+	       one;
 
 	for (size_t i = 0; i < SKF_ARRAY_LEN(s->parts) && s->parts[i]; i++) {
 		one = skf_nlm_nest(&n->b, NFTA_LIST_ELEM);
@@ -190,7 +195,8 @@ static const uint8_t host_order[] = {0, 4, 1, 0, 0, 0};
 void skf_nft_set(struct skf_nft *n, const struct skf_nft_set *s)
 {
 	uint32_t flags = (s->interval ? NFT_SET_INTERVAL : 0u) | (s->timeout ? NFT_SET_TIMEOUT : 0u) |
-			 (s->data_len || s->verdict ? NFT_SET_MAP : 0u) | (s->interval && s->parts[1] ? NFT_SET_CONCAT : 0u);
+			 (s->data_len || s->verdict ? NFT_SET_MAP : 0u) |
+			 (s->interval && s->parts[1] ? NFT_SET_CONCAT : 0u);
 
 	skf_nft_begin(n, NFT_MSG_NEWSET, NLM_F_CREATE);
 	skf_nlm_str(&n->b, NFTA_SET_TABLE, n->table);
@@ -247,7 +253,8 @@ static void put_elem(struct skf_nft *n, const struct skf_nft_elem *x, bool del)
 
 static void element(struct skf_nft *n, const char *set, const struct skf_nft_elem *x, bool del)
 {
-	if (n->in_elems && (n->elems_del != del || !skf_streq(n->elems_set, set) || n->b.len - n->nest > MAX_ELEM_NEST))
+	if (n->in_elems &&
+	    (n->elems_del != del || !skf_streq(n->elems_set, set) || n->b.len - n->nest > MAX_ELEM_NEST))
 		close_message(n);
 	if (!n->in_elems) {
 		skf_nft_begin(n, del ? NFT_MSG_DELSETELEM : NFT_MSG_NEWSETELEM, del ? 0 : NLM_F_CREATE);

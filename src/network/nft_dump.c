@@ -1,4 +1,5 @@
-/* network/nft_dump.c -- reading chains, elements and rules of our table back: for the check, which compares them with the records. */
+/* network/nft_dump.c -- reading chains, elements and rules of our table back: for the check, which compares
+ * them with the records. */
 #include "network/nft_int.h"
 #include "base/cleanup.h"
 #include <string.h>
@@ -11,12 +12,13 @@ struct dump {
 	unsigned rules;
 };
 
-static int ask(struct skf_nft *n, uint16_t type, uint16_t table_attr, uint16_t name_attr, const char *name, int (*fn)(const struct nlmsghdr *h, void *user),
-	       struct dump *d)
+static int ask(struct skf_nft *n, uint16_t type, uint16_t table_attr, uint16_t name_attr, const char *name,
+	       int (*fn)(const struct nlmsghdr *h, void *user), struct dump *d)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(4096);
 	struct nfgenmsg g = {.nfgen_family = n->family, .version = NFNETLINK_V0};
-	size_t at = skf_nlm_begin(&b, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type), NLM_F_DUMP, &g, sizeof(g));
+	size_t at =
+		skf_nlm_begin(&b, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type), NLM_F_DUMP, &g, sizeof(g));
 
 	skf_nlm_str(&b, table_attr, n->table);
 	if (name)
@@ -30,12 +32,16 @@ static const struct nlattr *find(const struct nlmsghdr *h, uint16_t type)
 {
 	size_t head = NLMSG_LENGTH(sizeof(struct nfgenmsg));
 
-	return h->nlmsg_len > head ? skf_nla_find((const char *)NLMSG_DATA(h) + NLMSG_ALIGN(sizeof(struct nfgenmsg)), h->nlmsg_len - head, type) : NULL;
+	return h->nlmsg_len > head
+		       ? skf_nla_find((const char *)NLMSG_DATA(h) + NLMSG_ALIGN(sizeof(struct nfgenmsg)),
+				      h->nlmsg_len - head, type)
+		       : NULL;
 }
 
 static bool is_text(const struct nlattr *a, const char *want)
 {
-	return a && skf_nla_len(a) == strlen(want) + 1 && memcmp(skf_nla_data(a), want, strlen(want) + 1) == 0;
+	return a && skf_nla_len(a) == strlen(want) + 1 &&
+	       memcmp(skf_nla_data(a), want, strlen(want) + 1) == 0;
 }
 
 static int on_chain(const struct nlmsghdr *h, void *user)
@@ -44,7 +50,8 @@ static int on_chain(const struct nlmsghdr *h, void *user)
 	const struct nlattr *name = find(h, NFTA_CHAIN_NAME);
 	const char *text = name ? skf_nla_data(name) : NULL;
 
-	if (!is_text(find(h, NFTA_CHAIN_TABLE), d->table) || !text || !skf_nla_len(name) || text[skf_nla_len(name) - 1])
+	if (!is_text(find(h, NFTA_CHAIN_TABLE), d->table) || !text || !skf_nla_len(name) ||
+	    text[skf_nla_len(name) - 1])
 		return 0; /* the kernel lists the chains of all tables */
 	return d->chain(text, d->user);
 }
@@ -60,7 +67,8 @@ static int on_rule(const struct nlmsghdr *h, void *user)
 {
 	struct dump *d = user;
 
-	d->rules += is_text(find(h, NFTA_RULE_TABLE), d->table) && is_text(find(h, NFTA_RULE_CHAIN), d->only);
+	d->rules +=
+		is_text(find(h, NFTA_RULE_TABLE), d->table) && is_text(find(h, NFTA_RULE_CHAIN), d->only);
 	return 0;
 }
 
@@ -83,7 +91,8 @@ static const struct nlattr *value_of(const struct nlattr *elem, uint16_t type)
 
 static int on_elem(const struct nlattr *one, struct dump *d)
 {
-	const struct nlattr *key = value_of(one, NFTA_SET_ELEM_KEY), *end = value_of(one, NFTA_SET_ELEM_KEY_END),
+	const struct nlattr *key = value_of(one, NFTA_SET_ELEM_KEY),
+			    *end = value_of(one, NFTA_SET_ELEM_KEY_END),
 			    *flags = skf_nla_find(skf_nla_data(one), skf_nla_len(one), NFTA_SET_ELEM_FLAGS);
 	struct skf_nft_elem x = {0};
 	uint32_t f = 0;
@@ -119,14 +128,17 @@ static int on_elems(const struct nlmsghdr *h, void *user)
 	return r;
 }
 
-int skf_nft_each_elem(struct skf_nft *n, const char *set, int (*fn)(const struct skf_nft_elem *x, void *user), void *user)
+int skf_nft_each_elem(struct skf_nft *n, const char *set,
+		      int (*fn)(const struct skf_nft_elem *x, void *user), void *user)
 {
 	struct dump d = {.elem = fn, .user = user};
 
-	return ask(n, NFT_MSG_GETSETELEM, NFTA_SET_ELEM_LIST_TABLE, NFTA_SET_ELEM_LIST_SET, set, on_elems, &d);
+	return ask(n, NFT_MSG_GETSETELEM, NFTA_SET_ELEM_LIST_TABLE, NFTA_SET_ELEM_LIST_SET, set, on_elems,
+		   &d);
 }
 
-static void delete_object(struct skf_nft *n, uint16_t type, uint16_t table_attr, uint16_t name_attr, const char *name)
+static void delete_object(struct skf_nft *n, uint16_t type, uint16_t table_attr, uint16_t name_attr,
+			  const char *name)
 {
 	skf_nft_begin(n, type, 0);
 	skf_nlm_str(&n->b, table_attr, n->table);

@@ -1,4 +1,5 @@
-/* network/publish.c -- docker's grammar of published and exposed ports (go-connections nat.ParsePortSpec), with its words for what is wrong. */
+/* network/publish.c -- docker's grammar of published and exposed ports (go-connections nat.ParsePortSpec),
+ * with its words for what is wrong. */
 #include "network/publish.h"
 #include "base/arena.h"
 #include "base/buf.h"
@@ -58,7 +59,8 @@ struct words { /* parts of the spec */
 	char *host, *ctr;
 };
 
-/* The last colon ends the host's part, the one before it the address; an address in brackets may have colons of its own. */
+/* The last colon ends the host's part, the one before it the address; an address in brackets may have colons
+ * of its own. */
 static bool split(char *s, struct words *w)
 {
 	char *colon = strrchr(s, ':'), *end;
@@ -99,7 +101,8 @@ static int grow(struct skf_arena *a, struct skf_jarr *v, size_t more)
 	return 0;
 }
 
-static int add(struct skf_arena *a, struct skf_jarr *v, const struct words *w, const char *proto, const struct range *host, const struct range *ctr)
+static int add(struct skf_arena *a, struct skf_jarr *v, const struct words *w, const char *proto,
+	       const struct range *host, const struct range *ctr)
 {
 	unsigned n = ctr->last - ctr->first + 1u;
 	char *ip = skf_arena_strdup(a, w->ip), *pr = skf_arena_strdup(a, proto);
@@ -109,11 +112,12 @@ static int add(struct skf_arena *a, struct skf_jarr *v, const struct words *w, c
 		return -ENOMEM;
 	p = (struct skf_publish *)v->v + v->n;
 	for (unsigned i = 0; i < n; i++)
-		p[i] = (struct skf_publish){.proto = pr,
-					    .host_ip = ip,
-					    .host_first = (uint16_t)(*w->host ? host->first + (n > 1 ? i : 0) : 0),
-					    .host_last = (uint16_t)(*w->host ? (n > 1 ? host->first + i : host->last) : 0),
-					    .port = (uint16_t)(ctr->first + i)};
+		p[i] = (struct skf_publish){
+			.proto = pr,
+			.host_ip = ip,
+			.host_first = (uint16_t)(*w->host ? host->first + (n > 1 ? i : 0) : 0),
+			.host_last = (uint16_t)(*w->host ? (n > 1 ? host->first + i : host->last) : 0),
+			.port = (uint16_t)(ctr->first + i)};
 	v->n += n;
 	return 0;
 }
@@ -129,7 +133,10 @@ int skf_publish_parse(const char *spec, struct skf_arena *a, struct skf_jarr *v,
 	if (!s)
 		return skf_fail(e, SKF_ENOMEM, "memory for the published ports");
 	if (!split(s, &w))
-		return skf_fail(e, SKF_EINVALID, "invalid publish '%s': expected [HOST:][PORT:]PORT[/PROTO], an IPv6 host in brackets", spec);
+		return skf_fail(e, SKF_EINVALID,
+				"invalid publish '%s': expected [HOST:][PORT:]PORT[/PROTO], an IPv6 host in "
+				"brackets",
+				spec);
 	if (!*w.ctr)
 		return skf_fail(e, SKF_EINVALID, "no port specified: %s<empty>", spec);
 	if (!parse_range(w.ctr, &ctr) || ctr.first == 0)
@@ -143,10 +150,14 @@ int skf_publish_parse(const char *spec, struct skf_arena *a, struct skf_jarr *v,
 	if (!skf_proto_known(proto))
 		return skf_fail(e, SKF_EINVALID, "invalid proto: %s", proto);
 	if (*w.host && ctr.first != ctr.last && host.last - host.first != ctr.last - ctr.first)
-		return skf_fail(e, SKF_EINVALID, "invalid ranges specified for container and host Ports: %s and %s", w.ctr, w.host);
+		return skf_fail(e, SKF_EINVALID,
+				"invalid ranges specified for container and host Ports: %s and %s", w.ctr,
+				w.host);
 	if (v->n + ctr.last - ctr.first + 1 > SKF_MAX_PUBLISH)
 		return skf_fail(e, SKF_ELIMIT, "more than %d ports are published", SKF_MAX_PUBLISH);
-	return add(a, v, &w, proto, &host, &ctr) < 0 ? skf_fail(e, SKF_ENOMEM, "memory for the published ports") : 0;
+	return add(a, v, &w, proto, &host, &ctr) < 0
+		       ? skf_fail(e, SKF_ENOMEM, "memory for the published ports")
+		       : 0;
 }
 
 int skf_expose_parse(const char *spec, struct skf_arena *a, struct skf_strv *v, struct skf_err *e)

@@ -6,15 +6,16 @@
 #define SKF_MAX_PUBLISH 65536 /* ports of one container */
 #define SKF_MAX_EXPOSED 65536
 
-struct skf_publish { /* one port of the container */
+struct skf_publish {                    /* one port of the container */
 	char *proto;                    /* "tcp", "udp", "sctp" */
 	char *host_ip;                  /* "": every address */
 	uint16_t host_first, host_last; /* 0, 0: any free one; a range: any free one of it */
 	uint16_t port;
 };
-/* [HOST:][PORT[-END]:]PORT[-END][/PROTO], HOST an IPv4 address or an IPv6 address in brackets: one element for each port of the container, added to
- * v (grown in the arena). INVALID in docker's words, LIMIT. */
-int skf_publish_parse(const char *spec, struct skf_arena *a, struct skf_jarr *v /* skf_publish */, struct skf_err *e);
+/* [HOST:][PORT[-END]:]PORT[-END][/PROTO], HOST an IPv4 address or an IPv6 address in brackets: one element
+ * for each port of the container, added to v (grown in the arena). INVALID in docker's words, LIMIT. */
+int skf_publish_parse(const char *spec, struct skf_arena *a, struct skf_jarr *v /* skf_publish */,
+		      struct skf_err *e);
 /* "tcp", "udp", "sctp". */
 bool skf_proto_known(const char *p);
 /* PORT[-END][/PROTO] as "80/tcp" words, added to v. INVALID, LIMIT. */

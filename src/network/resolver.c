@@ -300,7 +300,8 @@ int skf_resolver_join(const char *run_root, const struct skf_resolver_join *j, s
 /* The file of a container with other "server" lines. */
 static int change_servers(int dir, const char *id, const struct skf_strv *servers)
 {
-	SKF_AUTO(skf_buf_done) struct skf_buf old = SKF_BUF(SKF_MAX_DNS_STATE + 1), b = SKF_BUF(SKF_MAX_DNS_STATE);
+	SKF_AUTO(skf_buf_done)
+	struct skf_buf old = SKF_BUF(SKF_MAX_DNS_STATE + 1), b = SKF_BUF(SKF_MAX_DNS_STATE);
 	char *save = NULL;
 	int r = skf_read_file_at(dir, id, SKF_MAX_DNS_STATE, &old);
 
@@ -313,7 +314,8 @@ static int change_servers(int dir, const char *id, const struct skf_strv *server
 	return b.err ? b.err : skf_write_atomic_at(dir, id, b.p, b.len, 0600, 0);
 }
 
-int skf_resolver_servers(const char *run_root, const char *container_id, const struct skf_strv *servers, struct skf_err *e)
+int skf_resolver_servers(const char *run_root, const char *container_id, const struct skf_strv *servers,
+			 struct skf_err *e)
 {
 	SKF_AUTO_FD int dir = open_dir(run_root, false, e), lock = -EBADF, sock = -EBADF;
 	struct answer a;
@@ -326,7 +328,9 @@ int skf_resolver_servers(const char *run_root, const char *container_id, const s
 		return -1;
 	r = change_servers(dir, container_id, servers);
 	if (r < 0)
-		return r == -ENOENT ? 0 : skf_fail_sys(e, r, "change the servers of container '%.12s'", container_id);
+		return r == -ENOENT
+			       ? 0
+			       : skf_fail_sys(e, r, "change the servers of container '%.12s'", container_id);
 	sock = connect_to(dir);
 	if (sock < 0)
 		return nobody(sock) ? 0 : skf_fail_sys(e, sock, "connect to the resolver");

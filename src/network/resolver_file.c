@@ -213,7 +213,8 @@ int skf_resolver_file_read_fd(int fd, const char *id, struct skf_resolver_file *
 	if (r < 0)
 		return skf_fail_sys(e, r, "file '%s' of the resolver", id);
 	f->text = skf_buf_take(&b);
-	for (char *l = f->text ? strtok_r(f->text, "\n", &save) : NULL; l && r == 0; l = strtok_r(NULL, "\n", &save))
+	for (char *l = f->text ? strtok_r(f->text, "\n", &save) : NULL; l && r == 0;
+	     l = strtok_r(NULL, "\n", &save))
 		r = parse_line(f, l);
 	if (r == 0 && !f->pid)
 		r = -EBADMSG;
@@ -231,5 +232,6 @@ int skf_resolver_file_read(int dir_fd, const char *id, struct skf_resolver_file 
 {
 	SKF_AUTO_FD int fd = skf_openat(dir_fd, id, O_RDONLY | O_NOFOLLOW, 0);
 
-	return fd < 0 ? skf_fail_sys(e, fd, "file '%s' of the resolver", id) : skf_resolver_file_read_fd(fd, id, ret, e);
+	return fd < 0 ? skf_fail_sys(e, fd, "file '%s' of the resolver", id)
+		      : skf_resolver_file_read_fd(fd, id, ret, e);
 }

@@ -1,12 +1,9 @@
-/* network/resolver_int.h -- what the client (resolver.c) and skiff-resolver (dns_*.c) share: the file of a container below run/resolver, and the
- * records of run/resolver/ctl.sock.
+/* network/resolver_int.h -- what the client (resolver.c) and skiff-resolver (dns_*.c) share: the file of a
+ * container below run/resolver, and the records of run/resolver/ctl.sock.
  *
- * The file is text, one fact a line, written whole and renamed: what the resolver knows after a restart is what it was told.
- *     v 1
- *     process <pid> <start time> <boot id>
- *     network <id> [<name>]         asked in this order
- *     server <address>[:port]       none: the host's
- *     search <domain>, option <option>, internal, ndots
+ * The file is text, one fact a line, written whole and renamed: what the resolver knows after a restart is
+ * what it was told. v 1 process <pid> <start time> <boot id> network <id> [<name>]         asked in this
+ * order server <address>[:port]       none: the host's search <domain>, option <option>, internal, ndots
  *     egress <name>[:port], address <address>
  */
 #pragma once
@@ -46,7 +43,7 @@ struct skf_resolver_file { /* the strings point into text */
 	struct skf_dns_server_addr *servers;
 	struct skf_resolver_net {
 		const char *id, *name; /* name "" when it is not known */
-	} *networks;
+	} * networks;
 	const char **egress; /* as written; egress.h parses it */
 	struct skf_ip *addrs;
 	char *text;

@@ -1,13 +1,15 @@
-/* network/table.c -- the rules of skiff as data: sets, chains, rules in this order; see table.h and docs/networks.md.
+/* network/table.c -- the rules of skiff as data: sets, chains, rules in this order; see table.h and
+ * docs/networks.md.
  *
  * How a packet goes:
- *  raw        what a container sends to 127.0.0.0/8 is dropped: route_localnet, which published ports on the loopback need, must not
- *             open the host's own services (CVE-2020-8558).
- *  prerouting, output (nat)  a packet to an address of the host and a published port gets the container as its target.
- *  forward    skiff_user first; then answers; then: within one network yes, from and to an internal one no, to a published port yes,
- *             anything else into a network of ours no. To accept ends this table only: every other table of the host still decides.
- *  postrouting what leaves a network for the outside, comes back into the network it came from, or comes from the loopback, gets the host's
- *             address; everything else keeps its own, so that a container sees who its client is. */
+ *  raw        what a container sends to 127.0.0.0/8 is dropped: route_localnet, which published ports on the
+ * loopback need, must not open the host's own services (CVE-2020-8558). prerouting, output (nat)  a packet
+ * to an address of the host and a published port gets the container as its target. forward    skiff_user
+ * first; then answers; then: within one network yes, from and to an internal one no, to a published port
+ * yes, anything else into a network of ours no. To accept ends this table only: every other table of the
+ * host still decides. postrouting what leaves a network for the outside, comes back into the network it came
+ * from, or comes from the loopback, gets the host's address; everything else keeps its own, so that a
+ * container sees who its client is. */
 #include "network/table.h"
 #include "base/buf.h"
 #include <arpa/inet.h>
@@ -32,13 +34,33 @@ static const struct skf_nft_set sets[] = {
 	{.name = "internal", .key_len = IFNAMSIZ, .key_type = T_IFNAME, .host_order = true},
 	{.name = "same", .key_len = 2 * IFNAMSIZ, .key_type = T2(T_IFNAME, T_IFNAME)},
 	{.name = "hairpin4", .key_len = 8, .parts = {4, 4}, .key_type = T2(T_IP, T_IP), .interval = true},
-	{.name = "hairpin6", .key_len = 32, .parts = {16, 16}, .key_type = T2(T_IP6, T_IP6), .interval = true},
+	{.name = "hairpin6",
+	 .key_len = 32,
+	 .parts = {16, 16},
+	 .key_type = T2(T_IP6, T_IP6),
+	 .interval = true},
 	{.name = "masq4", .key_len = 4, .key_type = T_IP, .interval = true},
 	{.name = "masq6", .key_len = 16, .key_type = T_IP6, .interval = true},
-	{.name = "dnat4", .key_len = 12, .key_type = T3(T_PROTO, T_IP, T_SERVICE), .data_len = 8, .data_type = T2(T_IP, T_SERVICE)},
-	{.name = "dnat4_any", .key_len = 8, .key_type = T2(T_PROTO, T_SERVICE), .data_len = 8, .data_type = T2(T_IP, T_SERVICE)},
-	{.name = "dnat6", .key_len = 24, .key_type = T3(T_PROTO, T_IP6, T_SERVICE), .data_len = 20, .data_type = T2(T_IP6, T_SERVICE)},
-	{.name = "dnat6_any", .key_len = 8, .key_type = T2(T_PROTO, T_SERVICE), .data_len = 20, .data_type = T2(T_IP6, T_SERVICE)},
+	{.name = "dnat4",
+	 .key_len = 12,
+	 .key_type = T3(T_PROTO, T_IP, T_SERVICE),
+	 .data_len = 8,
+	 .data_type = T2(T_IP, T_SERVICE)},
+	{.name = "dnat4_any",
+	 .key_len = 8,
+	 .key_type = T2(T_PROTO, T_SERVICE),
+	 .data_len = 8,
+	 .data_type = T2(T_IP, T_SERVICE)},
+	{.name = "dnat6",
+	 .key_len = 24,
+	 .key_type = T3(T_PROTO, T_IP6, T_SERVICE),
+	 .data_len = 20,
+	 .data_type = T2(T_IP6, T_SERVICE)},
+	{.name = "dnat6_any",
+	 .key_len = 8,
+	 .key_type = T2(T_PROTO, T_SERVICE),
+	 .data_len = 20,
+	 .data_type = T2(T_IP6, T_SERVICE)},
 };
 static const char *const plain_chains[] = {"publish", "publish4", "publish6"};
 static const struct {
@@ -105,7 +127,8 @@ static void rules_raw(struct skf_nft *n)
 	skf_nft_x_verdict(n, NF_DROP, NULL);
 }
 
-/* A bridge that filters IPv6 takes the answer for one that it has to forward: better a refusal at once than no answer. */
+/* A bridge that filters IPv6 takes the answer for one that it has to forward: better a refusal at once than
+ * no answer. */
 static void rule_no_loopback6(struct skf_nft *n)
 {
 	static const uint8_t one[16] = {[15] = 1};
@@ -187,7 +210,8 @@ static void rules_forward(struct skf_nft *n)
 	skf_nft_x_verdict(n, NF_DROP, NULL);
 }
 
-/* Source and target are in one network: by address, because a bridged packet has no incoming interface here (br_netfilter). */
+/* Source and target are in one network: by address, because a bridged packet has no incoming interface here
+ * (br_netfilter). */
 static void rule_hairpin(struct skf_nft *n, bool v6)
 {
 	uint32_t len = v6 ? 16 : 4;
@@ -230,7 +254,8 @@ static void rule_outside(struct skf_nft *n, bool v6)
 
 static void rules_postrouting(struct skf_nft *n)
 {
-	static void (*const rules[])(struct skf_nft *n, bool v6) = {rule_hairpin, rule_loopback, rule_outside};
+	static void (*const rules[])(struct skf_nft * n, bool v6) = {rule_hairpin, rule_loopback,
+								     rule_outside};
 
 	for (size_t i = 0; i < SKF_ARRAY_LEN(rules); i++)
 		for (int v6 = 0; v6 <= 1; v6++)
@@ -301,7 +326,8 @@ static void put_hairpin(struct skf_nft *n, const struct skf_cidr *c, bool add)
 static void put_masquerade(struct skf_nft *n, const struct skf_cidr *subnet, bool add)
 {
 	const char *set = subnet->ip.family == AF_INET ? "masq4" : "masq6";
-	struct skf_ip first = skf_cidr_first(subnet), last = skf_cidr_last(subnet), end = skf_ip_add(&last, 1);
+	struct skf_ip first = skf_cidr_first(subnet), last = skf_cidr_last(subnet),
+		      end = skf_ip_add(&last, 1);
 	struct skf_nft_elem x = {.key = first.b, .key_len = (uint32_t)skf_ip_len(&first)};
 
 	put(n, set, &x, add);
@@ -354,7 +380,8 @@ void skf_table_port(struct skf_nft *n, const struct skf_portmap *m, bool add)
 	bool any, v6;
 	size_t len, at = 4;
 
-	if (skf_ip_parse(m->host_ip, &host) < 0 || skf_ip_parse(m->ip, &target) < 0 || host.family != target.family)
+	if (skf_ip_parse(m->host_ip, &host) < 0 || skf_ip_parse(m->ip, &target) < 0 ||
+	    host.family != target.family)
 		return;
 	any = skf_ip_is_any(&host);
 	v6 = host.family == AF_INET6;

@@ -1,5 +1,5 @@
-/* oci/idmaps.c -- id maps: look-up, checks, and the file "ids": lines "u CONTAINER HOST SIZE" and "g CONTAINER HOST SIZE". No I/O but that
- * file's. */
+/* oci/idmaps.c -- id maps: look-up, checks, and the file "ids": lines "u CONTAINER HOST SIZE" and "g
+ * CONTAINER HOST SIZE". No I/O but that file's. */
 #include "oci/idmaps.h"
 #include "base/arena.h"
 #include "base/buf.h"
@@ -9,7 +9,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-#define NOBODY 65534u
+#define NOBODY   65534u
 #define MAX_TEXT (SKF_MAX_IDMAPS * 2 * 40)
 
 bool skf_idmap_to_host(const struct skf_jarr *maps, uint32_t id, uint32_t *ret)
@@ -55,7 +55,8 @@ int skf_idmap_check(const struct skf_jarr *maps)
 	const struct skf_idmap *m = maps->v;
 
 	for (size_t i = 0; i < maps->n; i++) {
-		if (m[i].size == 0 || m[i].size > UINT32_MAX - m[i].container_id || m[i].size > UINT32_MAX - m[i].host_id)
+		if (m[i].size == 0 || m[i].size > UINT32_MAX - m[i].container_id ||
+		    m[i].size > UINT32_MAX - m[i].host_id)
 			return -ERANGE;
 		for (size_t k = 0; k < i; k++)
 			if (overlap(m[i].container_id, m[i].size, m[k].container_id, m[k].size) ||
@@ -85,13 +86,15 @@ static int parse3(char **save, struct skf_idmap *m)
 
 	for (size_t i = 0; i < SKF_ARRAY_LEN(word); i++)
 		word[i] = strtok_r(NULL, " ", save);
-	return word[2] && skf_parse_u32(word[0], &m->container_id) == 0 && skf_parse_u32(word[1], &m->host_id) == 0 &&
+	return word[2] && skf_parse_u32(word[0], &m->container_id) == 0 &&
+			       skf_parse_u32(word[1], &m->host_id) == 0 &&
 			       skf_parse_u32(word[2], &m->size) == 0
 		       ? 0
 		       : -EINVAL;
 }
 
-static int take_line(char *line, struct skf_idmap *uids, size_t *n_uids, struct skf_idmap *gids, size_t *n_gids)
+static int take_line(char *line, struct skf_idmap *uids, size_t *n_uids, struct skf_idmap *gids,
+		     size_t *n_gids)
 {
 	char *save = NULL, *kind = strtok_r(line, " ", &save);
 	struct skf_idmap m;
@@ -145,7 +148,8 @@ int skf_idmap_read_proc(const char *path, struct skf_arena *a, struct skf_jarr *
 
 	if (r < 0 || !v)
 		return r < 0 ? r : -ENOMEM;
-	for (char *line = b.len ? strtok_r(b.p, "\n", &save) : NULL; line && n < SKF_MAX_IDMAPS; line = strtok_r(NULL, "\n", &save)) {
+	for (char *line = b.len ? strtok_r(b.p, "\n", &save) : NULL; line && n < SKF_MAX_IDMAPS;
+	     line = strtok_r(NULL, "\n", &save)) {
 		at = line;
 		if (parse3(&at, &v[n++]) < 0)
 			return -EINVAL;

@@ -1,5 +1,6 @@
-/* oci/idmaps_ns.c -- the id maps of a user namespace of which only a descriptor is known. The kernel shows maps by process alone, so a short-lived
- * child enters the namespace and is looked at. The caller keeps its own namespaces. Blocks on the child (SKF_KILL_WAIT_MS at the end). */
+/* oci/idmaps_ns.c -- the id maps of a user namespace of which only a descriptor is known. The kernel shows
+ * maps by process alone, so a short-lived child enters the namespace and is looked at. The caller keeps its
+ * own namespaces. Blocks on the child (SKF_KILL_WAIT_MS at the end). */
 #include "oci/idmaps.h"
 #include "sys/helper.h"
 #include "sys/process.h"

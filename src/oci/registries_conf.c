@@ -1,7 +1,8 @@
 /* oci/registries_conf.c -- registries.conf: tables to structures, and the questions that are asked of them.
  *
- * What the format has and we do not use is named in `ignored`; every other unknown key is an error that names its line, because a word that is skipped
- * could be the one that protects (`blocked`). The old version 1 ([registries.search]) is refused with what to do. */
+ * What the format has and we do not use is named in `ignored`; every other unknown key is an error that
+ * names its line, because a word that is skipped could be the one that protects (`blocked`). The old version
+ * 1 ([registries.search]) is refused with what to do. */
 #include "oci/registries_conf.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -19,12 +20,15 @@ static const char *const ignored[] = {"credential-helpers", "additional-layer-st
 
 static int expect(const struct skf_toml *t, enum skf_toml_type type, struct skf_err *e)
 {
-	static const char *const words[] = {"a table", "a string", "true or false", "a number", "an array of strings"};
+	static const char *const words[] = {"a table", "a string", "true or false", "a number",
+					    "an array of strings"};
 	char what[64];
 
 	if (t->type == type)
 		return 0;
-	return skf_fmt(what, sizeof(what), "%s is expected for", words[type]) < 0 ? -1 : skf_toml_fail(t, e, what, t->key);
+	return skf_fmt(what, sizeof(what), "%s is expected for", words[type]) < 0
+		       ? -1
+		       : skf_toml_fail(t, e, what, t->key);
 }
 
 static int word_of(const struct skf_toml *t, const char *const *words, size_t n, struct skf_err *e)
@@ -69,9 +73,13 @@ static int alias(struct skf_registries *c, const struct skf_toml *t, struct skf_
 		return -1;
 	if (strpbrk(t->key, ":@") || !skf_registries_is_short(t->key))
 		return skf_toml_fail(t, e, "an alias is a name without registry, tag and digest:", t->key);
-	if (*t->str && (skf_registries_is_short(t->str) || skf_ref_parse(t->str, &ref, e) < 0 || ref.digest.s[0] || !slash || strchr(slash, ':')))
-		return skf_toml_fail(t, e, "an alias stands for registry/repository without tag and digest:", t->str);
-	return skf_strv_add(&c->a, &c->alias, t->key) < 0 || skf_strv_add(&c->a, &c->alias_of, t->str) < 0 ? skf_fail(e, SKF_ENOMEM, "memory for '%s'", t->name) : 0;
+	if (*t->str && (skf_registries_is_short(t->str) || skf_ref_parse(t->str, &ref, e) < 0 ||
+			ref.digest.s[0] || !slash || strchr(slash, ':')))
+		return skf_toml_fail(
+			t, e, "an alias stands for registry/repository without tag and digest:", t->str);
+	return skf_strv_add(&c->a, &c->alias, t->key) < 0 || skf_strv_add(&c->a, &c->alias_of, t->str) < 0
+		       ? skf_fail(e, SKF_ENOMEM, "memory for '%s'", t->name)
+		       : 0;
 }
 
 static int flag(const struct skf_toml *t, bool *ret, struct skf_err *e)
@@ -82,7 +90,8 @@ static int flag(const struct skf_toml *t, bool *ret, struct skf_err *e)
 	return 0;
 }
 
-/* A later file's entry of the same prefix takes the place of an earlier one's: the last that matches counts (skf_registries_match). */
+/* A later file's entry of the same prefix takes the place of an earlier one's: the last that matches counts
+ * (skf_registries_match). */
 static int place(struct skf_registries *c, const struct skf_toml *t, const char **ret, struct skf_err *e)
 {
 	size_t n;
@@ -91,7 +100,8 @@ static int place(struct skf_registries *c, const struct skf_toml *t, const char 
 	if (expect(t, SKF_TOML_STR, e) < 0)
 		return -1;
 	n = strlen(t->str);
-	if (n == 0 || n > SKF_MAX_REPO_BYTES || strstr(t->str, "://") || strpbrk(t->str, "@?# ") || t->str[0] == '/' || strstr(t->str, ".."))
+	if (n == 0 || n > SKF_MAX_REPO_BYTES || strstr(t->str, "://") || strpbrk(t->str, "@?# ") ||
+	    t->str[0] == '/' || strstr(t->str, ".."))
 		return skf_toml_fail(t, e, "host[:port][/path] is expected, not", t->str);
 	while (n && t->str[n - 1] == '/')
 		((char *)(uintptr_t)t->str)[--n] = '\0';
@@ -140,7 +150,10 @@ static int header(struct skf_registries *c, const struct skf_toml *t, struct skf
 	if (skf_streq(t->table, "aliases") && !t->element)
 		return 0;
 	if (skf_startswith(t->table, "registries"))
-		return skf_toml_fail(t, e, "version 1 of the format is not supported: use unqualified-search-registries and [[registry]] in place of", t->table);
+		return skf_toml_fail(t, e,
+				     "version 1 of the format is not supported: use "
+				     "unqualified-search-registries and [[registry]] in place of",
+				     t->table);
 	if (skf_streq(t->table, "registry") && t->element) {
 		if (c->n_reg == SKF_MAX_REGS)
 			return skf_toml_fail(t, e, "there are too many tables", t->table);
@@ -181,21 +194,26 @@ static int settle(struct skf_registries *c, size_t first, const char *name, stru
 		bool wild;
 
 		if (!r->prefix && !r->at.location)
-			return skf_fail(e, SKF_EINVALID, "%s: a [[registry]] has neither prefix nor location", name);
+			return skf_fail(e, SKF_EINVALID,
+					"%s: a [[registry]] has neither prefix nor location", name);
 		r->prefix = r->prefix ? r->prefix : r->at.location;
 		wild = skf_startswith(r->prefix, "*.");
 		if (strchr(wild ? r->prefix + 1 : r->prefix, '*') || (wild && strchr(r->prefix, '/')))
-			return skf_fail(e, SKF_EINVALID, "%s: the prefix '%.80s': a wildcard is *.domain and nothing else", name, r->prefix);
+			return skf_fail(e, SKF_EINVALID,
+					"%s: the prefix '%.80s': a wildcard is *.domain and nothing else",
+					name, r->prefix);
 		if (r->at.location && skf_streq(r->at.location, r->prefix))
 			r->at.location = NULL;
 		for (size_t k = 0; k < r->n_mirrors; k++)
 			if (!r->mirror[k].location)
-				return skf_fail(e, SKF_EINVALID, "%s: a mirror of '%.80s' has no location", name, r->prefix);
+				return skf_fail(e, SKF_EINVALID, "%s: a mirror of '%.80s' has no location",
+						name, r->prefix);
 	}
 	return 0;
 }
 
-int skf_registries_parse(struct skf_registries *c, const char *name, const char *text, size_t n, struct skf_err *e)
+int skf_registries_parse(struct skf_registries *c, const char *name, const char *text, size_t n,
+			 struct skf_err *e)
 {
 	size_t first = c->n_reg;
 
@@ -249,7 +267,8 @@ static int read_drop_ins(struct skf_registries *c, const char *dir, struct skf_e
 
 int skf_registries_load(struct skf_registries *c, struct skf_err *e)
 {
-	const char *only = getenv("CONTAINERS_REGISTRIES_CONF"), *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+	const char *only = getenv("CONTAINERS_REGISTRIES_CONF"), *xdg = getenv("XDG_CONFIG_HOME"),
+		   *home = getenv("HOME");
 	char own[3900] = "", path[4096];
 	bool there = false;
 
@@ -283,7 +302,8 @@ static long covers(const char *prefix, const char *host, const char *repo)
 	return repo[n - h - 1] == '\0' || repo[n - h - 1] == '/' ? (long)n : -1;
 }
 
-const struct skf_reg *skf_registries_match(const struct skf_registries *c, const char *host, const char *repo)
+const struct skf_reg *skf_registries_match(const struct skf_registries *c, const char *host,
+					   const char *repo)
 {
 	const struct skf_reg *best = NULL;
 	long most = -1;
@@ -294,7 +314,8 @@ const struct skf_reg *skf_registries_match(const struct skf_registries *c, const
 
 		if (n < 0)
 			continue;
-		n = n * 2 + !wild; /* a host that is named wins over a wildcard, and of two wildcards the longer */
+		n = n * 2 +
+		    !wild; /* a host that is named wins over a wildcard, and of two wildcards the longer */
 		n = n * SKF_MAX_REPO_BYTES + (wild ? (long)strlen(c->reg[i].prefix) : 0);
 		if (n >= most) {
 			most = n;
@@ -304,7 +325,8 @@ const struct skf_reg *skf_registries_match(const struct skf_registries *c, const
 	return best;
 }
 
-int skf_registries_at(const struct skf_reg *r, const struct skf_reg_place *p, const char *host, const char *repo, char ret_host[SKF_MAX_REPO_BYTES + 1],
+int skf_registries_at(const struct skf_reg *r, const struct skf_reg_place *p, const char *host,
+		      const char *repo, char ret_host[SKF_MAX_REPO_BYTES + 1],
 		      char ret_repo[SKF_MAX_REPO_BYTES + 1], struct skf_err *e)
 {
 	const char *place = p->location ? p->location : host, *path = strchr(place, '/'), *rest = repo;
@@ -314,11 +336,15 @@ int skf_registries_at(const struct skf_reg *r, const struct skf_reg_place *p, co
 	if (p->location && n > (long)h)
 		rest = repo + ((size_t)n - h - 1);
 	rest += *rest == '/';
-	if (skf_fmt(ret_host, SKF_MAX_REPO_BYTES + 1, "%.*s", (int)(path ? path - place : (long)strlen(place)), place) < 0 ||
-	    skf_fmt(ret_repo, SKF_MAX_REPO_BYTES + 1, "%s%s%s", path ? path + 1 : "", path && *rest ? "/" : "", rest) < 0)
-		return skf_fail(e, SKF_ELIMIT, "'%s/%s' at '%s' is longer than a repository's name may be", host, repo, place);
+	if (skf_fmt(ret_host, SKF_MAX_REPO_BYTES + 1, "%.*s",
+		    (int)(path ? path - place : (long)strlen(place)), place) < 0 ||
+	    skf_fmt(ret_repo, SKF_MAX_REPO_BYTES + 1, "%s%s%s", path ? path + 1 : "",
+		    path && *rest ? "/" : "", rest) < 0)
+		return skf_fail(e, SKF_ELIMIT, "'%s/%s' at '%s' is longer than a repository's name may be",
+				host, repo, place);
 	if (!*ret_repo)
-		return skf_fail(e, SKF_EINVALID, "registries.conf: '%s/%s' at '%s' is no repository", host, repo, place);
+		return skf_fail(e, SKF_EINVALID, "registries.conf: '%s/%s' at '%s' is no repository", host,
+				repo, place);
 	return 0;
 }
 
@@ -331,10 +357,12 @@ bool skf_registries_is_short(const char *w)
 
 	if (!*w || skf_startswith(w, "sha256:"))
 		return false;
-	return !slash || !(memchr(w, '.', n) || memchr(w, ':', n) || (n == strlen("localhost") && skf_startswith(w, "localhost")));
+	return !slash || !(memchr(w, '.', n) || memchr(w, ':', n) ||
+			   (n == strlen("localhost") && skf_startswith(w, "localhost")));
 }
 
-int skf_registries_expand(struct skf_registries *c, const char *word, struct skf_strv *ret, struct skf_err *e)
+int skf_registries_expand(struct skf_registries *c, const char *word, struct skf_strv *ret,
+			  struct skf_err *e)
 {
 	size_t name = strcspn(word, ":@");
 	const char *full;
@@ -348,7 +376,9 @@ int skf_registries_expand(struct skf_registries *c, const char *word, struct skf
 		if (!*c->alias_of.v[i])
 			break; /* taken away */
 		full = skf_arena_fmt(&c->a, "%s%s", c->alias_of.v[i], word + name);
-		return full && skf_strv_add(&c->a, ret, full) == 0 ? 0 : skf_fail(e, SKF_ENOMEM, "memory for a short name");
+		return full && skf_strv_add(&c->a, ret, full) == 0
+			       ? 0
+			       : skf_fail(e, SKF_ENOMEM, "memory for a short name");
 	}
 	for (size_t i = 0; i < c->search.n; i++) {
 		full = skf_arena_fmt(&c->a, "%s/%s", c->search.v[i], word);

@@ -1,6 +1,7 @@
-/* oci/seccomp_profile.c -- docker's form of a seccomp profile to the runtime-spec's: archMap becomes architectures, and a
- * rule stays when all its `includes` hold and none of its `excludes`. What is written is then decoded once by the reader of
- * config.json, so that a wrong profile is refused before a container is made of it. */
+/* oci/seccomp_profile.c -- docker's form of a seccomp profile to the runtime-spec's: archMap becomes
+ * architectures, and a rule stays when all its `includes` hold and none of its `excludes`. What is written
+ * is then decoded once by the reader of config.json, so that a wrong profile is refused before a container
+ * is made of it. */
 #include "oci/seccomp_profile.h"
 #include "base/arena.h"
 #include "base/buf.h"
@@ -210,7 +211,8 @@ static void write_profile(struct skf_jw *w, const struct machine *m, const struc
 	skf_jw_end(w);
 }
 
-int skf_seccomp_profile(const char *name, const char *text, size_t n, uint64_t caps, struct skf_buf *ret, struct skf_err *e)
+int skf_seccomp_profile(const char *name, const char *text, size_t n, uint64_t caps, struct skf_buf *ret,
+			struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	const struct skf_jdoc d = {.name = name, .max_bytes = SKF_MAX_SECCOMP_BYTES};

@@ -31,15 +31,15 @@
 		(k), skf_j_ignore, NULL, 0, 0, SKF_J_NULL_OK                                                \
 	}
 
-extern const struct skf_jtable skf_spec_process_table;   /* struct skf_spec_process */
-extern const struct skf_jtable skf_spec_mount_table;     /* struct skf_spec_mount */
-extern const struct skf_jtable skf_spec_hooks_table;     /* struct skf_spec_hooks */
-extern const struct skf_jtable skf_spec_linux_table;     /* struct skf_spec_linux */
-extern const struct skf_jtable skf_spec_resources_table; /* struct skf_spec_resources */
-extern const struct skf_jtable skf_spec_seccomp_table;   /* struct skf_spec_seccomp */
+extern const struct skf_jtable skf_spec_process_table;     /* struct skf_spec_process */
+extern const struct skf_jtable skf_spec_mount_table;       /* struct skf_spec_mount */
+extern const struct skf_jtable skf_spec_hooks_table;       /* struct skf_spec_hooks */
+extern const struct skf_jtable skf_spec_linux_table;       /* struct skf_spec_linux */
+extern const struct skf_jtable skf_spec_resources_table;   /* struct skf_spec_resources */
+extern const struct skf_jtable skf_spec_seccomp_table;     /* struct skf_spec_seccomp */
 extern const struct skf_jtable skf_spec_io_priority_table; /* struct skf_spec_io_priority */
 extern const struct skf_jtable skf_spec_intel_rdt_table;   /* struct skf_spec_intel_rdt */
-extern const struct skf_jarr_arg skf_spec_idmap_arr;     /* array of struct skf_idmap */
+extern const struct skf_jarr_arg skf_spec_idmap_arr;       /* array of struct skf_idmap */
 
 /* Decoders used by several objects; dst in brackets.
  * refuse: behind SPEC_REFUSE. id: [uint32_t] uid or gid, not 4294967295. char: [char], arg: the letters
@@ -49,8 +49,9 @@ int skf_spec_j_id(struct skf_jctx *, struct json_object *, void *, const void *)
 int skf_spec_j_char(struct skf_jctx *, struct json_object *, void *, const void *);
 int skf_spec_j_paths(struct skf_jctx *, struct json_object *, void *, const void *);
 int skf_spec_j_strings(struct skf_jctx *, struct json_object *, void *, const void *);
-/* Objects that become something of another shape. scheduler: [struct skf_spec_scheduler *]. affinity: [struct skf_spec_process].
- * memory_policy: [struct skf_spec_memory_policy *]. time_offsets, net_devices, rdma: [struct skf_jarr]. */
+/* Objects that become something of another shape. scheduler: [struct skf_spec_scheduler *]. affinity:
+ * [struct skf_spec_process]. memory_policy: [struct skf_spec_memory_policy *]. time_offsets, net_devices,
+ * rdma: [struct skf_jarr]. */
 int skf_spec_j_scheduler(struct skf_jctx *, struct json_object *, void *, const void *);
 int skf_spec_j_affinity(struct skf_jctx *, struct json_object *, void *, const void *);
 int skf_spec_j_memory_policy(struct skf_jctx *, struct json_object *, void *, const void *);

@@ -55,7 +55,8 @@ static int rule_check(struct skf_jctx *c, void *obj)
 
 	if (!r->type)
 		r->type = 'a';
-	/* No letter of the spec, but runc and crun take it: all is denied then, never less than was meant. */
+	/* No letter of the spec, but runc and crun take it: all is denied then, never less than was meant.
+	 */
 	if (strchr(r->access, 'a')) {
 		if (r->allow)
 			return skf_j_fail(

@@ -1,15 +1,20 @@
-/* registry/blobs.c -- several blobs of one repository at once, over curl's multi interface, in the caller's thread.
+/* registry/blobs.c -- several blobs of one repository at once, over curl's multi interface, in the caller's
+ * thread.
  *
- * One struct xfer per blob, a small state machine: WAITING (for a free slot, or for its back-off to pass) -> RUNNING -> DONE, back to WAITING after a
- * broken connection. Invariants:
- * 1. `got` counts the bytes that the sink took; a retry asks for the rest with Range and, when the server sends the whole blob all the same,
- *    skips what is known. The sink therefore sees each byte once and in order; that the bytes fit together is the digest's business.
+ * One struct xfer per blob, a small state machine: WAITING (for a free slot, or for its back-off to pass) ->
+ * RUNNING -> DONE, back to WAITING after a broken connection. Invariants:
+ * 1. `got` counts the bytes that the sink took; a retry asks for the rest with Range and, when the server
+ * sends the whole blob all the same, skips what is known. The sink therefore sees each byte once and in
+ * order; that the bytes fit together is the digest's business.
  * 2. A transfer never delivers more than desc.size bytes.
- * 3. A sink that answers "not now" pauses its transfer only; skf_registry_wake() from another thread lets all paused ones try again.
- * 4. Redirects are followed as in http.c: Authorization stays with the registry's own origin, and only that may ask for it.
- * 5. A transfer that has begun keeps its slot until it is done, also while it waits for its back-off. A sink that admits a bounded number of
- *    blobs can therefore not be blocked by its own: those that it has admitted always go on.
- * Each transfer has a connection of its own (HTTP/1.1): a paused one then stops its sender by TCP, without a buffer here. */
+ * 3. A sink that answers "not now" pauses its transfer only; skf_registry_wake() from another thread lets
+ * all paused ones try again.
+ * 4. Redirects are followed as in http.c: Authorization stays with the registry's own origin, and only that
+ * may ask for it.
+ * 5. A transfer that has begun keeps its slot until it is done, also while it waits for its back-off. A sink
+ * that admits a bounded number of blobs can therefore not be blocked by its own: those that it has admitted
+ * always go on. Each transfer has a connection of its own (HTTP/1.1): a paused one then stops its sender by
+ * TCP, without a buffer here. */
 #include "base/fd.h"
 #include "registry/registry_int.h"
 #include <poll.h>
@@ -25,22 +30,22 @@ struct xfer {
 	struct curl_slist *headers;
 	char url[4096];
 	char detail[CURL_ERROR_SIZE];
-	struct skf_http_resp resp;   /* headers, and the body of an error answer */
-	struct skf_err err;          /* of the sink or of the protocol */
-	uint64_t got;                /* bytes that the sink has, from the start of the blob */
-	uint64_t skip;               /* of this answer: bytes already known */
-	bool body_ok, paused;        /* body_ok: the status was looked at and is 200 or 206 */
+	struct skf_http_resp resp; /* headers, and the body of an error answer */
+	struct skf_err err;        /* of the sink or of the protocol */
+	uint64_t got;              /* bytes that the sink has, from the start of the blob */
+	uint64_t skip;             /* of this answer: bytes already known */
+	bool body_ok, paused;      /* body_ok: the status was looked at and is 200 or 206 */
 	int attempt, hops;
-	unsigned restarts;           /* of all attempts */
-	bool refused;                /* by the sink */
-	bool begun;                  /* holds a slot */
-	bool authed;                 /* a token was fetched since the last byte: a second 401 in a row is an answer */
-	unsigned auth_serial;        /* of the header that was sent */
-	const char *ca_dir;          /* that it was started with */
+	unsigned restarts; /* of all attempts */
+	bool refused;      /* by the sink */
+	bool begun;        /* holds a slot */
+	bool authed;       /* a token was fetched since the last byte: a second 401 in a row is an answer */
+	unsigned auth_serial; /* of the header that was sent */
+	const char *ca_dir;   /* that it was started with */
 	int64_t not_before_ms;
 };
 
-#define SINK_CHUNK (1u << 20)
+#define SINK_CHUNK   (1u << 20)
 #define MAX_RESTARTS 100 /* of one blob, however far each of them came */
 
 /* Decides once per answer what its body is. */
@@ -52,8 +57,9 @@ static bool body_begins(struct xfer *x)
 	if (status != 200 && status != 206)
 		return false;
 	if (status == 206 && (!x->got || !x->resp.has_range || x->resp.range_start != x->got)) {
-		skf_fail(&x->err, SKF_ECORRUPT, "blob '%s': registry '%s' was asked for byte %llu and sends another range", x->g->desc.digest.s,
-		         x->r->host, (unsigned long long)x->got);
+		skf_fail(&x->err, SKF_ECORRUPT,
+			 "blob '%s': registry '%s' was asked for byte %llu and sends another range",
+			 x->g->desc.digest.s, x->r->host, (unsigned long long)x->got);
 		return false;
 	}
 	x->skip = status == 200 ? x->got : 0;
@@ -65,10 +71,12 @@ static size_t on_data(char *p, size_t size, size_t n, void *user)
 	struct xfer *x = user;
 	size_t all = size * n, left = all;
 	if (!x->body_ok && !(x->body_ok = body_begins(x))) {
-		skf_buf_put(&x->resp.body, p, all); /* the words of an error; what does not fit is not missed */
+		skf_buf_put(&x->resp.body, p,
+			    all); /* the words of an error; what does not fit is not missed */
 		return x->err.kind ? 0 : all;
 	}
-	uint64_t skip = x->skip; /* committed only when the whole chunk was taken: curl delivers a paused chunk again */
+	uint64_t skip = x->skip; /* committed only when the whole chunk was taken: curl delivers a paused
+				    chunk again */
 	if (skip) {
 		size_t s = skip < left ? (size_t)skip : left;
 		p += s;
@@ -76,15 +84,17 @@ static size_t on_data(char *p, size_t size, size_t n, void *user)
 		skip -= s;
 	}
 	if (x->got + left > x->g->desc.size) {
-		skf_fail(&x->err, SKF_ECORRUPT, "blob '%s': registry '%s' sends more than the %llu bytes of the manifest", x->g->desc.digest.s,
-		         x->r->host, (unsigned long long)x->g->desc.size);
+		skf_fail(&x->err, SKF_ECORRUPT,
+			 "blob '%s': registry '%s' sends more than the %llu bytes of the manifest",
+			 x->g->desc.digest.s, x->r->host, (unsigned long long)x->g->desc.size);
 		return 0;
 	}
 	while (left) {
 		size_t k = left < SINK_CHUNK ? left : SINK_CHUNK;
 		int w = x->g->sink.write(x->g->sink.arg, x->got, p, k, &x->err);
 		if (w == -2) {
-			/* part of the chunk may be with the sink already: skip it when curl brings the chunk again */
+			/* part of the chunk may be with the sink already: skip it when curl brings the chunk
+			 * again */
 			x->skip += all - left - (x->skip - skip);
 			x->paused = true;
 			return CURL_WRITEFUNC_PAUSE;
@@ -109,7 +119,7 @@ static int start(struct xfer *x, struct skf_err *e)
 	if (!x->c)
 		return skf_fail(e, SKF_ENOMEM, "HTTP request");
 	skf_buf_done(&x->resp.body);
-	x->resp = (struct skf_http_resp){ .body = SKF_BUF(65536), .retry_after_ms = -1, .r = r };
+	x->resp = (struct skf_http_resp){.body = SKF_BUF(65536), .retry_after_ms = -1, .r = r};
 	x->body_ok = x->paused = false;
 	x->begun = true;
 	x->skip = 0;
@@ -157,13 +167,16 @@ static void stop(struct xfer *x)
 static int origin_url(struct xfer *x, const struct skf_ref *ref, struct skf_err *e)
 {
 	x->hops = 0;
-	if (skf_fmt(x->url, sizeof(x->url), "%s/v2/%s/blobs/%s%s", x->r->base, ref->repo, x->g->desc.digest.s, x->r->ns) < 0)
+	if (skf_fmt(x->url, sizeof(x->url), "%s/v2/%s/blobs/%s%s", x->r->base, ref->repo,
+		    x->g->desc.digest.s, x->r->ns) < 0)
 		return skf_fail(e, SKF_EINVALID, "the URL of blob '%s' is too long", x->g->desc.digest.s);
 	return 0;
 }
 
-/* Again from the registry itself after a pause; gives up after SKF_HTTP_RETRIES attempts without a new byte, or MAX_RESTARTS in all. */
-static int again(struct xfer *x, const struct skf_ref *ref, uint64_t before, const struct skf_err *why, struct skf_err *e)
+/* Again from the registry itself after a pause; gives up after SKF_HTTP_RETRIES attempts without a new byte,
+ * or MAX_RESTARTS in all. */
+static int again(struct xfer *x, const struct skf_ref *ref, uint64_t before, const struct skf_err *why,
+		 struct skf_err *e)
 {
 	x->attempt = x->got > before ? 0 : x->attempt + 1;
 	if (x->got > before)
@@ -183,11 +196,12 @@ static int follow(struct xfer *x, struct skf_err *e)
 {
 	char next[4096];
 	if (!x->resp.location[0])
-		return skf_fail(e, SKF_EUNAVAILABLE, "blob '%s': registry '%s' answered %ld without a usable Location", x->g->desc.digest.s,
-		                x->r->host, x->resp.status);
+		return skf_fail(e, SKF_EUNAVAILABLE,
+				"blob '%s': registry '%s' answered %ld without a usable Location",
+				x->g->desc.digest.s, x->r->host, x->resp.status);
 	if (++x->hops > SKF_MAX_REDIRECTS)
-		return skf_fail(e, SKF_EUNAVAILABLE, "blob '%s': registry '%s' redirects more than %d times", x->g->desc.digest.s, x->r->host,
-		                SKF_MAX_REDIRECTS);
+		return skf_fail(e, SKF_EUNAVAILABLE, "blob '%s': registry '%s' redirects more than %d times",
+				x->g->desc.digest.s, x->r->host, SKF_MAX_REDIRECTS);
 	if (skf_http_redirect(x->url, x->resp.location, next, sizeof(next), e) < 0)
 		return -1;
 	memcpy(x->url, next, sizeof(next));
@@ -203,10 +217,13 @@ static int on_status(struct xfer *x, const struct skf_ref *ref, uint64_t before,
 	if (s >= 300 && s <= 399)
 		return follow(x, e);
 	x->g->no_resume |= s == 416 && x->got;
-	if (s == 416 && x->got) /* the whole blob was offered before: a server that neither resumes nor ignores Range is of no use */
-		return skf_fail(e, SKF_EUNAVAILABLE, "blob '%s': registry '%s' refuses to resume at byte %llu", x->g->desc.digest.s, x->r->host,
-		                (unsigned long long)x->got);
-	bool newer = x->auth_serial != x->r->auth_serial; /* another transfer has fetched a token meanwhile */
+	if (s == 416 && x->got) /* the whole blob was offered before: a server that neither resumes nor
+				   ignores Range is of no use */
+		return skf_fail(e, SKF_EUNAVAILABLE,
+				"blob '%s': registry '%s' refuses to resume at byte %llu",
+				x->g->desc.digest.s, x->r->host, (unsigned long long)x->got);
+	bool newer =
+		x->auth_serial != x->r->auth_serial; /* another transfer has fetched a token meanwhile */
 	if (s == 401 && x->resp.from_origin && (newer || !x->authed)) {
 		x->authed |= !newer;
 		if (!newer && skf_token_get(x->r, ref->repo, &x->resp.challenge, e) < 0)
@@ -222,7 +239,8 @@ static int on_status(struct xfer *x, const struct skf_ref *ref, uint64_t before,
 	return -1;
 }
 
-static int finished(struct xfer *x, const struct skf_ref *ref, CURLcode rc, uint64_t before, struct skf_err *e)
+static int finished(struct xfer *x, const struct skf_ref *ref, CURLcode rc, uint64_t before,
+		    struct skf_err *e)
 {
 	struct skf_err why = SKF_ERR_INIT;
 	curl_easy_getinfo(x->c, CURLINFO_RESPONSE_CODE, &x->resp.status);
@@ -232,7 +250,8 @@ static int finished(struct xfer *x, const struct skf_ref *ref, CURLcode rc, uint
 		return -1;
 	}
 	bool body = x->resp.status == 200 || x->resp.status == 206;
-	if (body && x->got == x->g->desc.size && (x->body_ok || rc == CURLE_OK)) { /* whatever went wrong behind the last byte */
+	if (body && x->got == x->g->desc.size &&
+	    (x->body_ok || rc == CURLE_OK)) { /* whatever went wrong behind the last byte */
 		x->state = DONE;
 		x->g->done = true;
 		return 0;
@@ -241,7 +260,8 @@ static int finished(struct xfer *x, const struct skf_ref *ref, CURLcode rc, uint
 		return skf_http_fail_headers(x->r, x->url, e);
 	if (rc != CURLE_OK) {
 		skf_http_fail_curl(x->r, rc, x->detail, x->url, &why);
-		if (skf_certs_widen(x->r, rc) || (x->r->ca_dir != x->ca_dir && rc == CURLE_PEER_FAILED_VERIFICATION)) {
+		if (skf_certs_widen(x->r, rc) ||
+		    (x->r->ca_dir != x->ca_dir && rc == CURLE_PEER_FAILED_VERIFICATION)) {
 			x->not_before_ms = 0;
 			x->state = WAITING;
 			return 0;
@@ -253,8 +273,8 @@ static int finished(struct xfer *x, const struct skf_ref *ref, CURLcode rc, uint
 	}
 	if (!body)
 		return on_status(x, ref, before, e);
-	skf_fail(&why, SKF_ECORRUPT, "blob '%s': registry '%s' sent %llu of %llu bytes", x->g->desc.digest.s, x->r->host,
-	         (unsigned long long)x->got, (unsigned long long)x->g->desc.size);
+	skf_fail(&why, SKF_ECORRUPT, "blob '%s': registry '%s' sent %llu of %llu bytes", x->g->desc.digest.s,
+		 x->r->host, (unsigned long long)x->got, (unsigned long long)x->g->desc.size);
 	return again(x, ref, before, &why, e);
 }
 
@@ -262,7 +282,7 @@ struct run {
 	struct skf_registry *r;
 	const struct skf_ref *ref;
 	struct xfer *x;
-	uint64_t *before;  /* per transfer: got when it was started */
+	uint64_t *before; /* per transfer: got when it was started */
 	size_t n;
 	unsigned parallel;
 };
@@ -301,7 +321,9 @@ static int quiet_ms(const struct run *u)
 		const struct xfer *x = &u->x[i];
 		if (x->state == DONE)
 			continue;
-		int64_t left = x->state == WAITING && (x->begun || slots < u->parallel) ? x->not_before_ms - now : 1000;
+		int64_t left = x->state == WAITING && (x->begun || slots < u->parallel)
+				       ? x->not_before_ms - now
+				       : 1000;
 		int this = left < 0 ? 0 : left > 1000 ? 1000 : (int)left;
 		if (ms < 0 || this < ms)
 			ms = this;
@@ -325,7 +347,8 @@ static int reap_finished(struct run *u, struct skf_err *e)
 	return 0;
 }
 
-/* curl brings the bytes that it kept from inside curl_easy_pause(); if the sink refuses them there, only the return value says so. */
+/* curl brings the bytes that it kept from inside curl_easy_pause(); if the sink refuses them there, only the
+ * return value says so. */
 static int resume_paused(struct run *u, struct skf_err *e)
 {
 	if (!__atomic_exchange_n(&u->r->woken, false, __ATOMIC_ACQ_REL))
@@ -350,7 +373,7 @@ static int loop(struct run *u, struct skf_err *e)
 {
 	for (;;) {
 		int active, wait_ms;
-		struct pollfd p = { u->r->cancel_fd, POLLIN, 0 };
+		struct pollfd p = {u->r->cancel_fd, POLLIN, 0};
 		if (u->r->cancel_fd >= 0 && poll(&p, 1, 0) > 0)
 			return skf_fail(e, SKF_EUNAVAILABLE, "cancelled");
 		if (start_some(u, e) < 0 || resume_paused(u, e) < 0)
@@ -362,20 +385,27 @@ static int loop(struct run *u, struct skf_err *e)
 		wait_ms = quiet_ms(u);
 		if (wait_ms < 0)
 			return 0;
-		struct curl_waitfd w = { u->r->cancel_fd, CURL_WAIT_POLLIN, 0 };
-		if (curl_multi_poll(u->r->multi, &w, u->r->cancel_fd >= 0 ? 1 : 0, wait_ms, NULL) != CURLM_OK)
+		struct curl_waitfd w = {u->r->cancel_fd, CURL_WAIT_POLLIN, 0};
+		if (curl_multi_poll(u->r->multi, &w, u->r->cancel_fd >= 0 ? 1 : 0, wait_ms, NULL) !=
+		    CURLM_OK)
 			return skf_fail(e, SKF_ESYSTEM, "libcurl cannot wait");
 	}
 }
 
-int skf_blobs_one(struct skf_registry *r, const struct skf_ref *ref, struct skf_blob_get *g, size_t n, unsigned parallel, bool *ret_fatal, struct skf_err *e)
+int skf_blobs_one(struct skf_registry *r, const struct skf_ref *ref, struct skf_blob_get *g, size_t n,
+		  unsigned parallel, bool *ret_fatal, struct skf_err *e)
 {
 	int x = 0;
 	if (!n)
 		return 0;
 	if (skf_http_find_scheme(r, e) < 0)
 		return -1;
-	struct run u = { r, ref, calloc(n, sizeof(struct xfer)), calloc(n, sizeof(uint64_t)), n, parallel ? parallel : 1 };
+	struct run u = {r,
+			ref,
+			calloc(n, sizeof(struct xfer)),
+			calloc(n, sizeof(uint64_t)),
+			n,
+			parallel ? parallel : 1};
 	if (!r->multi)
 		__atomic_store_n(&r->multi, curl_multi_init(), __ATOMIC_RELEASE);
 	if (!u.x || !u.before || !r->multi)

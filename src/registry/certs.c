@@ -1,5 +1,7 @@
-/* registry/certs.c -- docker's certs.d: in <dir>/<host:port> each NAME.crt is a CA trusted for this registry beside the system's, NAME.cert and NAME.key
- * are a client certificate; of several the first by name is shown, as curl knows one. The CAs go to curl as one PEM blob, so that other transfers of the process do not see them. */
+/* registry/certs.c -- docker's certs.d: in <dir>/<host:port> each NAME.crt is a CA trusted for this registry
+ * beside the system's, NAME.cert and NAME.key are a client certificate; of several the first by name is
+ * shown, as curl knows one. The CAs go to curl as one PEM blob, so that other transfers of the process do
+ * not see them. */
 #include "base/fd.h"
 #include "registry/registry_int.h"
 #include <dirent.h>
@@ -9,16 +11,19 @@
 
 #define MAX_PEM_BYTES (8u << 20)
 
-static const char *const system_bundles[] = { "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt" };
+static const char *const system_bundles[] = {"/etc/ssl/certs/ca-certificates.crt",
+					     "/etc/pki/tls/certs/ca-bundle.crt"};
 
 const char *skf_certs_system_dir(void)
 {
-	static const char *const dirs[] = { "/etc/ssl/certs", "/etc/pki/ca-trust/extracted/pem/directory-hash" };
+	static const char *const dirs[] = {"/etc/ssl/certs",
+					   "/etc/pki/ca-trust/extracted/pem/directory-hash"};
 	for (size_t i = 0; i < SKF_ARRAY_LEN(dirs); i++) {
 		SKF_AUTO_DIR DIR *d = opendir(dirs[i]);
 		const struct dirent *de;
 		while (d && (de = readdir(d)))
-			if (strlen(de->d_name) == 10 && strspn(de->d_name, "0123456789abcdef") == 8 && skf_endswith(de->d_name, ".0"))
+			if (strlen(de->d_name) == 10 && strspn(de->d_name, "0123456789abcdef") == 8 &&
+			    skf_endswith(de->d_name, ".0"))
 				return dirs[i];
 	}
 	return NULL;
@@ -41,17 +46,22 @@ static int add_pem(int dirfd, const char *name, const char *shown, struct skf_bu
 	return 0;
 }
 
-/* NAME.cert with NAME.key; half of a pair is an error, because the registry would refuse us without saying why. */
-static int add_client(struct skf_registry *r, int dirfd, const char *shown, const char *name, struct skf_err *e)
+/* NAME.cert with NAME.key; half of a pair is an error, because the registry would refuse us without saying
+ * why. */
+static int add_client(struct skf_registry *r, int dirfd, const char *shown, const char *name,
+		      struct skf_err *e)
 {
 	bool is_key = skf_endswith(name, ".key");
 	size_t n = strlen(name) - strlen(is_key ? ".key" : ".cert");
 	SKF_AUTO_FREE char *cert = NULL, *key = NULL;
-	if (asprintf(&cert, "%s/%.*s.cert", shown, (int)n, name) < 0 || asprintf(&key, "%s/%.*s.key", shown, (int)n, name) < 0)
+	if (asprintf(&cert, "%s/%.*s.cert", shown, (int)n, name) < 0 ||
+	    asprintf(&key, "%s/%.*s.key", shown, (int)n, name) < 0)
 		return skf_fail(e, SKF_ENOMEM, "path of a client certificate");
 	const char *other = is_key ? cert : key;
 	if (faccessat(dirfd, other + strlen(shown) + 1, R_OK, 0) < 0)
-		return skf_fail(e, SKF_EINVALID, "client certificate '%s/%s': '%s' must be there too and readable", shown, name, other);
+		return skf_fail(e, SKF_EINVALID,
+				"client certificate '%s/%s': '%s' must be there too and readable", shown,
+				name, other);
 	if (r->client_cert && strcmp(r->client_cert, cert) <= 0)
 		return 0;
 	free(r->client_cert);
@@ -82,7 +92,8 @@ int skf_certs_load(struct skf_registry *r, const char *dir, struct skf_err *e)
 	while ((de = readdir(d))) {
 		if (skf_endswith(de->d_name, ".crt") && add_pem(fd, de->d_name, path, &pem, e) < 0)
 			return -1;
-		if ((skf_endswith(de->d_name, ".cert") || skf_endswith(de->d_name, ".key")) && add_client(r, fd, path, de->d_name, e) < 0)
+		if ((skf_endswith(de->d_name, ".cert") || skf_endswith(de->d_name, ".key")) &&
+		    add_client(r, fd, path, de->d_name, e) < 0)
 			return -1;
 	}
 	if (!pem.len)

@@ -1,4 +1,5 @@
-/* registry/challenge.h -- WWW-Authenticate parsing (RFC 7235 + distribution token spec). Pure, bounded, fuzzed. */
+/* registry/challenge.h -- WWW-Authenticate parsing (RFC 7235 + distribution token spec). Pure, bounded,
+ * fuzzed. */
 #pragma once
 #include "base/fwd.h"
 struct skf_challenge {

@@ -1,6 +1,7 @@
-/* registry/credhelper.c -- docker's credential helpers: programs docker-credential-<name> that answer get, store, erase and list on their standard
- * streams. Invariants: 1. the program is found on PATH by name, its arguments are ours, no shell is involved; 2. nobody reads more than
- * SKF_MAX_TOKEN_BYTES of it nor waits longer than HELPER_MS; 3. what it prints is never part of a message. Blocks: on the helper. */
+/* registry/credhelper.c -- docker's credential helpers: programs docker-credential-<name> that answer get,
+ * store, erase and list on their standard streams. Invariants: 1. the program is found on PATH by name, its
+ * arguments are ours, no shell is involved; 2. nobody reads more than SKF_MAX_TOKEN_BYTES of it nor waits
+ * longer than HELPER_MS; 3. what it prints is never part of a message. Blocks: on the helper. */
 #include "base/arena.h"
 #include "base/fd.h"
 #include "base/json.h"
@@ -12,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define HELPER_MS 60000 /* it may ask the user for a passphrase */
+#define HELPER_MS  60000     /* it may ask the user for a passphrase */
 #define TOKEN_USER "<token>" /* docker's user name for an identity token */
 
 static bool name_ok(const char *s)
@@ -26,11 +27,16 @@ static int find_program(const char *name, char *out, size_t size, struct skf_err
 	const char *path = getenv("PATH");
 	for (const char *p = path ? path : "/usr/local/bin:/usr/bin:/bin"; *p;) {
 		size_t n = strcspn(p, ":");
-		if (n && *p == '/' && skf_fmt(out, size, "%.*s/docker-credential-%s", (int)n, p, name) == 0 && access(out, X_OK) == 0)
+		if (n && *p == '/' &&
+		    skf_fmt(out, size, "%.*s/docker-credential-%s", (int)n, p, name) == 0 &&
+		    access(out, X_OK) == 0)
 			return 0;
 		p += n + (p[n] == ':');
 	}
-	return skf_fail(e, SKF_ENOTFOUND, "credential helper 'docker-credential-%s' is not on PATH; install it or take it out of docker's config.json", name);
+	return skf_fail(e, SKF_ENOTFOUND,
+			"credential helper 'docker-credential-%s' is not on PATH; install it or take it out "
+			"of docker's config.json",
+			name);
 }
 
 struct helper {
@@ -42,17 +48,18 @@ struct helper {
 static int start(struct helper *h, struct skf_err *e)
 {
 	char path[4096], verb[16];
-	int in[2] = { -EBADF, -EBADF }, out[2] = { -EBADF, -EBADF };
+	int in[2] = {-EBADF, -EBADF}, out[2] = {-EBADF, -EBADF};
 	if (find_program(h->name, path, sizeof(path), e) < 0)
 		return -1;
 	if (skf_fmt(verb, sizeof(verb), "%s", h->verb) < 0)
 		return skf_fail(e, SKF_EBUG, "verb of a credential helper");
-	char *argv[] = { path, verb, NULL };
+	char *argv[] = {path, verb, NULL};
 	int r = skf_pipe(in, 0);
 	if (r == 0)
 		r = skf_pipe(out, 0);
 	if (r == 0) {
-		const struct skf_spawn s = { .path = path, .argv = argv, .stdio = { in[0], out[1], -1 }, .pdeathsig = SIGKILL };
+		const struct skf_spawn s = {
+			.path = path, .argv = argv, .stdio = {in[0], out[1], -1}, .pdeathsig = SIGKILL};
 		r = skf_spawn(&s, &h->pid, &h->pidfd);
 	}
 	skf_closep(&in[0]);
@@ -69,14 +76,16 @@ static int talk(struct helper *h, const char *in, struct skf_buf *out, int64_t e
 	if (skf_set_nonblock(h->in, true) < 0 || skf_set_nonblock(h->out, true) < 0)
 		return -EIO;
 	for (;;) {
-		struct pollfd p[2] = { { h->out, POLLIN, 0 }, { left ? h->in : -1, POLLOUT, 0 } };
+		struct pollfd p[2] = {{h->out, POLLIN, 0}, {left ? h->in : -1, POLLOUT, 0}};
 		int64_t ms = end - skf_mono_ms();
 		if (ms <= 0)
 			return -ETIMEDOUT;
 		if (poll(p, 2, (int)ms) < 0 && errno != EINTR)
 			return -errno;
 		if (p[1].revents) {
-			ssize_t k = write(h->in, in, left); /* a helper that reads nothing and ends is judged by its status */
+			ssize_t k = write(
+				h->in, in,
+				left); /* a helper that reads nothing and ends is judged by its status */
 			left = k >= 0 ? left - (size_t)k : errno == EAGAIN ? left : 0;
 			in += k > 0 ? k : 0;
 		}
@@ -97,13 +106,17 @@ static int talk(struct helper *h, const char *in, struct skf_buf *out, int64_t e
 	}
 }
 
-int skf_credhelper_run(const char *name, const char *verb, const char *in, struct skf_buf *out, struct skf_err *e)
+int skf_credhelper_run(const char *name, const char *verb, const char *in, struct skf_buf *out,
+		       struct skf_err *e)
 {
-	struct helper h = { .name = name, .verb = verb, .pidfd = -EBADF, .in = -EBADF, .out = -EBADF };
+	struct helper h = {.name = name, .verb = verb, .pidfd = -EBADF, .in = -EBADF, .out = -EBADF};
 	int64_t end = skf_mono_ms() + HELPER_MS;
 	int status = 0;
 	if (!name_ok(name))
-		return skf_fail(e, SKF_EINVALID, "docker config.json names the credential helper '%.80s': letters, digits, '.', '_' and '-' are expected", name);
+		return skf_fail(e, SKF_EINVALID,
+				"docker config.json names the credential helper '%.80s': letters, digits, "
+				"'.', '_' and '-' are expected",
+				name);
 	int r = start(&h, e);
 	if (r == 0) {
 		r = talk(&h, in, out, end);
@@ -112,7 +125,8 @@ int skf_credhelper_run(const char *name, const char *verb, const char *in, struc
 		if (r < 0 || skf_wait_pid(h.pid, h.pidfd, ms > 0 ? (int)ms : 0, &status) < 0) {
 			r = r < 0 ? r : -ETIMEDOUT;
 			kill(h.pid, SIGKILL);
-			skf_wait_pid(h.pid, h.pidfd, SKF_KILL_WAIT_MS, &status); /* r tells what went wrong */
+			skf_wait_pid(h.pid, h.pidfd, SKF_KILL_WAIT_MS,
+				     &status); /* r tells what went wrong */
 		}
 		if (r < 0)
 			r = skf_fail_sys(e, r, "credential helper 'docker-credential-%s' (%s)", name, verb);
@@ -126,7 +140,9 @@ int skf_credhelper_run(const char *name, const char *verb, const char *in, struc
 		return 1;
 	if (strstr(skf_buf_cstr(out), "credentials not found"))
 		return 0;
-	return skf_fail(e, SKF_EDENIED, "credential helper 'docker-credential-%s' ends with status %d for '%s'", name, skf_wait_code(status), verb);
+	return skf_fail(e, SKF_EDENIED,
+			"credential helper 'docker-credential-%s' ends with status %d for '%s'", name,
+			skf_wait_code(status), verb);
 }
 
 struct answer {
@@ -137,13 +153,14 @@ static const struct skf_jfield answer_fields[] = {
 	SKF_J(struct answer, secret, "Secret", skf_j_str, NULL, SKF_J_NULL_OK),
 	SKF_J_END,
 };
-static const struct skf_jtable answer_table = { .size = sizeof(struct answer), .f = answer_fields };
+static const struct skf_jtable answer_table = {.size = sizeof(struct answer), .f = answer_fields};
 
 int skf_credhelper_get(const char *name, const char *server, struct skf_creds *c, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf out = SKF_BUF(SKF_MAX_TOKEN_BYTES);
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(4u << 20);
-	const struct skf_jdoc d = { .name = "answer of the credential helper", .max_bytes = SKF_MAX_TOKEN_BYTES };
+	const struct skf_jdoc d = {.name = "answer of the credential helper",
+				   .max_bytes = SKF_MAX_TOKEN_BYTES};
 	void *doc;
 	int r = skf_credhelper_run(name, "get", server, &out, e);
 	if (r != 1)

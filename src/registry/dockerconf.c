@@ -1,6 +1,8 @@
-/* registry/dockerconf.c -- credentials of docker's config.json: {"auths": {"<server>": {"auth": base64("user:password"), "identitytoken": ..}}}.
- * Keys are compared by host, as docker writes them in several forms ("https://index.docker.io/v1/", "host:port"); podman's auth.json has
- * keys of a name space, too ("host/team/app"). Credential helpers (credsStore, credHelpers) are named here and asked by credhelper.c. */
+/* registry/dockerconf.c -- credentials of docker's config.json: {"auths": {"<server>": {"auth":
+ * base64("user:password"), "identitytoken": ..}}}. Keys are compared by host, as docker writes them in
+ * several forms ("https://index.docker.io/v1/", "host:port"); podman's auth.json has keys of a name space,
+ * too ("host/team/app"). Credential helpers (credsStore, credHelpers) are named here and asked by
+ * credhelper.c. */
 #include "base/arena.h"
 #include "base/base64.h"
 #include "base/json.h"
@@ -17,12 +19,12 @@ static const struct skf_jfield auth_fields[] = {
 	SKF_J(struct auth_entry, identity_token, "identitytoken", skf_j_str, NULL, SKF_J_NULL_OK),
 	SKF_J_END,
 };
-static const struct skf_jtable auth_table = { .size = sizeof(struct auth_entry), .f = auth_fields };
+static const struct skf_jtable auth_table = {.size = sizeof(struct auth_entry), .f = auth_fields};
 
 struct find {
 	const char *host, *repo;
-	size_t rank;         /* of the entry found; 0 none */
-	bool helper;         /* of this host, not credsStore */
+	size_t rank; /* of the entry found; 0 none */
+	bool helper; /* of this host, not credsStore */
 };
 struct conf {
 	struct auth_entry entry; /* of the wanted host */
@@ -42,8 +44,8 @@ static void host_of_key(const char *key, char *out, size_t size)
 		memcpy(out, "docker.io", sizeof("docker.io"));
 }
 
-/* How well a key fits: 0 not at all, 1 the host with a path that says nothing (docker ignores paths), 2 the host, more: so much of the repository's
- * name. */
+/* How well a key fits: 0 not at all, 1 the host with a path that says nothing (docker ignores paths), 2 the
+ * host, more: so much of the repository's name. */
 static size_t rank_of(const char *key, const struct find *f)
 {
 	char host[SKF_MAX_REPO_BYTES + 1];
@@ -94,7 +96,7 @@ static const struct skf_jfield conf_fields[] = {
 	SKF_J(struct conf, store, "credsStore", skf_j_str, NULL, SKF_J_NULL_OK),
 	SKF_J_END,
 };
-static const struct skf_jtable conf_table = { .size = sizeof(struct conf), .f = conf_fields };
+static const struct skf_jtable conf_table = {.size = sizeof(struct conf), .f = conf_fields};
 
 static int split_auth(const struct auth_entry *a, char **user, char **password, struct skf_err *e)
 {
@@ -112,11 +114,15 @@ static int split_auth(const struct auth_entry *a, char **user, char **password, 
 		return skf_fail(e, SKF_ENOMEM, "credentials");
 	n = skf_base64_decode(a->auth, (uint8_t *)plain);
 	if (n <= 0)
-		return skf_fail(e, SKF_EINVALID, "docker config.json: /auths: 'auth' is not base64 of user:password; run docker login again");
+		return skf_fail(e, SKF_EINVALID,
+				"docker config.json: /auths: 'auth' is not base64 of user:password; run "
+				"docker login again");
 	plain[n] = '\0';
 	colon = strchr(plain, ':');
 	if (!colon || strlen(plain) != (size_t)n)
-		return skf_fail(e, SKF_EINVALID, "docker config.json: /auths: 'auth' has no ':' between user and password; run docker login again");
+		return skf_fail(e, SKF_EINVALID,
+				"docker config.json: /auths: 'auth' has no ':' between user and password; "
+				"run docker login again");
 	*colon = 0;
 	*user = strdup(plain);
 	*password = strdup(colon + 1);
@@ -134,19 +140,22 @@ void skf_creds_done(struct skf_creds *c)
 
 static int take_entry(const struct auth_entry *x, struct skf_creds *c, struct skf_err *e)
 {
-	if (((x->auth && x->auth[0]) || (x->username && x->username[0])) && split_auth(x, &c->user, &c->password, e) < 0)
+	if (((x->auth && x->auth[0]) || (x->username && x->username[0])) &&
+	    split_auth(x, &c->user, &c->password, e) < 0)
 		return -1;
 	if (x->identity_token && x->identity_token[0] && !(c->token = strdup(x->identity_token)))
 		return skf_fail(e, SKF_ENOMEM, "credentials");
 	return 0;
 }
 
-int skf_dockerconf_lookup(const char *text, size_t n, const char *host, const char *repo, struct skf_creds *ret, struct skf_err *e)
+int skf_dockerconf_lookup(const char *text, size_t n, const char *host, const char *repo,
+			  struct skf_creds *ret, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
-	SKF_AUTO(skf_creds_done) struct skf_creds c = { 0 };
-	struct find f = { .host = host, .repo = repo };
-	const struct skf_jdoc d = { .name = "docker config.json", .max_bytes = SKF_MAX_DOCKER_CONFIG_BYTES, .user = &f };
+	SKF_AUTO(skf_creds_done) struct skf_creds c = {0};
+	struct find f = {.host = host, .repo = repo};
+	const struct skf_jdoc d = {
+		.name = "docker config.json", .max_bytes = SKF_MAX_DOCKER_CONFIG_BYTES, .user = &f};
 	void *doc;
 	if (skf_json_decode(&d, text, n, &conf_table, &a, &doc, e) < 0)
 		return -1;
@@ -162,8 +171,8 @@ int skf_dockerconf_lookup(const char *text, size_t n, const char *host, const ch
 	return found;
 }
 
-int skf_dockerconf_find(const char *text, size_t n, const char *host, char **ret_user, char **ret_password, char **ret_token,
-                        struct skf_err *e)
+int skf_dockerconf_find(const char *text, size_t n, const char *host, char **ret_user, char **ret_password,
+			char **ret_token, struct skf_err *e)
 {
 	struct skf_creds c;
 	int r = skf_dockerconf_lookup(text, n, host, NULL, &c, e);
@@ -182,4 +191,3 @@ const char *skf_dockerconf_server(const char *host)
 {
 	return skf_streq(host, "docker.io") ? "https://index.docker.io/v1/" : host;
 }
-

@@ -1,5 +1,6 @@
-/* registry/headers.c -- parsers of the headers that the distribution API adds to HTTP's: Link, Range, Content-Range, Warning. Pure functions over
- * bytes that a registry chose: no allocation, no recursion, every output bounded; a value that does not fit is no value. */
+/* registry/headers.c -- parsers of the headers that the distribution API adds to HTTP's: Link, Range,
+ * Content-Range, Warning. Pure functions over bytes that a registry chose: no allocation, no recursion,
+ * every output bounded; a value that does not fit is no value. */
 #include "base/buf.h"
 #include "registry/registry_int.h"
 #include <pthread.h>
@@ -23,7 +24,8 @@ bool skf_http_parse_content_range(const char *p, size_t n, uint64_t *ret_start)
 {
 	static const char unit[] = "bytes ";
 	uint64_t v;
-	if (n < sizeof(unit) || strncasecmp(p, unit, sizeof(unit) - 1) != 0 || !digits(p + sizeof(unit) - 1, n - sizeof(unit) + 1, &v))
+	if (n < sizeof(unit) || strncasecmp(p, unit, sizeof(unit) - 1) != 0 ||
+	    !digits(p + sizeof(unit) - 1, n - sizeof(unit) + 1, &v))
 		return false;
 	*ret_start = v;
 	return true;
@@ -106,7 +108,7 @@ static bool params(struct scan *s, bool *next)
 
 int skf_http_link_next(const char *p, size_t n, char *ret, size_t size)
 {
-	struct scan s = { p, p + n };
+	struct scan s = {p, p + n};
 	if (memchr(p, 0, n)) /* strchr would find it in every set */
 		return -1;
 	for (spaces(&s); s.p < s.end; spaces(&s)) {
@@ -135,7 +137,7 @@ int skf_http_link_next(const char *p, size_t n, char *ret, size_t size)
 bool skf_http_parse_warning(const char *p, size_t n, char *ret, size_t size)
 {
 	static const char code[] = "299 ";
-	struct scan s = { p, p + n };
+	struct scan s = {p, p + n};
 	if (n < sizeof(code) || memcmp(p, code, sizeof(code) - 1) != 0 || memchr(p, 0, n))
 		return false;
 	const char *quote = memchr(p, '"', n);

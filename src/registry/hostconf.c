@@ -1,5 +1,6 @@
-/* registry/hostconf.c -- registries.d: one file of lines per registry (docs/registries.md): mirrors in their order, what each is good for, and what is
- * insecure by explicit choice. The parser is pure and refuses what it does not know, by line: a word that is skipped could be the one that protects. */
+/* registry/hostconf.c -- registries.d: one file of lines per registry (docs/registries.md): mirrors in their
+ * order, what each is good for, and what is insecure by explicit choice. The parser is pure and refuses what
+ * it does not know, by line: a word that is skipped could be the one that protects. */
 #include "base/fd.h"
 #include "registry/registry_int.h"
 #include <fcntl.h>
@@ -21,7 +22,8 @@ static int next_word(struct line *l, struct skf_err *e)
 		return 0;
 	for (; l->p < l->end && *l->p != ' ' && *l->p != '\t' && *l->p != '\r'; l->p++) {
 		if (n + 1 >= sizeof(l->word) || !*l->p)
-			return skf_fail(e, SKF_EINVALID, "line %u: a word is too long or has a zero byte", l->no);
+			return skf_fail(e, SKF_EINVALID, "line %u: a word is too long or has a zero byte",
+					l->no);
 		l->word[n++] = *l->p;
 	}
 	l->word[n] = 0;
@@ -32,18 +34,25 @@ static int split_url(const char *url, struct skf_hostconf_mirror *m, struct skf_
 {
 	m->plain_http = skf_startswith(url, "http://");
 	if (!m->plain_http && !skf_startswith(url, "https://"))
-		return skf_fail(e, SKF_EINVALID, "line %u: '%.200s' should begin with https:// (or http://, which is insecure)", no, url);
+		return skf_fail(
+			e, SKF_EINVALID,
+			"line %u: '%.200s' should begin with https:// (or http://, which is insecure)", no,
+			url);
 	const char *host = strstr(url, "://") + 3, *path = strchr(host, '/');
 	size_t n = path ? (size_t)(path - host) : strlen(host);
-	if (!n || strcspn(host, "@?#\\%") < strlen(host) || skf_fmt(m->host, sizeof(m->host), "%.*s", (int)(n < 4096 ? n : 4096), host) < 0)
-		return skf_fail(e, SKF_EINVALID, "line %u: '%.200s' is not scheme://host[:port][/path]", no, url);
+	if (!n || strcspn(host, "@?#\\%") < strlen(host) ||
+	    skf_fmt(m->host, sizeof(m->host), "%.*s", (int)(n < 4096 ? n : 4096), host) < 0)
+		return skf_fail(e, SKF_EINVALID, "line %u: '%.200s' is not scheme://host[:port][/path]", no,
+				url);
 	while (path && *path == '/')
 		path++;
 	n = path ? strlen(path) : 0;
 	while (n && path[n - 1] == '/')
 		n--;
-	if (n && (strstr(path, "..") || skf_fmt(m->prefix, sizeof(m->prefix), "%.*s/", (int)(n < 4096 ? n : 4096), path) < 0))
-		return skf_fail(e, SKF_EINVALID, "line %u: the path of '%.200s' is too long or climbs", no, url);
+	if (n && (strstr(path, "..") ||
+		  skf_fmt(m->prefix, sizeof(m->prefix), "%.*s/", (int)(n < 4096 ? n : 4096), path) < 0))
+		return skf_fail(e, SKF_EINVALID, "line %u: the path of '%.200s' is too long or climbs", no,
+				url);
 	return 0;
 }
 
@@ -53,7 +62,8 @@ static int mirror_line(struct line *l, struct skf_hostconf *c, struct skf_err *e
 	if (r <= 0)
 		return r < 0 ? -1 : skf_fail(e, SKF_EINVALID, "line %u: 'mirror' wants a URL", l->no);
 	if (c->n >= SKF_ARRAY_LEN(c->mirror))
-		return skf_fail(e, SKF_ELIMIT, "line %u: more than %zu mirrors", l->no, SKF_ARRAY_LEN(c->mirror));
+		return skf_fail(e, SKF_ELIMIT, "line %u: more than %zu mirrors", l->no,
+				SKF_ARRAY_LEN(c->mirror));
 	struct skf_hostconf_mirror *m = &c->mirror[c->n];
 	memset(m, 0, sizeof(*m));
 	if (split_url(l->word, m, e, l->no) < 0)
@@ -68,7 +78,9 @@ static int mirror_line(struct line *l, struct skf_hostconf *c, struct skf_err *e
 		else if (skf_streq(l->word, "ns"))
 			m->ns = true;
 		else
-			return skf_fail(e, SKF_EINVALID, "line %u: '%.80s' is none of pull, resolve, insecure, ns", l->no, l->word);
+			return skf_fail(e, SKF_EINVALID,
+					"line %u: '%.80s' is none of pull, resolve, insecure, ns", l->no,
+					l->word);
 	}
 	if (!m->pull && !m->resolve)
 		m->pull = m->resolve = true;
@@ -81,7 +93,10 @@ static int one_line(struct line *l, struct skf_hostconf *c, struct skf_err *e)
 	const struct {
 		const char *word;
 		bool *flag;
-	} flags[] = { { "insecure", &c->insecure }, { "plain-http", &c->plain_http }, { "blocked", &c->blocked }, { "no-fallback", &c->no_fallback } };
+	} flags[] = {{"insecure", &c->insecure},
+		     {"plain-http", &c->plain_http},
+		     {"blocked", &c->blocked},
+		     {"no-fallback", &c->no_fallback}};
 	int r = next_word(l, e);
 	if (r <= 0)
 		return r;
@@ -92,14 +107,18 @@ static int one_line(struct line *l, struct skf_hostconf *c, struct skf_err *e)
 			continue;
 		*flags[i].flag = true;
 		r = next_word(l, e);
-		return r == 1 ? skf_fail(e, SKF_EINVALID, "line %u: nothing is expected after '%s'", l->no, flags[i].word) : r;
+		return r == 1 ? skf_fail(e, SKF_EINVALID, "line %u: nothing is expected after '%s'", l->no,
+					 flags[i].word)
+			      : r;
 	}
-	return skf_fail(e, SKF_EINVALID, "line %u: '%.80s' is none of mirror, insecure, plain-http, blocked, no-fallback", l->no, l->word);
+	return skf_fail(e, SKF_EINVALID,
+			"line %u: '%.80s' is none of mirror, insecure, plain-http, blocked, no-fallback",
+			l->no, l->word);
 }
 
 int skf_hostconf_parse(const char *text, size_t n, struct skf_hostconf *ret, struct skf_err *e)
 {
-	struct line l = { .no = 0 };
+	struct line l = {.no = 0};
 	memset(ret, 0, sizeof(*ret));
 	for (const char *p = text, *end = text + n; p < end; p = l.end + 1) {
 		const char *nl = memchr(p, '\n', (size_t)(end - p));

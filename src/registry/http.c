@@ -1,12 +1,14 @@
 /* registry/http.c -- one HTTP request at a time over libcurl: retries, redirects, authentication.
  *
  * Invariants:
- * 1. curl never follows a redirect by itself: each Location is resolved here, may not leave http(s), may not go from https to http, and
- *    loses the Authorization header when scheme, host or port change (T51).
+ * 1. curl never follows a redirect by itself: each Location is resolved here, may not leave http(s), may not
+ * go from https to http, and loses the Authorization header when scheme, host or port change (T51).
  * 2. TLS peer and name are verified unless the user said otherwise for this registry (T53).
  * 3. Plain HTTP is used only for a loopback registry or by explicit choice, and only after HTTPS was tried.
- * 4. No wait is endless: connect and stall time-outs, a time for the whole of a document, a bounded number of retries.
- * 5. Only the registry itself may ask for authentication: a 401 from a host that it redirects to gets nothing. */
+ * 4. No wait is endless: connect and stall time-outs, a time for the whole of a document, a bounded number
+ * of retries.
+ * 5. Only the registry itself may ask for authentication: a 401 from a host that it redirects to gets
+ * nothing. */
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/arena.h"
@@ -34,7 +36,7 @@ static bool header_is(struct skf_str line, const char *name, struct skf_str *val
 		p++;
 	while (end > p && (end[-1] == '\r' || end[-1] == '\n' || end[-1] == ' '))
 		end--;
-	*value = (struct skf_str){ p, (size_t)(end - p) };
+	*value = (struct skf_str){p, (size_t)(end - p)};
 	return true;
 }
 
@@ -98,11 +100,12 @@ static bool object_header(struct skf_http_resp *r, struct skf_str line)
 size_t skf_http_on_header(char *p, size_t size, size_t n, void *user)
 {
 	struct skf_http_resp *r = user;
-	struct skf_str line = { p, size * n }, v;
+	struct skf_str line = {p, size * n}, v;
 	r->header_bytes += line.n;
 	if (r->header_bytes > SKF_MAX_HTTP_HEADER)
 		return 0;
-	if (line.n > 5 && memcmp(p, "HTTP/", 5) == 0) { /* a new response (100 Continue, proxy): forget the old headers */
+	if (line.n > 5 &&
+	    memcmp(p, "HTTP/", 5) == 0) { /* a new response (100 Continue, proxy): forget the old headers */
 		memset(&r->challenge, 0, sizeof(r->challenge));
 		r->content_type[0] = r->location[0] = r->link[0] = r->digest[0] = r->subject[0] = 0;
 		r->has_range = r->has_length = r->has_uploaded = false;
@@ -143,9 +146,10 @@ static char *url_part(CURLU *u, CURLUPart what)
 
 bool skf_http_same_origin(const char *url_a, const char *url_b)
 {
-	static const CURLUPart parts[] = { CURLUPART_SCHEME, CURLUPART_HOST, CURLUPART_PORT };
+	static const CURLUPart parts[] = {CURLUPART_SCHEME, CURLUPART_HOST, CURLUPART_PORT};
 	CURLU *a = curl_url(), *b = curl_url();
-	bool same = a && b && curl_url_set(a, CURLUPART_URL, url_a, 0) == CURLUE_OK && curl_url_set(b, CURLUPART_URL, url_b, 0) == CURLUE_OK;
+	bool same = a && b && curl_url_set(a, CURLUPART_URL, url_a, 0) == CURLUE_OK &&
+		    curl_url_set(b, CURLUPART_URL, url_b, 0) == CURLUE_OK;
 	for (size_t i = 0; same && i < SKF_ARRAY_LEN(parts); i++) {
 		char *x = url_part(a, parts[i]), *y = url_part(b, parts[i]);
 		same = x && y && strcasecmp(x, y) == 0;
@@ -162,11 +166,13 @@ int skf_http_redirect(const char *url, const char *location, char *out, size_t s
 	int r = -1;
 	char *next = NULL;
 	CURLU *u = curl_url();
-	if (!u || curl_url_set(u, CURLUPART_URL, url, 0) != CURLUE_OK || curl_url_set(u, CURLUPART_URL, location, 0) != CURLUE_OK ||
+	if (!u || curl_url_set(u, CURLUPART_URL, url, 0) != CURLUE_OK ||
+	    curl_url_set(u, CURLUPART_URL, location, 0) != CURLUE_OK ||
 	    curl_url_get(u, CURLUPART_URL, &next, 0) != CURLUE_OK)
 		skf_fail(e, SKF_EUNAVAILABLE, "'%s' redirects to '%.200s', which is no URL", url, location);
 	else if (!skf_startswith(next, "https://") && !skf_startswith(next, "http://"))
-		skf_fail(e, SKF_EDENIED, "'%s' redirects to '%.200s': only http and https are followed", url, next);
+		skf_fail(e, SKF_EDENIED, "'%s' redirects to '%.200s': only http and https are followed", url,
+			 next);
 	else if (skf_startswith(url, "https://") && !skf_startswith(next, "https://"))
 		skf_fail(e, SKF_EDENIED, "'%s' redirects from https to '%.200s': refused", url, next);
 	else if (skf_fmt(out, size, "%s", next) < 0)
@@ -184,10 +190,10 @@ static bool v4_forbidden(uint32_t a, bool loopback_ok)
 	static const struct {
 		uint32_t net, mask;
 	} never[] = {
-		{ 0xa9fe0000, 0xffff0000 }, /* 169.254.0.0/16: link-local, metadata services */
-		{ 0x00000000, 0xff000000 }, /* 0.0.0.0/8 */
-		{ 0xe0000000, 0xe0000000 }, /* multicast, reserved, broadcast */
-		{ 0x646464c8, 0xffffffff }, /* 100.100.100.200: metadata service */
+		{0xa9fe0000, 0xffff0000}, /* 169.254.0.0/16: link-local, metadata services */
+		{0x00000000, 0xff000000}, /* 0.0.0.0/8 */
+		{0xe0000000, 0xe0000000}, /* multicast, reserved, broadcast */
+		{0x646464c8, 0xffffffff}, /* 100.100.100.200: metadata service */
 	};
 	if (a >> 24 == 127)
 		return !loopback_ok;
@@ -199,22 +205,27 @@ static bool v4_forbidden(uint32_t a, bool loopback_ok)
 
 static bool v6_forbidden(const struct in6_addr *a, bool loopback_ok)
 {
-	static const unsigned char nat64[12] = { 0x00, 0x64, 0xff, 0x9b }, metadata[16] = { 0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, [15] = 0x54 };
+	static const unsigned char nat64[12] = {0x00, 0x64, 0xff, 0x9b},
+				   metadata[16] = {0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, [15] = 0x54};
 	uint32_t v4;
 	if (IN6_IS_ADDR_LOOPBACK(a))
 		return !loopback_ok;
 	memcpy(&v4, a->s6_addr + 12, 4);
-	if (IN6_IS_ADDR_V4MAPPED(a) || IN6_IS_ADDR_V4COMPAT(a) || memcmp(a->s6_addr, nat64, sizeof(nat64)) == 0)
+	if (IN6_IS_ADDR_V4MAPPED(a) || IN6_IS_ADDR_V4COMPAT(a) ||
+	    memcmp(a->s6_addr, nat64, sizeof(nat64)) == 0)
 		return v4_forbidden(ntohl(v4), loopback_ok);
-	return IN6_IS_ADDR_LINKLOCAL(a) || IN6_IS_ADDR_UNSPECIFIED(a) || IN6_IS_ADDR_MULTICAST(a) || memcmp(a->s6_addr, metadata, 16) == 0;
+	return IN6_IS_ADDR_LINKLOCAL(a) || IN6_IS_ADDR_UNSPECIFIED(a) || IN6_IS_ADDR_MULTICAST(a) ||
+	       memcmp(a->s6_addr, metadata, 16) == 0;
 }
 
 bool skf_http_address_forbidden(const struct sockaddr *sa, bool loopback_ok)
 {
 	if (sa->sa_family == AF_INET)
-		return v4_forbidden(ntohl(((const struct sockaddr_in *)(const void *)sa)->sin_addr.s_addr), loopback_ok);
+		return v4_forbidden(ntohl(((const struct sockaddr_in *)(const void *)sa)->sin_addr.s_addr),
+				    loopback_ok);
 	if (sa->sa_family == AF_INET6)
-		return v6_forbidden(&((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, loopback_ok);
+		return v6_forbidden(&((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr,
+				    loopback_ok);
 	return true;
 }
 
@@ -250,31 +261,34 @@ bool skf_http_host_is_loopback(const char *host)
 		return false;
 	if (!host_address(h, &a))
 		return strcasecmp(h, "localhost") == 0;
-	return !skf_http_address_forbidden((struct sockaddr *)&a, true) && skf_http_address_forbidden((struct sockaddr *)&a, false);
+	return !skf_http_address_forbidden((struct sockaddr *)&a, true) &&
+	       skf_http_address_forbidden((struct sockaddr *)&a, false);
 }
 
 bool skf_http_url_forbidden(const char *url, bool loopback_ok)
 {
 	CURLU *u = curl_url();
-	char *host = u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK ? url_part(u, CURLUPART_HOST) : NULL;
+	char *host = u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK ? url_part(u, CURLUPART_HOST)
+									      : NULL;
 	char h[SKF_MAX_REPO_BYTES + 1] = "";
 	struct sockaddr_storage a;
 	bool bad = !host || bare_host(host, h, sizeof(h)) < 0;
 	if (!bad && host_address(h, &a))
 		bad = skf_http_address_forbidden((struct sockaddr *)&a, loopback_ok);
-	else if (!bad && (strcasecmp(h, "localhost") == 0 || (strlen(h) > 10 && strcasecmp(h + strlen(h) - 10, ".localhost") == 0)))
+	else if (!bad && (strcasecmp(h, "localhost") == 0 ||
+			  (strlen(h) > 10 && strcasecmp(h + strlen(h) - 10, ".localhost") == 0)))
 		bad = !loopback_ok;
 	curl_free(host);
 	curl_url_cleanup(u);
 	return bad;
 }
 
-/* curl asks the same variables. A proxy connects in our place, so only the realm as it is written can be judged then; the proxy's own
- * address may be the loopback. */
+/* curl asks the same variables. A proxy connects in our place, so only the realm as it is written can be
+ * judged then; the proxy's own address may be the loopback. */
 static bool may_use_proxy(const char *url)
 {
-	static const char *const https[] = { "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", NULL };
-	static const char *const http[] = { "http_proxy", "all_proxy", "ALL_PROXY", NULL };
+	static const char *const https[] = {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", NULL};
+	static const char *const http[] = {"http_proxy", "all_proxy", "ALL_PROXY", NULL};
 	for (const char *const *name = skf_startswith(url, "https:") ? https : http; *name; name++) {
 		const char *v = getenv(*name);
 		if (v && *v)
@@ -294,7 +308,8 @@ static curl_socket_t on_socket(void *user, curlsocktype purpose, struct curl_soc
 	const struct sockaddr_in *v4 = (const void *)&a->addr;
 	const struct sockaddr_in6 *v6 = (const void *)&a->addr;
 	if (purpose == CURLSOCKTYPE_IPCXN && skf_http_address_forbidden(&a->addr, g->loopback_ok)) {
-		inet_ntop(a->family, a->family == AF_INET6 ? (const void *)&v6->sin6_addr : &v4->sin_addr, g->refused, sizeof(g->refused));
+		inet_ntop(a->family, a->family == AF_INET6 ? (const void *)&v6->sin6_addr : &v4->sin_addr,
+			  g->refused, sizeof(g->refused));
 		return CURL_SOCKET_BAD;
 	}
 	return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
@@ -303,7 +318,7 @@ static curl_socket_t on_socket(void *user, curlsocktype purpose, struct curl_soc
 static int on_progress(void *user, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
 {
 	const struct skf_registry *r = user;
-	struct pollfd p = { r->cancel_fd, POLLIN, 0 };
+	struct pollfd p = {r->cancel_fd, POLLIN, 0};
 	return r->cancel_fd >= 0 && poll(&p, 1, 0) > 0;
 }
 
@@ -323,7 +338,7 @@ void skf_http_setup(struct skf_registry *r, CURL *c, const char *url)
 	curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, r->insecure_tls ? 0L : 1L);
 	curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, r->insecure_tls ? 0L : 2L);
 	if (r->ca_pem) {
-		struct curl_blob b = { r->ca_pem, r->ca_pem_n, CURL_BLOB_NOCOPY };
+		struct curl_blob b = {r->ca_pem, r->ca_pem_n, CURL_BLOB_NOCOPY};
 		curl_easy_setopt(c, CURLOPT_CAINFO_BLOB, &b);
 	} else if (r->ca_dir) {
 		curl_easy_setopt(c, CURLOPT_CAINFO, NULL);
@@ -357,7 +372,8 @@ bool skf_http_transient(const struct skf_registry *r, CURLcode rc)
 	}
 }
 
-int skf_http_fail_curl(const struct skf_registry *r, CURLcode rc, const char *detail, const char *url, struct skf_err *e)
+int skf_http_fail_curl(const struct skf_registry *r, CURLcode rc, const char *detail, const char *url,
+		       struct skf_err *e)
 {
 	const char *why = detail && *detail ? detail : curl_easy_strerror(rc);
 	switch (rc) {
@@ -365,22 +381,27 @@ int skf_http_fail_curl(const struct skf_registry *r, CURLcode rc, const char *de
 	case CURLE_SSL_CACERT_BADFILE:
 	case CURLE_SSL_ISSUER_ERROR:
 		return skf_fail(e, SKF_EDENIED,
-		                "registry '%s': the TLS certificate is not trusted: %s; put its CA into certs.d/%s/ca.crt or use --tls-verify=false",
-		                r->host, why, r->host);
+				"registry '%s': the TLS certificate is not trusted: %s; put its CA into "
+				"certs.d/%s/ca.crt or use --tls-verify=false",
+				r->host, why, r->host);
 	case CURLE_OPERATION_TIMEDOUT:
-		return skf_fail(e, SKF_ETIMEOUT, "registry '%s': no answer in time for %s: %s", r->host, url, why);
+		return skf_fail(e, SKF_ETIMEOUT, "registry '%s': no answer in time for %s: %s", r->host, url,
+				why);
 	case CURLE_ABORTED_BY_CALLBACK:
 		return skf_fail(e, SKF_EUNAVAILABLE, "cancelled");
 	case CURLE_OUT_OF_MEMORY:
 		return skf_fail(e, SKF_ENOMEM, "registry '%s'", r->host);
 	default:
-		return skf_fail(e, SKF_EUNAVAILABLE, "registry '%s' cannot be reached (%s): %s", r->host, url, why);
+		return skf_fail(e, SKF_EUNAVAILABLE, "registry '%s' cannot be reached (%s): %s", r->host,
+				url, why);
 	}
 }
 
 int skf_http_fail_headers(const struct skf_registry *r, const char *url, struct skf_err *e)
 {
-	return skf_fail(e, SKF_ELIMIT, "registry '%s': the headers of the answer to %s are larger than %d bytes", r->host, url, SKF_MAX_HTTP_HEADER);
+	return skf_fail(e, SKF_ELIMIT,
+			"registry '%s': the headers of the answer to %s are larger than %d bytes", r->host,
+			url, SKF_MAX_HTTP_HEADER);
 }
 
 int skf_http_backoff_ms(int attempt)
@@ -389,25 +410,29 @@ int skf_http_backoff_ms(int attempt)
 	char hex[5] = "";
 	if (skf_random_hex(hex, 2) == 0)
 		for (int i = 0; i < 4; i++)
-			jitter = (uint16_t)(jitter << 4 | (hex[i] <= '9' ? hex[i] - '0' : hex[i] - 'a' + 10));
+			jitter =
+				(uint16_t)(jitter << 4 | (hex[i] <= '9' ? hex[i] - '0' : hex[i] - 'a' + 10));
 	int base = 200 << (attempt > 5 ? 5 : attempt);
 	return base / 2 + jitter % (base / 2 + 1);
 }
 
 int skf_http_pause(const struct skf_registry *r, int ms, struct skf_err *e)
 {
-	struct pollfd p = { r->cancel_fd, POLLIN, 0 };
+	struct pollfd p = {r->cancel_fd, POLLIN, 0};
 	if (poll(&p, r->cancel_fd >= 0 ? 1 : 0, ms) > 0)
 		return skf_fail(e, SKF_EUNAVAILABLE, "cancelled");
 	return 0;
 }
 
 /* --- one transfer --- */
-static int headers(struct skf_registry *r, const struct skf_http_req *q, bool auth, struct curl_slist **ret, struct skf_err *e)
+static int headers(struct skf_registry *r, const struct skf_http_req *q, bool auth, struct curl_slist **ret,
+		   struct skf_err *e)
 {
 	struct curl_slist *h = NULL, *n;
 	/* without "Expect:" curl waits a second for a server that does not know it */
-	const char *const lines[] = { q->accept, auth ? r->auth_header : NULL, q->headers[0], q->headers[1], q->headers[2], q->method ? "Expect:" : NULL };
+	const char *const lines[] = {q->accept,     auth ? r->auth_header : NULL,
+				     q->headers[0], q->headers[1],
+				     q->headers[2], q->method ? "Expect:" : NULL};
 	for (size_t i = 0; i < SKF_ARRAY_LEN(lines); i++) {
 		if (!lines[i])
 			continue;
@@ -462,18 +487,21 @@ static void set_method(CURL *c, const struct skf_http_req *q)
 	curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, q->method);
 }
 
-static int once(struct skf_registry *r, const struct skf_http_req *q, const char *url, struct skf_http_resp *ret, CURLcode *rc,
-                struct skf_err *e)
+static int once(struct skf_registry *r, const struct skf_http_req *q, const char *url,
+		struct skf_http_resp *ret, CURLcode *rc, struct skf_err *e)
 {
 	char detail[CURL_ERROR_SIZE] = "";
-	struct guard guard = { .loopback_ok = r->loopback || may_use_proxy(url) };
+	struct guard guard = {.loopback_ok = r->loopback || may_use_proxy(url)};
 	if (!r->easy)
 		r->easy = curl_easy_init();
 	CURL *c = r->easy;
 	if (!c)
 		return skf_fail(e, SKF_ENOMEM, "HTTP request");
 	skf_buf_done(&ret->body);
-	*ret = (struct skf_http_resp){ .body = SKF_BUF(q->max_body), .retry_after_ms = -1, .from_origin = skf_http_same_origin(url, r->base), .r = r };
+	*ret = (struct skf_http_resp){.body = SKF_BUF(q->max_body),
+				      .retry_after_ms = -1,
+				      .from_origin = skf_http_same_origin(url, r->base),
+				      .r = r};
 	bool auth = q->with_auth && r->auth_header && ret->from_origin;
 	struct curl_slist *h = NULL;
 	if (headers(r, q, auth, &h, e) < 0)
@@ -492,7 +520,8 @@ static int once(struct skf_registry *r, const struct skf_http_req *q, const char
 	if (q->foreign) {
 		curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, on_socket);
 		curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, &guard);
-		curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, 1L); /* a connection that is open already was not judged */
+		curl_easy_setopt(c, CURLOPT_FRESH_CONNECT,
+				 1L); /* a connection that is open already was not judged */
 	}
 	if (q->userpwd_user) {
 		curl_easy_setopt(c, CURLOPT_USERNAME, q->userpwd_user);
@@ -504,13 +533,16 @@ static int once(struct skf_registry *r, const struct skf_http_req *q, const char
 	curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &ret->status);
 	int r2 = 0;
 	if (*rc == CURLE_WRITE_ERROR && ret->body.err)
-		r2 = skf_fail(e, SKF_ELIMIT, "registry '%s': the answer to %s is larger than %zu bytes", r->host, url, q->max_body);
+		r2 = skf_fail(e, SKF_ELIMIT, "registry '%s': the answer to %s is larger than %zu bytes",
+			      r->host, url, q->max_body);
 	else if (*rc != CURLE_OK && ret->header_bytes > SKF_MAX_HTTP_HEADER)
 		r2 = skf_http_fail_headers(r, url, e);
 	else if (*rc != CURLE_OK && guard.refused[0]) {
 		*rc = CURLE_REMOTE_ACCESS_DENIED; /* not worth a retry */
-		r2 = skf_fail(e, SKF_EDENIED, "'%s' is at the address %s, which a token server of registry '%s' may not have: refused", url,
-		              guard.refused, r->host);
+		r2 = skf_fail(e, SKF_EDENIED,
+			      "'%s' is at the address %s, which a token server of registry '%s' may not "
+			      "have: refused",
+			      url, guard.refused, r->host);
 	} else if (*rc != CURLE_OK)
 		r2 = skf_http_fail_curl(r, *rc, detail, url, e);
 	curl_slist_free_all(h);
@@ -523,7 +555,8 @@ bool skf_http_status_transient(long s)
 	return s == 429 || s == 408 || s == 500 || s == 502 || s == 503 || s == 504;
 }
 
-static int with_retries(struct skf_registry *r, const struct skf_http_req *q, const char *url, struct skf_http_resp *ret, struct skf_err *e)
+static int with_retries(struct skf_registry *r, const struct skf_http_req *q, const char *url,
+			struct skf_http_resp *ret, struct skf_err *e)
 {
 	for (int attempt = 0;; attempt++) {
 		CURLcode rc = CURLE_OK;
@@ -532,29 +565,34 @@ static int with_retries(struct skf_registry *r, const struct skf_http_req *q, co
 			skf_err_clear(e);
 			x = once(r, q, url, ret, &rc, e);
 		}
-		bool again = x < 0 ? skf_http_transient(r, rc) && r->scheme_known : skf_http_status_transient(ret->status);
+		bool again = x < 0 ? skf_http_transient(r, rc) && r->scheme_known
+				   : skf_http_status_transient(ret->status);
 		if (!again || q->up || q->single || attempt >= SKF_HTTP_RETRIES)
 			return x;
 		int ms = ret->retry_after_ms >= 0 ? ret->retry_after_ms : skf_http_backoff_ms(attempt);
-		skf_debug(r->log, "registry '%s': %s, trying again in %d ms", r->host, x < 0 ? e->msg : "busy", ms);
+		skf_debug(r->log, "registry '%s': %s, trying again in %d ms", r->host,
+			  x < 0 ? e->msg : "busy", ms);
 		if (skf_http_pause(r, ms, e) < 0)
 			return -1;
 		skf_err_clear(e);
 	}
 }
 
-int skf_http_do(struct skf_registry *r, const struct skf_http_req *q, struct skf_http_resp *ret, struct skf_err *e)
+int skf_http_do(struct skf_registry *r, const struct skf_http_req *q, struct skf_http_resp *ret,
+		struct skf_err *e)
 {
 	char url[4096], next[4096];
 	if (skf_fmt(url, sizeof(url), "%s", q->url) < 0)
-		return skf_fail(e, SKF_ELIMIT, "registry '%s': a URL is longer than %zu bytes", r->host, sizeof(url));
+		return skf_fail(e, SKF_ELIMIT, "registry '%s': a URL is longer than %zu bytes", r->host,
+				sizeof(url));
 	for (int hop = 0;; hop++) {
 		if (with_retries(r, q, url, ret, e) < 0)
 			return -1;
 		if (!q->follow || ret->status < 300 || ret->status > 399 || !ret->location[0])
 			return 0;
 		if (hop >= SKF_MAX_REDIRECTS)
-			return skf_fail(e, SKF_EUNAVAILABLE, "registry '%s': more than %d redirects for %s", r->host, SKF_MAX_REDIRECTS, q->url);
+			return skf_fail(e, SKF_EUNAVAILABLE, "registry '%s': more than %d redirects for %s",
+					r->host, SKF_MAX_REDIRECTS, q->url);
 		if (skf_http_redirect(url, ret->location, next, sizeof(next), e) < 0)
 			return -1;
 		memcpy(url, next, sizeof(url));
@@ -572,13 +610,13 @@ static int set_base(struct skf_registry *r, const char *scheme, struct skf_err *
 
 static int ping(struct skf_registry *r, const char *scheme, struct skf_err *e)
 {
-	SKF_AUTO(skf_http_resp_done) struct skf_http_resp p = { 0 };
+	SKF_AUTO(skf_http_resp_done) struct skf_http_resp p = {0};
 	char url[sizeof(r->base) + 8];
 	if (set_base(r, scheme, e) < 0)
 		return -1;
 	if (skf_fmt(url, sizeof(url), "%s/v2/", r->base) < 0)
 		return skf_fail(e, SKF_EINVALID, "registry '%s': the name is too long", r->host);
-	struct skf_http_req q = { .url = url, .max_body = 65536 };
+	struct skf_http_req q = {.url = url, .max_body = 65536};
 	return skf_http_do(r, &q, &p, e);
 }
 
@@ -612,16 +650,19 @@ int skf_http_find_scheme(struct skf_registry *r, struct skf_err *e)
 	return -1;
 }
 
-int skf_http_url(struct skf_registry *r, const char *repo, const char *path, char *out, size_t size, struct skf_err *e)
+int skf_http_url(struct skf_registry *r, const char *repo, const char *path, char *out, size_t size,
+		 struct skf_err *e)
 {
 	if (skf_http_find_scheme(r, e) < 0)
 		return -1;
 	if (skf_fmt(out, size, "%s/v2/%s/%s%s", r->base, repo, path, strchr(path, '?') ? "" : r->ns) < 0)
-		return skf_fail(e, SKF_EINVALID, "registry '%s': the URL of '%s' is too long", r->host, repo);
+		return skf_fail(e, SKF_EINVALID, "registry '%s': the URL of '%s' is too long", r->host,
+				repo);
 	return 0;
 }
 
-int skf_http_call(struct skf_registry *r, const char *repo, const struct skf_http_req *q, struct skf_http_resp *ret, struct skf_err *e)
+int skf_http_call(struct skf_registry *r, const char *repo, const struct skf_http_req *q,
+		  struct skf_http_resp *ret, struct skf_err *e)
 {
 	if (r->auth_header && !skf_streq(r->auth_repo, repo)) { /* a token is good for one repository */
 		free(r->auth_header);
@@ -641,12 +682,13 @@ int skf_http_call(struct skf_registry *r, const char *repo, const struct skf_htt
 	return skf_http_do(r, q, ret, e);
 }
 
-int skf_http_api(struct skf_registry *r, const char *repo, const char *path, const char *accept, size_t max_body, struct skf_http_resp *ret,
-                 struct skf_err *e)
+int skf_http_api(struct skf_registry *r, const char *repo, const char *path, const char *accept,
+		 size_t max_body, struct skf_http_resp *ret, struct skf_err *e)
 {
 	char url[2048];
 	if (skf_http_url(r, repo, path, url, sizeof(url), e) < 0)
 		return -1;
-	struct skf_http_req q = { .url = url, .accept = accept, .max_body = max_body, .with_auth = true, .follow = true };
+	struct skf_http_req q = {
+		.url = url, .accept = accept, .max_body = max_body, .with_auth = true, .follow = true};
 	return skf_http_call(r, repo, &q, ret, e);
 }

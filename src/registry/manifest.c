@@ -1,5 +1,5 @@
-/* registry/manifest.c -- opening a registry, manifests and small blobs. Their digests are computed here, over the raw bytes, before anything
- * is parsed. */
+/* registry/manifest.c -- opening a registry, manifests and small blobs. Their digests are computed here,
+ * over the raw bytes, before anything is parsed. */
 #include "base/fd.h"
 #include "registry/registry_int.h"
 #include <fcntl.h>
@@ -20,7 +20,8 @@ static int load_credentials(struct skf_registry *r, const char *path, const char
 		return skf_ctx(e, "'%s'", path);
 	if (c.helper)
 		x = skf_credhelper_get(c.helper, skf_dockerconf_server(r->host), &c, e);
-	if (x < 0 && e->kind == SKF_ENOTFOUND) { /* a file that came from another machine: most pulls need no credentials */
+	if (x < 0 && e->kind == SKF_ENOTFOUND) { /* a file that came from another machine: most pulls need no
+						    credentials */
 		skf_warn(r->log, "'%s': %s; going on without", path, e->msg);
 		skf_err_clear(e);
 		x = 0;
@@ -35,11 +36,14 @@ static int load_credentials(struct skf_registry *r, const char *path, const char
 /* docker's file first, then podman's; or those that the caller was told. */
 static int find_credentials(struct skf_registry *r, const struct skf_registry_opts *o, struct skf_err *e)
 {
-	const char *const paths[] = { o->docker_config, o->auth_file };
+	const char *const paths[] = {o->docker_config, o->auth_file};
 	if (o->token) {
 		for (const char *p = o->token; *p; p++)
 			if ((unsigned char)*p <= 0x20 || *p == 0x7f)
-				return skf_fail(e, SKF_EINVALID, "registry '%s': the registry token has a control byte or a space", r->host);
+				return skf_fail(
+					e, SKF_EINVALID,
+					"registry '%s': the registry token has a control byte or a space",
+					r->host);
 		r->given_token = strdup(o->token);
 		return r->given_token ? 0 : skf_fail(e, SKF_ENOMEM, "registry '%s'", r->host);
 	}
@@ -63,7 +67,8 @@ static int load_certs(struct skf_registry *r, const char *dir, struct skf_err *e
 	return r->ca_pem || r->client_cert ? 0 : skf_certs_load(r, "/etc/docker/certs.d", e);
 }
 
-int skf_registry_new_one(const char *host, const struct skf_registry_opts *o, struct skf_registry **ret, struct skf_err *e)
+int skf_registry_new_one(const char *host, const struct skf_registry_opts *o, struct skf_registry **ret,
+			 struct skf_err *e)
 {
 	struct skf_registry *r = calloc(1, sizeof(*r));
 	if (!r)
@@ -77,7 +82,8 @@ int skf_registry_new_one(const char *host, const struct skf_registry_opts *o, st
 	r->warned = skf_http_warned_new();
 	r->ca_dir = skf_certs_system_dir();
 	int x = 0;
-	if (skf_fmt(r->host, sizeof(r->host), "%s", host) < 0 || strchr(host, '/') || skf_startswith(host, "."))
+	if (skf_fmt(r->host, sizeof(r->host), "%s", host) < 0 || strchr(host, '/') ||
+	    skf_startswith(host, "."))
 		x = skf_fail(e, SKF_EINVALID, "registry '%.100s': not a host name", host);
 	else if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		x = skf_fail(e, SKF_ESYSTEM, "libcurl does not start");
@@ -95,7 +101,8 @@ int skf_registry_new_one(const char *host, const struct skf_registry_opts *o, st
 	return 0;
 }
 
-int skf_registry_new(const char *host, const struct skf_registry_opts *o, struct skf_registry **ret, struct skf_err *e)
+int skf_registry_new(const char *host, const struct skf_registry_opts *o, struct skf_registry **ret,
+		     struct skf_err *e)
 {
 	struct skf_registry *r;
 	if (skf_registry_new_one(host, o, &r, e) < 0)
@@ -114,7 +121,8 @@ static int copy_str(const char *s, char **ret)
 	return s && !*ret ? -1 : 0;
 }
 
-/* Everything but what a thread must have of its own: curl's handles. The name caches are not shared: curl would want locks. */
+/* Everything but what a thread must have of its own: curl's handles. The name caches are not shared: curl
+ * would want locks. */
 int skf_registry_clone(const struct skf_registry *r, struct skf_registry **ret, struct skf_err *e)
 {
 	struct skf_registry *c = calloc(1, sizeof(*c));
@@ -130,9 +138,11 @@ int skf_registry_clone(const struct skf_registry *r, struct skf_registry **ret, 
 		c->n_from = 0;
 		c->mirrors = NULL;
 		c->n_mirrors = 0;
-		bad |= copy_str(r->user, &c->user) | copy_str(r->password, &c->password) | copy_str(r->identity_token, &c->identity_token) |
+		bad |= copy_str(r->user, &c->user) | copy_str(r->password, &c->password) |
+		       copy_str(r->identity_token, &c->identity_token) |
 		       copy_str(r->given_token, &c->given_token);
-		bad |= copy_str(r->auth_header, &c->auth_header) | copy_str(r->client_cert, &c->client_cert) | copy_str(r->client_key, &c->client_key);
+		bad |= copy_str(r->auth_header, &c->auth_header) |
+		       copy_str(r->client_cert, &c->client_cert) | copy_str(r->client_key, &c->client_key);
 		c->ca_pem = r->ca_pem ? malloc(r->ca_pem_n) : NULL;
 		bad |= r->ca_pem && !c->ca_pem;
 		if (c->ca_pem)
@@ -154,7 +164,8 @@ int skf_registry_add_from(struct skf_registry *r, const char *repo, struct skf_e
 		if (skf_streq(r->from[i], repo))
 			return 0;
 	if (r->n_from >= SKF_MAX_MOUNT_REPOS)
-		return skf_fail(e, SKF_ELIMIT, "more than %d repositories to mount from", SKF_MAX_MOUNT_REPOS);
+		return skf_fail(e, SKF_ELIMIT, "more than %d repositories to mount from",
+				SKF_MAX_MOUNT_REPOS);
 	char **v = realloc(r->from, (r->n_from + 1) * sizeof(*v));
 	char *s = strdup(repo);
 	if (v)
@@ -216,10 +227,10 @@ int skf_http_digest(const char *alg, const void *p, size_t n, struct skf_digest 
 	return 0;
 }
 
-int skf_manifest_one(struct skf_registry *r, const struct skf_ref *ref, struct skf_buf *ret, char content_type[128], struct skf_digest *ret_digest,
-                          struct skf_err *e)
+int skf_manifest_one(struct skf_registry *r, const struct skf_ref *ref, struct skf_buf *ret,
+		     char content_type[128], struct skf_digest *ret_digest, struct skf_err *e)
 {
-	SKF_AUTO(skf_http_resp_done) struct skf_http_resp p = { 0 };
+	SKF_AUTO(skf_http_resp_done) struct skf_http_resp p = {0};
 	char path[512], what[600], full[SKF_MAX_REF_BYTES + 1];
 	skf_ref_full(ref, full);
 	if (skf_fmt(path, sizeof(path), "manifests/%s", ref->digest.s[0] ? ref->digest.s : ref->tag) < 0 ||
@@ -229,12 +240,13 @@ int skf_manifest_one(struct skf_registry *r, const struct skf_ref *ref, struct s
 		return skf_ctx(e, "%s", what);
 	if (p.status != 200)
 		return skf_http_fail_status(r, &p, what, e);
-	struct skf_digest got = { "" };
+	struct skf_digest got = {""};
 	const char *alg = skf_startswith(ref->digest.s, "sha512:") ? "sha512" : "sha256";
 	if (skf_http_digest(alg, skf_buf_cstr(&p.body), p.body.len, &got, e) < 0)
 		return -1;
 	if (ref->digest.s[0] && !skf_digest_eq(&got, &ref->digest))
-		return skf_fail(e, SKF_ECORRUPT, "%s: registry '%s' sent other bytes: expected %s, got %s", what, r->host, ref->digest.s, got.s);
+		return skf_fail(e, SKF_ECORRUPT, "%s: registry '%s' sent other bytes: expected %s, got %s",
+				what, r->host, ref->digest.s, got.s);
 	skf_buf_put(ret, p.body.p, p.body.len);
 	if (ret->err)
 		return skf_fail_sys(e, ret->err, "%s", what);
@@ -243,28 +255,32 @@ int skf_manifest_one(struct skf_registry *r, const struct skf_ref *ref, struct s
 	return 0;
 }
 
-int skf_blob_small_one(struct skf_registry *r, const struct skf_ref *ref, const struct skf_desc *d, size_t max, struct skf_buf *ret, struct skf_err *e)
+int skf_blob_small_one(struct skf_registry *r, const struct skf_ref *ref, const struct skf_desc *d,
+		       size_t max, struct skf_buf *ret, struct skf_err *e)
 {
-	SKF_AUTO(skf_http_resp_done) struct skf_http_resp p = { 0 };
+	SKF_AUTO(skf_http_resp_done) struct skf_http_resp p = {0};
 	char path[256];
-	struct skf_digest got = { "" };
+	struct skf_digest got = {""};
 	if (d->size > max)
-		return skf_fail(e, SKF_ELIMIT, "blob '%s' of '%s' has %llu bytes, at most %zu are allowed", d->digest.s, ref->repo,
-		                (unsigned long long)d->size, max);
+		return skf_fail(e, SKF_ELIMIT, "blob '%s' of '%s' has %llu bytes, at most %zu are allowed",
+				d->digest.s, ref->repo, (unsigned long long)d->size, max);
 	if (skf_fmt(path, sizeof(path), "blobs/%s", d->digest.s) < 0)
 		return skf_fail(e, SKF_EINVALID, "digest '%s' is too long", d->digest.s);
-	/* more than announced, so that a longer answer is seen as a wrong size, and an error document fits */
+	/* more than announced, so that a longer answer is seen as a wrong size, and an error document fits
+	 */
 	if (skf_http_api(r, ref->repo, path, NULL, (size_t)d->size + 65536, &p, e) < 0)
 		return skf_ctx(e, "blob '%s'", d->digest.s);
 	if (p.status != 200)
 		return skf_http_fail_status(r, &p, d->digest.s, e);
 	if (p.body.len != d->size)
-		return skf_fail(e, SKF_ECORRUPT, "blob '%s' of '%s': expected %llu bytes, got %zu", d->digest.s, ref->repo, (unsigned long long)d->size,
-		                p.body.len);
-	if (skf_http_digest(skf_digest_is_sha256(&d->digest) ? "sha256" : "sha512", skf_buf_cstr(&p.body), p.body.len, &got, e) < 0)
+		return skf_fail(e, SKF_ECORRUPT, "blob '%s' of '%s': expected %llu bytes, got %zu",
+				d->digest.s, ref->repo, (unsigned long long)d->size, p.body.len);
+	if (skf_http_digest(skf_digest_is_sha256(&d->digest) ? "sha256" : "sha512", skf_buf_cstr(&p.body),
+			    p.body.len, &got, e) < 0)
 		return -1;
 	if (!skf_digest_eq(&got, &d->digest))
-		return skf_fail(e, SKF_ECORRUPT, "blob of '%s': expected %s, got %s", ref->repo, d->digest.s, got.s);
+		return skf_fail(e, SKF_ECORRUPT, "blob of '%s': expected %s, got %s", ref->repo, d->digest.s,
+				got.s);
 	skf_buf_put(ret, p.body.p, p.body.len);
 	return ret->err ? skf_fail_sys(e, ret->err, "blob '%s'", d->digest.s) : 0;
 }

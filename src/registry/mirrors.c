@@ -1,15 +1,18 @@
-/* registry/mirrors.c -- pulls through mirrors: each question goes to the mirrors that may answer it, in the file's order, then to the registry itself.
+/* registry/mirrors.c -- pulls through mirrors: each question goes to the mirrors that may answer it, in the
+ * file's order, then to the registry itself.
  *
- * Invariants: 1. a mirror is a registry of its own: credentials, certificates and insecurity are those of its host, never the registry's; 2. tags are
- * asked of mirrors that may resolve, everything with a digest of those that may pull; 3. what a mirror gives is checked against the same digests, and
- * a blob that breaks off at one goes on at the next where it stopped; 4. a failing mirror is passed over with a warning; a cancelled pull or a
- * full disk is not tried elsewhere. */
+ * Invariants: 1. a mirror is a registry of its own: credentials, certificates and insecurity are those of
+ * its host, never the registry's; 2. tags are asked of mirrors that may resolve, everything with a digest of
+ * those that may pull; 3. what a mirror gives is checked against the same digests, and a blob that breaks
+ * off at one goes on at the next where it stopped; 4. a failing mirror is passed over with a warning; a
+ * cancelled pull or a full disk is not tried elsewhere. */
 #include "oci/registries_conf.h"
 #include "registry/registry_int.h"
 #include <string.h>
 
 /* The next of r->mirrors. */
-static int add(struct skf_registry *r, const struct skf_registry_opts *o, const struct skf_hostconf_mirror *from, struct skf_err *e)
+static int add(struct skf_registry *r, const struct skf_registry_opts *o,
+	       const struct skf_hostconf_mirror *from, struct skf_err *e)
 {
 	struct skf_mirror *m = &r->mirrors[r->n_mirrors];
 	struct skf_registry_opts mo = *o;
@@ -30,7 +33,8 @@ static int add(struct skf_registry *r, const struct skf_registry_opts *o, const 
 	return 0;
 }
 
-static int open_hostconf(struct skf_registry *r, const struct skf_registry_opts *o, const struct skf_hostconf *c, struct skf_err *e)
+static int open_hostconf(struct skf_registry *r, const struct skf_registry_opts *o,
+			 const struct skf_hostconf *c, struct skf_err *e)
 {
 	r->plain_http |= c->plain_http;
 	r->insecure_tls |= c->insecure;
@@ -41,17 +45,21 @@ static int open_hostconf(struct skf_registry *r, const struct skf_registry_opts 
 	if (!r->mirrors)
 		return skf_fail(e, SKF_ENOMEM, "mirrors of '%s'", r->host);
 	for (size_t i = 0; i < c->n; i++)
-		if (add(r, o, &c->mirror[i], e) < 0 || (c->mirror[i].plain_http && skf_http_force_plain(r->mirrors[i].r, e) < 0))
+		if (add(r, o, &c->mirror[i], e) < 0 ||
+		    (c->mirror[i].plain_http && skf_http_force_plain(r->mirrors[i].r, e) < 0))
 			return -1;
 	return 0;
 }
 
 /* --- registries.conf --- */
 
-/* One place of an entry. The repository's name there is this one's without its first bytes, behind a path. */
-static int add_place(struct skf_registry *r, const struct skf_registry_opts *o, const struct skf_reg *reg, const struct skf_reg_place *p, struct skf_err *e)
+/* One place of an entry. The repository's name there is this one's without its first bytes, behind a path.
+ */
+static int add_place(struct skf_registry *r, const struct skf_registry_opts *o, const struct skf_reg *reg,
+		     const struct skf_reg_place *p, struct skf_err *e)
 {
-	struct skf_hostconf_mirror at = { .plain_http = p->insecure, .insecure = p->insecure, .pull = true, .resolve = true };
+	struct skf_hostconf_mirror at = {
+		.plain_http = p->insecure, .insecure = p->insecure, .pull = true, .resolve = true};
 	char there[SKF_MAX_REPO_BYTES + 1];
 	const char *repo = o->repo ? o->repo : "x";
 	size_t a = strlen(repo), b;
@@ -60,7 +68,7 @@ static int add_place(struct skf_registry *r, const struct skf_registry_opts *o, 
 	if (skf_registries_at(reg, p, r->host, repo, at.host, there, e) < 0)
 		return -1;
 	for (b = strlen(there); a && b && repo[a - 1] == there[b - 1]; a--, b--)
-		; /* what both end with stays */
+		;                                              /* what both end with stays */
 	while (repo[a] && a && repo[a - 1] != '/' && there[b]) /* in whole components */
 		a++, b++;
 	if (skf_fmt(at.prefix, sizeof(at.prefix), "%.*s", (int)b, there) < 0 || add(r, o, &at, e) < 0)
@@ -72,10 +80,12 @@ static int add_place(struct skf_registry *r, const struct skf_registry_opts *o, 
 }
 
 /* An entry's mirrors, then its location when that is elsewhere: nobody else is asked then. */
-static int open_registries(struct skf_registry *r, const struct skf_registry_opts *o, const struct skf_reg *reg, struct skf_err *e)
+static int open_registries(struct skf_registry *r, const struct skf_registry_opts *o,
+			   const struct skf_reg *reg, struct skf_err *e)
 {
 	if (reg->blocked)
-		return skf_fail(e, SKF_EDENIED, "registry '%s' is blocked: registries.conf says so for '%s'", r->host, reg->prefix);
+		return skf_fail(e, SKF_EDENIED, "registry '%s' is blocked: registries.conf says so for '%s'",
+				r->host, reg->prefix);
 	if (!reg->at.location) {
 		r->plain_http |= reg->at.insecure;
 		r->insecure_tls |= reg->at.insecure;
@@ -104,7 +114,8 @@ int skf_mirrors_open(struct skf_registry *r, const struct skf_registry_opts *o, 
 	if (skf_hostconf_load(dir, r->host, &c, e) < 0)
 		return -1;
 	if (c.blocked)
-		return skf_fail(e, SKF_EDENIED, "registry '%s' is blocked by '%s/%s.conf'", r->host, dir, r->host);
+		return skf_fail(e, SKF_EDENIED, "registry '%s' is blocked by '%s/%s.conf'", r->host, dir,
+				r->host);
 	if (c.n || c.insecure || c.plain_http)
 		return open_hostconf(r, o, &c, e);
 	x = skf_registries_load(&all, e);
@@ -115,12 +126,15 @@ int skf_mirrors_open(struct skf_registry *r, const struct skf_registry_opts *o, 
 	return x;
 }
 
-static int mirrored(const struct skf_mirror *m, const struct skf_ref *ref, struct skf_ref *ret, struct skf_err *e)
+static int mirrored(const struct skf_mirror *m, const struct skf_ref *ref, struct skf_ref *ret,
+		    struct skf_err *e)
 {
 	*ret = *ref;
 	if (skf_fmt(ret->registry, sizeof(ret->registry), "%s", m->r->host) < 0 ||
-	    skf_fmt(ret->repo, sizeof(ret->repo), "%s%s", m->prefix, ref->repo + (m->strip < strlen(ref->repo) ? m->strip : 0)) < 0)
-		return skf_fail(e, SKF_EINVALID, "'%s%s' is longer than a repository's name may be", m->prefix, ref->repo);
+	    skf_fmt(ret->repo, sizeof(ret->repo), "%s%s", m->prefix,
+		    ref->repo + (m->strip < strlen(ref->repo) ? m->strip : 0)) < 0)
+		return skf_fail(e, SKF_EINVALID, "'%s%s' is longer than a repository's name may be",
+				m->prefix, ref->repo);
 	return 0;
 }
 
@@ -139,13 +153,14 @@ static int pass_over(const struct skf_registry *r, size_t i, bool fatal, struct 
 {
 	if (fatal || (i + 1 == r->n_mirrors && r->no_fallback))
 		return -1;
-	skf_warn(r->log, "mirror '%s' of '%s': %s; going on without it", r->mirrors[i].r->host, r->host, e->msg);
+	skf_warn(r->log, "mirror '%s' of '%s': %s; going on without it", r->mirrors[i].r->host, r->host,
+		 e->msg);
 	skf_err_clear(e);
 	return 1;
 }
 
-int skf_registry_manifest(struct skf_registry *r, const struct skf_ref *ref, struct skf_buf *ret, char content_type[128], struct skf_digest *ret_digest,
-                          struct skf_err *e)
+int skf_registry_manifest(struct skf_registry *r, const struct skf_ref *ref, struct skf_buf *ret,
+			  char content_type[128], struct skf_digest *ret_digest, struct skf_err *e)
 {
 	if (!r->by_tag && !r->by_digest)
 		*(ref->digest.s[0] ? &r->by_digest : &r->by_tag) = true;
@@ -154,31 +169,38 @@ int skf_registry_manifest(struct skf_registry *r, const struct skf_ref *ref, str
 		struct skf_ref there;
 		if (!may(r, m, ref->digest.s[0] ? m->pull : m->resolve))
 			continue;
-		if (mirrored(m, ref, &there, e) == 0 && skf_manifest_one(m->r, &there, ret, content_type, ret_digest, e) == 0)
+		if (mirrored(m, ref, &there, e) == 0 &&
+		    skf_manifest_one(m->r, &there, ret, content_type, ret_digest, e) == 0)
 			return 0;
 		if (pass_over(r, i, cancelled(e), e) < 0)
 			return -1;
 	}
 	if (r->no_fallback)
-		return skf_fail(e, SKF_ENOTFOUND, "no mirror of '%s' may answer for '%s', and the configuration says no-fallback", r->host, ref->repo);
+		return skf_fail(
+			e, SKF_ENOTFOUND,
+			"no mirror of '%s' may answer for '%s', and the configuration says no-fallback",
+			r->host, ref->repo);
 	return skf_manifest_one(r, ref, ret, content_type, ret_digest, e);
 }
 
-int skf_registry_blob_small(struct skf_registry *r, const struct skf_ref *ref, const struct skf_desc *d, size_t max, struct skf_buf *ret,
-                            struct skf_err *e)
+int skf_registry_blob_small(struct skf_registry *r, const struct skf_ref *ref, const struct skf_desc *d,
+			    size_t max, struct skf_buf *ret, struct skf_err *e)
 {
 	for (size_t i = 0; i < r->n_mirrors && d->size <= max; i++) {
 		const struct skf_mirror *m = &r->mirrors[i];
 		struct skf_ref there;
 		if (!may(r, m, m->pull))
 			continue;
-		if (mirrored(m, ref, &there, e) == 0 && skf_blob_small_one(m->r, &there, d, max, ret, e) == 0)
+		if (mirrored(m, ref, &there, e) == 0 &&
+		    skf_blob_small_one(m->r, &there, d, max, ret, e) == 0)
 			return 0;
 		if (pass_over(r, i, cancelled(e), e) < 0)
 			return -1;
 	}
 	if (r->no_fallback)
-		return skf_fail(e, SKF_ENOTFOUND, "no mirror of '%s' has '%s', and the configuration says no-fallback", r->host, d->digest.s);
+		return skf_fail(e, SKF_ENOTFOUND,
+				"no mirror of '%s' has '%s', and the configuration says no-fallback",
+				r->host, d->digest.s);
 	return skf_blob_small_one(r, ref, d, max, ret, e);
 }
 
@@ -196,7 +218,8 @@ static size_t left(struct skf_blob_get *g, size_t n)
 	return k;
 }
 
-int skf_registry_blobs(struct skf_registry *r, const struct skf_ref *ref, struct skf_blob_get *g, size_t n, unsigned parallel, struct skf_err *e)
+int skf_registry_blobs(struct skf_registry *r, const struct skf_ref *ref, struct skf_blob_get *g, size_t n,
+		       unsigned parallel, struct skf_err *e)
 {
 	bool fatal = false;
 	for (size_t i = 0; i < n; i++)
@@ -218,7 +241,10 @@ int skf_registry_blobs(struct skf_registry *r, const struct skf_ref *ref, struct
 		n = left(g, n);
 	}
 	if (r->no_fallback && n)
-		return skf_fail(e, SKF_ENOTFOUND, "no mirror of '%s' may give the layers of '%s', and the configuration says no-fallback", r->host, ref->repo);
+		return skf_fail(e, SKF_ENOTFOUND,
+				"no mirror of '%s' may give the layers of '%s', and the configuration says "
+				"no-fallback",
+				r->host, ref->repo);
 	return n ? skf_blobs_one(r, ref, g, n, parallel, &fatal, e) : 0;
 }
 

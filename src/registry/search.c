@@ -1,5 +1,6 @@
-/* registry/search.c -- searching a registry: Docker Hub's and old registries' /v1/search, else the names of /v2/_catalog that hold the word (registry v2 has no
- * search). Bounded like a list of tags. Blocks: network. */
+/* registry/search.c -- searching a registry: Docker Hub's and old registries' /v1/search, else the names of
+ * /v2/_catalog that hold the word (registry v2 has no search). Bounded like a list of tags. Blocks: network.
+ */
 #include "base/arena.h"
 #include "base/json.h"
 #include "registry/registry_int.h"
@@ -30,12 +31,14 @@ static const struct skf_jfield found_f[] = {
 	SKF_J_END,
 };
 #undef F
-static const struct skf_jtable found_table = { .size = sizeof(struct found), .f = found_f };
-static const struct skf_jarr_arg found_arg = { &found_table, 10000 };
-static const struct skf_jfield answer_f[] = { SKF_J(struct answer, results, "results", skf_j_arr, &found_arg, SKF_J_REQUIRED), SKF_J_END };
-static const struct skf_jtable answer_table = { .size = sizeof(struct answer), .f = answer_f };
-static const struct skf_jfield catalog_f[] = { SKF_J(struct catalog, repositories, "repositories", skf_j_strv, NULL, SKF_J_NULL_OK), SKF_J_END };
-static const struct skf_jtable catalog_table = { .size = sizeof(struct catalog), .f = catalog_f };
+static const struct skf_jtable found_table = {.size = sizeof(struct found), .f = found_f};
+static const struct skf_jarr_arg found_arg = {&found_table, 10000};
+static const struct skf_jfield answer_f[] = {
+	SKF_J(struct answer, results, "results", skf_j_arr, &found_arg, SKF_J_REQUIRED), SKF_J_END};
+static const struct skf_jtable answer_table = {.size = sizeof(struct answer), .f = answer_f};
+static const struct skf_jfield catalog_f[] = {
+	SKF_J(struct catalog, repositories, "repositories", skf_j_strv, NULL, SKF_J_NULL_OK), SKF_J_END};
+static const struct skf_jtable catalog_table = {.size = sizeof(struct catalog), .f = catalog_f};
 
 static void put_row(struct skf_jw *w, const struct skf_registry *r, const struct found *x)
 {
@@ -50,21 +53,26 @@ static void put_row(struct skf_jw *w, const struct skf_registry *r, const struct
 }
 
 /* 1 answered, 0 the registry has no such API. */
-static int by_v1(struct skf_registry *r, const char *word, unsigned limit, struct skf_arena *a, struct skf_jw *w, struct skf_err *e)
+static int by_v1(struct skf_registry *r, const char *word, unsigned limit, struct skf_arena *a,
+		 struct skf_jw *w, struct skf_err *e)
 {
-	SKF_AUTO(skf_http_resp_done) struct skf_http_resp p = { 0 };
-	const struct skf_jdoc d = { .name = "search", .max_bytes = SKF_MAX_MANIFEST_BYTES };
+	SKF_AUTO(skf_http_resp_done) struct skf_http_resp p = {0};
+	const struct skf_jdoc d = {.name = "search", .max_bytes = SKF_MAX_MANIFEST_BYTES};
 	char url[2048], *escaped = curl_easy_escape(NULL, word, 0);
 	struct skf_err none = SKF_ERR_INIT;
 	void *doc;
-	int rc = escaped ? skf_fmt(url, sizeof(url), "%s/v1/search?q=%s&n=%u", skf_streq(r->host, "docker.io") ? HUB : r->base, escaped, limit) : -ENOMEM;
+	int rc = escaped ? skf_fmt(url, sizeof(url), "%s/v1/search?q=%s&n=%u",
+				   skf_streq(r->host, "docker.io") ? HUB : r->base, escaped, limit)
+			 : -ENOMEM;
 	curl_free(escaped);
 	if (rc < 0)
 		return skf_fail_sys(e, rc, "search for '%.100s'", word);
-	const struct skf_http_req q = { .url = url, .max_body = SKF_MAX_MANIFEST_BYTES, .with_auth = true, .follow = true };
+	const struct skf_http_req q = {
+		.url = url, .max_body = SKF_MAX_MANIFEST_BYTES, .with_auth = true, .follow = true};
 	if (skf_http_do(r, &q, &p, e) < 0)
 		return -1;
-	if (p.status != 200 || skf_json_decode(&d, skf_buf_cstr(&p.body), p.body.len, &answer_table, a, &doc, &none) < 0)
+	if (p.status != 200 ||
+	    skf_json_decode(&d, skf_buf_cstr(&p.body), p.body.len, &answer_table, a, &doc, &none) < 0)
 		return skf_streq(r->host, "docker.io") ? skf_http_fail_status(r, &p, "search", e) : 0;
 	const struct skf_jarr *list = &((struct answer *)doc)->results;
 	for (size_t i = 0; i < list->n && i < limit; i++)
@@ -72,18 +80,21 @@ static int by_v1(struct skf_registry *r, const char *word, unsigned limit, struc
 	return 1;
 }
 
-static int by_catalog(struct skf_registry *r, const char *word, unsigned limit, struct skf_arena *a, struct skf_jw *w, struct skf_err *e)
+static int by_catalog(struct skf_registry *r, const char *word, unsigned limit, struct skf_arena *a,
+		      struct skf_jw *w, struct skf_err *e)
 {
-	const struct skf_jdoc d = { .name = "catalog", .max_bytes = SKF_MAX_MANIFEST_BYTES };
+	const struct skf_jdoc d = {.name = "catalog", .max_bytes = SKF_MAX_MANIFEST_BYTES};
 	char url[4096];
 	unsigned n = 0;
 	if (skf_fmt(url, sizeof(url), "%s/v2/_catalog?n=1000", r->base) < 0)
 		return skf_fail(e, SKF_EINVALID, "registry '%s': the name is too long", r->host);
 	for (int i = 0; url[0] && n < limit; i++) {
-		SKF_AUTO(skf_http_resp_done) struct skf_http_resp p = { 0 };
+		SKF_AUTO(skf_http_resp_done) struct skf_http_resp p = {0};
 		void *doc;
 		if (i >= MAX_PAGES)
-			return skf_fail(e, SKF_ELIMIT, "registry '%s' sends more than %d pages of its catalog", r->host, MAX_PAGES);
+			return skf_fail(e, SKF_ELIMIT,
+					"registry '%s' sends more than %d pages of its catalog", r->host,
+					MAX_PAGES);
 		if (skf_registry_page(r, "", url, NULL, &p, e) < 0)
 			return -1;
 		if (p.status != 200)
@@ -92,7 +103,7 @@ static int by_catalog(struct skf_registry *r, const char *word, unsigned limit, 
 			return -1;
 		const struct skf_strv *names = &((struct catalog *)doc)->repositories;
 		for (size_t k = 0; k < names->n && n < limit; k++) {
-			const struct found x = { .name = names->v[k] };
+			const struct found x = {.name = names->v[k]};
 			if (!strstr(names->v[k], word))
 				continue;
 			put_row(w, r, &x);
@@ -102,7 +113,8 @@ static int by_catalog(struct skf_registry *r, const char *word, unsigned limit, 
 	return 0;
 }
 
-int skf_registry_search(struct skf_registry *r, const char *word, unsigned limit, struct skf_buf *ret, struct skf_err *e)
+int skf_registry_search(struct skf_registry *r, const char *word, unsigned limit, struct skf_buf *ret,
+			struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	struct skf_jw w = SKF_JW(ret);

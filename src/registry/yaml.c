@@ -1,5 +1,6 @@
-/* registry/yaml.c -- a YAML document of the user's as JSON (skopeo's lists of images for `image sync`): mappings with plain keys, sequences, scalars as strings.
- * Bounded in depth and nodes; aliases are refused, so that a small document cannot become a large one. Pure. */
+/* registry/yaml.c -- a YAML document of the user's as JSON (skopeo's lists of images for `image sync`):
+ * mappings with plain keys, sequences, scalars as strings. Bounded in depth and nodes; aliases are refused,
+ * so that a small document cannot become a large one. Pure. */
 #include "base/json.h"
 #include "registry/registry_int.h"
 #include <string.h>
@@ -58,7 +59,8 @@ static int children(struct convert *c, bool map, int depth, struct skf_err *e)
 static int node(struct convert *c, const char *key, const yaml_event_t *v, int depth, struct skf_err *e)
 {
 	if (depth > SKF_MAX_YAML_DEPTH)
-		return skf_fail(e, SKF_ELIMIT, "line %zu: nested too deeply, at most %d levels are allowed", c->p.mark.line + 1, SKF_MAX_YAML_DEPTH);
+		return skf_fail(e, SKF_ELIMIT, "line %zu: nested too deeply, at most %d levels are allowed",
+				c->p.mark.line + 1, SKF_MAX_YAML_DEPTH);
 	switch (v->type) {
 	case YAML_SCALAR_EVENT:
 		if (memchr(v->data.scalar.value, 0, v->data.scalar.length))
@@ -94,7 +96,9 @@ static int document(struct convert *c, struct skf_err *e)
 		if (next(c, &v, e) < 0)
 			return -1;
 		bool head = v.type == YAML_STREAM_START_EVENT || v.type == YAML_DOCUMENT_START_EVENT;
-		int r = head ? 0 : v.type == YAML_MAPPING_START_EVENT ? node(c, NULL, &v, 0, e) : bad(c, e, "expected a mapping on top");
+		int r = head                                 ? 0
+			: v.type == YAML_MAPPING_START_EVENT ? node(c, NULL, &v, 0, e)
+							     : bad(c, e, "expected a mapping on top");
 		yaml_event_delete(&v);
 		if (!head)
 			return r;
@@ -103,7 +107,7 @@ static int document(struct convert *c, struct skf_err *e)
 
 int skf_yaml_to_json(const char *text, size_t n, struct skf_buf *ret, struct skf_err *e)
 {
-	struct convert c = { .w = SKF_JW(ret) };
+	struct convert c = {.w = SKF_JW(ret)};
 	if (!yaml_parser_initialize(&c.p))
 		return skf_fail(e, SKF_ENOMEM, "YAML");
 	yaml_parser_set_input_string(&c.p, (const unsigned char *)text, n);

@@ -1,23 +1,22 @@
-/* runtime/annotations.c -- the annotations by which engines steer an OCI runtime: the names that crun gave them, which
- * podman and CRI-O write.
+/* runtime/annotations.c -- the annotations by which engines steer an OCI runtime: the names that crun gave
+ * them, which podman and CRI-O write.
  *
- *  name                                  value and effect                                                     used by
- *  run.oci.seccomp.receiver              absolute path of a socket that gets the seccomp listener when        seccomp_notify.c
- *                                        the profile has no listenerPath
- *  run.oci.seccomp_fail_unknown_syscall  not "0": a system call that is not known here is an error            seccomp.c
- *  run.oci.seccomp_bpf_data              BPF program in base64 that takes the place of linux.seccomp          seccomp.c
- *  run.oci.keep_original_groups          not "0": the caller's additional groups stay (no setgroups)          process.c
- *  run.oci.pidfd_receiver                absolute path of a socket that gets a pidfd of the container's init  create.c
- *  run.oci.hooks.stdout, .stderr         absolute path of a file that the output of hooks is appended to      hooks.c
- *  run.oci.mount_context_type            context, fscontext, defcontext or rootcontext: how mountLabel is     mounts.c
- *                                        given to a mount
- *  run.oci.systemd.subgroup              name of the cgroup below the scope; "" for none                      cgroups/
- *  run.oci.delegate-cgroup               name of one more cgroup below it, for the payload                    cgroups/
- *  run.oci.systemd.force_cgroup_v1       absolute path of a mount that becomes a name=systemd hierarchy       mount_cgroup.c
- *  run.oci.handler                       refused: no handler is built in
+ *  name                                  value and effect used by run.oci.seccomp.receiver absolute path of
+ * a socket that gets the seccomp listener when        seccomp_notify.c the profile has no listenerPath
+ *  run.oci.seccomp_fail_unknown_syscall  not "0": a system call that is not known here is an error seccomp.c
+ *  run.oci.seccomp_bpf_data              BPF program in base64 that takes the place of linux.seccomp
+ * seccomp.c run.oci.keep_original_groups          not "0": the caller's additional groups stay (no
+ * setgroups)          process.c run.oci.pidfd_receiver                absolute path of a socket that gets a
+ * pidfd of the container's init  create.c run.oci.hooks.stdout, .stderr         absolute path of a file that
+ * the output of hooks is appended to      hooks.c run.oci.mount_context_type            context, fscontext,
+ * defcontext or rootcontext: how mountLabel is     mounts.c given to a mount run.oci.systemd.subgroup name
+ * of the cgroup below the scope; "" for none                      cgroups/ run.oci.delegate-cgroup name of
+ * one more cgroup below it, for the payload                    cgroups/ run.oci.systemd.force_cgroup_v1
+ * absolute path of a mount that becomes a name=systemd hierarchy       mount_cgroup.c run.oci.handler
+ * refused: no handler is built in
  *
- * Every other annotation belongs to somebody else and is only handed on (config.md "Annotations": an unknown key must
- * not be an error). Pure; nothing blocks. */
+ * Every other annotation belongs to somebody else and is only handed on (config.md "Annotations": an unknown
+ * key must not be an error). Pure; nothing blocks. */
 #include "runtime/runtime_int.h"
 
 #include <string.h>
@@ -84,11 +83,11 @@ static int check_value(const struct annotation *t, const char *v, struct skf_err
 				   : skf_fail(e, SKF_EINVALID,
 					      "annotation %s: '%.128s' is not an absolute path", t->name, v);
 	case NAME:
-		return is_group_name(v)
-			       ? 0
-			       : skf_fail(e, SKF_EINVALID,
-					  "annotation %s: '%.128s' is not the name of a cgroup below another one",
-					  t->name, v);
+		return is_group_name(v) ? 0
+					: skf_fail(e, SKF_EINVALID,
+						   "annotation %s: '%.128s' is not the name of a cgroup "
+						   "below another one",
+						   t->name, v);
 	case CONTEXT:
 		return is_context_type(v) ? 0
 					  : skf_fail(e, SKF_EINVALID,
@@ -96,10 +95,11 @@ static int check_value(const struct annotation *t, const char *v, struct skf_err
 						     "defcontext or rootcontext",
 						     t->name, v);
 	case REFUSED:
-		return skf_fail(e, SKF_EUNSUPPORTED,
-				"annotation %s: handler '%.128s' is not available: no custom handler (krun, wasm) "
-				"is built into this runtime; remove the annotation",
-				t->name, v);
+		return skf_fail(
+			e, SKF_EUNSUPPORTED,
+			"annotation %s: handler '%.128s' is not available: no custom handler (krun, wasm) "
+			"is built into this runtime; remove the annotation",
+			t->name, v);
 	case ANY:
 		break;
 	}

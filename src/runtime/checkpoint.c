@@ -346,7 +346,8 @@ int skf_rt_checkpoint(const struct skf_rt *rt, const char *id, const struct skf_
 	if (r < 0)
 		return -1;
 	/* force: criu killed the processes, but their parent may not have reaped them yet */
-	if (!o->leave_running && !o->pre_dump && !o->keep_container && skf_rt_delete(rt, id, true, &gone) < 0)
+	if (!o->leave_running && !o->pre_dump && !o->keep_container &&
+	    skf_rt_delete(rt, id, true, &gone) < 0)
 		skf_warn(rt->log, "delete container '%s' after its checkpoint: %s, ignoring", id, gone.msg);
 	return 0;
 }

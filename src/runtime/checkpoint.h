@@ -27,8 +27,9 @@ struct skf_rt_criu {
 	struct skf_strv empty_ns;        /* only "network", which is always restored empty (see restore.c) */
 	int status_fd; /* checkpoint with lazy_pages: gets a zero byte once pages can be asked for; consumed;
 			  -1 */
-	bool leave_running, keep_container /* dead, but not deleted: that is its supervisor's business */, pre_dump, tcp_established, tcp_skip_in_flight, tcp_close, ext_unix_sk, shell_job,
-		lazy_pages, file_locks, auto_dedup, link_remap;
+	bool leave_running, keep_container /* dead, but not deleted: that is its supervisor's business */,
+		pre_dump, tcp_established, tcp_skip_in_flight, tcp_close, ext_unix_sk, shell_job, lazy_pages,
+		file_locks, auto_dedup, link_remap;
 };
 
 /* Saves a running or paused container. Unless leave_running or pre_dump it is dead and deleted after that.
@@ -40,9 +41,9 @@ int skf_rt_checkpoint(const struct skf_rt *rt, const char *id, const struct skf_
 
 /* Makes container c->id out of o->image_path: state directory, cgroup, prestart and createRuntime hooks, the
  * processes, which run when this returns, poststart hooks. Of c the members id, bundle, bundle_fd, spec,
- * root_mount_fd, sources, net_*, stdio (-1: the caller's), console_socket, want_console_fd, pid_file, subreaper are
- * used.
- * The restored init is a child of the caller: the handle is like that of skf_rt_create after skf_rt_go. On
- * failure all that was made is undone. Blocks and fails like skf_rt_checkpoint, and CONFLICT (id in use). */
+ * root_mount_fd, sources, net_*, stdio (-1: the caller's), console_socket, want_console_fd, pid_file,
+ * subreaper are used. The restored init is a child of the caller: the handle is like that of skf_rt_create
+ * after skf_rt_go. On failure all that was made is undone. Blocks and fails like skf_rt_checkpoint, and
+ * CONFLICT (id in use). */
 int skf_rt_restore(const struct skf_rt *rt, const struct skf_rt_create *c, const struct skf_rt_criu *o,
 		   struct skf_rt_container **ret, struct skf_err *e);

@@ -1,5 +1,5 @@
-/* runtime/copyup.h -- a directory of an image copied to where something is about to be mounted over it: a tmpfs with the
- * option tmpcopyup, an empty volume. */
+/* runtime/copyup.h -- a directory of an image copied to where something is about to be mounted over it: a
+ * tmpfs with the option tmpcopyup, an empty volume. */
 #pragma once
 #include "base/fwd.h"
 

@@ -130,14 +130,15 @@ struct skf_criu_view {
 	const struct skf_rt_create *req; /* restore: whose sources stand at <places>-<n>; NULL */
 	const char *places;
 };
-#define SKF_CRIU_NOTIFY_MOUNT                                                                               \
-	"NOTIFY_SOCKET" /* name, in an image, of the mount with the notify socket, wherever it is mounted   \
-			 */
+/* name, in an image, of the mount with the notify socket, wherever it is mounted */
+#define SKF_CRIU_NOTIFY_MOUNT "NOTIFY_SOCKET"
 int skf_criu_ext_mounts(const struct skf_criu_view *v, struct skf_criu_list *ret, struct skf_err *e);
 /* Restore, in a mount namespace of its own: makes the missing mount points of the spec below s->root_fd,
  * which is an attached mount. Nothing stays mounted. */
 int skf_criu_mount_points(struct skf_start *s, const char *places, struct skf_err *e);
-/* Restore, there: attaches the sources that the caller opened at <places>-<n>, where criu takes them from. */
+/* Restore, there: attaches the sources that the caller opened at <places>-<n>, where criu takes them from.
+ */
 int skf_criu_attach_sources(const struct skf_rt_create *q, const char *places, struct skf_err *e);
-/* Takes these places away again, from the state directory: they are empty files and directories outside of that mount namespace. */
+/* Takes these places away again, from the state directory: they are empty files and directories outside of
+ * that mount namespace. */
 void skf_criu_remove_places(const struct skf_rt_create *q, const char *places);

@@ -84,7 +84,8 @@ int skf_criu_attach_sources(const struct skf_rt_create *q, const char *places, s
 			r = -errno;
 		if (r == 0 && S_ISDIR(st.st_mode))
 			r = skf_mkdir_at(AT_FDCWD, path, 0700);
-		else if (r == 0 && (place = skf_openat(AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600)) < 0)
+		else if (r == 0 && (place = skf_openat(AT_FDCWD, path,
+						       O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600)) < 0)
 			r = place;
 		skf_closep(&place);
 		if (r == 0)
@@ -92,7 +93,8 @@ int skf_criu_attach_sources(const struct skf_rt_create *q, const char *places, s
 		if (r >= 0)
 			r = skf_move_mount_onto(q->sources[i].tree_fd, place);
 		if (r < 0)
-			return skf_fail_sys(e, r, "prepare the source of the mount at '%s'", q->sources[i].destination);
+			return skf_fail_sys(e, r, "prepare the source of the mount at '%s'",
+					    q->sources[i].destination);
 	}
 	return 0;
 }
@@ -126,9 +128,10 @@ static int add_bind(const struct skf_criu_view *v, const struct skf_spec_mount *
 	if (there < 0)
 		return skf_fail_sys(e, there, "mount '%s'", m->destination);
 	if (!source)
-		return m->source || there ? skf_fail(e, SKF_ENOMEM, "list of external mounts")
-				 : skf_fail(e, SKF_EINVALID, "mount '%s': a bind mount needs a source",
-					    m->destination);
+		return m->source || there
+			       ? skf_fail(e, SKF_ENOMEM, "list of external mounts")
+			       : skf_fail(e, SKF_EINVALID, "mount '%s': a bind mount needs a source",
+					  m->destination);
 	if (o->copy_symlink && is_link(source))
 		return 0; /* a link in the root file system, not a mount */
 	if (o->src_nofollow && is_link(source))
@@ -254,7 +257,8 @@ static int comes_with_parent(const struct skf_start *s, size_t i, const char *de
 }
 
 /* 1: mounted on its place, *ret_tree is the mount. */
-static int make_point(struct skf_start *s, const char *places, struct skf_mnt *m, size_t i, int *ret_tree, struct skf_err *e)
+static int make_point(struct skf_start *s, const char *places, struct skf_mnt *m, size_t i, int *ret_tree,
+		      struct skf_err *e)
 {
 	char place[PATH_MAX] = "";
 	SKF_AUTO_FD int tree = -EBADF, target = -EBADF;
@@ -270,7 +274,8 @@ static int make_point(struct skf_start *s, const char *places, struct skf_mnt *m
 		r = place_of(s->req, places, m->spec->destination, place);
 		if (r < 0)
 			return skf_fail_sys(e, r, "mount '%s'", m->spec->destination);
-		tree = skf_source_clone(s, r ? place : m->spec->source, m->o.flags & MS_REC ? AT_RECURSIVE : 0);
+		tree = skf_source_clone(s, r ? place : m->spec->source,
+					m->o.flags & MS_REC ? AT_RECURSIVE : 0);
 		if (tree < 0 || fstat(tree, &st) < 0)
 			return skf_fail_sys(e, tree < 0 ? tree : -errno,
 					    "mount '%s': cannot open source '%s'", m->spec->destination,

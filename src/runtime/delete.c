@@ -42,7 +42,8 @@ static int load(struct removal *x, struct skf_err *e)
 
 	if (r < 0 && r != -ENOENT)
 		return skf_fail_sys(e, r, "read the journal of container '%s'", x->id);
-	if (skf_state_load_full(x->rt, x->dir, SKF_STATE_LOCKED | SKF_STATE_BRIEF, x->id, &x->arena, &x->state, &x->hooks, &se) < 0) {
+	if (skf_state_load_full(x->rt, x->dir, SKF_STATE_LOCKED | SKF_STATE_BRIEF, x->id, &x->arena,
+				&x->state, &x->hooks, &se) < 0) {
 		x->state = NULL;
 		if (!x->force && se.kind != SKF_ENOTFOUND) {
 			*e = se;

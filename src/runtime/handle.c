@@ -83,8 +83,8 @@ int skf_rt_kill_and_reap(struct skf_rt_container *c)
 
 int skf_state_clear(int state_fd)
 {
-	static const char *const own[] = {"state.json", "status",    "journal", "seccomp.bpf", "seccomp.listener",
-					  "notify",     "exec.fifo", "answer"};
+	static const char *const own[] = {"state.json",       "status", "journal",   "seccomp.bpf",
+					  "seccomp.listener", "notify", "exec.fifo", "answer"};
 	int r = 0;
 
 	for (size_t i = 0; i < SKF_ARRAY_LEN(own) && (r == 0 || r == -ENOENT); i++)
@@ -103,7 +103,8 @@ static void undo_kept(struct skf_rt_container *c)
 	if (r >= 0)
 		r = skf_state_clear(dir);
 	if (r < 0)
-		skf_warn(c->rt.log, "empty the state directory of container '%s': %s, ignoring", c->id, strerror(-r));
+		skf_warn(c->rt.log, "empty the state directory of container '%s': %s, ignoring", c->id,
+			 strerror(-r));
 }
 
 void skf_rt_abort(struct skf_rt_container *c)
@@ -125,9 +126,8 @@ int skf_rt_go(struct skf_rt_container *c, struct skf_err *e)
 	if (r < 0 && r != -EPIPE) /* a dead init is what the next wait finds */
 		skf_fail_sys(e, r, "start container '%s'", c->id);
 	else if (skf_sync_wait_exec(c->sync, SKF_START_MS + c->hooks_ms, e) == 0 &&
-		 (!c->spec ||
-		  skf_hooks_run_host(&c->spec->annotations, c->bundle, &c->spec->hooks.poststart, "poststart",
-				     c->state_json, c->rt.log, e) == 0)) {
+		 (!c->spec || skf_hooks_run_host(&c->spec->annotations, c->bundle, &c->spec->hooks.poststart,
+						 "poststart", c->state_json, c->rt.log, e) == 0)) {
 		skf_closep(&c->sync);
 		return 0;
 	}

@@ -5,7 +5,8 @@
  * newgidmap, which check /etc/subuid and leave setgroups as it is. man 7 user_namespaces. Invariant:
  * setgroups is denied only where the kernel asks for it, because a workload that drops groups needs it.
  *
- * The kernel takes a map in one write of less than a page, and at most SKF_MAX_IDMAPS ranges (the decoder's limit).
+ * The kernel takes a map in one write of less than a page, and at most SKF_MAX_IDMAPS ranges (the decoder's
+ * limit).
  *
  * Blocks for the set-id helpers at most SKF_START_MS. */
 #include "runtime/runtime_int.h"
@@ -110,7 +111,8 @@ static int one_map(int procfd, pid_t pid, const char *file, const char *helper, 
 		return run_helper(helper, pid, maps, e);
 	if (r == -E2BIG)
 		return skf_fail(e, SKF_ELIMIT,
-				"write %s of the container's user namespace: the text of its %zu ranges is longer than "
+				"write %s of the container's user namespace: the text of its %zu ranges is "
+				"longer than "
 				"%ld bytes, which is all that the kernel takes; use fewer ranges",
 				file, maps->n, sysconf(_SC_PAGESIZE) - 1);
 	if (r < 0)

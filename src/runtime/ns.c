@@ -209,7 +209,7 @@ static pid_t clone_staged(struct skf_start *s, uint64_t flags, int *ret_pidfd, s
 	if (mid < 0)
 		return skf_fail_sys(e, r, "clone the process that joins the container's namespaces");
 	while (!s->req->sister && waitpid(mid, NULL, 0) < 0 && errno == EINTR)
-		; /* a sister is reaped by our parent */
+		;  /* a sister is reaped by our parent */
 	if (r < 0) /* it said why */
 		return skf_sync_expect(s->sync[0], SKF_STEP_READY, 0, NULL, e) < 0
 			       ? -1

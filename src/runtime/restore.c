@@ -426,7 +426,8 @@ static int on_namespaces(struct restoration *x, pid_t pid, struct skf_err *e)
 
 	if (journal_pid(x, pid, &in, boot, e) < 0 || loopback_up(x, pid, e) < 0)
 		return -1;
-	if (x->s.req->net_begin && (x->s.req->net_begin(x->s.req->net_arg, pid, e) < 0 || x->s.req->net_end(x->s.req->net_arg, e) < 0))
+	if (x->s.req->net_begin && (x->s.req->net_begin(x->s.req->net_arg, pid, e) < 0 ||
+				    x->s.req->net_end(x->s.req->net_arg, e) < 0))
 		return -1;
 	if (h->prestart.n == 0 && h->create_runtime.n == 0)
 		return 0;

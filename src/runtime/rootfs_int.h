@@ -63,8 +63,8 @@ void skf_attr_of_flags(unsigned long flags, unsigned long clear, struct mount_at
 /* Parent, before clone3: the user namespaces of id mappings; with a user namespace of the container the
  * broker, and a detached clone of the root. */
 int skf_sources_prepare(struct skf_start *s, struct skf_err *e);
-/* The clone for bind mount i of the spec with its id mapping, detached: the fd, or -1. Runs in init or in the
- * broker. */
+/* The clone for bind mount i of the spec with its id mapping, detached: the fd, or -1. Runs in init or in
+ * the broker. */
 int skf_source_bind(struct skf_start *s, size_t i, struct skf_err *e);
 /* A detached clone of the host's path or of what fd is on. -errno. */
 int skf_source_clone(const struct skf_start *s, const char *host_path, unsigned tree_flags);
@@ -106,11 +106,10 @@ const char *skf_mount_label_option(const struct skf_start *s, const char *type);
  * types: nothing. */
 int skf_mount_label_root(const struct skf_start *s, const struct skf_mnt *m, struct skf_err *e);
 
-
 /* --- devices.c --- */
 int skf_devices_build(struct skf_start *s, struct skf_err *e);
-/* In the broker, which gives up its view of the container for it: a detached mount of the node of device i of
- * the spec. *tmpfs: where nodes are made, < 0 at first; the caller closes it. The fd, or -1. */
+/* In the broker, which gives up its view of the container for it: a detached mount of the node of device i
+ * of the spec. *tmpfs: where nodes are made, < 0 at first; the caller closes it. The fd, or -1. */
 int skf_device_make(struct skf_start *s, size_t i, int *tmpfs, struct skf_err *e);
 
 /* --- mask.c --- */

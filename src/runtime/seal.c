@@ -11,20 +11,20 @@
  * Comparing files before execve is not enough, because what is compared can be exchanged before it is
  * executed. PR_SET_DUMPABLE does not stop a process from following its own link. So the program executes
  * itself once more through a handle that cannot be opened for writing:
- *  1. (seal_view.c) the file seen through an overlay file system without an upper layer, detached and read-only, given back at the
- * workload's execve (some 0.07 ms, and no page of the program is copied): a second open of the link for writing is
- * answered EROFS. The overlay has an inode of its own, on which that open fails; a mere read-only clone of the
- * program's mount would share the host's inode, where a refused open for writing makes execve fail with ETXTBSY for
- * a moment, for everybody on the host. Nobody can make it writable: the file system has nowhere to write to, the
- * handle is closed by the execve, and a mount that is in no namespace can be changed by nobody. (As with every
- * overlay the file below may be replaced by rename while we run, as package managers do, but not be written over.)
+ *  1. (seal_view.c) the file seen through an overlay file system without an upper layer, detached and
+ * read-only, given back at the workload's execve (some 0.07 ms, and no page of the program is copied): a
+ * second open of the link for writing is answered EROFS. The overlay has an inode of its own, on which that
+ * open fails; a mere read-only clone of the program's mount would share the host's inode, where a refused
+ * open for writing makes execve fail with ETXTBSY for a moment, for everybody on the host. Nobody can make
+ * it writable: the file system has nowhere to write to, the handle is closed by the execve, and a mount that
+ * is in no namespace can be changed by nobody. (As with every overlay the file below may be replaced by
+ * rename while we run, as package managers do, but not be written over.)
  *  2. where overlays are not to be had (nested too deep, a file system that cannot be a layer): a copy in a
  * tmpfs of its own, detached and read-only (some 0.3 ms).
- *  3. without the right to do so (a plain user): a sealed memfd (F_SEAL_WRITE). It can be opened for writing, but every
- * write is refused.
- * A program on a read-only mount is sealed already, and so is one that was executed in this way, so that
- * this happens once. skiff-oci does way 1 before the C library is set up (cmd/early.c); then this file only sees that
- * it was done.
+ *  3. without the right to do so (a plain user): a sealed memfd (F_SEAL_WRITE). It can be opened for
+ * writing, but every write is refused. A program on a read-only mount is sealed already, and so is one that
+ * was executed in this way, so that this happens once. skiff-oci does way 1 before the C library is set up
+ * (cmd/early.c); then this file only sees that it was done.
  *
  * To be called before anything is opened or allocated: nothing survives. Does not block. */
 #include "runtime/runtime_int.h"

@@ -214,8 +214,9 @@ static int check_rules(struct build *b, struct skf_err *e)
 	return 0;
 }
 
-/* socketcall and ipc of 32-bit x86 stand for other calls. libseccomp takes rules with arguments for one of those only when it knows already that the whole of
- * socketcall is allowed (else -EEXIST): so these two go first. */
+/* socketcall and ipc of 32-bit x86 stand for other calls. libseccomp takes rules with arguments for one of
+ * those only when it knows already that the whole of socketcall is allowed (else -EEXIST): so these two go
+ * first. */
 static bool is_multiplexer(const char *name)
 {
 	return strcmp(name, "socketcall") == 0 || strcmp(name, "ipc") == 0;

@@ -13,10 +13,10 @@
  * that are always allowed) and translates each instruction; both costs shrink with the program.
  *
  * Invariants: 1. only instructions that are fully understood are touched, anything else makes the caller
- * keep the original; 2. a range is only merged when its outcome is the same; 3. jumps go forward; 4. once the
- * architecture is known, a comparison is about the number, whether or not that was loaded: libseccomp (2.5.4 to 2.6.1)
- * forgets the load when the rule that it sorts first is for a call that the architecture does not have, and would
- * compare the architecture with system call numbers. Pure; memory of the arena. */
+ * keep the original; 2. a range is only merged when its outcome is the same; 3. jumps go forward; 4. once
+ * the architecture is known, a comparison is about the number, whether or not that was loaded: libseccomp
+ * (2.5.4 to 2.6.1) forgets the load when the rule that it sorts first is for a call that the architecture
+ * does not have, and would compare the architecture with system call numbers. Pure; memory of the arena. */
 #include "base/arena.h"
 #include "runtime/seccomp_int.h"
 #include <linux/seccomp.h>

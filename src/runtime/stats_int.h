@@ -17,8 +17,9 @@ struct skf_stats {
 int skf_stats_find(const struct skf_stats *x, const char *controller, bool *ret_v2);
 /* Whole text of one cgroup file, valid until the next read; NULL when it cannot be read. */
 const char *skf_stats_read(struct skf_stats *x, int i, const char *file);
-uint64_t skf_stats_u64(struct skf_stats *x, int i, const char *file); /* 0 when missing; "max" is UINT64_MAX */
-uint64_t skf_stats_key(const char *text, const char *key);	      /* of "key value" lines; text may be NULL */
+uint64_t skf_stats_u64(struct skf_stats *x, int i,
+		       const char *file);                  /* 0 when missing; "max" is UINT64_MAX */
+uint64_t skf_stats_key(const char *text, const char *key); /* of "key value" lines; text may be NULL */
 void skf_stats_nonzero(struct skf_jw *w, const char *key, uint64_t v);
 
 /* --- stats_io.c: members of "blkio"; stats_rdt.c: the member "intel_rdt" --- */

@@ -127,7 +127,8 @@ void skf_stdio_chown(uint32_t uid, uint32_t gid, const struct skf_log *log)
 		if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode))
 			continue; /* a file that the caller redirected stays the caller's */
 		/* A terminal keeps its group, which is tty's; that of a pipe is nobody's choice. */
-		if (fchown(fd, uid, S_ISFIFO(st.st_mode) ? gid : (gid_t)-1) < 0 && errno != EINVAL && errno != EPERM && errno != EROFS)
+		if (fchown(fd, uid, S_ISFIFO(st.st_mode) ? gid : (gid_t)-1) < 0 && errno != EINVAL &&
+		    errno != EPERM && errno != EROFS)
 			skf_warn(log, "give stdio %d to uid %u: %s, ignoring", fd, uid, strerror(errno));
 	}
 }

@@ -1,13 +1,15 @@
-/* store/chunked.c -- zstd:chunked: a layer that every reader of zstd unpacks, and of which podman fetches single files.
+/* store/chunked.c -- zstd:chunked: a layer that every reader of zstd unpacks, and of which podman fetches
+ * single files.
  *
- * Each file's data is a frame of its own. Behind the tar stand three skippable frames: a list of all entries with the place and
- * SHA-256 of their data (JSON in zstd), what tar-split needs to make the tar again (JSON lines in zstd), and 64 bytes that say
- * where both are; the annotations of the layer say the same. Readers take the list in place of the tar's headers, so whatever the
- * list could not say as the tar says it (unknown entries, sparse files, names that are no UTF-8, an entry twice) makes the layer
- * a plain zstd one: never a list that differs.
- * Invariants: 1. the frames without the skippable ones are the tar, whatever becomes of the list; 2. `done` never runs ahead of
- * what the scanner has looked at, and a frame ends exactly where a file's data begin and end. Memory: three zstd contexts and at
- * most 2 * LIST_MAX. Blocks in the sink. */
+ * Each file's data is a frame of its own. Behind the tar stand three skippable frames: a list of all entries
+ * with the place and SHA-256 of their data (JSON in zstd), what tar-split needs to make the tar again (JSON
+ * lines in zstd), and 64 bytes that say where both are; the annotations of the layer say the same. Readers
+ * take the list in place of the tar's headers, so whatever the list could not say as the tar says it
+ * (unknown entries, sparse files, names that are no UTF-8, an entry twice) makes the layer a plain zstd one:
+ * never a list that differs. Invariants: 1. the frames without the skippable ones are the tar, whatever
+ * becomes of the list; 2. `done` never runs ahead of what the scanner has looked at, and a frame ends
+ * exactly where a file's data begin and end. Memory: three zstd contexts and at most 2 * LIST_MAX. Blocks in
+ * the sink. */
 #include "base/json.h"
 #include "store/unpack_int.h"
 #include <stdio.h>
@@ -15,13 +17,13 @@
 #include <string.h>
 #include <zstd.h>
 
-#define OUT_BYTES   (128u << 10)
-#define LIST_MAX    (16u << 20) /* compressed, of each list: about a million files */
-#define LEVEL       3
-#define SEGMENT     (64u << 10)
-#define FRAME_HEAD  8u
-#define FOOTER      64u
-#define LIST_TYPE   1u
+#define OUT_BYTES  (128u << 10)
+#define LIST_MAX   (16u << 20) /* compressed, of each list: about a million files */
+#define LEVEL      3
+#define SEGMENT    (64u << 10)
+#define FRAME_HEAD 8u
+#define FOOTER     64u
+#define LIST_TYPE  1u
 
 struct list { /* JSON on its way into a buffer */
 	ZSTD_CCtx *z;
@@ -34,18 +36,18 @@ struct skf_chunked {
 	uint64_t n_out;
 	ZSTD_CCtx *z;
 	int level;
-	bool open;             /* the frame has bytes */
+	bool open; /* the frame has bytes */
 	uint8_t *buf;
 	struct skf_tarscan scan;
-	const uint8_t *p;      /* the input and where in the tar it begins */
-	uint64_t base, done;   /* done: compressed so far */
+	const uint8_t *p;    /* the input and where in the tar it begins */
+	uint64_t base, done; /* done: compressed so far */
 	struct list toc, split;
 	struct skf_buf text, line, raw; /* entry of the list, file of tar-split, bytes of its next segment */
 	struct skf_jw w;
-	uint64_t left, crc, start;      /* of the file whose data pass by */
-	uint64_t *names;                /* hashes; 0: free */
+	uint64_t left, crc, start; /* of the file whose data pass by */
+	uint64_t *names;           /* hashes; 0: free */
 	size_t n_names, cap_names, position;
-	char why[160];         /* there will be no list */
+	char why[160]; /* there will be no list */
 };
 
 /* --- out --- */
@@ -59,11 +61,11 @@ static int put(struct skf_chunked *c, const void *p, size_t n, struct skf_err *e
 
 static int deflate(struct skf_chunked *c, const void *p, size_t n, ZSTD_EndDirective how, struct skf_err *e)
 {
-	ZSTD_inBuffer in = { p, n, 0 };
+	ZSTD_inBuffer in = {p, n, 0};
 	size_t left;
 
 	do {
-		ZSTD_outBuffer out = { c->buf, OUT_BYTES, 0 };
+		ZSTD_outBuffer out = {c->buf, OUT_BYTES, 0};
 
 		left = ZSTD_compressStream2(c->z, &out, &in, how);
 		if (ZSTD_isError(left))
@@ -108,16 +110,17 @@ static int no_list(struct skf_chunked *c, const char *why)
 	return 0;
 }
 
-static int add(struct skf_chunked *c, struct list *l, const char *p, size_t n, ZSTD_EndDirective how, struct skf_err *e)
+static int add(struct skf_chunked *c, struct list *l, const char *p, size_t n, ZSTD_EndDirective how,
+	       struct skf_err *e)
 {
-	ZSTD_inBuffer in = { p, n, 0 };
+	ZSTD_inBuffer in = {p, n, 0};
 	size_t left;
 
 	if (c->why[0])
 		return 0;
 	l->size += n;
 	do {
-		ZSTD_outBuffer out = { c->buf, OUT_BYTES, 0 };
+		ZSTD_outBuffer out = {c->buf, OUT_BYTES, 0};
 
 		left = ZSTD_compressStream2(l->z, &out, &in, how);
 		if (ZSTD_isError(left))
@@ -129,7 +132,8 @@ static int add(struct skf_chunked *c, struct list *l, const char *p, size_t n, Z
 
 static int add_buf(struct skf_chunked *c, struct list *l, const struct skf_buf *b, struct skf_err *e)
 {
-	return b->err ? no_list(c, "an entry of it is too long for a list") : add(c, l, b->p, b->len, ZSTD_e_continue, e);
+	return b->err ? no_list(c, "an entry of it is too long for a list")
+		      : add(c, l, b->p, b->len, ZSTD_e_continue, e);
 }
 
 static int segment(struct skf_chunked *c, struct skf_err *e)
@@ -290,7 +294,8 @@ static ZSTD_CCtx *context(int level)
 {
 	ZSTD_CCtx *z = ZSTD_createCCtx();
 
-	if (z && (ZSTD_isError(ZSTD_CCtx_setParameter(z, ZSTD_c_compressionLevel, level)) || ZSTD_isError(ZSTD_CCtx_setParameter(z, ZSTD_c_checksumFlag, 1)))) {
+	if (z && (ZSTD_isError(ZSTD_CCtx_setParameter(z, ZSTD_c_compressionLevel, level)) ||
+		  ZSTD_isError(ZSTD_CCtx_setParameter(z, ZSTD_c_checksumFlag, 1)))) {
 		ZSTD_freeCCtx(z);
 		z = NULL;
 	}
@@ -300,7 +305,7 @@ static ZSTD_CCtx *context(int level)
 int skf_chunked_new(int level, const struct skf_pack_sink *sink, struct skf_chunked **ret, struct skf_err *e)
 {
 	SKF_AUTO(skf_chunked_freep) struct skf_chunked *c = calloc(1, sizeof(*c));
-	const struct skf_tarscan_sink scan = { on_bytes, on_entry, c };
+	const struct skf_tarscan_sink scan = {on_bytes, on_entry, c};
 
 	if (!c)
 		return skf_fail(e, SKF_ENOMEM, "no memory to compress a layer");
@@ -315,7 +320,8 @@ int skf_chunked_new(int level, const struct skf_pack_sink *sink, struct skf_chun
 	c->split.z = context(LEVEL);
 	if (!c->buf || !c->z || !c->toc.z || !c->split.z)
 		return skf_fail(e, SKF_ENOMEM, "start to compress as zstd:chunked, level %d", level);
-	if (skf_hash_init(&c->in, NULL, e) < 0 || skf_hash_init(&c->out, NULL, e) < 0 || skf_hash_init(&c->file, NULL, e) < 0 ||
+	if (skf_hash_init(&c->in, NULL, e) < 0 || skf_hash_init(&c->out, NULL, e) < 0 ||
+	    skf_hash_init(&c->file, NULL, e) < 0 ||
 	    add(c, &c->toc, "{\"version\":1,\"entries\":[", 24, ZSTD_e_continue, e) < 0)
 		return -1;
 	c->toc.size = 0; /* counted again at the end: nothing before the first entry */
@@ -341,7 +347,14 @@ int skf_chunked_write(struct skf_chunked *c, const void *d, size_t n, struct skf
 /* A skippable frame; *at is where its content begins. */
 static int skippable(struct skf_chunked *c, const void *p, size_t n, uint64_t *at, struct skf_err *e)
 {
-	uint8_t head[FRAME_HEAD] = { 0x50, 0x2a, 0x4d, 0x18, (uint8_t)n, (uint8_t)(n >> 8), (uint8_t)(n >> 16), (uint8_t)(n >> 24) };
+	uint8_t head[FRAME_HEAD] = {0x50,
+				    0x2a,
+				    0x4d,
+				    0x18,
+				    (uint8_t)n,
+				    (uint8_t)(n >> 8),
+				    (uint8_t)(n >> 16),
+				    (uint8_t)(n >> 24)};
 
 	*at = c->n_out + FRAME_HEAD;
 	return put(c, head, sizeof(head), e) < 0 ? -1 : put(c, p, n, e);
@@ -355,14 +368,16 @@ static int write_lists(struct skf_chunked *c, struct skf_chunked_notes *ret, str
 	uint8_t foot[FOOTER];
 	char end[SKF_DIGEST_MAX + 32];
 
-	if (add(c, &c->split, NULL, 0, ZSTD_e_end, e) < 0 || skf_unpack_sha256(c->split.packed.p, c->split.packed.len, &split, e) < 0)
+	if (add(c, &c->split, NULL, 0, ZSTD_e_end, e) < 0 ||
+	    skf_unpack_sha256(c->split.packed.p, c->split.packed.len, &split, e) < 0)
 		return -1;
 	snprintf(end, sizeof(end), "],\"tarSplitDigest\":\"%s\"}", split.s);
 	if (add(c, &c->toc, end, strlen(end), ZSTD_e_end, e) < 0)
 		return -1;
 	if (c->why[0])
 		return 0;
-	if (skf_unpack_sha256(c->toc.packed.p, c->toc.packed.len, &toc, e) < 0 || skippable(c, c->toc.packed.p, c->toc.packed.len, &at[0], e) < 0 ||
+	if (skf_unpack_sha256(c->toc.packed.p, c->toc.packed.len, &toc, e) < 0 ||
+	    skippable(c, c->toc.packed.p, c->toc.packed.len, &at[0], e) < 0 ||
 	    skippable(c, c->split.packed.p, c->split.packed.len, &at[1], e) < 0)
 		return -1;
 	c->toc.size += 24;
@@ -379,14 +394,17 @@ static int write_lists(struct skf_chunked *c, struct skf_chunked_notes *ret, str
 	if (skippable(c, foot, sizeof(foot), &at[2], e) < 0)
 		return -1;
 	snprintf(ret->checksum, sizeof(ret->checksum), "%s", toc.s);
-	snprintf(ret->position, sizeof(ret->position), "%llu:%zu:%llu:%u", (unsigned long long)at[0], c->toc.packed.len, (unsigned long long)c->toc.size, LIST_TYPE);
-	snprintf(ret->tarsplit, sizeof(ret->tarsplit), "%llu:%zu:%llu", (unsigned long long)at[1], c->split.packed.len, (unsigned long long)c->split.size);
+	snprintf(ret->position, sizeof(ret->position), "%llu:%zu:%llu:%u", (unsigned long long)at[0],
+		 c->toc.packed.len, (unsigned long long)c->toc.size, LIST_TYPE);
+	snprintf(ret->tarsplit, sizeof(ret->tarsplit), "%llu:%zu:%llu", (unsigned long long)at[1],
+		 c->split.packed.len, (unsigned long long)c->split.size);
 	return 0;
 }
 
-int skf_chunked_end(struct skf_chunked *c, struct skf_packed *ret, struct skf_chunked_notes *notes, struct skf_err *e)
+int skf_chunked_end(struct skf_chunked *c, struct skf_packed *ret, struct skf_chunked_notes *notes,
+		    struct skf_err *e)
 {
-	struct skf_packed x = { .exact = true };
+	struct skf_packed x = {.exact = true};
 	int r = c->why[0] ? 1 : skf_tarscan_end(&c->scan, e);
 
 	memset(notes, 0, sizeof(*notes));

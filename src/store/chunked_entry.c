@@ -1,5 +1,6 @@
-/* store/chunked_entry.c -- one entry of a tar as a member of zstd:chunked's list (chunked.c): what its header and its pax records say,
- * as Go's reader of tars understands them, because readers compare the two. Pure. */
+/* store/chunked_entry.c -- one entry of a tar as a member of zstd:chunked's list (chunked.c): what its
+ * header and its pax records say, as Go's reader of tars understands them, because readers compare the two.
+ * Pure. */
 #include "base/json.h"
 #include "store/unpack_int.h"
 #include <stdio.h>
@@ -64,7 +65,7 @@ static bool pax_number(const char *v, size_t n, uint64_t *ret)
 
 static bool pax_key(struct said *s, const char *k, size_t nk, const char *v, size_t nv)
 {
-	static const char *const times[] = { "mtime", "atime", "ctime" };
+	static const char *const times[] = {"mtime", "atime", "ctime"};
 	static const char xattr[] = "SCHILY.xattr.";
 
 	for (size_t i = 0; i < SKF_ARRAY_LEN(times); i++)
@@ -92,14 +93,16 @@ static bool read_header(const struct skf_tar_entry *t, struct said *s)
 	const uint8_t *h = t->header;
 	bool ustar = h && memcmp(h + 257, "ustar", 5) == 0;
 
-	if (!h || !skf_tarscan_number(h + 100, 8, &s->mode) || !skf_tarscan_number(h + 108, 8, &s->uid) || !skf_tarscan_number(h + 116, 8, &s->gid) ||
-	    !skf_tarscan_number(h + 136, 12, &s->mtime))
+	if (!h || !skf_tarscan_number(h + 100, 8, &s->mode) || !skf_tarscan_number(h + 108, 8, &s->uid) ||
+	    !skf_tarscan_number(h + 116, 8, &s->gid) || !skf_tarscan_number(h + 136, 12, &s->mtime))
 		return false;
 	if (ustar && h[262] == ' ' && (h[345] || h[357])) /* GNU's other times */
 		return false;
-	if (ustar && (!skf_tarscan_number(h + 329, 8, &s->dev[0]) || !skf_tarscan_number(h + 337, 8, &s->dev[1])))
+	if (ustar &&
+	    (!skf_tarscan_number(h + 329, 8, &s->dev[0]) || !skf_tarscan_number(h + 337, 8, &s->dev[1])))
 		return false;
-	for (const char *p = t->pax, *end = p + t->pax_n; p < end;) { /* the scanner has checked their form */
+	for (const char *p = t->pax, *end = p + t->pax_n;
+	     p < end;) { /* the scanner has checked their form */
 		size_t digits = strspn(p, "0123456789"), len = 0;
 
 		for (size_t i = 0; i < digits; i++)
@@ -115,7 +118,7 @@ static bool read_header(const struct skf_tar_entry *t, struct said *s)
 
 static bool put_times(struct skf_jw *w, struct said *s)
 {
-	static const char *const keys[] = { "modtime", "accesstime", "changetime" };
+	static const char *const keys[] = {"modtime", "accesstime", "changetime"};
 	bool ok = s->times[0][0] || put_time(w, keys[0], s->mtime, "");
 
 	for (size_t i = 0; ok && i < SKF_ARRAY_LEN(keys); i++) {
@@ -124,7 +127,8 @@ static bool put_times(struct skf_jw *w, struct said *s)
 
 		if (dot)
 			*dot++ = 0;
-		ok = !s->times[i][0] || (skf_parse_u64(s->times[i], &sec) == 0 && put_time(w, keys[i], sec, dot ? dot : ""));
+		ok = !s->times[i][0] ||
+		     (skf_parse_u64(s->times[i], &sec) == 0 && put_time(w, keys[i], sec, dot ? dot : ""));
 	}
 	return ok;
 }
@@ -137,7 +141,7 @@ static void put_some(struct skf_jw *w, const char *key, uint64_t v)
 
 static bool put_members(struct skf_jw *w, const struct skf_tar_entry *t, struct said *s)
 {
-	static const char *const types[] = { "reg", "hardlink", "symlink", "char", "block", "dir", "fifo" };
+	static const char *const types[] = {"reg", "hardlink", "symlink", "char", "block", "dir", "fifo"};
 
 	if (!read_header(t, s))
 		return false;
@@ -162,8 +166,9 @@ static bool put_members(struct skf_jw *w, const struct skf_tar_entry *t, struct 
 
 bool skf_chunked_describe(struct skf_jw *w, const struct skf_tar_entry *t)
 {
-	struct said s = { .xattrs = SKF_BUF(SKF_MAX_XATTR_BYTES * 8) };
-	bool ok = !t->sparse && t->type >= '0' && t->type <= '6' && !strstr(t->name, "//") && is_utf8(t->name) && is_utf8(t->link) && put_members(w, t, &s);
+	struct said s = {.xattrs = SKF_BUF(SKF_MAX_XATTR_BYTES * 8)};
+	bool ok = !t->sparse && t->type >= '0' && t->type <= '6' && !strstr(t->name, "//") &&
+		  is_utf8(t->name) && is_utf8(t->link) && put_members(w, t, &s);
 
 	skf_buf_done(&s.xattrs);
 	return ok;

@@ -23,8 +23,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const layout[] = { "blobs", "blobs/sha256", "blobs/sha512", "layers", "images",
-	                              "refs",  "ingest",       "leases",       "trash",  "locks" };
+static const char *const layout[] = {"blobs", "blobs/sha256", "blobs/sha512", "layers", "images",
+				     "refs",  "ingest",       "leases",       "trash",  "locks"};
 
 static int check_format(struct skf_store *s, bool create, struct skf_err *e)
 {
@@ -46,8 +46,8 @@ static int check_format(struct skf_store *s, bool create, struct skf_err *e)
 		b.p[--b.len] = 0;
 	if (skf_parse_u32(skf_buf_cstr(&b), &v) < 0 || v == 0)
 		return skf_fail(e, SKF_ECORRUPT,
-		                "store '%s': expected a version number in the file 'format', found '%.32s'",
-		                s->root, skf_buf_cstr(&b));
+				"store '%s': expected a version number in the file 'format', found '%.32s'",
+				s->root, skf_buf_cstr(&b));
 	if (v > SKF_STORE_FORMAT)
 		return skf_fail(
 			e, SKF_EINVALID,
@@ -56,9 +56,10 @@ static int check_format(struct skf_store *s, bool create, struct skf_err *e)
 	return 0;
 }
 
-/* ext4 then puts each layer into a group of inodes of its own. Beside a layer that was removed a moment ago it would look at
- * every inode of that first, which costs more than the unpacking (docs/performance-images.md). Other file systems have no such
- * flag, and a user may not set it everywhere: it only saves time. */
+/* ext4 then puts each layer into a group of inodes of its own. Beside a layer that was removed a moment ago
+ * it would look at every inode of that first, which costs more than the unpacking
+ * (docs/performance-images.md). Other file systems have no such flag, and a user may not set it everywhere:
+ * it only saves time. */
 static void spread_children(int at, const char *name)
 {
 	SKF_AUTO_FD int fd = skf_openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
@@ -94,7 +95,7 @@ int skf_store_open(const char *root, bool create, struct skf_store **ret, struct
 	if (!s->root)
 		return skf_fail(e, SKF_ENOMEM, "no memory to open the store '%s'", root);
 	s->fd = create ? skf_mkdirs_at(AT_FDCWD, root, 0711)
-	               : skf_openat(AT_FDCWD, root, O_RDONLY | O_DIRECTORY, 0);
+		       : skf_openat(AT_FDCWD, root, O_RDONLY | O_DIRECTORY, 0);
 	if (s->fd < 0)
 		return skf_fail_sys(e, s->fd, "open the store '%s'", root);
 	if (check_format(s, create, e) < 0 || (create && make_layout(s, e) < 0))
@@ -160,8 +161,8 @@ static int take_lock(struct skf_store *s, const char *name, bool exclusive, int 
 	fd = skf_lock_at(dir, name, exclusive, SKF_STORE_LOCK_MS);
 	if (fd == -ETIMEDOUT || fd == -EAGAIN)
 		return skf_fail(e, SKF_ETIMEOUT,
-		                "lock '%s' of the store '%s' was held for %d s by somebody else; try again",
-		                name, s->root, SKF_STORE_LOCK_MS / 1000);
+				"lock '%s' of the store '%s' was held for %d s by somebody else; try again",
+				name, s->root, SKF_STORE_LOCK_MS / 1000);
 	if (fd < 0)
 		return skf_fail_sys(e, fd, "lock '%s' of the store '%s'", name, s->root);
 	*ret_lock = fd;
@@ -174,7 +175,7 @@ int skf_store_lock(struct skf_store *s, bool exclusive, int *ret_lock, struct sk
 }
 
 int skf_store_lock_layer(struct skf_store *s, const struct skf_digest *diff_id, int *ret_lock,
-                         struct skf_err *e)
+			 struct skf_err *e)
 {
 	char name[SKF_DIGEST_MAX + 8];
 	int r;
@@ -188,8 +189,8 @@ int skf_store_lock_layer(struct skf_store *s, const struct skf_digest *diff_id, 
 }
 
 int skf_store_each(int dirfd, const char *path,
-                   int (*fn)(void *arg, int dirfd, const char *name, struct skf_err *e), void *arg,
-                   struct skf_err *e)
+		   int (*fn)(void *arg, int dirfd, const char *name, struct skf_err *e), void *arg,
+		   struct skf_err *e)
 {
 	SKF_AUTO_FD int fd = skf_openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	SKF_AUTO_DIR DIR *d = NULL;
@@ -228,12 +229,12 @@ int skf_store_blob_has(struct skf_store *s, const struct skf_digest *d, struct s
 		return skf_fail_sys(e, -errno, "look for the blob '%s'", d->s);
 	}
 	return S_ISREG(st.st_mode)
-	               ? 1
-	               : skf_fail(e, SKF_ECORRUPT, "blob '%s' is not a regular file; remove it", d->s);
+		       ? 1
+		       : skf_fail(e, SKF_ECORRUPT, "blob '%s' is not a regular file; remove it", d->s);
 }
 
 int skf_store_blob_open(struct skf_store *s, const struct skf_digest *d, int *ret_fd, uint64_t *ret_size,
-                        struct skf_err *e)
+			struct skf_err *e)
 {
 	SKF_AUTO_FD int dir = -EBADF;
 	SKF_AUTO_FD int fd = -EBADF;
@@ -257,7 +258,7 @@ int skf_store_blob_open(struct skf_store *s, const struct skf_digest *d, int *re
 }
 
 int skf_store_blob_read(struct skf_store *s, const struct skf_digest *d, size_t max, struct skf_buf *ret,
-                        struct skf_err *e)
+			struct skf_err *e)
 {
 	SKF_AUTO_FD int fd = -EBADF;
 	uint64_t size;
@@ -267,13 +268,13 @@ int skf_store_blob_read(struct skf_store *s, const struct skf_digest *d, size_t 
 		return -1;
 	if (size > max)
 		return skf_fail(e, SKF_ELIMIT, "blob '%s' has %llu bytes, at most %zu are allowed", d->s,
-		                (unsigned long long)size, max);
+				(unsigned long long)size, max);
 	r = skf_read_fd(fd, max, ret);
 	return r < 0 ? skf_fail_sys(e, r, "read the blob '%s'", d->s) : 0;
 }
 
 int skf_store_blob_put(struct skf_store *s, const struct skf_digest *d, const void *p, size_t n,
-                       struct skf_err *e)
+		       struct skf_err *e)
 {
 	SKF_AUTO_FD int dir = -EBADF;
 	SKF_AUTO_FD int lock = -EBADF;

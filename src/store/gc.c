@@ -34,7 +34,8 @@ struct gc {
 	bool dry, keep_downloads;
 	int locks;
 	struct skf_gc_result *res;
-	bool keep_copies; /* asked for, or somebody is making something: copies of layers stay, whoever they are for */
+	bool keep_copies; /* asked for, or somebody is making something: copies of layers stay, whoever they
+			     are for */
 	struct set forms; /* "<hex>/map-<hash>": copies of layers that containers have */
 	struct set used, leased; /* leased: what live leases name themselves; also in used */
 };
@@ -157,7 +158,7 @@ struct storage {
 };
 struct user { /* what of a container's config.json names objects of the store */
 	struct skf_digest image_id, manifest;
-	struct storage *storage; /* NULL: of before there was a choice */
+	struct storage *storage;              /* NULL: of before there was a choice */
 	struct skf_strv layers, mount_layers; /* of its image, and of the images that it mounts */
 };
 struct bundle {
@@ -178,7 +179,7 @@ static const struct skf_jfield storage_f[] = {
 	SKF_J(struct storage, form, "form", skf_j_str, NULL, SKF_J_REQUIRED),
 	SKF_J_END,
 };
-static const struct skf_jtable storage_table = { sizeof(struct storage), storage_f, false, NULL };
+static const struct skf_jtable storage_table = {sizeof(struct storage), storage_f, false, NULL};
 static const struct skf_jfield user_f[] = {
 	SKF_J(struct user, storage, "storage", skf_j_objp, &storage_table, 0),
 	SKF_J(struct user, image_id, "imageId", j_digest_or_empty, NULL, SKF_J_NULL_OK),
@@ -187,12 +188,12 @@ static const struct skf_jfield user_f[] = {
 	SKF_J(struct user, mount_layers, "mountLayers", skf_j_strv, NULL, 0),
 	SKF_J_END,
 };
-static const struct skf_jtable user_table = { sizeof(struct user), user_f, false, NULL };
+static const struct skf_jtable user_table = {sizeof(struct user), user_f, false, NULL};
 static const struct skf_jfield bundle_f[] = {
 	SKF_J(struct bundle, user, "skiff", skf_j_objp, &user_table, SKF_J_REQUIRED),
 	SKF_J_END,
 };
-static const struct skf_jtable bundle_table = { sizeof(struct bundle), bundle_f, false, NULL };
+static const struct skf_jtable bundle_table = {sizeof(struct bundle), bundle_f, false, NULL};
 
 /* The copy of a layer that a container in a user namespace has (snapshot_map.c). */
 static int mark_form(struct gc *g, const struct user *u, const struct skf_digest *layer, struct skf_err *e)
@@ -201,14 +202,15 @@ static int mark_form(struct gc *g, const struct user *u, const struct skf_digest
 
 	if (!u->storage || !skf_map_is_form(u->storage->form))
 		return 0;
-	snprintf(word, sizeof(word), "%s/%.*s", skf_digest_hex(layer), (int)strcspn(u->storage->form, "/"), u->storage->form);
+	snprintf(word, sizeof(word), "%s/%.*s", skf_digest_hex(layer), (int)strcspn(u->storage->form, "/"),
+		 u->storage->form);
 	return add_word(&g->forms, g->a, word, e) < 0 ? -1 : 0;
 }
 
 static int mark_container(void *arg, int dirfd, const char *name, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena scratch = SKF_ARENA(SKF_MAX_ARENA_DOC);
-	const struct skf_jdoc doc = { .name = "config.json", .max_bytes = SKF_MAX_SPEC_BYTES };
+	const struct skf_jdoc doc = {.name = "config.json", .max_bytes = SKF_MAX_SPEC_BYTES};
 	char path[300];
 	struct gc *g = arg;
 	struct skf_digest d;
@@ -225,17 +227,19 @@ static int mark_container(void *arg, int dirfd, const char *name, struct skf_err
 		return 0;
 	}
 	u = ((struct bundle *)v)->user;
-	if ((*u->manifest.s && mark_image(g, &u->manifest, e) < 0) || (*u->image_id.s && mark(g, &u->image_id, e) < 0))
+	if ((*u->manifest.s && mark_image(g, &u->manifest, e) < 0) ||
+	    (*u->image_id.s && mark(g, &u->image_id, e) < 0))
 		return -1;
 	for (size_t i = 0; i < u->layers.n + u->mount_layers.n; i++)
-		if (skf_digest_parse(i < u->layers.n ? u->layers.v[i] : u->mount_layers.v[i - u->layers.n], &d, e) < 0 || mark(g, &d, e) < 0 ||
-		    mark_form(g, u, &d, e) < 0)
+		if (skf_digest_parse(i < u->layers.n ? u->layers.v[i] : u->mount_layers.v[i - u->layers.n],
+				     &d, e) < 0 ||
+		    mark(g, &d, e) < 0 || mark_form(g, u, &d, e) < 0)
 			return skf_ctx(e, "container '%s'", name);
 	return 0;
 }
 
-/* An image that is mounted for a look (engine/image_mount.c) stays; a place that is no mount point is of an earlier boot, and a counter without a
- * place is nothing. */
+/* An image that is mounted for a look (engine/image_mount.c) stays; a place that is no mount point is of an
+ * earlier boot, and a counter without a place is nothing. */
 static int mark_mount(void *arg, int dirfd, const char *name, struct skf_err *e)
 {
 	const char *hex = *name == '.' ? name + 1 : name;
@@ -246,12 +250,15 @@ static int mark_mount(void *arg, int dirfd, const char *name, struct skf_err *e)
 
 	if (!skf_is_hex(hex, 64) || skf_fmt(text, sizeof(text), "sha256:%s", hex) < 0)
 		return 0;
-	if (statx(dirfd, hex, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &st) == 0 && (st.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+	if (statx(dirfd, hex, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &st) == 0 &&
+	    (st.stx_attributes & STATX_ATTR_MOUNT_ROOT))
 		return skf_digest_parse(text, &m, e) < 0 ? -1 : mark_image(g, &m, e);
 	snprintf(text, sizeof(text), ".%s", hex);
-	if (g->dry || skf_lock_held_at(dirfd, text) == 1 || unlinkat(dirfd, name, *name == '.' ? 0 : AT_REMOVEDIR) == 0 || errno == ENOENT || errno == EBUSY)
+	if (g->dry || skf_lock_held_at(dirfd, text) == 1 ||
+	    unlinkat(dirfd, name, *name == '.' ? 0 : AT_REMOVEDIR) == 0 || errno == ENOENT || errno == EBUSY)
 		return 0; /* locked: somebody is about to mount it */
-	if (errno == ENOTEMPTY || errno == EEXIST) /* the copy of a way without overlay, of one who died or of an earlier boot */
+	if (errno == ENOTEMPTY ||
+	    errno == EEXIST) /* the copy of a way without overlay, of one who died or of an earlier boot */
 		return skf_store_to_trash(g->s, dirfd, name, e);
 	return skf_fail_sys(e, -errno, "remove 'mounts/%s', where an image was mounted", name);
 }
@@ -264,13 +271,13 @@ static const struct skf_jfield lease_f[] = {
 	SKF_J(struct lease_line, digest, "digest", skf_store_j_digest, NULL, SKF_J_REQUIRED),
 	SKF_J_END,
 };
-static const struct skf_jtable lease_table = { sizeof(struct lease_line), lease_f, false, NULL };
+static const struct skf_jtable lease_table = {sizeof(struct lease_line), lease_f, false, NULL};
 
 static int mark_lease(struct gc *g, int dirfd, const char *name, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena scratch = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_SPEC_BYTES);
-	const struct skf_jdoc doc = { .name = "lease", .max_bytes = 1024 };
+	const struct skf_jdoc doc = {.name = "lease", .max_bytes = 1024};
 	int r = skf_read_file_at(dirfd, name, SKF_MAX_SPEC_BYTES, &b);
 	char *p, *nl;
 	void *v;
@@ -294,7 +301,7 @@ static int mark_lease(struct gc *g, int dirfd, const char *name, struct skf_err 
 /* --- sweep --- */
 
 static int drop(struct gc *g, int dirfd, const char *name, uint64_t *count, uint64_t bytes,
-                struct skf_err *e)
+		struct skf_err *e)
 {
 	if (count)
 		(*count)++;
@@ -307,7 +314,7 @@ static uint64_t file_size(int dirfd, const char *name)
 	struct stat st;
 
 	return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0 ? (uint64_t)st.st_size
-	                                                                             : 0;
+										     : 0;
 }
 
 static int sweep_lease(void *arg, int dirfd, const char *name, struct skf_err *e)
@@ -361,7 +368,8 @@ struct layer_at {
 	const char *hex;
 };
 
-/* What lies beside the tree of a layer that is used: copies in the ids of user namespaces, and what somebody who died was making. */
+/* What lies beside the tree of a layer that is used: copies in the ids of user namespaces, and what somebody
+ * who died was making. */
 static int sweep_form(void *arg, int dirfd, const char *name, struct skf_err *e)
 {
 	const struct layer_at *l = arg;
@@ -373,18 +381,19 @@ static int sweep_form(void *arg, int dirfd, const char *name, struct skf_err *e)
 		if (held == 0)
 			held = skf_lock_held_at(dirfd, word);
 		if (held < 0)
-			return skf_fail_sys(e, held, "look whether somebody is making 'layers/%s/%s'", l->hex, name);
+			return skf_fail_sys(e, held, "look whether somebody is making 'layers/%s/%s'",
+					    l->hex, name);
 		return held ? 0 : drop(l->g, dirfd, name, NULL, 0, e);
 	}
-	if (!skf_startswith(name, SKF_MAP_PREFIX) || l->g->keep_copies || skf_fmt(word, sizeof(word), "%s/%s", l->hex, name) < 0 ||
-	    contains(&l->g->forms, word))
+	if (!skf_startswith(name, SKF_MAP_PREFIX) || l->g->keep_copies ||
+	    skf_fmt(word, sizeof(word), "%s/%s", l->hex, name) < 0 || contains(&l->g->forms, word))
 		return 0;
 	return drop(l->g, dirfd, name, &l->g->res->n_layers, layer_size(dirfd, "."), e);
 }
 
 static int sweep_forms(struct gc *g, int dirfd, const char *name, struct skf_err *e)
 {
-	struct layer_at l = { g, name };
+	struct layer_at l = {g, name};
 
 	return skf_store_each(dirfd, name, sweep_form, &l, e);
 }
@@ -416,8 +425,8 @@ static bool is_young(int dirfd, const char *name)
 	       skf_now_ns() / 1000000000 - st.st_mtim.tv_sec < SKF_DOWNLOAD_KEEP_S;
 }
 
-/* A download that nobody works on is for the next pull to go on with, for a day. That of an image which is complete was left by a
- * process that died between the layer's last rename and its own cleaning. */
+/* A download that nobody works on is for the next pull to go on with, for a day. That of an image which is
+ * complete was left by a process that died between the layer's last rename and its own cleaning. */
 static int sweep_ingest(void *arg, int dirfd, const char *name, struct skf_err *e)
 {
 	struct gc *g = arg;
@@ -487,17 +496,17 @@ static const struct {
 	int (*fn)(void *arg, int dirfd, const char *name, struct skf_err *e);
 } steps[] = {
 	/* roots */
-	{ "containers", mark_container },
-	{ "leases", sweep_lease },
-	{ "mounts", mark_mount },
+	{"containers", mark_container},
+	{"leases", sweep_lease},
+	{"mounts", mark_mount},
 	/* garbage */
-	{ "images", sweep_image },
-	{ "blobs/sha256", sweep_blob },
-	{ "blobs/sha512", sweep_blob },
-	{ "layers", sweep_layer },
-	{ "ingest", sweep_ingest },
-	{ "refs", prune_refs },
-	{ "locks", sweep_lock },
+	{"images", sweep_image},
+	{"blobs/sha256", sweep_blob},
+	{"blobs/sha512", sweep_blob},
+	{"layers", sweep_layer},
+	{"ingest", sweep_ingest},
+	{"refs", prune_refs},
+	{"locks", sweep_lock},
 };
 
 static void gc_done(struct gc *g)
@@ -511,7 +520,7 @@ static void gc_done(struct gc *g)
 static int mark_and_sweep(struct skf_store *s, unsigned flags, struct skf_gc_result *res, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
-	SKF_AUTO(gc_done) struct gc g = { .s = s, .a = &a, .res = res, .locks = -EBADF };
+	SKF_AUTO(gc_done) struct gc g = {.s = s, .a = &a, .res = res, .locks = -EBADF};
 	SKF_AUTO_FD int lock = -EBADF;
 
 	g.dry = flags & SKF_GC_DRY;
@@ -528,9 +537,10 @@ static int mark_and_sweep(struct skf_store *s, unsigned flags, struct skf_gc_res
 
 int skf_store_gc(struct skf_store *s, unsigned flags, struct skf_gc_result *ret, struct skf_err *e)
 {
-	struct skf_gc_result res = { 0 };
+	struct skf_gc_result res = {0};
 
-	if (mark_and_sweep(s, flags, &res, e) < 0 || (!(flags & SKF_GC_DRY) && skf_store_empty_trash(s, e) < 0))
+	if (mark_and_sweep(s, flags, &res, e) < 0 ||
+	    (!(flags & SKF_GC_DRY) && skf_store_empty_trash(s, e) < 0))
 		return -1;
 	*ret = res;
 	return 0;

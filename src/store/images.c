@@ -55,11 +55,11 @@ static void note_unknown(const char *path, void *user)
 }
 
 int skf_store_unknown(const char *name, const char *text, size_t n, const struct skf_jtable *known,
-                      struct skf_arena *a, struct skf_kvs *ret, struct skf_err *e)
+		      struct skf_arena *a, struct skf_kvs *ret, struct skf_err *e)
 {
-	struct unknown u = { .a = a };
-	struct skf_jdoc doc = { name, SKF_MAX_OBJECT_BYTES, note_unknown, &u };
-	struct skf_jtable t = { 0 };
+	struct unknown u = {.a = a};
+	struct skf_jdoc doc = {name, SKF_MAX_OBJECT_BYTES, note_unknown, &u};
+	struct skf_jtable t = {0};
 	struct skf_jfield *f;
 	struct skf_kv *kv;
 	void *v;
@@ -72,7 +72,7 @@ int skf_store_unknown(const char *name, const char *text, size_t n, const struct
 	if (u.err || !f || !kv)
 		return skf_fail(e, SKF_ENOMEM, "no memory to keep the unknown members of '%s'", name);
 	for (size_t i = 0; i < u.keys.n; i++)
-		f[i] = (struct skf_jfield){ .key = u.keys.v[i], .fn = skf_j_raw, .off = i * sizeof(char *) };
+		f[i] = (struct skf_jfield){.key = u.keys.v[i], .fn = skf_j_raw, .off = i * sizeof(char *)};
 	t.size = (u.keys.n + 1) * sizeof(char *);
 	t.f = f;
 	doc.on_unknown = NULL;
@@ -80,8 +80,8 @@ int skf_store_unknown(const char *name, const char *text, size_t n, const struct
 		return -1;
 	raw = v;
 	for (size_t i = 0; i < u.keys.n; i++)
-		kv[i] = (struct skf_kv){ u.keys.v[i], raw[i] ? raw[i] : (char *)"null" };
-	*ret = (struct skf_kvs){ kv, u.keys.n };
+		kv[i] = (struct skf_kv){u.keys.v[i], raw[i] ? raw[i] : (char *)"null"};
+	*ret = (struct skf_kvs){kv, u.keys.n};
 	return 0;
 }
 
@@ -98,8 +98,8 @@ static const struct skf_jfield layer_f[] = {
 	SKF_J(struct skf_image_layer, size, "size", skf_j_u64, NULL, SKF_J_REQUIRED),
 	SKF_J_END,
 };
-static const struct skf_jtable layer_table = { sizeof(struct skf_image_layer), layer_f, false, NULL };
-static const struct skf_jarr_arg layers_arg = { &layer_table, SKF_MAX_LAYERS };
+static const struct skf_jtable layer_table = {sizeof(struct skf_image_layer), layer_f, false, NULL};
+static const struct skf_jarr_arg layers_arg = {&layer_table, SKF_MAX_LAYERS};
 
 static int record_check(struct skf_jctx *c, void *obj)
 {
@@ -121,7 +121,7 @@ static const struct skf_jfield record_f[] = {
 	SKF_J(struct record, i.layers, "layers", skf_j_arr, &layers_arg, SKF_J_REQUIRED),
 	SKF_J_END,
 };
-static const struct skf_jtable record_table = { sizeof(struct record), record_f, false, record_check };
+static const struct skf_jtable record_table = {sizeof(struct record), record_f, false, record_check};
 
 static void write_record(struct skf_jw *w, const struct skf_image *i, const struct skf_kvs *kept)
 {
@@ -158,12 +158,12 @@ static void write_record(struct skf_jw *w, const struct skf_image *i, const stru
 
 /* An unreadable old record is replaced: what it said can be had again from the registry. */
 static int kept_members(int dir, const char *name, struct skf_arena *a, struct skf_kvs *ret,
-                        struct skf_err *e)
+			struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_OBJECT_BYTES);
 	int r = skf_read_file_at(dir, name, SKF_MAX_OBJECT_BYTES, &b);
 
-	*ret = (struct skf_kvs){ 0 };
+	*ret = (struct skf_kvs){0};
 	if (r == -ENOENT)
 		return 0;
 	if (r < 0)
@@ -173,7 +173,7 @@ static int kept_members(int dir, const char *name, struct skf_arena *a, struct s
 	if (e->kind == SKF_EUNSUPPORTED || e->kind == SKF_ENOMEM)
 		return -1;
 	skf_err_clear(e);
-	*ret = (struct skf_kvs){ 0 };
+	*ret = (struct skf_kvs){0};
 	return 0;
 }
 
@@ -191,7 +191,7 @@ int skf_store_image_put(struct skf_store *s, const struct skf_image *i, struct s
 		return skf_ctx(e, "image record");
 	if (i->layers.n > SKF_MAX_LAYERS)
 		return skf_fail(e, SKF_ELIMIT, "image '%s' has %zu layers, at most %d are allowed",
-		                i->manifest.s, i->layers.n, SKF_MAX_LAYERS);
+				i->manifest.s, i->layers.n, SKF_MAX_LAYERS);
 	if (skf_store_dir(s, "images", &dir, e) < 0 || skf_store_lock(s, false, &lock, e) < 0 ||
 	    kept_members(dir, skf_digest_hex(&i->manifest), &a, &kept, e) < 0)
 		return -1;
@@ -203,9 +203,9 @@ int skf_store_image_put(struct skf_store *s, const struct skf_image *i, struct s
 }
 
 int skf_store_image_get(struct skf_store *s, const struct skf_digest *manifest, struct skf_arena *a,
-                        struct skf_image **ret, struct skf_err *e)
+			struct skf_image **ret, struct skf_err *e)
 {
-	const struct skf_jdoc doc = { .name = "image record", .max_bytes = SKF_MAX_OBJECT_BYTES };
+	const struct skf_jdoc doc = {.name = "image record", .max_bytes = SKF_MAX_OBJECT_BYTES};
 	SKF_AUTO_FD int dir = -EBADF;
 	struct record *rec;
 	void *v;
@@ -215,14 +215,14 @@ int skf_store_image_get(struct skf_store *s, const struct skf_digest *manifest, 
 	if (skf_json_decode_at(&doc, dir, skf_digest_hex(manifest), &record_table, a, &v, e) < 0) {
 		if (e->kind == SKF_ENOTFOUND)
 			return skf_fail(e, SKF_ENOTFOUND,
-			                "the store '%s' has no image with the manifest '%s'", s->root,
-			                manifest->s);
+					"the store '%s' has no image with the manifest '%s'", s->root,
+					manifest->s);
 		return skf_ctx(e, "image '%s'", manifest->s);
 	}
 	rec = v;
 	if (!skf_digest_eq(&rec->i.manifest, manifest))
 		return skf_fail(e, SKF_ECORRUPT, "image record '%s' is of '%s'; run 'skiff system check'",
-		                manifest->s, rec->i.manifest.s);
+				manifest->s, rec->i.manifest.s);
 	*ret = &rec->i;
 	return 0;
 }
@@ -242,15 +242,15 @@ int skf_store_image_check(struct skf_store *s, const struct skf_image *i, struct
 			return skf_ctx(e, "image '%s'", i->manifest.s);
 		if (r != 1)
 			return skf_fail(e, SKF_ENOTFOUND,
-			                "layer '%s' of the image '%s' is %s; pull the image again",
-			                l[n].diff_id.s, i->manifest.s,
-			                r == 0 ? "not in the store" : "not known to be whole on the disk");
+					"layer '%s' of the image '%s' is %s; pull the image again",
+					l[n].diff_id.s, i->manifest.s,
+					r == 0 ? "not in the store" : "not known to be whole on the disk");
 	}
 	return 0;
 }
 
 int skf_store_with_image(struct skf_store *s, const struct skf_image *i,
-                         int (*fn)(void *arg, struct skf_err *e), void *arg, struct skf_err *e)
+			 int (*fn)(void *arg, struct skf_err *e), void *arg, struct skf_err *e)
 {
 	SKF_AUTO_FD int lock = -EBADF;
 

@@ -21,7 +21,7 @@ static int ingest_name(const struct skf_digest *d, char name[SKF_DIGEST_MAX + 8]
 }
 
 int skf_ingest_open(struct skf_store *s, const struct skf_digest *d, int timeout_ms, int *ret_lock,
-                    int *ret_dirfd, struct skf_err *e)
+		    int *ret_dirfd, struct skf_err *e)
 {
 	SKF_AUTO_FD int locks = -EBADF;
 	SKF_AUTO_FD int lock = -EBADF;
@@ -63,7 +63,7 @@ static int keep(struct skf_store *s, int dir, const struct skf_digest *d, struct
 		return -1;
 	if (renameat2(dir, "data", blobs, skf_digest_hex(d), RENAME_NOREPLACE) < 0 && errno != EEXIST)
 		return skf_fail_sys(e, -errno, "move the download of '%s' to the blobs of the store '%s'",
-		                    d->s, s->root);
+				    d->s, s->root);
 	return 0;
 }
 
@@ -80,11 +80,11 @@ int skf_ingest_done(struct skf_store *s, const struct skf_digest *d, bool keep_b
 		return 0;
 	if (dir < 0)
 		return skf_fail_sys(e, dir, "open 'ingest/%s' in the store '%s'", skf_digest_hex(d),
-		                    s->root);
+				    s->root);
 	if (keep_blob && keep(s, dir, d, e) < 0)
 		return -1;
 	r = skf_rmtree_at(ingest, skf_digest_hex(d));
 	return r < 0 ? skf_fail_sys(e, r, "remove 'ingest/%s' from the store '%s'", skf_digest_hex(d),
-	                            s->root)
-	             : 0;
+				    s->root)
+		     : 0;
 }

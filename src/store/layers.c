@@ -32,11 +32,11 @@ static const struct skf_jfield seal_f[] = {
 	SKF_J(struct skf_seal, synced, "synced", skf_j_str_nonempty, NULL, SKF_J_REQUIRED),
 	SKF_J_END,
 };
-static const struct skf_jtable seal_table = { sizeof(struct skf_seal), seal_f, false, seal_check };
+static const struct skf_jtable seal_table = {sizeof(struct skf_seal), seal_f, false, seal_check};
 
 int skf_store_seal_read(int layer_fd, struct skf_arena *a, struct skf_seal **ret, struct skf_err *e)
 {
-	const struct skf_jdoc doc = { .name = "seal", .max_bytes = SKF_MAX_OBJECT_BYTES };
+	const struct skf_jdoc doc = {.name = "seal", .max_bytes = SKF_MAX_OBJECT_BYTES};
 	void *v;
 
 	if (skf_json_decode_at(&doc, layer_fd, "seal", &seal_table, a, &v, e) < 0)
@@ -46,7 +46,7 @@ int skf_store_seal_read(int layer_fd, struct skf_arena *a, struct skf_seal **ret
 }
 
 static int open_layer_dir(struct skf_store *s, const struct skf_digest *diff_id, int *ret_fd,
-                          struct skf_err *e)
+			  struct skf_err *e)
 {
 	SKF_AUTO_FD int layers = -EBADF;
 	int fd;
@@ -64,11 +64,11 @@ static int open_layer_dir(struct skf_store *s, const struct skf_digest *diff_id,
 
 /* 1 usable, 2 sealed in an earlier boot and not synced (or with a seal that cannot be read), 0 absent. */
 static int layer_state(int layer_fd, const struct skf_digest *diff_id, struct skf_layer_info *ret,
-                       struct skf_err *e)
+		       struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_OBJECT_BYTES * 4);
 	struct skf_err why = SKF_ERR_INIT;
-	struct skf_layer_info info = { .diff_id = *diff_id };
+	struct skf_layer_info info = {.diff_id = *diff_id};
 	struct skf_seal *seal;
 	char boot[37];
 	int r;
@@ -87,7 +87,7 @@ static int layer_state(int layer_fd, const struct skf_digest *diff_id, struct sk
 	}
 	if (!skf_digest_eq(&seal->diff_id, diff_id))
 		return skf_fail(e, SKF_ECORRUPT, "layer '%s': its seal is of '%s'; run 'skiff system check'",
-		                diff_id->s, seal->diff_id.s);
+				diff_id->s, seal->diff_id.s);
 	info.size = seal->size;
 	info.inodes = seal->inodes;
 	info.tar_size = seal->record.s[0] ? seal->tar_size : 0;
@@ -104,7 +104,7 @@ static int layer_state(int layer_fd, const struct skf_digest *diff_id, struct sk
 }
 
 int skf_store_layer_has(struct skf_store *s, const struct skf_digest *diff_id, struct skf_layer_info *ret,
-                        struct skf_err *e)
+			struct skf_err *e)
 {
 	SKF_AUTO_FD int fd = -EBADF;
 	int r = open_layer_dir(s, diff_id, &fd, e);
@@ -113,7 +113,7 @@ int skf_store_layer_has(struct skf_store *s, const struct skf_digest *diff_id, s
 }
 
 int skf_store_layer_open(struct skf_store *s, const struct skf_digest *diff_id, int *ret_fd,
-                         struct skf_err *e)
+			 struct skf_err *e)
 {
 	SKF_AUTO_FD int fd = -EBADF;
 	int r = open_layer_dir(s, diff_id, &fd, e), tree;
@@ -124,12 +124,12 @@ int skf_store_layer_open(struct skf_store *s, const struct skf_digest *diff_id, 
 		return -1;
 	if (r == 0)
 		return skf_fail(e, SKF_ENOTFOUND, "the store '%s' has no layer '%s'; pull the image again",
-		                s->root, diff_id->s);
+				s->root, diff_id->s);
 	if (r == 2)
-		return skf_fail(
-			e, SKF_ENOTFOUND,
-			"layer '%s' is damaged, or was not safely on the disk when the machine last stopped; pull the image again",
-			diff_id->s);
+		return skf_fail(e, SKF_ENOTFOUND,
+				"layer '%s' is damaged, or was not safely on the disk when the machine last "
+				"stopped; pull the image again",
+				diff_id->s);
 	tree = skf_openat(fd, "tree", O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
 	if (tree < 0)
 		return skf_fail_sys(e, tree, "open the files of the layer '%s'", diff_id->s);
@@ -137,8 +137,10 @@ int skf_store_layer_open(struct skf_store *s, const struct skf_digest *diff_id, 
 	return 0;
 }
 
-/* The value is replaced in the text, so that members of a newer version stay. A seal holds no foreign strings. */
-int skf_store_seal_set_synced(struct skf_store *s, const struct skf_digest *d, const char *value, struct skf_err *e)
+/* The value is replaced in the text, so that members of a newer version stay. A seal holds no foreign
+ * strings. */
+int skf_store_seal_set_synced(struct skf_store *s, const struct skf_digest *d, const char *value,
+			      struct skf_err *e)
 {
 	static const char key[] = "\"synced\":\"";
 	SKF_AUTO(skf_buf_done) struct skf_buf in = SKF_BUF(SKF_MAX_OBJECT_BYTES);
@@ -158,9 +160,10 @@ int skf_store_seal_set_synced(struct skf_store *s, const struct skf_digest *d, c
 	at = strstr(skf_buf_cstr(&in), key);
 	end = at ? strchr(at + strlen(key), '"') : NULL;
 	if (!end)
-		return skf_fail(e, SKF_ECORRUPT,
-		                "the seal of the layer '%s' does not say whether it is synced; pull the image again",
-		                d->s);
+		return skf_fail(
+			e, SKF_ECORRUPT,
+			"the seal of the layer '%s' does not say whether it is synced; pull the image again",
+			d->s);
 	skf_buf_put(&out, in.p, (size_t)(at - in.p) + strlen(key));
 	skf_buf_str(&out, value);
 	skf_buf_str(&out, end);

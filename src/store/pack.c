@@ -1,8 +1,9 @@
-/* store/pack.c -- the tar of a layer again: the record's bytes and the tree's files in the record's order (pack.h).
+/* store/pack.c -- the tar of a layer again: the record's bytes and the tree's files in the record's order
+ * (pack.h).
  *
- * The record and the tree are the store's own, but a disk may have changed them: every number is checked, names go
- * through the same cleaning as when they were unpacked and are opened below the tree only, and the sha256 of the whole
- * has to be the diff-id. Blocks on the disk and in the sink. */
+ * The record and the tree are the store's own, but a disk may have changed them: every number is checked,
+ * names go through the same cleaning as when they were unpacked and are opened below the tree only, and the
+ * sha256 of the whole has to be the diff-id. Blocks on the disk and in the sink. */
 #include "base/arena.h"
 #include "base/fd.h"
 #include "store/unpack_int.h"
@@ -12,8 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define IN_BYTES  (64u << 10)
-#define RAW_BYTES (128u << 10)
+#define IN_BYTES   (64u << 10)
+#define RAW_BYTES  (128u << 10)
 #define DATA_BYTES (256u << 10)
 
 struct job {
@@ -47,8 +48,10 @@ static void job_done(struct job *j)
 
 static int damaged(const struct job *j, const char *what, struct skf_err *e)
 {
-	return skf_fail(e, SKF_ECORRUPT, "layer '%s': its tar record %s; run 'skiff system check --repair' and pull the image again",
-	                j->diff_id->s, what);
+	return skf_fail(
+		e, SKF_ECORRUPT,
+		"layer '%s': its tar record %s; run 'skiff system check --repair' and pull the image again",
+		j->diff_id->s, what);
 }
 
 static void job_init(struct job *j, const struct skf_digest *diff_id)
@@ -66,7 +69,8 @@ static int open_record(struct job *j, int layer, struct skf_err *e)
 	return j->record < 0 ? damaged(j, "cannot be opened", e) : 0;
 }
 
-static int layer_open(struct skf_store *s, const struct skf_digest *diff_id, struct job *j, struct skf_err *e)
+static int layer_open(struct skf_store *s, const struct skf_digest *diff_id, struct job *j,
+		      struct skf_err *e)
 {
 	SKF_AUTO_FD int layers = -EBADF;
 
@@ -96,14 +100,16 @@ static int more(struct job *j, struct skf_err *e)
 				n = read(j->record, j->in, IN_BYTES);
 			while (n < 0 && errno == EINTR);
 			if (n < 0)
-				return skf_fail_sys(e, -errno, "read the tar record of the layer '%s'", j->diff_id->s);
+				return skf_fail_sys(e, -errno, "read the tar record of the layer '%s'",
+						    j->diff_id->s);
 			j->eof = n == 0;
 			j->in_at = 0;
 			j->in_n = (size_t)n;
 		}
 		if (j->in_at == j->in_n && j->eof)
 			return damaged(j, "is cut short", e);
-		if (skf_inflate_step(j->inf, j->in + j->in_at, j->in_n - j->in_at, &used, j->raw, RAW_BYTES, &j->raw_n, e) < 0)
+		if (skf_inflate_step(j->inf, j->in + j->in_at, j->in_n - j->in_at, &used, j->raw, RAW_BYTES,
+				     &j->raw_n, e) < 0)
 			return damaged(j, "cannot be decompressed", e);
 		j->in_at += used;
 	}
@@ -183,8 +189,9 @@ static int open_file(struct job *j, const char *name, int *ret_fd, struct skf_er
 	}
 	fd = j->parent < 0 ? j->parent : skf_path_open_nolinks(j->parent, n.base, O_RDONLY | O_NONBLOCK, 0);
 	if (fd < 0)
-		return skf_fail(e, SKF_ECORRUPT, "layer '%s': '/%.200s' cannot be opened (%s); run 'skiff system check'",
-		                j->diff_id->s, n.path, strerror(-fd));
+		return skf_fail(e, SKF_ECORRUPT,
+				"layer '%s': '/%.200s' cannot be opened (%s); run 'skiff system check'",
+				j->diff_id->s, n.path, strerror(-fd));
 	*ret_fd = fd;
 	return 0;
 }
@@ -198,7 +205,8 @@ static int copy_data(struct job *j, int fd, const char *name, uint64_t size, str
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return skf_fail_sys(e, -errno, "read '/%.200s' of the layer '%s'", name, j->diff_id->s);
+			return skf_fail_sys(e, -errno, "read '/%.200s' of the layer '%s'", name,
+					    j->diff_id->s);
 		got += (uint64_t)n;
 		if (got > size)
 			break;
@@ -206,8 +214,10 @@ static int copy_data(struct job *j, int fd, const char *name, uint64_t size, str
 			return -1;
 	}
 	if (got != size)
-		return skf_fail(e, SKF_ECORRUPT, "layer '%s': '/%.200s' no longer has the %llu bytes of its tar; pull the image again",
-		                j->diff_id->s, name, (unsigned long long)size);
+		return skf_fail(e, SKF_ECORRUPT,
+				"layer '%s': '/%.200s' no longer has the %llu bytes of its tar; pull the "
+				"image again",
+				j->diff_id->s, name, (unsigned long long)size);
 	return 0;
 }
 
@@ -260,20 +270,23 @@ static int pack_exact(struct job *j, struct skf_packed *ret, struct skf_err *e)
 	j->data = malloc(DATA_BYTES);
 	if (!j->in || !j->raw || !j->data)
 		return skf_fail(e, SKF_ENOMEM, "no memory to pack the layer '%s'", j->diff_id->s);
-	if (skf_inflate_new(SKF_COMP_ZSTD, &j->inf, e) < 0 || replay(j, e) < 0 || skf_packer_end(j->out, ret, e) < 0)
+	if (skf_inflate_new(SKF_COMP_ZSTD, &j->inf, e) < 0 || replay(j, e) < 0 ||
+	    skf_packer_end(j->out, ret, e) < 0)
 		return -1;
 	if (!skf_digest_eq(&ret->diff_id, j->diff_id))
 		return skf_fail(e, SKF_ECORRUPT,
-		                "layer '%s': its files no longer make its tar (%s); run 'skiff system check --repair' and pull the "
-		                "image again", j->diff_id->s, ret->diff_id.s);
+				"layer '%s': its files no longer make its tar (%s); run 'skiff system check "
+				"--repair' and pull the "
+				"image again",
+				j->diff_id->s, ret->diff_id.s);
 	ret->exact = true;
 	return 0;
 }
 
 int skf_pack_check(int layer_fd, const struct skf_digest *diff_id, struct skf_seal *seal, struct skf_err *e)
 {
-	SKF_AUTO(job_done) struct job j = { 0 };
-	struct skf_packed x = { 0 };
+	SKF_AUTO(job_done) struct job j = {0};
+	struct skf_packed x = {0};
 
 	job_init(&j, diff_id);
 	j.seal = seal;
@@ -292,18 +305,18 @@ static int to_packer(void *arg, const void *p, size_t n, struct skf_err *e)
 
 static int pack_canonical(struct job *j, struct skf_packed *ret, struct skf_err *e)
 {
-	const struct skf_pack_sink sink = { to_packer, j->out };
+	const struct skf_pack_sink sink = {to_packer, j->out};
 
 	if (skf_pack_tree(j->tree, NULL, NULL, &sink, e) < 0)
 		return skf_ctx(e, "layer '%s'", j->diff_id->s);
 	return skf_packer_end(j->out, ret, e);
 }
 
-int skf_pack_layer_as(struct skf_store *s, const struct skf_digest *diff_id, enum skf_compression c, int level,
-                      const struct skf_pack_sink *sink, struct skf_packed *ret, struct skf_err *e)
+int skf_pack_layer_as(struct skf_store *s, const struct skf_digest *diff_id, enum skf_compression c,
+		      int level, const struct skf_pack_sink *sink, struct skf_packed *ret, struct skf_err *e)
 {
-	SKF_AUTO(job_done) struct job j = { 0 };
-	struct skf_packed x = { 0 };
+	SKF_AUTO(job_done) struct job j = {0};
+	struct skf_packed x = {0};
 	int r;
 
 	if (layer_open(s, diff_id, &j, e) < 0 || skf_packer_new(c, level, sink, &j.out, e) < 0)
@@ -315,7 +328,8 @@ int skf_pack_layer_as(struct skf_store *s, const struct skf_digest *diff_id, enu
 }
 
 int skf_pack_layer(struct skf_store *s, const struct skf_digest *diff_id, enum skf_compression c, int level,
-                   const struct skf_pack_sink *sink, struct skf_digest *ret_digest, uint64_t *ret_size, struct skf_err *e)
+		   const struct skf_pack_sink *sink, struct skf_digest *ret_digest, uint64_t *ret_size,
+		   struct skf_err *e)
 {
 	struct skf_packed x;
 
@@ -326,14 +340,15 @@ int skf_pack_layer(struct skf_store *s, const struct skf_digest *diff_id, enum s
 	return x.exact ? 0 : 1;
 }
 
-int skf_pack_layer_plan(struct skf_store *s, const struct skf_digest *diff_id, struct skf_packed *ret, struct skf_err *e)
+int skf_pack_layer_plan(struct skf_store *s, const struct skf_digest *diff_id, struct skf_packed *ret,
+			struct skf_err *e)
 {
-	SKF_AUTO(job_done) struct job j = { 0 };
+	SKF_AUTO(job_done) struct job j = {0};
 
 	if (layer_open(s, diff_id, &j, e) < 0)
 		return -1;
 	if (j.record < 0)
 		return skf_pack_layer_as(s, diff_id, SKF_COMP_NONE, -1, NULL, ret, e);
-	*ret = (struct skf_packed){ *diff_id, *diff_id, j.seal->tar_size, true };
+	*ret = (struct skf_packed){*diff_id, *diff_id, j.seal->tar_size, true};
 	return 0;
 }

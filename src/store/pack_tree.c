@@ -1,12 +1,14 @@
-/* store/pack_tree.c -- tars from directory trees: one directory as a layer, or several as overlay merges them (pack.h).
+/* store/pack_tree.c -- tars from directory trees: one directory as a layer, or several as overlay merges
+ * them (pack.h).
  *
- * One walk for both: a directory is a list of directories, top first. Of each name the topmost one counts; a directory
- * goes on down to the first that is opaque, or to what is no directory. As a layer (one directory) whiteouts and opaque
- * marks are written as image-spec has them; merged they only hide. Names stand in byte order, a directory before its
- * content, so that the same trees give the same bytes.
- * Invariants: 1. a name is opened by its directory's fd, as a single component, never followed, and looked at again after
- * it was opened: the tree may belong to a running container; 2. an entry has exactly the size that its header says.
- * Memory: one table of inodes with several names, and the names of the directories on the path. Blocks on the disk. */
+ * One walk for both: a directory is a list of directories, top first. Of each name the topmost one counts; a
+ * directory goes on down to the first that is opaque, or to what is no directory. As a layer (one directory)
+ * whiteouts and opaque marks are written as image-spec has them; merged they only hide. Names stand in byte
+ * order, a directory before its content, so that the same trees give the same bytes. Invariants: 1. a name
+ * is opened by its directory's fd, as a single component, never followed, and looked at again after it was
+ * opened: the tree may belong to a running container; 2. an entry has exactly the size that its header says.
+ * Memory: one table of inodes with several names, and the names of the directories on the path. Blocks on
+ * the disk. */
 #include "base/arena.h"
 #include "base/fd.h"
 #include "store/unpack_int.h"
@@ -34,7 +36,7 @@ struct tree {
 	bool merged;
 	const char *const *stubs;
 	const struct skf_idmaps *ids; /* of the first directory's files; NULL: as they are */
-	bool upper;                   /* the first directory of where the walk is belongs to the first of all */
+	bool upper; /* the first directory of where the walk is belongs to the first of all */
 	struct archive *ar;
 	struct archive_entry *ae;
 	struct skf_buf path;
@@ -82,8 +84,8 @@ static int ar_fail(struct tree *t, const char *what)
 
 	if (t->e->kind != SKF_OK)
 		return -1;
-	return skf_fail(t->e, archive_errno(t->ar) == ENOMEM ? SKF_ENOMEM : SKF_EINVALID, "%s of '%.200s': %s", what, shown(t),
-	                s ? s : "cannot be written");
+	return skf_fail(t->e, archive_errno(t->ar) == ENOMEM ? SKF_ENOMEM : SKF_EINVALID,
+			"%s of '%.200s': %s", what, shown(t), s ? s : "cannot be written");
 }
 
 /* --- hard links --- */
@@ -128,7 +130,7 @@ static int seen_before(struct tree *t, const struct stat *st, const char **ret)
 		*ret = l->path;
 		return 0;
 	}
-	*l = (struct link){ st->st_dev, st->st_ino, skf_arena_strdup(&t->a, shown(t)) };
+	*l = (struct link){st->st_dev, st->st_ino, skf_arena_strdup(&t->a, shown(t))};
 	t->n_links++;
 	return l->path ? 0 : skf_fail(t->e, SKF_ENOMEM, "no memory for hard links");
 }
@@ -140,7 +142,9 @@ static int xattr_is(int fd, const char *name, const char *want)
 	char v[8];
 	ssize_t n = fgetxattr(fd, name, v, sizeof(v));
 
-	return n < 0 ? errno == ERANGE : want ? n == (ssize_t)strlen(want) && memcmp(v, want, (size_t)n) == 0 : true;
+	return n < 0  ? errno == ERANGE
+	       : want ? n == (ssize_t)strlen(want) && memcmp(v, want, (size_t)n) == 0
+		      : true;
 }
 
 static bool is_opaque(int fd)
@@ -150,18 +154,21 @@ static bool is_opaque(int fd)
 
 static int check_overlay(struct tree *t, const char *name)
 {
-	static const char *const no[] = { "trusted.overlay.redirect", "trusted.overlay.metacopy", "user.overlay.redirect",
-		                          "user.overlay.metacopy" };
+	static const char *const no[] = {"trusted.overlay.redirect", "trusted.overlay.metacopy",
+					 "user.overlay.redirect", "user.overlay.metacopy"};
 
 	for (size_t i = 0; i < SKF_ARRAY_LEN(no); i++)
 		if (skf_streq(name, no[i]))
 			return skf_fail(t->e, SKF_EUNSUPPORTED,
-			                "'%.200s' has the overlay attribute '%s', which a layer cannot say: was it mounted with redirect_dir "
-			                "or metacopy?", shown(t), name);
+					"'%.200s' has the overlay attribute '%s', which a layer cannot say: "
+					"was it mounted with redirect_dir "
+					"or metacopy?",
+					shown(t), name);
 	return 0;
 }
 
-/* File capabilities that a user namespace gave name its root (revision 3): in a layer they are anybody's root's (revision 2). */
+/* File capabilities that a user namespace gave name its root (revision 3): in a layer they are anybody's
+ * root's (revision 2). */
 static ssize_t plain_caps(char *p, ssize_t n)
 {
 	struct vfs_ns_cap_data c;
@@ -191,7 +198,8 @@ static int add_xattrs(struct tree *t, int fd)
 		if (n < 0 && errno == ENODATA)
 			continue; /* gone meanwhile */
 		if (n < 0)
-			return skf_fail_sys(t->e, -errno, "read the extended attribute '%.80s' of '%.200s'", p, shown(t));
+			return skf_fail_sys(t->e, -errno, "read the extended attribute '%.80s' of '%.200s'",
+					    p, shown(t));
 		if (t->ids && t->upper && strcmp(p, "security.capability") == 0)
 			n = plain_caps(t->data, n);
 		archive_entry_xattr_add_entry(t->ae, p, t->data, (size_t)n);
@@ -206,8 +214,10 @@ static void begin_entry(struct tree *t, const struct stat *st, const char *path)
 	archive_entry_clear(t->ae);
 	archive_entry_set_pathname(t->ae, path);
 	archive_entry_set_mode(t->ae, st->st_mode);
-	archive_entry_set_uid(t->ae, t->ids && t->upper ? skf_idmap_owner(&t->ids->uids, st->st_uid) : st->st_uid);
-	archive_entry_set_gid(t->ae, t->ids && t->upper ? skf_idmap_owner(&t->ids->gids, st->st_gid) : st->st_gid);
+	archive_entry_set_uid(t->ae,
+			      t->ids && t->upper ? skf_idmap_owner(&t->ids->uids, st->st_uid) : st->st_uid);
+	archive_entry_set_gid(t->ae,
+			      t->ids && t->upper ? skf_idmap_owner(&t->ids->gids, st->st_gid) : st->st_gid);
 	archive_entry_set_mtime(t->ae, st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
 	archive_entry_set_size(t->ae, S_ISREG(st->st_mode) ? st->st_size : 0);
 	if (S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode)) {
@@ -216,7 +226,8 @@ static void begin_entry(struct tree *t, const struct stat *st, const char *path)
 	}
 }
 
-/* A warning: a name that is not ASCII is written as it is, because in the "C" locale it cannot be converted. */
+/* A warning: a name that is not ASCII is written as it is, because in the "C" locale it cannot be converted.
+ */
 static int put_header(struct tree *t)
 {
 	int r = archive_write_header(t->ar, t->ae);
@@ -310,7 +321,7 @@ static int put_other(struct tree *t, int dir, const char *name, const struct sta
 
 static int put_mark(struct tree *t, const char *prefix, const char *name)
 {
-	struct stat none = { .st_mode = S_IFREG };
+	struct stat none = {.st_mode = S_IFREG};
 	size_t at = t->path.len;
 	int r;
 
@@ -318,7 +329,8 @@ static int put_mark(struct tree *t, const char *prefix, const char *name)
 	begin_entry(t, &none, shown(t));
 	archive_entry_set_uid(t->ae, 0);
 	archive_entry_set_gid(t->ae, 0);
-	r = t->path.err ? skf_fail(t->e, SKF_ELIMIT, "a path below '%.200s' is too long", shown(t)) : put_header(t);
+	r = t->path.err ? skf_fail(t->e, SKF_ELIMIT, "a path below '%.200s' is too long", shown(t))
+			: put_header(t);
 	t->path.len = at;
 	t->path.p[at] = 0;
 	return r;
@@ -361,7 +373,7 @@ static int add_name(void *arg, int dirfd, const char *name, struct skf_err *e)
 		n->v = v;
 		n->cap = cap;
 	}
-	n->v[n->n] = (struct name){ skf_arena_strdup(&n->a, name), n->at };
+	n->v[n->n] = (struct name){skf_arena_strdup(&n->a, name), n->at};
 	return n->v[n->n++].s ? 0 : skf_fail(e, SKF_ENOMEM, "no memory for the names of a directory");
 }
 
@@ -432,7 +444,8 @@ static bool is_whiteout(int dir, const char *name)
 {
 	struct stat st;
 
-	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(0, 0);
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISCHR(st.st_mode) &&
+	       st.st_rdev == makedev(0, 0);
 }
 
 static int walk_group(struct tree *t, const int *dirs, const struct name *v, size_t n, unsigned depth)
@@ -453,11 +466,13 @@ static int walk_group(struct tree *t, const int *dirs, const struct name *v, siz
 
 static int walk(struct tree *t, const int *dirs, uint32_t n, unsigned depth)
 {
-	SKF_AUTO(names_done) struct names x = { .a = SKF_ARENA(SIZE_MAX / 2) }; /* bounded by the inodes of the disk */
+	SKF_AUTO(names_done)
+	struct names x = {.a = SKF_ARENA(SIZE_MAX / 2)}; /* bounded by the inodes of the disk */
 	size_t k;
 
 	if (depth > SKF_MAX_TAR_DEPTH)
-		return skf_fail(t->e, SKF_ELIMIT, "'%.200s' lies more than %d directories deep", shown(t), SKF_MAX_TAR_DEPTH);
+		return skf_fail(t->e, SKF_ELIMIT, "'%.200s' lies more than %d directories deep", shown(t),
+				SKF_MAX_TAR_DEPTH);
 	if (put_dir(t, dirs[0]) < 0)
 		return -1;
 	for (x.at = 0; x.at < n; x.at++)
@@ -480,7 +495,8 @@ static int open_writer(struct tree *t)
 	t->ae = archive_entry_new();
 	t->data = malloc(DATA_BYTES);
 	t->list = malloc(SKF_MAX_XATTR_BYTES);
-	if (!t->ar || !t->ae || !t->data || !t->list || !skf_buf_reserve(&t->path, 1)) /* path.p is never NULL from here on */
+	if (!t->ar || !t->ae || !t->data || !t->list ||
+	    !skf_buf_reserve(&t->path, 1)) /* path.p is never NULL from here on */
 		return skf_fail(t->e, SKF_ENOMEM, "no memory to write a tar");
 	if (archive_write_set_format_pax_restricted(t->ar) != ARCHIVE_OK ||
 	    archive_write_set_format_option(t->ar, "pax", "xattrheader", "SCHILY") != ARCHIVE_OK ||
@@ -519,9 +535,17 @@ static int run(struct tree *t, const int *dirs, size_t n)
 	return archive_write_close(t->ar) == ARCHIVE_OK ? 0 : ar_fail(t, "end");
 }
 
-static int pack(const int *dirs, size_t n, bool merged, const char *const *stubs, const struct skf_idmaps *ids, const struct skf_pack_sink *sink, struct skf_err *e)
+static int pack(const int *dirs, size_t n, bool merged, const char *const *stubs,
+		const struct skf_idmaps *ids, const struct skf_pack_sink *sink, struct skf_err *e)
 {
-	struct tree t = { .sink = sink, .e = e, .merged = merged, .stubs = stubs, .ids = ids, .upper = true, .path = SKF_BUF(SKF_MAX_TAR_PATH * 2), .a = SKF_ARENA(SIZE_MAX / 2) };
+	struct tree t = {.sink = sink,
+			 .e = e,
+			 .merged = merged,
+			 .stubs = stubs,
+			 .ids = ids,
+			 .upper = true,
+			 .path = SKF_BUF(SKF_MAX_TAR_PATH * 2),
+			 .a = SKF_ARENA(SIZE_MAX / 2)};
 	locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0), old = (locale_t)0;
 	int r;
 
@@ -544,12 +568,14 @@ static int pack(const int *dirs, size_t n, bool merged, const char *const *stubs
 	return r;
 }
 
-int skf_pack_tree(int dirfd, const char *const *stubs, const struct skf_idmaps *ids, const struct skf_pack_sink *sink, struct skf_err *e)
+int skf_pack_tree(int dirfd, const char *const *stubs, const struct skf_idmaps *ids,
+		  const struct skf_pack_sink *sink, struct skf_err *e)
 {
 	return pack(&dirfd, 1, false, stubs, ids, sink, e);
 }
 
-int skf_pack_merged(const int *dirfds, size_t n, const struct skf_idmaps *ids, const struct skf_pack_sink *sink, struct skf_err *e)
+int skf_pack_merged(const int *dirfds, size_t n, const struct skf_idmaps *ids,
+		    const struct skf_pack_sink *sink, struct skf_err *e)
 {
 	return pack(dirfds, n, true, NULL, ids, sink, e);
 }

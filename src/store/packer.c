@@ -1,7 +1,8 @@
-/* store/packer.c -- bytes through sha256, a compressor and sha256 again into a sink, each byte once (pack.h).
+/* store/packer.c -- bytes through sha256, a compressor and sha256 again into a sink, each byte once
+ * (pack.h).
  *
- * gzip by ISA-L (levels 0 to 3; higher ones mean 3) or zlib where ISA-L is absent, zstd by libzstd. The output depends on
- * the bytes and the level only: no name, no time. Blocks in the sink. */
+ * gzip by ISA-L (levels 0 to 3; higher ones mean 3) or zlib where ISA-L is absent, zstd by libzstd. The
+ * output depends on the bytes and the level only: no name, no time. Blocks in the sink. */
 #include "store/unpack_int.h"
 #include <stdlib.h>
 #include <string.h>
@@ -12,10 +13,10 @@
 #include <zlib.h>
 #endif
 
-#define OUT_BYTES   (128u << 10)
-#define STEP_MAX    (1u << 30) /* the libraries count in 32 bits */
-#define ZSTD_LEVEL  3
-#define GZIP_LEVEL  1
+#define OUT_BYTES  (128u << 10)
+#define STEP_MAX   (1u << 30) /* the libraries count in 32 bits */
+#define ZSTD_LEVEL 3
+#define GZIP_LEVEL 1
 
 struct skf_packer {
 	enum skf_compression c;
@@ -42,7 +43,8 @@ static int put(struct skf_packer *p, const void *d, size_t n, struct skf_err *e)
 }
 
 #ifdef SKF_HAVE_ISAL
-static const uint32_t level_bytes[] = { ISAL_DEF_LVL0_DEFAULT, ISAL_DEF_LVL1_DEFAULT, ISAL_DEF_LVL2_DEFAULT, ISAL_DEF_LVL3_DEFAULT };
+static const uint32_t level_bytes[] = {ISAL_DEF_LVL0_DEFAULT, ISAL_DEF_LVL1_DEFAULT, ISAL_DEF_LVL2_DEFAULT,
+				       ISAL_DEF_LVL3_DEFAULT};
 
 static int gzip_new(struct skf_packer *p, int level)
 {
@@ -123,7 +125,8 @@ static int zstd_new(struct skf_packer *p, int level)
 	p->zstd = ZSTD_createCCtx();
 	if (!p->zstd)
 		return -ENOMEM;
-	if (ZSTD_isError(ZSTD_CCtx_setParameter(p->zstd, ZSTD_c_compressionLevel, level < 0 ? ZSTD_LEVEL : level)) ||
+	if (ZSTD_isError(ZSTD_CCtx_setParameter(p->zstd, ZSTD_c_compressionLevel,
+						level < 0 ? ZSTD_LEVEL : level)) ||
 	    ZSTD_isError(ZSTD_CCtx_setParameter(p->zstd, ZSTD_c_checksumFlag, 1)))
 		return -EINVAL;
 	return 0;
@@ -131,11 +134,11 @@ static int zstd_new(struct skf_packer *p, int level)
 
 static int zstd_write(struct skf_packer *p, const uint8_t *d, size_t n, bool end, struct skf_err *e)
 {
-	ZSTD_inBuffer in = { d, n, 0 };
+	ZSTD_inBuffer in = {d, n, 0};
 	size_t left;
 
 	do {
-		ZSTD_outBuffer out = { p->out, OUT_BYTES, 0 };
+		ZSTD_outBuffer out = {p->out, OUT_BYTES, 0};
 
 		left = ZSTD_compressStream2(p->zstd, &out, &in, end ? ZSTD_e_end : ZSTD_e_continue);
 		if (ZSTD_isError(left))
@@ -146,7 +149,8 @@ static int zstd_write(struct skf_packer *p, const uint8_t *d, size_t n, bool end
 	return 0;
 }
 
-int skf_packer_new(enum skf_compression c, int level, const struct skf_pack_sink *sink, struct skf_packer **ret, struct skf_err *e)
+int skf_packer_new(enum skf_compression c, int level, const struct skf_pack_sink *sink,
+		   struct skf_packer **ret, struct skf_err *e)
 {
 	SKF_AUTO(skf_packer_freep) struct skf_packer *p = calloc(1, sizeof(*p));
 	int r;
@@ -157,9 +161,13 @@ int skf_packer_new(enum skf_compression c, int level, const struct skf_pack_sink
 	if (sink)
 		p->sink = *sink;
 	p->out = malloc(OUT_BYTES);
-	r = !p->out ? -ENOMEM : c == SKF_COMP_GZIP ? gzip_new(p, level) : c == SKF_COMP_ZSTD ? zstd_new(p, level) : 0;
+	r = !p->out              ? -ENOMEM
+	    : c == SKF_COMP_GZIP ? gzip_new(p, level)
+	    : c == SKF_COMP_ZSTD ? zstd_new(p, level)
+				 : 0;
 	if (r < 0)
-		return skf_fail_sys(e, r, "start to compress as %s, level %d", skf_compression_name(c), level);
+		return skf_fail_sys(e, r, "start to compress as %s, level %d", skf_compression_name(c),
+				    level);
 	if (skf_hash_init(&p->hash_in, NULL, e) < 0 || skf_hash_init(&p->hash_out, NULL, e) < 0)
 		return -1;
 	*ret = SKF_TAKE(p);
@@ -170,7 +178,7 @@ static int compress(struct skf_packer *p, const uint8_t *d, size_t n, bool end, 
 {
 	return p->c == SKF_COMP_GZIP   ? gzip_write(p, d, n, end, e)
 	       : p->c == SKF_COMP_ZSTD ? zstd_write(p, d, n, end, e)
-	                               : put(p, d, n, e);
+				       : put(p, d, n, e);
 }
 
 int skf_packer_write(struct skf_packer *p, const void *d, size_t n, struct skf_err *e)
@@ -192,7 +200,7 @@ int skf_packer_write(struct skf_packer *p, const void *d, size_t n, struct skf_e
 
 int skf_packer_end(struct skf_packer *p, struct skf_packed *ret, struct skf_err *e)
 {
-	struct skf_packed x = { 0 };
+	struct skf_packed x = {0};
 	uint8_t none = 0;
 
 	if (p->c != SKF_COMP_NONE && compress(p, &none, 0, true, e) < 0)

@@ -43,7 +43,7 @@ static const struct skf_jfield ref_f[] = {
 	SKF_J(struct refdoc, updated, "updated", skf_j_i64, NULL, 0),
 	SKF_J_END,
 };
-static const struct skf_jtable ref_table = { sizeof(struct refdoc), ref_f, false, refdoc_check };
+static const struct skf_jtable ref_table = {sizeof(struct refdoc), ref_f, false, refdoc_check};
 
 static bool parts_are_names(const char *s)
 {
@@ -60,7 +60,7 @@ static bool parts_are_names(const char *s)
 /* Directory below the root and file name of a reference. The grammar (oci/ref.h) allows nothing that could
  * leave refs/; a struct that somebody filled by hand is checked here once more. */
 static int ref_place(const struct skf_ref *r, char dir[REF_PATH_MAX],
-                     char name[SKF_DIGEST_MAX + SKF_MAX_TAG_BYTES], struct skf_err *e)
+		     char name[SKF_DIGEST_MAX + SKF_MAX_TAG_BYTES], struct skf_err *e)
 {
 	char full[SKF_MAX_REF_BYTES + 1];
 	bool by_digest = !*r->tag;
@@ -72,9 +72,9 @@ static int ref_place(const struct skf_ref *r, char dir[REF_PATH_MAX],
 	if (by_digest && skf_store_check_digest(&r->digest, e) < 0)
 		return skf_ctx(e, "reference '%s' has neither tag nor digest", full);
 	if (skf_fmt(dir, REF_PATH_MAX, "refs/%s/%s/%s", r->registry, r->repo,
-	            by_digest ? "_digests" : "_tags") < 0 ||
+		    by_digest ? "_digests" : "_tags") < 0 ||
 	    skf_fmt(name, SKF_DIGEST_MAX + SKF_MAX_TAG_BYTES, "%s",
-	            by_digest ? skf_digest_hex(&r->digest) : r->tag) < 0)
+		    by_digest ? skf_digest_hex(&r->digest) : r->tag) < 0)
 		return skf_fail(e, SKF_ELIMIT, "reference '%s' is too long", full);
 	return 0;
 }
@@ -103,7 +103,7 @@ static void encode_ref(struct skf_buf *b, const struct skf_digest *top, const st
 }
 
 int skf_store_ref_set(struct skf_store *s, const struct skf_ref *ref, const struct skf_digest *top,
-                      const struct skf_digest *manifest, struct skf_err *e)
+		      const struct skf_digest *manifest, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_OBJECT_BYTES * 8);
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(4096);
@@ -126,7 +126,7 @@ int skf_store_ref_set(struct skf_store *s, const struct skf_ref *ref, const stru
 static int read_ref(int dirfd, const char *path, struct skf_refrec *ret, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_OBJECT_BYTES * 4);
-	const struct skf_jdoc doc = { .name = "reference", .max_bytes = SKF_MAX_OBJECT_BYTES };
+	const struct skf_jdoc doc = {.name = "reference", .max_bytes = SKF_MAX_OBJECT_BYTES};
 	struct refdoc *d;
 	void *v;
 
@@ -140,11 +140,11 @@ static int read_ref(int dirfd, const char *path, struct skf_refrec *ret, struct 
 }
 
 int skf_store_ref_find(struct skf_store *s, const struct skf_ref *ref, struct skf_refrec *ret,
-                       struct skf_err *e)
+		       struct skf_err *e)
 {
 	char dir[REF_PATH_MAX], name[SKF_DIGEST_MAX + SKF_MAX_TAG_BYTES], path[sizeof(dir) + sizeof(name)];
 	struct skf_err why = SKF_ERR_INIT;
-	struct skf_refrec rec = { .ref = *ref };
+	struct skf_refrec rec = {.ref = *ref};
 	int r;
 
 	if (ref_place(ref, dir, name, e) < 0)
@@ -212,11 +212,11 @@ static int add_ref(struct listing *l, int dirfd, const char *name, struct skf_er
 		l->cap = cap;
 	}
 	r = &l->v[l->n];
-	*r = (struct skf_refrec){ 0 };
+	*r = (struct skf_refrec){0};
 	if (skf_fmt(full, sizeof(full), "%s%s%s%s", l->path, l->sep, algo, name) < 0 ||
 	    skf_ref_parse(full, &r->ref, e) < 0)
 		return skf_fail(e, SKF_ECORRUPT, "'refs/%s' holds '%s', which is no reference; remove it",
-		                l->path, name);
+				l->path, name);
 	if (*l->sep == '@')
 		r->ref.tag[0] = 0;
 	if (read_ref(dirfd, name, r, e) < 0) {
@@ -246,8 +246,8 @@ static int list_entry(void *arg, int dirfd, const char *name, struct skf_err *e)
 	} else {
 		if (skf_fmt(l->path + len, sizeof(l->path) - len, "%s%s", len ? "/" : "", name) < 0)
 			return skf_fail(e, SKF_ECORRUPT,
-			                "'refs/%s/%s' is too long for a reference; remove it", l->path,
-			                name);
+					"'refs/%s/%s' is too long for a reference; remove it", l->path,
+					name);
 		l->len += strlen(l->path + len);
 	}
 	l->depth++;
@@ -270,13 +270,13 @@ static int by_name(const void *a, const void *b)
 
 int skf_store_ref_list(struct skf_store *s, struct skf_arena *a, struct skf_jarr *ret, struct skf_err *e)
 {
-	struct listing l = { .a = a };
+	struct listing l = {.a = a};
 
 	if (skf_store_each(s->fd, "refs", list_entry, &l, e) < 0)
 		return -1;
 	if (l.n > 1)
 		qsort(l.v, l.n, sizeof(*l.v), by_name);
-	*ret = (struct skf_jarr){ l.v, l.n };
+	*ret = (struct skf_jarr){l.v, l.n};
 	return 0;
 }
 
@@ -286,10 +286,11 @@ int skf_store_ref_list(struct skf_store *s, struct skf_arena *a, struct skf_jarr
 
 void skf_store_nameless(const struct skf_digest *manifest, struct skf_ref *ret)
 {
-	*ret = (struct skf_ref){ .registry = NAMELESS_REGISTRY, .repo = NAMELESS_REPO, .digest = *manifest };
+	*ret = (struct skf_ref){.registry = NAMELESS_REGISTRY, .repo = NAMELESS_REPO, .digest = *manifest};
 }
 
 bool skf_store_is_nameless(const struct skf_ref *ref)
 {
-	return !ref->tag[0] && skf_streq(ref->registry, NAMELESS_REGISTRY) && skf_streq(ref->repo, NAMELESS_REPO);
+	return !ref->tag[0] && skf_streq(ref->registry, NAMELESS_REGISTRY) &&
+	       skf_streq(ref->repo, NAMELESS_REPO);
 }

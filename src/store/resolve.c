@@ -37,7 +37,7 @@ static int look(void *arg, int dirfd, const char *name, struct skf_err *e)
 	if (skf_fmt(text, sizeof(text), "sha%s:%s", strlen(name) == 64 ? "256" : "512", name) < 0 ||
 	    skf_digest_parse(text, &d, e) < 0)
 		return skf_fail(e, SKF_ECORRUPT, "'images/%s' is not the name of an image record; remove it",
-		                name);
+				name);
 	if (skf_store_image_get(q->s, &d, &scratch, &i, e) < 0) {
 		if (e->kind != SKF_ENOTFOUND)
 			return -1;
@@ -56,23 +56,23 @@ static int look(void *arg, int dirfd, const char *name, struct skf_err *e)
 
 /* 1 found, 0 none, -1. */
 static int by_id(struct skf_store *s, const char *hex, struct skf_arena *a, struct skf_image **ret,
-                 struct skf_err *e)
+		 struct skf_err *e)
 {
-	struct search q = { .s = s, .a = a, .hex = hex, .manifests_too = strlen(hex) == 64 };
+	struct search q = {.s = s, .a = a, .hex = hex, .manifests_too = strlen(hex) == 64};
 
 	if (skf_store_each(s->fd, "images", look, &q, e) < 0)
 		return -1;
 	if (q.ambiguous)
 		return skf_fail(e, SKF_ECONFLICT,
-		                "image id '%s' is ambiguous: several images begin with it; give more digits",
-		                hex);
+				"image id '%s' is ambiguous: several images begin with it; give more digits",
+				hex);
 	*ret = q.hit;
 	return q.hit != NULL;
 }
 
 /* 1 found, 0 none or not a reference, -1. */
 static int by_reference(struct skf_store *s, const char *word, struct skf_arena *a, struct skf_image **ret,
-                        struct skf_refrec *ret_ref, struct skf_err *e)
+			struct skf_refrec *ret_ref, struct skf_err *e)
 {
 	struct skf_refrec rec;
 	struct skf_ref ref;
@@ -89,16 +89,18 @@ static int by_reference(struct skf_store *s, const char *word, struct skf_arena 
 	return 1;
 }
 
-void skf_store_set_expand(struct skf_store *s, int (*fn)(void *arg, const char *word, struct skf_strv *ret, struct skf_err *e), void *arg)
+void skf_store_set_expand(struct skf_store *s,
+			  int (*fn)(void *arg, const char *word, struct skf_strv *ret, struct skf_err *e),
+			  void *arg)
 {
 	s->expand = fn;
 	s->expand_arg = arg;
 }
 
-static int by_short_name(struct skf_store *s, const char *word, struct skf_arena *a, struct skf_image **ret, struct skf_refrec *ret_ref,
-                         struct skf_err *e)
+static int by_short_name(struct skf_store *s, const char *word, struct skf_arena *a, struct skf_image **ret,
+			 struct skf_refrec *ret_ref, struct skf_err *e)
 {
-	struct skf_strv v = { 0 };
+	struct skf_strv v = {0};
 	int r = s->expand ? s->expand(s->expand_arg, word, &v, e) : 0;
 
 	for (size_t i = 0; r == 0 && i < v.n; i++)
@@ -107,11 +109,11 @@ static int by_short_name(struct skf_store *s, const char *word, struct skf_arena
 }
 
 int skf_store_resolve(struct skf_store *s, const char *word, struct skf_arena *a, struct skf_image **ret,
-                      struct skf_refrec *ret_ref, struct skf_err *e)
+		      struct skf_refrec *ret_ref, struct skf_err *e)
 {
 	const char *hex = skf_startswith(word, "sha256:") ? word + 7 : word;
 	bool is_id = hex_prefix(hex), whole = hex != word || strlen(hex) == 64;
-	struct skf_refrec none = { 0 }, rec = none;
+	struct skf_refrec none = {0}, rec = none;
 	struct skf_image *image = NULL;
 	int r = 0;
 

@@ -50,7 +50,8 @@ static int try_mount(int dir, struct skf_err *e)
 		why[0] = '\0';
 		if (fs >= 0)
 			skf_fs_message(fs, why, sizeof(why));
-		skf_fail(e, SKF_EUNSUPPORTED, "overlay does not work here: %s%s%s%s", strerror(-r), why[0] ? " (" : "", why, why[0] ? ")" : "");
+		skf_fail(e, SKF_EUNSUPPORTED, "overlay does not work here: %s%s%s%s", strerror(-r),
+			 why[0] ? " (" : "", why, why[0] ? ")" : "");
 	}
 	for (size_t i = 0; i < SKF_ARRAY_LEN(fd); i++)
 		skf_closep(&fd[i]);
@@ -81,13 +82,17 @@ static int overlay_probe(struct skf_store *s, struct skf_err *e)
 
 static int overlay_form(const struct skf_snapshot_req *q, struct skf_snapshot *ret, struct skf_err *e)
 {
-	*ret = (struct skf_snapshot){.driver = skf_snapshot_overlay.name, .lower = true, .form = SKF_FORM_TREE};
+	*ret = (struct skf_snapshot){
+		.driver = skf_snapshot_overlay.name, .lower = true, .form = SKF_FORM_TREE};
 	if (!q->ids || !q->copy_mapped)
 		return 0;
-	return skf_map_form(q->ids, ret->form, e) < 0 || skf_map_ensure(q->store, q->layers, q->ids, e) < 0 ? -1 : 0;
+	return skf_map_form(q->ids, ret->form, e) < 0 || skf_map_ensure(q->store, q->layers, q->ids, e) < 0
+		       ? -1
+		       : 0;
 }
 
-static int overlay_view(const struct skf_snapshot_req *q, const char *name, struct skf_snapshot *ret, bool *ret_copy, struct skf_err *e)
+static int overlay_view(const struct skf_snapshot_req *q, const char *name, struct skf_snapshot *ret,
+			bool *ret_copy, struct skf_err *e)
 {
 	(void)name;
 	*ret_copy = false;
@@ -99,13 +104,15 @@ static int overlay_ensure(const struct skf_snapshot_req *q, const struct skf_sna
 	return q->ids && skf_map_is_form(s->form) ? skf_map_ensure(q->store, q->layers, q->ids, e) : 0;
 }
 
-static int overlay_check(const struct skf_snapshot_req *q, const struct skf_snapshot *s, char *why, size_t size, struct skf_err *e)
+static int overlay_check(const struct skf_snapshot_req *q, const struct skf_snapshot *s, char *why,
+			 size_t size, struct skf_err *e)
 {
 	struct skf_digest d;
 	int r = 1;
 
 	if (!skf_map_is_form(s->form))
-		return 1; /* the layers themselves are checked against their seals, copies by skf_map_check */
+		return 1; /* the layers themselves are checked against their seals, copies by skf_map_check
+			   */
 	for (size_t i = 0; r == 1 && i < q->layers->n; i++) {
 		if (skf_digest_parse(q->layers->v[i], &d, e) < 0)
 			return -1;

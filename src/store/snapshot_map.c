@@ -1,9 +1,11 @@
-/* store/snapshot_map.c -- mapped copies of layers: layers/<diff-id>/map-<hash>/{ids,tree/} (DESIGN 3a), for containers in a user namespace where the layers
- * cannot be id-mapped: one per layer and map, shared by all containers with that map.
+/* store/snapshot_map.c -- mapped copies of layers: layers/<diff-id>/map-<hash>/{ids,tree/} (DESIGN 3a), for
+ * containers in a user namespace where the layers cannot be id-mapped: one per layer and map, shared by all
+ * containers with that map.
  *
- * Invariants: (1) a copy is made as .tmp-map-<random>/, whose file `lock` its maker holds, is synced, and only then gets its name: what has the name is
- * whole; (2) `ids` says the maps in the words of oci/idmaps.h, so that a copy can be compared with its layer by anybody, and a hash that meets another
- * map is noticed; (3) two who make the same copy: the second one to finish drops its own. */
+ * Invariants: (1) a copy is made as .tmp-map-<random>/, whose file `lock` its maker holds, is synced, and
+ * only then gets its name: what has the name is whole; (2) `ids` says the maps in the words of oci/idmaps.h,
+ * so that a copy can be compared with its layer by anybody, and a hash that meets another map is noticed;
+ * (3) two who make the same copy: the second one to finish drops its own. */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
@@ -19,7 +21,7 @@
 #include <unistd.h>
 
 #define MAX_IDS_BYTES (64u << 10)
-#define HASH_DIGITS 16
+#define HASH_DIGITS   16
 
 static uint64_t fnv(const char *p, size_t n)
 {
@@ -42,7 +44,8 @@ int skf_map_form(const struct skf_idmaps *ids, char ret[SKF_FORM_MAX], struct sk
 
 	if (ids_text(ids, &b, e) < 0)
 		return -1;
-	snprintf(ret, SKF_FORM_MAX, SKF_MAP_PREFIX "%0*llx/" SKF_FORM_TREE, HASH_DIGITS, (unsigned long long)fnv(b.p, b.len));
+	snprintf(ret, SKF_FORM_MAX, SKF_MAP_PREFIX "%0*llx/" SKF_FORM_TREE, HASH_DIGITS,
+		 (unsigned long long)fnv(b.p, b.len));
 	return 0;
 }
 
@@ -50,7 +53,8 @@ bool skf_map_is_form(const char *form)
 {
 	const size_t at = strlen(SKF_MAP_PREFIX);
 
-	return skf_startswith(form, SKF_MAP_PREFIX) && strspn(form + at, "0123456789abcdef") == HASH_DIGITS &&
+	return skf_startswith(form, SKF_MAP_PREFIX) &&
+	       strspn(form + at, "0123456789abcdef") == HASH_DIGITS &&
 	       skf_streq(form + at + HASH_DIGITS, "/" SKF_FORM_TREE);
 }
 
@@ -71,7 +75,8 @@ static int open_layer(struct skf_store *s, const struct skf_digest *d, int *ret,
 }
 
 /* 1 there, 0 not; CORRUPT when it is of other maps. */
-static int has_copy(int layer, const struct skf_digest *d, const char *name, const struct skf_buf *ids, struct skf_err *e)
+static int has_copy(int layer, const struct skf_digest *d, const char *name, const struct skf_buf *ids,
+		    struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(MAX_IDS_BYTES);
 	char path[SKF_FORM_MAX + 8];
@@ -85,7 +90,10 @@ static int has_copy(int layer, const struct skf_digest *d, const char *name, con
 		return skf_fail_sys(e, r, "read 'layers/%s/%s'", skf_digest_hex(d), path);
 	if (b.len == ids->len && memcmp(b.p, ids->p, b.len) == 0)
 		return 1;
-	return skf_fail(e, SKF_ECORRUPT, "'layers/%s/%s' is of other id maps than its name says; run 'skiff system check --repair'", skf_digest_hex(d), name);
+	return skf_fail(
+		e, SKF_ECORRUPT,
+		"'layers/%s/%s' is of other id maps than its name says; run 'skiff system check --repair'",
+		skf_digest_hex(d), name);
 }
 
 /* --- making: a batch of copies is filled, synced together, and then named --- */
@@ -111,7 +119,11 @@ static int begin(struct batch *b, const struct skf_digest *d, int *layer_own, st
 	struct making *m = &b->v[b->n++];
 	int r;
 
-	*m = (struct making){.d = *d, .layer = SKF_TAKE_FD(*layer_own), .dir = -EBADF, .lock = -EBADF, .tmp = SKF_STORE_TMP SKF_MAP_PREFIX};
+	*m = (struct making){.d = *d,
+			     .layer = SKF_TAKE_FD(*layer_own),
+			     .dir = -EBADF,
+			     .lock = -EBADF,
+			     .tmp = SKF_STORE_TMP SKF_MAP_PREFIX};
 	r = skf_random_hex(m->tmp + strlen(m->tmp), 8);
 	if (r == 0)
 		r = mkdirat(m->layer, m->tmp, 0700) < 0 ? -errno : 0;
@@ -141,7 +153,9 @@ static int fill(const struct batch *b, const struct making *m, struct skf_err *e
 		r = skf_write_atomic_at(m->dir, SKF_IDS_FILE, b->text->p, b->text->len, 0600, 0);
 	if (r < 0)
 		return skf_fail_sys(e, r, "make a copy of the layer '%s'", m->d.s);
-	return skf_treecopy(from, to, &c, e) < 0 ? skf_ctx(e, "copy the layer '%s' for a user namespace", m->d.s) : 0;
+	return skf_treecopy(from, to, &c, e) < 0
+		       ? skf_ctx(e, "copy the layer '%s' for a user namespace", m->d.s)
+		       : 0;
 }
 
 /* The name need not survive a power cut: what is not there is made again. */
@@ -152,8 +166,10 @@ static int finish(struct batch *b, struct skf_err *e)
 	for (size_t i = 0; i < b->n; i++) {
 		struct making *m = &b->v[i];
 
-		if (unlinkat(m->dir, "lock", 0) < 0 || (renameat(m->layer, m->tmp, m->layer, b->name) < 0 && errno != EEXIST && errno != ENOTEMPTY))
-			return skf_fail_sys(e, -errno, "name the copy 'layers/%s/%s'", skf_digest_hex(&m->d), b->name);
+		if (unlinkat(m->dir, "lock", 0) < 0 || (renameat(m->layer, m->tmp, m->layer, b->name) < 0 &&
+							errno != EEXIST && errno != ENOTEMPTY))
+			return skf_fail_sys(e, -errno, "name the copy 'layers/%s/%s'", skf_digest_hex(&m->d),
+					    b->name);
 	}
 	return 0;
 }
@@ -167,7 +183,8 @@ static void clear(struct batch *b)
 		struct making *m = &b->v[i];
 
 		if (m->dir >= 0 && skf_store_to_trash(b->s, m->layer, m->tmp, &ignored) < 0)
-			(void)skf_rmtree_at(m->layer, m->tmp); /* what stays is unlocked, so collection removes it */
+			(void)skf_rmtree_at(m->layer,
+					    m->tmp); /* what stays is unlocked, so collection removes it */
 		skf_closep(&m->lock);
 		skf_closep(&m->dir);
 		skf_closep(&m->layer);
@@ -198,7 +215,8 @@ static int make_missing(struct batch *b, const struct skf_strv *layers, struct s
 	return finish(b, e);
 }
 
-int skf_map_ensure(struct skf_store *s, const struct skf_strv *layers, const struct skf_idmaps *ids, struct skf_err *e)
+int skf_map_ensure(struct skf_store *s, const struct skf_strv *layers, const struct skf_idmaps *ids,
+		   struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf text = SKF_BUF(MAX_IDS_BYTES);
 	SKF_AUTO(clear) struct batch b = {.s = s, .ids = ids, .text = &text};
@@ -222,10 +240,13 @@ int skf_map_has(struct skf_store *s, const struct skf_digest *layer, const char 
 	}
 	if (faccessat(dir, form, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return 1;
-	return errno == ENOENT ? 0 : skf_fail_sys(e, -errno, "look at 'layers/%s/%s'", skf_digest_hex(layer), form);
+	return errno == ENOENT
+		       ? 0
+		       : skf_fail_sys(e, -errno, "look at 'layers/%s/%s'", skf_digest_hex(layer), form);
 }
 
-int skf_map_check(struct skf_store *s, const struct skf_digest *layer, const char *form, char *why, size_t size, struct skf_err *e)
+int skf_map_check(struct skf_store *s, const struct skf_digest *layer, const char *form, char *why,
+		  size_t size, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(MAX_IDS_BYTES * 4);
 	SKF_AUTO_FD int dir = -EBADF;
@@ -241,7 +262,8 @@ int skf_map_check(struct skf_store *s, const struct skf_digest *layer, const cha
 	tree = skf_openat(dir, SKF_FORM_TREE, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	copy = skf_openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	if (tree < 0 || copy < 0)
-		return skf_fail_sys(e, tree < 0 ? tree : copy, "open 'layers/%s/%s'", skf_digest_hex(layer), tree < 0 ? SKF_FORM_TREE : name);
+		return skf_fail_sys(e, tree < 0 ? tree : copy, "open 'layers/%s/%s'", skf_digest_hex(layer),
+				    tree < 0 ? SKF_FORM_TREE : name);
 	r = skf_idmaps_read_at(copy, &a, &ids);
 	if (r == 1 && skf_map_form(&ids, want, e) < 0)
 		return -1;

@@ -1,8 +1,10 @@
-/* store/snapshot_vfs.c -- without overlay: every container has a copy of its whole image in rw/, which is mounted by itself. Costs the image's size per
- * container where the file system cannot share blocks (reflinks of xfs, btrfs). docker's and podman's word for it is vfs.
+/* store/snapshot_vfs.c -- without overlay: every container has a copy of its whole image in rw/, which is
+ * mounted by itself. Costs the image's size per container where the file system cannot share blocks
+ * (reflinks of xfs, btrfs). docker's and podman's word for it is vfs.
  *
- * Invariants: (1) the copy is made before config.json is written, so that a container that is there has a whole one; (2) what the container changed is
- * found by comparing rw/ with the layers: nothing is written down meanwhile. */
+ * Invariants: (1) the copy is made before config.json is written, so that a container that is there has a
+ * whole one; (2) what the container changed is found by comparing rw/ with the layers: nothing is written
+ * down meanwhile. */
 #include "base/err.h"
 #include "base/fd.h"
 #include "store/snapshot.h"
@@ -31,7 +33,8 @@ static int fill(const struct skf_snapshot_req *q, int to, struct skf_err *e)
 		SKF_AUTO_FD int tree = -EBADF;
 		SKF_AUTO_FD int from = -EBADF;
 
-		if (skf_digest_parse(q->layers->v[i], &d, e) < 0 || skf_store_layer_open(q->store, &d, &tree, e) < 0)
+		if (skf_digest_parse(q->layers->v[i], &d, e) < 0 ||
+		    skf_store_layer_open(q->store, &d, &tree, e) < 0)
 			return skf_ctx(e, "layer %zu of the image", i);
 		from = skf_openat(tree, ".", O_RDONLY | O_DIRECTORY, 0); /* tree is O_PATH */
 		if (from < 0)
@@ -39,7 +42,8 @@ static int fill(const struct skf_snapshot_req *q, int to, struct skf_err *e)
 		if (skf_treecopy(from, to, &c, e) < 0)
 			return skf_ctx(e, "copy the layer '%s'", d.s);
 	}
-	return q->sync && syncfs(to) < 0 ? skf_fail_sys(e, -errno, "write the copy of the image to the disk") : 0;
+	return q->sync && syncfs(to) < 0 ? skf_fail_sys(e, -errno, "write the copy of the image to the disk")
+					 : 0;
 }
 
 static void describe(struct skf_snapshot *ret)
@@ -57,7 +61,8 @@ static int vfs_prepare(const struct skf_snapshot_req *q, struct skf_snapshot *re
 	return fill(q, rw, e);
 }
 
-static int vfs_view(const struct skf_snapshot_req *q, const char *name, struct skf_snapshot *ret, bool *ret_copy, struct skf_err *e)
+static int vfs_view(const struct skf_snapshot_req *q, const char *name, struct skf_snapshot *ret,
+		    bool *ret_copy, struct skf_err *e)
 {
 	SKF_AUTO_FD int to = -EBADF;
 	int r = mkdirat(q->dir, name, 0700) < 0 ? -errno : 0;
@@ -128,7 +133,8 @@ static int put_dir(int from, int to, const char *name, const struct stat *st)
 	return b < 0 ? b : copy_dir_meta(a, b, st);
 }
 
-/* The rows are in byte order of paths: a directory comes before what is in it. Its times are set again at the end. */
+/* The rows are in byte order of paths: a directory comes before what is in it. Its times are set again at
+ * the end. */
 static int put_change(int rw, const struct skf_change *c, int to)
 {
 	SKF_AUTO_FD int from = -EBADF;
@@ -192,7 +198,8 @@ static int vfs_upper(int rw, const struct skf_change *v, size_t n, int to, struc
 	return r < 0 ? skf_fail_sys(e, r, "gather the changes of the container") : 0;
 }
 
-static int vfs_check(const struct skf_snapshot_req *q, const struct skf_snapshot *s, char *why, size_t size, struct skf_err *e)
+static int vfs_check(const struct skf_snapshot_req *q, const struct skf_snapshot *s, char *why, size_t size,
+		     struct skf_err *e)
 {
 	struct stat st;
 

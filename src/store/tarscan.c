@@ -1,8 +1,9 @@
 /* store/tarscan.c -- the scanner of tarscan.h: a state machine over blocks of 512 bytes.
  *
- * Invariants: 1. each byte goes to `bytes` or belongs to skipped data, in order; 2. a size is believed only from a header
- * whose checksum is right; 3. what the archive says never allocates more than SKF_TARSCAN_MAX_META; 4. after the first
- * block of zeros everything is tail, as for every reader that we know. Pure, does not block. */
+ * Invariants: 1. each byte goes to `bytes` or belongs to skipped data, in order; 2. a size is believed only
+ * from a header whose checksum is right; 3. what the archive says never allocates more than
+ * SKF_TARSCAN_MAX_META; 4. after the first block of zeros everything is tail, as for every reader that we
+ * know. Pure, does not block. */
 #include "store/tarscan.h"
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +11,17 @@
 #define BLOCK 512u
 
 /* Fields of a header: offset and length. */
-enum { AT_NAME = 0, AT_SIZE = 124, AT_SUM = 148, AT_TYPE = 156, AT_LINK = 157, AT_MAGIC = 257, AT_PREFIX = 345, AT_EXTENDED = 482, AT_SPARSE_NEXT = 504 };
+enum {
+	AT_NAME = 0,
+	AT_SIZE = 124,
+	AT_SUM = 148,
+	AT_TYPE = 156,
+	AT_LINK = 157,
+	AT_MAGIC = 257,
+	AT_PREFIX = 345,
+	AT_EXTENDED = 482,
+	AT_SPARSE_NEXT = 504
+};
 
 void skf_tarscan_init(struct skf_tarscan *t, const struct skf_tarscan_sink *sink)
 {
@@ -146,7 +157,9 @@ static int pax_record(struct skf_tarscan *t, const char *k, size_t nk, const cha
 	bool sparse = nk > 11 && memcmp(k, "GNU.sparse.", 11) == 0;
 
 	if (t->meta_type == 'g')
-		return path || link || size || sparse ? odd(t, "a global pax header that names or sizes entries") : 0;
+		return path || link || size || sparse
+			       ? odd(t, "a global pax header that names or sizes entries")
+			       : 0;
 	if (path && t->long_path)
 		return odd(t, "an entry with two long names");
 	t->sparse |= sparse;
@@ -173,13 +186,14 @@ static int pax(struct skf_tarscan *t)
 
 		while (p + digits < end && p[digits] >= '0' && p[digits] <= '9' && digits < 8)
 			len = len * 10 + (size_t)(p[digits++] - '0');
-		if (digits == 0 || p + digits >= end || p[digits] != ' ' || len < digits + 3 || len > (size_t)(end - p) ||
-		    p[len - 1] != '\n')
+		if (digits == 0 || p + digits >= end || p[digits] != ' ' || len < digits + 3 ||
+		    len > (size_t)(end - p) || p[len - 1] != '\n')
 			return odd(t, "a damaged pax header");
 		eq = memchr(p + digits + 1, '=', len - digits - 2);
 		if (!eq)
 			return odd(t, "a pax record without '='");
-		r = pax_record(t, p + digits + 1, (size_t)(eq - p) - digits - 1, eq + 1, (size_t)(p + len - 1 - eq) - 1);
+		r = pax_record(t, p + digits + 1, (size_t)(eq - p) - digits - 1, eq + 1,
+			       (size_t)(p + len - 1 - eq) - 1);
 		if (r)
 			return r;
 		p += len;
@@ -247,7 +261,10 @@ static int announce(struct skf_tarscan *t, struct skf_tar_entry *c, struct skf_e
 
 static int plain_header(struct skf_tarscan *t, const uint8_t *h, char type, uint64_t size, struct skf_err *e)
 {
-	struct skf_tar_entry c = { .type = type, .size = t->has_size ? t->size : size, .sparse = t->sparse, .header = t->mixed ? NULL : h };
+	struct skf_tar_entry c = {.type = type,
+				  .size = t->has_size ? t->size : size,
+				  .sparse = t->sparse,
+				  .header = t->mixed ? NULL : h};
 	bool regular = type == 0 || type == '0' || type == '7' || type == 'S';
 
 	header_name(t, h);
@@ -312,7 +329,9 @@ static void keep_pax(struct skf_tarscan *t)
 
 static int end_of_meta(struct skf_tarscan *t)
 {
-	int r = t->meta.err ? odd(t, "no memory for a header") : t->meta_type == 'L' || t->meta_type == 'K' ? gnu_name(t) : pax(t);
+	int r = t->meta.err                                  ? odd(t, "no memory for a header")
+		: t->meta_type == 'L' || t->meta_type == 'K' ? gnu_name(t)
+							     : pax(t);
 
 	if (r == 0 && t->meta_type == 'x')
 		keep_pax(t);
@@ -408,7 +427,9 @@ int skf_tarscan_end(struct skf_tarscan *t, struct skf_err *e)
 	t->fill = 0;
 	if (give(t, t->block, n, e) < 0)
 		return -1;
-	return t->state == SKF_TS_DATA || t->state == SKF_TS_META || t->state == SKF_TS_SPARSE ? odd(t, "an early end") : 0;
+	return t->state == SKF_TS_DATA || t->state == SKF_TS_META || t->state == SKF_TS_SPARSE
+		       ? odd(t, "an early end")
+		       : 0;
 }
 
 uint64_t skf_tarscan_skippable(const struct skf_tarscan *t)

@@ -1,8 +1,11 @@
-/* store/tarscan.h -- what the bytes of a tar are, while they pass by: headers, names, padding, and whose data follows.
+/* store/tarscan.h -- what the bytes of a tar are, while they pass by: headers, names, padding, and whose
+ * data follows.
  *
- * A push parser without I/O; every byte is looked at once, file data not at all. It understands v7, ustar, GNU (long
- * names, sparse) and pax; anything else, and anything on which readers of tar disagree, makes it stop with a reason
- * ("not understood"), which is no error of the tar. Memory: one header and at most SKF_TARSCAN_MAX_META bytes. */
+ * A push parser without I/O; every byte is looked at once, file data not at all. It understands v7, ustar,
+ * GNU (long names, sparse) and pax; anything else, and anything on which readers of tar disagree, makes it
+ * stop with a reason
+ * ("not understood"), which is no error of the tar. Memory: one header and at most SKF_TARSCAN_MAX_META
+ * bytes. */
 #pragma once
 #include "base/buf.h"
 #include "base/err.h"
@@ -10,13 +13,13 @@
 #define SKF_TARSCAN_MAX_META (1u << 20) /* one pax header or long name */
 
 struct skf_tar_entry {
-	char type;              /* '0' regular ... '6', as in the header; '\0' and '7' are told as '0' */
+	char type;               /* '0' regular ... '6', as in the header; '\0' and '7' are told as '0' */
 	const char *name, *link; /* as written, until the call returns; link "" when there is none */
-	uint64_t size;          /* bytes of data that follow */
-	uint64_t offset;        /* where in the stream they begin */
-	bool sparse;            /* the data are a map and pieces, not the file's content */
-	const uint8_t *header;  /* its block; NULL: more than that and one pax header speak of it */
-	const char *pax;        /* "LENGTH KEY=VALUE\n" records, checked */
+	uint64_t size;           /* bytes of data that follow */
+	uint64_t offset;         /* where in the stream they begin */
+	bool sparse;             /* the data are a map and pieces, not the file's content */
+	const uint8_t *header;   /* its block; NULL: more than that and one pax header speak of it */
+	const char *pax;         /* "LENGTH KEY=VALUE\n" records, checked */
 	size_t pax_n;
 };
 enum { SKF_TAR_SKIP = 0, SKF_TAR_TAKE = 1 };
@@ -33,17 +36,17 @@ struct skf_tarscan {
 	struct skf_tarscan_sink sink;
 	enum skf_tarscan_state state;
 	uint8_t block[512];
-	size_t fill;       /* of block */
-	uint64_t at;       /* bytes of the stream taken */
-	uint64_t left;     /* of the data, the padding or the meta data */
-	uint64_t pad;      /* that follows it */
+	size_t fill;   /* of block */
+	uint64_t at;   /* bytes of the stream taken */
+	uint64_t left; /* of the data, the padding or the meta data */
+	uint64_t pad;  /* that follows it */
 	char meta_type;
 	struct skf_buf meta, path, link, pax;
 	bool has_path, has_link, long_path, has_size, sparse, take;
-	bool mixed;        /* a second pax header, or a global one */
+	bool mixed; /* a second pax header, or a global one */
 	uint64_t size;
 	struct skf_tar_entry cur; /* an old GNU sparse file whose map is being read */
-	char why[160];     /* not understood: the reason; "" otherwise */
+	char why[160];            /* not understood: the reason; "" otherwise */
 };
 void skf_tarscan_init(struct skf_tarscan *t, const struct skf_tarscan_sink *sink);
 void skf_tarscan_done(struct skf_tarscan *t);

@@ -1,8 +1,9 @@
 /* store/treecopy.c -- copies of layer trees, applied over one another or in other ids.
  *
- * Invariants: (1) every name is single, opened below its directory's descriptor and never followed; (2) owner before mode before attributes before
- * times, and a directory's own after what is in it; (3) what apply replaces is gone before the new is made, so that no half of each remains.
- * The source is a sealed tree of the store: nobody writes it meanwhile. */
+ * Invariants: (1) every name is single, opened below its directory's descriptor and never followed; (2)
+ * owner before mode before attributes before times, and a directory's own after what is in it; (3) what
+ * apply replaces is gone before the new is made, so that no half of each remains. The source is a sealed
+ * tree of the store: nobody writes it meanwhile. */
 #include "store/treecopy.h"
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -27,7 +28,7 @@ struct link { /* a file of several names, and its first one in the copy */
 };
 struct walk {
 	struct skf_treecopy *c;
-	int root; /* of the copy */
+	int root;           /* of the copy */
 	struct link *links; /* open-addressed; path NULL: free */
 	size_t n_links, cap_links;
 	char path[SKF_MAX_TAR_PATH + 2];
@@ -59,7 +60,9 @@ static int grow_links(struct walk *w)
 		return -ENOMEM;
 	for (size_t i = 0; i < w->cap_links; i++)
 		if (w->links[i].path)
-			v[link_slot(v, cap, &(struct stat){.st_ino = w->links[i].ino, .st_dev = w->links[i].dev})] = w->links[i];
+			v[link_slot(v, cap,
+				    &(struct stat){.st_ino = w->links[i].ino, .st_dev = w->links[i].dev})] =
+				w->links[i];
 	free(w->links);
 	w->links = v;
 	w->cap_links = cap;
@@ -89,7 +92,8 @@ static int copy_extent(int from, int to, off_t at, off_t end)
 {
 	while (at < end) {
 		off_t in = at, out = at;
-		ssize_t n = copy_file_range(from, &in, to, &out, (size_t)(end - at < CHUNK ? end - at : CHUNK), 0);
+		ssize_t n = copy_file_range(from, &in, to, &out,
+					    (size_t)(end - at < CHUNK ? end - at : CHUNK), 0);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -179,10 +183,12 @@ static int set_meta(struct walk *w, int from, int to, const struct stat *st, str
 	return futimens(to, times) < 0 ? fail(w, -errno, "set the times of", e) : 0;
 }
 
-static int copy_file(struct walk *w, int sdir, int ddir, const char *name, const struct stat *st, struct skf_err *e)
+static int copy_file(struct walk *w, int sdir, int ddir, const char *name, const struct stat *st,
+		     struct skf_err *e)
 {
 	SKF_AUTO_FD int from = skf_openat(sdir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
-	SKF_AUTO_FD int to = from < 0 ? -EBADF : skf_openat(ddir, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+	SKF_AUTO_FD int to =
+		from < 0 ? -EBADF : skf_openat(ddir, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
 	int r = from < 0 ? from : to < 0 ? to : copy_data(from, to, st->st_size);
 
 	if (r < 0)
@@ -192,7 +198,8 @@ static int copy_file(struct walk *w, int sdir, int ddir, const char *name, const
 }
 
 /* Links, devices, pipes, sockets: what cannot be opened for this. */
-static int copy_special(struct walk *w, int sdir, int ddir, const char *name, const struct stat *st, struct skf_err *e)
+static int copy_special(struct walk *w, int sdir, int ddir, const char *name, const struct stat *st,
+			struct skf_err *e)
 {
 	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, st->st_mtim};
 	char target[PATH_MAX];
@@ -217,7 +224,8 @@ static int copy_special(struct walk *w, int sdir, int ddir, const char *name, co
 		return fail(w, -errno, "set the owner of", e);
 	if (!S_ISLNK(st->st_mode) && fchmodat(ddir, name, st->st_mode & 07777, 0) < 0)
 		return fail(w, -errno, "set the mode of", e);
-	return utimensat(ddir, name, times, AT_SYMLINK_NOFOLLOW) < 0 ? fail(w, -errno, "set the times of", e) : 0;
+	return utimensat(ddir, name, times, AT_SYMLINK_NOFOLLOW) < 0 ? fail(w, -errno, "set the times of", e)
+								     : 0;
 }
 
 static int copy_dir(struct walk *w, int from, int to, unsigned depth, struct skf_err *e);
@@ -237,7 +245,8 @@ static int empty_dir(const struct walk *w, int fd, struct skf_err *e)
 	return r < 0 ? fail(w, r, "empty the directory", e) : 0;
 }
 
-static int copy_subdir(struct walk *w, int sdir, int ddir, const char *name, const struct stat *st, unsigned depth, struct skf_err *e)
+static int copy_subdir(struct walk *w, int sdir, int ddir, const char *name, const struct stat *st,
+		       unsigned depth, struct skf_err *e)
 {
 	SKF_AUTO_FD int from = -EBADF;
 	SKF_AUTO_FD int to = -EBADF;
@@ -272,7 +281,8 @@ static int make_room(struct walk *w, int ddir, const char *name, const struct st
 	return r < 0 ? fail(w, r, "remove", e) : whiteout;
 }
 
-static int copy_entry(struct walk *w, int sdir, int ddir, const char *name, unsigned depth, struct skf_err *e)
+static int copy_entry(struct walk *w, int sdir, int ddir, const char *name, unsigned depth,
+		      struct skf_err *e)
 {
 	struct stat st;
 	int r;
@@ -288,7 +298,8 @@ static int copy_entry(struct walk *w, int sdir, int ddir, const char *name, unsi
 	if (r != 0)
 		return r < 0 ? fail(w, r, "make the hard link", e) : 0;
 	w->c->inodes++;
-	return S_ISREG(st.st_mode) ? copy_file(w, sdir, ddir, name, &st, e) : copy_special(w, sdir, ddir, name, &st, e);
+	return S_ISREG(st.st_mode) ? copy_file(w, sdir, ddir, name, &st, e)
+				   : copy_special(w, sdir, ddir, name, &st, e);
 }
 
 static int copy_dir(struct walk *w, int from, int to, unsigned depth, struct skf_err *e)
@@ -302,7 +313,8 @@ static int copy_dir(struct walk *w, int from, int to, unsigned depth, struct skf
 		return fail(w, again < 0 ? again : -errno, "read the directory", e);
 	(void)SKF_TAKE_FD(again);
 	if (depth > SKF_MAX_TAR_DEPTH)
-		return skf_fail(e, SKF_ELIMIT, "'%.200s' lies more than %d directories deep", w->path, SKF_MAX_TAR_DEPTH);
+		return skf_fail(e, SKF_ELIMIT, "'%.200s' lies more than %d directories deep", w->path,
+				SKF_MAX_TAR_DEPTH);
 	while (errno = 0, (de = readdir(d))) {
 		size_t n = strlen(de->d_name);
 		int r;
@@ -310,7 +322,8 @@ static int copy_dir(struct walk *w, int from, int to, unsigned depth, struct skf
 		if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0)
 			continue;
 		if (at + n + 2 > sizeof(w->path))
-			return skf_fail(e, SKF_ELIMIT, "the path '%.200s...' is longer than %d bytes", w->path, SKF_MAX_TAR_PATH);
+			return skf_fail(e, SKF_ELIMIT, "the path '%.200s...' is longer than %d bytes",
+					w->path, SKF_MAX_TAR_PATH);
 		if (at)
 			w->path[at] = '/';
 		memcpy(w->path + at + (at > 0), de->d_name, n + 1);

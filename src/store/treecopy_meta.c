@@ -1,7 +1,8 @@
 /* store/treecopy_meta.c -- extended attributes of copies, and whether a copy still is one.
  *
- * Kept are those that layers have (store/unpack_meta.c): user.*, security.capability, POSIX ACLs, and overlay's opaque mark where the copy is a layer
- * itself. An ACL names ids in 32-bit little-endian words (linux/posix_acl_xattr.h), which are mapped like owners. */
+ * Kept are those that layers have (store/unpack_meta.c): user.*, security.capability, POSIX ACLs, and
+ * overlay's opaque mark where the copy is a layer itself. An ACL names ids in 32-bit little-endian words
+ * (linux/posix_acl_xattr.h), which are mapped like owners. */
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
@@ -16,11 +17,11 @@
 #include <unistd.h>
 
 #define OPAQUE_TRUSTED "trusted.overlay.opaque"
-#define OPAQUE_USER "user.overlay.opaque"
-#define ACL_HEAD 4
-#define ACL_ENTRY 8 /* u16 tag, u16 permissions, u32 id */
-#define ACL_USER 2
-#define ACL_GROUP 8
+#define OPAQUE_USER    "user.overlay.opaque"
+#define ACL_HEAD       4
+#define ACL_ENTRY      8 /* u16 tag, u16 permissions, u32 id */
+#define ACL_USER       2
+#define ACL_GROUP      8
 
 static bool is_acl(const char *name)
 {
@@ -78,7 +79,8 @@ int skf_treecopy_xattrs(int from, int to, const struct skf_idmaps *ids, bool mar
 	char list[SKF_MAX_XATTR_BYTES], value[SKF_MAX_XATTR_BYTES];
 	ssize_t n = list_of(to, list, sizeof(list)), size;
 
-	for (const char *p = list; n > 0 && p < list + n; p += strlen(p) + 1) /* of a directory that merges: the upper one's count alone */
+	for (const char *p = list; n > 0 && p < list + n;
+	     p += strlen(p) + 1) /* of a directory that merges: the upper one's count alone */
 		if (is_kept(p, true) && fgetxattr(from, p, NULL, 0) < 0 && fremovexattr(to, p) < 0)
 			return -errno;
 	if (n >= 0)
@@ -135,7 +137,8 @@ bool skf_treecopy_opaque(int dirfd)
 {
 	char y = 0;
 
-	return (fgetxattr(dirfd, OPAQUE_TRUSTED, &y, 1) == 1 || fgetxattr(dirfd, OPAQUE_USER, &y, 1) == 1) && y == 'y';
+	return (fgetxattr(dirfd, OPAQUE_TRUSTED, &y, 1) == 1 || fgetxattr(dirfd, OPAQUE_USER, &y, 1) == 1) &&
+	       y == 'y';
 }
 
 /* --- is it still a copy --- */
@@ -181,7 +184,8 @@ static int same_link(struct same *s, int tree, int copy, const char *name)
 	return n >= 0 && n == m && memcmp(a, b, (size_t)n) == 0 ? 1 : differs(s, name, "it leads elsewhere");
 }
 
-static int same_entry(struct same *s, int tree, int copy, const char *name, unsigned depth, struct skf_err *e)
+static int same_entry(struct same *s, int tree, int copy, const char *name, unsigned depth,
+		      struct skf_err *e)
 {
 	SKF_AUTO_FD int x = -EBADF;
 	SKF_AUTO_FD int y = -EBADF;
@@ -189,9 +193,11 @@ static int same_entry(struct same *s, int tree, int copy, const char *name, unsi
 	int r;
 
 	if (fstatat(tree, name, &a, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? differs(s, name, "the layer has no such file") : skf_fail_sys(e, -errno, "look at '%.200s'", name);
+		return errno == ENOENT ? differs(s, name, "the layer has no such file")
+				       : skf_fail_sys(e, -errno, "look at '%.200s'", name);
 	if (fstatat(copy, name, &b, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? differs(s, name, "it is missing") : skf_fail_sys(e, -errno, "look at '%.200s'", name);
+		return errno == ENOENT ? differs(s, name, "it is missing")
+				       : skf_fail_sys(e, -errno, "look at '%.200s'", name);
 	r = same_stat(s, name, &a, &b);
 	if (r <= 0 || S_ISLNK(a.st_mode))
 		return r <= 0 ? r : same_link(s, tree, copy, name);
@@ -203,12 +209,14 @@ static int same_entry(struct same *s, int tree, int copy, const char *name, unsi
 		return skf_fail_sys(e, x < 0 ? x : y, "open '%.200s'", name);
 	r = skf_treecopy_same_xattrs(x, y, s->ids, true);
 	if (r <= 0)
-		return r < 0 ? skf_fail_sys(e, r, "read the attributes of '%.200s'", name) : differs(s, name, "its attributes differ");
+		return r < 0 ? skf_fail_sys(e, r, "read the attributes of '%.200s'", name)
+			     : differs(s, name, "its attributes differ");
 	return S_ISDIR(a.st_mode) ? same_dir(s, x, y, depth + 1, e) : 1;
 }
 
 /* Each name of one directory in both (look: both ways), or only that there is no other in the copy. */
-static int same_names(struct same *s, int list, int tree, int copy, bool look, unsigned depth, struct skf_err *e)
+static int same_names(struct same *s, int list, int tree, int copy, bool look, unsigned depth,
+		      struct skf_err *e)
 {
 	SKF_AUTO_FD int fd = skf_openat(list, ".", O_RDONLY | O_DIRECTORY, 0);
 	SKF_AUTO_DIR DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -235,12 +243,14 @@ static int same_dir(struct same *s, int tree, int copy, unsigned depth, struct s
 	int r;
 
 	if (depth > SKF_MAX_TAR_DEPTH)
-		return skf_fail(e, SKF_ELIMIT, "a layer lies more than %d directories deep", SKF_MAX_TAR_DEPTH);
+		return skf_fail(e, SKF_ELIMIT, "a layer lies more than %d directories deep",
+				SKF_MAX_TAR_DEPTH);
 	r = same_names(s, tree, tree, copy, true, depth, e);
 	return r == 1 ? same_names(s, copy, tree, copy, false, depth, e) : r;
 }
 
-int skf_treecopy_same(int tree, int copy, const struct skf_idmaps *ids, char *why, size_t size, struct skf_err *e)
+int skf_treecopy_same(int tree, int copy, const struct skf_idmaps *ids, char *why, size_t size,
+		      struct skf_err *e)
 {
 	struct same s = {ids, why, size};
 	struct stat a, b;

@@ -72,7 +72,7 @@ static int make_tmp(struct skf_unpack *u, struct skf_err *e)
 }
 
 int skf_unpack_new(struct skf_store *s, const struct skf_unpack_opts *o, struct skf_unpack **ret,
-                   struct skf_err *e)
+		   struct skf_err *e)
 {
 	struct skf_unpack *u = calloc(1, sizeof(*u));
 
@@ -81,7 +81,7 @@ int skf_unpack_new(struct skf_store *s, const struct skf_unpack_opts *o, struct 
 	u->s = s;
 	u->o = *o;
 	u->layers = u->dir = u->lock = u->tree.root = u->tree.parent = u->rec.fd = -EBADF;
-	u->job = (struct skf_tar_job){ .ring = &u->ring, .tree = &u->tree };
+	u->job = (struct skf_tar_job){.ring = &u->ring, .tree = &u->tree};
 	u->any_digest = !o->digest.s[0];
 	u->any_diff_id = !o->diff_id.s[0];
 	if ((!u->any_digest && skf_store_check_digest(&o->digest, e) < 0) ||
@@ -115,7 +115,7 @@ void skf_unpack_free(struct skf_unpack *u)
 	skf_record_done(&u->rec);
 	if (u->tmp[0])
 		(void)!skf_rmtree_at(u->layers,
-		                     u->tmp); /* what stays is unlocked below, so collection removes it */
+				     u->tmp); /* what stays is unlocked below, so collection removes it */
 	skf_inflate_free(u->inf);
 	skf_ring_done(&u->ring);
 	skf_hash_done(&u->hash_in);
@@ -149,7 +149,7 @@ static enum skf_compression wanted(enum skf_media m)
 	return m == SKF_MEDIA_LAYER_TAR    ? SKF_COMP_NONE
 	       : m == SKF_MEDIA_LAYER_GZIP ? SKF_COMP_GZIP
 	       : m == SKF_MEDIA_LAYER_ZSTD ? SKF_COMP_ZSTD
-	                                   : SKF_COMP_UNKNOWN;
+					   : SKF_COMP_UNKNOWN;
 }
 
 static int begin(struct skf_unpack *u, const uint8_t *p, size_t n, struct skf_err *e)
@@ -158,8 +158,8 @@ static int begin(struct skf_unpack *u, const uint8_t *p, size_t n, struct skf_er
 
 	if (want != SKF_COMP_UNKNOWN && want != got)
 		return skf_fail(e, SKF_ECORRUPT,
-		                "layer '%s': its media type says %s, but its bytes begin as %s",
-		                u->what, skf_compression_name(want), skf_compression_name(got));
+				"layer '%s': its media type says %s, but its bytes begin as %s", u->what,
+				skf_compression_name(want), skf_compression_name(got));
 	if (skf_inflate_new(got, &u->inf, e) < 0)
 		return skf_ctx(e, "layer '%s'", u->what);
 	if (u->o.gate)
@@ -181,11 +181,11 @@ static int check_size(struct skf_unpack *u, struct skf_err *e)
 
 	if (u->n_tar > l->bytes)
 		return skf_fail(e, SKF_ELIMIT, "layer '%s' unpacks to more than the %llu bytes allowed",
-		                u->what, (unsigned long long)l->bytes);
+				u->what, (unsigned long long)l->bytes);
 	if (u->n_tar > l->ratio_from && u->n_tar / l->ratio > u->n_in)
 		return skf_fail(e, SKF_ELIMIT,
-		                "layer '%s' unpacks to more than %llu times its size: a decompression bomb",
-		                u->what, (unsigned long long)l->ratio);
+				"layer '%s' unpacks to more than %llu times its size: a decompression bomb",
+				u->what, (unsigned long long)l->ratio);
 	return 0;
 }
 
@@ -212,7 +212,7 @@ static int feed(struct skf_unpack *u, const uint8_t *p, size_t n, struct skf_err
 		if (!u->block)
 			return thread_error(u, e);
 		if (skf_inflate_step(u->inf, p, n, &used, u->block + u->fill, SKF_UNPACK_BLOCK - u->fill,
-		                     &made, e) < 0)
+				     &made, e) < 0)
 			return skf_ctx(e, "layer '%s'", u->what);
 		p += used;
 		n -= used;
@@ -251,8 +251,8 @@ int skf_unpack_write(struct skf_unpack *u, const void *p, size_t n, struct skf_e
 	u->failed = true;
 	if (n > u->o.size - u->n_in)
 		return skf_fail(e, SKF_ECORRUPT,
-		                "layer '%s' is longer than the %llu bytes of its descriptor", u->what,
-		                (unsigned long long)u->o.size);
+				"layer '%s' is longer than the %llu bytes of its descriptor", u->what,
+				(unsigned long long)u->o.size);
 	if (skf_hash_add(&u->hash_in, p, n, e) < 0)
 		return -1;
 	u->n_in += n;
@@ -272,15 +272,15 @@ static int check_input(struct skf_unpack *u, struct skf_err *e)
 
 	if (!u->any_digest && u->n_in != u->o.size)
 		return skf_fail(e, SKF_ECORRUPT, "layer '%s' ended after %llu of %llu bytes", u->what,
-		                (unsigned long long)u->n_in, (unsigned long long)u->o.size);
+				(unsigned long long)u->n_in, (unsigned long long)u->o.size);
 	if (skf_hash_end(&u->hash_in, &got, e) < 0)
 		return -1;
 	if (u->any_digest)
 		u->o.digest = got;
 	if (!skf_digest_eq(&got, &u->o.digest))
 		return skf_fail(e, SKF_ECORRUPT,
-		                "layer data are not what was asked for: expected %s, got %s", u->o.digest.s,
-		                got.s);
+				"layer data are not what was asked for: expected %s, got %s", u->o.digest.s,
+				got.s);
 	return 0;
 }
 
@@ -292,7 +292,7 @@ static int end_stream(struct skf_unpack *u, struct skf_err *e)
 		return -1;
 	if (!skf_inflate_complete(u->inf))
 		return skf_fail(e, SKF_ECORRUPT, "layer '%s': its %s stream is cut off", u->what,
-		                skf_compression_name(skf_compression_of(u->magic, u->n_magic)));
+				skf_compression_name(skf_compression_of(u->magic, u->n_magic)));
 	if (u->fill > 0 && put_block(u, e) < 0)
 		return -1;
 	stop_thread(u, false);
@@ -303,21 +303,24 @@ static int end_stream(struct skf_unpack *u, struct skf_err *e)
 	if (u->any_diff_id)
 		u->o.diff_id = got;
 	if (!skf_digest_eq(&got, &u->o.diff_id))
-		return skf_fail(
-			e, SKF_ECORRUPT,
-			"layer '%s': unpacked data are not what the image's config says: expected %s, got %s",
-			u->what, u->o.diff_id.s, got.s);
+		return skf_fail(e, SKF_ECORRUPT,
+				"layer '%s': unpacked data are not what the image's config says: expected "
+				"%s, got %s",
+				u->what, u->o.diff_id.s, got.s);
 	return 0;
 }
 
 static int end_record(struct skf_unpack *u, struct skf_err *e)
 {
-	if (!skf_digest_is_sha256(&u->o.diff_id) && skf_record_drop(&u->rec, "its diff-id is no sha256", e) < 0)
+	if (!skf_digest_is_sha256(&u->o.diff_id) &&
+	    skf_record_drop(&u->rec, "its diff-id is no sha256", e) < 0)
 		return -1;
-	if (u->tree.replaced && skf_record_drop(&u->rec, "an entry of the tar takes the place of another", e) < 0)
+	if (u->tree.replaced &&
+	    skf_record_drop(&u->rec, "an entry of the tar takes the place of another", e) < 0)
 		return -1;
 	/* Whatever else reads the tar in another way than the tree was made would make another tar of it. */
-	if (!u->rec.gone && !u->rec.took && (u->rec.n_files != u->tree.n_data || u->rec.file_bytes != u->tree.data_bytes) &&
+	if (!u->rec.gone && !u->rec.took &&
+	    (u->rec.n_files != u->tree.n_data || u->rec.file_bytes != u->tree.data_bytes) &&
 	    skf_record_drop(&u->rec, "it is not clear which of its entries have data", e) < 0)
 		return -1;
 	u->tree.need_sha = u->rec.gone || u->rec.took;
@@ -379,7 +382,7 @@ static int commit(struct skf_unpack *u, struct skf_err *e)
 		if (renameat2(u->layers, u->tmp, u->layers, hex, RENAME_NOREPLACE) == 0) {
 			u->tmp[0] = 0;
 			unlinkat(u->dir, "lock",
-			         0); /* an empty file that stays beside the seal is harmless */
+				 0); /* an empty file that stays beside the seal is harmless */
 			return 0;
 		}
 		if (errno != EEXIST)
@@ -395,7 +398,7 @@ static int commit(struct skf_unpack *u, struct skf_err *e)
 		u->replaced = true;
 	}
 	return skf_fail(e, SKF_ECONFLICT, "layer '%s' keeps coming back while it is replaced; try again",
-	                u->o.diff_id.s);
+			u->o.diff_id.s);
 }
 
 int skf_unpack_finish(struct skf_unpack *u, struct skf_unpack_result *ret, struct skf_err *e)
@@ -411,7 +414,7 @@ int skf_unpack_finish(struct skf_unpack *u, struct skf_unpack_result *ret, struc
 		return -1;
 	if (u->replaced && skf_store_empty_trash(u->s, e) < 0)
 		skf_err_clear(e); /* what stays is the next collection's */
-	*ret = (struct skf_unpack_result){ .size = l.size, .inodes = l.inodes, .packed = u->n_in };
+	*ret = (struct skf_unpack_result){.size = l.size, .inodes = l.inodes, .packed = u->n_in};
 	ret->digest = u->o.digest;
 	ret->diff_id = u->o.diff_id;
 	snprintf(ret->no_record, sizeof(ret->no_record), "%s", u->rec.why);

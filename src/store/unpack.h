@@ -10,26 +10,28 @@
 struct skf_window_gate;
 struct skf_unpack; /* a push parser: bytes in by skf_unpack_write, files out */
 struct skf_unpack_opts {
-	enum skf_media media;            /* how it is compressed; checked against the magic bytes */
-	struct skf_digest digest;        /* of the compressed bytes; "" not known beforehand */
-	uint64_t size;                   /* of the compressed bytes, from the manifest; at most, when digest is "" */
-	struct skf_digest diff_id;       /* of the tar, from the config; "" not known beforehand */
-	volatile uint64_t *progress;     /* compressed bytes consumed; may be NULL */
+	enum skf_media media;     /* how it is compressed; checked against the magic bytes */
+	struct skf_digest digest; /* of the compressed bytes; "" not known beforehand */
+	uint64_t size; /* of the compressed bytes, from the manifest; at most, when digest is "" */
+	struct skf_digest diff_id;          /* of the tar, from the config; "" not known beforehand */
+	volatile uint64_t *progress;        /* compressed bytes consumed; may be NULL */
 	const struct skf_window_gate *gate; /* store/inflate.h; NULL: the layer is unpacked alone */
-	/* Once the diff-id is known and before the layer stands under it: the place to put it into a lease. May be NULL. */
+	/* Once the diff-id is known and before the layer stands under it: the place to put it into a lease.
+	 * May be NULL. */
 	int (*named)(void *arg, const struct skf_digest *diff_id, struct skf_err *e);
 	void *arg;
 };
 struct skf_unpack_result {
-	uint64_t size, inodes;           /* unpacked */
-	uint64_t skipped_devices;        /* device nodes that this user may not make (rootless) */
-	uint64_t skipped_xattrs;         /* attributes that the file system cannot hold or this user may not set */
+	uint64_t size, inodes;    /* unpacked */
+	uint64_t skipped_devices; /* device nodes that this user may not make (rootless) */
+	uint64_t skipped_xattrs;  /* attributes that the file system cannot hold or this user may not set */
 	struct skf_digest digest, diff_id;
-	uint64_t packed;                 /* compressed bytes */
-	char no_record[200];             /* why the layer has no tar record (store/pack.h); "" it has one */
+	uint64_t packed;     /* compressed bytes */
+	char no_record[200]; /* why the layer has no tar record (store/pack.h); "" it has one */
 };
 /* Makes layers/.tmp-<random>/tree beside the final name. */
-int skf_unpack_new(struct skf_store *s, const struct skf_unpack_opts *o, struct skf_unpack **ret, struct skf_err *e);
+int skf_unpack_new(struct skf_store *s, const struct skf_unpack_opts *o, struct skf_unpack **ret,
+		   struct skf_err *e);
 /* Consumes n compressed bytes. Fails: CORRUPT (format, more than size), INVALID (entry that climbs out,
  * unknown type), LIMIT (bomb, disk full). */
 int skf_unpack_write(struct skf_unpack *u, const void *p, size_t n, struct skf_err *e);

@@ -11,8 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PAGE  4096u
-#define CHUNK (256u << 10)
+#define PAGE          4096u
+#define CHUNK         (256u << 10)
 #define WRITEOUT_FROM (64 << 10) /* bytes of a file */
 
 static int write_at(int fd, const void *buf, size_t n, off_t at)
@@ -33,8 +33,9 @@ static int write_at(int fd, const void *buf, size_t n, off_t at)
 	return 0;
 }
 
-/* The disk begins with this file now, while the processors are busy with the next ones; else the sync at the end of a pull finds all of it still to
- * be written. Nothing depends on it: what fails here fails again, and is told, in that sync. */
+/* The disk begins with this file now, while the processors are busy with the next ones; else the sync at the
+ * end of a pull finds all of it still to be written. Nothing depends on it: what fails here fails again, and
+ * is told, in that sync. */
 static void begin_writeout(int fd, int64_t size)
 {
 	if (size >= WRITEOUT_FROM && sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE) < 0)
@@ -42,7 +43,7 @@ static void begin_writeout(int fd, int64_t size)
 }
 
 int skf_tree_write_data(struct skf_tree *t, struct archive *ar, int fd, const char *path, bool *ret_sparse,
-                        struct skf_err *e)
+			struct skf_err *e)
 {
 	int64_t at = 0, off = 0;
 	const void *p;
@@ -53,7 +54,7 @@ int skf_tree_write_data(struct skf_tree *t, struct archive *ar, int fd, const ch
 	while ((r = archive_read_data_block(ar, &p, &n, &off)) == ARCHIVE_OK) {
 		if (off < at)
 			return skf_fail(e, SKF_ECORRUPT,
-			                "the sparse map of the entry '%.200s' goes backwards", path);
+					"the sparse map of the entry '%.200s' goes backwards", path);
 		*ret_sparse |= off > at;
 		w = write_at(fd, p, n, off);
 		if (w < 0)
@@ -68,7 +69,7 @@ int skf_tree_write_data(struct skf_tree *t, struct archive *ar, int fd, const ch
 	}
 	if (r != ARCHIVE_EOF) /* the caller knows whether the tar ended early or the transfer was given up */
 		return skf_fail(e, SKF_ECORRUPT, "data of the entry '%.200s': %s", path,
-		                archive_error_string(ar) ? archive_error_string(ar) : "damaged");
+				archive_error_string(ar) ? archive_error_string(ar) : "damaged");
 	if (off > at) {
 		*ret_sparse = true;
 		if (ftruncate(fd, off) < 0)

@@ -1,6 +1,7 @@
-/* store/unpack_dir.c -- directories of the layer being made: the way to an entry's parent, what is made on it, and what stands there already. The
- * invariants are those of unpack_entry.c: a parent is only ever reached below tree/ (1), what is made is made new, but for a directory over a
- * directory (2), and directories are 0700 and ours until the walk at the end (3). Blocks on the disk. */
+/* store/unpack_dir.c -- directories of the layer being made: the way to an entry's parent, what is made on
+ * it, and what stands there already. The invariants are those of unpack_entry.c: a parent is only ever
+ * reached below tree/ (1), what is made is made new, but for a directory over a directory (2), and
+ * directories are 0700 and ours until the walk at the end (3). Blocks on the disk. */
 #include "base/buf.h"
 #include "base/fd.h"
 #include "store/unpack_int.h"
@@ -16,7 +17,7 @@ int skf_tree_count(struct skf_tree *t, const char *path, struct skf_err *e)
 {
 	if (++t->entries > t->lim.entries)
 		return skf_fail(e, SKF_ELIMIT, "entry '%.200s': the layer has more than %llu entries", path,
-		                (unsigned long long)t->lim.entries);
+				(unsigned long long)t->lim.entries);
 	return 0;
 }
 
@@ -27,7 +28,7 @@ bool skf_is_whiteout(const struct stat *st)
 
 /* Remembers a directory that was just made; a number that an unlinked inode had before starts anew. */
 static int new_dir(struct skf_tree *t, int parent, const char *name, bool opaque, const char *path,
-                   int *ret_fd, struct skf_err *e)
+		   int *ret_fd, struct skf_err *e)
 {
 	SKF_AUTO_FD int fd = -EBADF;
 	struct skf_inode *i;
@@ -40,7 +41,7 @@ static int new_dir(struct skf_tree *t, int parent, const char *name, bool opaque
 	i = skf_inodes_get(&t->inodes, st.st_ino);
 	if (!i)
 		return skf_fail(e, SKF_ENOMEM, "no memory for the entry '%.200s'", path);
-	*i = (struct skf_inode){ .ino = st.st_ino, .flags = SKF_INO_DIR };
+	*i = (struct skf_inode){.ino = st.st_ino, .flags = SKF_INO_DIR};
 	i->dir.mode = 0755;
 	if (opaque) {
 		r = skf_set_opaque(fd);
@@ -62,7 +63,7 @@ int skf_tree_replace(struct skf_tree *t, int parent, const char *name, const cha
 
 /* The directory `name`, made when it is missing or (replace) something else; an open fd of it. */
 static int get_dir(struct skf_tree *t, int parent, const char *name, bool replace, const char *path,
-                   int *ret_fd, struct skf_err *e)
+		   int *ret_fd, struct skf_err *e)
 {
 	bool opaque = false;
 	struct stat st;
@@ -87,9 +88,9 @@ static int get_dir(struct skf_tree *t, int parent, const char *name, bool replac
 		opaque |= skf_is_whiteout(&st);
 		if (!replace && !opaque)
 			return skf_fail(e, SKF_EINVALID, "entry '%.200s': '%.80s' in its path is %s", path,
-			                name,
-			                S_ISLNK(st.st_mode) ? "a symbolic link that leads to no directory"
-			                                    : "not a directory");
+					name,
+					S_ISLNK(st.st_mode) ? "a symbolic link that leads to no directory"
+							    : "not a directory");
 		if (skf_tree_replace(t, parent, name, path, e) < 0)
 			return -1;
 	}
@@ -97,7 +98,7 @@ static int get_dir(struct skf_tree *t, int parent, const char *name, bool replac
 }
 
 static int make_parents(struct skf_tree *t, const char *parent, const char *path, int *ret_fd,
-                        struct skf_err *e)
+			struct skf_err *e)
 {
 	SKF_AUTO_FD int dir = skf_path_open(t->root, ".", O_PATH | O_DIRECTORY, 0);
 	char work[SKF_MAX_TAR_PATH];
@@ -154,7 +155,7 @@ int skf_tree_parent(struct skf_tree *t, const struct skf_entry_name *n, int *ret
 
 /* What the entry says of a directory is kept for the walk; attributes but default ACLs are set at once. */
 static int dir_entry(struct skf_tree *t, int fd, struct archive_entry *ae, const char *path,
-                     struct skf_err *e)
+		     struct skf_err *e)
 {
 	struct skf_inode *i;
 	struct skf_meta m;
@@ -179,15 +180,15 @@ static int dir_entry(struct skf_tree *t, int fd, struct archive_entry *ae, const
 int skf_tree_place_root(struct skf_tree *t, struct archive_entry *ae, struct skf_err *e)
 {
 	if (archive_entry_filetype(ae) != AE_IFDIR || archive_entry_hardlink(ae))
-		return skf_fail(
-			e, SKF_EINVALID,
-			"entry '%.60s' is the root of the layer but not a directory; the image is hostile or broken",
-			archive_entry_pathname(ae));
+		return skf_fail(e, SKF_EINVALID,
+				"entry '%.60s' is the root of the layer but not a directory; the image is "
+				"hostile or broken",
+				archive_entry_pathname(ae));
 	return dir_entry(t, t->root, ae, "/", e);
 }
 
 int skf_tree_place_dir(struct skf_tree *t, int parent, const struct skf_entry_name *n,
-                     struct archive_entry *ae, struct skf_err *e)
+		       struct archive_entry *ae, struct skf_err *e)
 {
 	SKF_AUTO_FD int fd = -EBADF;
 
@@ -196,7 +197,8 @@ int skf_tree_place_dir(struct skf_tree *t, int parent, const struct skf_entry_na
 	return dir_entry(t, fd, ae, n->path, e);
 }
 
-int skf_tree_mark_opaque(struct skf_tree *t, int parent, const char *name, const char *path, struct skf_err *e)
+int skf_tree_mark_opaque(struct skf_tree *t, int parent, const char *name, const char *path,
+			 struct skf_err *e)
 {
 	SKF_AUTO_FD int fd = skf_path_open_nolinks(parent, name, O_RDONLY | O_DIRECTORY, 0);
 	struct skf_inode *i;

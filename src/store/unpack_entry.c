@@ -1,4 +1,5 @@
-/* store/unpack_entry.c -- where entries land; directories do by unpack_dir.c. T38-T47 are the enemies of both.
+/* store/unpack_entry.c -- where entries land; directories do by unpack_dir.c. T38-T47 are the enemies of
+ * both.
  *
  * Invariants:
  *  1. A parent directory is only ever reached by openat2(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS) below
@@ -54,8 +55,8 @@ void skf_tree_done(struct skf_tree *t)
 	skf_hash_done(&t->hash);
 }
 
-static int open_new(struct skf_tree *t, int parent, const char *name, mode_t mode, const char *path, int *ret_fd,
-                    struct skf_err *e)
+static int open_new(struct skf_tree *t, int parent, const char *name, mode_t mode, const char *path,
+		    int *ret_fd, struct skf_err *e)
 {
 	for (int i = 0; i < PLACE_TRIES; i++) {
 		int fd = skf_path_open_nolinks(parent, name, O_RDWR | O_CREAT | O_EXCL, mode & 0777);
@@ -73,7 +74,8 @@ static int open_new(struct skf_tree *t, int parent, const char *name, mode_t mod
 }
 
 /* The digest of what was just written, as the listing has it. */
-static int file_digest(struct skf_tree *t, int fd, bool sparse, int64_t size, struct skf_inode *i, struct skf_err *e)
+static int file_digest(struct skf_tree *t, int fd, bool sparse, int64_t size, struct skf_inode *i,
+		       struct skf_err *e)
 {
 	i->flags = SKF_INO_FILE;
 	if (sparse) {
@@ -90,11 +92,11 @@ static int file_digest(struct skf_tree *t, int fd, bool sparse, int64_t size, st
 }
 
 static int place_file(struct skf_tree *t, int parent, const struct skf_entry_name *n, struct archive *ar,
-                      struct archive_entry *ae, struct skf_err *e)
+		      struct archive_entry *ae, struct skf_err *e)
 {
 	int64_t size = archive_entry_size(ae);
 	bool sparse = false, has_xattr = false;
-	struct skf_inode made = { 0 }, *i;
+	struct skf_inode made = {0}, *i;
 	SKF_AUTO_FD int fd = -EBADF;
 	struct skf_meta m;
 	struct stat st;
@@ -122,19 +124,19 @@ static int place_file(struct skf_tree *t, int parent, const struct skf_entry_nam
 	return 0;
 }
 
-static int place_symlink(struct skf_tree *t, int parent, const struct skf_entry_name *n, struct archive_entry *ae,
-                         struct skf_err *e)
+static int place_symlink(struct skf_tree *t, int parent, const struct skf_entry_name *n,
+			 struct archive_entry *ae, struct skf_err *e)
 {
 	const char *target = archive_entry_symlink(ae);
 	struct skf_meta m;
 
 	if (!target || !*target)
 		return skf_fail(e, SKF_EINVALID, "entry '%.200s' is a symbolic link without a target",
-		                n->path);
+				n->path);
 	if (strlen(target) >= SKF_MAX_TAR_PATH)
 		return skf_fail(e, SKF_ELIMIT,
-		                "entry '%.200s' is a symbolic link with a target of more than %d bytes",
-		                n->path, SKF_MAX_TAR_PATH - 1);
+				"entry '%.200s' is a symbolic link with a target of more than %d bytes",
+				n->path, SKF_MAX_TAR_PATH - 1);
 	if (skf_meta_of(ae, n->path, &m, e) < 0)
 		return -1;
 	for (int i = 0; i < PLACE_TRIES; i++) {
@@ -146,11 +148,11 @@ static int place_symlink(struct skf_tree *t, int parent, const struct skf_entry_
 			return -1;
 	}
 	return skf_fail(e, SKF_ECONFLICT, "entry '%.200s' keeps being replaced while it is unpacked",
-	                n->path);
+			n->path);
 }
 
 static int link_target(struct skf_tree *t, const struct skf_entry_name *n, const char *raw,
-                       char base[SKF_MAX_TAR_PATH], int *ret_dir, struct stat *st, struct skf_err *e)
+		       char base[SKF_MAX_TAR_PATH], int *ret_dir, struct stat *st, struct skf_err *e)
 {
 	struct skf_entry_name target;
 	SKF_AUTO_FD int dir = -EBADF;
@@ -161,18 +163,18 @@ static int link_target(struct skf_tree *t, const struct skf_entry_name *n, const
 		dir = skf_path_open(t->root, target.parent, O_PATH | O_DIRECTORY, 0);
 	if (dir < 0 || fstatat(dir, target.base, st, AT_SYMLINK_NOFOLLOW) < 0 || skf_is_whiteout(st))
 		return skf_fail(e, SKF_EINVALID,
-		                "hard link '%.120s' leads to '%.120s', which is not in this layer", n->path,
-		                raw);
+				"hard link '%.120s' leads to '%.120s', which is not in this layer", n->path,
+				raw);
 	if (S_ISDIR(st->st_mode))
 		return skf_fail(e, SKF_EINVALID,
-		                "hard link '%.120s' leads to '%.120s', which is a directory", n->path, raw);
+				"hard link '%.120s' leads to '%.120s', which is a directory", n->path, raw);
 	memcpy(base, target.base, strlen(target.base) + 1);
 	*ret_dir = SKF_TAKE_FD(dir);
 	return 0;
 }
 
 static int place_hardlink(struct skf_tree *t, int parent, const struct skf_entry_name *n, const char *raw,
-                          struct skf_err *e)
+			  struct skf_err *e)
 {
 	char base[SKF_MAX_TAR_PATH];
 	SKF_AUTO_FD int dir = -EBADF;
@@ -185,8 +187,8 @@ static int place_hardlink(struct skf_tree *t, int parent, const struct skf_entry
 			return 0;
 		if (errno == ENOENT)
 			return skf_fail(e, SKF_EINVALID,
-			                "hard link '%.120s' leads to '%.120s', which it replaces itself",
-			                n->path, raw);
+					"hard link '%.120s' leads to '%.120s', which it replaces itself",
+					n->path, raw);
 		if (errno != EEXIST)
 			return skf_tree_fail(e, -errno, "make the hard link", n->path);
 		if (fstatat(parent, n->base, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == target.st_ino &&
@@ -196,13 +198,13 @@ static int place_hardlink(struct skf_tree *t, int parent, const struct skf_entry
 			return -1;
 	}
 	return skf_fail(e, SKF_ECONFLICT, "entry '%.200s' keeps being replaced while it is unpacked",
-	                n->path);
+			n->path);
 }
 
 /* EPERM: a user namespace makes no device nodes but 0/0; the node is left out, as by docker's rootless mode.
  * */
 static int place_node(struct skf_tree *t, int parent, const struct skf_entry_name *n, mode_t type,
-                      struct archive_entry *ae, struct skf_err *e)
+		      struct archive_entry *ae, struct skf_err *e)
 {
 	dev_t dev = type == S_IFIFO ? 0 : makedev(archive_entry_rdevmajor(ae), archive_entry_rdevminor(ae));
 	struct skf_meta m;
@@ -214,8 +216,8 @@ static int place_node(struct skf_tree *t, int parent, const struct skf_entry_nam
 			if (skf_tree_link_meta(parent, n->base, &m, n->path, e) < 0)
 				return -1;
 			return fchmodat(parent, n->base, m.mode, 0) < 0
-			               ? skf_tree_fail(e, -errno, "set the mode of", n->path)
-			               : 0;
+				       ? skf_tree_fail(e, -errno, "set the mode of", n->path)
+				       : 0;
 		}
 		if (errno == EPERM && type != S_IFIFO) {
 			t->n_skipped_devices++;
@@ -227,7 +229,7 @@ static int place_node(struct skf_tree *t, int parent, const struct skf_entry_nam
 			return -1;
 	}
 	return skf_fail(e, SKF_ECONFLICT, "entry '%.200s' keeps being replaced while it is unpacked",
-	                n->path);
+			n->path);
 }
 
 /* --- whiteouts --- */
@@ -239,8 +241,10 @@ static int place_whiteout(struct skf_tree *t, int parent, const struct skf_entry
 	if (mknodat(parent, n->base, S_IFCHR, makedev(0, 0)) == 0)
 		return 0;
 	if (errno == EPERM) /* overlay has none in itself */
-		return skf_fail(e, SKF_EUNSUPPORTED, "make the whiteout of '%.200s': the file system of the store has none (is it an overlay?); put the store on another",
-		                n->path);
+		return skf_fail(e, SKF_EUNSUPPORTED,
+				"make the whiteout of '%.200s': the file system of the store has none (is "
+				"it an overlay?); put the store on another",
+				n->path);
 	if (errno != EEXIST)
 		return skf_tree_fail(e, -errno, "make the whiteout of", n->path);
 	if (fstatat(parent, n->base, &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -251,7 +255,7 @@ static int place_whiteout(struct skf_tree *t, int parent, const struct skf_entry
 }
 
 static int place_plain(struct skf_tree *t, int parent, const struct skf_entry_name *n, struct archive *ar,
-                       struct archive_entry *ae, struct skf_err *e)
+		       struct archive_entry *ae, struct skf_err *e)
 {
 	const char *hardlink = archive_entry_hardlink(ae);
 
@@ -274,7 +278,7 @@ static int place_plain(struct skf_tree *t, int parent, const struct skf_entry_na
 		return 0;
 	default:
 		return skf_fail(e, SKF_EINVALID, "entry '%.200s' is of a type that a layer cannot have",
-		                n->path);
+				n->path);
 	}
 }
 
@@ -286,7 +290,7 @@ int skf_tree_place(struct skf_tree *t, struct archive *ar, struct archive_entry 
 
 	if (!raw || !*raw)
 		return skf_fail(e, SKF_EINVALID, "entry %llu of the layer has no name",
-		                (unsigned long long)t->entries + 1);
+				(unsigned long long)t->entries + 1);
 	if (skf_tree_count(t, raw, e) < 0 || skf_entry_name_parse(raw, t->lim.depth, &n, e) < 0)
 		return -1;
 	if (n.kind == SKF_ENTRY_ROOT)

@@ -1,5 +1,5 @@
-/* store/unpack_hash.c -- digests with OpenSSL's EVP (SHA-NI where the processor has it). Only checking a blob blocks, on
- * the disk. */
+/* store/unpack_hash.c -- digests with OpenSSL's EVP (SHA-NI where the processor has it). Only checking a
+ * blob blocks, on the disk. */
 #include "base/buf.h"
 #include "base/fd.h"
 #include "store/unpack_int.h"
@@ -68,7 +68,7 @@ int skf_hash_end(struct skf_hash *h, struct skf_digest *ret, struct skf_err *e)
 	if (finish(h, raw, &n, e) < 0)
 		return -1;
 	hex(raw, n, text);
-	*ret = (struct skf_digest){ 0 };
+	*ret = (struct skf_digest){0};
 	if (skf_fmt(ret->s, sizeof(ret->s), "%s:%s", h->algo, text) < 0)
 		return skf_fail(e, SKF_EBUG, "%s of %u bytes", h->algo, n);
 	return 0;
@@ -94,7 +94,7 @@ void skf_hash_hex(const uint8_t raw[32], char out[65])
 
 int skf_unpack_sha256(const void *p, size_t n, struct skf_digest *ret, struct skf_err *e)
 {
-	SKF_AUTO(skf_hash_done) struct skf_hash h = { 0 };
+	SKF_AUTO(skf_hash_done) struct skf_hash h = {0};
 
 	if (skf_hash_init(&h, NULL, e) < 0 || skf_hash_add(&h, p, n, e) < 0)
 		return -1;
@@ -103,7 +103,7 @@ int skf_unpack_sha256(const void *p, size_t n, struct skf_digest *ret, struct sk
 
 int skf_unpack_verify_blob(struct skf_store *s, const struct skf_digest *d, struct skf_err *e)
 {
-	SKF_AUTO(skf_hash_done) struct skf_hash h = { 0 };
+	SKF_AUTO(skf_hash_done) struct skf_hash h = {0};
 	SKF_AUTO_FREE char *buf = malloc(SKF_UNPACK_BLOCK);
 	SKF_AUTO_FD int fd = -EBADF;
 	struct skf_digest got;
@@ -124,5 +124,7 @@ int skf_unpack_verify_blob(struct skf_store *s, const struct skf_digest *d, stru
 	}
 	if (skf_hash_end(&h, &got, e) < 0)
 		return -1;
-	return skf_digest_eq(&got, d) ? 0 : skf_fail(e, SKF_ECORRUPT, "blob '%s' was changed: its bytes are '%s'", d->s, got.s);
+	return skf_digest_eq(&got, d)
+		       ? 0
+		       : skf_fail(e, SKF_ECORRUPT, "blob '%s' was changed: its bytes are '%s'", d->s, got.s);
 }

@@ -3,9 +3,10 @@
  *
  * gzip: RFC 1952, any number of members; CRC and size of each member are checked by the library. Whatever
  * follows the last member must be another member: trailing bytes are an error, not ignored, since nothing
- * vouches for them. zstd: RFC 8878, any number of frames and skippable frames (zstd:chunked). The window is read
- * from the header of each frame before libzstd sees it: larger ones than SKF_MAX_ZSTD_WINDOW are refused, and the
- * gate is asked for the rest, so that several streams at once stay within one bound (T46). */
+ * vouches for them. zstd: RFC 8878, any number of frames and skippable frames (zstd:chunked). The window is
+ * read from the header of each frame before libzstd sees it: larger ones than SKF_MAX_ZSTD_WINDOW are
+ * refused, and the gate is asked for the rest, so that several streams at once stay within one bound (T46).
+ */
 #include "store/unpack_int.h"
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,7 @@
 #include <zlib.h>
 #endif
 
-#define HEAD_MAX 18u         /* RFC 8878 3.1.1: magic number and frame header */
+#define HEAD_MAX 18u        /* RFC 8878 3.1.1: magic number and frame header */
 #define STEP_MAX (1u << 30) /* the libraries count in 32 bits */
 
 struct skf_inflate {
@@ -26,10 +27,10 @@ struct skf_inflate {
 	bool pending; /* out was full when the last step returned */
 	ZSTD_DCtx *zstd;
 	struct skf_window_gate gate;
-	uint64_t window;         /* granted: what libzstd may keep */
-	uint8_t head[HEAD_MAX];  /* of a frame that has not begun */
+	uint64_t window;        /* granted: what libzstd may keep */
+	uint8_t head[HEAD_MAX]; /* of a frame that has not begun */
 	size_t head_n, head_used;
-	bool began;              /* ... and its window is granted */
+	bool began; /* ... and its window is granted */
 #ifdef SKF_HAVE_ISAL
 	struct inflate_state *isal;
 #else
@@ -71,12 +72,12 @@ static const char *isal_why(int r)
 {
 	return r == ISAL_INCORRECT_CHECKSUM ? "wrong checksum"
 	       : r == ISAL_INVALID_WRAPPER
-	               ? "no gzip header where one was expected (bytes after the end of the stream?)"
-	               : "damaged data";
+		       ? "no gzip header where one was expected (bytes after the end of the stream?)"
+		       : "damaged data";
 }
 
 static int gzip_step(struct skf_inflate *i, const uint8_t *in, size_t n_in, size_t *used, uint8_t *out,
-                     size_t n_out, size_t *made, struct skf_err *e)
+		     size_t n_out, size_t *made, struct skf_err *e)
 {
 	struct inflate_state *z = i->isal;
 	int r;
@@ -118,7 +119,7 @@ static int gzip_new(struct skf_inflate *i)
 }
 
 static int gzip_step(struct skf_inflate *i, const uint8_t *in, size_t n_in, size_t *used, uint8_t *out,
-                     size_t n_out, size_t *made, struct skf_err *e)
+		     size_t n_out, size_t *made, struct skf_err *e)
 {
 	int r = Z_OK;
 
@@ -139,7 +140,7 @@ static int gzip_step(struct skf_inflate *i, const uint8_t *in, size_t n_in, size
 			break;
 		if (r != Z_OK)
 			return skf_fail(e, r == Z_MEM_ERROR ? SKF_ENOMEM : SKF_ECORRUPT, "gzip stream: %s",
-			                i->z.msg ? i->z.msg : "damaged data");
+					i->z.msg ? i->z.msg : "damaged data");
 	}
 	*used = n_in - i->z.avail_in;
 	*made = n_out - i->z.avail_out;
@@ -161,14 +162,15 @@ static int zstd_new(struct skf_inflate *i)
 	if (!i->zstd)
 		return -ENOMEM;
 	return ZSTD_isError(ZSTD_DCtx_setParameter(i->zstd, ZSTD_d_windowLogMax, SKF_UNPACK_ZSTD_WINDOW_LOG))
-	               ? -EINVAL
-	               : 0;
+		       ? -EINVAL
+		       : 0;
 }
 
 /* Bytes of the header that begins with these n; what is no frame of zstd is left to libzstd to refuse. */
 static size_t head_size(const uint8_t *p, size_t n)
 {
-	static const uint8_t magic[4] = { 0x28, 0xb5, 0x2f, 0xfd }, dict[4] = { 0, 1, 2, 4 }, content[4] = { 0, 2, 4, 8 };
+	static const uint8_t magic[4] = {0x28, 0xb5, 0x2f, 0xfd}, dict[4] = {0, 1, 2, 4},
+			     content[4] = {0, 2, 4, 8};
 	bool single;
 
 	if (n < 5)
@@ -206,8 +208,10 @@ static int want_window(struct skf_inflate *i, uint64_t bytes, struct skf_err *e)
 		return 0;
 	if (bytes > SKF_MAX_ZSTD_WINDOW)
 		return skf_fail(e, SKF_ELIMIT,
-		                "zstd stream: a window of %llu MB is needed to unpack it, %u are allowed; it was made with --ultra or --long, "
-		                "make it again without", (unsigned long long)(bytes >> 20), SKF_MAX_ZSTD_WINDOW >> 20);
+				"zstd stream: a window of %llu MB is needed to unpack it, %u are allowed; "
+				"it was made with --ultra or --long, "
+				"make it again without",
+				(unsigned long long)(bytes >> 20), SKF_MAX_ZSTD_WINDOW >> 20);
 	if (i->gate.want) { /* whoever waits holds nothing */
 		if (i->window) {
 			ZSTD_freeDCtx(i->zstd);
@@ -223,7 +227,8 @@ static int want_window(struct skf_inflate *i, uint64_t bytes, struct skf_err *e)
 	return 0;
 }
 
-/* Collects the header of the next frame and asks for its window. 1 it is complete, 0 more input is needed, -1. */
+/* Collects the header of the next frame and asks for its window. 1 it is complete, 0 more input is needed,
+ * -1. */
 static int begin_frame(struct skf_inflate *i, ZSTD_inBuffer *src, struct skf_err *e)
 {
 	const uint8_t *in = src->src;
@@ -243,7 +248,7 @@ static int begin_frame(struct skf_inflate *i, ZSTD_inBuffer *src, struct skf_err
 
 static int decompress(struct skf_inflate *i, ZSTD_outBuffer *dst, ZSTD_inBuffer *src, struct skf_err *e)
 {
-	ZSTD_inBuffer head = { i->head, i->head_n, i->head_used };
+	ZSTD_inBuffer head = {i->head, i->head_n, i->head_used};
 	ZSTD_inBuffer *from = i->head_used < i->head_n ? &head : src;
 	size_t r = ZSTD_decompressStream(i->zstd, dst, from);
 
@@ -261,14 +266,15 @@ static int decompress(struct skf_inflate *i, ZSTD_outBuffer *dst, ZSTD_inBuffer 
 }
 
 static int zstd_step(struct skf_inflate *i, const uint8_t *in, size_t n_in, size_t *used, uint8_t *out,
-                     size_t n_out, size_t *made, struct skf_err *e)
+		     size_t n_out, size_t *made, struct skf_err *e)
 {
-	ZSTD_inBuffer src = { in, n_in, 0 };
-	ZSTD_outBuffer dst = { out, n_out, 0 };
+	ZSTD_inBuffer src = {in, n_in, 0};
+	ZSTD_outBuffer dst = {out, n_out, 0};
 
 	/* Without input only what a frame still holds back may be asked for: after its end the call would
 	 * announce the next one. */
-	while (dst.pos < dst.size && (src.pos < src.size || i->head_used < i->head_n || (i->pending && i->inside))) {
+	while (dst.pos < dst.size &&
+	       (src.pos < src.size || i->head_used < i->head_n || (i->pending && i->inside))) {
 		int r = i->began ? 1 : begin_frame(i, &src, e);
 
 		if (r < 0 || (r > 0 && decompress(i, &dst, &src, e) < 0))
@@ -327,7 +333,7 @@ void skf_inflate_set_gate(struct skf_inflate *i, const struct skf_window_gate *g
 }
 
 int skf_inflate_step(struct skf_inflate *i, const uint8_t *in, size_t n_in, size_t *ret_used, uint8_t *out,
-                     size_t n_out, size_t *ret_made, struct skf_err *e)
+		     size_t n_out, size_t *ret_made, struct skf_err *e)
 {
 	int r;
 
@@ -336,7 +342,7 @@ int skf_inflate_step(struct skf_inflate *i, const uint8_t *in, size_t n_in, size
 	i->any |= n_in > 0;
 	r = i->c == SKF_COMP_GZIP   ? gzip_step(i, in, n_in, ret_used, out, n_out, ret_made, e)
 	    : i->c == SKF_COMP_ZSTD ? zstd_step(i, in, n_in, ret_used, out, n_out, ret_made, e)
-	                            : plain_step(in, n_in, ret_used, out, n_out, ret_made);
+				    : plain_step(in, n_in, ret_used, out, n_out, ret_made);
 	if (r < 0)
 		return -1;
 	i->pending = *ret_made == n_out && i->c != SKF_COMP_NONE;

@@ -10,7 +10,7 @@ void skf_inodes_done(struct skf_inodes *t)
 		free(t->acl[i].p);
 	free(t->acl);
 	free(t->v);
-	*t = (struct skf_inodes){ 0 };
+	*t = (struct skf_inodes){0};
 }
 
 static struct skf_inode *slot(struct skf_inode *v, size_t cap, uint64_t ino)

@@ -22,10 +22,10 @@
 #include <time.h>
 
 /* Bytes of one block of the ring: fits the second-level cache, multiple of 512. */
-#define SKF_UNPACK_BLOCK (256u << 10)
+#define SKF_UNPACK_BLOCK  (256u << 10)
 #define SKF_UNPACK_BLOCKS 8 /* 2 MiB between the two threads */
 /* Tar bytes before one entry's data: pax records, sparse map (T45). */
-#define SKF_UNPACK_MAX_HEADER (2u << 20)
+#define SKF_UNPACK_MAX_HEADER      (2u << 20)
 #define SKF_UNPACK_MAX_ACL_BYTES   (16u << 20) /* default ACLs of directories, kept until the end */
 #define SKF_UNPACK_ZSTD_WINDOW_LOG 25          /* SKF_MAX_ZSTD_WINDOW */
 
@@ -48,7 +48,7 @@ void skf_hash_done(struct skf_hash *h);
 int skf_hash_reset(struct skf_hash *h, struct skf_err *e);
 int skf_hash_add(struct skf_hash *h, const void *p, size_t n, struct skf_err *e);
 int skf_hash_end(struct skf_hash *h, struct skf_digest *ret,
-                 struct skf_err *e);                                          /* then reset for the next */
+		 struct skf_err *e);                                          /* then reset for the next */
 int skf_hash_end_raw(struct skf_hash *h, uint8_t out[32], struct skf_err *e); /* SHA-256 only */
 void skf_hash_hex(const uint8_t raw[32], char out[65]);
 
@@ -150,10 +150,11 @@ struct skf_tree {
 	char parent_path[SKF_MAX_TAR_PATH];
 	struct skf_inodes inodes;
 	struct skf_hash hash; /* of one file */
-	bool crc;             /* files get checksums: their bytes are the tar's, which has a SHA-256 (unpack_list.c) */
-	uint64_t sum;         /* ... of the file being written */
+	bool crc; /* files get checksums: their bytes are the tar's, which has a SHA-256 (unpack_list.c) */
+	uint64_t sum; /* ... of the file being written */
 	struct skf_unpack_limits lim;
-	uint64_t n_data, data_bytes; /* regular files with data and without holes: what a tar record must name too */
+	uint64_t n_data,
+		data_bytes; /* regular files with data and without holes: what a tar record must name too */
 	uint64_t entries, bytes;
 	uint64_t n_skipped_devices, n_skipped_xattrs;
 	bool replaced; /* an entry took the place of another: the tar cannot be told from the tree */
@@ -166,7 +167,8 @@ void skf_tree_done(struct skf_tree *t);
 /* Places one entry; file data are read from ar. INVALID, LIMIT, CORRUPT, SYSTEM. */
 int skf_tree_place(struct skf_tree *t, struct archive *ar, struct archive_entry *ae, struct skf_err *e);
 /* --- unpack_dir.c --- */
-#define PLACE_TRIES 3 /* nobody else works in this tree: one removal is enough unless something is badly wrong */
+/* nobody else works in this tree: one removal is enough unless something is badly wrong */
+#define PLACE_TRIES 3
 int skf_tree_count(struct skf_tree *t, const char *path, struct skf_err *e); /* one entry more; LIMIT */
 bool skf_is_whiteout(const struct stat *st);
 /* What has the name of an entry to be made goes. */
@@ -174,25 +176,27 @@ int skf_tree_replace(struct skf_tree *t, int parent, const char *name, const cha
 /* O_PATH or real fd of the parent, owned by t until the next call: consecutive entries mostly share it. */
 int skf_tree_parent(struct skf_tree *t, const struct skf_entry_name *n, int *ret_fd, struct skf_err *e);
 int skf_tree_place_root(struct skf_tree *t, struct archive_entry *ae, struct skf_err *e);
-int skf_tree_place_dir(struct skf_tree *t, int parent, const struct skf_entry_name *n, struct archive_entry *ae, struct skf_err *e);
-int skf_tree_mark_opaque(struct skf_tree *t, int parent, const char *name, const char *path, struct skf_err *e);
+int skf_tree_place_dir(struct skf_tree *t, int parent, const struct skf_entry_name *n,
+		       struct archive_entry *ae, struct skf_err *e);
+int skf_tree_mark_opaque(struct skf_tree *t, int parent, const char *name, const char *path,
+			 struct skf_err *e);
 /* One xattr of an entry on an open file (unpack_meta.c). 1 set, 0 left out, -1. */
 int skf_tree_set_xattr(struct skf_tree *t, int fd, const char *path, const char *name, const void *v,
-                       size_t n, struct skf_err *e);
+		       size_t n, struct skf_err *e);
 int skf_tree_file_meta(struct skf_tree *t, int fd, const struct stat *st, const struct skf_meta *m,
-                       struct archive_entry *ae, const char *path, bool *ret_has_xattr, struct skf_err *e);
+		       struct archive_entry *ae, const char *path, bool *ret_has_xattr, struct skf_err *e);
 int skf_tree_dir_xattrs(struct skf_tree *t, int fd, struct archive_entry *ae, const char *path,
-                        bool *ret_any, struct skf_err *e);
+			bool *ret_any, struct skf_err *e);
 int skf_tree_dir_finish(struct skf_tree *t, int fd, const struct skf_inode *i, const char *path,
-                        struct skf_err *e);
+			struct skf_err *e);
 int skf_tree_link_meta(int parent, const char *name, const struct skf_meta *m, const char *path,
-                       struct skf_err *e);
+		       struct skf_err *e);
 int skf_meta_of(struct archive_entry *ae, const char *path, struct skf_meta *ret, struct skf_err *e);
 /* Error of placing 'path': full disks and quotas become one clear sentence. Always -1. */
 int skf_tree_fail(struct skf_err *e, int r, const char *what, const char *path);
 /* unpack_data.c: the data of a regular file. */
 int skf_tree_write_data(struct skf_tree *t, struct archive *ar, int fd, const char *path, bool *ret_sparse,
-                        struct skf_err *e);
+			struct skf_err *e);
 /* Digest of a file with holes: over the pages that are not all zero, each preceded by its offset. Reads data
  * only. */
 int skf_sparse_digest(int fd, uint64_t size, struct skf_hash *h, uint8_t out[32], struct skf_err *e);
@@ -203,7 +207,8 @@ struct skf_listing_result {
 	uint64_t size, inodes;
 	bool crc;
 };
-/* Finishes directories, walks the tree in order and writes the listing to out_fd. ret->crc: it has checksums. */
+/* Finishes directories, walks the tree in order and writes the listing to out_fd. ret->crc: it has
+ * checksums. */
 int skf_tree_seal(struct skf_tree *t, int out_fd, struct skf_listing_result *ret, struct skf_err *e);
 
 /* --- unpack_tar.c: the tar thread --- */
@@ -218,10 +223,11 @@ struct skf_tar_job {
 void *skf_tar_thread(void *job);
 
 /* --- unpack_record.c: the tar record, written while the tar passes by (docs/formats.md) --- */
-#define SKF_RECORD_NAME        "tar"
-#define SKF_RECORD_MAGIC       "SKFTAR1\n"
-#define SKF_RECORD_MAX_RAW     (8ull << 30)   /* bytes of a tar that are no file data: 5 million entries of 1.6 KB */
-#define SKF_RECORD_MAX_STORED  (256ull << 20) /* the same, compressed */
+#define SKF_RECORD_NAME  "tar"
+#define SKF_RECORD_MAGIC "SKFTAR1\n"
+/* bytes of a tar that are no file data: 5 million entries of 1.6 KB */
+#define SKF_RECORD_MAX_RAW    (8ull << 30)
+#define SKF_RECORD_MAX_STORED (256ull << 20) /* the same, compressed */
 enum { SKF_RECORD_END = 0, SKF_RECORD_BYTES = 1, SKF_RECORD_FILE = 2 };
 struct ZSTD_CCtx_s;
 struct skf_record {
@@ -231,11 +237,11 @@ struct skf_record {
 	struct skf_buf raw;   /* bytes of the tar that wait to be written as one piece */
 	uint8_t *out;
 	size_t out_fill;
-	int dir, fd;          /* of the layer, borrowed; of the record */
+	int dir, fd; /* of the layer, borrowed; of the record */
 	uint64_t n_raw, n_stored;
 	uint64_t n_files, file_bytes; /* entries whose data are the tree's, and those data */
-	bool took;            /* data of an entry went into the record */
-	bool gone;            /* why says why there is none */
+	bool took;                    /* data of an entry went into the record */
+	bool gone;                    /* why says why there is none */
 	char why[200];
 };
 int skf_record_begin(struct skf_record *r, int dir, struct skf_err *e);
@@ -258,7 +264,8 @@ uint64_t skf_crc64_iso(uint64_t crc, const void *p, size_t n); /* CRC-64/GO-ISO,
 bool skf_crc64_fast(void);
 
 /* --- chunked_entry.c --- */
-/* The members of an entry of zstd:chunked's list, without the place of its data. False: the list cannot say it. */
+/* The members of an entry of zstd:chunked's list, without the place of its data. False: the list cannot say
+ * it. */
 bool skf_chunked_describe(struct skf_jw *w, const struct skf_tar_entry *t);
 void skf_chunked_base64(struct skf_buf *b, const void *p, size_t n);
 

@@ -5,15 +5,16 @@
  * mode is four octal digits; size is of files only; digest is "sha256:<hex>" of the content,
  * "sparse:<hex>" for a file with holes: sha256 over its 4 KiB pages that are not all zero, each after its
  * offset as 8 little-endian bytes, or "crc64:<hex>" where the tar record vouches for the content: record and
- * files make the tar whose SHA-256 is the diff-id, and the checksum only tells which file it was; target is a link's target or a device's major:minor; xattrs is the sha256
- * over the kept attributes sorted by name (name, NUL, length as 8 little-endian bytes, value). What does not
- * apply is '-'. A directory stands before its content; the names in a directory are in byte order. The
- * sha256 of the listing is the layer's tree digest.
+ * files make the tar whose SHA-256 is the diff-id, and the checksum only tells which file it was; target is
+ * a link's target or a device's major:minor; xattrs is the sha256 over the kept attributes sorted by name
+ * (name, NUL, length as 8 little-endian bytes, value). What does not apply is '-'. A directory stands before
+ * its content; the names in a directory are in byte order. The sha256 of the listing is the layer's tree
+ * digest.
  *
  * Sealing and verifying are the same walk: sealing takes the digests that were computed while writing and
  * finishes directories on its way (parents first: the times of a directory change only when entries come or
- * go); verifying reads every file once: those with checksums while their tar is made again, and a second time only
- * when that is not the tar that it was. Blocks on the disk. */
+ * go); verifying reads every file once: those with checksums while their tar is made again, and a second
+ * time only when that is not the tar that it was. Blocks on the disk. */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/fd.h"
@@ -26,8 +27,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#define FLUSH_AT       (64u << 10)
-#define LINE_MAX_BYTES (2u << 20) /* SKF_MAX_TAR_DEPTH names of 255 bytes, each written as 4, and a target */
+#define FLUSH_AT (64u << 10)
+/* SKF_MAX_TAR_DEPTH names of 255 bytes, each written as 4, and a target */
+#define LINE_MAX_BYTES (2u << 20)
 
 struct walk {
 	struct skf_tree *t;    /* sealing; NULL: verifying */
@@ -40,8 +42,8 @@ struct walk {
 	size_t want_cap;
 	bool want_sparse;
 	const char *want_crc; /* of a file, in want_line; NULL: none */
-	bool proved; /* the data of the files with checksums are what they were */
-	const char *what; /* layer, for messages */
+	bool proved;          /* the data of the files with checksums are what they were */
+	const char *what;     /* layer, for messages */
 	uint64_t size, inodes;
 	bool any_crc;
 };
@@ -75,7 +77,7 @@ static const char *shown(const struct walk *w)
 static int damaged(struct walk *w, const char *why, struct skf_err *e)
 {
 	return skf_fail(e, SKF_ECORRUPT, "layer '%s': '%.200s' %s; pull the image again", w->what, shown(w),
-	                why);
+			why);
 }
 
 static int flush(struct walk *w, struct skf_err *e)
@@ -236,13 +238,13 @@ static void put_digest(struct walk *w, const struct file_digest *d, bool known)
 static int list_file(struct walk *w, int dir, const char *name, const struct stat *st, struct skf_err *e)
 {
 	struct skf_inode *i = w->t ? skf_inodes_find(&w->t->inodes, st->st_ino) : NULL;
-	struct file_digest d = { w->want_sparse ? DIGEST_SPARSE : w->want_crc ? DIGEST_CRC : DIGEST_SHA };
+	struct file_digest d = {w->want_sparse ? DIGEST_SPARSE : w->want_crc ? DIGEST_CRC : DIGEST_SHA};
 	bool read = !i, known = w->proved && d.kind == DIGEST_CRC;
 	SKF_AUTO_FD int fd = -EBADF;
 
 	if (w->t && (!i || !(i->flags & SKF_INO_FILE)))
 		return skf_fail(e, SKF_EBUG, "'%.200s' is in the layer but was not made from its tar",
-		                shown(w));
+				shown(w));
 	if (i)
 		read = digest_of(w, st, i, &d);
 	if ((read || i->flags & SKF_INO_XATTR) && open_file(w, dir, name, &fd, e) < 0)
@@ -261,16 +263,17 @@ static int list_file(struct walk *w, int dir, const char *name, const struct sta
 static int list_other(struct walk *w, int dir, const char *name, const struct stat *st, struct skf_err *e)
 {
 	char type = S_ISLNK(st->st_mode)   ? 'l'
-	            : S_ISCHR(st->st_mode) ? 'c'
-	            : S_ISBLK(st->st_mode) ? 'b'
-	                                   : 'p';
+		    : S_ISCHR(st->st_mode) ? 'c'
+		    : S_ISBLK(st->st_mode) ? 'b'
+					   : 'p';
 	char target[SKF_MAX_TAR_PATH + 1];
 
 	if (!S_ISLNK(st->st_mode) && !S_ISCHR(st->st_mode) && !S_ISBLK(st->st_mode) &&
 	    !S_ISFIFO(st->st_mode))
 		return damaged(w, "is of a type that a layer cannot have", e);
 	if (w->t)
-		w->inodes++; /* hard links to these are rare and counted once each: the figure is for people */
+		w->inodes++; /* hard links to these are rare and counted once each: the figure is for people
+			      */
 	begin_line(w, type, st);
 	skf_buf_str(&w->line, "- ");
 	if (type == 'l') {
@@ -312,8 +315,8 @@ static int add_name(void *arg, int dirfd, const char *name, struct skf_err *e)
 
 	(void)dirfd;
 	return skf_strv_add(&n->a, &n->v, name) < 0
-	               ? skf_fail(e, SKF_ENOMEM, "no memory for the names of a directory")
-	               : 0;
+		       ? skf_fail(e, SKF_ENOMEM, "no memory for the names of a directory")
+		       : 0;
 }
 
 static int walk_dir(struct walk *w, int fd, unsigned depth, struct skf_err *e);
@@ -347,8 +350,8 @@ static int list_dir(struct walk *w, int fd, struct skf_err *e)
 		i = skf_inodes_find(&w->t->inodes, st.st_ino);
 		if (!i || !(i->flags & SKF_INO_DIR))
 			return skf_fail(e, SKF_EBUG,
-			                "directory '%.200s' is in the layer but was not made from its tar",
-			                shown(w));
+					"directory '%.200s' is in the layer but was not made from its tar",
+					shown(w));
 		if (skf_tree_dir_finish(w->t, fd, i, shown(w), e) < 0)
 			return -1;
 		if (fstat(fd, &st) < 0)
@@ -365,13 +368,13 @@ static int list_dir(struct walk *w, int fd, struct skf_err *e)
 static int walk_dir(struct walk *w, int fd, unsigned depth, struct skf_err *e)
 {
 	SKF_AUTO(names_done)
-	struct names n = { .a = SKF_ARENA(SIZE_MAX / 2) }; /* bounded by SKF_MAX_LAYER_ENTRIES */
+	struct names n = {.a = SKF_ARENA(SIZE_MAX / 2)}; /* bounded by SKF_MAX_LAYER_ENTRIES */
 	size_t len = w->path.len;
 
 	/* Links make deeper trees than any one name may be. */
 	if (depth > SKF_MAX_TAR_DEPTH)
 		return skf_fail(e, SKF_ELIMIT, "'%.200s' lies more than %d directories deep", shown(w),
-		                SKF_MAX_TAR_DEPTH);
+				SKF_MAX_TAR_DEPTH);
 	if (list_dir(w, fd, e) < 0 || skf_store_each(fd, ".", add_name, &n, e) < 0)
 		return -1;
 	if (n.v.n > 1)
@@ -398,13 +401,13 @@ static int walk_init(struct walk *w, struct skf_err *e)
 
 int skf_tree_seal(struct skf_tree *t, int out_fd, struct skf_listing_result *ret, struct skf_err *e)
 {
-	SKF_AUTO(walk_done) struct walk w = { .t = t, .hash = &t->hash, .out_fd = out_fd, .what = "new" };
+	SKF_AUTO(walk_done) struct walk w = {.t = t, .hash = &t->hash, .out_fd = out_fd, .what = "new"};
 	struct skf_digest tree;
 
 	if (walk_init(&w, e) < 0 || skf_hash_reset(&t->hash, e) < 0 || walk_dir(&w, t->root, 0, e) < 0 ||
 	    flush(&w, e) < 0 || skf_hash_end(&w.sum, &tree, e) < 0)
 		return -1;
-	*ret = (struct skf_listing_result){ tree, w.size, w.inodes, w.any_crc };
+	*ret = (struct skf_listing_result){tree, w.size, w.inodes, w.any_crc};
 	return 0;
 }
 
@@ -435,7 +438,7 @@ static int compare(struct walk *w, int tree, const struct skf_seal *seal, struct
 	if (getline(&w->want_line, &w->want_cap, w->want) >= 0) {
 		w->want_line[strcspn(w->want_line, " \n")] = 0;
 		return skf_fail(e, SKF_ECORRUPT, "layer '%s': '%.200s' is missing; pull the image again",
-		                w->what, w->want_line);
+				w->what, w->want_line);
 	}
 	if (flush(w, e) < 0 || skf_hash_end(&w->sum, &got, e) < 0)
 		return -1;
@@ -447,10 +450,13 @@ static int compare(struct walk *w, int tree, const struct skf_seal *seal, struct
 	return 0;
 }
 
-/* Where the listing has checksums: whether record and files make the tar. What does not is looked for in the files. */
-static int prove(struct walk *w, int layer, const struct skf_digest *diff_id, struct skf_seal *seal, struct skf_err *why, struct skf_err *e)
+/* Where the listing has checksums: whether record and files make the tar. What does not is looked for in the
+ * files. */
+static int prove(struct walk *w, int layer, const struct skf_digest *diff_id, struct skf_seal *seal,
+		 struct skf_err *why, struct skf_err *e)
 {
-	skf_fail(why, SKF_ECORRUPT, "layer '%s' has no tar record that vouches for its files; pull the image again", w->what);
+	skf_fail(why, SKF_ECORRUPT,
+		 "layer '%s' has no tar record that vouches for its files; pull the image again", w->what);
 	if (seal->ver.min < SKF_SEAL_FORMAT || !seal->record.s[0])
 		return 0;
 	skf_err_clear(why);
@@ -464,8 +470,8 @@ static int prove(struct walk *w, int layer, const struct skf_digest *diff_id, st
 int skf_unpack_verify(struct skf_store *s, const struct skf_digest *diff_id, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_OBJECT_BYTES * 4);
-	SKF_AUTO(skf_hash_done) struct skf_hash h = { 0 };
-	SKF_AUTO(walk_done) struct walk w = { .hash = &h, .what = diff_id->s };
+	SKF_AUTO(skf_hash_done) struct skf_hash h = {0};
+	SKF_AUTO(walk_done) struct walk w = {.hash = &h, .what = diff_id->s};
 	SKF_AUTO_FD int layers = -EBADF;
 	SKF_AUTO_FD int layer = -EBADF;
 	SKF_AUTO_FD int tree = -EBADF;
@@ -482,11 +488,12 @@ int skf_unpack_verify(struct skf_store *s, const struct skf_digest *diff_id, str
 		return skf_fail_sys(e, tree, "open the files of the layer '%s'", diff_id->s);
 	if (skf_store_seal_read(layer, &a, &seal, e) < 0)
 		return skf_fail(e, SKF_ECORRUPT, "layer '%s' has no readable seal; pull the image again",
-		                diff_id->s);
+				diff_id->s);
 	if (!skf_digest_eq(&seal->diff_id, diff_id))
 		return skf_fail(e, SKF_ECORRUPT, "layer '%s' has the seal of '%s'; pull the image again",
-		                diff_id->s, seal->diff_id.s);
-	if (walk_init(&w, e) < 0 || skf_hash_init(&h, NULL, e) < 0 || skf_record_check(layer, seal, &h, e) < 0 || open_listing(&w, layer, e) < 0 ||
+				diff_id->s, seal->diff_id.s);
+	if (walk_init(&w, e) < 0 || skf_hash_init(&h, NULL, e) < 0 ||
+	    skf_record_check(layer, seal, &h, e) < 0 || open_listing(&w, layer, e) < 0 ||
 	    prove(&w, layer, diff_id, seal, &unproved, e) < 0 || compare(&w, tree, seal, e) < 0)
 		return -1;
 	if (!w.any_crc || w.proved)

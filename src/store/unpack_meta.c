@@ -29,11 +29,11 @@
 int skf_tree_fail(struct skf_err *e, int r, const char *what, const char *path)
 {
 	if (r == -ENOSPC || r == -EDQUOT)
-		return skf_fail(
-			e, SKF_ELIMIT,
-			"no space left on the disk (or in the quota) of the store at entry '%.200s'; free some, or run "
-			"'skiff system prune'",
-			path);
+		return skf_fail(e, SKF_ELIMIT,
+				"no space left on the disk (or in the quota) of the store at entry "
+				"'%.200s'; free some, or run "
+				"'skiff system prune'",
+				path);
 	return skf_fail_sys(e, r, "%s '%.200s'", what, path);
 }
 
@@ -66,7 +66,7 @@ bool skf_xattr_kept(const char *name)
 }
 
 static int defer_acl(struct skf_tree *t, int fd, const char *path, const void *v, size_t n,
-                     struct skf_err *e)
+		     struct skf_err *e)
 {
 	struct skf_inodes *x = &t->inodes;
 	struct skf_inode *i;
@@ -79,8 +79,8 @@ static int defer_acl(struct skf_tree *t, int fd, const char *path, const void *v
 		return 0; /* only directories have one */
 	if (n > SKF_UNPACK_MAX_ACL_BYTES - x->acl_bytes)
 		return skf_fail(e, SKF_ELIMIT,
-		                "entry '%.200s': the default ACLs of this layer have more than %u bytes",
-		                path, SKF_UNPACK_MAX_ACL_BYTES);
+				"entry '%.200s': the default ACLs of this layer have more than %u bytes",
+				path, SKF_UNPACK_MAX_ACL_BYTES);
 	if (x->n_acl == x->cap_acl) {
 		size_t cap = x->cap_acl ? x->cap_acl * 2 : 16;
 		struct skf_acl *p = reallocarray(x->acl, cap, sizeof(*p));
@@ -98,14 +98,14 @@ static int defer_acl(struct skf_tree *t, int fd, const char *path, const void *v
 	}
 	if (n)
 		memcpy(copy, v, n);
-	x->acl[x->n_acl++] = (struct skf_acl){ copy, n };
+	x->acl[x->n_acl++] = (struct skf_acl){copy, n};
 	x->acl_bytes += n;
 	i->acl = (uint32_t)x->n_acl;
 	return 1;
 }
 
 int skf_tree_set_xattr(struct skf_tree *t, int fd, const char *path, const char *name, const void *v,
-                       size_t n, struct skf_err *e)
+		       size_t n, struct skf_err *e)
 {
 	if (!skf_xattr_kept(name))
 		return 0;
@@ -121,7 +121,7 @@ int skf_tree_set_xattr(struct skf_tree *t, int fd, const char *path, const char 
 }
 
 static int set_xattrs(struct skf_tree *t, int fd, struct archive_entry *ae, const char *path, bool *ret_any,
-                      struct skf_err *e)
+		      struct skf_err *e)
 {
 	size_t n, total = 0;
 	uint32_t count = 0;
@@ -136,12 +136,12 @@ static int set_xattrs(struct skf_tree *t, int fd, struct archive_entry *ae, cons
 
 		if (++count > t->lim.xattrs)
 			return skf_fail(e, SKF_ELIMIT, "entry '%.200s' has more than %u extended attributes",
-			                path, t->lim.xattrs);
+					path, t->lim.xattrs);
 		total += n;
 		if (n > t->lim.xattr_bytes || total > (size_t)t->lim.xattr_bytes * 4)
 			return skf_fail(e, SKF_ELIMIT,
-			                "entry '%.200s' has extended attributes of more than %u bytes", path,
-			                t->lim.xattr_bytes);
+					"entry '%.200s' has extended attributes of more than %u bytes", path,
+					t->lim.xattr_bytes);
 		r = name ? skf_tree_set_xattr(t, fd, path, name, v, n, e) : 0;
 		if (r < 0)
 			return -1;
@@ -161,7 +161,7 @@ static bool in_digest(const char *name)
 }
 
 static int hash_xattr(int fd, const char *name, char *value, size_t size, struct skf_hash *h,
-                      struct skf_err *e)
+		      struct skf_err *e)
 {
 	ssize_t n = fgetxattr(fd, name, value, size);
 	uint8_t len[8];
@@ -219,10 +219,10 @@ int skf_set_opaque(int fd)
 static int owner_fail(struct skf_err *e, int r, const struct skf_meta *m, const char *path)
 {
 	if (r == -EINVAL)
-		return skf_fail(
-			e, SKF_EINVALID,
-			"entry '%.200s' belongs to %u:%u, which this user namespace does not map; add subordinate ids",
-			path, m->uid, m->gid);
+		return skf_fail(e, SKF_EINVALID,
+				"entry '%.200s' belongs to %u:%u, which this user namespace does not map; "
+				"add subordinate ids",
+				path, m->uid, m->gid);
 	if (r == -EPERM)
 		return skf_fail(
 			e, SKF_EDENIED,
@@ -232,9 +232,9 @@ static int owner_fail(struct skf_err *e, int r, const struct skf_meta *m, const 
 }
 
 int skf_tree_file_meta(struct skf_tree *t, int fd, const struct stat *st, const struct skf_meta *m,
-                       struct archive_entry *ae, const char *path, bool *ret_has_xattr, struct skf_err *e)
+		       struct archive_entry *ae, const char *path, bool *ret_has_xattr, struct skf_err *e)
 {
-	const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, m->mtime };
+	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, m->mtime};
 	bool chowned = st->st_uid != m->uid || st->st_gid != m->gid;
 
 	if (chowned && fchown(fd, m->uid, m->gid) < 0)
@@ -249,7 +249,7 @@ int skf_tree_file_meta(struct skf_tree *t, int fd, const struct stat *st, const 
 }
 
 int skf_tree_dir_xattrs(struct skf_tree *t, int fd, struct archive_entry *ae, const char *path,
-                        bool *ret_any, struct skf_err *e)
+			bool *ret_any, struct skf_err *e)
 {
 	return set_xattrs(t, fd, ae, path, ret_any, e);
 }
@@ -257,9 +257,9 @@ int skf_tree_dir_xattrs(struct skf_tree *t, int fd, struct archive_entry *ae, co
 /* Symbolic links and device nodes, which cannot be opened for this: by single name below the parent, never
  * followed. */
 int skf_tree_link_meta(int parent, const char *name, const struct skf_meta *m, const char *path,
-                       struct skf_err *e)
+		       struct skf_err *e)
 {
-	const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, m->mtime };
+	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, m->mtime};
 
 	if (fchownat(parent, name, m->uid, m->gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return owner_fail(e, -errno, m, path);
@@ -269,7 +269,7 @@ int skf_tree_link_meta(int parent, const char *name, const struct skf_meta *m, c
 }
 
 static int finish_acl(struct skf_tree *t, int fd, const struct skf_acl *acl, const char *path,
-                      struct skf_err *e)
+		      struct skf_err *e)
 {
 	if (fsetxattr(fd, ACL_DEFAULT, acl->p, acl->n, 0) == 0)
 		return 0;
@@ -282,12 +282,11 @@ static int finish_acl(struct skf_tree *t, int fd, const struct skf_acl *acl, con
 
 /* A directory once nothing more will be made in it. */
 int skf_tree_dir_finish(struct skf_tree *t, int fd, const struct skf_inode *i, const char *path,
-                        struct skf_err *e)
+			struct skf_err *e)
 {
 	const struct skf_meta m = {
-		.uid = i->dir.uid, .gid = i->dir.gid, .mode = i->dir.mode, .mtime = i->dir.mtime
-	};
-	const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, m.mtime };
+		.uid = i->dir.uid, .gid = i->dir.gid, .mode = i->dir.mode, .mtime = i->dir.mtime};
+	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, m.mtime};
 
 	if (fchown(fd, m.uid, m.gid) < 0)
 		return owner_fail(e, -errno, &m, path);

@@ -19,7 +19,7 @@ struct cut {
 
 /* Appends one component or takes one away. */
 static int step(const char *raw, const char *comp, size_t len, uint32_t max_depth, struct cut *c, char *path,
-                struct skf_err *e)
+		struct skf_err *e)
 {
 	size_t at = c->n ? c->end[c->n - 1] : 0;
 
@@ -27,16 +27,16 @@ static int step(const char *raw, const char *comp, size_t len, uint32_t max_dept
 		return 0;
 	if (len == 2 && comp[0] == '.' && comp[1] == '.') {
 		if (c->n == 0)
-			return skf_fail(
-				e, SKF_EINVALID,
-				"entry '%.200s' climbs out of the root of the layer; the image is hostile or broken",
-				raw);
+			return skf_fail(e, SKF_EINVALID,
+					"entry '%.200s' climbs out of the root of the layer; the image is "
+					"hostile or broken",
+					raw);
 		c->n--;
 		return 0;
 	}
 	if (c->n >= max_depth)
 		return skf_fail(e, SKF_ELIMIT, "entry '%.200s' is more than %u directories deep", raw,
-		                max_depth);
+				max_depth);
 	if (at > 0)
 		path[at++] = '/';
 	memcpy(path + at, comp, len);
@@ -50,8 +50,8 @@ static int clean(const char *raw, uint32_t max_depth, struct cut *c, char *path,
 
 	if (n >= SKF_MAX_TAR_PATH)
 		return skf_fail(e, SKF_ELIMIT,
-		                "entry '%.60s...' has a name of %zu bytes, at most %d are allowed", raw, n,
-		                SKF_MAX_TAR_PATH - 1);
+				"entry '%.60s...' has a name of %zu bytes, at most %d are allowed", raw, n,
+				SKF_MAX_TAR_PATH - 1);
 	if (max_depth > SKF_MAX_TAR_DEPTH)
 		max_depth = SKF_MAX_TAR_DEPTH;
 	for (const char *p = raw; *p;) {
@@ -78,9 +78,9 @@ static int check_parents(const struct cut *c, const char *path, bool *ret_skip, 
 		}
 		if (strncmp(comp, WH, strlen(WH)) == 0)
 			return skf_fail(e, SKF_EINVALID,
-			                "entry '%.200s' lies below a whiteout; names that begin with '" WH
-			                "' are reserved",
-			                path);
+					"entry '%.200s' lies below a whiteout; names that begin with '" WH
+					"' are reserved",
+					path);
 	}
 	return 0;
 }
@@ -104,7 +104,7 @@ static int classify(struct skf_entry_name *n, struct skf_err *e)
 	hidden = n->base + strlen(WH);
 	if (!*hidden || strcmp(hidden, ".") == 0 || strcmp(hidden, "..") == 0)
 		return skf_fail(e, SKF_EINVALID, "entry '%.200s' is a whiteout of '%s', which is no name",
-		                n->path, hidden);
+				n->path, hidden);
 	n->kind = SKF_ENTRY_WHITEOUT;
 	memmove(n->base, hidden, strlen(hidden) + 1);
 	return 0;

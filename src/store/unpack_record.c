@@ -1,12 +1,12 @@
-/* store/unpack_record.c -- writes the tar record of a layer while its tar passes by: the scanner's bytes and file names
- * through zstd into the file `tar` beside the seal.
+/* store/unpack_record.c -- writes the tar record of a layer while its tar passes by: the scanner's bytes and
+ * file names through zstd into the file `tar` beside the seal.
  *
  * Stored form: one zstd frame over "SKFTAR1\n" and pieces, each a byte and numbers as LEB128:
  *     1 LENGTH BYTES          bytes of the tar
  *     2 SIZE LENGTH NAME      SIZE bytes of data of the file that the entry NAME made
  *     0 SIZE                  the end; bytes of the whole tar
- * Data that did not become a file as they stand (sparse files, whiteouts) are bytes. Memory: a zstd context of level 1
- * and 128 KiB. Blocks on the disk. */
+ * Data that did not become a file as they stand (sparse files, whiteouts) are bytes. Memory: a zstd context
+ * of level 1 and 128 KiB. Blocks on the disk. */
 #include "base/fd.h"
 #include "store/unpack_int.h"
 #include <fcntl.h>
@@ -22,11 +22,11 @@
 
 static int deflate(struct skf_record *r, const void *p, size_t n, ZSTD_EndDirective how, struct skf_err *e)
 {
-	ZSTD_inBuffer in = { p, n, 0 };
+	ZSTD_inBuffer in = {p, n, 0};
 	size_t left;
 
 	do {
-		ZSTD_outBuffer out = { r->out, OUT_BYTES, 0 };
+		ZSTD_outBuffer out = {r->out, OUT_BYTES, 0};
 		int x;
 
 		left = ZSTD_compressStream2(r->z, &out, &in, how);
@@ -53,13 +53,14 @@ static void put_number(uint8_t *b, size_t *n, uint64_t v)
 
 static int flush_raw(struct skf_record *r, struct skf_err *e)
 {
-	uint8_t head[12] = { SKF_RECORD_BYTES };
+	uint8_t head[12] = {SKF_RECORD_BYTES};
 	size_t n = 1;
 
 	if (r->raw.len == 0)
 		return 0;
 	put_number(head, &n, r->raw.len);
-	if (deflate(r, head, n, ZSTD_e_continue, e) < 0 || deflate(r, r->raw.p, r->raw.len, ZSTD_e_continue, e) < 0)
+	if (deflate(r, head, n, ZSTD_e_continue, e) < 0 ||
+	    deflate(r, r->raw.p, r->raw.len, ZSTD_e_continue, e) < 0)
 		return -1;
 	skf_buf_clear(&r->raw);
 	return 0;
@@ -101,7 +102,7 @@ static int on_entry(void *arg, const struct skf_tar_entry *t, struct skf_err *e)
 {
 	struct skf_record *r = arg;
 	size_t n = 1, len = strlen(t->name);
-	uint8_t head[24] = { SKF_RECORD_FILE };
+	uint8_t head[24] = {SKF_RECORD_FILE};
 
 	if (t->size == 0)
 		return SKF_TAR_SKIP;
@@ -121,7 +122,7 @@ static int on_entry(void *arg, const struct skf_tar_entry *t, struct skf_err *e)
 
 int skf_record_begin(struct skf_record *r, int dir, struct skf_err *e)
 {
-	const struct skf_tarscan_sink sink = { on_bytes, on_entry, r };
+	const struct skf_tarscan_sink sink = {on_bytes, on_entry, r};
 
 	r->dir = dir;
 	r->raw = (struct skf_buf)SKF_BUF(RAW_BYTES);
@@ -166,7 +167,7 @@ int skf_record_feed(struct skf_record *r, const uint8_t *p, size_t n, struct skf
 
 int skf_record_end(struct skf_record *r, struct skf_digest *ret, struct skf_err *e)
 {
-	uint8_t tail[12] = { SKF_RECORD_END };
+	uint8_t tail[12] = {SKF_RECORD_END};
 	size_t n = 1;
 	int x;
 
@@ -203,8 +204,9 @@ int skf_record_check(int layer_fd, const struct skf_seal *seal, struct skf_hash 
 		return 0;
 	fd = skf_openat(layer_fd, SKF_RECORD_NAME, O_RDONLY | O_NOFOLLOW, 0);
 	if (fd < 0)
-		return skf_fail(e, SKF_ECORRUPT, "layer '%s': its tar record cannot be opened (%s); pull the image again",
-		                seal->diff_id.s, strerror(-fd));
+		return skf_fail(e, SKF_ECORRUPT,
+				"layer '%s': its tar record cannot be opened (%s); pull the image again",
+				seal->diff_id.s, strerror(-fd));
 	buf = malloc(OUT_BYTES);
 	if (!buf)
 		return skf_fail(e, SKF_ENOMEM, "no memory to read a tar record");
@@ -212,13 +214,16 @@ int skf_record_check(int layer_fd, const struct skf_seal *seal, struct skf_hash 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return skf_fail_sys(e, -errno, "read the tar record of the layer '%s'", seal->diff_id.s);
+			return skf_fail_sys(e, -errno, "read the tar record of the layer '%s'",
+					    seal->diff_id.s);
 		if (skf_hash_add(h, buf, (size_t)n, e) < 0)
 			return -1;
 	}
 	if (skf_hash_end(h, &got, e) < 0)
 		return -1;
 	if (!skf_digest_eq(&got, &seal->record))
-		return skf_fail(e, SKF_ECORRUPT, "layer '%s': its tar record differs from the seal; pull the image again", seal->diff_id.s);
+		return skf_fail(e, SKF_ECORRUPT,
+				"layer '%s': its tar record differs from the seal; pull the image again",
+				seal->diff_id.s);
 	return 0;
 }

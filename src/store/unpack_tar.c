@@ -37,7 +37,7 @@ static ssize_t next_block(struct archive *ar, void *arg, const void **ret)
 	}
 	if (j->in_header && j->got - j->header_at > (uint64_t)j->tree->lim.header + SKF_UNPACK_BLOCK) {
 		skf_fail(&j->err, SKF_ELIMIT, "the header of entry %llu of the layer has more than %u bytes",
-		         (unsigned long long)j->tree->entries + 1, j->tree->lim.header);
+			 (unsigned long long)j->tree->entries + 1, j->tree->lim.header);
 		archive_set_error(ar, EFBIG, "header too large");
 		return -1;
 	}
@@ -63,7 +63,7 @@ static int tar_fail(struct archive *ar, struct skf_tar_job *j)
 	if (archive_errno(ar) == ENOMEM)
 		return skf_fail(&j->err, SKF_ENOMEM, "no memory to read the tar of the layer");
 	return skf_fail(&j->err, SKF_ECORRUPT, "tar of the layer, after %llu entries: %s",
-	                (unsigned long long)j->tree->entries, s ? s : "damaged");
+			(unsigned long long)j->tree->entries, s ? s : "damaged");
 }
 
 static int one_entry(struct archive *ar, struct archive_entry *ae, struct skf_tar_job *j)
@@ -123,7 +123,7 @@ static void run(struct reader *r)
 void *skf_tar_thread(void *job)
 {
 	struct skf_tar_job *j = job;
-	struct reader r = { .j = j };
+	struct reader r = {.j = j};
 	locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
 	int got;
 

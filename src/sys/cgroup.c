@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MAX_DEPTH   64 /* directories below one container's cgroup; systemd in a container makes about 6 */
+#define MAX_DEPTH 64 /* directories below one container's cgroup; systemd in a container makes about 6 */
 
 int skf_cg_each_line(const char *path, int (*fn)(char *line, void *arg), void *arg)
 {

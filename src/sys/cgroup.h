@@ -25,9 +25,9 @@ const struct skf_cg_hier *skf_cg_find(const struct skf_cg_layout *l,
 				      const char *controller); /* NULL: not on v1 */
 /* The calling process's path in that hierarchy, e.g. "/" (from /proc/<pid>/cgroup). */
 int skf_cg_path_of(pid_t pid, const struct skf_cg_hier *h, char *out, size_t size);
-/* The same for all hierarchies of l that are in `used` (bit i: l->h[i]), with /proc/<pid>/cgroup read once: fn is
- * called for each, in any order, until it returns non-zero, which is returned. err: 0, -ENOENT (the process is in
- * no such hierarchy, or in a removed cgroup), -EXDEV (outside of what is mounted). */
+/* The same for all hierarchies of l that are in `used` (bit i: l->h[i]), with /proc/<pid>/cgroup read once:
+ * fn is called for each, in any order, until it returns non-zero, which is returned. err: 0, -ENOENT (the
+ * process is in no such hierarchy, or in a removed cgroup), -EXDEV (outside of what is mounted). */
 int skf_cg_each_path(pid_t pid, const struct skf_cg_layout *l, uint32_t used,
 		     int (*fn)(unsigned i, int err, const char *path, void *arg), void *arg);
 

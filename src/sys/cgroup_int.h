@@ -1,5 +1,5 @@
-/* sys/cgroup_int.h -- shared by cgroup.c, cgroup_layout.c and cgroup_kill.c, and the pure parsers for their unit
- * test. */
+/* sys/cgroup_int.h -- shared by cgroup.c, cgroup_layout.c and cgroup_kill.c, and the pure parsers for their
+ * unit test. */
 #pragma once
 #include "sys/cgroup.h"
 

@@ -1,13 +1,13 @@
 /* cgroup_layout.c -- which hierarchies exist, and where a process is in them.
  *
- * Theory: /proc/self/mountinfo knows every hierarchy, but it has a line for each mount of the host, among them
- * one or more for each container of other engines. So the usual places are asked first, one by one: what
- * /proc/self/cgroup lists is looked for at /sys/fs/cgroup/<its name>, as the root directory of a cgroup file
- * system (inode 1). Only when something is elsewhere, is a part of a hierarchy, or we have a cgroup namespace of
- * our own, mountinfo is read.
+ * Theory: /proc/self/mountinfo knows every hierarchy, but it has a line for each mount of the host, among
+ * them one or more for each container of other engines. So the usual places are asked first, one by one:
+ * what /proc/self/cgroup lists is looked for at /sys/fs/cgroup/<its name>, as the root directory of a cgroup
+ * file system (inode 1). Only when something is elsewhere, is a part of a hierarchy, or we have a cgroup
+ * namespace of our own, mountinfo is read.
  *
- * Invariants: 1. both ways find the same places; 2. nothing here allocates or uses stdio (cgroup.c, 1). Does not
- * block. */
+ * Invariants: 1. both ways find the same places; 2. nothing here allocates or uses stdio (cgroup.c, 1). Does
+ * not block. */
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -19,9 +19,9 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#define CGROUP_ROOT	"/sys/fs/cgroup"
+#define CGROUP_ROOT     "/sys/fs/cgroup"
 #define FIRST_CGROUP_NS 0xEFFFFFFBU /* inode of the first cgroup namespace: PROC_CGROUP_INIT_INO */
-#define ROOT_INODE	1	    /* of each cgroup file system's root */
+#define ROOT_INODE      1           /* of each cgroup file system's root */
 
 /* Cuts the next space-separated word off *p; NULL at the end. */
 static char *word(char **p)
@@ -298,7 +298,8 @@ static int root_line(char *line, void *arg)
 
 	if (!skf_cg_parse_mount(line, &h, root, sizeof(root)) || strcmp(h.mountpoint, x->h->mountpoint) != 0)
 		return 0;
-	x->found = skf_fmt(x->root, sizeof(x->root), "%s", root) == 0; /* a later mount hides this one: go on */
+	x->found =
+		skf_fmt(x->root, sizeof(x->root), "%s", root) == 0; /* a later mount hides this one: go on */
 	return 0;
 }
 
@@ -341,8 +342,9 @@ static int proc_line(char *line, void *arg)
 		if (!p)
 			continue;
 		x->used &= ~(1u << i);
-		r = skf_endswith(p, " (deleted)") ? -ENOENT
-						  : visible_path(&x->l->h[i], x->first_ns, p, path, sizeof(path));
+		r = skf_endswith(p, " (deleted)")
+			    ? -ENOENT
+			    : visible_path(&x->l->h[i], x->first_ns, p, path, sizeof(path));
 		return x->fn(i, r < 0 ? r : 0, path, x->arg);
 	}
 	return 0;

@@ -1,4 +1,5 @@
-/* sys/helper.c -- what must always hold: the child has no copy of the caller's end of the socket, so that it sees the caller's death. */
+/* sys/helper.c -- what must always hold: the child has no copy of the caller's end of the socket, so that it
+ * sees the caller's death. */
 #include "sys/helper.h"
 #include "base/cleanup.h"
 #include "base/fd.h"

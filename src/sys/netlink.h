@@ -1,6 +1,6 @@
-/* sys/netlink.h -- route netlink without a library: what moving an interface to another network namespace needs. One request, one
- * answer; -errno on failure. A socket works on the network namespace it was opened in, wherever its process goes later. Nothing blocks
- * but the kernel's own lock. man 7 rtnetlink. */
+/* sys/netlink.h -- route netlink without a library: what moving an interface to another network namespace
+ * needs. One request, one answer; -errno on failure. A socket works on the network namespace it was opened
+ * in, wherever its process goes later. Nothing blocks but the kernel's own lock. man 7 rtnetlink. */
 #pragma once
 #include "base/fwd.h"
 #include <net/if.h>
@@ -11,8 +11,9 @@ int skf_nl_open(void);
 int skf_nl_link_index(int nl, const char *name);
 /* The highest index in use. */
 int skf_nl_link_max(int nl);
-/* Moves the interface to the namespace of netns_fd, as number new_index and under new_name, which may hold one "%d". Its settings (MTU,
- * MAC, ...) stay, its addresses do not, and it is down afterwards. -EEXIST: the name is taken there. */
+/* Moves the interface to the namespace of netns_fd, as number new_index and under new_name, which may hold
+ * one "%d". Its settings (MTU, MAC, ...) stay, its addresses do not, and it is down afterwards. -EEXIST: the
+ * name is taken there. */
 int skf_nl_link_move(int nl, int index, int netns_fd, const char *new_name, int new_index);
 int skf_nl_link_up(int nl, int index);
 

@@ -1,5 +1,5 @@
-/* sys/nlmsg.c -- netlink messages: building in one growing buffer, sending, reading acknowledgements. Every length that the kernel gives is
- * checked against the datagram before it is believed. */
+/* sys/nlmsg.c -- netlink messages: building in one growing buffer, sending, reading acknowledgements. Every
+ * length that the kernel gives is checked against the datagram before it is believed. */
 #include "sys/nlmsg.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -22,7 +22,9 @@ static void pad(struct skf_buf *b)
 
 size_t skf_nlm_begin(struct skf_buf *b, uint16_t type, uint16_t flags, const void *body, size_t n)
 {
-	struct nlmsghdr h = {.nlmsg_type = type, .nlmsg_flags = (uint16_t)(flags | NLM_F_REQUEST), .nlmsg_seq = (uint32_t)b->len + 1};
+	struct nlmsghdr h = {.nlmsg_type = type,
+			     .nlmsg_flags = (uint16_t)(flags | NLM_F_REQUEST),
+			     .nlmsg_seq = (uint32_t)b->len + 1};
 	size_t at = b->len;
 
 	skf_buf_put(b, &h, sizeof(h));
@@ -167,7 +169,8 @@ int skf_nlm_talk(int nl, const struct skf_buf *b, size_t last, size_t *ret_at)
 
 		if (n < 0)
 			return (int)n;
-		for (const struct nlmsghdr *h = (const void *)buf; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
+		for (const struct nlmsghdr *h = (const void *)buf; NLMSG_OK(h, left);
+		     h = NLMSG_NEXT(h, left)) {
 			if (h->nlmsg_type != NLMSG_ERROR)
 				continue;
 			r = error_of(h);
@@ -196,13 +199,15 @@ int skf_nlm_ask(int nl, const struct skf_buf *b, int (*fn)(const struct nlmsghdr
 
 		if (n < 0)
 			return (int)n;
-		for (const struct nlmsghdr *h = (const void *)buf; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
+		for (const struct nlmsghdr *h = (const void *)buf; NLMSG_OK(h, left);
+		     h = NLMSG_NEXT(h, left)) {
 			if (h->nlmsg_type == NLMSG_DONE)
 				return r;
 			if (h->nlmsg_type == NLMSG_ERROR)
 				return r < 0 ? r : error_of(h);
 			multi = h->nlmsg_flags & NLM_F_MULTI;
-			if (r == 0) /* a failure of fn still reads the rest, so that the socket can be used again */
+			if (r == 0) /* a failure of fn still reads the rest, so that the socket can be used
+				       again */
 				r = fn(h, user);
 		}
 		if (!multi)

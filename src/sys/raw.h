@@ -1,5 +1,6 @@
-/* sys/raw.h -- a system call without the C library: no errno, no cancellation, nothing that has to be set up before.
- * For the few lines that run before main's world exists (runtime/seal_view.c). SKF_RAW is defined where it is known how. */
+/* sys/raw.h -- a system call without the C library: no errno, no cancellation, nothing that has to be set up
+ * before. For the few lines that run before main's world exists (runtime/seal_view.c). SKF_RAW is defined
+ * where it is known how. */
 #pragma once
 
 #if defined(__x86_64__) && !defined(__ILP32__)

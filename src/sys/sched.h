@@ -8,11 +8,12 @@
 /* Numbers of CPUs or NUMA nodes. */
 struct skf_idset {
 	unsigned long bits[SKF_IDSET_BITS / (8 * sizeof(unsigned long))];
-	unsigned end;   /* highest member + 1; 0: empty */
+	unsigned end; /* highest member + 1; 0: empty */
 	unsigned count;
 };
 /* "0-3,7": numbers and ranges joined by commas; spaces around and empty elements are allowed (runtime-spec
- * schema, and runc). "" is the empty set. -EINVAL: not such a list; -ERANGE: a number from SKF_IDSET_BITS on. */
+ * schema, and runc). "" is the empty set. -EINVAL: not such a list; -ERANGE: a number from SKF_IDSET_BITS
+ * on. */
 int skf_idset_parse(const char *s, struct skf_idset *ret);
 
 struct skf_sched {

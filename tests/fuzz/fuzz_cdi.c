@@ -1,4 +1,5 @@
-/* fuzz_cdi.c -- a CDI specification, once as JSON and once as what was YAML: what is taken keeps the promises of its header. */
+/* fuzz_cdi.c -- a CDI specification, once as JSON and once as what was YAML: what is taken keeps the
+ * promises of its header. */
 #include "base/arena.h"
 #include "base/err.h"
 #include "engine/cdi.h"

@@ -1,5 +1,6 @@
-/* WWW-Authenticate and the other headers of an answer, and where a Location leads. What parses holds no control byte, because a realm becomes
- * part of a URL; what is followed is http(s), and never http after https. */
+/* WWW-Authenticate and the other headers of an answer, and where a Location leads. What parses holds no
+ * control byte, because a realm becomes part of a URL; what is followed is http(s), and never http after
+ * https. */
 #include "base/err.h"
 #include "registry/registry_int.h"
 #include <stdlib.h>
@@ -23,7 +24,8 @@ static void check_redirect(const char *from, const char *location)
 
 	if (skf_http_redirect(from, location, out, sizeof(out), &e) < 0)
 		return;
-	if (strncmp(out, "https://", 8) != 0 && (strncmp(out, "http://", 7) != 0 || strncmp(from, "https:", 6) == 0))
+	if (strncmp(out, "https://", 8) != 0 &&
+	    (strncmp(out, "http://", 7) != 0 || strncmp(from, "https:", 6) == 0))
 		abort();
 	skf_http_same_origin(out, from);
 	skf_http_url_forbidden(out, false);
@@ -31,9 +33,9 @@ static void check_redirect(const char *from, const char *location)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct skf_challenge c = { 0 };
+	struct skf_challenge c = {0};
 	struct skf_err e = SKF_ERR_INIT;
-	struct skf_http_resp r = { .retry_after_ms = -1 };
+	struct skf_http_resp r = {.retry_after_ms = -1};
 	const char *p = (const char *)data, *end = p + size;
 
 	if (skf_challenge_parse(p, size, &c, &e) == 0) {

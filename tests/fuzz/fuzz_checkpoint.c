@@ -18,7 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (data[0] & 1 && skf_criu_stats_parse(data + 1, size - 1, &stats) != stats.known)
 		abort();
-	if (!(data[0] & 1) && skf_cka_head_parse((const char *)data + 1, size - 1, &a, &head, &e) == 0 && (!head->id || !head->name || !head->image_id))
+	if (!(data[0] & 1) && skf_cka_head_parse((const char *)data + 1, size - 1, &a, &head, &e) == 0 &&
+	    (!head->id || !head->name || !head->image_id))
 		abort();
 	return 0;
 }

@@ -8,7 +8,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char *const hosts[] = { "h", "docker.io", "reg.example:5000" };
+	static const char *const hosts[] = {"h", "docker.io", "reg.example:5000"};
 	char *text = malloc(size + 1); /* as skf_read_file_at leaves it: with a NUL behind */
 
 	if (!text)

@@ -9,7 +9,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static int (*const parsers[])(const char *, size_t, struct skf_logline *, struct skf_buf *) = {skf_logline_parse, skf_logline_parse_k8s};
+	static int (*const parsers[])(const char *, size_t, struct skf_logline *,
+				      struct skf_buf *) = {skf_logline_parse, skf_logline_parse_k8s};
 
 	for (size_t i = 0; i < sizeof(parsers) / sizeof(parsers[0]); i++) {
 		SKF_AUTO(skf_buf_done) struct skf_buf text = SKF_BUF(1u << 20);

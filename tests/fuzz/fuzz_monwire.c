@@ -1,5 +1,6 @@
-/* fuzz_monwire.c -- what monitor and engine read from each other and from the summaries, on any bytes: requests of the control socket, the handover
- * record, a summary line. What decodes must encode to something that decodes to the same. */
+/* fuzz_monwire.c -- what monitor and engine read from each other and from the summaries, on any bytes:
+ * requests of the control socket, the handover record, a summary line. What decodes must encode to something
+ * that decodes to the same. */
 #include "base/buf.h"
 #include "base/record.h"
 #include "monitor/summary.h"
@@ -28,7 +29,8 @@ static void fuzz_handover(const char *rec, size_t n)
 	if (skf_mon_handover_read(rec, n, &a) < 0)
 		return;
 	skf_mon_handover_write(&a, &buf);
-	if (buf.err || skf_mon_handover_read(buf.p, buf.len, &b) < 0 || memcmp(&a.cg, &b.cg, sizeof(a.cg)) != 0 || a.log_fd != b.log_fd)
+	if (buf.err || skf_mon_handover_read(buf.p, buf.len, &b) < 0 ||
+	    memcmp(&a.cg, &b.cg, sizeof(a.cg)) != 0 || a.log_fd != b.log_fd)
 		abort();
 	skf_buf_done(&buf);
 }
@@ -40,7 +42,8 @@ static void fuzz_summary(const char *line)
 
 	if (skf_summary_decode(line, &a) < 0)
 		return;
-	if (skf_summary_encode(&a, out) < 0 || skf_summary_decode(out, &b) < 0 || memcmp(&a, &b, sizeof(a)) != 0)
+	if (skf_summary_encode(&a, out) < 0 || skf_summary_decode(out, &b) < 0 ||
+	    memcmp(&a, &b, sizeof(a)) != 0)
 		abort();
 }
 
@@ -63,7 +66,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 		if (rec) {
 			memcpy(rec, copy, n - 1);
-			if (data[0] & 0x80) /* else the size field is mostly wrong and nothing else is reached */
+			if (data[0] &
+			    0x80) /* else the size field is mostly wrong and nothing else is reached */
 				memcpy(rec, &size, sizeof(size));
 			if (data[0] % 3 == 1)
 				fuzz_request(rec, n - 1);

@@ -1,4 +1,5 @@
-/* The words of -v, --tmpfs and --mount; the first byte says which. What is accepted has an absolute target that climbs nowhere. */
+/* The words of -v, --tmpfs and --mount; the first byte says which. What is accepted has an absolute target
+ * that climbs nowhere. */
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -10,8 +11,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static int (*const parse[])(const char *, struct skf_arena *, struct skf_mount_req *, struct skf_err *) = {
-		skf_engine_parse_volume, skf_engine_parse_mount, skf_engine_parse_tmpfs};
+	static int (*const parse[])(const char *, struct skf_arena *, struct skf_mount_req *,
+				    struct skf_err *) = {skf_engine_parse_volume, skf_engine_parse_mount,
+							 skf_engine_parse_tmpfs};
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(4u << 20);
 	struct skf_mount_req m = {0};
 	struct skf_err e = SKF_ERR_INIT;
@@ -27,7 +29,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 		return 0;
 	}
-	if (!m.target || m.target[0] != '/' || skf_streq(m.target, "/") || strstr(m.target, "/../") || strstr(m.target, "//"))
+	if (!m.target || m.target[0] != '/' || skf_streq(m.target, "/") || strstr(m.target, "/../") ||
+	    strstr(m.target, "//"))
 		abort();
 	return 0;
 }

@@ -1,4 +1,5 @@
-/* fuzz_netconf.c -- the words of -p and --expose, and network.json: what is taken keeps the promises of its header. */
+/* fuzz_netconf.c -- the words of -p and --expose, and network.json: what is taken keeps the promises of its
+ * header. */
 #include "base/arena.h"
 #include "base/err.h"
 #include "engine/net_int.h"

@@ -69,8 +69,7 @@ static void through_state(const struct skf_spec_process *p, struct skf_arena *a)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	SKF_AUTO(skf_arena_done)
-	struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC),
-			 again = SKF_ARENA(SKF_MAX_ARENA_DOC);
+	struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC), again = SKF_ARENA(SKF_MAX_ARENA_DOC);
 	const struct skf_spec_opts o = {.name = "process.json"};
 	struct skf_err e = SKF_ERR_INIT;
 	struct skf_spec_process *p;

@@ -1,5 +1,6 @@
-/* Headers of a registry that only its client reads: Link, Range of an upload, Content-Range, Warning; and the lines of registries.d. What is found is
- * bounded, ends in NUL, and a next page is a part of the header. */
+/* Headers of a registry that only its client reads: Link, Range of an upload, Content-Range, Warning; and
+ * the lines of registries.d. What is found is bounded, ends in NUL, and a next page is a part of the header.
+ */
 #include "base/err.h"
 #include "registry/registry_int.h"
 #include <stdlib.h>
@@ -17,7 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!p || !c)
 		abort();
 	memcpy(p, data, size);
-	if (skf_http_link_next(p, size, out, sizeof(out)) == 1 && (!out[0] || strlen(out) >= sizeof(out) || strlen(out) > size))
+	if (skf_http_link_next(p, size, out, sizeof(out)) == 1 &&
+	    (!out[0] || strlen(out) >= sizeof(out) || strlen(out) > size))
 		abort();
 	if (skf_http_parse_warning(p, size, out, sizeof(out)))
 		for (const char *s = out; *s; s++)

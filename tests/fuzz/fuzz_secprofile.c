@@ -1,4 +1,5 @@
-/* A seccomp profile in docker's form. What it resolves to is a runtime-spec object that resolves to itself. */
+/* A seccomp profile in docker's form. What it resolves to is a runtime-spec object that resolves to itself.
+ */
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -10,7 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_SECCOMP_BYTES), again = SKF_BUF(SKF_MAX_SECCOMP_BYTES);
+	SKF_AUTO(skf_buf_done)
+	struct skf_buf b = SKF_BUF(SKF_MAX_SECCOMP_BYTES), again = SKF_BUF(SKF_MAX_SECCOMP_BYTES);
 	struct skf_err e = SKF_ERR_INIT;
 
 	if (skf_seccomp_profile("p", (const char *)data, size, 0, &b, &e) < 0) {

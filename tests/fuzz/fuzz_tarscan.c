@@ -1,5 +1,5 @@
-/* tests/fuzz/fuzz_tarscan.c -- the tar scanner on any bytes: however the input is cut, it says the same, accounts for every
- * byte, and keeps to its bounds. */
+/* tests/fuzz/fuzz_tarscan.c -- the tar scanner on any bytes: however the input is cut, it says the same,
+ * accounts for every byte, and keeps to its bounds. */
 #include "store/tarscan.h"
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +44,7 @@ static int on_entry(void *arg, const struct skf_tar_entry *t, struct skf_err *e)
 
 static int scan(const uint8_t *p, size_t n, size_t piece, struct sum *s)
 {
-	const struct skf_tarscan_sink sink = { on_bytes, on_entry, s };
+	const struct skf_tarscan_sink sink = {on_bytes, on_entry, s};
 	struct skf_err e = SKF_ERR_INIT;
 	struct skf_tarscan t;
 	int r = 0;
@@ -64,7 +64,7 @@ static int scan(const uint8_t *p, size_t n, size_t piece, struct sum *s)
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
-	struct sum a = { 0 }, b = { 0 };
+	struct sum a = {0}, b = {0};
 	int x = scan(p, n, n ? n : 1, &a), y = scan(p, n, 77, &b);
 
 	if (x != y || (x == 0 && (a.h != b.h || a.given != b.given)))

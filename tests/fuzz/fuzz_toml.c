@@ -15,11 +15,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct skf_reg *r;
 	struct skf_strv v;
 
-	if (size <= SKF_MAX_CONF_BYTES && skf_registries_parse(&c, "registries.conf", (const char *)data, size, &e) == 0) {
+	if (size <= SKF_MAX_CONF_BYTES &&
+	    skf_registries_parse(&c, "registries.conf", (const char *)data, size, &e) == 0) {
 		(void)skf_registries_expand(&c, "fedora:40", &v, &e);
 		r = skf_registries_match(&c, "example.com", "foo/bar");
 		if (r)
-			(void)skf_registries_at(r, r->n_mirrors ? &r->mirror[0] : &r->at, "example.com", "foo/bar", host, repo, &e);
+			(void)skf_registries_at(r, r->n_mirrors ? &r->mirror[0] : &r->at, "example.com",
+						"foo/bar", host, repo, &e);
 	}
 	skf_registries_done(&c);
 	return 0;

@@ -104,14 +104,14 @@ static void check_canary(struct bench *b)
 }
 
 /* Bound what one input may cost; the limits themselves are fuzzed with it. */
-static const struct skf_unpack_limits lim = { .entries = 2000,
-	                                      .bytes = 1u << 26,
-	                                      .ratio = 2000,
-	                                      .ratio_from = 1u << 22,
-	                                      .header = SKF_UNPACK_MAX_HEADER,
-	                                      .depth = SKF_MAX_TAR_DEPTH,
-	                                      .xattrs = 16,
-	                                      .xattr_bytes = 4096 };
+static const struct skf_unpack_limits lim = {.entries = 2000,
+					     .bytes = 1u << 26,
+					     .ratio = 2000,
+					     .ratio_from = 1u << 22,
+					     .header = SKF_UNPACK_MAX_HEADER,
+					     .depth = SKF_MAX_TAR_DEPTH,
+					     .xattrs = 16,
+					     .xattr_bytes = 4096};
 
 /* Digest of what the input inflates to, as far as it does; "" when it does not. */
 static int tar_digest(const uint8_t *p, size_t n, struct skf_digest *ret)
@@ -208,7 +208,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *p, size_t n, size_t max, unsigned seed)
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
 	struct bench *b = get_bench();
-	struct skf_unpack_opts o = { .size = n };
+	struct skf_unpack_opts o = {.size = n};
 	struct skf_err e = SKF_ERR_INIT;
 
 	if (!b->s)

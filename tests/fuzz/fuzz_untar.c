@@ -1,4 +1,5 @@
-/* A tar as `cp - CONTAINER:PATH` reads it, into an empty directory: nothing may appear beside it, whatever the names say. */
+/* A tar as `cp - CONTAINER:PATH` reads it, into an empty directory: nothing may appear beside it, whatever
+ * the names say. */
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/fd.h"
@@ -31,7 +32,8 @@ static int top_dir(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	/* a directory that is removed takes no entries: every name of the tar is resolved, and none can be made */
+	/* a directory that is removed takes no entries: every name of the tar is resolved, and none can be
+	 * made */
 	const struct skf_cp c = {.archive = true, .uid = geteuid(), .gid = getegid()};
 	SKF_AUTO_FD int fd = memfd_create("tar", MFD_CLOEXEC);
 	struct skf_err e = SKF_ERR_INIT;

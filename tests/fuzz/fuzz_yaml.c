@@ -12,11 +12,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct skf_jfield none[] = { SKF_J_END };
-	static const struct skf_jtable any = { .size = 1, .f = none };
+	static const struct skf_jfield none[] = {SKF_J_END};
+	static const struct skf_jtable any = {.size = 1, .f = none};
 	SKF_AUTO(skf_buf_done) struct skf_buf out = SKF_BUF(SKF_MAX_OBJECT_BYTES * 8);
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
-	const struct skf_jdoc d = { .name = "out", .max_bytes = SKF_MAX_OBJECT_BYTES * 8 };
+	const struct skf_jdoc d = {.name = "out", .max_bytes = SKF_MAX_OBJECT_BYTES * 8};
 	struct skf_err e = SKF_ERR_INIT;
 	void *v;
 

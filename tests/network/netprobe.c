@@ -1,12 +1,13 @@
-/* tests/network/netprobe.c -- the one program that test containers and test hosts run: a server that answers every client with the address that it
- * sees, and its client. Static, so that it runs in any image.
+/* tests/network/netprobe.c -- the one program that test containers and test hosts run: a server that answers
+ * every client with the address that it sees, and its client. Static, so that it runs in any image.
  *
- *     netprobe serve PROTO PORT [WORD]      tcp, udp or sctp, both families; answers "<peer address> <WORD>\n"
- *     netprobe ask PROTO ADDRESS PORT       prints the answer; status 1 refused or unreachable, 2 no answer within 2 s; fe80::1%eth0 has a zone
- *     netprobe shout INTERFACE WORD         a frame of an experimental type (no IP) to everybody on the link
- *     netprobe hear INTERFACE WORD          prints "ready", then "heard" when such a frame comes; status 2 after 4 s without one
- *     netprobe say-udp ADDRESS PORT         one datagram, to a broadcast or multicast address too
- *     netprobe hear-udp PORT SECONDS        prints "ready", then "heard" when a datagram comes, also to the group 224.0.0.251; status 2 without one */
+ *     netprobe serve PROTO PORT [WORD]      tcp, udp or sctp, both families; answers "<peer address>
+ * <WORD>\n" netprobe ask PROTO ADDRESS PORT       prints the answer; status 1 refused or unreachable, 2 no
+ * answer within 2 s; fe80::1%eth0 has a zone netprobe shout INTERFACE WORD         a frame of an
+ * experimental type (no IP) to everybody on the link netprobe hear INTERFACE WORD          prints "ready",
+ * then "heard" when such a frame comes; status 2 after 4 s without one netprobe say-udp ADDRESS PORT one
+ * datagram, to a broadcast or multicast address too netprobe hear-udp PORT SECONDS        prints "ready",
+ * then "heard" when a datagram comes, also to the group 224.0.0.251; status 2 without one */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_packet.h>
@@ -44,7 +45,8 @@ static int serve(const char *proto, int port, const char *word)
 	int type, p = kind(proto, &type), on = 1, fd = socket(AF_INET6, type, p);
 
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (fd < 0 || bind(fd, (void *)&any, sizeof(any)) < 0 || (type == SOCK_STREAM && listen(fd, 64) < 0)) {
+	if (fd < 0 || bind(fd, (void *)&any, sizeof(any)) < 0 ||
+	    (type == SOCK_STREAM && listen(fd, 64) < 0)) {
 		perror("netprobe");
 		return 1;
 	}
@@ -64,7 +66,8 @@ static int serve(const char *proto, int port, const char *word)
 			continue;
 		text_of(&peer, addr);
 		snprintf(out, sizeof(out), "%s %s\n", addr, word);
-		sendto(c, out, strlen(out), MSG_NOSIGNAL, type == SOCK_STREAM ? NULL : (void *)&peer, type == SOCK_STREAM ? 0 : len);
+		sendto(c, out, strlen(out), MSG_NOSIGNAL, type == SOCK_STREAM ? NULL : (void *)&peer,
+		       type == SOCK_STREAM ? 0 : len);
 		if (c != fd)
 			close(c);
 	}
@@ -74,7 +77,8 @@ static int ask(const char *proto, char *address, int port)
 {
 	struct sockaddr_in6 a6 = {.sin6_family = AF_INET6, .sin6_port = htons((unsigned short)port)};
 	struct sockaddr_in a4 = {.sin_family = AF_INET, .sin_port = htons((unsigned short)port)};
-	int v6 = strchr(address, ':') != NULL, type, p = kind(proto, &type), fd = socket(v6 ? AF_INET6 : AF_INET, type | SOCK_NONBLOCK, p), err = 0;
+	int v6 = strchr(address, ':') != NULL, type, p = kind(proto, &type),
+	    fd = socket(v6 ? AF_INET6 : AF_INET, type | SOCK_NONBLOCK, p), err = 0;
 	socklen_t len = sizeof(err);
 	struct pollfd w = {.fd = fd, .events = POLLOUT};
 	char in[256];
@@ -85,7 +89,8 @@ static int ask(const char *proto, char *address, int port)
 		*strchr(address, '%') = '\0';
 	}
 	inet_pton(v6 ? AF_INET6 : AF_INET, address, v6 ? (void *)&a6.sin6_addr : (void *)&a4.sin_addr);
-	if (connect(fd, v6 ? (void *)&a6 : (void *)&a4, v6 ? sizeof(a6) : sizeof(a4)) < 0 && errno != EINPROGRESS) {
+	if (connect(fd, v6 ? (void *)&a6 : (void *)&a4, v6 ? sizeof(a6) : sizeof(a4)) < 0 &&
+	    errno != EINPROGRESS) {
 		perror("connect");
 		return 1;
 	}
@@ -143,7 +148,8 @@ static int hear(const char *interface, const char *word)
 	printf("ready\n");
 	fflush(stdout);
 	while (poll(&w, 1, 4000) > 0)
-		if (recv(w.fd, in, sizeof(in), 0) >= (ssize_t)strlen(word) && !memcmp(in, word, strlen(word)))
+		if (recv(w.fd, in, sizeof(in), 0) >= (ssize_t)strlen(word) &&
+		    !memcmp(in, word, strlen(word)))
 			return puts("heard") < 0;
 	return 2;
 }
@@ -165,7 +171,8 @@ static int hear_udp(int port, int seconds)
 	struct pollfd w = {.fd = socket(AF_INET, SOCK_DGRAM, 0), .events = POLLIN};
 
 	inet_pton(AF_INET, "224.0.0.251", &group.imr_multiaddr);
-	if (bind(w.fd, (void *)&a, sizeof(a)) < 0 || setsockopt(w.fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof(group)) < 0) {
+	if (bind(w.fd, (void *)&a, sizeof(a)) < 0 ||
+	    setsockopt(w.fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof(group)) < 0) {
 		perror("netprobe");
 		return 1;
 	}

@@ -1,13 +1,13 @@
 /* tests/security/probe.c -- what an attacker would do inside a container, as one static program.
  *
- *   probe fds                prints the open descriptors as "NUMBER TARGET", without the one it reads them with
- *   probe exe SECONDS        pins the executable of every other process that it sees and tries to write to it; prints "pinned PATH device D inode N" and "wrote PATH"
- *   probe busy SECONDS       the same, but opens without a pause, so that nobody can execute what it got hold of (ETXTBSY)
- *   probe eat MB             touches that much memory, prints "ate"
- *   probe calls              tries system calls that a default container has no business with; prints "NAME ERRNO"
- *   probe swap A B SECONDS   exchanges two names as fast as it can
- *   probe write PATH TEXT    one write without creating or truncating; prints "0" or the errno
- * Blocks as long as it is told to.
+ *   probe fds                prints the open descriptors as "NUMBER TARGET", without the one it reads them
+ * with probe exe SECONDS        pins the executable of every other process that it sees and tries to write
+ * to it; prints "pinned PATH device D inode N" and "wrote PATH" probe busy SECONDS       the same, but opens
+ * without a pause, so that nobody can execute what it got hold of (ETXTBSY) probe eat MB             touches
+ * that much memory, prints "ate" probe calls              tries system calls that a default container has no
+ * business with; prints "NAME ERRNO" probe swap A B SECONDS   exchanges two names as fast as it can probe
+ * write PATH TEXT    one write without creating or truncating; prints "0" or the errno Blocks as long as it
+ * is told to.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -84,7 +84,8 @@ static void pin_one(struct pin *pins, size_t *n, const struct stat *self, const 
 	len = readlink(path, p->name, sizeof p->name - 1);
 	p->name[len < 0 ? 0 : len] = 0;
 	p->wrote = 0;
-	printf("pinned %s device %ju inode %ju\n", p->name, (uintmax_t)p->st.st_dev, (uintmax_t)p->st.st_ino);
+	printf("pinned %s device %ju inode %ju\n", p->name, (uintmax_t)p->st.st_dev,
+	       (uintmax_t)p->st.st_ino);
 	(*n)++;
 }
 
@@ -147,11 +148,12 @@ static int eat(size_t mb)
 	return 0;
 }
 
-#define CALL(name, ...) do { \
-	errno = 0; \
-	long r_ = syscall(SYS_##name, ##__VA_ARGS__); \
-	printf(#name " %d\n", r_ < 0 ? errno : 0); \
-} while (0)
+#define CALL(name, ...)                                                                                     \
+	do {                                                                                                \
+		errno = 0;                                                                                  \
+		long r_ = syscall(SYS_##name, ##__VA_ARGS__);                                               \
+		printf(#name " %d\n", r_ < 0 ? errno : 0);                                                  \
+	} while (0)
 
 static int calls(void)
 {

@@ -4,10 +4,10 @@
  * 1. The path is written to the journal before the first directory is made, and only after it was seen that
  * no process is in it: whoever cleans up from the journal kills what it finds there.
  * 2. The directory is a leaf of the container alone, never the root of a hierarchy.
- * 3. Limits are in force before a process enters, and it enters before anything of the container is executed or
- * copied; on v1 that may be while the child still builds the root file system (skf_cgroups_late). Then the memory
- * hierarchy comes last, when all but the execve is done: what the kernel allocates for mounts, names and credentials is
- * not the workload's, and a limit is for the workload.
+ * 3. Limits are in force before a process enters, and it enters before anything of the container is executed
+ * or copied; on v1 that may be while the child still builds the root file system (skf_cgroups_late). Then
+ * the memory hierarchy comes last, when all but the execve is done: what the kernel allocates for mounts,
+ * names and credentials is not the workload's, and a limit is for the workload.
  * 4. cg_fd >= 0 means that clone3 puts the child into the v2 directory; skf_cgroups_attach then does the v1
  * hierarchies only.
  * 5. With the systemd manager 1 holds too (the path follows from the names), but the directory can only be
@@ -239,7 +239,8 @@ bool skf_cgroups_late(const struct skf_start *s)
 		return false;
 	for (size_t i = 0; i < s->spec->mounts.n; i++)
 		for (size_t k = 0; k < m[i].options.n; k++)
-			if (!strcmp(m[i].options.v[k], "tmpcopyup")) /* what is copied is the container's memory */
+			if (!strcmp(m[i].options.v[k],
+				    "tmpcopyup")) /* what is copied is the container's memory */
 				return false;
 	return true;
 }

@@ -209,7 +209,8 @@ int skf_cg_unified(struct skf_cgset *s, struct skf_err *e)
 	for (size_t k = 0; k < u->n; k++) {
 		if (strchr(u->v[k].k, '/') || !strchr(u->v[k].k, '.'))
 			return skf_fail(e, SKF_EINVALID,
-					"linux.resources.unified: the specified key has not the form CONTROLLER.VALUE "
+					"linux.resources.unified: the specified key has not the form "
+					"CONTROLLER.VALUE "
 					"`%s`; it is the name of a cgroup file, without a slash",
 					u->v[k].k);
 		if (moves_processes(u->v[k].k))

@@ -86,8 +86,8 @@ static int write_small(const char *dir, const char *file, const char *value)
 
 /* A v1 cpuset directory is born empty and then takes no process: copies `file` from the nearest ancestor
  * that has it, top down. A parent that nobody has set up gets a flag with it that makes its later children
- * begin with a copy: each writing to a cpuset is compared with all its siblings, and has the kernel divide the
- * processors anew over all cpusets. */
+ * begin with a copy: each writing to a cpuset is compared with all its siblings, and has the kernel divide
+ * the processors anew over all cpusets. */
 static int cpuset_inherit(char *dir, size_t mount_len, const char *file, char *value, size_t size)
 {
 	char *slash;
@@ -102,7 +102,8 @@ static int cpuset_inherit(char *dir, size_t mount_len, const char *file, char *v
 	if (r == 0)
 		r = write_small(dir, file, value);
 	if (r == 0)
-		(void)write_small(dir, "cgroup.clone_children", "1"); /* refused: the children are filled one by one */
+		(void)write_small(dir, "cgroup.clone_children",
+				  "1"); /* refused: the children are filled one by one */
 	return r;
 }
 

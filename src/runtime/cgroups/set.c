@@ -56,12 +56,13 @@ int skf_cgset_need(const struct skf_cgset *s, const char *controller, const char
 			"cannot apply linux.resources.%s: the cgroup controller '%s' is not mounted below "
 			"/sys/fs/cgroup, or '%s' could not be made in it; mount it or drop the limit",
 			what, !strcmp(controller, "io") ? "blkio" : controller, s->d->path);
-	return skf_fail(e, SKF_EUNSUPPORTED,
-			"cannot apply linux.resources.%s: the requested cgroup controller `%s` is not available in "
-			"'%s' (there are: %s); "
-			"it must be in cgroup.subtree_control of every parent, and a parent that has it may "
-			"hold no processes",
-			what, controller, s->d->path, s->v2_controllers[0] ? s->v2_controllers : "none");
+	return skf_fail(
+		e, SKF_EUNSUPPORTED,
+		"cannot apply linux.resources.%s: the requested cgroup controller `%s` is not available in "
+		"'%s' (there are: %s); "
+		"it must be in cgroup.subtree_control of every parent, and a parent that has it may "
+		"hold no processes",
+		what, controller, s->d->path, s->v2_controllers[0] ? s->v2_controllers : "none");
 }
 
 int skf_cgset_v1_only(const char *property, struct skf_err *e)
@@ -293,11 +294,11 @@ int skf_cgset_check(const struct skf_cgset *s, struct skf_err *e)
 		return 0; /* without the controller the limit itself is refused in a moment */
 	for (size_t i = 0; i < SKF_ARRAY_LEN(limits); i++)
 		if (limits[i] > 0 && (uint64_t)limits[i] <= now)
-			return skf_fail(e, SKF_ECONFLICT,
-					"rejecting %s limit %lld: it is not above what the container uses now (%llu "
-					"bytes); memory.checkBeforeUpdate forbids it",
-					i ? "memory" : "memory+swap", (long long)limits[i],
-					(unsigned long long)now);
+			return skf_fail(
+				e, SKF_ECONFLICT,
+				"rejecting %s limit %lld: it is not above what the container uses now (%llu "
+				"bytes); memory.checkBeforeUpdate forbids it",
+				i ? "memory" : "memory+swap", (long long)limits[i], (unsigned long long)now);
 	return 0;
 }
 

@@ -6,7 +6,14 @@
 #include <string.h>
 
 static const char *const vectors[][2] = {
-	{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}, {"\xff\xef\xbe", "/+++"},
+	{"", ""},
+	{"f", "Zg=="},
+	{"fo", "Zm8="},
+	{"foo", "Zm9v"},
+	{"foob", "Zm9vYg=="},
+	{"fooba", "Zm9vYmE="},
+	{"foobar", "Zm9vYmFy"},
+	{"\xff\xef\xbe", "/+++"},
 };
 
 static void test_vectors(void **state)
@@ -25,7 +32,8 @@ static void test_vectors(void **state)
 
 static void test_what_is_none(void **state)
 {
-	static const char *const bad[] = {"Z", "Zg", "Zg=", "Zg===", "=Zg=", "Zm9v Zm9v", "Zm9-", "Zm=v", "====", "Zm9v\n"};
+	static const char *const bad[] = {
+		"Z", "Zg", "Zg=", "Zg===", "=Zg=", "Zm9v Zm9v", "Zm9-", "Zm=v", "====", "Zm9v\n"};
 	uint8_t out[16];
 
 	(void)state;

@@ -312,7 +312,8 @@ int main(void)
 		cmocka_unit_test(failures_leave_nothing),
 		cmocka_unit_test(child_runs_out_of_fds),
 		cmocka_unit_test(waiting),
-		cmocka_unit_test(kernel_number), cmocka_unit_test(identity),
+		cmocka_unit_test(kernel_number),
+		cmocka_unit_test(identity),
 		DIR_TEST(siblings),
 		cmocka_unit_test(signal_names),
 	};

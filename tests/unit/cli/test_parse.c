@@ -76,7 +76,8 @@ static void refusals(void **state)
 		{"--cpus=", SKF_EINVALID, "invalid argument \"\" for \"--cpus\" flag"},
 		{"--pids-limit=9999999999999999999999", SKF_EINVALID, "invalid argument"},
 		{"--rm=si", SKF_EINVALID, "expected true or false"},
-		{"--isolation=hyperv", SKF_EUNSUPPORTED, "flag --isolation is not supported by this version"},
+		{"--isolation=hyperv", SKF_EUNSUPPORTED,
+		 "flag --isolation is not supported by this version"},
 		{"--help=maybe", SKF_EINVALID, "invalid argument"},
 		{"--=", SKF_EINVALID, "unknown flag: --"},
 	};

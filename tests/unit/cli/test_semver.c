@@ -1,4 +1,5 @@
-/* tests/unit/cli/test_semver.c -- versions of tags against conditions: open parts, versions before a release, ranges, or and and. */
+/* tests/unit/cli/test_semver.c -- versions of tags against conditions: open parts, versions before a
+ * release, ranges, or and and. */
 #include "base/err.h"
 #include "cli/semver.h"
 #include <setjmp.h>
@@ -37,7 +38,8 @@ static const struct {
 	{">= 1.2, < 2.0.0", "1.2 1.9", "2.0 1.1"},
 	{">=1.2 <1.4 || ^3", "1.3 3.9", "1.4 2.0 4.0"},
 	{"1.0.0-alpha.2 || 1.0.0-alpha.10", "1.0.0-alpha.10 1.0.0-alpha.2", "1.0.0-alpha.3"},
-	{">1.0.0-alpha.2 <1.0.0-z", "1.0.0-alpha.10 1.0.0-alpha.2.1 1.0.0-beta", "1.0.0-alpha.2 1.0.0-alpha.1 1.0.0-1 1.0.0"},
+	{">1.0.0-alpha.2 <1.0.0-z", "1.0.0-alpha.10 1.0.0-alpha.2.1 1.0.0-beta",
+	 "1.0.0-alpha.2 1.0.0-alpha.1 1.0.0-1 1.0.0"},
 };
 
 static void each(const char *condition, const char *tags, bool want)
@@ -63,7 +65,21 @@ static void fits(void **state)
 
 static void no_conditions(void **state)
 {
-	static const char *const bad[] = {"", " ", "one", ">= one", "1.2.3.4", "1..2", ">", "1.2 ||", "|| 1", "1.2-", "1.2 -", "1 & 2", "99999999999999999999999", "1.2.3-a..b", "1.2.3+"};
+	static const char *const bad[] = {"",
+					  " ",
+					  "one",
+					  ">= one",
+					  "1.2.3.4",
+					  "1..2",
+					  ">",
+					  "1.2 ||",
+					  "|| 1",
+					  "1.2-",
+					  "1.2 -",
+					  "1 & 2",
+					  "99999999999999999999999",
+					  "1.2.3-a..b",
+					  "1.2.3+"};
 
 	(void)state;
 	for (size_t i = 0; i < SKF_ARRAY_LEN(bad); i++) {

@@ -19,7 +19,9 @@ static void values(void **state)
 	assert_int_equal(c.shm_size, 64 << 20);
 	assert_int_equal(c.pull, SKF_PULL_MISSING);
 	assert_null(skf_conf_origin(&c, "tz"));
-	assert_int_equal(parse(&c, "# a comment\n\n pids_limit = -1 \r\ntz=\" a b \"\nenv = A=1 B=2\nenv = C=3\ninit = true\npull = newer"), 0);
+	assert_int_equal(parse(&c, "# a comment\n\n pids_limit = -1 \r\ntz=\" a b \"\nenv = A=1 B=2\nenv = "
+				   "C=3\ninit = true\npull = newer"),
+			 0);
 	assert_int_equal(c.pids_limit, -1);
 	assert_string_equal(c.tz, " a b ");
 	assert_int_equal(c.env.n, 3);
@@ -38,12 +40,15 @@ static void errors(void **state)
 
 	assert_int_equal(skf_conf_defaults(&c, &err), 0);
 	ASSERT_FAILS(parse(&c, "\nnosuch = 1"), SKF_EINVALID, "f.conf:2: unknown key 'nosuch'");
-	ASSERT_FAILS(parse(&c, "pids_limit"), SKF_EINVALID, "f.conf:1: not understood: 'pids_limit': expected KEY = VALUE");
-	ASSERT_FAILS(parse(&c, "pids_limit = many"), SKF_EINVALID, "f.conf:1: wrong value 'many': expected a number");
+	ASSERT_FAILS(parse(&c, "pids_limit"), SKF_EINVALID,
+		     "f.conf:1: not understood: 'pids_limit': expected KEY = VALUE");
+	ASSERT_FAILS(parse(&c, "pids_limit = many"), SKF_EINVALID,
+		     "f.conf:1: wrong value 'many': expected a number");
 	ASSERT_FAILS(parse(&c, "pids_limit = -2"), SKF_EINVALID, "expected a number, -1 or more");
 	assert_int_equal(parse(&c, "stop_timeout = 2147483647"), 0);
 	ASSERT_FAILS(parse(&c, "stop_timeout = 2147483648"), SKF_EINVALID, "expected a number, -1 or more");
-	ASSERT_FAILS(parse(&c, "pull = sometimes"), SKF_EINVALID, "expected always, missing, never or newer");
+	ASSERT_FAILS(parse(&c, "pull = sometimes"), SKF_EINVALID,
+		     "expected always, missing, never or newer");
 	ASSERT_FAILS(parse(&c, "init = yes"), SKF_EINVALID, "expected true or false");
 	ASSERT_FAILS(parse(&c, "shm_size = -"), SKF_EINVALID, "expected a size");
 	ASSERT_FAILS(parse(&c, "tz = \"x"), SKF_EINVALID, "wrong value");
@@ -63,7 +68,8 @@ static void limits(void **state)
 	memset(text, 'x', n + 16);
 	memcpy(text, "tz=", 3);
 	assert_int_equal(skf_conf_defaults(&c, &err), 0);
-	ASSERT_FAILS(skf_conf_parse(&c, "f.conf", text, n + 16, &err), SKF_ELIMIT, "f.conf:1: the configuration is too large");
+	ASSERT_FAILS(skf_conf_parse(&c, "f.conf", text, n + 16, &err), SKF_ELIMIT,
+		     "f.conf:1: the configuration is too large");
 
 	memset(text, '#', SKF_MAX_CONF_BYTES + 1);
 	fd = mkstemp(path);
@@ -84,7 +90,8 @@ static void limits(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(values), cmocka_unit_test(errors), cmocka_unit_test(limits)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(values), cmocka_unit_test(errors),
+					   cmocka_unit_test(limits)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,7 +35,8 @@ static void made_up(void **state)
 	assert_true(same < 10);
 }
 
-/* One in 280 short ids of random hex digits has no letter: gethostbyname() of such a host name fails whatever /etc/hosts says. */
+/* One in 280 short ids of random hex digits has no letter: gethostbyname() of such a host name fails
+ * whatever /etc/hosts says. */
 static void ids_are_host_names(void **state)
 {
 	char id[SKF_ID_LEN + 1];
@@ -49,7 +50,8 @@ static void ids_are_host_names(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(rule), cmocka_unit_test(made_up), cmocka_unit_test(ids_are_host_names)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(rule), cmocka_unit_test(made_up),
+					   cmocka_unit_test(ids_are_host_names)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

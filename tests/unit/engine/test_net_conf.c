@@ -1,4 +1,5 @@
-/* Unit tests of engine/net_conf.c and net_choice.c: network.json written and read again, damaged, one over each limit; one --network. */
+/* Unit tests of engine/net_conf.c and net_choice.c: network.json written and read again, damaged, one over
+ * each limit; one --network. */
 #include "util.h"
 #include "../base/util.h"
 #include "base/arena.h"
@@ -15,8 +16,13 @@ static void all_fields(void **state)
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(1u << 20);
 	const struct tdir *d = *state;
 	char *words[] = {TEXT("one"), TEXT("two"), NULL};
-	struct skf_net_choice n = {.network = TEXT("id"), .name = TEXT("n"), .ip = TEXT("10.0.0.2"), .ifname = TEXT("lan"), .aliases = {words, 2}};
-	struct skf_publish p[] = {{TEXT("udp"), TEXT("::1"), 1, 65535, 65535}, {TEXT("tcp"), TEXT(""), 0, 0, 1}};
+	struct skf_net_choice n = {.network = TEXT("id"),
+				   .name = TEXT("n"),
+				   .ip = TEXT("10.0.0.2"),
+				   .ifname = TEXT("lan"),
+				   .aliases = {words, 2}};
+	struct skf_publish p[] = {{TEXT("udp"), TEXT("::1"), 1, 65535, 65535},
+				  {TEXT("tcp"), TEXT(""), 0, 0, 1}};
 	struct skf_net_conf c = {.mode = TEXT("bridge"),
 				 .networks = {&n, 1},
 				 .ports = {p, 2},
@@ -85,7 +91,9 @@ static void damaged(void **state)
 		if (decode(bad[i]) == 0)
 			fail_msg("'%s' was taken", bad[i]);
 	assert_int_equal(decode("{}"), 0);
-	assert_int_equal(decode("{\"ports\":[{\"proto\":\"tcp\",\"port\":65535,\"hostFirst\":1,\"hostLast\":65535}]}"), 0);
+	assert_int_equal(decode("{\"ports\":[{\"proto\":\"tcp\",\"port\":65535,\"hostFirst\":1,\"hostLast\":"
+				"65535}]}"),
+			 0);
 }
 
 static void too_many_networks(void **state)
@@ -104,11 +112,16 @@ static void too_many_networks(void **state)
 
 static void one_network(void **state)
 {
-	static const char *const names[] = {"", ".", "..", "lo", "a/b", "a b", "a:b", "sixteen-letters-", "\xc3\xa4"};
-	char *other[] = {TEXT("x=y"), NULL}, *ifname[] = {TEXT("com.docker.network.endpoint.ifname=wan"), NULL};
+	static const char *const names[] = {
+		"", ".", "..", "lo", "a/b", "a b", "a:b", "sixteen-letters-", "\xc3\xa4"};
+	char *other[] = {TEXT("x=y"), NULL},
+	     *ifname[] = {TEXT("com.docker.network.endpoint.ifname=wan"), NULL};
 	struct skf_network user = {.id = TEXT("i"), .name = TEXT("n")}, standard = {.is_default = true};
 	struct skf_net_choice c;
-	struct skf_net_attach v = {.ip = TEXT("10.0.0.2"), .ip6 = TEXT("fd00::2"), .mac = TEXT("02:00:00:00:00:01"), .interface = TEXT("fifteen-letters")};
+	struct skf_net_attach v = {.ip = TEXT("10.0.0.2"),
+				   .ip6 = TEXT("fd00::2"),
+				   .mac = TEXT("02:00:00:00:00:01"),
+				   .interface = TEXT("fifteen-letters")};
 
 	assert_int_equal(skf_net_choose(&user, &v, &c, &err), 0);
 	assert_string_equal(c.ifname, "fifteen-letters");
@@ -122,7 +135,8 @@ static void one_network(void **state)
 	assert_int_equal(skf_net_choose(&standard, &v, &c, &err), 0);
 	assert_string_equal(c.ifname, "wan");
 	v.driver_opts.v = other;
-	ASSERT_FAILS(skf_net_choose(&user, &v, &c, &err), SKF_EUNSUPPORTED, "driver option x=y is not supported");
+	ASSERT_FAILS(skf_net_choose(&user, &v, &c, &err), SKF_EUNSUPPORTED,
+		     "driver option x=y is not supported");
 	v = (struct skf_net_attach){.ip = TEXT("fd00::2")};
 	ASSERT_FAILS(skf_net_choose(&user, &v, &c, &err), SKF_EINVALID, "invalid IPv4 address: fd00::2");
 	v = (struct skf_net_attach){.ip6 = TEXT("10.0.0.2")};
@@ -133,8 +147,10 @@ static void one_network(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(all_fields, tdir_setup, tdir_teardown), cmocka_unit_test(damaged),
-					   cmocka_unit_test(too_many_networks), cmocka_unit_test(one_network)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(all_fields, tdir_setup, tdir_teardown),
+		cmocka_unit_test(damaged), cmocka_unit_test(too_many_networks),
+		cmocka_unit_test(one_network)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

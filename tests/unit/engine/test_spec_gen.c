@@ -39,8 +39,13 @@ static void start(struct fixture *f)
 				       .log_driver = own(f, "json-file"),
 				       .stop_signal = 15,
 				       .stop_timeout = 10};
-	f->g = (struct skf_gen){.id = ID, .hostname = "box", .hosts_dir = "/c", .conf = &f->conf, .cgroup = "/skiff/c/" ID,
-				.seccomp = "", .shm_size = 64 << 20};
+	f->g = (struct skf_gen){.id = ID,
+				.hostname = "box",
+				.hosts_dir = "/c",
+				.conf = &f->conf,
+				.cgroup = "/skiff/c/" ID,
+				.seccomp = "",
+				.shm_size = 64 << 20};
 	for (int i = 0; i < SKF_N_NS; i++)
 		f->g.ns[i].on = i != SKF_NS_USER;
 	f->g.process.cwd = "/";
@@ -174,7 +179,8 @@ static void limits(void **state)
 	struct fixture f;
 
 	start(&f);
-	f.g.res = (struct skf_gen_res){.memory = 64 << 20, .swap = 128 << 20, .quota = 150000, .period = 100000, .pids = 100};
+	f.g.res = (struct skf_gen_res){
+		.memory = 64 << 20, .swap = 128 << 20, .quota = 150000, .period = 100000, .pids = 100};
 	f.g.readonly = true;
 	f.g.process.no_new_privs = true;
 	f.g.seccomp = NULL;

@@ -1,4 +1,5 @@
-/* Unit tests of engine/subid.c and oci/idmaps.c: ranges of ids, what is free of them, and the file that says who has which. */
+/* Unit tests of engine/subid.c and oci/idmaps.c: ranges of ids, what is free of them, and the file that says
+ * who has which. */
 #include "util.h"
 #include "engine/subid.h"
 #include "oci/idmaps.h"
@@ -36,7 +37,9 @@ static void drop(int dir, const char *name)
 static void ranges_of_a_name(void **state)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(1 << 20);
-	int dir = dir_with("subuid", "# x\nother:1:2\ncontainers:100:50\ncontainersx:7:7\ncontainers:bad\ncontainers:300:0\ncontainers:300:5\ncontainers:4294967295:2");
+	int dir = dir_with("subuid", "# "
+				     "x\nother:1:2\ncontainers:100:50\ncontainersx:7:7\ncontainers:"
+				     "bad\ncontainers:300:0\ncontainers:300:5\ncontainers:4294967295:2");
 	struct skf_jarr r;
 	const struct skf_range *v;
 	char path[64];
@@ -53,8 +56,10 @@ static void ranges_of_a_name(void **state)
 static void what_is_free(void **state)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(1 << 20);
-	struct skf_range all[] = {{1000, 100}, {100, 100}, {150, 100}}, used[] = {{1090, 500}, {90, 20}, {120, 10}, {120, 5}, {2000, 1}};
-	const struct skf_jarr x = {all, SKF_ARRAY_LEN(all)}, u = {used, SKF_ARRAY_LEN(used)}, none = {NULL, 0};
+	struct skf_range all[] = {{1000, 100}, {100, 100}, {150, 100}},
+			 used[] = {{1090, 500}, {90, 20}, {120, 10}, {120, 5}, {2000, 1}};
+	const struct skf_jarr x = {all, SKF_ARRAY_LEN(all)}, u = {used, SKF_ARRAY_LEN(used)},
+			      none = {NULL, 0};
 	const struct skf_range want[] = {{110, 10}, {130, 70}, {200, 50}, {1000, 90}}, *v;
 	struct skf_jarr r;
 
@@ -117,7 +122,9 @@ static void the_file(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(ranges_of_a_name), cmocka_unit_test(what_is_free), cmocka_unit_test(maps), cmocka_unit_test(the_file)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(ranges_of_a_name),
+					   cmocka_unit_test(what_is_free), cmocka_unit_test(maps),
+					   cmocka_unit_test(the_file)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

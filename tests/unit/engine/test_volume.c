@@ -76,25 +76,43 @@ static void fields(void **state)
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(1 << 16);
 	struct skf_mount_req m;
 
-	assert_int_equal(skf_engine_parse_mount("type=bind,\"src=/a,b\",dst=/c,readonly,bind-propagation=rslave", &a, &m, &err), 0);
+	assert_int_equal(
+		skf_engine_parse_mount("type=bind,\"src=/a,b\",dst=/c,readonly,bind-propagation=rslave", &a,
+				       &m, &err),
+		0);
 	assert_string_equal(m.source, "/a,b");
 	assert_true(m.readonly && m.type == SKF_MOUNT_BIND && !m.make_source);
 	assert_string_equal(m.propagation, "rslave");
 	assert_int_equal(skf_engine_parse_mount("target=/c", &a, &m, &err), 0);
 	assert_true(m.type == SKF_MOUNT_VOLUME && !m.source);
-	assert_int_equal(skf_engine_parse_mount("type=tmpfs,dst=/t,tmpfs-size=1m,tmpfs-mode=1770", &a, &m, &err), 0);
+	assert_int_equal(
+		skf_engine_parse_mount("type=tmpfs,dst=/t,tmpfs-size=1m,tmpfs-mode=1770", &a, &m, &err), 0);
 	assert_true(has(&m, "size=1048576") && has(&m, "mode=1770") && has(&m, "noexec"));
-	ASSERT_FAILS(skf_engine_parse_mount("type=bind,dst=/c", &a, &m, &err), SKF_EINVALID, "field Source must not be empty");
-	ASSERT_FAILS(skf_engine_parse_mount("type=bind,src=/a", &a, &m, &err), SKF_EINVALID, "target is required");
-	ASSERT_FAILS(skf_engine_parse_mount("type=nosuch,dst=/a", &a, &m, &err), SKF_EINVALID, "invalid value for type: nosuch");
-	ASSERT_FAILS(skf_engine_parse_mount("nosuch=1,dst=/a", &a, &m, &err), SKF_EINVALID, "unexpected key 'nosuch'");
-	ASSERT_FAILS(skf_engine_parse_mount("type,dst=/a", &a, &m, &err), SKF_EINVALID, "must be a key=value pair");
-	ASSERT_FAILS(skf_engine_parse_mount("type=tmpfs,dst=/a,bind-propagation=shared", &a, &m, &err), SKF_EINVALID, "cannot mix");
-	ASSERT_FAILS(skf_engine_parse_mount("type=bind,\"src=/a,dst=/b", &a, &m, &err), SKF_EINVALID, "a quote does not end");
-	ASSERT_FAILS(skf_engine_parse_mount("type=bind,src=/s,dst=/a,ro,bind-recursive=readonly,bind-propagation=rslave", &a, &m, &err), SKF_EINVALID,
-		     "requires 'bind-propagation=rprivate'");
-	assert_int_equal(skf_engine_parse_mount("type=bind,src=/s,dst=/a,ro,bind-recursive=readonly,bind-propagation=rprivate", &a, &m, &err), 0);
-	ASSERT_FAILS(skf_engine_parse_mount("dst=/a,bind-recursive=x", &a, &m, &err), SKF_EINVALID, "invalid value");
+	ASSERT_FAILS(skf_engine_parse_mount("type=bind,dst=/c", &a, &m, &err), SKF_EINVALID,
+		     "field Source must not be empty");
+	ASSERT_FAILS(skf_engine_parse_mount("type=bind,src=/a", &a, &m, &err), SKF_EINVALID,
+		     "target is required");
+	ASSERT_FAILS(skf_engine_parse_mount("type=nosuch,dst=/a", &a, &m, &err), SKF_EINVALID,
+		     "invalid value for type: nosuch");
+	ASSERT_FAILS(skf_engine_parse_mount("nosuch=1,dst=/a", &a, &m, &err), SKF_EINVALID,
+		     "unexpected key 'nosuch'");
+	ASSERT_FAILS(skf_engine_parse_mount("type,dst=/a", &a, &m, &err), SKF_EINVALID,
+		     "must be a key=value pair");
+	ASSERT_FAILS(skf_engine_parse_mount("type=tmpfs,dst=/a,bind-propagation=shared", &a, &m, &err),
+		     SKF_EINVALID, "cannot mix");
+	ASSERT_FAILS(skf_engine_parse_mount("type=bind,\"src=/a,dst=/b", &a, &m, &err), SKF_EINVALID,
+		     "a quote does not end");
+	ASSERT_FAILS(skf_engine_parse_mount(
+			     "type=bind,src=/s,dst=/a,ro,bind-recursive=readonly,bind-propagation=rslave",
+			     &a, &m, &err),
+		     SKF_EINVALID, "requires 'bind-propagation=rprivate'");
+	assert_int_equal(
+		skf_engine_parse_mount(
+			"type=bind,src=/s,dst=/a,ro,bind-recursive=readonly,bind-propagation=rprivate", &a,
+			&m, &err),
+		0);
+	ASSERT_FAILS(skf_engine_parse_mount("dst=/a,bind-recursive=x", &a, &m, &err), SKF_EINVALID,
+		     "invalid value");
 }
 
 static void tmpfs(void **state)
@@ -104,7 +122,8 @@ static void tmpfs(void **state)
 
 	assert_int_equal(skf_engine_parse_tmpfs("/run:size=64k,exec,ro", &a, &m, &err), 0);
 	assert_true(m.readonly && has(&m, "size=64k") && has(&m, "nosuid") && !has(&m, "noexec"));
-	ASSERT_FAILS(skf_engine_parse_tmpfs("run", &a, &m, &err), SKF_EINVALID, "mount path must be absolute");
+	ASSERT_FAILS(skf_engine_parse_tmpfs("run", &a, &m, &err), SKF_EINVALID,
+		     "mount path must be absolute");
 }
 
 /* 64 fields, one more, and a word that does not fit into the arena. */
@@ -120,18 +139,21 @@ static void limits(void **state)
 	assert_int_equal(skf_engine_parse_mount(skf_buf_cstr(&b), &a, &m, &err), 0);
 	assert_int_equal(m.options.n, 63);
 	skf_buf_str(&b, ",nodev");
-	ASSERT_FAILS(skf_engine_parse_mount(skf_buf_cstr(&b), &a, &m, &err), SKF_EINVALID, "more than 64 fields");
+	ASSERT_FAILS(skf_engine_parse_mount(skf_buf_cstr(&b), &a, &m, &err), SKF_EINVALID,
+		     "more than 64 fields");
 	skf_buf_clear(&b);
 	skf_buf_str(&b, "target=/");
 	for (size_t i = 0; i < 8192; i++)
 		skf_buf_str(&b, "x");
-	ASSERT_FAILS(skf_engine_parse_mount(skf_buf_cstr(&b), &small, &m, &err), SKF_ENOMEM, "memory for the mount");
+	ASSERT_FAILS(skf_engine_parse_mount(skf_buf_cstr(&b), &small, &m, &err), SKF_ENOMEM,
+		     "memory for the mount");
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(good), cmocka_unit_test(bad), cmocka_unit_test(volumes),
-					   cmocka_unit_test(fields), cmocka_unit_test(tmpfs), cmocka_unit_test(limits)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(good),    cmocka_unit_test(bad),
+					   cmocka_unit_test(volumes), cmocka_unit_test(fields),
+					   cmocka_unit_test(tmpfs),   cmocka_unit_test(limits)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

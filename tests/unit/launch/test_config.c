@@ -11,7 +11,9 @@
 #include "launch/config.h"
 #include <string.h>
 
-#define MIN "\"name\":\"web\",\"image\":\"img\",\"created\":\"2026-01-01T00:00:00Z\",\"layers\":[\"sha256:a\",\"sha256:b\"]"
+#define MIN                                                                                                 \
+	"\"name\":\"web\",\"image\":\"img\",\"created\":\"2026-01-01T00:00:00Z\",\"layers\":[\"sha256:a\"," \
+	"\"sha256:b\"]"
 
 static int parse(const char *text, struct skf_arena *a, struct skf_ctrconf **c, struct skf_err *e)
 {
@@ -24,7 +26,10 @@ static void defaults(void **state)
 	struct skf_err e = SKF_ERR_INIT;
 	struct skf_ctrconf *c = NULL;
 
-	assert_int_equal(parse("{\"v\":1,\"min\":1,\"ociVersion\":\"1.0.2\",\"skiff\":{" MIN ",\"later\":[1]}}", &a, &c, &e), 0);
+	assert_int_equal(parse("{\"v\":1,\"min\":1,\"ociVersion\":\"1.0.2\",\"skiff\":{" MIN
+			       ",\"later\":[1]}}",
+			       &a, &c, &e),
+			 0);
 	assert_string_equal(c->name, "web");
 	assert_int_equal(c->layers.n, 2);
 	assert_string_equal(c->layers.v[0], "sha256:a");
@@ -38,10 +43,23 @@ static void round_trip(void **state)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(1 << 20);
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(65536);
-	char name[] = "n", digest[] = "sha256:1", host[] = "host", driver[] = "none", request[] = "{\"a\":[1,2]}";
-	struct skf_ctrconf in = { .name = name, .image = name, .image_id = digest, .manifest = digest, .created = name, .tty = true,
-		                  .open_stdin = true, .stop_signal = 15, .stop_timeout = 10, .remove = true, .network = host,
-		                  .log_driver = driver, .log_max_size = UINT64_MAX, .log_max_file = 3, .request = request };
+	char name[] = "n", digest[] = "sha256:1", host[] = "host", driver[] = "none",
+	     request[] = "{\"a\":[1,2]}";
+	struct skf_ctrconf in = {.name = name,
+				 .image = name,
+				 .image_id = digest,
+				 .manifest = digest,
+				 .created = name,
+				 .tty = true,
+				 .open_stdin = true,
+				 .stop_signal = 15,
+				 .stop_timeout = 10,
+				 .remove = true,
+				 .network = host,
+				 .log_driver = driver,
+				 .log_max_size = UINT64_MAX,
+				 .log_max_file = 3,
+				 .request = request};
 	struct skf_err e = SKF_ERR_INIT;
 	struct skf_ctrconf *c = NULL;
 	struct skf_jw w = SKF_JW(&b);
@@ -68,12 +86,12 @@ static void refused(void **state)
 		enum skf_kind kind;
 		const char *says;
 	} bad[] = {
-		{ "{}", SKF_ECORRUPT, "skiff" },
-		{ "{\"skiff\":[]}", SKF_ECORRUPT, "/skiff" },
-		{ "{\"skiff\":{\"name\":\"x\"}}", SKF_ECORRUPT, "/skiff" },
-		{ "{\"skiff\":{" MIN ",\"stopSignal\":65}}", SKF_ECORRUPT, "stopSignal" },
-		{ "{\"skiff\":{" MIN ",\"tty\":1}}", SKF_ECORRUPT, "/skiff/tty" },
-		{ "{\"skiff\":{" MIN "}", SKF_ECORRUPT, "config.json" },
+		{"{}", SKF_ECORRUPT, "skiff"},
+		{"{\"skiff\":[]}", SKF_ECORRUPT, "/skiff"},
+		{"{\"skiff\":{\"name\":\"x\"}}", SKF_ECORRUPT, "/skiff"},
+		{"{\"skiff\":{" MIN ",\"stopSignal\":65}}", SKF_ECORRUPT, "stopSignal"},
+		{"{\"skiff\":{" MIN ",\"tty\":1}}", SKF_ECORRUPT, "/skiff/tty"},
+		{"{\"skiff\":{" MIN "}", SKF_ECORRUPT, "config.json"},
 	};
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(1 << 20);
 	struct skf_ctrconf *c = NULL;
@@ -105,8 +123,8 @@ static void too_many_layers(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(defaults), cmocka_unit_test(round_trip), cmocka_unit_test(refused),
-		                            cmocka_unit_test(too_many_layers) };
+	const struct CMUnitTest tests[] = {cmocka_unit_test(defaults), cmocka_unit_test(round_trip),
+					   cmocka_unit_test(refused), cmocka_unit_test(too_many_layers)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -253,8 +253,9 @@ static void too_many(void **state)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
-	const struct CMUnitTest tests[] = {T(by_fd),         T(by_path),    T(by_symlink), T(by_trial),
-					   T(trusted_marks), T(user_marks), T(idmapped),   T(too_many), T(repeated)};
+	const struct CMUnitTest tests[] = {T(by_fd),    T(by_path),       T(by_symlink),
+					   T(by_trial), T(trusted_marks), T(user_marks),
+					   T(idmapped), T(too_many),      T(repeated)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -45,7 +45,12 @@ static int start(const struct start *s, unsigned n_fds, struct skf_err *e)
 
 static void good(void **state)
 {
-	struct start s = { SKF_LAUNCH_STDIN | SKF_LAUNCH_STDERR | SKF_LAUNCH_KEEP, 24, ID, "/lib", "/run", "/usr/bin/skiff" };
+	struct start s = {SKF_LAUNCH_STDIN | SKF_LAUNCH_STDERR | SKF_LAUNCH_KEEP,
+			  24,
+			  ID,
+			  "/lib",
+			  "/run",
+			  "/usr/bin/skiff"};
 	struct skf_err e = SKF_ERR_INIT;
 
 	assert_int_equal(start(&s, 2, &e), 0);
@@ -59,10 +64,11 @@ static void bad(void **state)
 {
 	char longpath[700];
 	const struct start cases[] = {
-		{ 0, 24, "", "/lib", "/run", "" },          { 0, 24, "../x", "/lib", "/run", "" }, { 0, 24, ID, "lib", "/run", "" },
-		{ 0, 24, ID, "/lib", "", "" },              { 0, 24, ID, longpath, "/run", "" },   { 0, 24, ID, "/lib", longpath, "" },
-		{ 0, 24, ID, "/lib", "/run", longpath },    { 0, 24, ID, "/lib", "/run", "skiff" }, { 0, 70000, ID, "/lib", "/run", "" },
-		{ SKF_LAUNCH_STDIN, 24, ID, "/lib", "/run", "" },
+		{0, 24, "", "/lib", "/run", ""},       {0, 24, "../x", "/lib", "/run", ""},
+		{0, 24, ID, "lib", "/run", ""},        {0, 24, ID, "/lib", "", ""},
+		{0, 24, ID, longpath, "/run", ""},     {0, 24, ID, "/lib", longpath, ""},
+		{0, 24, ID, "/lib", "/run", longpath}, {0, 24, ID, "/lib", "/run", "skiff"},
+		{0, 70000, ID, "/lib", "/run", ""},    {SKF_LAUNCH_STDIN, 24, ID, "/lib", "/run", ""},
 	};
 
 	memset(longpath, '/', sizeof(longpath) - 1);
@@ -105,7 +111,8 @@ static void overlay_switch(void **state)
 
 static void overlay_limits(void **state)
 {
-	struct skf_overlay none = { .root_fd = -1, .root = "/nowhere" }, many = { .root_fd = -1, .n_lower = SKF_MAX_LAYERS + 1 };
+	struct skf_overlay none = {.root_fd = -1, .root = "/nowhere"},
+			   many = {.root_fd = -1, .n_lower = SKF_MAX_LAYERS + 1};
 	struct skf_err e = SKF_ERR_INIT;
 	int fd;
 
@@ -117,8 +124,9 @@ static void overlay_limits(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(good), cmocka_unit_test(bad), cmocka_unit_test(cut),
-		                            cmocka_unit_test(overlay_switch), cmocka_unit_test(overlay_limits) };
+	const struct CMUnitTest tests[] = {cmocka_unit_test(good), cmocka_unit_test(bad),
+					   cmocka_unit_test(cut), cmocka_unit_test(overlay_switch),
+					   cmocka_unit_test(overlay_limits)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,8 @@ struct peer {
 	pid_t pid;
 };
 
-/* The child checks one request and answers with the records that `answer` writes, then keeps the socket until it is closed. */
+/* The child checks one request and answers with the records that `answer` writes, then keeps the socket
+ * until it is closed. */
 static struct peer serve(uint16_t want, void (*answer)(struct skf_buf *b))
 {
 	struct peer p;
@@ -22,15 +23,16 @@ static struct peer serve(uint16_t want, void (*answer)(struct skf_buf *b))
 	p.pid = fork();
 	assert_true(p.pid >= 0);
 	if (p.pid == 0) {
-		SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD), out = SKF_BUF(SKF_MAX_RECORD);
+		SKF_AUTO(skf_buf_done)
+		struct skf_buf b = SKF_BUF(SKF_MAX_RECORD), out = SKF_BUF(SKF_MAX_RECORD);
 		struct skf_mon_request q;
 		struct skf_recr r;
 		size_t at = 0;
 		int ok;
 
 		close(s[0]);
-		ok = skf_record_recv(s[1], &b, &r, NULL, 5000) == 1 && skf_mon_request_read(&r, &q) == 0 && q.type == want &&
-		     strcmp(q.container, "ctr") == 0;
+		ok = skf_record_recv(s[1], &b, &r, NULL, 5000) == 1 && skf_mon_request_read(&r, &q) == 0 &&
+		     q.type == want && strcmp(q.container, "ctr") == 0;
 		if (answer)
 			answer(&out);
 		while (at < out.len) {

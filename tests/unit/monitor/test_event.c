@@ -13,7 +13,8 @@ static void lines(void **state)
 	assert_int_equal(skf_event_emit(t.fd, "container", "start", "id1", "web", "img", -1), 0);
 	assert_int_equal(skf_event_emit(t.fd, "container", "die", "id1", "we\"b", "img", 3), 0);
 	assert_int_equal(skf_read_file_at(t.fd, "events/log.0", 65536, &b), 0);
-	assert_non_null(strstr(b.p, "\"type\":\"container\",\"action\":\"start\",\"id\":\"id1\",\"name\":\"web\",\"image\":\"img\"}\n{\"v\":1,\"time\":"));
+	assert_non_null(strstr(b.p, "\"type\":\"container\",\"action\":\"start\",\"id\":\"id1\",\"name\":"
+				    "\"web\",\"image\":\"img\"}\n{\"v\":1,\"time\":"));
 	assert_non_null(strstr(b.p, "\"name\":\"we\\\"b\",\"image\":\"img\",\"exitCode\":3}\n"));
 }
 
@@ -45,7 +46,8 @@ static void rotation(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(lines), cmocka_unit_test(too_long), cmocka_unit_test(rotation) };
+	const struct CMUnitTest tests[] = {cmocka_unit_test(lines), cmocka_unit_test(too_long),
+					   cmocka_unit_test(rotation)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

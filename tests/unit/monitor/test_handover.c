@@ -60,7 +60,8 @@ static void restart_round_trip(void **state)
 	assert_int_equal(skf_recr_init(&rr, b.p, b.len), 0);
 	assert_int_equal(rr.type, 9);
 	assert_int_equal(skf_mon_restarted_read(&rr, &r), 0);
-	assert_true(r.pid == 7 && r.start_time == UINT64_MAX && r.pidfd == 0 && r.tty == -1 && r.in == -1 && r.out == 1 && r.err == 2);
+	assert_true(r.pid == 7 && r.start_time == UINT64_MAX && r.pidfd == 0 && r.tty == -1 && r.in == -1 &&
+		    r.out == 1 && r.err == 2);
 	assert_memory_equal(&h.cg, &r.cg, sizeof(h.cg));
 	for (size_t n = 8; n < b.len; n++) {
 		uint32_t size = (uint32_t)n;
@@ -81,7 +82,8 @@ static void every_cut_is_refused(void **state)
 	h.cg.used = 1;
 	skf_mon_handover_write(&h, &b);
 	for (size_t n = 0; n < b.len; n++) {
-		SKF_AUTO_FREE char *p = malloc(n + 1); /* exact, so that the sanitizer sees every byte beyond */
+		SKF_AUTO_FREE char *p =
+			malloc(n + 1); /* exact, so that the sanitizer sees every byte beyond */
 		uint32_t size = (uint32_t)n;
 
 		memcpy(p, b.p, n);
@@ -105,8 +107,9 @@ static void impossible_values(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(round_trip), cmocka_unit_test(restart_round_trip), cmocka_unit_test(every_cut_is_refused),
-		                            cmocka_unit_test(impossible_values) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(round_trip), cmocka_unit_test(restart_round_trip),
+		cmocka_unit_test(every_cut_is_refused), cmocka_unit_test(impossible_values)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

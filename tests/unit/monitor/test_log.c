@@ -1,4 +1,5 @@
-/* Unit tests of monitor/log.c: how output is cut into entries, what the file looks like, rotation, a file that cannot be written. */
+/* Unit tests of monitor/log.c: how output is cut into entries, what the file looks like, rotation, a file
+ * that cannot be written. */
 #include "base/limits.h"
 #include "monitor/monitor_int.h"
 #include "util.h"
@@ -38,8 +39,14 @@ static void init(struct skf_monitor *m, const struct tmp_dir *t, uint64_t max_si
 	memset(m, 0, sizeof(*m));
 	assert_int_equal(skf_mkdir_at(t->fd, "log", 0700), 0);
 	m->h.run_dir = t->fd;
-	m->log = (struct skf_mon_log){ .drv = &skf_mon_log_json, .pipe = -1, .dir = t->fd, .id = "id", .max_size = max_size, .rotate_at = max_size, .max_file = max_file };
-	m->log.buf = (struct skf_buf){ .p = mem, .cap = sizeof(mem), .max = sizeof(mem) - 1 };
+	m->log = (struct skf_mon_log){.drv = &skf_mon_log_json,
+				      .pipe = -1,
+				      .dir = t->fd,
+				      .id = "id",
+				      .max_size = max_size,
+				      .rotate_at = max_size,
+				      .max_file = max_file};
+	m->log.buf = (struct skf_buf){.p = mem, .cap = sizeof(mem), .max = sizeof(mem) - 1};
 	m->log.fd = skf_openat(t->fd, "log/id-json.log", O_WRONLY | O_APPEND | O_CREAT, 0640);
 	assert_true(m->log.fd >= 0);
 }
@@ -134,8 +141,12 @@ static void full_disk(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(cut),      cmocka_unit_test(worst_case_fits_the_buffer),        cmocka_unit_test(pieces_carry_the_first_time),
-		cmocka_unit_test(rotation), cmocka_unit_test(rotation_that_fails_keeps_the_log), cmocka_unit_test(full_disk),
+		cmocka_unit_test(cut),
+		cmocka_unit_test(worst_case_fits_the_buffer),
+		cmocka_unit_test(pieces_carry_the_first_time),
+		cmocka_unit_test(rotation),
+		cmocka_unit_test(rotation_that_fails_keeps_the_log),
+		cmocka_unit_test(full_disk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,7 +15,7 @@ static void back_off_doubles_to_a_minute_and_begins_again(void **s)
 	struct skf_mon_policy p = {.policy = SKF_RESTART_ALWAYS};
 	uint32_t want = 100;
 
-	for (int i = 0; i < 12; i++, want = want * 2 > 60000 ? 60000 : want * 2) {
+	for (int i = 0; i<12; i++, want = want * 2> 60000 ? 60000 : want * 2) {
 		assert_true(skf_mon_policy_next(&p, 0, 9999));
 		assert_int_equal(p.backoff_ms, want);
 	}
@@ -41,7 +41,8 @@ static void on_failure_counts(void **s)
 
 static void by_hand_is_for_good(void **s)
 {
-	static const uint32_t all[] = {SKF_RESTART_ALWAYS, SKF_RESTART_ON_FAILURE, SKF_RESTART_UNLESS_STOPPED};
+	static const uint32_t all[] = {SKF_RESTART_ALWAYS, SKF_RESTART_ON_FAILURE,
+				       SKF_RESTART_UNLESS_STOPPED};
 
 	for (size_t i = 0; i < SKF_ARRAY_LEN(all); i++) {
 		struct skf_mon_policy p = {.policy = all[i], .manual = true, .forced = true};

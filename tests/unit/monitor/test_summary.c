@@ -5,9 +5,20 @@
 
 static struct skf_summary sample(void)
 {
-	return (struct skf_summary){ .name = "web", .image = "docker.io/library/debian:12", .state = "running", .pid = 4711, .start_time = 99,
-		                     .exit_code = 0, .created_ns = 1, .started_ns = UINT64_MAX, .finished_ns = 0, .ports = "80->8080/tcp",
-		                     .command = "sh -c 'a | b; 100%\n'", .health = "healthy", .restarts = 3, .proc_id = 12345678901 };
+	return (struct skf_summary){.name = "web",
+				    .image = "docker.io/library/debian:12",
+				    .state = "running",
+				    .pid = 4711,
+				    .start_time = 99,
+				    .exit_code = 0,
+				    .created_ns = 1,
+				    .started_ns = UINT64_MAX,
+				    .finished_ns = 0,
+				    .ports = "80->8080/tcp",
+				    .command = "sh -c 'a | b; 100%\n'",
+				    .health = "healthy",
+				    .restarts = 3,
+				    .proc_id = 12345678901};
 }
 
 static void line_is_as_documented(void **state)
@@ -16,7 +27,10 @@ static void line_is_as_documented(void **state)
 	char line[SKF_MAX_SUMMARY_BYTES + 1];
 
 	assert_int_equal(skf_summary_encode(&s, line), 0);
-	assert_string_equal(line, "1|web|docker.io/library/debian:12|running|4711|99|0|1|18446744073709551615|0|80->8080/tcp|sh -c 'a %7C b; 100%25%0A'|healthy|3|12345678901");
+	assert_string_equal(
+		line,
+		"1|web|docker.io/library/debian:12|running|4711|99|0|1|18446744073709551615|0|80->8080/"
+		"tcp|sh -c 'a %7C b; 100%25%0A'|healthy|3|12345678901");
 }
 
 static void round_trip(void **state)
@@ -56,9 +70,20 @@ static void longest_fits(void **state)
 static void bad_lines(void **state)
 {
 	static const char *const bad[] = {
-		"", "1", "2|n|i|s|1|2|0|3|4|5||c", "1|n|i|s|1|2|0|3|4|5", "1|n|i|s|x|2|0|3|4|5||c", "1|n|i|s|1|2|0|3|4|5|%|c",
-		"1|n|i|s|1|2|0|3|4|5|%0|c", "1|n|i|s|1|2|0|3|4|5|%zz|c", "1|n|i|s|1|2|0|3|4|5|%00|c", "1|n|i|s|99999999999|2|0|3|4|5||c",
-		"1|n|i|s|1|2|99999999999|3|4|5||c", "1|n|i|0123456789012345678901234567890|1|2|0|3|4|5||c", "1|n|i|s|-1|2|0|3|4|5||c", "1|n|i|s|1|2|0|3|4|5||c|healthy",
+		"",
+		"1",
+		"2|n|i|s|1|2|0|3|4|5||c",
+		"1|n|i|s|1|2|0|3|4|5",
+		"1|n|i|s|x|2|0|3|4|5||c",
+		"1|n|i|s|1|2|0|3|4|5|%|c",
+		"1|n|i|s|1|2|0|3|4|5|%0|c",
+		"1|n|i|s|1|2|0|3|4|5|%zz|c",
+		"1|n|i|s|1|2|0|3|4|5|%00|c",
+		"1|n|i|s|99999999999|2|0|3|4|5||c",
+		"1|n|i|s|1|2|99999999999|3|4|5||c",
+		"1|n|i|0123456789012345678901234567890|1|2|0|3|4|5||c",
+		"1|n|i|s|-1|2|0|3|4|5||c",
+		"1|n|i|s|1|2|0|3|4|5||c|healthy",
 		"1|n|i|s|1|2|0|3|4|5||c|0123456789abcdef|1",
 	};
 	struct skf_summary r;
@@ -129,8 +154,11 @@ static void edits_do_not_lose_each_other(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(line_is_as_documented), cmocka_unit_test(round_trip), cmocka_unit_test(longest_fits),
-		cmocka_unit_test(bad_lines),             cmocka_unit_test(files),
+		cmocka_unit_test(line_is_as_documented),
+		cmocka_unit_test(round_trip),
+		cmocka_unit_test(longest_fits),
+		cmocka_unit_test(bad_lines),
+		cmocka_unit_test(files),
 		cmocka_unit_test(edits_do_not_lose_each_other),
 	};
 

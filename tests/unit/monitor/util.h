@@ -21,7 +21,7 @@ struct tmp_dir {
 
 SKF_UNUSED static struct tmp_dir tmp_make(void)
 {
-	struct tmp_dir t = { .path = "/tmp/skiff-monitor-XXXXXX" };
+	struct tmp_dir t = {.path = "/tmp/skiff-monitor-XXXXXX"};
 
 	assert_non_null(mkdtemp(t.path));
 	t.fd = skf_openat(AT_FDCWD, t.path, O_RDONLY | O_DIRECTORY, 0);

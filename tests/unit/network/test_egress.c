@@ -1,5 +1,5 @@
-/* Unit tests of network/egress.c: the words of --egress-allow; of network/guard.c: the link-local address. What the rules do is
- * tests/network/test_egress.py's. */
+/* Unit tests of network/egress.c: the words of --egress-allow; of network/guard.c: the link-local address.
+ * What the rules do is tests/network/test_egress.py's. */
 #include "network/egress.h"
 #include "network/guard.h"
 #include "base/limits.h"

@@ -31,8 +31,22 @@ static void assert_text(struct skf_ip a, const char *text)
 
 static void addresses(void **state)
 {
-	static const char *const bad[] = {"", "1", "1.2.3", "1.2.3.256", "1.2.3.4.5", "01.2.3.4x", " 1.2.3.4", "1.2.3.4/24", ":", ":::", "fd00::1%eth0", "[::1]",
-					  "1::2::3", "12345::", "1:2:3:4:5:6:7:8:9", "localhost"};
+	static const char *const bad[] = {"",
+					  "1",
+					  "1.2.3",
+					  "1.2.3.256",
+					  "1.2.3.4.5",
+					  "01.2.3.4x",
+					  " 1.2.3.4",
+					  "1.2.3.4/24",
+					  ":",
+					  ":::",
+					  "fd00::1%eth0",
+					  "[::1]",
+					  "1::2::3",
+					  "12345::",
+					  "1:2:3:4:5:6:7:8:9",
+					  "localhost"};
 	struct skf_ip r = ip("192.0.2.1"), none = {0}, a = ip("::1");
 
 	for (size_t i = 0; i < SKF_ARRAY_LEN(bad); i++)
@@ -56,7 +70,9 @@ static void addresses(void **state)
 
 static void subnets(void **state)
 {
-	static const char *const bad[] = {"10.0.0.0", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/8/8", "/8", "fd00::/129", "10.0.0/8", "x/8"};
+	static const char *const bad[] = {"10.0.0.0",    "10.0.0.0/",    "10.0.0.0/33",
+					  "10.0.0.0/-1", "10.0.0.0/8/8", "/8",
+					  "fd00::/129",  "10.0.0/8",     "x/8"};
 	struct skf_cidr c;
 	char text[SKF_CIDR_TEXT];
 
@@ -84,8 +100,9 @@ static void membership(void **state)
 	static const struct {
 		const char *a, *b;
 		bool overlap;
-	} pairs[] = {{"10.0.0.0/8", "10.255.0.0/16", true}, {"10.0.0.0/9", "10.128.0.0/9", false}, {"10.0.0.0/24", "10.0.0.77/24", true},
-		     {"0.0.0.0/0", "1.2.3.4/32", true},     {"0.0.0.0/0", "::/0", false},          {"fd00::/64", "fd00:0:0:1::/64", false}};
+	} pairs[] = {{"10.0.0.0/8", "10.255.0.0/16", true}, {"10.0.0.0/9", "10.128.0.0/9", false},
+		     {"10.0.0.0/24", "10.0.0.77/24", true}, {"0.0.0.0/0", "1.2.3.4/32", true},
+		     {"0.0.0.0/0", "::/0", false},          {"fd00::/64", "fd00:0:0:1::/64", false}};
 	struct skf_cidr c = cidr("10.0.0.128/25");
 	struct skf_ip in = ip("10.0.0.128"), below = ip("10.0.0.127"), other = ip("::a00:80");
 
@@ -95,14 +112,16 @@ static void membership(void **state)
 	for (size_t i = 0; i < SKF_ARRAY_LEN(pairs); i++) {
 		struct skf_cidr a = cidr(pairs[i].a), b = cidr(pairs[i].b);
 
-		if (skf_cidr_overlap(&a, &b) != pairs[i].overlap || skf_cidr_overlap(&b, &a) != pairs[i].overlap)
+		if (skf_cidr_overlap(&a, &b) != pairs[i].overlap ||
+		    skf_cidr_overlap(&b, &a) != pairs[i].overlap)
 			fail_msg("%s and %s", pairs[i].a, pairs[i].b);
 	}
 }
 
 static void adding(void **state)
 {
-	struct skf_ip a = ip("10.0.255.255"), last = ip("255.255.255.255"), six = ip("fd00::ffff:ffff:ffff:ffff"), ones = ip("::ff");
+	struct skf_ip a = ip("10.0.255.255"), last = ip("255.255.255.255"),
+		      six = ip("fd00::ffff:ffff:ffff:ffff"), ones = ip("::ff");
 
 	assert_text(skf_ip_add(&a, 0), "10.0.255.255");
 	assert_text(skf_ip_add(&a, 1), "10.1.0.0");
@@ -115,7 +134,8 @@ static void adding(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(addresses), cmocka_unit_test(subnets), cmocka_unit_test(membership), cmocka_unit_test(adding)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(addresses), cmocka_unit_test(subnets),
+					   cmocka_unit_test(membership), cmocka_unit_test(adding)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -150,7 +150,8 @@ static void expose(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(good), cmocka_unit_test(bad), cmocka_unit_test(limits), cmocka_unit_test(expose)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(good), cmocka_unit_test(bad),
+					   cmocka_unit_test(limits), cmocka_unit_test(expose)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* Unit tests of oci/default_seccomp.c: the text is a valid profile, and rows follow capabilities and architecture. What the
- * compiled program answers is tests/unit/runtime/test_seccomp_compile.c. */
+/* Unit tests of oci/default_seccomp.c: the text is a valid profile, and rows follow capabilities and
+ * architecture. What the compiled program answers is tests/unit/runtime/test_seccomp_compile.c. */
 #include "oci/default_seccomp.h"
 #include "base/arena.h"
 #include "base/buf.h"

@@ -117,7 +117,7 @@ static void test_manifest(void **state)
 		"{'schemaVersion':2,'mediaType':'" DOC_M
 		"','config':{'mediaType':'application/vnd.docker.container.image.v1+json',"
 		"'size':1469,'digest':'" D "'},'layers':[{'mediaType':'application/"
-					   "vnd.docker.image.rootfs.diff.tar.gzip','size':5000000000,"
+		"vnd.docker.image.rootfs.diff.tar.gzip','size':5000000000,"
 		"'digest':'" D
 		"','urls':['http://x/y'],'annotations':{'k':'v'},'data':'QQ=='},{'mediaType':'what/"
 		"ever','size':0,'digest':'sha512:" H H "'}],'annotations':{'a':'b'}}";

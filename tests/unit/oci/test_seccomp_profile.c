@@ -1,9 +1,9 @@
-/* Unit tests of oci/seccomp_profile.c: what of a profile is left for a machine and a set of capabilities, and its limits.
- * What the kernel then does: tests/engine/test_settings.py. */
+/* Unit tests of oci/seccomp_profile.c: what of a profile is left for a machine and a set of capabilities,
+ * and its limits. What the kernel then does: tests/engine/test_settings.py. */
 #include "oci_test.h"
 #include "oci/seccomp_profile.h"
 
-#define CAP(n) (UINT64_C(1) << (n))
+#define CAP(n)    (UINT64_C(1) << (n))
 #define CAP_ADMIN 21 /* CAP_SYS_ADMIN */
 #define MAX_RULES 4096
 
@@ -16,10 +16,11 @@ static int resolve(const char *text, uint64_t caps, struct skf_buf *b, struct sk
 
 static void capabilities_choose_rules(void **state)
 {
-	static const char text[] = "{'defaultAction':'SCMP_ACT_ERRNO','syscalls':["
-				   "{'names':['read'],'action':'SCMP_ACT_ALLOW'},"
-				   "{'names':['mount'],'action':'SCMP_ACT_ALLOW','includes':{'caps':['CAP_SYS_ADMIN']}},"
-				   "{'names':['clone'],'action':'SCMP_ACT_ALLOW','excludes':{'caps':['CAP_SYS_ADMIN']}}]}";
+	static const char text[] =
+		"{'defaultAction':'SCMP_ACT_ERRNO','syscalls':["
+		"{'names':['read'],'action':'SCMP_ACT_ALLOW'},"
+		"{'names':['mount'],'action':'SCMP_ACT_ALLOW','includes':{'caps':['CAP_SYS_ADMIN']}},"
+		"{'names':['clone'],'action':'SCMP_ACT_ALLOW','excludes':{'caps':['CAP_SYS_ADMIN']}}]}";
 	static const struct {
 		uint64_t caps;
 		bool mount, clone;
@@ -45,7 +46,8 @@ static void wrong_profiles_are_refused(void **state)
 		{"", "p.json"},
 		{"{}", "defaultAction"},
 		{"{'defaultAction':'NOSUCH'}", "defaultAction"},
-		{"{'defaultAction':'SCMP_ACT_ALLOW','syscalls':[{'names':['read'],'action':'NOSUCH'}]}", "action"},
+		{"{'defaultAction':'SCMP_ACT_ALLOW','syscalls':[{'names':['read'],'action':'NOSUCH'}]}",
+		 "action"},
 		{"{'defaultAction':'SCMP_ACT_ALLOW','syscalls':{}}", "syscalls"},
 	};
 
@@ -62,7 +64,8 @@ static void wrong_profiles_are_refused(void **state)
 /* A profile of n rules. */
 static int of_rules(size_t n, struct skf_err *e)
 {
-	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_SECCOMP_BYTES), text = SKF_BUF(SKF_MAX_SECCOMP_BYTES);
+	SKF_AUTO(skf_buf_done)
+	struct skf_buf b = SKF_BUF(SKF_MAX_SECCOMP_BYTES), text = SKF_BUF(SKF_MAX_SECCOMP_BYTES);
 
 	skf_buf_str(&text, "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[");
 	for (size_t i = 0; i < n; i++)
@@ -94,7 +97,8 @@ static void limits(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(capabilities_choose_rules), cmocka_unit_test(wrong_profiles_are_refused),
+	const struct CMUnitTest tests[] = {cmocka_unit_test(capabilities_choose_rules),
+					   cmocka_unit_test(wrong_profiles_are_refused),
 					   cmocka_unit_test(limits)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -470,7 +470,8 @@ static void test_resources(void **state)
 		{RES("'devices':[{'allow':true,'access':'rx'}]"), SKF_EINVALID,
 		 "/linux/resources/devices/0/access: expected letters of 'rwm', each once, found 'rx'"},
 		{RES("'devices':[{'allow':true,'access':'rwa'}]"), SKF_EINVALID,
-		 "/linux/resources/devices/0: access of an allowed device: expected letters of 'rwm', found 'rwa'"},
+		 "/linux/resources/devices/0: access of an allowed device: expected letters of 'rwm', found "
+		 "'rwa'"},
 		{RES("'devices':[{'allow':true,'access':'rr'}]"), SKF_EINVALID,
 		 "/linux/resources/devices/0/access: expected letters of 'rwm', each once, found 'rr'"},
 		{RES("'devices':[{'allow':true,'major':-2}]"), SKF_EINVALID,
@@ -810,7 +811,8 @@ static void test_list_of_mounts(void **state)
 		SKF_AUTO_FREE char *t = json_text(bad[i].text);
 
 		e = (struct skf_err)SKF_ERR_INIT;
-		if (skf_spec_parse_mounts(t, strlen(t), &opts, &a, &m, &e) == 0 || !strstr(e.msg, bad[i].words))
+		if (skf_spec_parse_mounts(t, strlen(t), &opts, &a, &m, &e) == 0 ||
+		    !strstr(e.msg, bad[i].words))
 			fail_msg("%s: %s", bad[i].text, e.msg);
 	}
 }

@@ -5,7 +5,8 @@
 
 static int parse(const char *s, size_t n, struct skf_challenge *c, struct skf_err *e)
 {
-	char *exact = malloc(n ? n : 1); /* not terminated, so that the sanitizer sees a read behind the end */
+	char *exact =
+		malloc(n ? n : 1); /* not terminated, so that the sanitizer sees a read behind the end */
 	int r;
 
 	assert_non_null(exact);
@@ -24,9 +25,13 @@ static void test_good(void **state)
 		bool basic, bearer;
 		const char *realm, *service, *scope, *error;
 	} rows[] = {
-		{"Bearer realm=\"https://auth.docker.io/token\",service=\"registry.docker.io\",scope=\"repository:library/x:pull\"", false, true,
-		 "https://auth.docker.io/token", "registry.docker.io", "repository:library/x:pull", ""},
-		{"Bearer realm=\"https://a/\", service=\"s\", error=\"invalid_token\"", false, true, "https://a/", "s", "", "invalid_token"},
+		{"Bearer "
+		 "realm=\"https://auth.docker.io/"
+		 "token\",service=\"registry.docker.io\",scope=\"repository:library/x:pull\"",
+		 false, true, "https://auth.docker.io/token", "registry.docker.io",
+		 "repository:library/x:pull", ""},
+		{"Bearer realm=\"https://a/\", service=\"s\", error=\"invalid_token\"", false, true,
+		 "https://a/", "s", "", "invalid_token"},
 		{"Basic realm=\"Registry Realm\"", true, false, "", "", "", ""},
 		{"basic", true, false, "", "", "", ""},
 		{"BEARER REALM=https://a/t", false, true, "https://a/t", "", "", ""},
@@ -34,7 +39,8 @@ static void test_good(void **state)
 		{"Bearer realm=\"a\\\"b\\\\c\"", false, true, "a\"b\\c", "", "", ""},
 		{"Bearer realm=\"a,b, Basic realm=c\"", false, true, "a,b, Basic realm=c", "", "", ""},
 		{"Negotiate, Basic realm=\"x, y\", Bearer realm=\"r\"", true, true, "r", "", "", ""},
-		{"Bearer realm=\"r\", Basic realm=\"not the realm of the bearer\"", true, true, "r", "", "", ""},
+		{"Bearer realm=\"r\", Basic realm=\"not the realm of the bearer\"", true, true, "r", "", "",
+		 ""},
 		{"Digest realm=\"d\", nonce=\"n\", qop=auth", false, false, "", "", "", ""},
 		{"Bearer realm=\"r\",unknown=\"u\",service=s", false, true, "r", "s", "", ""},
 		{", ,Bearer realm=\"r\",,", false, true, "r", "", "", ""},
@@ -106,9 +112,9 @@ static void test_limits(void **state)
 		const char *name;
 		size_t size;
 	} fields[] = {{"realm", sizeof(((struct skf_challenge *)0)->realm)},
-	              {"service", sizeof(((struct skf_challenge *)0)->service)},
-	              {"scope", sizeof(((struct skf_challenge *)0)->scope)},
-	              {"error", sizeof(((struct skf_challenge *)0)->error)}};
+		      {"service", sizeof(((struct skf_challenge *)0)->service)},
+		      {"scope", sizeof(((struct skf_challenge *)0)->scope)},
+		      {"error", sizeof(((struct skf_challenge *)0)->error)}};
 	struct skf_challenge c;
 	struct skf_err e = SKF_ERR_INIT;
 	char value[4096], in[SKF_MAX_CHALLENGE_BYTES + 2];
@@ -135,7 +141,7 @@ static void test_limits(void **state)
 static void test_headers_add_up(void **state)
 {
 	static const char a[] = "Basic realm=\"x\"", b[] = "Bearer realm=\"r\"";
-	struct skf_challenge c = { 0 };
+	struct skf_challenge c = {0};
 	struct skf_err e = SKF_ERR_INIT;
 
 	(void)state;
@@ -148,8 +154,9 @@ static void test_headers_add_up(void **state)
 int main(void)
 {
 	const struct CMUnitTest t[] = {
-		cmocka_unit_test(test_good),   cmocka_unit_test(test_bad),            cmocka_unit_test(test_nul_bytes),
-		cmocka_unit_test(test_limits), cmocka_unit_test(test_headers_add_up),
+		cmocka_unit_test(test_good),           cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_nul_bytes),      cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_headers_add_up),
 	};
 
 	return cmocka_run_group_tests(t, NULL, NULL);

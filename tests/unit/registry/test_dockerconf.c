@@ -109,7 +109,9 @@ static void test_other_forms(void **state)
 		struct found f;
 		char text[512];
 
-		snprintf(text, sizeof(text), "{\"credsStore\":\"x\",\"auths\":{\"other\":{\"auth\":\"!\"},\"h\":%s}}", rows[i].entry);
+		snprintf(text, sizeof(text),
+			 "{\"credsStore\":\"x\",\"auths\":{\"other\":{\"auth\":\"!\"},\"h\":%s}}",
+			 rows[i].entry);
 		if (find(text, "h", &f, &e) < 0)
 			fail_msg("%s: %s", rows[i].entry, e.msg);
 		assert_true(!f.user == !rows[i].user && !f.token == !rows[i].token);
@@ -126,9 +128,17 @@ static void test_other_forms(void **state)
 static void test_bad(void **state)
 {
 	static const char *const rows[] = {
-		"", "{", "[]", "5", "{\"auths\":5}", "{\"auths\":[]}", "{\"auths\":{\"h\":5}}", "{\"auths\":{\"h\":{\"auth\":5}}}",
-		"{\"auths\":{\"h\":{\"auth\":\"!!!\"}}}", "{\"auths\":{\"h\":{\"auth\":\"bm9jb2xvbg==\"}}}", /* nocolon */
-		"{\"auths\":{\"h\":{\"auth\":\"YQA6Yg==\"}}}", /* a NUL before the colon */
+		"",
+		"{",
+		"[]",
+		"5",
+		"{\"auths\":5}",
+		"{\"auths\":[]}",
+		"{\"auths\":{\"h\":5}}",
+		"{\"auths\":{\"h\":{\"auth\":5}}}",
+		"{\"auths\":{\"h\":{\"auth\":\"!!!\"}}}",
+		"{\"auths\":{\"h\":{\"auth\":\"bm9jb2xvbg==\"}}}", /* nocolon */
+		"{\"auths\":{\"h\":{\"auth\":\"YQA6Yg==\"}}}",     /* a NUL before the colon */
 		"{\"auths\":{\"h\":{\"auth\":\"====\"}}}",
 	};
 
@@ -159,8 +169,11 @@ static void test_messages_hold_no_secret(void **state)
 int main(void)
 {
 	const struct CMUnitTest t[] = {
-		cmocka_unit_test(test_forms_of_keys), cmocka_unit_test(test_long_key), cmocka_unit_test(test_other_forms),
-		cmocka_unit_test(test_bad),           cmocka_unit_test(test_messages_hold_no_secret),
+		cmocka_unit_test(test_forms_of_keys),
+		cmocka_unit_test(test_long_key),
+		cmocka_unit_test(test_other_forms),
+		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_messages_hold_no_secret),
 	};
 
 	return cmocka_run_group_tests(t, NULL, NULL);

@@ -1,4 +1,5 @@
-/* Link, Range, Content-Range and Warning as registries write them; the lines of registries.d; keys of name spaces in auth files. */
+/* Link, Range, Content-Range and Warning as registries write them; the lines of registries.d; keys of name
+ * spaces in auth files. */
 #include "registry_test.h"
 #include "registry/registry_int.h"
 #include <stdio.h>
@@ -41,12 +42,26 @@ static void test_ranges(void **state)
 		const char *in;
 		bool good;
 		uint64_t n;
-	} up[] = {
-		{"0-1023", true, 1024}, {"bytes=0-9", true, 10}, {"0-0", true, 0}, {"1-5", false, 0}, {"0-", false, 0}, {"0-5x", false, 0},
-		{"", false, 0}, {"-5", false, 0}, {"0-18446744073709551615", false, 0}, {"0-99999999999999999999", false, 0},
-	}, part[] = {
-		{"bytes 100-199/200", true, 100}, {"BYTES 0-1/*", true, 0}, {"bytes */200", false, 0}, {"100-199", false, 0}, {"bytes ", false, 0},
-	};
+	} up[] =
+		{
+			{"0-1023", true, 1024},
+			{"bytes=0-9", true, 10},
+			{"0-0", true, 0},
+			{"1-5", false, 0},
+			{"0-", false, 0},
+			{"0-5x", false, 0},
+			{"", false, 0},
+			{"-5", false, 0},
+			{"0-18446744073709551615", false, 0},
+			{"0-99999999999999999999", false, 0},
+		},
+	  part[] = {
+		  {"bytes 100-199/200", true, 100},
+		  {"BYTES 0-1/*", true, 0},
+		  {"bytes */200", false, 0},
+		  {"100-199", false, 0},
+		  {"bytes ", false, 0},
+	  };
 	uint64_t v;
 
 	(void)state;
@@ -57,14 +72,16 @@ static void test_ranges(void **state)
 	}
 	for (size_t i = 0; i < SKF_ARRAY_LEN(part); i++) {
 		v = 0;
-		if (skf_http_parse_content_range(part[i].in, strlen(part[i].in), &v) != part[i].good || v != part[i].n)
+		if (skf_http_parse_content_range(part[i].in, strlen(part[i].in), &v) != part[i].good ||
+		    v != part[i].n)
 			fail_msg("'%s'", part[i].in);
 	}
 }
 
 static void test_warning(void **state)
 {
-	static const char good[] = "299 - \"moves \\\"soon\\\"\x1b[0m\"", other[] = "199 - \"x\"", none[] = "299 - x";
+	static const char good[] = "299 - \"moves \\\"soon\\\"\x1b[0m\"", other[] = "199 - \"x\"",
+			  none[] = "299 - x";
 	char out[64];
 
 	(void)state;
@@ -76,7 +93,8 @@ static void test_warning(void **state)
 
 static void test_registries_d(void **state)
 {
-	static const char text[] = "# mirrors\n\n mirror https://a:5000/cache/ pull\t# near\r\nmirror http://b resolve insecure\nmirror https://c\nno-fallback\n";
+	static const char text[] = "# mirrors\n\n mirror https://a:5000/cache/ pull\t# near\r\nmirror "
+				   "http://b resolve insecure\nmirror https://c\nno-fallback\n";
 	struct skf_hostconf c;
 	struct skf_err e = SKF_ERR_INIT;
 
@@ -85,8 +103,10 @@ static void test_registries_d(void **state)
 	assert_int_equal(c.n, 3);
 	assert_string_equal(c.mirror[0].host, "a:5000");
 	assert_string_equal(c.mirror[0].prefix, "cache/");
-	assert_true(c.mirror[0].pull && !c.mirror[0].resolve && !c.mirror[0].plain_http && !c.mirror[0].insecure);
-	assert_true(!c.mirror[1].pull && c.mirror[1].resolve && c.mirror[1].plain_http && c.mirror[1].insecure);
+	assert_true(c.mirror[0].pull && !c.mirror[0].resolve && !c.mirror[0].plain_http &&
+		    !c.mirror[0].insecure);
+	assert_true(!c.mirror[1].pull && c.mirror[1].resolve && c.mirror[1].plain_http &&
+		    c.mirror[1].insecure);
 	assert_true(c.mirror[2].pull && c.mirror[2].resolve && c.no_fallback && !c.blocked && !c.insecure);
 	assert_int_equal(skf_hostconf_parse("mirror https://x\nmirrors https://y\n", 35, &c, &e), -1);
 	assert_non_null(strstr(e.msg, "line 2"));
@@ -94,13 +114,14 @@ static void test_registries_d(void **state)
 
 static void test_name_spaces(void **state)
 {
-	static const char text[] = "{\"auths\":{\"r:1\":{\"identitytoken\":\"host\"},\"r:1/a\":{\"identitytoken\":\"a\"},\"r:1/a/b\":{\"identitytoken\":\"ab\"}},"
+	static const char text[] = "{\"auths\":{\"r:1\":{\"identitytoken\":\"host\"},\"r:1/"
+				   "a\":{\"identitytoken\":\"a\"},\"r:1/a/b\":{\"identitytoken\":\"ab\"}},"
 				   "\"credHelpers\":{\"h\":\"one\"},\"credsStore\":\"all\"}";
 	static const struct {
 		const char *host, *repo, *token, *helper;
 	} rows[] = {
-		{"r:1", "x", "host", "all"}, {"r:1", "a", "a", "all"}, {"r:1", "ab", "host", "all"}, {"r:1", "a/b/c", "ab", "all"},
-		{"h", "x", NULL, "one"}, {"q", "x", NULL, "all"},
+		{"r:1", "x", "host", "all"},   {"r:1", "a", "a", "all"}, {"r:1", "ab", "host", "all"},
+		{"r:1", "a/b/c", "ab", "all"}, {"h", "x", NULL, "one"},  {"q", "x", NULL, "all"},
 	};
 
 	(void)state;
@@ -108,8 +129,12 @@ static void test_name_spaces(void **state)
 		struct skf_creds c;
 		struct skf_err e = SKF_ERR_INIT;
 
-		assert_int_equal(skf_dockerconf_lookup(text, sizeof(text) - 1, rows[i].host, rows[i].repo, &c, &e), 1);
-		if ((c.token == NULL) != (rows[i].token == NULL) || (c.token && strcmp(c.token, rows[i].token) != 0) || strcmp(c.helper, rows[i].helper) != 0)
+		assert_int_equal(
+			skf_dockerconf_lookup(text, sizeof(text) - 1, rows[i].host, rows[i].repo, &c, &e),
+			1);
+		if ((c.token == NULL) != (rows[i].token == NULL) ||
+		    (c.token && strcmp(c.token, rows[i].token) != 0) ||
+		    strcmp(c.helper, rows[i].helper) != 0)
 			fail_msg("%s/%s: %s %s", rows[i].host, rows[i].repo, c.token, c.helper);
 		skf_creds_done(&c);
 	}
@@ -118,7 +143,8 @@ static void test_name_spaces(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_link), cmocka_unit_test(test_ranges), cmocka_unit_test(test_warning), cmocka_unit_test(test_registries_d),
+		cmocka_unit_test(test_link),        cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_warning),     cmocka_unit_test(test_registries_d),
 		cmocka_unit_test(test_name_spaces),
 	};
 

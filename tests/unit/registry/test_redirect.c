@@ -1,4 +1,5 @@
-/* The parts of http.c that decide where a request may go: redirects (T51), addresses of token servers (T52), plain HTTP (T53), headers. */
+/* The parts of http.c that decide where a request may go: redirects (T51), addresses of token servers (T52),
+ * plain HTTP (T53), headers. */
 #include "registry_test.h"
 #include "registry/registry_int.h"
 #include <arpa/inet.h>
@@ -59,12 +60,12 @@ static void test_same_origin(void **state)
 		const char *a, *b;
 		bool same;
 	} rows[] = {
-		{"https://a/x", "https://a/y", true},        {"https://a/x", "https://A:443/y", true},
-		{"http://a:80/x", "http://a/y", true},       {"https://a/x", "http://a/x", false},
-		{"https://a/x", "https://a:8443/x", false},  {"https://a/x", "https://b/x", false},
-		{"https://a/x", "https://a.b/x", false},     {"https://a/x", "https://a@b/x", false},
-		{"https://a/x", "https://b/@a/", false},     {"https://a/x", "not a url at all", false},
-		{"https://a/x", "https://a./x", false},      {"http://127.0.0.1:1/", "http://127.1:1/", true},
+		{"https://a/x", "https://a/y", true},       {"https://a/x", "https://A:443/y", true},
+		{"http://a:80/x", "http://a/y", true},      {"https://a/x", "http://a/x", false},
+		{"https://a/x", "https://a:8443/x", false}, {"https://a/x", "https://b/x", false},
+		{"https://a/x", "https://a.b/x", false},    {"https://a/x", "https://a@b/x", false},
+		{"https://a/x", "https://b/@a/", false},    {"https://a/x", "not a url at all", false},
+		{"https://a/x", "https://a./x", false},     {"http://127.0.0.1:1/", "http://127.1:1/", true},
 	};
 
 	(void)state;
@@ -75,8 +76,8 @@ static void test_same_origin(void **state)
 
 static bool forbidden(const char *address, bool loopback_ok)
 {
-	struct sockaddr_in v4 = { .sin_family = AF_INET };
-	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
+	struct sockaddr_in v4 = {.sin_family = AF_INET};
+	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
 
 	if (inet_pton(AF_INET, address, &v4.sin_addr) == 1)
 		return skf_http_address_forbidden((struct sockaddr *)&v4, loopback_ok);
@@ -87,14 +88,30 @@ static bool forbidden(const char *address, bool loopback_ok)
 static void test_addresses(void **state)
 {
 	static const char *const never[] = {
-		"169.254.169.254", "169.254.0.1", "0.0.0.0", "0.1.2.3", "224.0.0.1", "255.255.255.255", "240.0.0.1", "100.100.100.200",
-		"::", "fe80::1", "febf::1", "ff02::1", "fd00:ec2::254", "::ffff:169.254.169.254", "::169.254.169.254", "64:ff9b::a9fe:a9fe",
+		"169.254.169.254",
+		"169.254.0.1",
+		"0.0.0.0",
+		"0.1.2.3",
+		"224.0.0.1",
+		"255.255.255.255",
+		"240.0.0.1",
+		"100.100.100.200",
+		"::",
+		"fe80::1",
+		"febf::1",
+		"ff02::1",
+		"fd00:ec2::254",
+		"::ffff:169.254.169.254",
+		"::169.254.169.254",
+		"64:ff9b::a9fe:a9fe",
 		"::ffff:0.0.0.0",
 	};
-	static const char *const loopback[] = { "127.0.0.1", "127.255.255.255", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1" };
-	static const char *const good[] = { "192.0.2.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "2001:db8::1", "fd00::1",
-		                            "::ffff:192.0.2.1", "168.254.0.1", "170.254.0.1", "128.0.0.1", "126.255.255.255" };
-	struct sockaddr_storage unix_socket = { .ss_family = AF_UNIX };
+	static const char *const loopback[] = {"127.0.0.1", "127.255.255.255", "::1", "::ffff:127.0.0.1",
+					       "64:ff9b::7f00:1"};
+	static const char *const good[] = {"192.0.2.1",   "10.0.0.1",    "172.16.0.1", "192.168.1.1",
+					   "100.64.0.1",  "2001:db8::1", "fd00::1",    "::ffff:192.0.2.1",
+					   "168.254.0.1", "170.254.0.1", "128.0.0.1",  "126.255.255.255"};
+	struct sockaddr_storage unix_socket = {.ss_family = AF_UNIX};
 
 	(void)state;
 	for (size_t i = 0; i < SKF_ARRAY_LEN(never); i++)
@@ -111,11 +128,17 @@ static void test_addresses(void **state)
 
 static void test_urls_of_token_servers(void **state)
 {
-	static const char *const loopback[] = { "http://127.0.0.1/", "http://localhost:1/", "https://LOCALHOST/", "http://x.localhost/",
-		                                "http://[::1]:1/", "http://127.1/", "http://2130706433/", "http://0x7f.1/" };
-	static const char *const never[] = { "http://169.254.169.254/", "http://[::ffff:169.254.169.254]/", "http://2852039166/",
-		                             "http://0251.0376.0251.0376/", "no url", "http://[fe80::1%25eth0]/" };
-	static const char *const good[] = { "https://auth.docker.io/token", "http://10.0.0.1/", "https://localhost.example/", "https://notlocalhost/" };
+	static const char *const loopback[] = {
+		"http://127.0.0.1/", "http://localhost:1/", "https://LOCALHOST/", "http://x.localhost/",
+		"http://[::1]:1/",   "http://127.1/",       "http://2130706433/", "http://0x7f.1/"};
+	static const char *const never[] = {"http://169.254.169.254/",
+					    "http://[::ffff:169.254.169.254]/",
+					    "http://2852039166/",
+					    "http://0251.0376.0251.0376/",
+					    "no url",
+					    "http://[fe80::1%25eth0]/"};
+	static const char *const good[] = {"https://auth.docker.io/token", "http://10.0.0.1/",
+					   "https://localhost.example/", "https://notlocalhost/"};
 
 	(void)state;
 	for (size_t i = 0; i < SKF_ARRAY_LEN(loopback); i++)
@@ -132,16 +155,28 @@ static void test_urls_of_token_servers(void **state)
 /* Only these registries may be asked by plain HTTP without being told to. */
 static void test_loopback_hosts(void **state)
 {
-	static const char *const yes[] = { "127.0.0.1", "127.0.0.1:5000", "127.9.9.9", "[::1]", "[::1]:5000", "localhost", "localhost:1", "LocalHost:5000" };
-	static const char *const no[] = { "127.evil.example", "localhost.evil", "127.0.0.1.evil:5000", "registry", "0.0.0.0:1", "[::]:1", "128.0.0.1",
-		                          "169.254.1.1", "127.1", "", "[::1", "xlocalhost" };
+	static const char *const yes[] = {"127.0.0.1",  "127.0.0.1:5000", "127.9.9.9",   "[::1]",
+					  "[::1]:5000", "localhost",      "localhost:1", "LocalHost:5000"};
+	static const char *const no[] = {"127.evil.example",
+					 "localhost.evil",
+					 "127.0.0.1.evil:5000",
+					 "registry",
+					 "0.0.0.0:1",
+					 "[::]:1",
+					 "128.0.0.1",
+					 "169.254.1.1",
+					 "127.1",
+					 "",
+					 "[::1",
+					 "xlocalhost"};
 
 	(void)state;
 	for (size_t i = 0; i < SKF_ARRAY_LEN(yes); i++)
 		if (!skf_http_host_is_loopback(yes[i]))
 			fail_msg("%s", yes[i]);
 	for (size_t i = 0; i < SKF_ARRAY_LEN(no); i++)
-		if (skf_http_host_is_loopback(no[i]) && strcmp(no[i], "[::1") != 0) /* no reference has that form */
+		if (skf_http_host_is_loopback(no[i]) &&
+		    strcmp(no[i], "[::1") != 0) /* no reference has that form */
 			fail_msg("%s", no[i]);
 }
 
@@ -156,7 +191,7 @@ static void header(struct skf_http_resp *r, const char *line, bool good)
 
 static void test_headers(void **state)
 {
-	struct skf_http_resp r = { .retry_after_ms = -1 };
+	struct skf_http_resp r = {.retry_after_ms = -1};
 	char big[sizeof(r.location) + 64];
 
 	(void)state;
@@ -172,9 +207,12 @@ static void test_headers(void **state)
 	assert_string_equal(r.location, "/y");
 	assert_true(r.challenge.bearer);
 	header(&r, "HTTP/1.1 200 OK\r\n", true); /* the next answer knows nothing of the one before */
-	assert_true(!r.has_range && r.retry_after_ms == -1 && !r.content_type[0] && !r.location[0] && !r.challenge.bearer);
+	assert_true(!r.has_range && r.retry_after_ms == -1 && !r.content_type[0] && !r.location[0] &&
+		    !r.challenge.bearer);
 	for (size_t i = 0; i < 6; i++) {
-		static const char *const ranges[] = { "bytes */200", "bytes -5/6", "items 1-2/3", "bytes 99999999999999999999-1/2", "bytes", "" };
+		static const char *const ranges[] = {"bytes */200", "bytes -5/6",
+						     "items 1-2/3", "bytes 99999999999999999999-1/2",
+						     "bytes",       ""};
 		char line[128];
 
 		snprintf(line, sizeof(line), "Content-Range: %s\r\n", ranges[i]);
@@ -211,9 +249,14 @@ static void test_backoff(void **state)
 int main(void)
 {
 	const struct CMUnitTest t[] = {
-		cmocka_unit_test(test_redirects), cmocka_unit_test(test_redirect_that_is_too_long), cmocka_unit_test(test_same_origin),
-		cmocka_unit_test(test_addresses), cmocka_unit_test(test_urls_of_token_servers),     cmocka_unit_test(test_loopback_hosts),
-		cmocka_unit_test(test_headers),   cmocka_unit_test(test_backoff),
+		cmocka_unit_test(test_redirects),
+		cmocka_unit_test(test_redirect_that_is_too_long),
+		cmocka_unit_test(test_same_origin),
+		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_urls_of_token_servers),
+		cmocka_unit_test(test_loopback_hosts),
+		cmocka_unit_test(test_headers),
+		cmocka_unit_test(test_backoff),
 	};
 
 	return cmocka_run_group_tests(t, NULL, NULL);

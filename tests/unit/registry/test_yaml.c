@@ -26,7 +26,8 @@ static void forms(void **state)
 {
 	(void)state;
 	yields("a: b\n", "{\"a\":\"b\"}");
-	yields("# c\n---\na: {b: [1, \"2\", '3']}\nc: |\n  x\n  y\n", "{\"a\":{\"b\":[\"1\",\"2\",\"3\"]},\"c\":\"x\\ny\\n\"}");
+	yields("# c\n---\na: {b: [1, \"2\", '3']}\nc: |\n  x\n  y\n",
+	       "{\"a\":{\"b\":[\"1\",\"2\",\"3\"]},\"c\":\"x\\ny\\n\"}");
 	yields("{}", "{}");
 }
 
@@ -73,7 +74,8 @@ static void limits(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest t[] = { cmocka_unit_test(forms), cmocka_unit_test(wrong), cmocka_unit_test(limits) };
+	const struct CMUnitTest t[] = {cmocka_unit_test(forms), cmocka_unit_test(wrong),
+				       cmocka_unit_test(limits)};
 
 	return cmocka_run_group_tests(t, NULL, NULL);
 }

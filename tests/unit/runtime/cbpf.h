@@ -10,9 +10,10 @@
 
 #define CBPF_BAD 0xdeadbeefu /* not a program that the kernel would load */
 
-/* number_follows: a comparison behind one that knew the architecture is about the number, as libseccomp means it when it forgets to load it
- * (runtime/seccomp_shrink.c, 4). */
-static inline uint32_t cbpf_walk(const struct sock_filter *p, size_t n, const struct seccomp_data *d, int number_follows)
+/* number_follows: a comparison behind one that knew the architecture is about the number, as libseccomp
+ * means it when it forgets to load it (runtime/seccomp_shrink.c, 4). */
+static inline uint32_t cbpf_walk(const struct sock_filter *p, size_t n, const struct seccomp_data *d,
+				 int number_follows)
 {
 	uint32_t a = 0;
 	int arch = 0;

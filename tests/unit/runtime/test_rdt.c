@@ -1,5 +1,6 @@
-/* rdt.c on a directory that behaves like resctrl as far as it matters: a new group has its files at once, and a group is removed with
- * them. Both are made by taking the place of mkdirat and unlinkat (ld --wrap). */
+/* rdt.c on a directory that behaves like resctrl as far as it matters: a new group has its files at once,
+ * and a group is removed with them. Both are made by taking the place of mkdirat and unlinkat (ld --wrap).
+ */
 #include "runtime/rdt_int.h"
 
 #include <setjmp.h>
@@ -149,7 +150,8 @@ static void named_group(void **state)
 	put("gold/schemata", "    MB:0= 20;1= 70\n    L3:0=0f0;1=00f\n");
 	x.mem_bw_schema = (char *)"MB:0=20;1=70";
 	assert_int_equal(make(&x, &g, &e), 0);
-	assert_string_equal(content("gold/schemata"), "    MB:0= 20;1= 70\n    L3:0=0f0;1=00f\n"); /* not written */
+	assert_string_equal(content("gold/schemata"),
+			    "    MB:0= 20;1= 70\n    L3:0=0f0;1=00f\n"); /* not written */
 	x.l3_schema = (char *)"L3:0=ff;1=0f";
 	assert_int_equal(make(&x, &g, &e), -1);
 	assert_int_equal(e.kind, SKF_ECONFLICT);
@@ -185,13 +187,15 @@ static void root_group(void **state)
 
 static void names_stay_below_the_mount(void **state)
 {
-	static const char *const names[] = {"", ".", "..", "a/b", "../x", "info", "mon_groups", "mon_data", "a\nb"};
+	static const char *const names[] = {"",     ".",          "..",       "a/b", "../x",
+					    "info", "mon_groups", "mon_data", "a\nb"};
 	struct skf_err e;
 	struct skf_rdt g;
 
 	(void)state;
 	for (size_t i = 0; i < SKF_ARRAY_LEN(names); i++) {
-		struct skf_spec_intel_rdt x = {.clos_id = (char *)(uintptr_t)names[i], .l3_schema = (char *)"L3:0=1"};
+		struct skf_spec_intel_rdt x = {.clos_id = (char *)(uintptr_t)names[i],
+					       .l3_schema = (char *)"L3:0=1"};
 
 		assert_int_equal(make(&x, &g, &e), -1);
 		assert_int_equal(e.kind, SKF_EINVALID);

@@ -561,23 +561,30 @@ static void first_rule_wins(void **state)
 	assert_int_equal(ask(&f->prog, AUDIT_ARCH_X86_64, 0, 0, 0), ALLOW);
 }
 
-/* podman's and buildah's profile: rules with arguments for a call that 32-bit x86 makes through socketcall, which is allowed as a whole. */
+/* podman's and buildah's profile: rules with arguments for a call that 32-bit x86 makes through socketcall,
+ * which is allowed as a whole. */
 static void rules_with_arguments_beside_socketcall(void **state)
 {
 	struct fix *f = *state;
 	struct seccomp_data d = {.nr = 41, .arch = AUDIT_ARCH_X86_64};
 
-	assert_int_equal(compile(f,
-				 "{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":38,"
-				 "\"architectures\":[\"SCMP_ARCH_X86_64\",\"SCMP_ARCH_X86\",\"SCMP_ARCH_X32\"],\"syscalls\":["
-				 "{\"names\":[\"read\",\"socketcall\"],\"action\":\"SCMP_ACT_ALLOW\"},"
-				 "{\"names\":[\"socket\"],\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":22,\"args\":["
-				 "{\"index\":0,\"value\":16,\"op\":\"SCMP_CMP_EQ\"},{\"index\":2,\"value\":9,\"op\":\"SCMP_CMP_EQ\"}]},"
-				 "{\"names\":[\"socket\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":2,\"value\":9,\"op\":\"SCMP_CMP_NE\"}]},"
-				 "{\"names\":[\"socket\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":16,\"op\":\"SCMP_CMP_NE\"}]},"
-				 "{\"names\":[\"socket\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":2,\"value\":9,\"op\":\"SCMP_CMP_NE\"}]}]}",
-				 SCMP_ARCH_X86_64),
-			 0);
+	assert_int_equal(
+		compile(f,
+			"{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":38,"
+			"\"architectures\":[\"SCMP_ARCH_X86_64\",\"SCMP_ARCH_X86\",\"SCMP_ARCH_X32\"],"
+			"\"syscalls\":["
+			"{\"names\":[\"read\",\"socketcall\"],\"action\":\"SCMP_ACT_ALLOW\"},"
+			"{\"names\":[\"socket\"],\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":22,\"args\":["
+			"{\"index\":0,\"value\":16,\"op\":\"SCMP_CMP_EQ\"},{\"index\":2,\"value\":9,\"op\":"
+			"\"SCMP_CMP_EQ\"}]},"
+			"{\"names\":[\"socket\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":2,"
+			"\"value\":9,\"op\":\"SCMP_CMP_NE\"}]},"
+			"{\"names\":[\"socket\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,"
+			"\"value\":16,\"op\":\"SCMP_CMP_NE\"}]},"
+			"{\"names\":[\"socket\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":2,"
+			"\"value\":9,\"op\":\"SCMP_CMP_NE\"}]}]}",
+			SCMP_ARCH_X86_64),
+		0);
 	d.args[0] = 16;
 	d.args[2] = 9;
 	assert_int_equal(cbpf_run(f->prog.insn, f->prog.n, &d), SECCOMP_RET_ERRNO | 22);

@@ -48,7 +48,8 @@ bool fix_privileged(void)
 	skf_closep(&fd);
 	rmdir(dir);
 	if (!ok)
-		printf("no device nodes, trusted attributes or foreign owners here (user namespace): those checks are left out\n");
+		printf("no device nodes, trusted attributes or foreign owners here (user namespace): those "
+		       "checks are left out\n");
 	return ok;
 }
 
@@ -61,7 +62,7 @@ int fix_setup(void **state)
 		return -1;
 	become_root();
 	snprintf(f->base, sizeof(f->base), "%s/skf-store-XXXXXX",
-	         access("/var/tmp", W_OK) == 0 ? "/var/tmp" : "/tmp");
+		 access("/var/tmp", W_OK) == 0 ? "/var/tmp" : "/tmp");
 	if (!mkdtemp(f->base))
 		return -1;
 	f->base_fd = skf_openat(AT_FDCWD, f->base, O_RDONLY | O_DIRECTORY, 0);
@@ -99,13 +100,13 @@ void fix_fails(int r, enum skf_kind k, struct fix *f, const char *file, int line
 	if (r < 0 && f->e.kind == k && f->e.msg[0])
 		return;
 	fprintf(stderr, "%s:%d: expected a failure of kind %s, got %d, kind %s, '%s'\n", file, line,
-	        skf_kind_name(k), r, skf_kind_name(f->e.kind), f->e.msg);
+		skf_kind_name(k), r, skf_kind_name(f->e.kind), f->e.msg);
 	_fail(file, line);
 }
 
 struct skf_digest fix_digest(const char *seed)
 {
-	struct skf_digest d = { 0 };
+	struct skf_digest d = {0};
 	char hex[65];
 	uint64_t h = 1469598103934665603u;
 

@@ -18,9 +18,9 @@ static void layer(struct fix *f, const char *text, struct skf_digest *ret)
 
 struct obj obj_image(struct fix *f, const char *name, const char *base)
 {
-	struct skf_image_layer l[2] = { 0 };
-	struct obj o = { 0 };
-	struct skf_image i = { 0 };
+	struct skf_image_layer l[2] = {0};
+	struct obj o = {0};
+	struct skf_image i = {0};
 	char text[128];
 
 	layer(f, base, &o.diff_id[0]);
@@ -32,7 +32,7 @@ struct obj obj_image(struct fix *f, const char *name, const char *base)
 	for (int n = 0; n < 2; n++) {
 		snprintf(text, sizeof(text), "layer %d of %s", n, n ? name : base);
 		o.layer_digest[n] = fix_digest(text);
-		l[n] = (struct skf_image_layer){ o.layer_digest[n], o.diff_id[n], 100 };
+		l[n] = (struct skf_image_layer){o.layer_digest[n], o.diff_id[n], 100};
 	}
 	i.manifest = o.manifest;
 	i.config = o.config;
@@ -43,7 +43,7 @@ struct obj obj_image(struct fix *f, const char *name, const char *base)
 	i.size = 200;
 	i.unpacked = 300;
 	i.pulled_ns = 42;
-	i.layers = (struct skf_jarr){ l, 2 };
+	i.layers = (struct skf_jarr){l, 2};
 	OK(skf_store_image_put(f->s, &i, &f->e), f);
 	return o;
 }

@@ -11,5 +11,5 @@ struct obj {
 struct obj obj_image(struct fix *f, const char *name, const char *base);
 void obj_ref(struct fix *f, const char *name, const struct obj *o);
 bool obj_there(struct fix *f,
-               const struct obj *o); /* record, blobs and layers; all or (false) at least one missing */
+	       const struct obj *o); /* record, blobs and layers; all or (false) at least one missing */
 struct skf_ref obj_parse(struct fix *f, const char *name);

@@ -34,9 +34,9 @@ static void put_num(char *p, size_t n, uint64_t v)
 }
 
 void tar_header(struct tar *t, const char *name, char type, uint64_t size, const char *link, unsigned major,
-                unsigned minor)
+		unsigned minor)
 {
-	char h[512] = { 0 };
+	char h[512] = {0};
 	unsigned sum = 0, mode = t->mode ? t->mode : type == '5' ? 0755 : 0644;
 
 	memcpy(h, name, strnlen(name, 100));
@@ -144,7 +144,7 @@ static int write_all(struct skf_unpack *u, const char *p, size_t n, size_t chunk
 
 int up_bytes(struct up *u, const void *data, size_t n, const void *tar, size_t n_tar)
 {
-	struct skf_unpack_opts o = { .media = u->media, .size = u->size ? u->size : n };
+	struct skf_unpack_opts o = {.media = u->media, .size = u->size ? u->size : n};
 	struct skf_err *e = &u->f->e;
 	struct skf_unpack *up;
 	int r;
@@ -168,7 +168,7 @@ int up_bytes(struct up *u, const void *data, size_t n, const void *tar, size_t n
 
 int up_tar_lim(struct fix *f, struct tar *t, struct skf_digest *diff_id, const struct skf_unpack_limits *lim)
 {
-	struct up u = { .f = f, .media = SKF_MEDIA_LAYER_TAR, .lim = lim };
+	struct up u = {.f = f, .media = SKF_MEDIA_LAYER_TAR, .lim = lim};
 	int r;
 
 	tar_end(t);

@@ -11,7 +11,7 @@ struct tar {
 struct tar *tar_new(void);
 void tar_free(struct tar *t);
 void tar_header(struct tar *t, const char *name, char type, uint64_t size, const char *link, unsigned major,
-                unsigned minor);
+		unsigned minor);
 void tar_body(struct tar *t, const void *p, size_t n); /* padded */
 void tar_file(struct tar *t, const char *name, const char *data);
 void tar_dir(struct tar *t, const char *name);
@@ -36,7 +36,7 @@ int up_bytes(struct up *u, const void *data, size_t n, const void *tar, size_t n
 /* Ends the tar, unpacks it uncompressed and frees it. */
 int up_tar(struct fix *f, struct tar *t, struct skf_digest *diff_id);
 int up_tar_lim(struct fix *f, struct tar *t, struct skf_digest *diff_id,
-               const struct skf_unpack_limits *lim);
+	       const struct skf_unpack_limits *lim);
 /* What is in the layer. */
 bool in_layer(struct fix *f, const struct skf_digest *d, const char *path, struct stat *st);
 void layer_read(struct fix *f, const struct skf_digest *d, const char *path, char *out, size_t size);

@@ -57,11 +57,11 @@ static void containers(void **state)
 	assert_int_equal(mkdirat(skf_store_fd(f->s), "containers/abc", 0700), 0);
 	assert_int_equal(mkdirat(skf_store_fd(f->s), "containers/beingmade", 0700), 0);
 	dir = skf_openat(skf_store_fd(f->s), "containers/abc", O_RDONLY | O_DIRECTORY, 0);
-	snprintf(
-		text, sizeof(text),
-		"{\"v\":1,\"min\":1,\"ociVersion\":\"1.0.2\",\"process\":{\"args\":[\"x\"]},\"skiff\":{\"name\":\"web\",\"imageId\":\"%s\","
-		"\"manifest\":\"%s\",\"layers\":[\"%s\",\"%s\"],\"request\":{\"a\":[1]}}}",
-		o.config.s, o.manifest.s, o.diff_id[0].s, o.diff_id[1].s);
+	snprintf(text, sizeof(text),
+		 "{\"v\":1,\"min\":1,\"ociVersion\":\"1.0.2\",\"process\":{\"args\":[\"x\"]},\"skiff\":{"
+		 "\"name\":\"web\",\"imageId\":\"%s\","
+		 "\"manifest\":\"%s\",\"layers\":[\"%s\",\"%s\"],\"request\":{\"a\":[1]}}}",
+		 o.config.s, o.manifest.s, o.diff_id[0].s, o.diff_id[1].s);
 	assert_int_equal(skf_write_atomic_at(dir, "config.json", text, strlen(text), 0600, 0), 0);
 	r = gc(f, false);
 	assert_int_equal(r.n_images + r.n_blobs + r.n_layers, 0);
@@ -113,12 +113,12 @@ static void after_a_crash(void **state)
 		struct skf_err e = SKF_ERR_INIT;
 		struct skf_lease *l;
 		struct skf_unpack *u;
-		struct skf_unpack_opts o = { .size = 1 << 20, .digest = a, .diff_id = a };
+		struct skf_unpack_opts o = {.size = 1 << 20, .digest = a, .diff_id = a};
 		int lock, dir;
 		bool ok = skf_lease_new(f->s, &l, &e) == 0 && skf_lease_add(l, &a, &e) == 0 &&
-		          skf_unpack_new(f->s, &o, &u, &e) == 0 &&
-		          skf_ingest_open(f->s, &a, 1000, &lock, &dir, &e) == 0 &&
-		          skf_write_atomic_at(dir, "data", "part", 4, 0600, 0) == 0;
+			  skf_unpack_new(f->s, &o, &u, &e) == 0 &&
+			  skf_ingest_open(f->s, &a, 1000, &lock, &dir, &e) == 0 &&
+			  skf_write_atomic_at(dir, "data", "part", 4, 0600, 0) == 0;
 
 		_exit(ok ? 0 : 1); /* as SIGKILL would: nothing is cleaned up */
 	}
@@ -133,8 +133,8 @@ static void after_a_crash(void **state)
 	assert_int_equal(r.n_ingests, 1);
 	assert_int_equal(r.bytes, 4 + 1 + 1); /* the half-made links have a size of one byte */
 	for (size_t i = 0; i < 8; i++) {
-		static const char *const dirs[] = { "leases", "layers", "ingest", "blobs/sha256",
-			                            "images", "refs",   "trash",  "locks" };
+		static const char *const dirs[] = {"leases", "layers", "ingest", "blobs/sha256",
+						   "images", "refs",   "trash",  "locks"};
 		struct stat st;
 
 		assert_int_equal(fstatat(skf_store_fd(f->s), dirs[i], &st, 0), 0);
@@ -148,7 +148,7 @@ static void being_made(void **state)
 {
 	struct fix *f = *state;
 	struct skf_digest a = fix_digest("a");
-	struct skf_unpack_opts o = { .size = 1 << 20, .digest = a, .diff_id = a };
+	struct skf_unpack_opts o = {.size = 1 << 20, .digest = a, .diff_id = a};
 	struct skf_gc_result r;
 	struct skf_unpack *u;
 	char path[200];
@@ -170,7 +170,8 @@ static void being_made(void **state)
 
 static void download(struct fix *f, const struct skf_digest *d, int64_t age_s)
 {
-	const struct timespec t[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = skf_now_ns() / 1000000000 - age_s } };
+	const struct timespec t[2] = {{.tv_nsec = UTIME_OMIT},
+				      {.tv_sec = skf_now_ns() / 1000000000 - age_s}};
 	int lock, dir;
 
 	OK(skf_ingest_open(f->s, d, 1000, &lock, &dir, &f->e), f);
@@ -260,7 +261,7 @@ static void *collector(void *arg)
 static void race_with_lease(void **state)
 {
 	struct fix *f = *state;
-	struct race r = { .f = f };
+	struct race r = {.f = f};
 	pthread_t t;
 	void *res;
 
@@ -316,9 +317,8 @@ static void trash_of_big_trees(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(marks),      T(containers), T(live_lease),      T(after_a_crash),
-		T(being_made), T(downloads),
-		T(ingests),    T(race_with_lease), T(trash_of_big_trees),
+		T(marks),     T(containers), T(live_lease),      T(after_a_crash),      T(being_made),
+		T(downloads), T(ingests),    T(race_with_lease), T(trash_of_big_trees),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

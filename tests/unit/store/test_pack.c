@@ -1,4 +1,5 @@
-/* tests/unit/store/test_pack.c -- a layer's tar again: bit for bit with a record, as a canonical one without. */
+/* tests/unit/store/test_pack.c -- a layer's tar again: bit for bit with a record, as a canonical one
+ * without. */
 #include "store/pack.h"
 #include "tarwrite.h"
 #include <fcntl.h>
@@ -23,7 +24,7 @@ static int sealed(struct fix *f, struct tar *t, struct up *u)
 
 static void same(struct fix *f, struct tar *t)
 {
-	static const enum skf_compression how[] = { SKF_COMP_NONE, SKF_COMP_GZIP, SKF_COMP_ZSTD };
+	static const enum skf_compression how[] = {SKF_COMP_NONE, SKF_COMP_GZIP, SKF_COMP_ZSTD};
 	struct skf_packed plan;
 	struct up u;
 
@@ -33,7 +34,7 @@ static void same(struct fix *f, struct tar *t)
 	assert_true(plan.exact && plan.size == t->b.len && skf_digest_eq(&plan.digest, &u.diff_id));
 	for (size_t i = 0; i < SKF_ARRAY_LEN(how); i++) {
 		struct skf_buf b = SKF_BUF(64 << 20);
-		const struct skf_pack_sink sink = { to_buf, &b };
+		const struct skf_pack_sink sink = {to_buf, &b};
 		struct skf_digest d, want;
 		uint64_t size;
 
@@ -45,7 +46,9 @@ static void same(struct fix *f, struct tar *t)
 			assert_int_equal(b.len, t->b.len);
 			assert_memory_equal(b.p, t->b.p, b.len);
 		} else { /* unpacks to the same diff-id: the layer is there already, so it is checked only */
-			struct up again = { .f = f, .media = how[i] == SKF_COMP_GZIP ? SKF_MEDIA_LAYER_GZIP : SKF_MEDIA_LAYER_ZSTD };
+			struct up again = {.f = f,
+					   .media = how[i] == SKF_COMP_GZIP ? SKF_MEDIA_LAYER_GZIP
+									    : SKF_MEDIA_LAYER_ZSTD};
 
 			OK(up_bytes(&again, b.p, b.len, t->b.p, t->b.len), f);
 		}
@@ -98,10 +101,10 @@ static void canonical(void **state)
 {
 	struct fix *f = *state;
 	struct skf_buf a = SKF_BUF(1 << 20), b = SKF_BUF(1 << 20);
-	const struct skf_pack_sink sink = { to_buf, &a }, sink2 = { to_buf, &b };
+	const struct skf_pack_sink sink = {to_buf, &a}, sink2 = {to_buf, &b};
 	struct skf_packed x, y;
 	struct tar *t = tar_new();
-	struct up u, again = { .f = f, .media = SKF_MEDIA_LAYER_TAR };
+	struct up u, again = {.f = f, .media = SKF_MEDIA_LAYER_TAR};
 
 	tar_dir(t, "d/");
 	tar_file(t, "f", "first");
@@ -119,7 +122,8 @@ static void canonical(void **state)
 	assert_false(skf_digest_eq(&x.diff_id, &u.diff_id));
 	OK(skf_pack_layer_plan(f->s, &u.diff_id, &y, &f->e), f);
 	assert_true(skf_digest_eq(&x.digest, &y.digest) && x.size == y.size && y.size == a.len);
-	assert_int_equal(skf_pack_layer(f->s, &u.diff_id, SKF_COMP_NONE, -1, &sink2, &y.digest, &y.size, &f->e), 1);
+	assert_int_equal(
+		skf_pack_layer(f->s, &u.diff_id, SKF_COMP_NONE, -1, &sink2, &y.digest, &y.size, &f->e), 1);
 	assert_int_equal(a.len, b.len);
 	assert_memory_equal(a.p, b.p, a.len);
 	OK(up_bytes(&again, a.p, a.len, a.p, a.len), f);
@@ -131,7 +135,8 @@ static void canonical(void **state)
 
 		layer_read(f, d, "f", text, sizeof(text));
 		assert_string_equal(text, "second");
-		assert_true(in_layer(f, d, "d/h", &st) && in_layer(f, d, "f", &st2) && st.st_ino == st2.st_ino);
+		assert_true(in_layer(f, d, "d/h", &st) && in_layer(f, d, "f", &st2) &&
+			    st.st_ino == st2.st_ino);
 		assert_true(in_layer(f, d, "l", &st) && S_ISLNK(st.st_mode));
 		assert_true(in_layer(f, d, "gone", &st) && S_ISCHR(st.st_mode));
 	}
@@ -209,10 +214,13 @@ static void old_listing(struct fix *f, int layer, struct skf_buf *seal)
 	skf_buf_done(&new);
 }
 
-/* Every change of a file is found, also one that its checksum does not see, and the file is named where it does. */
+/* Every change of a file is found, also one that its checksum does not see, and the file is named where it
+ * does. */
 static void changes(void **state)
 {
-	static const uint8_t blind[9] = { 0x85, 0x1e, 0x0e, 0xaf, 0x2b, 0xaf, 0xd8, 0x92, 0x01 }; /* the polynomial: adding it keeps the sum */
+	static const uint8_t blind[9] = {
+		0x85, 0x1e, 0x0e, 0xaf, 0x2b,
+		0xaf, 0xd8, 0x92, 0x01}; /* the polynomial: adding it keeps the sum */
 	struct fix *f = *state;
 	struct tar *t = tar_new();
 	uint8_t data[64], was[64];
@@ -294,8 +302,8 @@ static int named(void *arg, const struct skf_digest *d, struct skf_err *e)
 static void unknown_digest(void **state)
 {
 	struct fix *f = *state;
-	struct skf_digest told = { "" }, want;
-	struct skf_unpack_opts o = { .size = UINT64_MAX, .named = named, .arg = &told };
+	struct skf_digest told = {""}, want;
+	struct skf_unpack_opts o = {.size = UINT64_MAX, .named = named, .arg = &told};
 	struct skf_unpack_result res;
 	struct skf_unpack *u;
 	struct tar *t = tar_new();
@@ -307,7 +315,8 @@ static void unknown_digest(void **state)
 	OK(skf_unpack_write(u, t->b.p, t->b.len, &f->e), f);
 	OK(skf_unpack_finish(u, &res, &f->e), f);
 	skf_unpack_free(u);
-	assert_true(skf_digest_eq(&res.diff_id, &want) && skf_digest_eq(&res.digest, &want) && skf_digest_eq(&told, &want));
+	assert_true(skf_digest_eq(&res.diff_id, &want) && skf_digest_eq(&res.digest, &want) &&
+		    skf_digest_eq(&told, &want));
 	assert_int_equal(res.packed, t->b.len);
 	assert_int_equal(skf_store_layer_has(f->s, &want, NULL, &f->e), 1);
 	tar_free(t);

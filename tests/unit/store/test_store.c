@@ -35,7 +35,7 @@ static void blobs(void **state)
 {
 	struct fix *f = *state;
 	struct skf_buf b = SKF_BUF(100);
-	struct skf_digest d, bad = { "sha256:../../../etc/passwd" }, none = { "" };
+	struct skf_digest d, bad = {"sha256:../../../etc/passwd"}, none = {""};
 	uint64_t size;
 	int fd;
 
@@ -92,7 +92,7 @@ static void records(void **state)
 		skf_buf_put(&n, b.p, (size_t)(at - b.p));
 		skf_buf_str(&n, "\"verdict\":{\"ok\":true},\"later\":[1,\"two\"]}\n");
 		assert_int_equal(skf_write_atomic_at(dir, skf_digest_hex(&o.manifest), n.p, n.len, 0600, 0),
-		                 0);
+				 0);
 		close(dir);
 		skf_buf_done(&n);
 	}
@@ -106,11 +106,11 @@ static void records(void **state)
 
 static void references(void **state)
 {
-	static const char *const names[] = { "zeta", "localhost:5000/a/b:tag", "alpha:1", "alpha:2",
-		                             "example.org/x/y/z:_t" };
-	static const char *const sorted[] = { "docker.io/library/alpha:1", "docker.io/library/alpha:2",
-		                              "docker.io/library/zeta:latest", "example.org/x/y/z:_t",
-		                              "localhost:5000/a/b:tag" };
+	static const char *const names[] = {"zeta", "localhost:5000/a/b:tag", "alpha:1", "alpha:2",
+					    "example.org/x/y/z:_t"};
+	static const char *const sorted[] = {"docker.io/library/alpha:1", "docker.io/library/alpha:2",
+					     "docker.io/library/zeta:latest", "example.org/x/y/z:_t",
+					     "localhost:5000/a/b:tag"};
 	struct fix *f = *state;
 	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(1 << 20);
 	struct obj one = obj_image(f, "one", "base"), two = obj_image(f, "two", "base");
@@ -171,14 +171,14 @@ static void references(void **state)
 static void hostile_references(void **state)
 {
 	static const struct skf_ref bad[] = {
-		{ .registry = "..", .repo = "a", .tag = "b" },
-		{ .registry = "a", .repo = "../../layers", .tag = "b" },
-		{ .registry = "a", .repo = "b/_tags", .tag = "c" },
-		{ .registry = "a", .repo = "b", .tag = "../c" },
-		{ .registry = "a/b", .repo = "b", .tag = "c" },
-		{ .registry = "a", .repo = "b" },
-		{ .registry = "a", .repo = "b", .digest = { "sha256:../x" } },
-		{ .registry = "", .repo = "b", .tag = "c" },
+		{.registry = "..", .repo = "a", .tag = "b"},
+		{.registry = "a", .repo = "../../layers", .tag = "b"},
+		{.registry = "a", .repo = "b/_tags", .tag = "c"},
+		{.registry = "a", .repo = "b", .tag = "../c"},
+		{.registry = "a/b", .repo = "b", .tag = "c"},
+		{.registry = "a", .repo = "b"},
+		{.registry = "a", .repo = "b", .digest = {"sha256:../x"}},
+		{.registry = "", .repo = "b", .tag = "c"},
 	};
 	struct fix *f = *state;
 	struct skf_refrec rec;
@@ -202,7 +202,7 @@ static void damaged_reference(void **state)
 
 	obj_ref(f, "alpha", &one);
 	dir = skf_openat(skf_store_fd(f->s), "refs/docker.io/library/alpha/_tags", O_RDONLY | O_DIRECTORY,
-	                 0);
+			 0);
 	assert_int_equal(skf_write_atomic_at(dir, "latest", "{\"v\":1,\"min\":9}", 15, 0600, 0), 0);
 	FAILS(skf_store_ref_find(f->s, &r, &rec, &f->e), SKF_EINVALID, f);
 	FAILS(skf_store_ref_list(f->s, &a, &list, &f->e), SKF_EINVALID, f);

@@ -19,15 +19,15 @@ static int on_entry(void *arg, const struct skf_tar_entry *t, struct skf_err *e)
 	struct seen *s = arg;
 
 	(void)e;
-	skf_buf_fmt(&s->log, "%c %s %llu@%llu%s;", t->type, t->name, (unsigned long long)t->size, (unsigned long long)t->offset,
-	            t->sparse ? " sparse" : "");
+	skf_buf_fmt(&s->log, "%c %s %llu@%llu%s;", t->type, t->name, (unsigned long long)t->size,
+		    (unsigned long long)t->offset, t->sparse ? " sparse" : "");
 	return s->take ? SKF_TAR_TAKE : SKF_TAR_SKIP;
 }
 
 /* Feeds in pieces; returns what the scanner said. */
 static int scan(struct seen *s, const struct tar *t, size_t piece, char *why)
 {
-	const struct skf_tarscan_sink sink = { on_bytes, on_entry, s };
+	const struct skf_tarscan_sink sink = {on_bytes, on_entry, s};
 	struct skf_err e = SKF_ERR_INIT;
 	struct skf_tarscan x;
 	int r = 0;
@@ -36,7 +36,8 @@ static int scan(struct seen *s, const struct tar *t, size_t piece, char *why)
 	skf_buf_clear(&s->log);
 	skf_tarscan_init(&x, &sink);
 	for (size_t i = 0; r == 0 && i < t->b.len; i += piece)
-		r = skf_tarscan_feed(&x, (const uint8_t *)t->b.p + i, t->b.len - i < piece ? t->b.len - i : piece, &e);
+		r = skf_tarscan_feed(&x, (const uint8_t *)t->b.p + i,
+				     t->b.len - i < piece ? t->b.len - i : piece, &e);
 	if (r == 0)
 		r = skf_tarscan_end(&x, &e);
 	if (r == 0)
@@ -47,7 +48,10 @@ static int scan(struct seen *s, const struct tar *t, size_t piece, char *why)
 	return r;
 }
 
-#define SEEN { .bytes = SKF_BUF(16 << 20), .log = SKF_BUF(1 << 20) }
+#define SEEN                                                                                                \
+	{                                                                                                   \
+		.bytes = SKF_BUF(16 << 20), .log = SKF_BUF(1 << 20)                                         \
+	}
 static void seen_done(struct seen *s)
 {
 	skf_buf_done(&s->bytes);
@@ -56,7 +60,7 @@ static void seen_done(struct seen *s)
 
 static void kinds(void **state)
 {
-	static const size_t pieces[] = { 1, 511, 512, 513, 1000, 1 << 20 };
+	static const size_t pieces[] = {1, 511, 512, 513, 1000, 1 << 20};
 	struct seen s = SEEN;
 	struct tar *t = tar_new();
 	char name[300];
@@ -111,9 +115,18 @@ static void odd(const char *what, void (*make)(struct tar *t))
 	seen_done(&s);
 }
 
-static void make_unknown(struct tar *t) { tar_header(t, "x", 'V', 0, "", 0, 0); }
-static void make_dir_data(struct tar *t) { tar_header(t, "x", '5', 512, "", 0, 0); }
-static void make_link_data(struct tar *t) { tar_header(t, "x", '1', 5, "y", 0, 0); }
+static void make_unknown(struct tar *t)
+{
+	tar_header(t, "x", 'V', 0, "", 0, 0);
+}
+static void make_dir_data(struct tar *t)
+{
+	tar_header(t, "x", '5', 512, "", 0, 0);
+}
+static void make_link_data(struct tar *t)
+{
+	tar_header(t, "x", '1', 5, "y", 0, 0);
+}
 static void make_checksum(struct tar *t)
 {
 	tar_file(t, "x", "");
@@ -144,7 +157,10 @@ static void make_pax_huge(struct tar *t)
 	tar_pax(t, "size", "18446744073709551615", 20);
 	tar_file(t, "x", "");
 }
-static void make_large_meta(struct tar *t) { tar_header(t, "x", 'x', SKF_TARSCAN_MAX_META + 1, "", 0, 0); }
+static void make_large_meta(struct tar *t)
+{
+	tar_header(t, "x", 'x', SKF_TARSCAN_MAX_META + 1, "", 0, 0);
+}
 static void make_long_name(struct tar *t)
 {
 	tar_header(t, "x", 'L', 0, "", 0, 0);
@@ -168,7 +184,7 @@ static void not_understood(void **state)
 static void seeking(void **state)
 {
 	struct seen s = SEEN;
-	const struct skf_tarscan_sink sink = { on_bytes, on_entry, &s };
+	const struct skf_tarscan_sink sink = {on_bytes, on_entry, &s};
 	struct skf_err e = SKF_ERR_INIT;
 	struct skf_tarscan x;
 	struct tar *t = tar_new();
@@ -191,7 +207,8 @@ static void seeking(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(kinds), cmocka_unit_test(not_understood), cmocka_unit_test(seeking) };
+	const struct CMUnitTest tests[] = {cmocka_unit_test(kinds), cmocka_unit_test(not_understood),
+					   cmocka_unit_test(seeking)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,7 +41,7 @@ static void cleans(void **state)
 
 static void root(void **state)
 {
-	static const char *const names[] = { ".", "/", "./", "//", "././.", "a/..", "" };
+	static const char *const names[] = {".", "/", "./", "//", "././.", "a/..", ""};
 
 	(void)state;
 	for (size_t i = 0; i < SKF_ARRAY_LEN(names); i++)
@@ -50,8 +50,8 @@ static void root(void **state)
 
 static void climbs(void **state)
 {
-	static const char *const names[] = { "..",        "../a",   "/..",           "a/../..",
-		                             "a/../../b", "./../a", "a/b/../../../c" };
+	static const char *const names[] = {"..",        "../a",   "/..",           "a/../..",
+					    "a/../../b", "./../a", "a/b/../../../c"};
 
 	(void)state;
 	for (size_t i = 0; i < SKF_ARRAY_LEN(names); i++)

@@ -14,7 +14,7 @@
 static struct skf_buf gz(const void *p, size_t n)
 {
 	struct skf_buf out = SKF_BUF(256u << 20);
-	z_stream z = { 0 };
+	z_stream z = {0};
 	size_t room = compressBound(n) + 64;
 
 	assert_int_equal(deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
@@ -97,23 +97,22 @@ static void check_sample(struct fix *f, const struct skf_digest *d)
 
 static void each_compression_and_chunk(void **state)
 {
-	static const size_t chunks[] = { 0, 13, 4096, 65537, 262144, 262145 };
+	static const size_t chunks[] = {0, 13, 4096, 65537, 262144, 262145};
 	struct tar *t = sample();
 	struct skf_buf g = gz(t->b.p, t->b.len), z = zs(t->b.p, t->b.len);
 
 	for (size_t i = 0; i < SKF_ARRAY_LEN(chunks); i++) {
 		for (int c = 0; c < 3; c++) {
-			static const enum skf_media media[] = { SKF_MEDIA_LAYER_TAR, SKF_MEDIA_LAYER_GZIP,
-				                                SKF_MEDIA_LAYER_ZSTD };
+			static const enum skf_media media[] = {SKF_MEDIA_LAYER_TAR, SKF_MEDIA_LAYER_GZIP,
+							       SKF_MEDIA_LAYER_ZSTD};
 			const struct skf_buf *b = c == 0 ? &t->b : c == 1 ? &g : &z;
 			struct fix *f;
 			struct up u;
 
 			assert_int_equal(fix_setup(state), 0);
 			f = *state;
-			u = (struct up){ .f = f,
-				         .media = i % 2 ? SKF_MEDIA_UNKNOWN : media[c],
-				         .chunk = chunks[i] };
+			u = (struct up){
+				.f = f, .media = i % 2 ? SKF_MEDIA_UNKNOWN : media[c], .chunk = chunks[i]};
 			OK(up_bytes(&u, b->p, b->len, t->b.p, t->b.len), f);
 			check_sample(f, &u.diff_id);
 			assert_int_equal(fix_teardown(state), 0);
@@ -147,7 +146,7 @@ static void members(void **state)
 
 			assert_int_equal(fix_setup(state), 0);
 			f = *state;
-			u = (struct up){ .f = f, .chunk = chunk };
+			u = (struct up){.f = f, .chunk = chunk};
 			OK(up_bytes(&u, all.p, all.len, t->b.p, t->b.len), f);
 			check_sample(f, &u.diff_id);
 			assert_int_equal(fix_teardown(state), 0);
@@ -161,7 +160,7 @@ static void members(void **state)
 }
 
 static void fails(struct fix *f, struct up u, const struct skf_buf *b, size_t n, const struct tar *t,
-                  const char *word)
+		  const char *word)
 {
 	u.f = f;
 	FAILS(up_bytes(&u, b->p, n, t->b.p, t->b.len), SKF_ECORRUPT, f);
@@ -177,14 +176,14 @@ static void digests_and_sizes(void **state)
 	struct skf_buf g = gz(t->b.p, t->b.len);
 	struct skf_digest wrong = fix_digest("wrong");
 
-	fails(f, (struct up){ .digest = wrong }, &g, g.len, t, "expected sha256:");
-	fails(f, (struct up){ .diff_id = wrong }, &g, g.len, t,
+	fails(f, (struct up){.digest = wrong}, &g, g.len, t, "expected sha256:");
+	fails(f, (struct up){.diff_id = wrong}, &g, g.len, t,
 	      "unpacked data are not what the image's config says");
-	fails(f, (struct up){ .size = g.len - 1 }, &g, g.len, t, "is longer than");
-	fails(f, (struct up){ .size = g.len + 1 }, &g, g.len, t, "ended after");
-	fails(f, (struct up){ .media = SKF_MEDIA_LAYER_ZSTD }, &g, g.len, t, "begin as gzip");
-	fails(f, (struct up){ .media = SKF_MEDIA_LAYER_TAR }, &g, g.len, t, "begin as gzip");
-	fails(f, (struct up){ .media = SKF_MEDIA_LAYER_GZIP }, &t->b, t->b.len, t, "begin as uncompressed");
+	fails(f, (struct up){.size = g.len - 1}, &g, g.len, t, "is longer than");
+	fails(f, (struct up){.size = g.len + 1}, &g, g.len, t, "ended after");
+	fails(f, (struct up){.media = SKF_MEDIA_LAYER_ZSTD}, &g, g.len, t, "begin as gzip");
+	fails(f, (struct up){.media = SKF_MEDIA_LAYER_TAR}, &g, g.len, t, "begin as gzip");
+	fails(f, (struct up){.media = SKF_MEDIA_LAYER_GZIP}, &t->b, t->b.len, t, "begin as uncompressed");
 	skf_buf_done(&g);
 	tar_free(t);
 }
@@ -196,25 +195,25 @@ static void damage(void **state)
 	struct skf_buf g = gz(t->b.p, t->b.len), z = zs(t->b.p, t->b.len);
 
 	/* cut off: within the data, within the trailer */
-	fails(f, (struct up){ 0 }, &g, g.len / 2, t, "cut off");
-	fails(f, (struct up){ 0 }, &g, g.len - 1, t, "cut off");
-	fails(f, (struct up){ 0 }, &g, 12, t, "cut off");
-	fails(f, (struct up){ 0 }, &g, 3, t, "cut off");
-	fails(f, (struct up){ 0 }, &z, z.len / 2, t, "cut off");
-	fails(f, (struct up){ 0 }, &z, z.len - 1, t, "cut off");
+	fails(f, (struct up){0}, &g, g.len / 2, t, "cut off");
+	fails(f, (struct up){0}, &g, g.len - 1, t, "cut off");
+	fails(f, (struct up){0}, &g, 12, t, "cut off");
+	fails(f, (struct up){0}, &g, 3, t, "cut off");
+	fails(f, (struct up){0}, &z, z.len / 2, t, "cut off");
+	fails(f, (struct up){0}, &z, z.len - 1, t, "cut off");
 	/* trailing garbage */
 	skf_buf_put(&g, "garbage", 7);
-	fails(f, (struct up){ 0 }, &g, g.len, t, "gzip");
+	fails(f, (struct up){0}, &g, g.len, t, "gzip");
 	g.len -= 7;
 	skf_buf_put(&z, "garbage", 7);
-	fails(f, (struct up){ 0 }, &z, z.len, t, "zstd");
+	fails(f, (struct up){0}, &z, z.len, t, "zstd");
 	z.len -= 7;
 	/* a wrong checksum, then a flipped bit in the data */
 	g.p[g.len - 6] ^= 1;
-	fails(f, (struct up){ 0 }, &g, g.len, t, "gzip stream");
+	fails(f, (struct up){0}, &g, g.len, t, "gzip stream");
 	g.p[g.len - 6] ^= 1;
 	g.p[g.len - 1] ^= 1;
-	fails(f, (struct up){ 0 }, &g, g.len, t, "gzip");
+	fails(f, (struct up){0}, &g, g.len, t, "gzip");
 	skf_buf_done(&g);
 	skf_buf_done(&z);
 	tar_free(t);
@@ -226,23 +225,23 @@ static void truncated_tar(void **state)
 	struct tar *t = sample(), cut = *t;
 
 	cut.b.len = 512 * 300 + 100; /* within the data of 'noise' */
-	fails(f, (struct up){ 0 }, &cut.b, cut.b.len, &cut, "runcated");
+	fails(f, (struct up){0}, &cut.b, cut.b.len, &cut, "runcated");
 	cut.b.len = 700; /* within a header */
-	fails(f, (struct up){ 0 }, &cut.b, cut.b.len, &cut, "tar");
+	fails(f, (struct up){0}, &cut.b, cut.b.len, &cut, "tar");
 	cut.b.len = t->b.len;
 	cut.b.p[512 + 20] ^= 1; /* checksum of the second header */
-	fails(f, (struct up){ 0 }, &cut.b, cut.b.len, &cut, "amaged");
+	fails(f, (struct up){0}, &cut.b, cut.b.len, &cut, "amaged");
 	tar_free(t);
 }
 
 static void not_a_tar(void **state)
 {
 	struct fix *f = *state;
-	struct tar t = { .b = SKF_BUF(4096) };
+	struct tar t = {.b = SKF_BUF(4096)};
 
 	for (int i = 0; i < 100; i++)
 		skf_buf_str(&t.b, "this is no tar; ");
-	fails(f, (struct up){ 0 }, &t.b, t.b.len, &t, "tar");
+	fails(f, (struct up){0}, &t.b, t.b.len, &t, "tar");
 	skf_buf_done(&t.b);
 }
 
@@ -251,11 +250,11 @@ static void empty_layers(void **state)
 	static const char zero[1024];
 	struct fix *f = *state;
 	struct skf_buf g = gz("", 0);
-	struct up u = { .f = f };
+	struct up u = {.f = f};
 
 	OK(up_bytes(&u, zero, sizeof(zero), zero, sizeof(zero)), f);
 	assert_int_equal(u.res.inodes, 1);
-	u = (struct up){ .f = f };
+	u = (struct up){.f = f};
 	OK(up_bytes(&u, g.p, g.len, "", 0), f);
 	assert_int_equal(u.res.inodes, 1);
 	skf_buf_done(&g);
@@ -278,15 +277,15 @@ static void bomb(void **state)
 	g = gz(t->b.p, t->b.len);
 	lim.ratio = 100;
 	lim.ratio_from = 1u << 20;
-	u = (struct up){ .f = f, .lim = &lim };
+	u = (struct up){.f = f, .lim = &lim};
 	FAILS(up_bytes(&u, g.p, g.len, t->b.p, t->b.len), SKF_ELIMIT, f);
 	assert_non_null(strstr(f->e.msg, "bomb"));
 	lim = skf_unpack_default_limits;
 	lim.bytes = 4u << 20;
-	u = (struct up){ .f = f, .lim = &lim };
+	u = (struct up){.f = f, .lim = &lim};
 	FAILS(up_bytes(&u, g.p, g.len, t->b.p, t->b.len), SKF_ELIMIT, f);
 	nothing_left(f);
-	u = (struct up){ .f = f };
+	u = (struct up){.f = f};
 	OK(up_bytes(&u, g.p, g.len, t->b.p, t->b.len), f);
 	skf_buf_done(&g);
 	tar_free(t);
@@ -300,7 +299,7 @@ static void disk_full(void **state)
 	struct fix *f = *state;
 	struct tar *t = sample();
 	struct rlimit old, lim;
-	struct up u = { .f = f };
+	struct up u = {.f = f};
 
 	signal(SIGXFSZ, SIG_IGN);
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
@@ -318,9 +317,7 @@ static void given_up(void **state)
 {
 	struct fix *f = *state;
 	struct tar *t = sample();
-	struct skf_unpack_opts o = { .size = t->b.len,
-		                     .digest = fix_digest("a"),
-		                     .diff_id = fix_digest("b") };
+	struct skf_unpack_opts o = {.size = t->b.len, .digest = fix_digest("a"), .diff_id = fix_digest("b")};
 	volatile uint64_t progress = 0;
 	struct skf_unpack *u;
 
@@ -341,12 +338,12 @@ static void second_one_wins_nothing(void **state)
 {
 	struct fix *f = *state;
 	struct tar *t = sample();
-	struct up u = { .f = f }, again;
+	struct up u = {.f = f}, again;
 	struct stat a, b;
 
 	OK(up_bytes(&u, t->b.p, t->b.len, t->b.p, t->b.len), f);
 	assert_true(in_layer(f, &u.diff_id, "last", &a));
-	again = (struct up){ .f = f };
+	again = (struct up){.f = f};
 	OK(up_bytes(&again, t->b.p, t->b.len, t->b.p, t->b.len), f);
 	assert_true(in_layer(f, &u.diff_id, "last", &b));
 	assert_int_equal(a.st_ino, b.st_ino);
@@ -369,7 +366,7 @@ static void another_boot(void **state)
 {
 	struct fix *f = *state;
 	struct tar *t = sample();
-	struct up u = { .f = f }, again;
+	struct up u = {.f = f}, again;
 	struct skf_buf seal = SKF_BUF(4096);
 	char path[200], *at;
 	int fd;
@@ -393,7 +390,7 @@ static void another_boot(void **state)
 	/* a cut seal is a layer to be pulled again, and the new one replaces it */
 	spoil_seal(f, &u.diff_id, "{\"v\":1,");
 	assert_int_equal(skf_store_layer_has(f->s, &u.diff_id, NULL, &f->e), 2);
-	again = (struct up){ .f = f };
+	again = (struct up){.f = f};
 	OK(up_bytes(&again, t->b.p, t->b.len, t->b.p, t->b.len), f);
 	check_sample(f, &u.diff_id);
 	skf_buf_done(&seal);

@@ -27,8 +27,8 @@ static int teardown(void **state)
 	struct skf_buf b = SKF_BUF(64);
 	struct stat st;
 	bool same = skf_read_file_at(f->base_fd, "canary", 63, &b) == 0 &&
-	            strcmp(skf_buf_cstr(&b), "safe") == 0 && fstatat(f->base_fd, "canary", &st, 0) == 0 &&
-	            (st.st_mode & 07777) == 0640 && st.st_nlink == 1 && st.st_uid == 0;
+		    strcmp(skf_buf_cstr(&b), "safe") == 0 && fstatat(f->base_fd, "canary", &st, 0) == 0 &&
+		    (st.st_mode & 07777) == 0640 && st.st_nlink == 1 && st.st_uid == 0;
 
 	skf_buf_done(&b);
 	if (!same)
@@ -38,7 +38,7 @@ static int teardown(void **state)
 
 static struct stat stat_of(struct fix *f, const struct skf_digest *d, const char *path)
 {
-	struct stat st = { 0 };
+	struct stat st = {0};
 
 	if (!in_layer(f, d, path, &st))
 		fail_msg("'%s' is not in the layer", path);
@@ -58,7 +58,7 @@ static void link_of(struct fix *f, const struct skf_digest *d, const char *path,
 }
 
 static ssize_t xattr_of(struct fix *f, const struct skf_digest *d, const char *path, const char *name,
-                        char out[256])
+			char out[256])
 {
 	char full[300];
 	ssize_t n;
@@ -138,7 +138,7 @@ static void ordinary(void **state)
 
 static void climbs(void **state)
 {
-	static const char *const names[] = { "../x", "a/../../x", "/../x", "..", "x/../.." };
+	static const char *const names[] = {"../x", "a/../../x", "/../x", "..", "x/../.."};
 	struct fix *f = *state;
 	struct tar *t;
 
@@ -233,7 +233,7 @@ static void last_link(void **state)
 /* T39 */
 static void root_replaced(void **state)
 {
-	static const char *const names[] = { ".", "/", "./", "//", "././.", "x/.." };
+	static const char *const names[] = {".", "/", "./", "//", "././.", "x/.."};
 	struct fix *f = *state;
 	struct tar *t;
 
@@ -401,11 +401,11 @@ static void replaced(void **state)
 
 static void xattrs(void **state)
 {
-	static const unsigned char cap[20] = { 1, 0, 0, 2, 0, 0x20 }; /* cap_net_raw=ep */
+	static const unsigned char cap[20] = {1, 0, 0, 2, 0, 0x20}; /* cap_net_raw=ep */
 	/* version 2; user::rwx, user:0:r--, group::r--, mask::rwx, other::r-- */
-	static const unsigned char acl[] = { 2, 0, 0,   0,   1,   0,   7,  0, 255, 255, 255, 255, 2,   0,  4,
-		                             0, 0, 0,   0,   0,   4,   0,  4, 0,   255, 255, 255, 255, 16, 0,
-		                             7, 0, 255, 255, 255, 255, 32, 0, 4,   0,   255, 255, 255, 255 };
+	static const unsigned char acl[] = {2, 0, 0,   0,   1,   0,   7,  0, 255, 255, 255, 255, 2,   0,  4,
+					    0, 0, 0,   0,   0,   4,   0,  4, 0,   255, 255, 255, 255, 16, 0,
+					    7, 0, 255, 255, 255, 255, 32, 0, 4,   0,   255, 255, 255, 255};
 	struct fix *f = *state;
 	struct skf_digest d, plain;
 	struct tar *t = tar_new();
@@ -454,12 +454,12 @@ static void prefixed(char out[64], const char *name)
 
 static void names_of_any_bytes(void **state)
 {
-	static const char *const names[] = { "F\xc5\x91tan\xc3\xbas\xc3\xadtv\xc3\xa1ny.crt",
-		                             "nfd-e\xcc\x81",
-		                             "nfc-\xc3\xa9",
-		                             "bad-\xff\xfe\x80",
-		                             "\xed\xa0\x80",
-		                             "back\\slash new\nline" };
+	static const char *const names[] = {"F\xc5\x91tan\xc3\xbas\xc3\xadtv\xc3\xa1ny.crt",
+					    "nfd-e\xcc\x81",
+					    "nfc-\xc3\xa9",
+					    "bad-\xff\xfe\x80",
+					    "\xed\xa0\x80",
+					    "back\\slash new\nline"};
 	struct fix *f = *state;
 	struct skf_digest d;
 	struct tar *t = tar_new();
@@ -494,9 +494,9 @@ static void names_of_any_bytes(void **state)
 
 /* GNU sparse 1.0: a map of "count, (offset, size)..." in the first block of the data. */
 static void add_sparse(struct tar *t, const char *name, const char *realsize, const char *map,
-                       const char *data)
+		       const char *data)
 {
-	char body[1024] = { 0 };
+	char body[1024] = {0};
 	size_t n = strlen(map), m = strlen(data);
 
 	memcpy(body, map, n);
@@ -525,7 +525,7 @@ static void sparse(void **state)
 	struct tar *t = tar_new();
 	struct timespec a, b;
 	struct stat st;
-	char text[16] = { 0 };
+	char text[16] = {0};
 	int fd, file;
 
 	add_sparse(t, "five-gigabytes", "5368709120", "2\n1048576\n4\n5368709116\n4\n", "AAAABBBB");
@@ -642,7 +642,7 @@ static void deep_through_links(void **state)
 /* Verifying finds every kind of change and names the first path that differs. */
 static void verify_finds(void **state)
 {
-	static const char *const words[] = { "'/a'", "'/a'", "'/b'", "'/new'", "'/d'", "'/l'", "missing" };
+	static const char *const words[] = {"'/a'", "'/a'", "'/b'", "'/new'", "'/d'", "'/l'", "missing"};
 	struct fix *f = *state;
 	struct skf_digest d;
 
@@ -690,7 +690,7 @@ static void deterministic(void **state)
 
 	for (int i = 0; i < 2; i++) {
 		struct tar *t = tar_new();
-		struct up u = { .f = f, .chunk = i ? 333 : 0 };
+		struct up u = {.f = f, .chunk = i ? 333 : 0};
 
 		tar_file(t, "a-b", "1");
 		tar_file(t, "a/b", "2");
@@ -700,14 +700,18 @@ static void deterministic(void **state)
 		OK(up_bytes(&u, t->b.p, t->b.len, t->b.p, t->b.len), f);
 		snprintf(path, sizeof(path), "layers/%s/files", skf_digest_hex(&u.diff_id));
 		assert_int_equal(skf_read_file_at(skf_store_fd(f->s), path, 1 << 20, i ? &second : &first),
-		                 0);
+				 0);
 		snprintf(path, sizeof(path), "layers/%s", skf_digest_hex(&u.diff_id));
 		assert_int_equal(skf_rmtree_at(skf_store_fd(f->s), path), 0);
 		tar_free(t);
 	}
 	assert_string_equal(first.p, second.p);
-	snprintf(line, sizeof(line), skf_crc64_fast() ? "\n/a/b f 0644 0 0 1 crc64:%016llx - -\n" :
-		"\n/a/b f 0644 0 0 1 sha256:d4735e3a265e16eee03f59718b9b5d03019c07d8b6c51f90da3a666eec13ab35 - -\n", (unsigned long long)skf_crc64(0, "2", 1));
+	snprintf(line, sizeof(line),
+		 skf_crc64_fast()
+			 ? "\n/a/b f 0644 0 0 1 crc64:%016llx - -\n"
+			 : "\n/a/b f 0644 0 0 1 "
+			   "sha256:d4735e3a265e16eee03f59718b9b5d03019c07d8b6c51f90da3a666eec13ab35 - -\n",
+		 (unsigned long long)skf_crc64(0, "2", 1));
 	assert_non_null(strstr(first.p, line));
 	skf_buf_done(&first);
 	skf_buf_done(&second);
