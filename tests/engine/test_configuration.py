@@ -8,7 +8,7 @@ import pytest
 from test_tty import Terminal
 
 TOP = Path(__file__).resolve().parents[2]
-KEY = re.compile(r'^\tKEY\((\w+), (\w+), "([^"]*)", "([^"]*)"\)', re.M)
+KEY = re.compile(r'^\s+KEY\((\w+),\s+(\w+),\s+"([^"]*)",\s+"([^"]*(?:"\s+"[^"]*)*)"\)', re.M)
 
 
 def keys():
