@@ -176,8 +176,8 @@ class Skiff:
         return [] if rows == ['Everything is in order.'] else rows
 
     def assert_clean(self):
-        """Reapers of containers that ended a moment ago may still be at work: a cgroup is waited for 5 s (SKF_CGROUP_RM_MS) in each hierarchy."""
-        wait_until(lambda: not self.leaks(), 20)
+        """Reapers of containers that ended a moment ago may still be at work."""
+        wait_until(lambda: not self.leaks(), 5)
         assert self.leaks() == [], self.leaks()
         assert self.findings() == []
 
