@@ -3,8 +3,9 @@
  *
  * Both fifos are held open by the container's init only, and it holds them CLOEXEC: end of file on the
  * answer is the successful execve, a record is the reason of a failure. Two starters meet at the container's
- * lock; the fifos are removed by the one that started it, and without them the container is not "created"
- * any more. Blocks for the lock, the hooks and SKF_START_MS. */
+ * lock; the fifos are removed by the one that started it. With fifos that init does not hold any more it
+ * runs by a start that was killed before it removed them: this one does what is left of it. Blocks for the
+ * lock, the hooks and SKF_START_MS. */
 #include "runtime/runtime_int.h"
 
 #include "base/json.h"
@@ -99,9 +100,10 @@ int skf_rt_start(const struct skf_rt *rt, const char *id, struct skf_err *e)
 
 	if (dir < 0)
 		return -1;
-	if (s->status != SKF_RT_CREATED)
+	if (s->status != SKF_RT_CREATED && !(s->status == SKF_RT_RUNNING && s->has_fifo))
 		return not_created(id, s->status, e);
-	if (release_init(dir, SKF_START_MS + skf_hooks_timeout(&hooks.start_container), e) < 0) {
+	if (s->status == SKF_RT_CREATED &&
+	    release_init(dir, SKF_START_MS + skf_hooks_timeout(&hooks.start_container), e) < 0) {
 		stop_init(s);
 		return -1;
 	}

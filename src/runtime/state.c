@@ -215,13 +215,22 @@ static int init_alive(const struct state_file *f)
 	return skf_streq(boot, f->boot_id) ? skf_proc_alive(f->pid, f->pid_start) : 0;
 }
 
+/* Init holds exec.fifo open until its execve: a fifo that nobody reads is what a start left that was killed
+ * after it had let init go. */
+static bool is_awaited(int dir)
+{
+	SKF_AUTO_FD int fd = skf_openat(dir, "exec.fifo", O_WRONLY | O_NONBLOCK | O_NOFOLLOW, 0);
+
+	return fd != -ENXIO;
+}
+
 static enum skf_rt_status find_status(int dir, bool locked, bool alive, const struct skf_rt_state *s)
 {
 	if (!alive)
 		return SKF_RT_STOPPED;
 	if (s->cg.used && skf_cg_is_frozen(&s->cg) == 1)
 		return SKF_RT_PAUSED;
-	if (s->has_fifo)
+	if (s->has_fifo && is_awaited(dir))
 		return SKF_RT_CREATED;
 	/* asked only by those who do not hold the lock: asking would turn theirs into a shared one */
 	if (!locked && flock(dir, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK)

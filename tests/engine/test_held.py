@@ -1,9 +1,13 @@
 """init: a container that is ready and whose process waits for `start`, under its monitor."""
 import os
+import shutil
 import signal
+import subprocess
 from pathlib import Path
 
-from conftest import wait_until
+import pytest
+
+from conftest import TIMEOUT, wait_until
 
 
 def test_ready_then_started(skiff):
@@ -72,3 +76,39 @@ def test_starts_that_fail(skiff):
     link.unlink()
     link.symlink_to(line)
     assert skiff.out('start', 'z') == 'z\n' and skiff.out('wait', 'z') == '4\n'
+
+
+def ready(skiff):
+    skiff('create', '--name', 'x', skiff.image, 'sh', '-c', 'echo once; trap "exit 5" TERM; while :; do sleep 0.1; done')
+    skiff('init', 'x')
+    return skiff.state('x')['Pid'], skiff.run_root / 'containers' / skiff.inspect('x')['Id']
+
+
+def test_a_start_killed_after_the_process_ran(skiff):
+    """The process runs, and the fifos that it waited on are still there: the next start ends what the first began, and kills nothing."""
+    pid, run = ready(skiff)
+    skiff('start', 'x')
+    os.mkfifo(run / 'exec.fifo', 0o600)  # as before the last thing that a start does
+    (run / 'answer').mkdir()
+    os.mkfifo(run / 'answer' / 'exec.fifo', 0o600)
+    assert skiff.state('x')['Status'] == 'running' and skiff.out('exec', 'x', 'echo', 'in') == 'in\n'
+    assert skiff.out('start', 'x') == 'x\n' and skiff.state('x')['Pid'] == pid and skiff.out('start', 'x') == 'x\n'
+    assert not (run / 'exec.fifo').exists() and not (run / 'answer').exists()
+    assert wait_until(lambda: skiff.out('logs', 'x') == 'once\n')
+    skiff('stop', 'x')
+    assert skiff.out('wait', 'x') == '5\n' and skiff.out('system', 'check') == 'Everything is in order.\n'
+
+
+def test_a_start_killed_in_two_places(skiff):
+    """skiff-launch before it removes the fifo, skiff while it undoes what failed: the next start is a new life."""
+    if not shutil.which('strace'):
+        pytest.skip('strace is not installed')
+    pid, _ = ready(skiff)
+    subprocess.run(['strace', '-f', '-o', str(skiff.tmp / 'trace'), '-P', 'exec.fifo', '-e', 'trace=unlinkat',
+                    '-e', 'inject=unlinkat:error=EIO:signal=KILL', *skiff.argv('start', 'x')],
+                   env=skiff.env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT)
+    assert (skiff.tmp / 'trace').read_text().count('killed by SIGKILL') == 2
+    assert wait_until(lambda: not Path(f'/proc/{pid}').exists()) and not skiff.state('x')['Running']
+    assert skiff.out('start', 'x') == 'x\n' and skiff.state('x')['Pid'] not in (0, pid)
+    assert wait_until(lambda: skiff.out('logs', 'x').endswith('once\n'))
+    assert skiff.out('system', 'check') == 'Everything is in order.\n'

@@ -4,6 +4,7 @@
 #include "oci/spec.h"
 #include "runtime/runtime_int.h"
 
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -136,8 +137,15 @@ static void status_follows_the_process(void **state)
 
 	save(c, getpid());
 	assert_int_equal(mkfifoat(c->s.state_fd, "exec.fifo", 0600), 0);
+	int reader = openat(c->s.state_fd, "exec.fifo", O_RDWR | O_CLOEXEC);
+	assert_true(reader >= 0);
 	assert_int_equal(skf_rt_state_load(&c->rt, "box", &c->arena, &s, &e), 0);
 	assert_int_equal(s->status, SKF_RT_CREATED);
+	/* a fifo that nobody waits on is what a killed start left */
+	close(reader);
+	assert_int_equal(skf_rt_state_load(&c->rt, "box", &c->arena, &s, &e), 0);
+	assert_int_equal(s->status, SKF_RT_RUNNING);
+	assert_true(s->has_fifo);
 	/* the same pid of another boot is another process */
 	SKF_AUTO_FD int fd = openat(c->s.state_fd, "state.json", O_RDWR | O_CLOEXEC);
 	n = read(fd, text, sizeof(text) - 1);
