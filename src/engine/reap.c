@@ -125,8 +125,27 @@ static int undo_run_dir(struct skf_engine *g, const char *id, struct skf_err *e)
 	return r < 0 ? skf_fail_sys(e, r, "remove '%s/containers/%s'", g->run_root, id) : 0;
 }
 
+/* A restart that its dead monitor began: until it has undone what it made, or is over (launch/start.c). The
+ * lock goes with the run directory; a restart that comes later finds neither. */
+static int await_restart(struct skf_engine *g, const char *id, int *ret_lock, struct skf_err *e)
+{
+	SKF_AUTO_FD int dir = skf_openat(g->run_ctr_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	int r = dir;
+
+	if (r >= 0)
+		r = *ret_lock = skf_lock_at(dir, SKF_RESTART_LOCK, true, SKF_LOCK_MS);
+	if (r >= 0 || r == -ENOENT || r == -ENOTDIR)
+		return 0;
+	return skf_fail_sys(e, r, "lock '%s/containers/%s/" SKF_RESTART_LOCK "': wait for a restart to end",
+			    g->run_root, id);
+}
+
 int skf_ctr_undo_runtime(struct skf_engine *g, const char *id, struct skf_err *e)
 {
+	SKF_AUTO_FD int restart = -EBADF;
+
+	if (await_restart(g, id, &restart, e) < 0)
+		return -1;
 	return undo_journal(g, id, e) < 0 || undo_cgroup(g, id, e) < 0 || skf_net_down(g, id, e) < 0
 		       ? -1
 		       : undo_run_dir(g, id, e);

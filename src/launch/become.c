@@ -94,9 +94,10 @@ pid_t skf_launch_pid(const struct skf_launch *l)
 	return l->foreign.path ? l->foreign.pid : skf_rt_pid(l->ctr);
 }
 
-static int take_pidfd(struct skf_launch *l)
+/* Not taken out of the handle: the undo of a hand-over that fails waits on it for init's end. */
+static int pidfd(const struct skf_launch *l)
 {
-	return l->foreign.path ? SKF_TAKE_FD(l->foreign.pidfd) : skf_rt_take_pidfd(l->ctr);
+	return l->foreign.path ? l->foreign.pidfd : skf_rt_pidfd(l->ctr);
 }
 
 static int take_console(struct skf_launch *l)
@@ -111,7 +112,7 @@ static int fill(struct skf_launch *l, struct skf_mon_handover *h, struct skf_err
 		.pid = (uint32_t)skf_launch_pid(l),
 		.start_time = l->start_time,
 		.started_ns = l->started_ns,
-		.pidfd = take_pidfd(l),
+		.pidfd = pidfd(l),
 		.netns = netns(l),
 		.run_dir = l->run_dir,
 		.disk_dir = is_session(l) ? -1 : l->disk_dir,

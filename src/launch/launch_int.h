@@ -33,6 +33,7 @@ struct skf_launch {
 	char rt_root[600];
 	/* directories: lib, run, lib/containers/<id>, run/containers/<id>[/exec/<n>] */
 	int root_fd, run_root_fd, disk_dir, run_dir;
+	int alone; /* lock of a restart */
 	int listen_fd, log_fd, root_mount;
 	struct skf_rt_source *sources; /* opened by sources.c */
 	size_t n_sources;

@@ -13,6 +13,7 @@
 #include "oci/digest.h"
 #include "sys/process.h"
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +45,30 @@ int skf_launch_open_trees(struct skf_launch *l, struct skf_err *e)
 		.embedded = skf_seccomp_default(),
 	};
 	return skf_rt_open(&l->rt, e);
+}
+
+static bool hung_up(int sock)
+{
+	struct pollfd p = {.fd = sock, .events = 0};
+
+	return poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR | POLLNVAL);
+}
+
+/* A restart takes no lock of the container: who stops one holds that while he waits for the monitor. Should
+ * the monitor die, the reap waits here instead (engine/reap.c) until this process has undone all, or is
+ * over; one that comes later than the reap finds that nobody waits for its answer. */
+static int alone(struct skf_launch *l, struct skf_err *e)
+{
+	if (open_dir_at(&l->run_dir, l->rt.rootfd, l->q.id, l->rt_root, e) < 0)
+		return -1;
+	l->alone = skf_lock_at(l->run_dir, SKF_RESTART_LOCK, true, SKF_LOCK_MS);
+	if (l->alone < 0)
+		return skf_fail_sys(e, l->alone, "lock '%s/%s/" SKF_RESTART_LOCK "'", l->rt_root, l->q.id);
+	return hung_up(SKF_LAUNCH_FD) ? skf_fail(e, SKF_ECONFLICT,
+						 "the monitor of container '%s' has ended: the container is "
+						 "not restarted",
+						 l->q.id)
+				      : 0;
 }
 
 int skf_launch_load_config(struct skf_launch *l, struct skf_err *e)
@@ -328,6 +353,7 @@ const struct skf_launch_step skf_launch_start_steps[] = {
 /* From a monitor that lives: it has the log and the control socket, and becomes init's parent. */
 const struct skf_launch_step skf_launch_restart_steps[] = {
 	{"trees", skf_launch_open_trees, NULL},
+	{"alone", alone, NULL},
 	{"config", skf_launch_load_config, NULL},
 	{"pod", skf_launch_join_pod, NULL},
 	{"network namespace", skf_launch_join_netns, NULL},

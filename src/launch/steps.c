@@ -23,6 +23,7 @@ static void init(struct skf_launch *l, const struct skf_log *log)
 				 .userns = -EBADF,
 				 .foreign = {.pidfd = -EBADF, .console = -EBADF, .netns = -EBADF},
 				 .run_dir = -1,
+				 .alone = -1,
 				 .listen_fd = -1,
 				 .log_fd = -1,
 				 .root_mount = -EBADF,
@@ -36,9 +37,9 @@ static void init(struct skf_launch *l, const struct skf_log *log)
 
 static void done(struct skf_launch *l)
 {
-	int *fds[] = {&l->root_fd,   &l->run_root_fd,   &l->disk_dir,        &l->run_dir,
-		      &l->listen_fd, &l->log_fd,        &l->root_mount,      &l->rt.rootfd,
-		      &l->userns,    &l->foreign.pidfd, &l->foreign.console, &l->foreign.netns};
+	int *fds[] = {&l->alone,         &l->root_fd,         &l->run_root_fd,  &l->disk_dir,  &l->run_dir,
+		      &l->listen_fd,     &l->log_fd,          &l->root_mount,   &l->rt.rootfd, &l->userns,
+		      &l->foreign.pidfd, &l->foreign.console, &l->foreign.netns};
 
 	for (size_t i = 0; i < SKF_ARRAY_LEN(fds); i++)
 		skf_closep(fds[i]);

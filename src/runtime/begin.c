@@ -57,13 +57,13 @@ int skf_begin_dir(struct skf_start *s, struct skf_err *e)
 	const char *id = s->req->id, *root = s->rt->root;
 	int r;
 
-	if (mkdirat(s->rt->rootfd, id, 0700) == 0)
+	if (!s->req->keep_dir) {
+		if (mkdirat(s->rt->rootfd, id, 0700) < 0)
+			return errno == EEXIST ? skf_fail(e, SKF_ECONFLICT,
+							  "container with given ID already exists: '%s'", id)
+					       : skf_fail_sys(e, -errno, "make the state directory '%s/%s'",
+							      root, id);
 		s->dir_made = true;
-	else if (!s->req->keep_dir || errno != EEXIST) {
-		if (errno == EEXIST)
-			return skf_fail(e, SKF_ECONFLICT, "container with given ID already exists: '%s'",
-					id);
-		return skf_fail_sys(e, -errno, "make the state directory '%s/%s'", root, id);
 	}
 	s->state_fd = skf_openat(s->rt->rootfd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	if (s->state_fd < 0)

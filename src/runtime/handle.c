@@ -21,9 +21,9 @@ pid_t skf_rt_pid(const struct skf_rt_container *c)
 	return c->pid;
 }
 
-int skf_rt_take_pidfd(struct skf_rt_container *c)
+int skf_rt_pidfd(const struct skf_rt_container *c)
 {
-	return SKF_TAKE_FD(c->pidfd);
+	return c->pidfd;
 }
 
 int skf_rt_take_console(struct skf_rt_container *c)
@@ -74,7 +74,7 @@ int skf_rt_kill_and_reap(struct skf_rt_container *c)
 		return 0;
 	if (c->pidfd >= 0)
 		(void)skf_pidfd_kill(c->pidfd, SIGKILL); /* fails only when it is dead already */
-	else
+	else if (!c->sister)
 		(void)kill(c->pid, SIGKILL); /* unreaped child: the pid is still its own */
 	r = c->sister ? wait_sister(c) : skf_wait_pid(c->pid, c->pidfd, SKF_KILL_WAIT_MS, &c->status);
 	c->reaped = r == 0;

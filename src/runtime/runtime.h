@@ -97,7 +97,7 @@ int skf_rt_go(struct skf_rt_container *c, struct skf_err *e);
 /* For handles made with fifo=false or true: deletes the container and all that it made. */
 void skf_rt_abort(struct skf_rt_container *c);
 pid_t skf_rt_pid(const struct skf_rt_container *c);
-int skf_rt_take_pidfd(struct skf_rt_container *c);   /* ownership moves out; -EBADF when gone */
+int skf_rt_pidfd(const struct skf_rt_container *c);  /* stays the handle's, whose abort waits on it */
 int skf_rt_take_console(struct skf_rt_container *c); /* pty master; -EBADF when none */
 int skf_rt_take_netns(struct skf_rt_container *c);   /* fd of the container's network namespace; -errno */
 const struct skf_cg_dirs *skf_rt_cgroup(const struct skf_rt_container *c);

@@ -1,6 +1,7 @@
 """Never stuck, nothing lost: many at once, processes killed at random points, full disks, readers that stop. SKIFF_SOAK=1 (make soak) runs the full counts."""
 import os
 import random
+import select
 import signal
 import subprocess
 import time
@@ -187,6 +188,55 @@ def test_killed_monitor_at_a_random_point(skiff, kill9):
         assert wait_until(lambda: skiff.state('m')['Status'] in ('exited', 'running', 'restarting'))
         skiff('rm', '-f', 'm')
         skiff('system', 'check', '--repair', rc=None)
+
+
+def ended(pidfd):
+    """Also when its new parent has not reaped it yet."""
+    return bool(select.select([pidfd], [], [], 0)[0])
+
+
+def restart_seen(monitor, seconds):
+    """A pidfd of the skiff-launch that makes the container of this monitor anew, or None."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for pid in Path(f'/proc/{monitor}/task/{monitor}/children').read_text().split():
+            try:
+                fd = os.pidfd_open(int(pid))
+            except ProcessLookupError:
+                continue
+            try:
+                if Path(f'/proc/{pid}/cmdline').read_bytes().startswith(b'skiff-launch\0restart\0'):
+                    return fd
+            except OSError:
+                pass
+            os.close(fd)
+    return None
+
+
+def test_restart_that_outlives_its_monitor(skiff, kill9):
+    """`rm -f` waits for it, or it finds no container any more: a late one would make cgroups and mounts that nobody knows."""
+    def left(cid):
+        return [str(p) for p in (*Path('/sys/fs/cgroup').glob(f'*/skiff/c/{cid}'), *skiff.run_root.glob(f'*/{cid}'))]
+    for _ in range(rounds(12, 500)):
+        cid = skiff.detached('--name', 'm', '--restart', 'always', '--', 'sleep', '1000')
+        monitor, launch = skiff.monitor_pid('m'), None
+        while launch is None:  # on a loaded machine a restart may be over before it is seen
+            init = skiff.state('m')['Pid']
+            if init > 0:
+                kill9(init)
+            launch = restart_seen(monitor, 2)
+        time.sleep(random.choice((0, 0.001, 0.002, 0.004, 0.008)))
+        if not ended(launch):
+            signal.pidfd_send_signal(launch, signal.SIGSTOP)
+        kill9(monitor)
+        rm = skiff.popen('rm', '-f', 'm')
+        time.sleep(random.choice((0, 0.05, 0.2)))
+        if not ended(launch):
+            signal.pidfd_send_signal(launch, signal.SIGCONT)
+        assert rm.wait(60) == 0 and left(cid) == []
+        assert wait_until(lambda: ended(launch)), 'the restart does not end'
+        os.close(launch)
+        assert left(cid) == []
 
 
 def in_small_disk(skiff, script, megabytes):
