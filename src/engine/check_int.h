@@ -39,6 +39,9 @@ int skf_check_cni(struct check *c, struct skf_err *e);
 /* --- net_check_host.c: a pass, after those of the records --- */
 int skf_check_network_host(struct check *c, struct skf_err *e);
 
+/* --- net_gone.c: a pass, after skf_check_network_host --- */
+int skf_check_networks_gone(struct check *c, struct skf_err *e);
+
 /* --- check_storage.c: a pass, after skf_check_layers --- */
 int skf_check_storage(struct check *c, struct skf_err *e);
 

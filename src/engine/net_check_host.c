@@ -49,7 +49,7 @@ static int note_network(struct links *l, const char *id)
 	return skf_strv_add(l->c->a, &l->bridges, n->interface);
 }
 
-static bool is_veth_name(const char *name)
+bool skf_net_is_veth_name(const char *name)
 {
 	return skf_startswith(name, "veth") && strlen(name) > 4 + SKF_LINK_ID &&
 	       skf_is_hex(name + 4, strlen(name) - 4);
@@ -60,7 +60,7 @@ static int note_link(const struct skf_link_row *row, void *user)
 	struct links *l = user;
 	bool known = false;
 
-	if (skf_streq(row->kind, "veth") && row->master && is_veth_name(row->name) &&
+	if (skf_streq(row->kind, "veth") && row->master && skf_net_is_veth_name(row->name) &&
 	    l->ports.n < SKF_ARRAY_LEN(l->masters)) {
 		l->masters[l->ports.n] = row->master;
 		return skf_strv_add(l->c->a, &l->ports, row->name);

@@ -3,10 +3,10 @@
  * `skiff_v1`, which admins know (chain skiff_user); another one `skiff_v1_<mark>`.
  *
  * lib/networks/.mark -> 8 hex digits, random, for ever: who we are. Our bridges have it as their alias, our
- * table a chain `root_<mark>`. run/networks/.table -> the table's name, from the first load on. Invariant: a
- * table with the chain `owner` is somebody's; the chain is made in one transaction that fails when it is
- * there, so that of two roots one gets it. A table without it was made by an admin, for skiff_user, or by an
- * older version: it is free. */
+ * table a chain `root_<mark>`, and one that says where the root is (`home_...`, net_gone.c).
+ * run/networks/.table -> the table's name, from the first load on. Invariant: a table with the chain `owner`
+ * is somebody's; the chain is made in one transaction that fails when it is there, so that of two roots one
+ * gets it. A table without it was made by an admin, for skiff_user, or by an older version: it is free. */
 #include "engine/net_int.h"
 #include <fcntl.h>
 #include <linux/netfilter.h>
@@ -77,6 +77,18 @@ static int on_chain(const char *name, void *user)
 	return 0;
 }
 
+/* Where we are, for who finds the table when we are not any more (net_gone.c). A file system that has no
+ * handles has no such chain. */
+static int leave_home(struct skf_engine *g, struct skf_nft *n)
+{
+	char home[SKF_NET_HOME];
+
+	if (skf_net_home(g->root_fd, home) < 0)
+		return 0;
+	skf_nft_chain(n, home);
+	return skf_nft_commit(n);
+}
+
 /* 1 the table `name` is ours, 0 somebody else's, -1. */
 static int take(struct skf_nft *n, const char *name, const char *ours, struct skf_err *e)
 {
@@ -128,6 +140,9 @@ int skf_net_table_claim(struct skf_engine *g, struct skf_nft *n, struct skf_err 
 				"the firewall table %s is not of this root of skiff, and has its name: "
 				"remove it (nft delete table inet %s)",
 				name, name);
+	r = leave_home(g, n);
+	if (r < 0)
+		return skf_fail_sys(e, r, "say whose the firewall table %s is", name);
 	if (skf_streq(was, name))
 		return 0;
 	r = dir = skf_mkdirs_at(g->run_fd, "networks", 0700);
@@ -150,13 +165,21 @@ static int delete_table(struct skf_nft *n, uint8_t family)
 	return r == 0 ? 1 : r == -ENOENT || r == -EAFNOSUPPORT ? 0 : r;
 }
 
+int skf_net_table_delete(struct skf_nft *n)
+{
+	static const uint8_t families[] = {NFPROTO_INET, NFPROTO_BRIDGE, NFPROTO_NETDEV};
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < SKF_ARRAY_LEN(families); i++)
+		r = delete_table(n, families[i]);
+	return r < 0 ? r : 0;
+}
+
 int skf_net_table_drop(struct skf_engine *g, struct skf_nft *n, struct skf_err *e)
 {
-	int r = delete_table(n, NFPROTO_INET);
+	int r = skf_net_table_delete(n);
 
-	if (r >= 0)
-		r = delete_table(n, NFPROTO_BRIDGE);
-	if (r >= 0 && unlinkat(g->run_fd, TABLE, 0) < 0 && errno != ENOENT)
+	if (r == 0 && unlinkat(g->run_fd, TABLE, 0) < 0 && errno != ENOENT)
 		r = -errno;
 	return r < 0 ? skf_fail_sys(e, r, "remove the firewall table") : 0;
 }

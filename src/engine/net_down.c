@@ -88,6 +88,11 @@ static int drop_names(struct skf_engine *g, const struct skf_netrec *rec, struct
 	return skf_resolver_leave(g->run_root, rec->container, e);
 }
 
+bool skf_net_is_host_root(const struct skf_engine *g)
+{
+	return skf_streq(g->root, SKF_DEFAULT_ROOT) && skf_streq(g->run_root, SKF_DEFAULT_RUN_ROOT);
+}
+
 /* The root of the host keeps its bridge and table, which cost the next start a millisecond. Another root, of
  * a test, of a build, is often removed as a directory, and then nobody would know of its bridge and table,
  * and its subnet would be taken for ever: they go with its last container. */
@@ -95,9 +100,7 @@ static int after_the_last(struct skf_engine *g, struct skf_err *e)
 {
 	char table[SKF_NFT_TABLE_MAX];
 
-	if (!skf_net_table_name(g, table) ||
-	    (skf_streq(table, SKF_NFT_TABLE) && skf_streq(g->root, SKF_DEFAULT_ROOT) &&
-	     skf_streq(g->run_root, SKF_DEFAULT_RUN_ROOT)))
+	if (!skf_net_table_name(g, table) || (skf_streq(table, SKF_NFT_TABLE) && skf_net_is_host_root(g)))
 		return 0;
 	return skf_netrec_any(g->run_fd) == 1 ? 0 : skf_net_idle_down(g, e);
 }

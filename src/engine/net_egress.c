@@ -158,6 +158,7 @@ int skf_net_egress_add(struct skf_nft *n, const struct skf_netrec *r, struct skf
 	if (addresses(r->endpoints.v, r->endpoints.n, a, &x.addrs) < 0)
 		return skf_fail(e, SKF_ENOMEM, "memory for the firewall's elements");
 	skf_guard_add(n, r->endpoints.v, r->endpoints.n);
+	skf_egress_load(n);
 	return skf_egress_add(n, &x, e);
 }
 

@@ -135,6 +135,7 @@ static void let_loopback_answers_in(struct skf_engine *g, int nl, const struct s
 	if (r < 0 && faccessat(AT_FDCWD, SYSCTL "ipv6/conf/all/forwarding", F_OK, 0) == 0)
 		skf_warn(&g->log, "route answers to ::1 through '%s': %s; ignoring", n->interface,
 			 strerror(-r));
+	skf_net_loop6_bridge(g, n->interface);
 }
 
 static int make_bridge(struct skf_engine *g, int nl, const struct skf_network *n, struct skf_link *l,
@@ -270,5 +271,7 @@ int skf_net_host_down(struct skf_engine *g, const struct skf_network *n, struct 
 	if (r < 0 && r != -ENODEV)
 		return skf_fail_sys(e, r, "remove the interface '%s' of network '%s'", n->interface,
 				    n->name);
+	if (skf_streq(n->driver, "bridge") && skf_net_loop6_forget(g, n->interface, e) < 0)
+		return -1;
 	return skf_net_table_network(g, n, false, e);
 }

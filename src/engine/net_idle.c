@@ -74,6 +74,8 @@ static int take_away(struct skf_engine *g, struct skf_arena *a, struct skf_err *
 		r = skf_link_delete(nl, def->interface);
 	if (r < 0 && r != -ENODEV)
 		return skf_fail_sys(e, r, "remove the bridge '%s'", def->interface);
+	if (skf_net_loop6_forget(g, def->interface, e) < 0)
+		return -1;
 	r = others_stay(g, nl, def, a, e);
 	return r != 0 ? (r < 0 ? -1 : 0) : drop_table(g, e);
 }

@@ -46,8 +46,16 @@ int skf_net_table_name(struct skf_engine *g, char ret[SKF_NFT_TABLE_MAX]);
 int skf_net_nft(struct skf_engine *g, struct skf_nft **ret, struct skf_err *e);
 /* Before a load, under the lock "nft" held alone: decides which table is ours, and n is for it. */
 int skf_net_table_claim(struct skf_engine *g, struct skf_nft *n, struct skf_err *e);
-/* Takes the tables of both families away. The lock "nft" is held alone. */
+/* The tables of all families that have n's name; 0 also when there is none, -errno. */
+int skf_net_table_delete(struct skf_nft *n);
+/* Takes the tables of all families away. The lock "nft" is held alone. */
 int skf_net_table_drop(struct skf_engine *g, struct skf_nft *n, struct skf_err *e);
+
+/* --- net_gone.c --- */
+#define SKF_NET_HOME 200
+/* The name of the chain that says which directory the root is. -EOPNOTSUPP: its file system has no handles.
+ */
+int skf_net_home(int root_fd, char ret[SKF_NET_HOME]);
 
 /* --- net_idle.c --- */
 /* Held while a container gets its networks: its descriptor. */
@@ -154,6 +162,17 @@ int skf_net_table_fill(struct skf_engine *g, struct skf_nft *n, struct skf_arena
 /* Everything anew, from lib/networks and the records. */
 int skf_net_table_load(struct skf_engine *g, struct skf_err *e);
 
+/* --- net_loop6.c --- */
+/* With the table, under the lock "nft" held alone, n for it; a transaction of its own. Are ports on [::1]
+ * possible? */
+bool skf_net_loop6_load(struct skf_engine *g, struct skf_nft *n);
+/* Then for all bridges that are there. */
+void skf_net_loop6_bridges(struct skf_engine *g, struct skf_nft *n, struct skf_arena *a);
+/* For a bridge that was just made or found; takes the lock shared. */
+void skf_net_loop6_bridge(struct skf_engine *g, const char *bridge);
+/* The bridge goes. */
+int skf_net_loop6_forget(struct skf_engine *g, const char *bridge, struct skf_err *e);
+
 /* --- net_ports.c --- */
 /* Takes a port of the host for each that the container publishes; r->ports. nets: of the endpoints, in their
  * order. What it took when it fails is given back by skf_net_down. */
@@ -221,6 +240,13 @@ int skf_net_down(struct skf_engine *g, const char *id, struct skf_err *e);
 /* A route netlink socket of a running container's namespace (borrowed), from a fresh launch. */
 int skf_net_ask_socket(struct skf_engine *g, const char *id, int netns, int *ret_nl, struct skf_err *e);
 int skf_net_no_memory(struct skf_err *e);
+
+/* /var/lib/skiff with /run/skiff. */
+bool skf_net_is_host_root(const struct skf_engine *g);
+
+/* --- net_check_host.c --- */
+/* Is it the name that we give the host's end of a veth? */
+bool skf_net_is_veth_name(const char *name);
 
 /* --- net_address.c --- */
 /* One more endpoint of a record, without its links: leases. i: number of the interface. */

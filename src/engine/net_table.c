@@ -3,7 +3,6 @@
  * added. A container's record is written before its elements are added and removed after they are deleted: a
  * load that comes in between finds it. */
 #include "engine/net_int.h"
-#include "network/egress.h"
 #include "network/table.h"
 #include <string.h>
 
@@ -72,12 +71,14 @@ int skf_net_table_load(struct skf_engine *g, struct skf_err *e)
 
 	if (lock < 0 || skf_net_nft(g, &n, e) < 0 || skf_net_table_claim(g, n, e) < 0)
 		return -1;
-	skf_table_load(n, !skf_net_bridges_filtered("ip6"));
-	skf_egress_load(n);
+	skf_table_load(n, skf_net_loop6_load(g, n));
 	if (skf_net_table_fill(g, n, &a, e) < 0)
 		return -1;
 	r = skf_nft_commit(n);
-	return r < 0 ? failed(r, "load all", e) : 0;
+	if (r < 0)
+		return failed(r, "load all", e);
+	skf_net_loop6_bridges(g, n, &a);
+	return 0;
 }
 
 /* Commits the batch; a table that is not there is loaded instead: what the batch would have added is in the

@@ -29,8 +29,9 @@ int skf_egress_parse(const char *word, struct skf_egress_rule *ret, struct skf_e
 /* name: lower case. */
 bool skf_egress_name_matches(const struct skf_egress_rule *r, const char *name);
 
-/* --- the table: what loads inet skiff_v1 calls this last; the set pairs hairpin4/6 of table.h is there ---
- */
+/* The base chains and maps, into the caller's batch, before skf_egress_add. They are made with the first
+ * container that has the policy, and anew with each other one, so that they heal by themselves: on a host
+ * without a policy no packet meets them. */
 void skf_egress_load(struct skf_nft *n);
 
 struct skf_egress {

@@ -159,6 +159,8 @@ void skf_nft_base_chain(struct skf_nft *n, const char *name, const struct skf_nf
 		nest = skf_nlm_nest(&n->b, NFTA_CHAIN_HOOK);
 		skf_nlm_be32(&n->b, NFTA_HOOK_HOOKNUM, h->hook);
 		skf_nlm_be32(&n->b, NFTA_HOOK_PRIORITY, (uint32_t)h->priority);
+		if (h->device)
+			skf_nlm_str(&n->b, NFTA_HOOK_DEV, h->device);
 		skf_nlm_nest_end(&n->b, nest);
 		skf_nlm_be32(&n->b, NFTA_CHAIN_POLICY, NF_ACCEPT);
 		skf_nlm_str(&n->b, NFTA_CHAIN_TYPE, h->type);

@@ -41,8 +41,9 @@ void skf_nft_chain_claim(struct skf_nft *n,
 			 const char *name); /* the commit fails with -EEXIST when it is there */
 struct skf_nft_hook {
 	const char *type; /* "filter", "nat" */
-	uint32_t hook;    /* NF_INET_* */
+	uint32_t hook;    /* NF_INET_*, NF_NETDEV_* */
 	int32_t priority;
+	const char *device; /* family netdev: the interface; else NULL */
 };
 void skf_nft_base_chain(struct skf_nft *n, const char *name,
 			const struct skf_nft_hook *h); /* policy accept */
@@ -81,6 +82,8 @@ void skf_nft_watch(struct skf_nft *n, skf_nft_watch_fn fn, void *user);
 
 /* --- what is there (nft_dump.c), of the family and table that n has; -ENOENT: no such table. fn returns 0
  * or -errno, which ends it. */
+/* Of the family, all tables. */
+int skf_nft_each_table(struct skf_nft *n, int (*fn)(const char *name, void *user), void *user);
 int skf_nft_each_chain(struct skf_nft *n, int (*fn)(const char *name, void *user), void *user);
 int skf_nft_each_elem(struct skf_nft *n, const char *set,
 		      int (*fn)(const struct skf_nft_elem *x, void *user),
@@ -99,6 +102,8 @@ void skf_nft_x_meta_set(struct skf_nft *n, uint32_t key, uint32_t reg); /* regis
 void skf_nft_x_payload_set(struct skf_nft *n, uint32_t base, uint32_t off, uint32_t len,
 			   uint32_t reg);                         /* the frame is changed; no checksum is */
 void skf_nft_x_ct(struct skf_nft *n, uint32_t key, uint32_t reg); /* NFT_CT_* */
+/* Of the connection's first direction: NFT_CT_DST_IP6 ... */
+void skf_nft_x_ct_original(struct skf_nft *n, uint32_t key, uint32_t reg);
 void skf_nft_x_fib(struct skf_nft *n, uint32_t flags, uint32_t result, uint32_t reg);
 void skf_nft_x_cmp(struct skf_nft *n, uint32_t op, uint32_t reg, const void *p, uint32_t len);
 void skf_nft_x_bitmask(struct skf_nft *n, uint32_t reg, uint32_t len, const void *mask); /* reg &= mask */
@@ -113,5 +118,7 @@ void skf_nft_x_verdict(struct skf_nft *n, int32_t verdict,
 void skf_nft_x_counter(struct skf_nft *n);
 void skf_nft_x_masquerade(struct skf_nft *n);
 void skf_nft_x_dnat(struct skf_nft *n, uint32_t family, uint32_t reg_addr,
-		    uint32_t reg_port);   /* reg_port 0: keeps it */
-void skf_nft_x_reject(struct skf_nft *n); /* icmpx admin-prohibited */
+		    uint32_t reg_port);              /* reg_port 0: keeps it */
+void skf_nft_x_fwd(struct skf_nft *n, uint32_t reg); /* family netdev: out through the interface with the
+							index in reg */
+void skf_nft_x_reject(struct skf_nft *n);            /* icmpx admin-prohibited */

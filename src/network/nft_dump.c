@@ -5,7 +5,7 @@
 #include <string.h>
 
 struct dump {
-	int (*chain)(const char *name, void *user);
+	int (*chain)(const char *name, void *user); /* or table */
 	int (*elem)(const struct skf_nft_elem *x, void *user);
 	void *user;
 	const char *table, *only; /* only: chain whose rules are counted */
@@ -54,6 +54,26 @@ static int on_chain(const struct nlmsghdr *h, void *user)
 	    text[skf_nla_len(name) - 1])
 		return 0; /* the kernel lists the chains of all tables */
 	return d->chain(text, d->user);
+}
+
+static int on_table(const struct nlmsghdr *h, void *user)
+{
+	struct dump *d = user;
+	const struct nlattr *name = find(h, NFTA_TABLE_NAME);
+	const char *text = name ? skf_nla_data(name) : NULL;
+
+	return text && skf_nla_len(name) && !text[skf_nla_len(name) - 1] ? d->chain(text, d->user) : 0;
+}
+
+int skf_nft_each_table(struct skf_nft *n, int (*fn)(const char *name, void *user), void *user)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(4096);
+	struct nfgenmsg g = {.nfgen_family = n->family, .version = NFNETLINK_V0};
+	struct dump d = {.chain = fn, .user = user};
+
+	skf_nlm_end(&b, skf_nlm_begin(&b, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETTABLE, NLM_F_DUMP, &g,
+				      sizeof(g)));
+	return skf_nlm_ask(n->nl, &b, on_table, &d);
 }
 
 int skf_nft_each_chain(struct skf_nft *n, int (*fn)(const char *name, void *user), void *user)

@@ -1,6 +1,7 @@
 /* network/nft_expr.c -- rules and their expressions, each with the few attributes that we use. */
 #include "network/nft_int.h"
 #include <linux/netfilter.h>
+#include <linux/netfilter/nf_conntrack_tuple_common.h>
 #include <string.h>
 
 void skf_nft_rule(struct skf_nft *n, const char *chain)
@@ -96,6 +97,16 @@ void skf_nft_x_ct(struct skf_nft *n, uint32_t key, uint32_t reg)
 
 	skf_nlm_be32(&n->b, NFTA_CT_KEY, key);
 	skf_nlm_be32(&n->b, NFTA_CT_DREG, reg);
+	end(n, x);
+}
+
+void skf_nft_x_ct_original(struct skf_nft *n, uint32_t key, uint32_t reg)
+{
+	struct expr x = begin(n, "ct");
+
+	skf_nlm_be32(&n->b, NFTA_CT_KEY, key);
+	skf_nlm_be32(&n->b, NFTA_CT_DREG, reg);
+	skf_nlm_u8(&n->b, NFTA_CT_DIRECTION, IP_CT_DIR_ORIGINAL);
 	end(n, x);
 }
 
@@ -208,6 +219,14 @@ void skf_nft_x_dnat(struct skf_nft *n, uint32_t family, uint32_t reg_addr, uint3
 	skf_nlm_be32(&n->b, NFTA_NAT_REG_ADDR_MIN, reg_addr);
 	if (reg_port)
 		skf_nlm_be32(&n->b, NFTA_NAT_REG_PROTO_MIN, reg_port);
+	end(n, x);
+}
+
+void skf_nft_x_fwd(struct skf_nft *n, uint32_t reg)
+{
+	struct expr x = begin(n, "fwd");
+
+	skf_nlm_be32(&n->b, NFTA_FWD_SREG_DEV, reg);
 	end(n, x);
 }
 

@@ -121,14 +121,14 @@ static void if_loopback4(struct skf_nft *n, uint32_t offset)
 static void rules_raw(struct skf_nft *n)
 {
 	skf_nft_rule(n, "raw");
+	if_loopback4(n, 16); /* every packet of the host comes by: two comparisons before the look-up */
 	if_iface(n, NFT_META_IIFNAME, "bridges", false);
-	if_loopback4(n, 16);
 	skf_nft_x_counter(n);
 	skf_nft_x_verdict(n, NF_DROP, NULL);
 }
 
-/* A bridge that filters IPv6 takes the answer for one that it has to forward: better a refusal at once than
- * no answer. */
+/* A bridge that filters IPv6 loses the answer where the kernel cannot hand it to lo (loop6.h): better a
+ * refusal at once than no answer. */
 static void rule_no_loopback6(struct skf_nft *n)
 {
 	static const uint8_t one[16] = {[15] = 1};

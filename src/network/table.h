@@ -11,9 +11,8 @@
 
 /* Makes what is missing and empties our own chains and sets: the beginning of a batch that then adds all
  * networks and containers. */
-void skf_table_load(
-	struct skf_nft *n,
-	bool loopback6); /* loopback6: also for connections to ::1 (not with br_netfilter on IPv6) */
+void skf_table_load(struct skf_nft *n, bool loopback6); /* loopback6: also for connections to ::1; with
+							   br_netfilter on IPv6 this needs network/loop6.h */
 void skf_table_network(struct skf_nft *n, const struct skf_network *w, bool add);
 /* Only that the bridge belongs to us. */
 void skf_table_bridge(struct skf_nft *n, const struct skf_network *w);

@@ -37,7 +37,7 @@ static bool split(char *line, struct skf_mountinfo *m)
 			return false;
 		*p++ = '\0';
 	}
-	*m = (struct skf_mountinfo){.root = f[3], .point = f[4], .type = dash + 3};
+	*m = (struct skf_mountinfo){.dev = f[2], .root = f[3], .point = f[4], .type = dash + 3};
 	m->type[strcspn(m->type, " ")] = '\0';
 	unescape(m->root);
 	unescape(m->point);

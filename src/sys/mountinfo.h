@@ -3,7 +3,7 @@
 #include <stdbool.h>
 
 struct skf_mountinfo { /* strings are inside the text, without escapes */
-	char *root, *point, *type;
+	char *dev, *root, *point, *type; /* dev: "8:1" */
 };
 /* Cuts the next line off *text, in place, and takes the fields that matter out of it; lines that have
  * another form are skipped. False at the end. */

@@ -24,12 +24,70 @@ def test_main_line(skiff, outside):
     assert skiff.out('port', 'web') == '80/tcp -> 0.0.0.0:8080\n80/tcp -> [::]:8080\n'
 
 
-def test_loopback6(skiff):
-    """::1 is forwarded, too; with br_netfilter on for IPv6 it is refused at once, so that clients go on to 127.0.0.1."""
+def reached6(skiff):
+    """Both protocols through [::1]; the answer names a client that the container can answer."""
+    return [skiff.ask(proto, '::1', port, rc=None)[1:] for proto, port in (('tcp', 8080), ('udp', 5300))]
+
+
+@pytest.mark.parametrize('filtered', [False, True])
+def test_loopback6(skiff, filtered):
+    """Ports on ::1, as those on 127.0.0.1, with br_netfilter off and on for IPv6, on the default bridge and another one, and again after a flush."""
+    if not bridge_filter('ip6tables', filtered) and filtered:
+        pytest.skip('no br_netfilter here')
+    skiff.server('web', '-p', '8080:80')
+    skiff.server('u', '-p', '5300:53/udp', proto='udp', port=53)
+    assert reached6(skiff) == [['web'], ['u']]
+    assert skiff.ask('tcp', '127.0.0.1', 8080)[1] == 'web'
+    skiff('network', 'create', '--ipv6', 'n')
+    skiff.server('other', '--network', 'n', '-p', '8081:80')
+    assert skiff.ask('tcp', '::1', 8081)[1] == 'other'
+    run('nft', 'flush', 'ruleset')
+    skiff('network', 'reload')
+    assert reached6(skiff) == [['web'], ['u']] and skiff.ask('tcp', '::1', 8081)[1] == 'other'
+    bridge = json.loads(skiff.out('network', 'inspect', 'n'))[0]['Interface']
+    assert (f'chain bridge_{bridge} ' in run('nft', 'list', 'ruleset').stdout) == filtered
+    skiff('rm', '-f', 'other')
+    skiff('network', 'rm', 'n')
+    assert f'chain bridge_{bridge} ' not in run('nft', 'list', 'ruleset').stdout
+    assert reached6(skiff) == [['web'], ['u']]
+    skiff('rm', '-f', 'web', 'u')
+    assert 'skiff' not in run('nft', 'list', 'tables').stdout
+
+
+def test_loopback6_when_the_filter_changes(skiff):
+    """Somebody loads br_netfilter when containers run already (docker does): a reload is enough."""
     bridge_filter('ip6tables', False)
     skiff.server('web', '-p', '8080:80')
-    assert skiff.ask('tcp', '::1', 8080)[1] == 'web'
-    assert skiff.ask('tcp', '127.0.0.1', 8080)[1] == 'web'
+    skiff.server('u', '-p', '5300:53/udp', proto='udp', port=53)
+    if not bridge_filter('ip6tables', True):
+        pytest.skip('no br_netfilter here')
+    skiff('network', 'reload')
+    assert reached6(skiff) == [['web'], ['u']]
+    bridge_filter('ip6tables', False)
+    assert reached6(skiff) == [['web'], ['u']], 'what is there for the other case does not disturb'
+
+
+@pytest.mark.parametrize('made, now', [(True, True), (True, False), (False, False)])
+def test_loopback6_of_the_host_stays_shut(skiff, made, now):
+    """The same as CVE-2020-8558 for ::1. made: br_netfilter is on when the rules are made; now: when the packet comes."""
+    if not bridge_filter('ip6tables', made) and made:
+        pytest.skip('no br_netfilter here')
+    skiff.server('web', '-p', '8080:80')
+    listener = subprocess.Popen([str(skiff.probe), 'serve', 'udp', '7777'], stdout=subprocess.PIPE, text=True)
+    assert listener.stdout.readline() == 'ready\n'
+    skiff.client('c', '--cap-add', 'NET_ADMIN')
+    bridge_filter('ip6tables', now)
+    gateway = skiff.inspect('c')['NetworkSettings']['Networks']['bridge']['IPv6Gateway']
+    assert len(skiff.ask_from('c', 'udp', gateway, 7777)) == 2, 'it is open to who may'
+    skiff('exec', '--privileged', 'c', 'ip', '-6', 'addr', 'del', '::1/128', 'dev', 'lo')
+    skiff('exec', '--privileged', 'c', 'ip', '-6', 'route', 'add', '::1/128', 'via', gateway)
+    sent = lambda: int(skiff.out('exec', 'c', 'cat', '/sys/class/net/eth0/statistics/tx_packets'))  # noqa: E731
+    before = sent()
+    for port in (7777, 8080):
+        skiff('exec', 'c', PROBE, 'ask', 'udp', '::1', port, rc=2)
+    assert sent() >= before + 2, 'the packets did leave'
+    listener.kill()
+    listener.wait()
 
 
 def test_the_way_out(skiff, outside):
@@ -154,6 +212,28 @@ def test_user_chain_and_host_firewall(skiff, outside):
     run('nft', 'add', 'chain', 'ip', 'admin', 'strict', '{ type filter hook forward priority 10; policy drop; }')
     outside(skiff.probe, 'ask', 'tcp', outside.near, 8080, rc=2)
     run('nft', 'delete', 'table', 'ip', 'admin')
+
+
+def test_what_every_packet_meets(skiff):
+    """Work for each packet that a host forwards: no chain that only an egress policy needs, none that only br_netfilter needs, and of a connection that is
+    known the second rule decides. A policy brings its chains along."""
+    for f in ('iptables', 'ip6tables'):
+        bridge_filter(f, False)
+    hooks = lambda: re.findall(r'chain (\w+) {\s+type (\w+ hook \w+) ', run('nft', 'list', 'ruleset').stdout)  # noqa: E731
+    skiff.server('web', '-p', '8080:80')
+    always = [('raw', 'filter hook prerouting'), ('prerouting', 'nat hook prerouting'), ('output', 'nat hook output'), ('forward', 'filter hook forward'),
+              ('postrouting', 'nat hook postrouting')]
+    assert hooks() == always
+    forward = [x.strip() for x in run('nft', 'list', 'chain', 'inet', 'skiff_v1', 'forward').stdout.partition('policy accept;')[2].splitlines() if x.strip()]
+    assert forward[:2] == ['jump skiff_user', 'ct state established,related accept']
+    skiff.client('shut', '--egress', 'deny')
+    policy = [('egress_forward', 'filter hook forward'), ('egress_input', 'filter hook input'), ('from_port', 'filter hook prerouting')]
+    assert sorted(hooks()) == sorted(always + policy)
+    assert skiff.ask_from('shut', 'tcp', skiff.ip('web'), 80, rc=None) == []
+    run('nft', 'flush', 'ruleset')
+    skiff('network', 'reload')
+    assert sorted(hooks()) == sorted(always + policy)
+    assert skiff.ask_from('shut', 'tcp', skiff.ip('web'), 80, rc=None) == []
 
 
 def test_modes(skiff):

@@ -1,10 +1,12 @@
 """What networks have on the host is whose: two roots in one network namespace, what nobody uses, and what belongs to nothing."""
 import json
 import os
+import signal
 import subprocess
+from pathlib import Path
 
 import pytest
-from bridgelib import Net, engine, run, wait_until
+from bridgelib import PATIENCE, Net, engine, run, wait_until
 
 
 @pytest.fixture
@@ -98,6 +100,97 @@ def test_the_root_of_the_host_keeps_what_it_has(skiff):
     p = subprocess.run(['unshare', '-m', 'sh', '-c', script, 'sh', engine.BIN / 'skiff', skiff.root], capture_output=True, text=True, timeout=60,
                        env={k: v for k, v in os.environ.items() if not k.startswith('SKIFF_')})
     assert p.returncode == 0, (p.stdout, p.stderr)
+
+
+def host_check(skiff, *flags):
+    """What the check of the host's root says about other roots' networks."""
+    script = 'mount -t tmpfs none /run && mkdir /run/skiff && mount -t tmpfs none /var/lib && mkdir /var/lib/skiff && exec "$@"'
+    p = subprocess.run(['unshare', '-m', 'sh', '-c', script, 'sh', engine.BIN / 'skiff', 'system', 'check', '--quick', *flags], capture_output=True, text=True,
+                       timeout=60 * PATIENCE, env={k: v for k, v in os.environ.items() if not k.startswith('SKIFF_')})
+    assert p.stderr == '' and p.returncode in (0, 1), (p.stdout, p.stderr)
+    return [x for x in p.stdout.splitlines() if 'of its root was removed' in x]
+
+
+def end_all(s, *names):
+    """Containers and their monitors, as something outside would that knows nothing of the root."""
+    for name in names:
+        pid, monitor = s.inspect(name)['State']['Pid'], s.monitor_pid(name)
+        yield lambda pid=pid, monitor=monitor: [os.kill(x, signal.SIGKILL) for x in (monitor, pid)]
+
+
+def has_handles(path):
+    """As findmnt says: an overlay has none that can be opened, unless it was mounted with nfs_export."""
+    return 'overlay' not in run('stat', '-f', '-c', '%T', path).stdout
+
+
+def test_a_root_that_was_removed(skiff, tmp_path, seed, probe):
+    """rm -rf of a root whose containers run: the check of the host's root finds what it left. Nothing goes while one of them runs, nor anything of a root
+    that is there."""
+    if not has_handles(tmp_path):
+        pytest.skip('this file system has no handles')
+    where = tmp_path / 'gone'
+    where.mkdir()
+    subprocess.run(['cp', '-a', str(seed.root), str(where / 'lib')], check=True)
+    gone = Net(where, 'netimage')
+    gone.probe = probe
+    skiff.server('a', '-p', '8080:80')
+    gone.server('b', '-p', '8081:80')
+    gone('network', 'create', 'n')
+    gone.server('c', '--network', 'n', '--egress', 'deny')
+    bridges = [bridge(gone)['Interface'], json.loads(gone.out('network', 'inspect', 'n'))[0]['Interface']]
+    table = tables()[1]
+    address = gone.ip('b')
+    kill = list(end_all(gone, 'b', 'c'))
+    assert host_check(skiff, '--repair') == [], 'it is there'
+    (where / 'lib').rename(where / 'elsewhere')
+    assert host_check(skiff, '--repair') == [], 'it is called something else'
+    subprocess.run(['rm', '-rf', str(where)], check=True)
+    rows = host_check(skiff, '--repair')
+    assert len(rows) == 3 and all('kept: a container of it runs' in x for x in rows), rows
+    assert tables() == ['skiff_v1', table] and gone.ask('tcp', address, 80)[1] == 'b'
+    for k in kill:
+        k()
+    assert wait_until(lambda: [x for x in host_check(skiff) if 'runs' in x] == [] and not any(f'master {b} ' in run('ip', 'link').stdout for b in bridges))
+    rows = host_check(skiff)
+    assert len(rows) == 3 and [w for w in (*bridges, table) if not any(w in x for x in rows)] == [], rows
+    assert set(bridges) <= set(skiff.links()) and tables() == ['skiff_v1', table], 'without --repair nothing goes'
+    run('nft', 'add', 'rule', 'inet', table, 'skiff_user', 'counter')
+    assert ['rules of the administrator' in x for x in host_check(skiff, '--repair') if table in x] == [True]
+    run('nft', 'flush', 'chain', 'inet', table, 'skiff_user')
+    assert [x for x in host_check(skiff, '--repair') if 'removed' not in x.partition('was removed')[2]] == []
+    assert not set(bridges) & set(skiff.links()) and tables() == ['skiff_v1'] and table not in run('nft', 'list', 'ruleset').stdout
+    assert host_check(skiff) == [] and skiff.ask('tcp', '127.0.0.1', 8080)[1] == 'a'
+
+
+def test_a_root_of_another_mount_namespace(skiff, tmp_path, seed):
+    """Its directory is nowhere to be seen from here, and is there all the same; its container was killed, so that only the directory speaks for it."""
+    where = tmp_path / 'hidden'
+    where.mkdir()
+    script = f"""mount -t tmpfs none {where} && cp -a {seed.root} {where}/lib || exit
+        SKIFF_ROOT={where}/lib SKIFF_RUN_ROOT={where}/run {engine.BIN}/skiff run -d --name b netimage sleep 1000 >{where}/id || exit
+        SKIFF_ROOT={where}/lib SKIFF_RUN_ROOT={where}/run {engine.BIN}/skiff inspect -f '{{{{.State.Pid}}}}' b || exit
+        read word && rm -rf {where}/lib {where}/run; echo done; read word"""
+    p = subprocess.Popen(['unshare', '-m', 'sh', '-c', script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        pid = int(p.stdout.readline())
+        monitor = int((Path('/proc') / str(pid) / 'stat').read_text().rpartition(')')[2].split()[1])
+        table = tables()
+        assert len(table) == 1
+        for x in (monitor, pid):
+            os.kill(x, signal.SIGKILL)
+        assert wait_until(lambda: not any(x.startswith('veth') for x in skiff.links()))
+        assert host_check(skiff, '--repair') == [] and tables() == table
+        p.stdin.write('go\n')
+        p.stdin.flush()
+        assert p.stdout.readline() == 'done\n'
+        assert host_check(skiff, '--repair') == [] and tables() == table, 'gone, but nobody can know it here'
+    finally:
+        p.kill()
+        p.wait()
+        run('nft', 'flush', 'ruleset')
+        for x in skiff.links():
+            if x.startswith('skiff'):
+                run('ip', 'link', 'del', x)
 
 
 def test_nothing_is_left_when_nobody_uses_it(skiff):
