@@ -60,7 +60,7 @@ static int unmount_one(struct skf_cli *c, const char *image, bool alone)
 	(void)alone;
 	if (skf_engine_image_unmount(c->g, image, c->o.force, &c->a, &id, &c->e) < 0)
 		return -1;
-	printf("%s\n", skf_startswith(id, "sha256:") ? id + 7 : id);
+	printf("%s\n", skf_digest_skip_alg(id));
 	return 0;
 }
 

@@ -197,7 +197,7 @@ static int list_images(struct sync *s, const char *host, struct json_object *ima
 		for (size_t i = 0; i < n; i++) {
 			const char *tag = json_object_get_string(json_object_array_get_idx(tags, i));
 			char *full = skf_arena_fmt(&s->c->a, "%s%s%s", name,
-						   skf_startswith(tag, "sha256:") ? "@" : ":", tag);
+						   skf_digest_skip_alg(tag) != tag ? "@" : ":", tag);
 
 			if (!full || sync_reference(s, full) < 0)
 				return full ? -1 : skf_fail(&s->c->e, SKF_ENOMEM, "memory for a name");

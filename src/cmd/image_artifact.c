@@ -140,7 +140,7 @@ static int write_manifest(struct artifact *x, struct skf_err *e)
 	if (put_annotations(x, &w, e) < 0)
 		return -1;
 	skf_jw_end(&w);
-	return image_doc_name(&x->doc, e) < 0 ? -1 : image_doc_kind(&x->doc, e);
+	return image_doc_name(&x->doc, NULL, e) < 0 ? -1 : image_doc_kind(&x->doc, e);
 }
 
 static int find_subject(struct artifact *x, struct skf_err *e)

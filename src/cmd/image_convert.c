@@ -271,7 +271,7 @@ static int put_back(struct image_doc *d, struct json_object *root, struct skf_er
 		return skf_fail(e, SKF_ENOMEM, "manifest");
 	if (type && skf_fmt(d->type, sizeof(d->type), "%s", type) < 0)
 		return skf_fail(e, SKF_EINVALID, "the manifest's media type is too long");
-	return image_doc_name(d, e);
+	return image_doc_name(d, NULL, e);
 }
 
 /* docker's schema 2 has no members for these. */

@@ -90,18 +90,21 @@ static int blob_name(const struct image_from *x, const struct skf_digest *d, boo
 {
 	const char *hex = skf_digest_hex(d);
 	int r = x->place->kind == SKF_PLACE_DIR
-			? skf_fmt(out, SKF_DIGEST_MAX + 24, "%s%s", hex, manifest ? ".manifest.json" : "")
+			? skf_fmt(out, SKF_DIGEST_MAX + 24, "%s%s%s",
+				  skf_digest_is_sha256(d) ? "" : SKF_DIR_SHA512, hex,
+				  manifest ? ".manifest.json" : "")
 			: skf_fmt(out, SKF_DIGEST_MAX + 24, "blobs/%.*s/%s", (int)(hex - 1 - d->s), d->s,
 				  hex);
 	return r < 0 ? skf_fail(e, SKF_EBUG, "name of blob '%s'", d->s) : 0;
 }
 
-static int small(struct image_from *x, const char *name, struct image_doc *ret, struct skf_err *e)
+static int small(struct image_from *x, const char *name, const struct skf_digest *like,
+		 struct image_doc *ret, struct skf_err *e)
 {
 	int r = image_src_small(x->src, name, SKF_MAX_MANIFEST_BYTES, &ret->b, e);
 	if (r == 0)
 		return skf_fail(e, SKF_ENOTFOUND, "'%s' is not there", name);
-	return r < 0 || image_doc_name(ret, e) < 0 ? -1 : 0;
+	return r < 0 || image_doc_name(ret, like, e) < 0 ? -1 : 0;
 }
 
 /* The entry that the place's name means. */
@@ -133,7 +136,7 @@ static int oci_top(struct image_from *x, struct skf_digest *ret, char type[128],
 	SKF_AUTO(image_doc_done) struct image_doc d = IMAGE_DOC;
 	const struct skf_desc *t = NULL;
 	struct skf_index *index;
-	if (small(x, "index.json", &d, e) < 0 ||
+	if (small(x, "index.json", NULL, &d, e) < 0 ||
 	    skf_index_parse(skf_buf_cstr(&d.b), d.b.len, "", &x->a, &index, e) < 0 ||
 	    choose(index, x->place->name, &t, e) < 0)
 		return skf_ctx(e, "OCI layout");
@@ -159,7 +162,7 @@ static int files_manifest(struct image_from *x, const struct skf_digest *d, stru
 	} else if (blob_name(x, &want, dir, name, e) < 0) {
 		return -1;
 	}
-	if (small(x, name, ret, e) < 0)
+	if (small(x, name, &want, ret, e) < 0)
 		return -1;
 	if (want.s[0] && !skf_digest_eq(&want, &ret->digest))
 		return skf_fail(e, SKF_ECORRUPT, "'%s' is not what its name says: it is %s", name,

@@ -149,7 +149,7 @@ static int docker_manifest(struct image_from *f, const struct skf_digest *d, str
 	skf_jw_end_arr(&w);
 	skf_jw_end(&w);
 	memcpy(ret->type, type, sizeof(type));
-	if (image_doc_name(ret, e) < 0)
+	if (image_doc_name(ret, NULL, e) < 0)
 		return -1;
 	if (d && !skf_digest_eq(d, &ret->digest))
 		return skf_fail(e, SKF_ENOTFOUND, "the archive has no manifest '%s'", d->s);

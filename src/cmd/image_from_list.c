@@ -84,7 +84,7 @@ static int list_manifest(struct image_from *f, const struct skf_digest *d, struc
 	const struct origin *o = x->origins.v;
 	if (!d) {
 		skf_buf_str(&ret->b, x->index);
-		return image_doc_name(ret, e) < 0 ? -1 : image_doc_kind(ret, e);
+		return image_doc_name(ret, NULL, e) < 0 ? -1 : image_doc_kind(ret, e);
 	}
 	image_from_free(SKF_TAKE(x->now));
 	for (size_t i = 0; i < x->origins.n; i++) {

@@ -91,7 +91,7 @@ static int repacked(struct from_store *x, struct image_doc *ret, struct skf_err 
 	x->x.made = true;
 	for (size_t i = 0; i < n; i++)
 		now[i].type = type_of(ret->type, x->x.pack_as);
-	return image_manifest_rename(&ret->b, now, n, e) < 0 || image_doc_name(ret, e) < 0 ? -1 : 0;
+	return image_manifest_rename(&ret->b, now, n, e) < 0 || image_doc_name(ret, NULL, e) < 0 ? -1 : 0;
 }
 
 static int store_manifest(struct image_from *f, const struct skf_digest *d, struct image_doc *ret,

@@ -3,7 +3,8 @@
 #include "base/fd.h"
 #include "base/limits.h"
 #include "cmd/image_place.h"
-#include <openssl/evp.h>
+#include "registry/digest.h"
+#include "registry/registry.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,10 +18,10 @@ void image_doc_done(struct image_doc *d)
 	skf_buf_done(&d->b);
 }
 
-int image_doc_name(struct image_doc *d, struct skf_err *e)
+int image_doc_name(struct image_doc *d, const struct skf_digest *like, struct skf_err *e)
 {
 	return d->b.err ? skf_fail_sys(e, d->b.err, "manifest")
-			: skf_unpack_sha256(skf_buf_cstr(&d->b), d->b.len, &d->digest, e);
+			: skf_registry_digest(like, skf_buf_cstr(&d->b), d->b.len, &d->digest, e);
 }
 
 struct typed {
@@ -114,16 +115,12 @@ void image_item_close(struct image_item *i)
 /* --- pouring --- */
 static int check(EVP_MD_CTX *md, const struct skf_digest *want, struct skf_err *e)
 {
-	unsigned char out[EVP_MAX_MD_SIZE];
-	char got[2 * EVP_MAX_MD_SIZE + 1] = "";
-	unsigned n = 0;
-	if (EVP_DigestFinal_ex(md, out, &n) != 1)
-		return skf_fail(e, SKF_ESYSTEM, "libcrypto cannot hash blob '%s'", want->s);
-	for (unsigned i = 0; i < n; i++)
-		snprintf(got + 2 * i, 3, "%02x", out[i]);
-	return skf_streq(got, skf_digest_hex(want))
-		       ? 0
-		       : skf_fail(e, SKF_ECORRUPT, "blob '%s' has other bytes: %s", want->s, got);
+	struct skf_digest got;
+	if (skf_md_end(md, &got, e) < 0)
+		return -1;
+	return skf_digest_eq(&got, want) ? 0
+					 : skf_fail(e, SKF_ECORRUPT, "blob '%s' has other bytes: %s", want->s,
+						    skf_digest_hex(&got));
 }
 
 static int pour(struct image_item *i, EVP_MD_CTX *md, void *buf,
@@ -154,11 +151,9 @@ int image_item_pour(struct image_item *i,
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
 	SKF_AUTO_FREE void *buf = malloc(PIECE);
 	int r = -1;
-	if (!md || !buf ||
-	    EVP_DigestInit_ex(md, skf_digest_is_sha256(&i->desc.digest) ? EVP_sha256() : EVP_sha512(),
-			      NULL) != 1)
+	if (!buf)
 		skf_fail(e, SKF_ENOMEM, "blob '%s'", i->desc.digest.s);
-	else
+	else if (skf_md_begin(&i->desc.digest, md, e) == 0)
 		r = pour(i, md, buf, write, arg, e);
 	EVP_MD_CTX_free(md);
 	return r;

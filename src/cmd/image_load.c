@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "base/limits.h"
 #include "cmd/image_place.h"
+#include "registry/registry.h"
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -200,17 +201,15 @@ static int read_doc(struct load *l, const struct skf_desc *d, size_t max, struct
 	struct skf_digest got;
 	int r;
 
-	if (!skf_digest_is_sha256(&d->digest))
-		return skf_fail(e, SKF_EUNSUPPORTED, "'%s' of the archive is not named by sha256",
-				d->digest.s);
-	if (skf_fmt(name, sizeof(name), "blobs/sha256/%s", skf_digest_hex(&d->digest)) < 0)
+	if (skf_fmt(name, sizeof(name), "blobs/%s/%s", skf_digest_alg(&d->digest),
+		    skf_digest_hex(&d->digest)) < 0)
 		return skf_fail(e, SKF_EBUG, "name of a blob");
 	r = image_src_small(l->src, name, max, b, e);
 	if (r < 0)
 		return -1;
 	if (r == 0)
 		return skf_fail(e, SKF_ENOTFOUND, "the archive has no '%s', which it refers to", name);
-	if (skf_unpack_sha256(b->p, b->len, &got, e) < 0)
+	if (skf_registry_digest(&d->digest, b->p, b->len, &got, e) < 0)
 		return -1;
 	if (!skf_digest_eq(&got, &d->digest) || (d->size && d->size != b->len))
 		return skf_fail(
@@ -281,7 +280,7 @@ static int oci_layers(struct load *l, const struct skf_manifest *m, struct lay *
 					"layer '%s' has the media type '%.100s', which cannot be unpacked",
 					d[i].digest.s, d[i].media_type);
 		if (skf_fmt(name, sizeof(name), "blobs/%s/%s",
-			    skf_digest_is_sha256(&d[i].digest) ? "sha256" : "sha512",
+			    skf_digest_alg(&d[i].digest),
 			    skf_digest_hex(&d[i].digest)) < 0)
 			return skf_fail(e, SKF_EBUG, "name of a blob");
 		v[i].desc = d[i];

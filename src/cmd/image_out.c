@@ -78,20 +78,18 @@ static void number(char *at, size_t n, uint64_t v)
 		at[i] = (char)('0' + (v & 7));
 }
 
-static int tar_header(struct image_out *o, uint64_t size, struct skf_err *e)
+static int tar_block(struct image_out *o, const char *name, char type, uint64_t size, struct skf_err *e)
 {
 	char h[BLOCK] = {0};
 	unsigned sum = 0;
 
-	if (strlen(o->name) >= 100)
-		return skf_fail(e, SKF_EBUG, "'%s' is too long for an entry", o->name);
-	memcpy(h, o->name, strlen(o->name));
+	memcpy(h, name, strnlen(name, 99));
 	number(h + 100, 8, 0644);
 	number(h + 108, 8, 0);
 	number(h + 116, 8, 0);
 	number(h + 124, 12, size);
 	number(h + 136, 12, 0);
-	h[156] = '0';
+	h[156] = type;
 	memcpy(h + 257,
 	       "ustar\0"
 	       "00",
@@ -101,6 +99,24 @@ static int tar_header(struct image_out *o, uint64_t size, struct skf_err *e)
 		sum += (unsigned char)h[i];
 	number(h + 148, 7, sum);
 	return put(o, h, sizeof(h), e);
+}
+
+/* The names of sha512 blobs are longer than a header holds: a pax header tells them. */
+static int tar_header(struct image_out *o, uint64_t size, struct skf_err *e)
+{
+	char record[BLOCK] = {0};
+	size_t n = strlen(o->name) + strlen(" path=\n"), digits = 1;
+
+	if (strlen(o->name) >= 100) {
+		for (size_t v = 10; v <= n + digits; v *= 10)
+			digits++;
+		n += digits; /* a record's length counts its own digits */
+		if (skf_fmt(record, sizeof(record), "%zu path=%s\n", n, o->name) < 0)
+			return skf_fail(e, SKF_EBUG, "'%s' is too long for an entry", o->name);
+		if (tar_block(o, "PaxHeaders/blob", 'x', n, e) < 0 || put(o, record, sizeof(record), e) < 0)
+			return -1;
+	}
+	return tar_block(o, o->name, '0', size, e);
 }
 
 static int open_part(struct image_out *o, struct skf_err *e)

@@ -21,6 +21,8 @@ struct image_doc {
 	struct skf_digest digest;
 	enum skf_media kind;
 };
+/* dir: places name sha256 blobs by their hex digits alone, others as containers/image does */
+#define SKF_DIR_SHA512 "sha512-"
 #define IMAGE_DOC                                                                                           \
 	{                                                                                                   \
 		.b = SKF_BUF(SKF_MAX_MANIFEST_BYTES + 1)                                                    \
@@ -28,8 +30,8 @@ struct image_doc {
 void image_doc_done(struct image_doc *d);
 /* Sets kind and type from bytes and what was told of them. */
 int image_doc_kind(struct image_doc *d, struct skf_err *e);
-/* sha256 of the bytes. */
-int image_doc_name(struct image_doc *d, struct skf_err *e);
+/* The digest of the bytes, by the algorithm of `like`; NULL: sha256. */
+int image_doc_name(struct image_doc *d, const struct skf_digest *like, struct skf_err *e);
 
 /* --- readers of blobs (image_item.c) --- */
 struct image_reader {

@@ -314,12 +314,8 @@ static int step_commit(struct push *x, struct skf_err *e)
 	struct skf_digest got;
 	const char *type =
 		x->image->media_type && *x->image->media_type ? x->image->media_type : x->doc->media_type;
-	if (skf_registry_push_manifest(x->reg, &x->ref, type, x->bytes.p, x->bytes.len, &got, e) < 0)
-		return -1;
-	return skf_digest_eq(&got, &x->digest)
-		       ? 0
-		       : skf_fail(e, SKF_ECORRUPT, "manifest '%s' has other bytes in the store: '%s'",
-				  x->digest.s, got.s);
+	return skf_registry_push_manifest(x->reg, &x->ref, &x->digest, NULL, type, x->bytes.p, x->bytes.len,
+					  &got, e);
 }
 
 static void send_progress(void *arg)

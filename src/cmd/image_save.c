@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "cmd/image_archive.h"
+#include "registry/registry.h"
 #include <string.h>
 
 struct saved {
@@ -61,11 +62,20 @@ static int add_word(struct save *x, const char *word, struct skf_err *e)
 }
 
 /* --- documents --- */
-/* Every occurrence of a diff-id by another of the same length. */
-static void replace(struct skf_buf *b, const char *from, const char *to)
+/* Every occurrence of a diff-id by another, which may be of another algorithm. */
+static int replace(struct skf_buf *b, const char *from, const char *to, struct skf_err *e)
 {
-	for (char *p = b->p; p && (p = strstr(p, from)) != NULL; p += strlen(to))
-		memcpy(p, to, strlen(to));
+	struct skf_buf out = SKF_BUF(SKF_MAX_CONFIG_BLOB_BYTES);
+	const char *at = skf_buf_cstr(b);
+
+	for (const char *p; (p = strstr(at, from)) != NULL; at = p + strlen(from)) {
+		skf_buf_put(&out, at, (size_t)(p - at));
+		skf_buf_str(&out, to);
+	}
+	skf_buf_str(&out, at);
+	skf_buf_done(b);
+	*b = out;
+	return b->err ? skf_fail_sys(e, b->err, "config of an image") : 0;
 }
 
 static int plan_layers(struct save *x, struct saved *s, struct skf_err *e)
@@ -85,12 +95,13 @@ static int plan_layers(struct save *x, struct saved *s, struct skf_err *e)
 			return -1;
 		s->from[i] = l[i].diff_id;
 		s->layers[i] = (struct skf_image_layer){p.digest, p.diff_id, p.size};
-		if (!p.exact && strlen(p.diff_id.s) == strlen(l[i].diff_id.s)) {
+		if (!p.exact) {
 			skf_warn(x->peer->log,
 				 "layer '%s' has no tar record; it is written as '%s', and the image's id "
 				 "changes",
 				 l[i].diff_id.s, p.diff_id.s);
-			replace(&s->config_doc, l[i].diff_id.s, p.diff_id.s);
+			if (replace(&s->config_doc, l[i].diff_id.s, p.diff_id.s, e) < 0)
+				return -1;
 		}
 	}
 	return 0;
@@ -105,7 +116,7 @@ static int plan_image(struct save *x, struct saved *s, struct skf_err *e)
 	    skf_store_blob_read(x->store, &s->image->config, SKF_MAX_CONFIG_BLOB_BYTES, &s->config_doc, e) <
 		    0 ||
 	    plan_layers(x, s, e) < 0 ||
-	    skf_unpack_sha256(s->config_doc.p, s->config_doc.len, &s->config, e) < 0 ||
+	    skf_registry_digest(&s->image->config, s->config_doc.p, s->config_doc.len, &s->config, e) < 0 ||
 	    skf_image_config_parse(skf_buf_cstr(&s->config_doc), s->config_doc.len, &x->a, &c, e) < 0)
 		return skf_ctx(e, "image '%s'", s->image->config.s);
 	s->platform = c->platform;
@@ -118,7 +129,7 @@ static int plan_image(struct save *x, struct saved *s, struct skf_err *e)
 
 static void blob_name(const struct skf_digest *d, char out[160])
 {
-	if (skf_fmt(out, 160, "blobs/sha256/%s", skf_digest_hex(d)) < 0)
+	if (skf_fmt(out, 160, "blobs/%s/%s", skf_digest_alg(d), skf_digest_hex(d)) < 0)
 		out[0] = 0; /* cannot happen: a digest is shorter */
 }
 

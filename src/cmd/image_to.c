@@ -56,21 +56,11 @@ static int registry_blobs(struct image_to *x, struct image_item *v, size_t n, st
 	return rc;
 }
 
-static int put_manifest(struct to_registry *r, const struct skf_ref *ref, const struct image_doc *d,
-			struct skf_err *e)
-{
-	struct skf_digest got;
-	if (skf_registry_push_manifest(r->reg, ref, d->type, d->b.p, d->b.len, &got, e) < 0)
-		return -1;
-	return skf_digest_eq(&got, &d->digest) || !skf_digest_is_sha256(&d->digest)
-		       ? 0
-		       : skf_fail(e, SKF_ECORRUPT, "manifest '%s' was stored as '%s'", d->digest.s, got.s);
-}
-
 static int registry_manifest(struct image_to *x, const struct image_doc *d, bool top, struct skf_err *e)
 {
 	struct to_registry *r = (struct to_registry *)x;
 	struct skf_ref ref = x->ref;
+	struct skf_digest got;
 	if (top && ref.digest.s[0] && !skf_digest_eq(&ref.digest, &d->digest))
 		return skf_fail(e, SKF_EINVALID,
 				"the image has the digest '%s', which is not the one of the destination",
@@ -79,15 +69,8 @@ static int registry_manifest(struct image_to *x, const struct image_doc *d, bool
 		ref.digest = d->digest;
 		ref.tag[0] = 0;
 	}
-	if (put_manifest(r, &ref, d, e) < 0)
-		return -1;
-	ref.digest.s[0] = 0;
-	for (size_t i = 0; top && i < x->tags.n; i++)
-		if (skf_fmt(ref.tag, sizeof(ref.tag), "%s", x->tags.v[i]) < 0)
-			return skf_fail(e, SKF_EINVALID, "tag '%.140s' is too long", x->tags.v[i]);
-		else if (put_manifest(r, &ref, d, e) < 0)
-			return -1;
-	return 0;
+	return skf_registry_push_manifest(r->reg, &ref, &d->digest, top ? &x->tags : NULL, d->type, d->b.p,
+					  d->b.len, &got, e);
 }
 
 static void registry_free(struct image_to *x)

@@ -55,7 +55,7 @@ static int verify_blob(const struct verify *v, const struct skf_digest *d, struc
 	return 0;
 }
 
-static int each(const struct verify *v, const char *path, const char *algo,
+static int each(const struct verify *v, const char *path,
 		int (*fn)(const struct verify *, const struct skf_digest *, struct skf_err *),
 		struct skf_err *e)
 {
@@ -67,11 +67,8 @@ static int each(const struct verify *v, const char *path, const char *algo,
 		return skf_fail_sys(e, fd < 0 ? fd : -errno, "list '%s/%s'", skf_store_root(v->s), path);
 	for (const struct dirent *de; (de = readdir(dir));) {
 		struct skf_digest d;
-		struct skf_err ignored = SKF_ERR_INIT; /* no digest: unfinished, the collection's */
-		char text[300];
-		if (skf_fmt(text, sizeof(text), "%s:%s", algo, de->d_name) < 0 ||
-		    skf_digest_parse(text, &d, &ignored) < 0)
-			continue;
+		if (!skf_digest_of_file(de->d_name, &d))
+			continue; /* unfinished: the collection's */
 		if (fn(v, &d, e) < 0)
 			return -1;
 	}
@@ -92,9 +89,9 @@ int image_serve_verify(const struct image_peer *peer, struct skf_recr *q, struct
 		return -1;
 	v.s = s;
 	if (diff_id[0] ? skf_digest_parse(diff_id, &d, e) < 0 || verify_layer(&v, &d, e) < 0
-		       : each(&v, "layers", "sha256", verify_layer, e) < 0 ||
-				 each(&v, "blobs/sha256", "sha256", verify_blob, e) < 0 ||
-				 each(&v, "blobs/sha512", "sha512", verify_blob, e) < 0)
+		       : each(&v, "layers", verify_layer, e) < 0 ||
+				 each(&v, "blobs/sha256", verify_blob, e) < 0 ||
+				 each(&v, "blobs/sha512", verify_blob, e) < 0)
 		return -1;
 	image_put_done(answer);
 	return 0;

@@ -303,7 +303,7 @@ int skf_art_find(struct skf_art *x, const char *word, const struct skf_desc **re
 {
 	const struct skf_desc *d = x->index->manifests.v;
 	char full[SKF_MAX_REF_BYTES + 1] = "";
-	const char *hex = skf_startswith(word, "sha256:") ? word + 7 : word;
+	const char *hex = skf_digest_skip_alg(word);
 	struct skf_err none = SKF_ERR_INIT;
 	struct skf_ref ref;
 

@@ -32,7 +32,7 @@ static bool runs_on(struct check *c, const char *form, const char *hex)
 		    !skf_streq(conf->storage->form, form))
 			continue;
 		for (size_t k = 0; k < conf->layers.n; k++)
-			if (skf_streq(conf->layers.v[k] + strlen("sha256:"), hex))
+			if (skf_streq(skf_digest_skip_alg(conf->layers.v[k]), hex))
 				return true;
 	}
 	return false;
@@ -68,8 +68,7 @@ static int check_layer(struct check *c, const char *hex, struct skf_err *e)
 	struct skf_digest d;
 	struct dirent *de;
 
-	if (!skf_is_hex(hex, 64) || skf_fmt(d.s, sizeof(d.s), "sha256:%s", hex) < 0 ||
-	    skf_fmt(path, sizeof(path), "layers/%s", hex) < 0)
+	if (!skf_digest_of_file(hex, &d) || skf_fmt(path, sizeof(path), "layers/%s", hex) < 0)
 		return 0;
 	fd = skf_openat(c->g->root_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	dir = fd < 0 ? NULL : fdopendir(fd);

@@ -84,20 +84,18 @@ static int check_unsynced(struct check *c, const char *name, struct skf_err *e)
 	static const char problem[] = "it is damaged, or was not synced to the disk before the last boot";
 	struct skf_err x = SKF_ERR_INIT;
 	struct skf_layer_info info;
-	char text[SKF_DIGEST_MAX];
 	struct skf_digest d;
 	unsigned bad = 0;
 
-	if (!skf_is_hex(name, 64) || skf_fmt(text, sizeof(text), "sha256:%s", name) < 0 ||
-	    skf_digest_parse(text, &d, &x) < 0)
+	if (!skf_digest_of_file(name, &d))
 		return 0; /* being unpacked; the collection knows by its lock */
 	if (skf_store_layer_has(c->g->store, &d, &info, &x) != 2)
 		return 0;
 	if (!c->repair)
-		return skf_check_report(c, "layer", text, problem, "", e);
-	if (skf_image_verify(c->g, text, 0, count, &bad, &x) < 0)
-		return skf_check_report(c, "layer", text, problem, x.msg, e);
-	return bad ? 0 : skf_check_report(c, "layer", text, problem, "verified", e);
+		return skf_check_report(c, "layer", d.s, problem, "", e);
+	if (skf_image_verify(c->g, d.s, 0, count, &bad, &x) < 0)
+		return skf_check_report(c, "layer", d.s, problem, x.msg, e);
+	return bad ? 0 : skf_check_report(c, "layer", d.s, problem, "verified", e);
 }
 
 static int look_at_image(struct damage *x, const struct skf_image *i, struct skf_err *e)
@@ -147,17 +145,14 @@ static int each_image(struct damage *x,
 	while ((de = readdir(d))) {
 		SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_ARENA_DOC);
 		struct skf_err why = SKF_ERR_INIT;
-		char text[SKF_DIGEST_MAX];
 		struct skf_digest m;
 		struct skf_image *i;
 
-		if (!skf_is_hex(de->d_name, 64) ||
-		    skf_fmt(text, sizeof(text), "sha256:%s", de->d_name) < 0 ||
-		    skf_digest_parse(text, &m, &why) < 0)
+		if (!skf_digest_of_file(de->d_name, &m))
 			continue; /* being written */
 		if (skf_store_image_get(x->c->g->store, &m, &a, &i, &why) < 0) {
 			if (why.kind != SKF_ENOTFOUND &&
-			    skf_check_report(x->c, "image record", text, why.msg, "", e) < 0)
+			    skf_check_report(x->c, "image record", m.s, why.msg, "", e) < 0)
 				return -1;
 			continue;
 		}

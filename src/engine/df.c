@@ -102,14 +102,12 @@ static int grow_images(struct df *d, struct skf_err *e)
 
 static int add_image(struct df *d, int dirfd, const char *name, struct skf_df_row *r, struct skf_err *e)
 {
-	char text[SKF_DIGEST_MAX];
 	struct skf_digest m;
 	struct image *x;
 
 	(void)dirfd;
 	(void)r;
-	if (!skf_is_hex(name, 64) || skf_fmt(text, sizeof(text), "sha256:%s", name) < 0 ||
-	    skf_digest_parse(text, &m, e) < 0)
+	if (!skf_digest_of_file(name, &m))
 		return 0; /* being written */
 	if (grow_images(d, e) < 0)
 		return -1;
@@ -368,7 +366,7 @@ static bool has_form(struct df *d, const char *hex, const char *name)
 		if (skf_ctr_load(d->g, v[i].id, &a, &c, &ignored) < 0 || !skf_streq(c->storage->form, want))
 			continue;
 		for (size_t k = 0; k < c->layers.n; k++)
-			if (skf_streq(c->layers.v[k] + strlen("sha256:"), hex))
+			if (skf_streq(skf_digest_skip_alg(c->layers.v[k]), hex))
 				return true;
 	}
 	return false;

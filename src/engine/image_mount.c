@@ -232,11 +232,9 @@ int skf_engine_image_mounts(struct skf_engine *g, struct skf_arena *a, struct sk
 	while ((de = readdir(d))) {
 		struct skf_digest m;
 		struct skf_image *i;
-		char text[SKF_DIGEST_MAX];
 
-		if (!skf_is_hex(de->d_name, 64) || !is_mounted(dirfd(d), de->d_name) ||
-		    skf_fmt(text, sizeof(text), "sha256:%s", de->d_name) < 0 ||
-		    skf_digest_parse(text, &m, e) < 0 || skf_store_image_get(g->store, &m, a, &i, e) < 0) {
+		if (!skf_digest_of_file(de->d_name, &m) || !is_mounted(dirfd(d), de->d_name) ||
+		    skf_store_image_get(g->store, &m, a, &i, e) < 0) {
 			skf_err_clear(e); /* a counter, or a place of an earlier boot */
 			continue;
 		}

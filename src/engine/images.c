@@ -137,11 +137,8 @@ static int add_nameless(struct list *l, const struct skf_jarr *refs, struct skf_
 	while ((de = readdir(d))) {
 		struct skf_digest m;
 		struct skf_image *i;
-		char text[SKF_DIGEST_MAX];
 
-		if (!skf_is_hex(de->d_name, 64) ||
-		    skf_fmt(text, sizeof(text), "sha256:%s", de->d_name) < 0 ||
-		    skf_digest_parse(text, &m, e) < 0)
+		if (!skf_digest_of_file(de->d_name, &m))
 			continue; /* a file that is being written */
 		if (is_referenced(refs, &m))
 			continue;

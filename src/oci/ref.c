@@ -165,6 +165,11 @@ static bool tag_ok(const char *s, size_t n)
 	return true;
 }
 
+bool skf_ref_tag_ok(const char *tag)
+{
+	return tag_ok(tag, strlen(tag));
+}
+
 /* --- parsing --- */
 /* docker's rule: what stands before the first '/' is a registry when it looks like one. */
 static bool looks_like_registry(const char *s, size_t n)

@@ -13,6 +13,8 @@ struct skf_ref {
 };
 /* INVALID "invalid reference format ..." (docker's words). No repository part begins with '_' (DESIGN 4). */
 int skf_ref_parse(const char *s, struct skf_ref *ret, struct skf_err *e);
+/* Is this a tag, whole and alone? What passes is safe in a URL. */
+bool skf_ref_tag_ok(const char *tag);
 /* Full form "registry/repo:tag@digest". out holds SKF_MAX_REF_BYTES + 1. */
 void skf_ref_full(const struct skf_ref *r, char out[SKF_MAX_REF_BYTES + 1]);
 /* docker's familiar form for people: "debian" for docker.io/library/debian. Without tag and digest. */

@@ -355,7 +355,7 @@ bool skf_registries_is_short(const char *w)
 	const char *slash = strchr(w, '/');
 	size_t n = slash ? (size_t)(slash - w) : 0;
 
-	if (!*w || skf_startswith(w, "sha256:"))
+	if (!*w || skf_digest_skip_alg(w) != w)
 		return false;
 	return !slash || !(memchr(w, '.', n) || memchr(w, ':', n) ||
 			   (n == strlen("localhost") && skf_startswith(w, "localhost")));

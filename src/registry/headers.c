@@ -1,5 +1,5 @@
 /* registry/headers.c -- parsers of the headers that the distribution API adds to HTTP's: Link, Range,
- * Content-Range, Warning. Pure functions over bytes that a registry chose: no allocation, no recursion,
+ * Content-Range, OCI-Tag, Warning. Pure functions over bytes that a registry chose: no allocation, no recursion,
  * every output bounded; a value that does not fit is no value. */
 #include "base/buf.h"
 #include "registry/registry_int.h"
@@ -150,6 +150,25 @@ bool skf_http_parse_warning(const char *p, size_t n, char *ret, size_t size)
 		if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7f) /* it goes to a terminal */
 			*c = '?';
 	return ret[0] != 0;
+}
+
+bool skf_http_list_has(const char *list, const char *word)
+{
+	size_t n = strlen(word);
+	for (const char *p = list; *p;) {
+		p += strspn(p, " \t,");
+		size_t k = strcspn(p, " \t,");
+		if (k == n && n && memcmp(p, word, n) == 0)
+			return true;
+		p += k;
+	}
+	return false;
+}
+
+bool skf_http_same_alg(const char *header, const struct skf_digest *d)
+{
+	size_t n = (size_t)(skf_digest_hex(d) - d->s);
+	return n && strncmp(header, d->s, n) == 0;
 }
 
 /* --- warnings that were shown --- */

@@ -1,9 +1,8 @@
-/* registry/manifest.c -- opening a registry, manifests and small blobs. Their digests are computed here,
+/* registry/manifest.c -- opening a registry, manifests and small blobs. Their digests are computed
  * over the raw bytes, before anything is parsed. */
 #include "base/fd.h"
 #include "registry/registry_int.h"
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <string.h>
 
 static int load_credentials(struct skf_registry *r, const char *path, const char *repo, struct skf_err *e)
@@ -214,19 +213,6 @@ void skf_registry_free(struct skf_registry *r)
 	free(r);
 }
 
-int skf_http_digest(const char *alg, const void *p, size_t n, struct skf_digest *ret, struct skf_err *e)
-{
-	unsigned char md[EVP_MAX_MD_SIZE];
-	unsigned len = 0;
-	const EVP_MD *m = skf_streq(alg, "sha512") ? EVP_sha512() : EVP_sha256();
-	if (EVP_Digest(p, n, md, &len, m, NULL) != 1)
-		return skf_fail(e, SKF_ESYSTEM, "libcrypto cannot compute %s", alg);
-	size_t o = (size_t)snprintf(ret->s, sizeof(ret->s), "%s:", alg);
-	for (unsigned i = 0; i < len; i++)
-		o += (size_t)snprintf(ret->s + o, sizeof(ret->s) - o, "%02x", md[i]);
-	return 0;
-}
-
 int skf_manifest_one(struct skf_registry *r, const struct skf_ref *ref, struct skf_buf *ret,
 		     char content_type[128], struct skf_digest *ret_digest, struct skf_err *e)
 {
@@ -240,13 +226,15 @@ int skf_manifest_one(struct skf_registry *r, const struct skf_ref *ref, struct s
 		return skf_ctx(e, "%s", what);
 	if (p.status != 200)
 		return skf_http_fail_status(r, &p, what, e);
-	struct skf_digest got = {""};
-	const char *alg = skf_startswith(ref->digest.s, "sha512:") ? "sha512" : "sha256";
-	if (skf_http_digest(alg, skf_buf_cstr(&p.body), p.body.len, &got, e) < 0)
+	struct skf_digest got = {""}, want = ref->digest;
+	struct skf_err no_digest = SKF_ERR_INIT; /* a registry that names none that we know */
+	if (!want.s[0] && skf_digest_parse(p.digest, &want, &no_digest) < 0)
+		want.s[0] = 0;
+	if (skf_registry_digest(&want, skf_buf_cstr(&p.body), p.body.len, &got, e) < 0)
 		return -1;
-	if (ref->digest.s[0] && !skf_digest_eq(&got, &ref->digest))
+	if (want.s[0] && !skf_digest_eq(&got, &want))
 		return skf_fail(e, SKF_ECORRUPT, "%s: registry '%s' sent other bytes: expected %s, got %s",
-				what, r->host, ref->digest.s, got.s);
+				what, r->host, want.s, got.s);
 	skf_buf_put(ret, p.body.p, p.body.len);
 	if (ret->err)
 		return skf_fail_sys(e, ret->err, "%s", what);
@@ -275,8 +263,7 @@ int skf_blob_small_one(struct skf_registry *r, const struct skf_ref *ref, const 
 	if (p.body.len != d->size)
 		return skf_fail(e, SKF_ECORRUPT, "blob '%s' of '%s': expected %llu bytes, got %zu",
 				d->digest.s, ref->repo, (unsigned long long)d->size, p.body.len);
-	if (skf_http_digest(skf_digest_is_sha256(&d->digest) ? "sha256" : "sha512", skf_buf_cstr(&p.body),
-			    p.body.len, &got, e) < 0)
+	if (skf_registry_digest(&d->digest, skf_buf_cstr(&p.body), p.body.len, &got, e) < 0)
 		return -1;
 	if (!skf_digest_eq(&got, &d->digest))
 		return skf_fail(e, SKF_ECORRUPT, "blob of '%s': expected %s, got %s", ref->repo, d->digest.s,

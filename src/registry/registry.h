@@ -31,8 +31,8 @@ int skf_registry_new(const char *host, const struct skf_registry_opts *o, struct
 		     struct skf_err *e);
 void skf_registry_free(struct skf_registry *r);
 
-/* Manifest or index by tag or digest. The bytes' sha256 is *ret_digest; when `ref` has a digest it was
- * checked. At most SKF_MAX_MANIFEST_BYTES. */
+/* Manifest or index by tag or digest. *ret_digest is that of the bytes, by the algorithm of `ref`'s digest or of
+ * what the registry calls it, else sha256; where one of both names a digest it was checked. At most SKF_MAX_MANIFEST_BYTES. */
 int skf_registry_manifest(struct skf_registry *r, const struct skf_ref *ref, struct skf_buf *ret,
 			  char content_type[128], struct skf_digest *ret_digest, struct skf_err *e);
 
@@ -59,7 +59,7 @@ int skf_registry_blobs(struct skf_registry *r, const struct skf_ref *ref, struct
 		       unsigned parallel, struct skf_err *e);
 /* From any thread: paused transfers are tried again. */
 void skf_registry_wake(struct skf_registry *r);
-/* --- push (push.c) --- */
+/* --- push (push.c, push_manifest.c) --- */
 /* Which token is asked for: "pull" (the default), "pull,push", "pull,delete". Before the first request.
  * actions is not copied. */
 void skf_registry_set_actions(struct skf_registry *r, const char *actions);
@@ -90,11 +90,18 @@ struct skf_blob_put {
  */
 int skf_registry_push_blobs(struct skf_registry *r, const struct skf_ref *ref, struct skf_blob_put *p,
 			    size_t n, unsigned parallel, uint64_t chunk, struct skf_err *e);
-/* Puts a manifest or index by ref's digest when it has one, else by its tag. A manifest with a subject that
+/* Puts a manifest or index: under ref's tag, and `tags` (NULL: none) in as few requests as the registry lets
+ * us; with ref's digest under that. CORRUPT when the bytes are not ref's digest or `as` (NULL: any sha256).
+ * A registry that has no sha512 gets the tags alone, and the user a warning. A manifest with a subject that
  * the registry does not answer with OCI-Subject is added to the fallback tag (distribution-spec "Pushing
- * Manifests with Subject"). */
-int skf_registry_push_manifest(struct skf_registry *r, const struct skf_ref *ref, const char *media_type,
-			       const void *p, size_t n, struct skf_digest *ret, struct skf_err *e);
+ * Manifests", "Pushing Manifests with Subject"). */
+int skf_registry_push_manifest(struct skf_registry *r, const struct skf_ref *ref,
+			       const struct skf_digest *as, const struct skf_strv *tags,
+			       const char *media_type, const void *p, size_t n, struct skf_digest *ret,
+			       struct skf_err *e);
+/* Digest of bytes by the algorithm of `like`; sha256 when that is NULL or empty. */
+int skf_registry_digest(const struct skf_digest *like, const void *p, size_t n, struct skf_digest *ret,
+			struct skf_err *e);
 
 /* --- yaml.c --- */
 /* One YAML document, a mapping, as JSON. INVALID names the line; LIMIT (SKF_MAX_YAML_DEPTH,

@@ -67,10 +67,6 @@ struct skf_registry {
 	struct skf_registry *active; /* atomic: whose transfers run: a mirror, or NULL for this one */
 };
 
-/* --- manifest.c --- */
-/* alg: "sha256" or "sha512". */
-int skf_http_digest(const char *alg, const void *p, size_t n, struct skf_digest *ret, struct skf_err *e);
-
 /* --- remote.c --- */
 struct skf_http_resp;
 /* GETs url and turns it into the next page's; "" after the last. Only on the registry's own origin. */
@@ -152,7 +148,7 @@ const char *skf_certs_system_dir(void);
  * bundle. */
 bool skf_certs_widen(struct skf_registry *r, CURLcode rc);
 
-/* --- http.c --- */
+/* --- http.c, http_head.c, http_url.c, http_fail.c, http_api.c --- */
 struct skf_http_resp {
 	long status;
 	struct skf_buf body; /* at most max_body */
@@ -165,6 +161,7 @@ struct skf_http_resp {
 	char link[2048];              /* target of the Link with rel=next; "" */
 	char digest[SKF_DIGEST_MAX];  /* Docker-Content-Digest */
 	char subject[SKF_DIGEST_MAX]; /* OCI-Subject */
+	char tags[2048];              /* OCI-Tag, of all its lines; "" */
 	bool has_length;              /* Content-Length */
 	uint64_t length;
 	bool has_uploaded;      /* Range: 0-<n> of an upload's status */
@@ -226,6 +223,10 @@ bool skf_http_parse_content_range(const char *p, size_t n, uint64_t *ret_start);
 /* Text of a Warning header with code 299 (RFC 7234 5.5; distribution-spec "Warnings") without quotes,
  * printable. Pure. */
 bool skf_http_parse_warning(const char *p, size_t n, char *ret, size_t size);
+/* Is `word` one of the comma-separated words of `list`? Pure. */
+bool skf_http_list_has(const char *list, const char *word);
+/* Does a header's digest have the algorithm of d? Only then the two can be compared. Pure. */
+bool skf_http_same_alg(const char *header, const struct skf_digest *d);
 /* Waits ms, or fails with "cancelled". */
 int skf_http_pause(const struct skf_registry *r, int ms, struct skf_err *e);
 /* A second handle on the same registry for another thread: same credentials, token and certificates. */
@@ -261,6 +262,8 @@ bool skf_http_address_forbidden(const struct sockaddr *sa, bool loopback_ok);
 /* The same for the host of a URL when it is written as an address, or is a name that always means the
  * loopback. */
 bool skf_http_url_forbidden(const char *url, bool loopback_ok);
+/* Does the environment name a proxy for this URL? Then its host's address is not what is connected to. */
+bool skf_http_may_use_proxy(const char *url);
 /* Milliseconds before attempt n (1 = first retry), with jitter. */
 int skf_http_backoff_ms(int attempt);
 

@@ -320,7 +320,7 @@ int skf_referrers_after_push(struct skf_registry *r, const struct skf_ref *ref, 
 		return -1;
 	fallback_tag(&subject, tag.tag);
 	tag.digest.s[0] = 0;
-	return skf_registry_push_manifest(r, &tag, MEDIA_INDEX, b.p, b.len, &ignored, e);
+	return skf_registry_push_manifest(r, &tag, NULL, NULL, MEDIA_INDEX, b.p, b.len, &ignored, e);
 }
 
 /* --- HEAD and DELETE --- */

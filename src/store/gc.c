@@ -248,11 +248,11 @@ static int mark_mount(void *arg, int dirfd, const char *name, struct skf_err *e)
 	struct skf_digest m;
 	struct statx st;
 
-	if (!skf_is_hex(hex, 64) || skf_fmt(text, sizeof(text), "sha256:%s", hex) < 0)
+	if (!skf_digest_of_file(hex, &m))
 		return 0;
 	if (statx(dirfd, hex, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &st) == 0 &&
 	    (st.stx_attributes & STATX_ATTR_MOUNT_ROOT))
-		return skf_digest_parse(text, &m, e) < 0 ? -1 : mark_image(g, &m, e);
+		return mark_image(g, &m, e);
 	snprintf(text, sizeof(text), ".%s", hex);
 	if (g->dry || skf_lock_held_at(dirfd, text) == 1 ||
 	    unlinkat(dirfd, name, *name == '.' ? 0 : AT_REMOVEDIR) == 0 || errno == ENOENT || errno == EBUSY)

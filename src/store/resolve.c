@@ -20,22 +20,25 @@ static bool hex_prefix(const char *s)
 {
 	size_t n = strspn(s, "0123456789abcdef");
 
-	return n > 0 && n <= 64 && s[n] == 0;
+	return n > 0 && n <= 128 && s[n] == 0;
+}
+
+static bool whole_id(const char *hex)
+{
+	return strlen(hex) == 64 || strlen(hex) == 128;
 }
 
 static int look(void *arg, int dirfd, const char *name, struct skf_err *e)
 {
 	SKF_AUTO(skf_arena_done) struct skf_arena scratch = SKF_ARENA(SKF_MAX_OBJECT_BYTES * 8);
 	struct search *q = arg;
-	char text[SKF_DIGEST_MAX];
 	struct skf_digest d;
 	struct skf_image *i;
 
 	(void)dirfd;
 	if (*name == '.')
 		return 0;
-	if (skf_fmt(text, sizeof(text), "sha%s:%s", strlen(name) == 64 ? "256" : "512", name) < 0 ||
-	    skf_digest_parse(text, &d, e) < 0)
+	if (!skf_digest_of_file(name, &d))
 		return skf_fail(e, SKF_ECORRUPT, "'images/%s' is not the name of an image record; remove it",
 				name);
 	if (skf_store_image_get(q->s, &d, &scratch, &i, e) < 0) {
@@ -58,7 +61,7 @@ static int look(void *arg, int dirfd, const char *name, struct skf_err *e)
 static int by_id(struct skf_store *s, const char *hex, struct skf_arena *a, struct skf_image **ret,
 		 struct skf_err *e)
 {
-	struct search q = {.s = s, .a = a, .hex = hex, .manifests_too = strlen(hex) == 64};
+	struct search q = {.s = s, .a = a, .hex = hex, .manifests_too = whole_id(hex)};
 
 	if (skf_store_each(s->fd, "images", look, &q, e) < 0)
 		return -1;
@@ -111,8 +114,8 @@ static int by_short_name(struct skf_store *s, const char *word, struct skf_arena
 int skf_store_resolve(struct skf_store *s, const char *word, struct skf_arena *a, struct skf_image **ret,
 		      struct skf_refrec *ret_ref, struct skf_err *e)
 {
-	const char *hex = skf_startswith(word, "sha256:") ? word + 7 : word;
-	bool is_id = hex_prefix(hex), whole = hex != word || strlen(hex) == 64;
+	const char *hex = skf_digest_skip_alg(word);
+	bool is_id = hex_prefix(hex), whole = hex != word || whole_id(hex);
 	struct skf_refrec none = {0}, rec = none;
 	struct skf_image *image = NULL;
 	int r = 0;

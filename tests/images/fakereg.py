@@ -16,6 +16,10 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
 
+def digest(data, alg="sha256"):
+    return alg + ":" + hashlib.new(alg, data).hexdigest()
+
+
 @dataclass
 class Seen:
     method: str
@@ -97,6 +101,8 @@ class FakeRegistry:
     sessions: dict = field(default_factory=dict)  # upload id -> bytearray
     repos: dict = field(default_factory=dict)     # repo -> digests that were pushed or mounted there; None: every blob is everywhere
     whole: bool = False        # knows uploads in one POST (end-4b)
+    tag_query: bool = False    # knows ?tag= of PUT manifests/DIGEST (end-7b)
+    sha512: bool = True        # takes manifests by sha512
     split: bool = False        # blobs are only in the repositories that they were pushed to
     chunk_min: int = 0
     chunks: bool = True        # knows PATCH with Content-Range
@@ -146,7 +152,7 @@ class FakeRegistry:
         m = re.fullmatch(r"/v2/(.+)/(manifests|blobs)/([^/]+)", path)
         if m and m[2] == "manifests" and (m[1], m[3]) in self.docs:
             raw, media = self.docs[m[1], m[3]]
-            return h.reply(200, raw, {"Content-Type": media, "Docker-Content-Digest": "sha256:" + hashlib.sha256(raw).hexdigest()})
+            return h.reply(200, raw, {"Content-Type": media, "Docker-Content-Digest": digest(raw, self.alg_of(m[1], m[3]))})
         t = re.fullmatch(r"/v2/(.+)/tags/list", path)
         if t:
             return self.tags(h, t[1], query)
@@ -198,7 +204,7 @@ class FakeRegistry:
             return self.upload(h, m[1], m[2], query)
         m = re.fullmatch(r"/v2/(.+)/(manifests|blobs)/([^/]+)", u.path)
         if m and m[2] == "manifests" and h.command == "PUT":
-            return self.put_manifest(h, m[1], m[3])
+            return self.put_manifest(h, m[1], m[3], parse_qs(u.query).get("tag", []))
         if m and h.command == "DELETE":
             gone = self.docs.pop((m[1], m[3]), None) if m[2] == "manifests" else self.blobs.pop(m[3], None)
             return h.reply(202 if gone else 404)
@@ -211,7 +217,7 @@ class FakeRegistry:
                 self.repos.setdefault(repo, set()).add(d)
                 return h.reply(201, b"", {"Location": f"/v2/{repo}/blobs/{d}"})
             if self.whole and (d := query.get("digest")):
-                if d != "sha256:" + hashlib.sha256(h.body).hexdigest():
+                if d != digest(h.body, d.split(":")[0]):
                     return h.reply(400, b'{"errors":[{"code":"DIGEST_INVALID"}]}')
                 self.blobs[d] = bytes(h.body)
                 self.repos.setdefault(repo, set()).add(d)
@@ -233,7 +239,7 @@ class FakeRegistry:
         data += h.body
         if h.command == "PATCH":
             return self.accept(h, repo, name)
-        got = "sha256:" + hashlib.sha256(data).hexdigest()
+        got = digest(data, query.get("digest", "sha256:").split(":")[0])
         if got != query.get("digest"):
             return h.reply(400, b'{"errors":[{"code":"DIGEST_INVALID","message":"wrong bytes"}]}')
         self.blobs[got] = bytes(data)
@@ -241,15 +247,27 @@ class FakeRegistry:
         del self.sessions[name]
         return h.reply(201, b"", {"Location": f"/v2/{repo}/blobs/{got}", "Docker-Content-Digest": got})
 
-    def put_manifest(self, h, repo, name):
-        d = "sha256:" + hashlib.sha256(h.body).hexdigest()
+    def alg_of(self, repo, name):
+        """The algorithm of a document's digest: its name's, or that of the digest under which it was added too."""
+        if ":" in name:
+            return name.split(":")[0]
+        return next((n.split(":")[0] for (r, n), v in self.docs.items() if r == repo and ":" in n and v == self.docs[repo, name]), "sha256")
+
+    def put_manifest(self, h, repo, name, tags):
+        d = digest(h.body, name.split(":")[0] if ":" in name else "sha256")
+        if d.startswith("sha512:") and not self.sha512 or ":" in name and d != name:
+            return h.reply(400, b'{"errors":[{"code":"DIGEST_INVALID"}]}')
         doc = json.loads(h.body)
         for b in [doc["config"], *(x for x in doc["layers"] if not x.get("urls"))] if "layers" in doc else []:
             if b["digest"] not in self.blobs or (self.split and b["digest"] not in self.repos.get(repo, ())):
                 return h.reply(400, b'{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN"}]}')
         self.docs[repo, d] = self.docs[repo, name] = (h.body, h.headers["Content-Type"])
+        if self.tag_query:
+            for t in tags:
+                self.docs[repo, t] = self.docs[repo, d]
+        taken = {"OCI-Tag": ", ".join(tags)} if self.tag_query and tags else {}
         subject = {"OCI-Subject": doc["subject"]["digest"]} if self.referrers and "subject" in doc else {}
-        return h.reply(201, b"", {"Docker-Content-Digest": d, **subject})
+        return h.reply(201, b"", {"Docker-Content-Digest": d, **subject, **taken})
 
     def tags(self, h, repo, query):
         tags = sorted(t for r, t in self.docs if r == repo and ":" not in t)
@@ -263,7 +281,7 @@ class FakeRegistry:
         rows = []
         for (r, name), (raw, media) in self.docs.items():
             doc = json.loads(raw)
-            if r == repo and name.startswith("sha256:") and doc.get("subject", {}).get("digest") == d:
+            if r == repo and ":" in name and doc.get("subject", {}).get("digest") == d:
                 rows.append({"mediaType": media, "digest": name, "size": len(raw),
                              "artifactType": doc.get("artifactType") or doc.get("config", {}).get("mediaType")})
         raw = json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": rows}).encode()

@@ -102,20 +102,21 @@ class Layer:
     how: str = "gzip"
     blob: bytes = None
     entries: list = None
+    alg: str = "sha256"
 
     def __post_init__(self):
         if self.blob is None:
             self.blob = compress(self.raw, self.how)
-        self.digest, self.diff_id = digest(self.blob), digest(self.raw)
+        self.digest, self.diff_id = digest(self.blob, self.alg), digest(self.raw, self.alg)
 
     @property
     def hex(self):
         return self.diff_id.split(":")[1]
 
 
-def layer(entries, how="gzip", **kw):
+def layer(entries, how="gzip", alg="sha256", **kw):
     entries = list(entries)
-    return Layer(tar(entries, **kw), how, entries=entries)
+    return Layer(tar(entries, **kw), how, entries=entries, alg=alg)
 
 
 def js(doc):
@@ -131,10 +132,11 @@ class Image:
     top: str = ""
     manifest: str = ""
     config: str = ""
+    alg: str = "sha256"
 
     def add_doc(self, doc, media):
         raw = doc if isinstance(doc, bytes) else js(doc)
-        d = digest(raw)
+        d = digest(raw, self.alg)
         self.docs[d] = (raw, media)
         self.top = d
         return {"mediaType": media, "digest": d, "size": len(raw)}
@@ -146,14 +148,14 @@ def config_doc(layers, arch="amd64", os_="linux", **more):
             "history": [{"created_by": "test"}], **more}
 
 
-def image(layers, family="oci", edit=None, edit_config=None, arch="amd64"):
+def image(layers, family="oci", edit=None, edit_config=None, arch="amd64", alg="sha256"):
     """edit(manifest) and edit_config(config) change the documents before they are written."""
-    im = Image(layers=list(layers))
+    im = Image(layers=list(layers), alg=alg)
     conf = config_doc(im.layers, arch)
     if edit_config:
         conf = edit_config(conf) or conf
     raw = conf if isinstance(conf, bytes) else js(conf)
-    im.config = digest(raw)
+    im.config = digest(raw, alg)
     im.blobs[im.config] = raw
     for la in im.layers:
         im.blobs[la.digest] = la.blob
@@ -166,9 +168,9 @@ def image(layers, family="oci", edit=None, edit_config=None, arch="amd64"):
     return im
 
 
-def index(images, family="oci", edit=None):
+def index(images, family="oci", edit=None, alg="sha256"):
     """images: {"linux/amd64": Image, "linux/arm64/v8": ...}"""
-    im, rows = Image(), []
+    im, rows = Image(alg=alg), []
     for platform, one in images.items():
         os_, arch, *variant = platform.split("/")
         im.blobs.update(one.blobs)

@@ -61,8 +61,30 @@ static void test_bad(void **state)
 	}
 }
 
+static void test_names_of_files(void **state)
+{
+	static const char *const bad[] = {"", ".tmp-" HEX64, HEX64 "0", "sha256:" HEX64, HEX64 "/", "../" HEX64};
+	struct skf_digest d = {"untouched"};
+
+	(void)state;
+	for (size_t i = 0; i < SKF_ARRAY_LEN(bad); i++) {
+		assert_false(skf_digest_of_file(bad[i], &d));
+		assert_string_equal(d.s, "untouched");
+	}
+	assert_true(skf_digest_of_file(HEX64, &d));
+	assert_string_equal(d.s, "sha256:" HEX64);
+	assert_string_equal(skf_digest_alg(&d), "sha256");
+	assert_true(skf_digest_of_file(HEX64 HEX64, &d));
+	assert_string_equal(d.s, "sha512:" HEX64 HEX64);
+	assert_string_equal(skf_digest_alg(&d), "sha512");
+	assert_string_equal(skf_digest_skip_alg(d.s), HEX64 HEX64);
+	assert_string_equal(skf_digest_skip_alg("sha384:" HEX64), "sha384:" HEX64);
+	assert_string_equal(skf_digest_skip_alg("debian"), "debian");
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_good), cmocka_unit_test(test_bad)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_good), cmocka_unit_test(test_bad),
+					   cmocka_unit_test(test_names_of_files)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

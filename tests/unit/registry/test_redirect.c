@@ -206,9 +206,15 @@ static void test_headers(void **state)
 	assert_string_equal(r.content_type, "application/json; charset=x");
 	assert_string_equal(r.location, "/y");
 	assert_true(r.challenge.bearer);
+	header(&r, "OCI-Tag: 1.2.3, 1.2\r\n", true);
+	header(&r, "oci-tag:latest\r\n", true);
+	assert_true(skf_http_list_has(r.tags, "1.2.3") && skf_http_list_has(r.tags, "1.2") &&
+		    skf_http_list_has(r.tags, "latest"));
+	assert_false(skf_http_list_has(r.tags, "1") || skf_http_list_has(r.tags, "late") ||
+		     skf_http_list_has(r.tags, "") || skf_http_list_has(r.tags, "1.2.3,"));
 	header(&r, "HTTP/1.1 200 OK\r\n", true); /* the next answer knows nothing of the one before */
 	assert_true(!r.has_range && r.retry_after_ms == -1 && !r.content_type[0] && !r.location[0] &&
-		    !r.challenge.bearer);
+		    !r.challenge.bearer && !r.tags[0]);
 	for (size_t i = 0; i < 6; i++) {
 		static const char *const ranges[] = {"bytes */200", "bytes -5/6",
 						     "items 1-2/3", "bytes 99999999999999999999-1/2",
