@@ -6,7 +6,7 @@
  *     `lock` is held: collection removes it when it is not.
  *  2. The seal says `synced` = this boot until skf_unpack_sync, after one syncfs, says "yes".
  *  3. After the first failure nothing more is written; _free removes the rest.
- * Blocks on the disk and on its own tar thread. Locks: layer, then store, for the rename only. */
+ * Blocks on the disk and on its own threads. Locks: layer, then store, for the rename only. */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/fd.h"
@@ -82,12 +82,13 @@ int skf_unpack_new(struct skf_store *s, const struct skf_unpack_opts *o, struct 
 	u->o = *o;
 	u->layers = u->dir = u->lock = u->tree.root = u->tree.parent = u->rec.fd = -EBADF;
 	u->job = (struct skf_tar_job){.ring = &u->ring, .tree = &u->tree};
+	u->sum = (struct skf_sum_job){.ring = &u->ring, .rec = &u->rec};
 	u->any_digest = !o->digest.s[0];
 	u->any_diff_id = !o->diff_id.s[0];
 	if ((!u->any_digest && skf_store_check_digest(&o->digest, e) < 0) ||
 	    (!u->any_diff_id && skf_store_check_digest(&o->diff_id, e) < 0) ||
 	    skf_hash_init(&u->hash_in, u->any_digest ? NULL : &o->digest, e) < 0 ||
-	    skf_hash_init(&u->hash_tar, u->any_diff_id ? NULL : &o->diff_id, e) < 0 ||
+	    skf_hash_init(&u->sum.hash, u->any_diff_id ? NULL : &o->diff_id, e) < 0 ||
 	    skf_fmt(u->what, sizeof(u->what), "%s", u->any_digest ? "new" : o->digest.s) < 0 ||
 	    skf_ring_init(&u->ring, e) < 0 || make_tmp(u, e) < 0) {
 		skf_unpack_free(u);
@@ -97,20 +98,22 @@ int skf_unpack_new(struct skf_store *s, const struct skf_unpack_opts *o, struct 
 	return 0;
 }
 
-static void stop_thread(struct skf_unpack *u, bool abort)
+static void stop_threads(struct skf_unpack *u, bool abort)
 {
-	if (!u->thread_runs)
+	if (!u->tar_runs)
 		return;
 	skf_ring_end(&u->ring, abort);
-	pthread_join(u->thread, NULL);
-	u->thread_runs = false;
+	pthread_join(u->tar_thread, NULL);
+	if (u->sum_runs)
+		pthread_join(u->sum_thread, NULL);
+	u->tar_runs = u->sum_runs = false;
 }
 
 void skf_unpack_free(struct skf_unpack *u)
 {
 	if (!u)
 		return;
-	stop_thread(u, true);
+	stop_threads(u, true);
 	skf_tree_done(&u->tree);
 	skf_record_done(&u->rec);
 	if (u->tmp[0])
@@ -119,7 +122,7 @@ void skf_unpack_free(struct skf_unpack *u)
 	skf_inflate_free(u->inf);
 	skf_ring_done(&u->ring);
 	skf_hash_done(&u->hash_in);
-	skf_hash_done(&u->hash_tar);
+	skf_hash_done(&u->sum.hash);
 	skf_closep(&u->lock);
 	skf_closep(&u->dir);
 	skf_closep(&u->layers);
@@ -129,18 +132,20 @@ void skf_unpack_free(struct skf_unpack *u)
 /* --- bytes in --- */
 
 /* All signals go to the program's own threads. */
-static int start_thread(struct skf_unpack *u, struct skf_err *e)
+static int start_thread(struct skf_unpack *u, int reader, void *(*fn)(void *), void *job, pthread_t *ret,
+			bool *ret_runs, struct skf_err *e)
 {
 	sigset_t all, old;
 	int r;
 
+	skf_ring_join(&u->ring, reader);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&u->thread, NULL, skf_tar_thread, &u->job);
+	r = pthread_create(ret, NULL, fn, job);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (r != 0)
 		return skf_fail_sys(e, -r, "start a thread to unpack '%s'", u->what);
-	u->thread_runs = true;
+	*ret_runs = true;
 	return 0;
 }
 
@@ -164,14 +169,14 @@ static int begin(struct skf_unpack *u, const uint8_t *p, size_t n, struct skf_er
 		return skf_ctx(e, "layer '%s'", u->what);
 	if (u->o.gate)
 		skf_inflate_set_gate(u->inf, u->o.gate);
-	return start_thread(u, e);
+	return start_thread(u, SKF_RING_TAR, skf_tar_thread, &u->job, &u->tar_thread, &u->tar_runs, e);
 }
 
-/* The tar thread gave up: its error is the one to tell. */
+/* A thread gave up: its error is the one to tell, not what the other said when it was stopped for that. */
 static int thread_error(struct skf_unpack *u, struct skf_err *e)
 {
-	stop_thread(u, true);
-	*e = u->job.err;
+	stop_threads(u, true);
+	*e = u->sum.err.kind != SKF_OK ? u->sum.err : u->job.err;
 	return skf_ctx(e, "layer '%s'", u->what);
 }
 
@@ -192,9 +197,12 @@ static int check_size(struct skf_unpack *u, struct skf_err *e)
 static int put_block(struct skf_unpack *u, struct skf_err *e)
 {
 	u->n_tar += u->fill;
-	if (check_size(u, e) < 0 || skf_hash_add(&u->hash_tar, u->block, u->fill, e) < 0)
+	if (check_size(u, e) < 0)
 		return -1;
-	if (skf_record_feed(&u->rec, u->block, u->fill, e) < 0)
+	if (!u->sum_runs && u->fill == SKF_UNPACK_BLOCK &&
+	    start_thread(u, SKF_RING_SUM, skf_sum_thread, &u->sum, &u->sum_thread, &u->sum_runs, e) < 0)
+		return -1;
+	if (!u->sum_runs && skf_sum_block(&u->sum, u->block, u->fill, e) < 0)
 		return skf_ctx(e, "layer '%s'", u->what);
 	skf_ring_put(&u->ring, u->fill);
 	u->block = NULL;
@@ -295,10 +303,10 @@ static int end_stream(struct skf_unpack *u, struct skf_err *e)
 				skf_compression_name(skf_compression_of(u->magic, u->n_magic)));
 	if (u->fill > 0 && put_block(u, e) < 0)
 		return -1;
-	stop_thread(u, false);
-	if (u->job.err.kind != SKF_OK)
+	stop_threads(u, false);
+	if (u->job.err.kind != SKF_OK || u->sum.err.kind != SKF_OK)
 		return thread_error(u, e);
-	if (skf_hash_end(&u->hash_tar, &got, e) < 0)
+	if (skf_hash_end(&u->sum.hash, &got, e) < 0)
 		return -1;
 	if (u->any_diff_id)
 		u->o.diff_id = got;

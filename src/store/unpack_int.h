@@ -1,8 +1,9 @@
 /* store/unpack_int.h -- the inside of the unpacker.
  *
- * Theory of operation. Two threads per layer, each byte touched in order:
- *   caller's thread (unpack.c):  sha256 of the compressed bytes -> inflate into a block -> sha256 of the
- *                                block -> ring
+ * Theory of operation. Three threads per layer, each byte touched in order:
+ *   caller's thread (unpack.c):  sha256 of the compressed bytes -> inflate into a block of the ring
+ *   sum thread (unpack_sum.c):   ring -> sha256 of the tar, tar record; a layer of less than a block has
+ *                                none, the caller's thread does its work
  *   tar thread (unpack_tar.c):   ring -> libarchive (format only, no copy: blocks are multiples of 512)
  *                                -> files (unpack_entry.c)
  * When the stream has ended well the tree is walked once (unpack_list.c): directories get their owner, mode
@@ -23,7 +24,7 @@
 
 /* Bytes of one block of the ring: fits the second-level cache, multiple of 512. */
 #define SKF_UNPACK_BLOCK  (256u << 10)
-#define SKF_UNPACK_BLOCKS 8 /* 2 MiB between the two threads */
+#define SKF_UNPACK_BLOCKS 8 /* 2 MiB between the threads */
 /* Tar bytes before one entry's data: pax records, sparse map (T45). */
 #define SKF_UNPACK_MAX_HEADER      (2u << 20)
 #define SKF_UNPACK_MAX_ACL_BYTES   (16u << 20) /* default ACLs of directories, kept until the end */
@@ -52,22 +53,26 @@ int skf_hash_end(struct skf_hash *h, struct skf_digest *ret,
 int skf_hash_end_raw(struct skf_hash *h, uint8_t out[32], struct skf_err *e); /* SHA-256 only */
 void skf_hash_hex(const uint8_t raw[32], char out[65]);
 
-/* --- unpack_ring.c: blocks from the caller's thread to the tar thread --- */
+/* --- unpack_ring.c: blocks from the caller's thread to those that read them --- */
+enum { SKF_RING_TAR, SKF_RING_SUM, SKF_RING_READERS };
 struct skf_ring {
 	pthread_mutex_t lock;
-	pthread_cond_t changed;
+	pthread_cond_t filled, freed; /* for readers; for the producer */
 	uint8_t *mem;
 	size_t len[SKF_UNPACK_BLOCKS];
-	uint64_t put, got;            /* blocks handed over, blocks given back */
-	bool ended, aborted, stopped; /* no more blocks; producer gave up; consumer gave up */
+	uint64_t put, got[SKF_RING_READERS]; /* blocks handed over, blocks given back by each */
+	bool reads[SKF_RING_READERS];
+	bool ended, aborted, stopped; /* no more blocks; producer gave up; a reader gave up */
 };
 int skf_ring_init(struct skf_ring *r, struct skf_err *e);
 void skf_ring_done(struct skf_ring *r);
-uint8_t *skf_ring_room(struct skf_ring *r);      /* waits for a free block; NULL when the consumer gave up */
-void skf_ring_put(struct skf_ring *r, size_t n); /* the block of _room has n bytes */
+void skf_ring_join(struct skf_ring *r, int reader); /* before its thread starts: all blocks from now on */
+uint8_t *skf_ring_room(struct skf_ring *r);         /* waits for a free block; NULL when a reader gave up */
+void skf_ring_put(struct skf_ring *r, size_t n);    /* the block of _room has n bytes */
 void skf_ring_end(struct skf_ring *r, bool abort);
-/* Waits for the next block; gives the previous one back. 1 a block, 0 end, -1 aborted. */
-int skf_ring_get(struct skf_ring *r, const uint8_t **ret, size_t *n);
+/* Waits for the next block; gives the previous one back (*ret; NULL at first). 1 a block, 0 end, -1 aborted.
+ */
+int skf_ring_get(struct skf_ring *r, int reader, const uint8_t **ret, size_t *n);
 void skf_ring_stop(struct skf_ring *r);
 
 /* --- unpack_name.c: pure --- */
@@ -263,6 +268,16 @@ uint64_t skf_crc64_iso(uint64_t crc, const void *p, size_t n); /* CRC-64/GO-ISO,
 /* Whether it is fast enough here to be worth more than a SHA-256. */
 bool skf_crc64_fast(void);
 
+/* --- unpack_sum.c: the sum thread --- */
+struct skf_sum_job {
+	struct skf_ring *ring;
+	struct skf_hash hash; /* of the tar */
+	struct skf_record *rec;
+	struct skf_err err; /* kind SKF_OK: every block was taken */
+};
+int skf_sum_block(struct skf_sum_job *j, const uint8_t *p, size_t n, struct skf_err *e);
+void *skf_sum_thread(void *job);
+
 /* --- chunked_entry.c --- */
 /* The members of an entry of zstd:chunked's list, without the place of its data. False: the list cannot say
  * it. */
@@ -274,7 +289,7 @@ struct skf_unpack {
 	struct skf_unpack_opts o;
 	char tmp[sizeof(SKF_STORE_TMP) + 32];
 	int layers, dir, lock; /* layers/, layers/.tmp-*, its lock */
-	struct skf_hash hash_in, hash_tar;
+	struct skf_hash hash_in;
 	struct skf_inflate *inf;
 	uint8_t magic[4];
 	unsigned n_magic;
@@ -284,12 +299,14 @@ struct skf_unpack {
 	uint64_t n_in, n_tar;
 	struct skf_tree tree;
 	struct skf_tar_job job;
+	struct skf_sum_job sum;
 	struct skf_record rec;
 	struct skf_digest rec_digest;
 	char what[SKF_DIGEST_MAX];    /* for messages */
 	bool any_digest, any_diff_id; /* nobody knows them before the end */
-	pthread_t thread;
-	bool thread_runs, failed, replaced; /* replaced: a damaged layer went to the trash for this one */
+	pthread_t tar_thread, sum_thread;
+	bool tar_runs, sum_runs;
+	bool failed, replaced; /* replaced: a damaged layer went to the trash for this one */
 };
 /* Lower limits than base/limits.h has, before the first write. */
 void skf_unpack_set_limits(struct skf_unpack *u, const struct skf_unpack_limits *lim);

@@ -27,7 +27,7 @@ static ssize_t next_block(struct archive *ar, void *arg, const void **ret)
 	if (r->peeked) {
 		r->peeked = false;
 	} else {
-		int got = skf_ring_get(j->ring, &r->block, &r->n);
+		int got = skf_ring_get(j->ring, SKF_RING_TAR, &r->block, &r->n);
 
 		if (got <= 0) {
 			r->gone = got < 0;
@@ -103,7 +103,7 @@ static int read_all(struct archive *ar, struct archive_entry *ae, struct reader 
 		return -1;
 	/* What follows the end of the archive is hashed by the other thread and means nothing here, as with
 	 * docker. */
-	while ((more = skf_ring_get(j->ring, &r->block, &r->n)) > 0)
+	while ((more = skf_ring_get(j->ring, SKF_RING_TAR, &r->block, &r->n)) > 0)
 		;
 	r->gone = more < 0;
 	return more;
@@ -132,7 +132,7 @@ void *skf_tar_thread(void *job)
 	} else {
 		uselocale(c);
 		/* An empty stream is an empty layer for docker, but no format that libarchive knows. */
-		got = skf_ring_get(j->ring, &r.block, &r.n);
+		got = skf_ring_get(j->ring, SKF_RING_TAR, &r.block, &r.n);
 		if (got > 0) {
 			j->got = r.n;
 			r.peeked = true;
