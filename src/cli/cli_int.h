@@ -62,7 +62,7 @@ struct skf_cli_opts {
 		*src_token;
 	char *dest_creds, *dest_username, *dest_password, *dest_authfile, *dest_cert_dir, *dest_daemon_host,
 		*dest_token;
-	bool src_no_creds, dest_no_creds, src_tls_verify, dest_tls_verify, preserve_digests, dest_compress,
+	bool no_creds, src_no_creds, dest_no_creds, src_tls_verify, dest_tls_verify, preserve_digests, dest_compress,
 		dest_decompress;
 	char *authfile, *digestfile, *multi_arch, *compress_format, *compression_format;
 	bool force_compression;
@@ -209,7 +209,7 @@ int skf_cli_fail(struct skf_cli *c, int other);
 int skf_cli_usage(const struct skf_cli *c);
 
 /* --- cmd_images.c, cmd_registry.c --- */
-struct skf_registry_how skf_cli_how(struct skf_cli *c);
+int skf_cli_how(struct skf_cli *c, struct skf_registry_how *ret);
 /* Exit statuses. dest NULL: where the image's name says. */
 int skf_cli_pull_one(struct skf_cli *c, const char *reference);
 int skf_cli_push_one(struct skf_cli *c, const char *image, const char *dest);

@@ -25,12 +25,7 @@ int skf_cli_pull_one(struct skf_cli *c, const char *reference)
 
 	q.reference = reference;
 	q.platform = c->o.platform;
-	q.plain_http = c->o.plain_http;
-	q.insecure_tls = !c->o.tls_verify;
-	q.certs_dir = c->o.cert_dir;
-	q.docker_config = skf_cli_docker_config(c);
-	q.token = c->o.registry_token;
-	if (skf_cli_engine(c) < 0)
+	if (skf_cli_how(c, &q.how) < 0 || skf_cli_engine(c) < 0)
 		return skf_cli_fail(c, 1);
 	skf_cli_progress_init(&p, stdout, c->o.quiet);
 	if (!c->o.quiet && !has_tag(reference))

@@ -125,10 +125,10 @@ int skf_cmd_manifest_inspect(struct skf_cli *c)
 	if (r == 0) {
 		q.what = SKF_REMOTE_RAW;
 		q.reference = c->args.v[0] + (skf_startswith(c->args.v[0], "docker://") ? 9 : 0);
-		q.how = skf_cli_how(c);
+		r = skf_cli_how(c, &q.how);
 		q.how.insecure_tls |= c->o.insecure;
 		q.how.plain_http |= c->o.insecure;
-		r = skf_engine_remote(c->g, &q, &b, &c->e);
+		r = r < 0 ? -1 : skf_engine_remote(c->g, &q, &b, &c->e);
 	}
 	return r < 0 || print(c, &b) < 0 ? skf_cli_fail(c, 1) : 0;
 }

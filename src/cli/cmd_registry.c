@@ -11,13 +11,27 @@
 #define HUB          "https://index.docker.io/v1/"
 #define SECRET_BYTES 65536
 
-struct skf_registry_how skf_cli_how(struct skf_cli *c)
+int skf_cli_how(struct skf_cli *c, struct skf_registry_how *ret)
 {
-	return (struct skf_registry_how){.plain_http = c->o.plain_http,
+	const char *creds = c->o.dest_creds, *colon = creds ? strchr(creds, ':') : NULL;
+
+	*ret = (struct skf_registry_how){.plain_http = c->o.plain_http,
 					 .insecure_tls = !c->o.tls_verify,
 					 .certs_dir = c->o.cert_dir,
 					 .docker_config = skf_cli_docker_config(c),
+					 .auth_file = c->o.authfile,
+					 .anonymous = c->o.no_creds,
 					 .token = c->o.registry_token};
+	if (!!creds + !!ret->token + ret->anonymous > 1)
+		return skf_fail(&c->e, SKF_EINVALID,
+				"--creds, --no-creds and --registry-token are mutually exclusive");
+	if (!creds)
+		return 0;
+	ret->user = skf_arena_dup(&c->a, creds, colon ? (size_t)(colon - creds) : strlen(creds));
+	ret->password = colon ? colon + 1 : "";
+	return ret->user && *ret->user
+		       ? 0
+		       : skf_fail(&c->e, SKF_EINVALID, "'%s': credentials are USER or USER:PASSWORD", creds);
 }
 
 int skf_cli_push_one(struct skf_cli *c, const char *image, const char *dest)
@@ -31,9 +45,8 @@ int skf_cli_push_one(struct skf_cli *c, const char *image, const char *dest)
 
 	q.image = image;
 	q.reference = dest;
-	q.how = skf_cli_how(c);
 	q.chunk = c->o.chunk_size > 0 ? (uint64_t)c->o.chunk_size : 0;
-	if (skf_cli_engine(c) < 0)
+	if (skf_cli_how(c, &q.how) < 0 || skf_cli_engine(c) < 0)
 		return skf_cli_fail(c, 1);
 	last = strrchr(q.reference ? q.reference : q.image, '/');
 	if (!c->o.quiet && !strchr(last ? last : q.reference ? q.reference : q.image, ':'))
@@ -58,8 +71,10 @@ int skf_cli_push_one(struct skf_cli *c, const char *image, const char *dest)
 static const char *config_path(struct skf_cli *c)
 {
 	const char *dir = getenv("DOCKER_CONFIG"), *home = getenv("HOME");
-	const char *path = NULL;
+	const char *path = c->o.authfile;
 
+	if (path)
+		return path;
 	if (dir && *dir)
 		path = skf_arena_fmt(&c->a, "%s/config.json", dir);
 	else if (home && *home)
@@ -147,7 +162,9 @@ int skf_cmd_login(struct skf_cli *c)
 	SKF_AUTO(skf_buf_done) struct skf_buf text = SKF_BUF(65536);
 
 	q.server = c->args.n ? c->args.v[0] : HUB;
-	q.how = skf_cli_how(c);
+	if (skf_cli_how(c, &q.how) < 0)
+		return skf_cli_fail(c, 1);
+	q.how.auth_file = NULL;
 	q.how.docker_config = config_path(c);
 	if (!q.how.docker_config || ask_who(c, &q) < 0 || skf_cli_engine(c) < 0 ||
 	    skf_engine_login(c->g, &q, &text, &c->e) < 0)
@@ -181,8 +198,7 @@ static int remote(struct skf_cli *c, enum skf_remote_what what, const char *refe
 	q.reference = reference;
 	q.argument = argument;
 	q.platform = c->o.platform;
-	q.how = skf_cli_how(c);
-	if (skf_cli_engine(c) < 0 || skf_engine_remote(c->g, &q, &text, &c->e) < 0)
+	if (skf_cli_how(c, &q.how) < 0 || skf_cli_engine(c) < 0 || skf_engine_remote(c->g, &q, &text, &c->e) < 0)
 		return skf_cli_fail(c, 1);
 	fwrite(skf_buf_cstr(&text), 1, text.len, stdout);
 	return 0;

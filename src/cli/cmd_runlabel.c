@@ -126,10 +126,8 @@ static int pull(struct skf_cli *c, const char *image)
 	if (r)
 		return r < 0 ? -1 : 0;
 	q.reference = image;
-	q.plain_http = c->o.plain_http;
-	q.insecure_tls = !c->o.tls_verify;
-	q.certs_dir = c->o.cert_dir;
-	q.docker_config = skf_cli_docker_config(c);
+	if (skf_cli_how(c, &q.how) < 0)
+		return -1;
 	skf_cli_progress_init(&p, stderr, c->o.quiet);
 	r = skf_engine_pull(c->g, &q, &p.p, &ret, &c->e);
 	skf_cli_progress_done(&p);

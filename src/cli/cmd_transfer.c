@@ -31,9 +31,16 @@ static int copy_all(struct skf_cli *c, struct skf_copy_req *q, const char *name)
 	q->src.fd = q->dest.fd = -1;
 	q->all = c->o.all_platforms;
 	q->platform = c->o.platform;
-	q->src.how = q->dest.how = skf_cli_how(c);
-	if (skf_cli_engine(c) < 0)
+	if (skf_cli_how(c, &q->src.how) < 0 || skf_cli_engine(c) < 0)
 		return skf_cli_fail(c, 1);
+	q->src.auth_file = SKF_TAKE(q->src.how.auth_file);
+	q->src.user = SKF_TAKE(q->src.how.user);
+	q->src.password = SKF_TAKE(q->src.how.password);
+	q->src.anonymous = q->src.how.anonymous;
+	struct skf_copy_place there = q->src;
+	there.kind = q->dest.kind;
+	there.name = q->dest.name;
+	q->dest = there;
 	skf_cli_progress_init(&p, stdout, c->o.quiet);
 	r = skf_engine_copy(c->g, q, &p.p, &d, &c->e);
 	skf_cli_progress_done(&p);
@@ -76,7 +83,8 @@ int skf_cli_remote_tags(struct skf_cli *c, const char *repo, bool plain, struct 
 
 	q.what = SKF_REMOTE_TAGS;
 	q.reference = repo;
-	q.how = skf_cli_how(c);
+	if (skf_cli_how(c, &q.how) < 0)
+		return -1;
 	if (!plain) {
 		q.how.plain_http = q.how.insecure_tls = !c->o.src_tls_verify;
 		q.how.certs_dir = c->o.src_cert_dir;

@@ -28,14 +28,15 @@ struct image_how {
 	const char *auth_file;                   /* in place of both files */
 	const char *user, *password;             /* these and no others */
 	uint32_t flags;                          /* SKF_IMG_PLAIN_HTTP ... */
+	bool bound;                              /* user and password are for token_host alone */
 	const char *token;                       /* bearer token, for token_host alone (T51); NULL */
-	char token_host[SKF_MAX_REPO_BYTES + 1]; /* "": it was not bound to a host, and goes nowhere */
+	char token_host[SKF_MAX_REPO_BYTES + 1]; /* "": nothing was bound to a host, and goes nowhere */
 };
 /* docker_config, certs_dir, flags and the token of a request. */
 void image_how_get(struct image_how *h, struct skf_recr *q);
 /* Flags, and the token when they say that there is one. */
 void image_how_flags(struct image_how *h, struct skf_recr *q);
-/* The token is for the registry of this reference. */
+/* The token, and user and password that came with the flags, are for the registry of this reference. */
 int image_how_bind(struct image_how *h, const char *reference, struct skf_err *e);
 
 struct image_pull {

@@ -52,12 +52,18 @@ void image_how_flags(struct image_how *h, struct skf_recr *q)
 	h->flags = skf_recr_u32(q);
 	if (h->flags & SKF_IMG_TOKEN)
 		h->token = skf_recr_str(q);
+	if (h->flags & SKF_IMG_CREDS) {
+		h->auth_file = skf_recr_str(q);
+		h->user = skf_recr_str(q);
+		h->password = skf_recr_str(q);
+		h->bound = true;
+	}
 }
 
 int image_how_bind(struct image_how *h, const char *reference, struct skf_err *e)
 {
 	struct skf_ref ref;
-	if (!word(h->token))
+	if (!word(h->token) && !h->bound)
 		return 0;
 	if (skf_ref_parse(reference, &ref, e) < 0)
 		return -1;
@@ -77,7 +83,7 @@ int image_registry_open(const struct image_peer *peer, const char *host, const c
 			     : own_file ? how->auth_file
 					: auth_file(path, sizeof(path)),
 		.docker_config = anonymous || own_file ? NULL : word(how->docker_config),
-		.user = word(how->user),
+		.user = how->bound && !skf_streq(how->token_host, host) ? NULL : word(how->user),
 		.password = how->password,
 		.token = skf_streq(how->token_host, host) ? word(how->token) : NULL,
 		.certs_dir = word(how->certs_dir),
@@ -396,7 +402,7 @@ int image_serve_remote(const struct image_peer *peer, struct skf_recr *q, struct
 	x.argument = skf_recr_str(q);
 	x.platform = skf_recr_str(q);
 	image_how_get(&x.how, q);
-	if (skf_recr_more(q)) {
+	if (!x.how.bound && skf_recr_more(q)) { /* of front ends from before SKF_IMG_CREDS */
 		x.how.auth_file = skf_recr_str(q);
 		x.how.user = skf_recr_str(q);
 		x.how.password = skf_recr_str(q);

@@ -68,12 +68,20 @@ struct skf_progress {
 };
 
 /* --- images --- */
+/* Of one registry: how it is talked to. Strings may be NULL. */
+struct skf_registry_how {
+	bool plain_http, insecure_tls;
+	const char *docker_config, *certs_dir;
+	const char *auth_file; /* in place of docker's and podman's files; NULL */
+	const char *user, *password; /* of the registry of the reference, sent to no other host; NULL */
+	bool anonymous;              /* without any credentials */
+	const char *token; /* bearer token for the registry of the reference, in place of all credentials;
+			      sent to no other host. NULL */
+};
 struct skf_pull_req {
 	struct skf_reqhdr h;
 	const char *reference, *platform; /* platform NULL: host */
-	bool plain_http, insecure_tls;
-	const char *docker_config, *certs_dir;
-	const char *token; /* as of skf_registry_how */
+	struct skf_registry_how how;
 };
 struct skf_pull_ret {
 	struct skf_ref ref;
@@ -83,15 +91,6 @@ struct skf_pull_ret {
 int skf_engine_pull(struct skf_engine *g, const struct skf_pull_req *q, const struct skf_progress *p,
 		    struct skf_pull_ret *ret, struct skf_err *e);
 
-/* Of one registry: how it is talked to. Strings may be NULL. */
-struct skf_registry_how {
-	bool plain_http, insecure_tls;
-	const char *docker_config, *certs_dir;
-	const char *auth_file, *user,
-		*password; /* in place of the files of credentials; only of skf_engine_remote. NULL */
-	const char *token; /* bearer token for the registry of the reference, in place of all credentials;
-			      sent to no other host. NULL */
-};
 struct skf_push_req {
 	struct skf_reqhdr h;
 	const char *image;     /* of the store: reference or id */

@@ -70,13 +70,9 @@ static int pull(struct skf_engine *g, const struct skf_pull_req *q, const char *
 	skf_rec_str(&r, g->root);
 	skf_rec_str(&r, full);
 	skf_rec_str(&r, q->platform);
-	skf_rec_str(&r, q->docker_config);
-	skf_rec_str(&r, q->certs_dir);
-	skf_worker_put_flags(&r,
-			     &(struct skf_registry_how){.plain_http = q->plain_http,
-							.insecure_tls = q->insecure_tls,
-							.token = q->token},
-			     flags);
+	skf_rec_str(&r, q->how.docker_config);
+	skf_rec_str(&r, q->how.certs_dir);
+	skf_worker_put_flags(&r, &q->how, flags);
 	skf_rec_end(&r);
 	if (skf_worker_start(g, &w, e) < 0 || skf_worker_send(&w, &b, e) < 0)
 		return -1;
@@ -106,7 +102,7 @@ int skf_image_heal(struct skf_engine *g, const struct skf_image *i, const char *
 				"the record of image '%s' names no place that it could be pulled from",
 				i->manifest.s);
 	q.platform = i->platform;
-	q.docker_config = docker_config;
+	q.how.docker_config = docker_config;
 	return pull(g, &q, full, SKF_IMG_NO_NAME, NULL, &x, e);
 }
 
@@ -165,8 +161,8 @@ static int pull_for(struct skf_engine *g, const struct skf_create_req *q, const 
 	pull.h.cancel_fd = q->h.cancel_fd;
 	pull.reference = q->image;
 	pull.platform = q->platform;
-	pull.docker_config = q->docker_config;
-	pull.plain_http = q->plain_http;
+	pull.how.docker_config = q->docker_config;
+	pull.how.plain_http = q->plain_http;
 	if (skf_engine_pull(g, &pull, p, &done, e) < 0)
 		return -1;
 	skf_ref_full(&done.ref, full); /* a short name may have become another one (short_name.c) */

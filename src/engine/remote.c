@@ -38,9 +38,6 @@ int skf_engine_remote(struct skf_engine *g, const struct skf_remote_req *q, stru
 	skf_rec_str(&r, q->what == SKF_REMOTE_SEARCH ? argument : q->argument);
 	skf_rec_str(&r, q->platform);
 	skf_worker_put_how(&r, &q->how);
-	skf_rec_str(&r, q->how.auth_file);
-	skf_rec_str(&r, q->how.user);
-	skf_rec_str(&r, q->how.password);
 	skf_rec_end(&r);
 	return skf_worker_text(g, &b, q->h.cancel_fd, ret, e);
 }

@@ -125,11 +125,19 @@ void skf_worker_put_how(struct skf_rec *r, const struct skf_registry_how *how)
 
 void skf_worker_put_flags(struct skf_rec *r, const struct skf_registry_how *how, uint32_t more)
 {
+	bool creds = how->auth_file || how->user;
+
 	skf_rec_u32(r, more | (how->plain_http ? SKF_IMG_PLAIN_HTTP : 0u) |
 			       (how->insecure_tls ? SKF_IMG_INSECURE_TLS : 0u) |
-			       (how->token ? SKF_IMG_TOKEN : 0u));
+			       (how->anonymous ? SKF_IMG_ANONYMOUS : 0u) |
+			       (creds ? SKF_IMG_CREDS : 0u) | (how->token ? SKF_IMG_TOKEN : 0u));
 	if (how->token)
 		skf_rec_str(r, how->token);
+	if (creds) {
+		skf_rec_str(r, how->auth_file);
+		skf_rec_str(r, how->user);
+		skf_rec_str(r, how->password);
+	}
 }
 
 static int put_text(struct skf_recr *r, struct skf_buf *text, struct skf_err *e)
