@@ -42,6 +42,19 @@ enum { SKF_SYNC = 1, SKF_NOREPLACE = 2 };
 /* Writes beside (".<name>.<random>"), optionally fsyncs file and directory, renames over `name` (a single
  * component). With SKF_NOREPLACE -EEXIST when it exists. Nothing is left behind on failure. */
 int skf_write_atomic_at(int dirfd, const char *name, const void *p, size_t n, mode_t mode, unsigned flags);
+struct skf_new_file {
+	int dirfd; /* borrowed */
+	const char *name;
+	const void *p;
+	size_t n;
+	unsigned flags; /* SKF_NOREPLACE: one that is there already stays, which is no error */
+};
+#define SKF_NEW_FILES_MAX 8
+/* Several small files, mode 0600, as skf_write_atomic_at with SKF_SYNC writes each: all are on the disk
+ * before the first has its name, names come in order, directories are synced at the end. The disk is waited
+ * for twice instead of twice for each. On failure the first of them may be in place. -E2BIG: more than
+ * SKF_NEW_FILES_MAX. */
+int skf_write_files(const struct skf_new_file *v, size_t n);
 /* mkdir that treats an existing directory as success. */
 int skf_mkdir_at(int dirfd, const char *path, mode_t mode);
 /* mkdir -p below dirfd for a path of skiff's own making; returns an O_DIRECTORY fd of the last component. */

@@ -135,16 +135,37 @@ static int check_component(const char *name)
 	return n > NAME_MAX ? -ENAMETOOLONG : 0;
 }
 
-static int fill_file(int fd, const void *p, size_t n, mode_t mode, unsigned flags)
+static int fill_file(int fd, const void *p, size_t n, mode_t mode)
 {
 	int r = skf_write_full(fd, p, n);
 
 	if (r < 0)
 		return r;
-	if (fchmod(fd, mode) < 0) /* the umask took bits away */
-		return -errno;
-	if ((flags & SKF_SYNC) && fsync(fd) < 0)
-		return -errno;
+	return fchmod(fd, mode) < 0 ? -errno : 0; /* the umask took bits away */
+}
+
+/* A temporary file beside `name`, written; *ret_fd and tmp are its. */
+static int stage(int dirfd, const char *name, const void *p, size_t n, mode_t mode, char tmp[NAME_MAX + 1],
+		 int *ret_fd)
+{
+	char rnd[17];
+	int r = check_component(name), fd;
+
+	if (r == 0)
+		r = skf_random_hex(rnd, 8);
+	if (r < 0)
+		return r;
+	snprintf(tmp, NAME_MAX + 1, ".%.*s.%s", NAME_MAX - 18, name, rnd);
+	fd = skf_openat(dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode & 0700);
+	if (fd < 0)
+		return fd;
+	r = fill_file(fd, p, n, mode);
+	if (r < 0) {
+		unlinkat(dirfd, tmp, 0); /* r tells why the write failed; a second failure adds nothing */
+		skf_closep(&fd);
+		return r;
+	}
+	*ret_fd = fd;
 	return 0;
 }
 
@@ -177,22 +198,14 @@ static int sync_dir(int dirfd)
 
 int skf_write_atomic_at(int dirfd, const char *name, const void *p, size_t n, mode_t mode, unsigned flags)
 {
-	char tmp[NAME_MAX + 1], rnd[17];
-	int r = check_component(name);
+	SKF_AUTO_FD int fd = -EBADF;
+	char tmp[NAME_MAX + 1];
+	int r = stage(dirfd, name, p, n, mode, tmp, &fd);
 
-	if (r == 0)
-		r = skf_random_hex(rnd, 8);
 	if (r < 0)
 		return r;
-	snprintf(tmp, sizeof(tmp), ".%.*s.%s", NAME_MAX - 18, name, rnd);
-	{
-		SKF_AUTO_FD int fd =
-			skf_openat(dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode & 0700);
-
-		if (fd < 0)
-			return fd;
-		r = fill_file(fd, p, n, mode, flags);
-	}
+	if ((flags & SKF_SYNC) && fsync(fd) < 0)
+		r = -errno;
 	if (r == 0)
 		r = put_in_place(dirfd, tmp, name, flags);
 	if (r < 0) {
@@ -200,6 +213,74 @@ int skf_write_atomic_at(int dirfd, const char *name, const void *p, size_t n, mo
 		return r;
 	}
 	return flags & SKF_SYNC ? sync_dir(dirfd) : 0;
+}
+
+struct staged {
+	int fd;
+	char tmp[NAME_MAX + 1]; /* "": it has its name, or was not made */
+};
+
+/* The disk begins with all of them, so that the first sync finds the others done; what fails at that fails
+ * again, and is told, in the sync. */
+static int sync_staged(const struct staged *t, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		(void)!sync_file_range(t[i].fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+	for (size_t i = 0; i < n; i++)
+		if (fsync(t[i].fd) < 0)
+			return -errno;
+	return 0;
+}
+
+static bool same_dir(int a, int b)
+{
+	struct stat x, y;
+
+	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+static int name_staged(const struct skf_new_file *v, struct staged *t, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		int r = put_in_place(v[i].dirfd, t[i].tmp, v[i].name, v[i].flags);
+
+		if (r == -EEXIST)
+			continue; /* the caller's loop removes the temporary file */
+		if (r < 0)
+			return r;
+		t[i].tmp[0] = 0;
+	}
+	for (size_t i = 0; i < n; i++) {
+		bool seen = false;
+		int r;
+
+		for (size_t k = 0; k < i; k++)
+			seen |= same_dir(v[k].dirfd, v[i].dirfd);
+		r = seen ? 0 : sync_dir(v[i].dirfd);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int skf_write_files(const struct skf_new_file *v, size_t n)
+{
+	struct staged t[SKF_NEW_FILES_MAX];
+	size_t made = 0;
+	int r = n > SKF_NEW_FILES_MAX ? -E2BIG : 0;
+
+	for (; r == 0 && made < n; made += r == 0)
+		r = stage(v[made].dirfd, v[made].name, v[made].p, v[made].n, 0600, t[made].tmp, &t[made].fd);
+	if (r == 0)
+		r = sync_staged(t, n);
+	if (r == 0)
+		r = name_staged(v, t, n);
+	for (size_t i = 0; i < made; i++) {
+		if (t[i].tmp[0])
+			unlinkat(v[i].dirfd, t[i].tmp, 0); /* r tells what failed */
+		skf_closep(&t[i].fd);
+	}
+	return r;
 }
 
 int skf_mkdir_at(int dirfd, const char *path, mode_t mode)

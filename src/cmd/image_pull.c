@@ -24,9 +24,15 @@ struct pull {
 	struct skf_digest top, manifest;
 	struct skf_manifest *doc;
 	struct skf_image_config *config;
+	struct kept { /* index, manifest, config: written with the record (skf_store_image_put_with) */
+		struct skf_digest digest;
+		struct skf_buf bytes;
+	} docs[3];
+	size_t n_docs;
 	struct image_layer_job *jobs;
 	size_t n_jobs;
-	bool transfers; /* atomic: jobs and n_jobs are set, and move */
+	bool transfers;  /* atomic: jobs and n_jobs are set, and move */
+	bool up_to_date; /* the name means this image already */
 };
 
 /* PROGRESS once there are layers; called by the watching thread */
@@ -63,11 +69,18 @@ static int step_open(struct pull *p, struct skf_err *e)
 	return image_registry_open(p->peer, p->ref.registry, p->ref.repo, &p->q->how, &p->reg, e);
 }
 
-static int keep_blob(struct pull *p, const struct skf_digest *d, const struct skf_buf *b, struct skf_err *e)
+static int keep_doc(struct pull *p, const struct skf_digest *d, const struct skf_buf *b, struct skf_err *e)
 {
+	struct kept *k = &p->docs[p->n_docs];
+	if (p->n_docs >= SKF_ARRAY_LEN(p->docs))
+		return skf_fail(e, SKF_EBUG, "more than %zu documents of an image", SKF_ARRAY_LEN(p->docs));
 	if (skf_lease_add(p->lease, d, e) < 0)
 		return -1;
-	return skf_store_blob_put(p->store, d, b->p, b->len, e);
+	p->n_docs++;
+	k->digest = *d;
+	k->bytes = (struct skf_buf)SKF_BUF(b->max);
+	skf_buf_put(&k->bytes, b->p, b->len);
+	return k->bytes.err ? skf_fail_sys(e, k->bytes.err, "'%s'", d->s) : 0;
 }
 
 static int fetch_manifest(struct pull *p, const struct skf_ref *ref, struct skf_digest *ret,
@@ -101,7 +114,7 @@ static int step_manifest(struct pull *p, struct skf_err *e)
 	struct skf_index *index;
 	const struct skf_desc *chosen;
 
-	if (fetch_manifest(p, &p->ref, &p->top, &b, type, &kind, e) < 0 || keep_blob(p, &p->top, &b, e) < 0)
+	if (fetch_manifest(p, &p->ref, &p->top, &b, type, &kind, e) < 0 || keep_doc(p, &p->top, &b, e) < 0)
 		return -1;
 	p->by_digest = p->ref;
 	p->by_digest.digest = p->manifest = p->top;
@@ -120,7 +133,7 @@ static int step_manifest(struct pull *p, struct skf_err *e)
 			return skf_fail(e, SKF_EUNSUPPORTED,
 					"index '%s': its entry for this platform is an index again",
 					p->top.s);
-		if (keep_blob(p, &p->manifest, &b, e) < 0)
+		if (keep_doc(p, &p->manifest, &b, e) < 0)
 			return -1;
 	}
 	if (skf_manifest_parse(skf_buf_cstr(&b), b.len, type, &p->arena, &p->doc, e) < 0)
@@ -150,7 +163,7 @@ static int step_config(struct pull *p, struct skf_err *e)
 		return skf_fail(e, SKF_ECORRUPT,
 				"image '%s': the manifest has %zu layers, the config names %zu",
 				p->manifest.s, p->doc->layers.n, p->config->diff_ids.n);
-	return has ? 0 : keep_blob(p, &d->digest, &b, e);
+	return has ? 0 : keep_doc(p, &d->digest, &b, e);
 }
 
 static int step_jobs(struct pull *p, struct skf_err *e)
@@ -217,6 +230,7 @@ static int write_record(struct pull *p, struct skf_err *e)
 			       .config = p->doc->config.digest,
 			       .media_type = p->doc->media_type,
 			       .pulled_ns = skf_now_ns()};
+	struct skf_store_doc docs[SKF_ARRAY_LEN(p->docs)];
 	struct skf_image_layer *l = skf_arena_array(&p->arena, p->n_jobs ? p->n_jobs : 1, sizeof(*l));
 	const struct skf_platform *c = &p->config->platform;
 	if (!l ||
@@ -242,14 +256,18 @@ static int write_record(struct pull *p, struct skf_err *e)
 	im.from = from;
 	im.created = p->config->created;
 	im.layers = (struct skf_jarr){l, p->n_jobs};
-	return skf_store_image_put(p->store, &im, e);
+	for (size_t i = 0; i < p->n_docs; i++)
+		docs[i] =
+			(struct skf_store_doc){&p->docs[i].digest, p->docs[i].bytes.p, p->docs[i].bytes.len};
+	return skf_store_image_put_with(p->store, &im, docs, p->n_docs, e);
 }
 
+/* What the name means already is not written again. */
 static int step_commit(struct pull *p, struct skf_err *e)
 {
 	if (write_record(p, e) < 0)
 		return -1;
-	if (p->q->how.flags & SKF_IMG_NO_NAME)
+	if (p->q->how.flags & SKF_IMG_NO_NAME || p->up_to_date)
 		return 0;
 	return skf_store_ref_set(p->store, &p->ref, &p->top, &p->manifest, e);
 }
@@ -264,17 +282,20 @@ int image_pull_run(const struct image_peer *peer, const struct image_pull *q, st
 	struct skf_refrec old;
 	int r = image_watch_start(&w, e), had = 0;
 	for (size_t i = 0; r == 0 && i < SKF_ARRAY_LEN(steps); i++) {
-		if (steps[i] == step_commit)
+		if (steps[i] == step_commit) {
 			had = skf_store_ref_find(p.store, &p.ref, &old, e);
+			p.up_to_date = had == 1 && skf_digest_eq(&old.top, &p.top) &&
+				       skf_digest_eq(&old.manifest, &p.manifest);
+		}
 		r = had < 0 ? -1 : steps[i](&p, e);
 	}
 	image_watch_stop(&w);
 	if (r == 0)
 		send_progress(&p);
 	if (r == 0)
-		*ret = (struct image_done){p.top, p.manifest, p.doc->config.digest,
-					   had == 1 && skf_digest_eq(&old.top, &p.top) &&
-						   skf_digest_eq(&old.manifest, &p.manifest)};
+		*ret = (struct image_done){p.top, p.manifest, p.doc->config.digest, p.up_to_date};
+	for (size_t i = 0; i < p.n_docs; i++)
+		skf_buf_done(&p.docs[i].bytes);
 	skf_registry_free(p.reg);
 	skf_lease_free(p.lease);
 	skf_store_free(p.store);

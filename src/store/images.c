@@ -177,18 +177,70 @@ static int kept_members(int dir, const char *name, struct skf_arena *a, struct s
 	return 0;
 }
 
-int skf_store_image_put(struct skf_store *s, const struct skf_image *i, struct skf_err *e)
+/* The record of this manifest says what i says, whenever that was. */
+static bool says_the_same(struct skf_store *s, const struct skf_image *i, int dir, struct skf_arena *a,
+			  const struct skf_kvs *kept)
 {
-	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_OBJECT_BYTES * 8);
+	SKF_AUTO(skf_buf_done) struct skf_buf have = SKF_BUF(SKF_MAX_OBJECT_BYTES);
+	SKF_AUTO(skf_buf_done) struct skf_buf now = SKF_BUF(SKF_MAX_OBJECT_BYTES);
+	struct skf_jw w = SKF_JW(&now);
+	struct skf_image then = *i, *old;
+	struct skf_err none = SKF_ERR_INIT; /* one that cannot be read is written anew */
+
+	if (skf_store_image_get(s, &i->manifest, a, &old, &none) < 0 ||
+	    skf_read_file_at(dir, skf_digest_hex(&i->manifest), SKF_MAX_OBJECT_BYTES, &have) < 0)
+		return false;
+	then.pulled_ns = old->pulled_ns;
+	write_record(&w, &then, kept);
+	return !now.err && now.len == have.len && memcmp(now.p, have.p, now.len) == 0;
+}
+
+/* Those of docs that are missing, and the record unless it stays. */
+static int write_docs(struct skf_store *s, const struct skf_store_doc *docs, size_t n_docs,
+		      const struct skf_new_file *record, struct skf_err *e)
+{
+	struct skf_new_file v[SKF_STORE_MAX_DOCS + 1];
+	int dirs[SKF_STORE_MAX_DOCS];
+	size_t n = 0, opened = 0;
+	int r = 0;
+
+	for (; r == 0 && opened < n_docs; opened += r == 0) {
+		const struct skf_store_doc *d = &docs[opened];
+		int has = skf_store_blob_has(s, d->digest, e);
+
+		r = has < 0 ? -1 : skf_store_blob_dir(s, d->digest, &dirs[opened], e);
+		if (r == 0 && !has)
+			v[n++] = (struct skf_new_file){dirs[opened], skf_digest_hex(d->digest), d->p, d->n,
+						       SKF_NOREPLACE};
+	}
+	if (r == 0 && record)
+		v[n++] = *record;
+	if (r == 0 && n > 0) {
+		int x = skf_write_files(v, n);
+
+		if (x < 0)
+			r = skf_fail_sys(e, x, "write manifest, config and record of an image");
+	}
+	while (opened > 0)
+		skf_closep(&dirs[--opened]);
+	return r;
+}
+
+static int put(struct skf_store *s, const struct skf_image *i, const struct skf_store_doc *docs,
+	       size_t n_docs, bool may_stay, struct skf_err *e)
+{
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_OBJECT_BYTES * 16);
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_OBJECT_BYTES);
 	SKF_AUTO_FD int dir = -EBADF;
 	SKF_AUTO_FD int lock = -EBADF;
 	struct skf_jw w = SKF_JW(&b);
+	struct skf_new_file record;
 	struct skf_kvs kept;
-	int r;
 
 	if (skf_store_check_digest(&i->manifest, e) < 0 || skf_store_check_digest(&i->config, e) < 0)
 		return skf_ctx(e, "image record");
+	if (n_docs > SKF_STORE_MAX_DOCS)
+		return skf_fail(e, SKF_EBUG, "%zu documents of an image", n_docs);
 	if (i->layers.n > SKF_MAX_LAYERS)
 		return skf_fail(e, SKF_ELIMIT, "image '%s' has %zu layers, at most %d are allowed",
 				i->manifest.s, i->layers.n, SKF_MAX_LAYERS);
@@ -198,8 +250,22 @@ int skf_store_image_put(struct skf_store *s, const struct skf_image *i, struct s
 	write_record(&w, i, &kept);
 	if (b.err)
 		return skf_fail_sys(e, b.err, "record of the image '%s'", i->manifest.s);
-	r = skf_write_atomic_at(dir, skf_digest_hex(&i->manifest), b.p, b.len, 0600, SKF_SYNC);
-	return r < 0 ? skf_fail_sys(e, r, "write the record of the image '%s'", i->manifest.s) : 0;
+	record = (struct skf_new_file){dir, skf_digest_hex(&i->manifest), b.p, b.len, 0};
+	may_stay = may_stay && says_the_same(s, i, dir, &a, &kept);
+	return write_docs(s, docs, n_docs, may_stay ? NULL : &record, e) < 0
+		       ? skf_ctx(e, "image '%s'", i->manifest.s)
+		       : 0;
+}
+
+int skf_store_image_put_with(struct skf_store *s, const struct skf_image *i,
+			     const struct skf_store_doc *docs, size_t n_docs, struct skf_err *e)
+{
+	return put(s, i, docs, n_docs, true, e);
+}
+
+int skf_store_image_put(struct skf_store *s, const struct skf_image *i, struct skf_err *e)
+{
+	return put(s, i, NULL, 0, false, e);
 }
 
 int skf_store_image_get(struct skf_store *s, const struct skf_digest *manifest, struct skf_arena *a,

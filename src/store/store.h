@@ -69,6 +69,17 @@ struct skf_image {
 	struct skf_jarr layers; /* struct skf_image_layer, lowest first */
 };
 int skf_store_image_put(struct skf_store *s, const struct skf_image *i, struct skf_err *e);
+struct skf_store_doc {
+	const struct skf_digest *digest; /* of these bytes: the caller has verified it */
+	const void *p;
+	size_t n;
+};
+#define SKF_STORE_MAX_DOCS 4
+/* skf_store_blob_put of each that is not there yet, and skf_store_image_put, with one wait for the disk for
+ * all of their data and one for all names. A record that says the same but for the time of the pull stays,
+ * and then nothing is written. */
+int skf_store_image_put_with(struct skf_store *s, const struct skf_image *i,
+			     const struct skf_store_doc *docs, size_t n_docs, struct skf_err *e);
 int skf_store_image_get(struct skf_store *s, const struct skf_digest *manifest, struct skf_arena *a,
 			struct skf_image **ret, struct skf_err *e);
 

@@ -148,6 +148,36 @@ static void writes_existing_only(void **state)
 	assert_int_equal(skf_write_existing_at(AT_FDCWD, "/dev/full", "x"), -ENOSPC);
 }
 
+static void several_files(void **state)
+{
+	struct tdir *d = *state;
+	struct skf_buf b = SKF_BUF(100);
+	struct skf_new_file v[SKF_NEW_FILES_MAX + 1] = {{d->fd, "one", "1", 1, 0},
+							{d->fd, "two", "22", 2, SKF_NOREPLACE},
+							{d->fd, "three", "333", 3, SKF_NOREPLACE}};
+	unsigned before = count_fds();
+
+	assert_int_equal(skf_write_atomic_at(d->fd, "one", "old", 3, 0600, 0), 0);
+	assert_int_equal(skf_write_atomic_at(d->fd, "two", "old", 3, 0600, 0), 0);
+	assert_int_equal(skf_write_files(v, 3), 0);
+	assert_int_equal(tdir_count(d), 3);
+	assert_int_equal(skf_read_file_at(d->fd, "one", 100, &b), 0);
+	assert_int_equal(skf_read_file_at(d->fd, "two", 100, &b), 0);
+	assert_int_equal(skf_read_file_at(d->fd, "three", 100, &b), 0);
+	assert_string_equal(skf_buf_cstr(&b), "1old333");
+	v[0].p = "new";
+	v[2].name = "a/b"; /* seen before anything has its name */
+	assert_int_equal(skf_write_files(v, 3), -EINVAL);
+	assert_int_equal(tdir_count(d), 3);
+	skf_buf_clear(&b);
+	assert_int_equal(skf_read_file_at(d->fd, "one", 100, &b), 0);
+	assert_string_equal(skf_buf_cstr(&b), "1");
+	assert_int_equal(skf_write_files(v, SKF_NEW_FILES_MAX + 1), -E2BIG);
+	assert_int_equal(skf_write_files(v, 0), 0);
+	assert_int_equal(count_fds(), before);
+	skf_buf_done(&b);
+}
+
 static void atomic_write(void **state)
 {
 	struct tdir *d = *state;
@@ -219,6 +249,7 @@ int main(void)
 		DIR_TEST(reads_files),
 		cmocka_unit_test(reads_pipes),
 		DIR_TEST(writes_existing_only),
+		DIR_TEST(several_files),
 		DIR_TEST(atomic_write),
 		DIR_TEST(makes_directories),
 	};

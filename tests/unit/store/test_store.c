@@ -104,6 +104,50 @@ static void records(void **state)
 	skf_buf_done(&b);
 }
 
+static ino_t inode_of(struct fix *f, const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(fstatat(skf_store_fd(f->s), path, &st, AT_SYMLINK_NOFOLLOW), 0);
+	return st.st_ino;
+}
+
+/* Blobs and record in one go; what is there stays, and so does a record that differs by its time alone. */
+static void record_with_blobs(void **state)
+{
+	struct fix *f = *state;
+	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(1 << 20);
+	struct obj o = obj_image(f, "one", "base");
+	struct skf_digest d[2] = {fix_digest("x"), fix_digest("y")};
+	const struct skf_store_doc docs[] = {{&d[0], "x", 1}, {&d[1], "y", 1}, {&o.config, "z", 1}};
+	struct skf_image *i, *again;
+	struct skf_buf b = SKF_BUF(1 << 16);
+	char path[200], config[200];
+	ino_t record, blob;
+
+	snprintf(path, sizeof(path), "images/%s", skf_digest_hex(&o.manifest));
+	snprintf(config, sizeof(config), "blobs/sha256/%s", skf_digest_hex(&o.config));
+	OK(skf_store_image_get(f->s, &o.manifest, &a, &i, &f->e), f);
+	record = inode_of(f, path);
+	blob = inode_of(f, config);
+	i->pulled_ns = 43;
+	OK(skf_store_image_put_with(f->s, i, docs, 3, &f->e), f);
+	assert_int_equal(inode_of(f, path), record);
+	assert_int_equal(inode_of(f, config), blob);
+	for (int n = 0; n < 2; n++) {
+		skf_buf_clear(&b);
+		OK(skf_store_blob_read(f->s, &d[n], 16, &b, &f->e), f);
+		assert_string_equal(skf_buf_cstr(&b), n ? "y" : "x");
+	}
+	i->from = (char *)"docker.io/library/other";
+	OK(skf_store_image_put_with(f->s, i, docs, 3, &f->e), f);
+	assert_int_not_equal(inode_of(f, path), record);
+	OK(skf_store_image_get(f->s, &o.manifest, &a, &again, &f->e), f);
+	assert_string_equal(again->from, "docker.io/library/other");
+	assert_int_equal(again->pulled_ns, 43);
+	skf_buf_done(&b);
+}
+
 static void references(void **state)
 {
 	static const char *const names[] = {"zeta", "localhost:5000/a/b:tag", "alpha:1", "alpha:2",
@@ -287,8 +331,9 @@ static void with_image(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(opening),           T(blobs),     T(records),    T(references), T(hostile_references),
-		T(damaged_reference), T(resolving), T(with_image),
+		T(opening),           T(blobs),      T(records),
+		T(record_with_blobs), T(references), T(hostile_references),
+		T(damaged_reference), T(resolving),  T(with_image),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
