@@ -13,6 +13,7 @@
 #include "base/record.h"
 #include "network/dns_int.h"
 #include "sys/process.h"
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,20 +134,56 @@ static int open_process(const struct skf_resolver_file *f)
 	return r == 1 ? SKF_TAKE_FD(fd) : r < 0 ? r : -ESRCH;
 }
 
+/* Among what the process holds: a pod's holder is in the host's namespaces itself. */
+static int open_held(const struct skf_resolver_file *f)
+{
+	char path[40], want[40], link[40];
+	SKF_AUTO_DIR DIR *dir = NULL;
+	struct dirent *de;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%u/fd", f->pid);
+	snprintf(want, sizeof(want), "net:[%llu]", (unsigned long long)f->netns);
+	dir = opendir(path);
+	while (dir && (de = readdir(dir))) {
+		n = readlinkat(dirfd(dir), de->d_name, link, sizeof(link) - 1);
+		if (n < 0)
+			continue;
+		link[n] = '\0';
+		if (skf_streq(link, want))
+			return skf_openat(dirfd(dir), de->d_name, O_RDONLY, 0);
+	}
+	return -ENOENT;
+}
+
+/* The namespace that the file means; one of an older version does not say which. */
+static int open_netns(const struct skf_resolver_file *f)
+{
+	SKF_AUTO_FD int fd = -EBADF;
+	struct stat st;
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/%u/ns/net", f->pid);
+	fd = skf_openat(AT_FDCWD, path, O_RDONLY, 0);
+	if (fd < 0)
+		return fd;
+	if (!f->netns || (fstat(fd, &st) == 0 && st.st_ino == f->netns))
+		return SKF_TAKE_FD(fd);
+	return open_held(f);
+}
+
 static int open_sockets(struct skf_dns *d, const char *id, const struct skf_resolver_file *f, int given,
 			struct reply *r, struct skf_err *e)
 {
 	SKF_AUTO_FD int own = -EBADF, pidfd = open_process(f);
-	char path[40];
 	int udp, tcp, k;
 
 	if (pidfd < 0)
 		return skf_fail_sys(e, pidfd, "process %u of container '%.12s'", f->pid, id);
 	if (given < 0) {
-		snprintf(path, sizeof(path), "/proc/%u/ns/net", f->pid);
-		given = own = skf_openat(AT_FDCWD, path, O_RDONLY, 0);
+		given = own = open_netns(f);
 		if (own < 0)
-			return skf_fail_sys(e, own, "open '%s'", path);
+			return skf_fail_sys(e, own, "open the network namespace of container '%.12s'", id);
 	}
 	k = open_names(d, f);
 	if (k < 0)

@@ -14,6 +14,7 @@
 #include <netinet/ip.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #define CHAIN    "dns"
 #define PRIORITY (-100) /* NF_IP_PRI_NAT_DST */
@@ -110,12 +111,24 @@ static int open_inside(struct skf_dns *d, int *ret_udp, int *ret_tcp, const char
 	return 0;
 }
 
+/* What is done inside (a table is deleted) must not be done to the host. */
+static bool is_host(const struct skf_dns *d, int netns_fd)
+{
+	struct stat a, b;
+
+	return fstat(netns_fd, &a) < 0 || fstat(d->host_netns, &b) < 0 || a.st_ino == b.st_ino;
+}
+
 int skf_dns_netns_open(struct skf_dns *d, const char *id, int netns_fd, int *ret_udp, int *ret_tcp,
 		       struct skf_err *e)
 {
 	const char *step = "enter it";
-	int udp = -EBADF, tcp = -EBADF, r = d->lost ? -ENOTRECOVERABLE : skf_setns(netns_fd, CLONE_NEWNET);
+	int udp = -EBADF, tcp = -EBADF, r;
 
+	if (is_host(d, netns_fd))
+		return skf_fail(e, SKF_EDENIED, "the network namespace of container '%.12s' is the host's",
+				id);
+	r = d->lost ? -ENOTRECOVERABLE : skf_setns(netns_fd, CLONE_NEWNET);
 	if (r == 0) {
 		r = open_inside(d, &udp, &tcp, &step);
 		if (skf_setns(d->host_netns, CLONE_NEWNET) < 0) {

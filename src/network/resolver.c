@@ -92,12 +92,15 @@ static int check_join(const struct skf_resolver_join *j, struct skf_err *e)
 static int write_file(int dir, const struct skf_resolver_join *j, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_DNS_STATE);
+	struct stat st;
 	char boot[37];
 	int r = skf_boot_id(boot);
 
 	if (r < 0)
 		return skf_fail_sys(e, r, "read the boot id");
 	skf_buf_fmt(&b, "v 1\nprocess %u %llu %s\n", j->pid, (unsigned long long)j->start_time, boot);
+	if (j->netns_fd >= 0 && fstat(j->netns_fd, &st) == 0)
+		skf_buf_fmt(&b, "netns %llu\n", (unsigned long long)st.st_ino);
 	for (size_t i = 0; i < j->networks.n; i++)
 		skf_buf_fmt(&b, "network %s %s\n", j->networks.v[i],
 			    i < j->network_names.n ? j->network_names.v[i] : "");

@@ -130,6 +130,11 @@ static int on_process(struct skf_resolver_file *f, char *v)
 	return r;
 }
 
+static int on_netns(struct skf_resolver_file *f, char *v)
+{
+	return skf_parse_u64(v, &f->netns) < 0 ? -EBADMSG : 0;
+}
+
 static int on_network(struct skf_resolver_file *f, char *v)
 {
 	char *name = strchr(v, ' ');
@@ -188,7 +193,7 @@ static const struct {
 } words[] = {
 	{"v", on_version},     {"process", on_process}, {"network", on_network},   {"server", on_server},
 	{"search", on_other},  {"option", on_other},    {"internal", on_internal}, {"ndots", on_ndots},
-	{"egress", on_egress}, {"address", on_address},
+	{"egress", on_egress}, {"address", on_address}, {"netns", on_netns},
 };
 
 static int parse_line(struct skf_resolver_file *f, char *line)

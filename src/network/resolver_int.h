@@ -4,7 +4,8 @@
  * The file is text, one fact a line, written whole and renamed: what the resolver knows after a restart is
  * what it was told. v 1 process <pid> <start time> <boot id> network <id> [<name>]         asked in this
  * order server <address>[:port]       none: the host's search <domain>, option <option>, internal, ndots
- *     egress <name>[:port], address <address>
+ *     egress <name>[:port], address <address>     netns <inode>: of the network namespace, which a pod's
+ * holder is not in but holds
  */
 #pragma once
 #include "base/limits.h"
@@ -37,7 +38,7 @@ int skf_dns_server_parse(const char *s, struct skf_dns_server_addr *ret);
 
 struct skf_resolver_file { /* the strings point into text */
 	uint32_t pid;
-	uint64_t start_time;
+	uint64_t start_time, netns; /* netns: inode, 0 when it is not known */
 	bool internal, ndots;
 	unsigned n_servers, n_networks, n_egress, n_addrs;
 	struct skf_dns_server_addr *servers;

@@ -63,6 +63,71 @@ def test_servers_of_a_network(skiff):
             s.wait()
 
 
+@pytest.fixture
+def pod(skiff):
+    """A pod on network blue, which is the first there that needs a resolver."""
+    skiff('network', 'create', 'blue')
+    skiff('pod', 'create', '--name', 'p', '--network', 'blue')
+    skiff.server('web', '--pod', 'p')
+    skiff.client('c', '--network', 'blue')
+    yield 'p'
+    skiff('pod', 'rm', '-f', 'p', rc=None)
+
+
+def test_the_name_of_a_pod(skiff, pod):
+    """On a user network a pod is found as a container is, by name and address; its members ask as one."""
+    address = skiff.out('exec', 'web', 'ip', '-4', '-o', 'addr', 'show', 'eth0').split()[3].partition('/')[0]
+    assert lookup(skiff, 'c', 'p') == [address] == lookup(skiff, 'c', 'p.blue') and skiff.ask_from('c', 'tcp', address, 80)[1] == 'web'
+    assert 'name = p.blue' in skiff('exec', 'c', 'nslookup', address, '127.0.0.11').stdout
+    assert lookup(skiff, 'web', 'c') == [skiff.ip('c')]
+    skiff('pod', 'rm', '-f', 'p')
+    assert lookup(skiff, 'c', 'p') == []
+
+
+def test_a_resolver_that_is_new_takes_a_pod_over(skiff, pod):
+    """The holder of a pod is in the host's network namespace: the resolver must find the pod's, and leave the host's sockets and firewall alone."""
+    sockets = lambda: [x for x in run('ss', '-Hlnut').stdout.splitlines() if '127.0.0.11' in x]  # noqa: E731
+    before = skiff.table()
+    assert sockets() == [] and 'dnat4_any' in before
+    pid = resolver(skiff)
+    os.kill(pid, signal.SIGKILL)
+    assert wait_until(lambda: resolver(skiff) == 0)
+    skiff.client('d', '--network', 'blue')
+    assert resolver(skiff) not in (0, pid)
+    assert lookup(skiff, 'web', 'd') == [skiff.ip('d')] and lookup(skiff, 'web', 'c') == [skiff.ip('c')]
+    assert sockets() == [] and skiff.table() == before
+
+
+def test_search_domains(skiff, tmp_path):
+    """What a program in the container means by a short name: the host's search list, or --dns-search instead of it."""
+    conf = tmp_path / 'conf'
+    conf.write_text('nameserver 127.0.0.54\nsearch host.test\n')
+    server = subprocess.Popen(['dnsmasq', '-k', '-C', '/dev/null', '-u', 'root', '-R', '-h', '--pid-file=', '--bind-interfaces', '--listen-address=127.0.0.54',
+                               '--address=/printer.host.test/192.0.2.1', '--address=/printer.own.test/192.0.2.2', '--address=/host.test/', '--address=/own.test/'])
+    try:
+        assert wait_until(lambda: '127.0.0.54' in run('ss', '-Hlun').stdout)
+        skiff('network', 'create', 'blue')
+        script = f'mount --bind {conf} {os.path.realpath("/etc/resolv.conf")} && exec "$@"'
+        for flags, want in (([], '192.0.2.1'), (['--dns-search', 'own.test'], '192.0.2.2'), (['--dns-search', '.'], None)):
+            out = run('unshare', '-m', 'sh', '-c', script, '-', *skiff.argv('run', '--rm', '--network', 'blue', *flags, 'netimage', 'ping', '-c', '1', '-W', '1', 'printer'),
+                      env=skiff.env, rc=None)
+            assert (f'PING printer ({want})' in out.stdout) if want else 'bad address' in out.stderr, (flags, out.stdout, out.stderr)
+    finally:
+        server.kill()
+        server.wait()
+
+
+@pytest.mark.parametrize('proto', ['udp', 'tcp'])
+def test_a_workload_on_port_53_of_all_addresses(skiff, outside, proto):
+    """A DNS server in a container, published: it gets what comes for it, and names are still answered inside it."""
+    skiff('network', 'create', 'blue')
+    skiff.server('dns', '--network', 'blue', '-p', f'53:53/{proto}', proto=proto, port=53)
+    skiff.client('c', '--network', 'blue')
+    assert outside(skiff.probe, 'ask', proto, outside.near, 53).stdout.split() == [outside.far, 'dns']
+    assert skiff.ask_from('c', proto, skiff.ip('dns'), 53)[1] == 'dns' and skiff.ask_from('dns', proto, '127.0.0.1', 53)[1] == 'dns'
+    assert lookup(skiff, 'dns', 'c') == [skiff.ip('c')] and lookup(skiff, 'c', 'dns') == [skiff.ip('dns')]
+
+
 def test_connect_disconnect_restart(skiff):
     for n in ('blue', 'red'):
         skiff('network', 'create', n)
