@@ -535,6 +535,7 @@ static int (*const passes[])(struct check *, struct skf_err *) = {
 	skf_check_pods,
 	pass_names,
 	pass_summaries,
+	skf_check_mcs,
 	skf_check_layers,
 	skf_check_garbage,
 	skf_check_storage,

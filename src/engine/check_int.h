@@ -27,6 +27,9 @@ bool skf_check_cgroup_is_old(const struct skf_cg_dirs *cg);
 /* --- check_pods.c: a pass --- */
 int skf_check_pods(struct check *c, struct skf_err *e);
 
+/* --- check_mcs.c: a pass --- */
+int skf_check_mcs(struct check *c, struct skf_err *e);
+
 /* --- net_check.c: a pass --- */
 int skf_check_networks(struct check *c, struct skf_err *e);
 

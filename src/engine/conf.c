@@ -56,6 +56,7 @@ static const struct key keys[] = {
 	    "where OCI runtimes are, NAME=PATH[:PATH...]; those that are not named are looked for along "
 	    "PATH"),
 	KEY(seccomp_profile, STR, "builtin", "builtin, unconfined, or the path of a profile"),
+	KEY(selinux, BOOL, "true", "label containers where SELinux is on"),
 	KEY(shm_size, SIZE, "64m", "size of /dev/shm"),
 	KEY(stop_timeout, INT, "10", "seconds that stop waits before it kills; -1: for ever"),
 	KEY(storage_driver, STR, "",

@@ -11,7 +11,7 @@ struct skf_conf {
 		*userns_user, *runtime, *storage_driver;
 	int64_t pids_limit, shm_size, stop_timeout; /* processes, bytes, seconds */
 	enum skf_pull_policy pull;
-	bool init, no_new_privileges, read_only, cni_gc, mapped_copies;
+	bool init, selinux, no_new_privileges, read_only, cni_gc, mapped_copies;
 	struct skf_strv ulimits, env, cdi_dirs, userns_ids, runtimes, runtime_flags, cni_conf_dirs,
 		cni_plugin_dirs;
 	int64_t userns_min_size, userns_max_size; /* ids */

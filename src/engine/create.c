@@ -63,7 +63,7 @@ static int make_dirs(struct skf_plan *p, int *ret_dir, struct skf_err *e)
 	    skf_ctr_hostfiles(dir, p->hostname,
 			      p->gen.host_network || skf_streq(p->net.mode, SKF_NET_MODE_PATH), e) < 0)
 		return -1;
-	if (skf_plan_userns_take(p, dir, e) < 0)
+	if (skf_plan_mcs_link(p, dir, e) < 0 || skf_plan_userns_take(p, dir, e) < 0)
 		return -1;
 	*ret_dir = SKF_TAKE_FD(dir);
 	return 0;
@@ -163,6 +163,7 @@ static void undo(struct skf_plan *p)
 		skf_warn(&p->g->log, "remove the summary of container %.12s: %s; ignoring", p->id,
 			 strerror(-r));
 	skf_ctr_quota_release(p->g, p->id);
+	skf_plan_mcs_undo(p);
 	r = skf_rmtree_at(p->g->ctr_fd, p->id);
 	if (r < 0)
 		skf_warn(&p->g->log, "remove '%s': %s; ignoring", p->dir, strerror(-r));
@@ -182,7 +183,7 @@ static int claim(struct skf_plan *p, struct skf_err *e)
  * meanwhile. */
 static int make_files(struct skf_plan *p, struct skf_err *e)
 {
-	if (skf_ctr_lock(p->g, p->id, &p->lock, e) < 0)
+	if (p->lock < 0 && skf_ctr_lock(p->g, p->id, &p->lock, e) < 0)
 		return -1;
 	p->conf.name = p->name;
 	if (make_place(p, e) == 0 && claim(p, e) == 0 && make_summary(p, e) == 0 &&
@@ -267,7 +268,9 @@ int skf_ctr_create(struct skf_engine *g, struct skf_create_req *q, const struct 
 		skf_launch_end(launch);
 	if (r < 0) {
 		undo_volumes(p);
-		skf_closep(&p->lock);
+		skf_plan_mcs_undo(p);
+		if (p->lock >= 0)
+			skf_ctr_drop_lock(p->g, p->id, &p->lock);
 		return -1;
 	}
 	r = skf_event_emit(g->run_fd, "container", "create", p->id, p->name, p->conf.image, -1);

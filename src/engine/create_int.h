@@ -3,9 +3,8 @@
 #pragma once
 #include "engine/engine_int.h"
 #include "engine/net_int.h"
+#include "engine/selinux.h"
 #include "sys/quota.h"
-
-bool skf_selinux_is_on(void);
 
 struct skf_plan_volume {
 	struct skf_volume_req q;
@@ -42,7 +41,10 @@ struct skf_plan {
 	struct skf_plan_userns userns;
 	bool systemd; /* the command is one, and gets what it needs */
 	struct skf_net_conf net;
-	const char *seccomp;                     /* --security-opt seccomp=, as given; NULL: not given */
+	const char *seccomp;         /* --security-opt seccomp=, as given; NULL: not given */
+	struct skf_strv label_words; /* --security-opt label=, but for the two below */
+	bool label_disable, label_nested;
+	char mcs[SKF_MCS_SIZE];                  /* claimed for this container; "": none */
 	struct skf_strv extra_env, extra_groups; /* of devices, secrets, ... */
 	struct skf_gen_mount *mounts;
 	size_t n_mounts, cap_mounts;
@@ -117,6 +119,15 @@ int skf_plan_command(struct skf_plan *p, struct skf_err *e);
 int skf_plan_systemd(struct skf_plan *p, struct skf_err *e);
 /* Mounts that --systemd adds where nothing else is, as words of --tmpfs; NULL-terminated. */
 extern const char *const skf_systemd_tmpfs[];
+/* After systemd and namespaces are known, before the health check, which has the labels. Takes the
+ * container's lock and claims a pair. */
+int skf_plan_selinux(struct skf_plan *p, struct skf_err *e);
+/* A word of --security-opt label=. -EINVAL: it is none. */
+int skf_plan_label_word(struct skf_plan *p, const char *v);
+int skf_plan_mcs_link(struct skf_plan *p, int dir, struct skf_err *e);
+void skf_plan_mcs_undo(struct skf_plan *p);
+/* Whether z or Z may be done to the source. */
+int skf_plan_relabel(const struct skf_mount_req *m, struct skf_err *e);
 int skf_plan_user(struct skf_plan *p, struct skf_err *e);
 int skf_plan_workdir(struct skf_plan *p, struct skf_err *e);
 int skf_plan_stop(struct skf_plan *p, struct skf_err *e);

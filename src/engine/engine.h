@@ -417,7 +417,7 @@ struct skf_mount_req { /* one -v, --mount or --tmpfs */
 	struct skf_strv driver_opts, labels; /* of a volume that is made: KEY=VALUE */
 	bool readonly, writable_below,       /* read-only, but not what is mounted below it */
 		recursive_ro;                /* refuse where the kernel cannot make all of it read-only */
-	bool relabel, make_source, nocopy, chown, nonrecursive, overlay;
+	bool relabel, relabel_private, make_source, nocopy, chown, nonrecursive, overlay;
 };
 /* One word of -v, "[SOURCE:]TARGET[:OPTIONS]", in docker's grammar with podman's options; arena memory.
  * INVALID in docker's words. Does not look at the host. */

@@ -333,8 +333,9 @@ struct skf_gen {
 	int64_t shm_size;      /* bytes */
 	const char *proc_opts; /* NULL: none */
 	struct skf_gen_ns ns[SKF_N_NS];
-	struct skf_idmaps ids; /* of a user namespace */
-	const char *seccomp;   /* NULL: none; "": the default profile; else the runtime-spec's object */
+	struct skf_idmaps ids;   /* of a user namespace */
+	const char *mount_label; /* of SELinux; NULL: none */
+	const char *seccomp;     /* NULL: none; "": the default profile; else the runtime-spec's object */
 	struct skf_strv mask, unmask; /* absolute paths; unmask may have shell patterns */
 	bool unmask_all;
 	const struct skf_gen_device *devices;

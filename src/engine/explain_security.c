@@ -165,6 +165,17 @@ static void apparmor(struct skf_ex *x, const struct skf_ex_prop *p)
 	skf_ex_put(x, p, &l);
 }
 
+/* Why a container has none where SELinux is on. */
+static const char *no_label_source(const struct skf_ex *x)
+{
+	const struct skf_settings *s = &x->q->s;
+
+	return s->privileged               ? "flag --privileged"
+	       : skf_streq(s->pid, "host") ? "flag --pid"
+	       : skf_streq(s->ipc, "host") ? "flag --ipc"
+					   : "default";
+}
+
 static void selinux(struct skf_ex *x, const struct skf_ex_prop *p)
 {
 	const char *want = x->spec->process->selinux_label;
@@ -173,9 +184,24 @@ static void selinux(struct skf_ex *x, const struct skf_ex_prop *p)
 				.kernel = have ? have : "no SELinux",
 				.cmp = SKF_EX_NONE};
 
-	l.source = skf_ex_opt(x, "label") ? "flag --security-opt label" : "default";
-	if (want && *want)
-		l.cmp = SKF_EX_TEXT;
+	l.source = skf_ex_opt(x, "label") ? "flag --security-opt label"
+		   : have && !want        ? no_label_source(x)
+					  : "default";
+	if (have)
+		l.cmp = (want && strcmp(have, want) == 0) || (!want && !*have) ? SKF_EX_SAME : SKF_EX_TEXT;
+	if (want && have && *have && strcmp(have, want) != 0)
+		l.cmp = SKF_EX_DIFFERS;
+	skf_ex_put(x, p, &l);
+}
+
+static void mount_label(struct skf_ex *x, const struct skf_ex_prop *p)
+{
+	const char *want = x->spec->linux_.mount_label;
+	struct skf_ex_line l = {.value = want && *want ? want : "none",
+				.kernel = "",
+				.cmp = SKF_EX_NONE,
+				.source = skf_ex_opt(x, "label") ? "flag --security-opt label" : "default"};
+
 	skf_ex_put(x, p, &l);
 }
 
@@ -187,6 +213,7 @@ static const struct skf_ex_prop security[] = {
 	P("security", "no_new_privs", "noNewPrivileges", NULL, no_new_privs),
 	P("security", "AppArmor profile", "apparmor", NULL, apparmor),
 	P("security", "SELinux label", NULL, NULL, selinux),
+	P("security", "SELinux label of files", NULL, NULL, mount_label),
 };
 const struct skf_ex_table skf_ex_security = {security, SKF_ARRAY_LEN(security)};
 

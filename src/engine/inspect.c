@@ -277,6 +277,8 @@ static int write_all(struct doc *d, struct skf_err *e)
 	skf_jw_kint(d->w, "RestartCount", d->l.sum.restarts);
 	skf_jw_kstr(d->w, "Driver", d->c->storage->driver);
 	skf_jw_kstr(d->w, "Platform", "linux");
+	skf_jw_kstr(d->w, "MountLabel", d->c->mount_label ? d->c->mount_label : "");
+	skf_jw_kstr(d->w, "ProcessLabel", d->c->process_label ? d->c->process_label : "");
 	if (write_host_config(d, e) < 0)
 		return -1;
 	write_driver(d);

@@ -150,10 +150,10 @@ static int f_idmap(struct fields *f, const struct field *k, char *v)
 
 static int f_relabel(struct fields *f, const struct field *k, char *v)
 {
-	(void)k;
 	if (v && !skf_streq(v, "shared") && !skf_streq(v, "private"))
 		return -EINVAL;
 	f->m.relabel = true;
+	f->m.relabel_private = skf_streq(v, "private") || skf_streq(k->key, "Z");
 	return 0;
 }
 

@@ -79,6 +79,7 @@ static int apply(const struct volume_option *o, char *word, struct skf_arena *a,
 		return 0;
 	case RELABEL:
 		m->relabel = true;
+		m->relabel_private = word[0] == 'Z';
 		return 0;
 	case NOCOPY:
 		m->nocopy = true;

@@ -63,12 +63,15 @@ static const plan_step before_image[] = {
 	skf_plan_log,      skf_plan_namespaces, skf_plan_userns,      skf_plan_rootfs,  skf_plan_runtime,
 	skf_plan_hostname, skf_plan_process,    skf_plan_annotations, skf_plan_restart,
 };
-static const plan_step with_image[] = {
-	skf_plan_image,       skf_plan_exposed, skf_plan_command,  skf_plan_systemd, skf_plan_user,
-	skf_plan_userns_size, skf_plan_workdir, skf_plan_stop,     skf_plan_labels,  skf_plan_mounts,
-	skf_plan_init,        skf_plan_health,  skf_plan_sdnotify, /* after what the container's process is:
-								      it runs as that does */
-	skf_plan_from,
+static const plan_step
+	with_image[] =
+		{
+			skf_plan_image,   skf_plan_exposed,  skf_plan_command,     skf_plan_systemd,
+			skf_plan_selinux, skf_plan_user,     skf_plan_userns_size, skf_plan_workdir,
+			skf_plan_stop,    skf_plan_labels,   skf_plan_mounts,      skf_plan_init,
+			skf_plan_health,  skf_plan_sdnotify, /* after what the container's process is:
+								it runs as that does */
+			skf_plan_from,
 };
 
 static int run_steps(struct skf_plan *p, const plan_step *s, size_t n, struct skf_err *e)

@@ -82,23 +82,34 @@ static int check_source(const struct skf_mount_req *m, struct skf_err *e)
 	return fd < 0 ? skf_fail_sys(e, fd, "make the volume's source '%s'", m->source) : 0;
 }
 
+static bool labels_files(const struct skf_plan *p)
+{
+	return p->conf.mount_label != NULL;
+}
+
+/* Z: for this container alone; z: for all. */
+static char *relabel_word(const struct skf_plan *p, const struct skf_mount_req *m)
+{
+	if (!m->relabel || !labels_files(p))
+		return NULL;
+	return (char *)(uintptr_t)(m->relabel_private ? "private" : "shared");
+}
+
 static int plan_bind(struct skf_plan *p, const struct skf_mount_req *m, struct skf_err *e)
 {
 	struct skf_gen_mount g = {.target = m->target, .type = "bind", .source = m->source};
 	struct skf_mount_point at = point_of(m);
-	struct skf_ctrconf_source s = {
-		.target = m->target, .directory = m->source, .overlay = m->overlay, .chown = m->chown};
+	struct skf_ctrconf_source s = {.target = m->target,
+				       .directory = m->source,
+				       .overlay = m->overlay,
+				       .chown = m->chown,
+				       .relabel = relabel_word(p, m)};
 
-	if (m->relabel && skf_selinux_is_on())
-		return skf_fail(e, SKF_EUNSUPPORTED,
-				"the volume '%s' asks for an SELinux label, which this version "
-				"cannot set; leave out z and Z",
-				m->source);
-	if (check_source(m, e) < 0)
+	if ((labels_files(p) && skf_plan_relabel(m, e) < 0) || check_source(m, e) < 0)
 		return -1;
 	if (bind_options(p, m, &g) < 0)
 		return skf_plan_no_memory(e);
-	if ((m->overlay || m->chown) && push_source(p, &s, e) < 0)
+	if ((m->overlay || m->chown || s.relabel) && push_source(p, &s, e) < 0)
 		return -1;
 	return push_mount(p, &g, &at, e);
 }
@@ -235,7 +246,8 @@ static int plan_volume(struct skf_plan *p, const struct skf_mount_req *m, struct
 	struct skf_ctrconf_source s = {.target = m->target,
 				       .subpath = m->subpath,
 				       .copy_up = !m->nocopy && !m->subpath,
-				       .chown = m->chown};
+				       .chown = m->chown,
+				       .relabel = relabel_word(p, m)};
 	const char *device, *type, *o;
 	struct skf_volume *old = NULL;
 
@@ -266,7 +278,7 @@ static int plan_volume(struct skf_plan *p, const struct skf_mount_req *m, struct
 	if (skf_plan_push(p, (void **)&p->volumes, &p->n_volumes, &p->cap_volumes, &want, sizeof(want), e) <
 	    0)
 		return -1;
-	if (!device && (s.copy_up || s.subpath || s.chown) && push_source(p, &s, e) < 0)
+	if (!device && (s.copy_up || s.subpath || s.chown || labels_files(p)) && push_source(p, &s, e) < 0)
 		return -1;
 	return push_mount(p, &g, &at, e);
 }

@@ -38,24 +38,18 @@ static int opt_apparmor(struct skf_plan *p, const char *word, const char *v, str
 	return 0;
 }
 
-/* Without SELinux a label says nothing, as in docker; with it this version cannot make one up. */
+/* What it means: plan_selinux.c. */
 static int opt_label(struct skf_plan *p, const char *word, const char *v, struct skf_err *e)
 {
-	static const char *const kinds[] = {"user:", "role:", "type:", "level:", "filetype:"};
-	bool ok = v && (skf_streq(v, "disable") || skf_streq(v, "nested"));
+	int r = v ? skf_plan_label_word(p, v) : -EINVAL;
 
-	for (size_t i = 0; v && !ok && i < SKF_ARRAY_LEN(kinds); i++)
-		ok = skf_startswith(v, kinds[i]) && v[strlen(kinds[i])];
-	if (!ok)
-		return bad_value(word, "label=disable, or label=user:, role:, type: or level: with a value",
-				 e);
-	if (!skf_streq(v, "disable") && skf_selinux_is_on())
-		return skf_fail(e, SKF_EUNSUPPORTED,
-				"--security-opt %s: this version sets no SELinux labels; "
-				"label=disable runs without one",
-				word);
-	(void)p;
-	return 0;
+	if (r == -EINVAL || r == -ENAMETOOLONG)
+		return bad_value(
+			word,
+			"label=disable, label=nested, or label=user:, role:, type:, level: or filetype: "
+			"with a value",
+			e);
+	return r < 0 ? skf_plan_no_memory(e) : 0;
 }
 
 /* "/a:/b" -> words. */
@@ -185,11 +179,6 @@ static void plan_apparmor(struct skf_plan *p)
 		q->apparmor = p->g->conf.apparmor_profile;
 	if (q->apparmor && !*q->apparmor)
 		q->apparmor = NULL;
-}
-
-bool skf_selinux_is_on(void)
-{
-	return faccessat(AT_FDCWD, "/sys/fs/selinux/enforce", F_OK, 0) == 0;
 }
 
 int skf_plan_security(struct skf_plan *p, struct skf_err *e)

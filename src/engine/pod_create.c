@@ -4,7 +4,9 @@
 #include "engine/create_int.h"
 #include "engine/net_int.h"
 #include "engine/pod_int.h"
+#include "engine/selinux.h"
 #include "monitor/event.h"
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -157,7 +159,7 @@ static int make_userns(struct skf_engine *g, const struct skf_pod_create_req *q,
 }
 
 static int make_dir(struct skf_engine *g, const struct skf_pod_create_req *q, const char *id,
-		    struct skf_pod *p, struct skf_err *e)
+		    struct skf_pod *p, struct skf_arena *a, struct skf_err *e)
 {
 	SKF_AUTO_FD int dir = -EBADF;
 	char path[SKF_ID_LEN + 24];
@@ -169,9 +171,25 @@ static int make_dir(struct skf_engine *g, const struct skf_pod_create_req *q, co
 	skf_closep(&dir);
 	if (skf_pod_dir(g, id, &dir, e) < 0 || (p->share & SKF_POD_NET && make_network(g, q, p, dir, e) < 0))
 		return -1;
-	if (make_userns(g, q, id, p, dir, e) < 0)
+	if (make_userns(g, q, id, p, dir, e) < 0 || skf_pod_categories(g, id, dir, p, a, e) < 0)
 		return -1;
 	return skf_pod_save(dir, p, e);
+}
+
+static int give_back_categories(struct skf_engine *g, const char *id, struct skf_err *e)
+{
+	SKF_AUTO_FD int dir = -EBADF;
+	char path[SKF_ID_LEN + 16], pair[SKF_MCS_SIZE];
+	int r = skf_fmt(path, sizeof(path), "pods/%s", id);
+
+	if (r == 0)
+		r = dir = skf_openat(g->root_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	if (r == -ENOENT)
+		return 0;
+	if (r >= 0)
+		r = skf_mcs_of(dir, pair);
+	return r < 0 ? skf_fail_sys(e, r, "read the SELinux categories of pod %.12s", id)
+		     : skf_mcs_release(g, pair, id, e);
 }
 
 static int remove_dir(struct skf_engine *g, const char *id, struct skf_err *e)
@@ -179,6 +197,8 @@ static int remove_dir(struct skf_engine *g, const char *id, struct skf_err *e)
 	char path[SKF_ID_LEN + 16];
 	int r = skf_fmt(path, sizeof(path), "pods/%s/pod.json", id);
 
+	if (give_back_categories(g, id, e) < 0)
+		return -1;
 	/* Without pod.json it is no pod any more; the rest may take its time, or be left to the check. */
 	if (r == 0 && unlinkat(g->root_fd, path, 0) < 0 && errno != ENOENT)
 		r = -errno;
@@ -212,7 +232,7 @@ int skf_engine_pod_create(struct skf_engine *g, const struct skf_pod_create_req 
 	r = q->name ? skf_name_claim(g, name, id, e) : skf_name_claim_random(g, id, name, e);
 	if (r == 0) {
 		p.hostname = skf_arena_strdup(&a, q->hostname && *q->hostname ? q->hostname : name);
-		r = !p.hostname || !p.exit_policy ? no_memory(e) : make_dir(g, q, id, &p, e);
+		r = !p.hostname || !p.exit_policy ? no_memory(e) : make_dir(g, q, id, &p, &a, e);
 		if (r < 0 &&
 		    (remove_dir(g, id, &ignored) < 0 || skf_name_release(g, name, id, &ignored) < 0))
 			skf_warn(&g->log, "%s; ignoring", ignored.msg);

@@ -45,6 +45,8 @@ static int document(struct skf_engine *g, const struct skf_pod *p, struct skf_bu
 	skf_jw_kstr(&w, "init", init);
 	skf_jw_kstr(&w, "reaper", g->self);
 	skf_jw_kint(&w, "shmSize", g->conf.shm_size);
+	if (p->mount_label)
+		skf_jw_kstr(&w, "mountLabel", p->mount_label);
 	skf_jw_end(&w);
 	return b->err < 0 ? skf_fail_sys(e, b->err, "write the request for pod '%s'", p->name) : 0;
 }

@@ -16,8 +16,13 @@ struct skf_pod {
 	char *id, *name, *hostname, *created; /* created: RFC 3339 */
 	uint32_t share;
 	char *exit_policy, *userns; /* userns: as --userns; NULL: the host's */
+	char *mount_label;          /* of what the pod itself mounts (SELinux); NULL: none */
 	struct skf_kvs labels;
 };
+/* Categories of a pod whose containers share IPC or PIDs, where SELinux is on (plan_selinux.c); the pod's
+ * lock is held. */
+int skf_pod_categories(struct skf_engine *g, const char *id, int dir, struct skf_pod *pod,
+		       struct skf_arena *a, struct skf_err *e);
 int skf_pod_dir(struct skf_engine *g, const char *id, int *ret_fd, struct skf_err *e);
 int skf_pod_load(struct skf_engine *g, const char *id, struct skf_arena *a, struct skf_pod **ret,
 		 struct skf_err *e);

@@ -14,6 +14,7 @@ static const struct skf_jfield pod_f[] = {
 	PF(share, "share", skf_j_u32, SKF_J_REQUIRED),
 	PF(exit_policy, "exitPolicy", skf_j_str, SKF_J_REQUIRED),
 	PF(userns, "userns", skf_j_str_nonempty, SKF_J_NULL_OK),
+	PF(mount_label, "mountLabel", skf_j_str_nonempty, SKF_J_NULL_OK),
 	PF(labels, "labels", skf_j_kvs, SKF_J_NULL_OK),
 	SKF_J_END,
 };
@@ -102,6 +103,8 @@ int skf_pod_save(int dir, const struct skf_pod *p, struct skf_err *e)
 	skf_jw_kstr(&w, "exitPolicy", p->exit_policy);
 	if (p->userns)
 		skf_jw_kstr(&w, "userns", p->userns);
+	if (p->mount_label)
+		skf_jw_kstr(&w, "mountLabel", p->mount_label);
 	skf_jw_kkvs(&w, "labels", &p->labels);
 	skf_jw_end(&w);
 	r = b.err < 0 ? b.err : skf_write_atomic_at(dir, "pod.json", b.p, b.len, 0600, SKF_SYNC);

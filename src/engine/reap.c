@@ -5,6 +5,7 @@
  * goes to trash/ in one rename, then name, summary, trash, lock file. Two reapers meet at the container's
  * lock; the second one finds nothing to do. A container that runs again is left alone. */
 #include "engine/engine_int.h"
+#include "engine/selinux.h"
 #include "engine/pod_int.h"
 #include "engine/net_int.h"
 #include "base/proc.h"
@@ -195,6 +196,17 @@ static bool monitor_sweeps(int sock)
 	return b.err >= 0 && skf_record_send(sock, &b, NULL, 0) >= 0;
 }
 
+/* Under the container's lock, which is what keeps its pair its own. */
+static int release_categories(struct skf_engine *g, int all, const char *id, struct skf_err *e)
+{
+	SKF_AUTO_FD int dir = skf_openat(all, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	char pair[SKF_MCS_SIZE];
+	int r = dir < 0 ? dir : skf_mcs_of(dir, pair);
+
+	return r < 0 ? skf_fail_sys(e, r, "read the SELinux categories of container %.12s", id)
+		     : skf_mcs_release(g, pair, id, e);
+}
+
 static int remove_container(struct skf_engine *g, const char *id, const char *name, const char *image,
 			    bool volumes, int sweeper, int *lock_own, struct skf_err *e)
 {
@@ -216,6 +228,8 @@ static int remove_container(struct skf_engine *g, const char *id, const char *na
 		return -1;
 	if (r == 1)
 		skf_ctr_quota_release(g, id);
+	if (r == 1 && release_categories(g, g->ctr_fd, id, e) < 0)
+		return -1;
 	if (r == 1 && skf_store_to_trash(g->store, g->ctr_fd, id, e) < 0)
 		return skf_ctx(e, "remove container %.12s", id);
 	if (name && skf_name_release(g, name, id, e) < 0)

@@ -167,6 +167,8 @@ int skf_gen_linux(struct skf_jw *w, const struct skf_gen *g, struct skf_err *e)
 	if (skf_gen_devices(w, g, e) < 0)
 		return -1;
 	write_paths(w, g);
+	if (g->mount_label)
+		skf_jw_kstr(w, "mountLabel", g->mount_label);
 	if (g->rdt_class && *g->rdt_class) {
 		skf_jw_kobj(w, "intelRdt");
 		skf_jw_kstr(w, "closID", g->rdt_class);

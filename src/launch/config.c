@@ -41,6 +41,7 @@ static const struct skf_jfield source_f[] = {
 	SRC(view, "view", skf_j_str),
 	SRC(copy_up, "copyUp", skf_j_bool),
 	SRC(chown, "chown", skf_j_bool),
+	SRC(relabel, "relabel", skf_j_str),
 	SRC(overlay, "overlay", skf_j_bool),
 	SKF_J_END,
 };
@@ -124,6 +125,7 @@ static void write_sources(struct skf_jw *w, const struct skf_jarr *all)
 		str_if(w, "view", s->view);
 		skf_jw_kbool(w, "copyUp", s->copy_up);
 		skf_jw_kbool(w, "chown", s->chown);
+		str_if(w, "relabel", s->relabel);
 		skf_jw_kbool(w, "overlay", s->overlay);
 		skf_jw_end(w);
 	}
@@ -240,6 +242,8 @@ static const struct skf_jfield fields[] = {
 	SKF_J(C, log_max_size, "logMaxSize", skf_j_u64, NULL, 0),
 	SKF_J(C, log_max_file, "logMaxFile", skf_j_u32, NULL, 0),
 	SKF_J(C, request, "request", skf_j_raw, NULL, 0),
+	SKF_J(C, process_label, "processLabel", skf_j_str_nonempty, NULL, 0),
+	SKF_J(C, mount_label, "mountLabel", skf_j_str_nonempty, NULL, 0),
 	SKF_J(C, runtime, "runtime", skf_j_str_nonempty, NULL, 0),
 	SKF_J(C, runtime_name, "runtimeName", skf_j_str_nonempty, NULL, 0),
 	SKF_J(C, runtime_flags, "runtimeFlags", skf_j_strv, NULL, 0),
@@ -342,6 +346,8 @@ void skf_ctrconf_write(struct skf_jw *w, const struct skf_ctrconf *c)
 		skf_jw_kbool(w, "logCompress", true);
 	skf_jw_ku64(w, "logMaxSize", c->log_max_size);
 	skf_jw_kint(w, "logMaxFile", c->log_max_file);
+	str_if(w, "processLabel", c->process_label);
+	str_if(w, "mountLabel", c->mount_label);
 	if (c->runtime) {
 		skf_jw_kstr(w, "runtime", c->runtime);
 		skf_jw_kstr(w, "runtimeName", c->runtime_name);

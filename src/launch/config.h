@@ -27,8 +27,9 @@ struct skf_ctrconf_source { /* where a bind mount of config.json really comes fr
 	struct skf_strv layers; /* of an image, lowest first */
 	char *view; /* directory of the container that has a copy of the image's files; NULL: the layers are
 		       mounted */
-	bool copy_up; /* fill the volume from the image's directory when it is empty */
-	bool chown;   /* give it to the container's user, once */
+	bool copy_up;  /* fill the volume from the image's directory when it is empty */
+	bool chown;    /* give it to the container's user, once */
+	char *relabel; /* "shared" or "private": label it at each start (SELinux); NULL: a new volume only */
 };
 #define SKF_SECRETS_DIR "secrets" /* in a container's directory: copies of its secrets, 0600 */
 struct skf_ctrconf_secret {       /* one --secret: a file on a tmpfs, or a variable */
@@ -65,10 +66,11 @@ struct skf_ctrconf {
 	char *log_driver;      /* "json-file", "none" */
 	uint64_t log_max_size; /* bytes, 0: no rotation */
 	uint32_t log_max_file;
-	bool log_compress;  /* what is rotated */
-	char *request;      /* raw JSON, NULL when absent */
-	char *runtime;      /* absolute path of another OCI runtime; NULL: our own */
-	char *runtime_name; /* as it was asked for */
+	bool log_compress;                 /* what is rotated */
+	char *request;                     /* raw JSON, NULL when absent */
+	char *process_label, *mount_label; /* of SELinux; NULL: none */
+	char *runtime;                     /* absolute path of another OCI runtime; NULL: our own */
+	char *runtime_name;                /* as it was asked for */
 	struct skf_strv runtime_flags;
 	char *rootfs;        /* absolute path of the directory that it runs on, in place of layers; NULL */
 	bool rootfs_overlay; /* what is written goes to rw/ */

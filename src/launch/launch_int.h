@@ -66,6 +66,7 @@ struct skf_launch {
 		int ns[SKF_HOLD_N], pidfd;
 		int shm; /* mount namespace that has the pod's /dev/shm; -EBADF */
 		uint64_t shm_size;
+		const char *mount_label; /* NULL: none */
 		pid_t pid;
 	} pod;
 };
@@ -103,6 +104,11 @@ int skf_launch_net_end(void *arg, struct skf_err *e);
 int skf_launch_join_netns(struct skf_launch *l, struct skf_err *e);
 /* A route netlink socket of the namespace; this process is back in its own when it returns. */
 int skf_launch_visit_netns(int netns, int *ret_nl, struct skf_err *e);
+/* --- labels.c: SELinux --- */
+/* Labels the container's own files; nothing where SELinux is off or the container has no label. */
+int skf_launch_labels(struct skf_launch *l, struct skf_err *e);
+/* fd and all below it: for this container alone, or for all. The same. */
+int skf_launch_relabel(struct skf_launch *l, int fd, bool private_, const char *target, struct skf_err *e);
 /* --- sources.c, joins.c --- */
 /* Opens what config.json names as sources. */
 int skf_launch_sources(struct skf_launch *l, struct skf_err *e);

@@ -19,6 +19,7 @@
 #include "sys/mount.h"
 #include "sys/path.h"
 #include "sys/process.h"
+#include "sys/selinux.h"
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -114,6 +115,9 @@ static int set_dirs(struct attempt *t, struct skf_err *e)
 	t->r = o->userxattr ? skf_fsconfig_flag(t->fs, "userxattr") : 0;
 	if (t->r < 0)
 		return skf_fail_sys(e, t->r, "make overlay keep its marks in user.* attributes");
+	t->r = o->label && skf_selinux_is_on() ? skf_fsconfig_str(t->fs, "context", o->label) : 0;
+	if (t->r < 0)
+		return skf_fail_sys(e, t->r, "give the overlay the SELinux label '%s'", o->label);
 	if (!o->upper)
 		return 0;
 	if (set_dir(t, "upperdir", o->upper, false, e) < 0 || set_dir(t, "workdir", o->work, false, e) < 0)
@@ -202,6 +206,8 @@ static int helper_options(const struct skf_overlay *o, struct skf_buf *b, struct
 		skf_buf_str(b, name);
 	}
 	skf_buf_str(b, o->userxattr ? ",userxattr" : "");
+	if (o->label && skf_selinux_is_on()) /* quoted: a level has commas */
+		skf_buf_fmt(b, ",context=\"%s\"", o->label);
 	if (o->upper) {
 		if (helper_link(o, o->upper, "u", e) < 0 || helper_link(o, o->work, "w", e) < 0)
 			return -1;

@@ -24,7 +24,8 @@ struct skf_overlay {
 	 * (Linux 5.19, and a file system of the layers that can). upper and work are not mapped: they belong
 	 * to the mapped root already. */
 	bool idmapped;
-	int userns_fd;  /* borrowed */
+	int userns_fd;     /* borrowed */
+	const char *label; /* of SELinux, for all of it; NULL: each file's own */
 	bool userxattr; /* overlay's own attributes are user.overlay.*: in a user namespace trusted.* cannot
 			   be set */
 };

@@ -23,7 +23,7 @@
 
 struct pod_doc {        /* what the engine says of a pod */
 	uint32_t share; /* 1 << enum skf_hold_ns */
-	char *hostname, *init, *reaper;
+	char *hostname, *init, *reaper, *mount_label;
 	uint64_t shm_size; /* bytes */
 };
 static const struct skf_jfield pod_f[] = {
@@ -32,6 +32,7 @@ static const struct skf_jfield pod_f[] = {
 	SKF_J(struct pod_doc, shm_size, "shmSize", skf_j_u64, NULL, 0),
 	SKF_J(struct pod_doc, init, "init", skf_j_str, NULL, SKF_J_REQUIRED),
 	SKF_J(struct pod_doc, reaper, "reaper", skf_j_str, NULL, SKF_J_REQUIRED),
+	SKF_J(struct pod_doc, mount_label, "mountLabel", skf_j_str_nonempty, NULL, 0),
 	SKF_J_END,
 };
 static const struct skf_jtable pod_table = {sizeof(struct pod_doc), pod_f, true, NULL};
@@ -64,6 +65,7 @@ static int read_doc(struct skf_launch *l, struct skf_err *e)
 		return -1;
 	l->pod.share = doc->share;
 	l->pod.shm_size = doc->shm_size;
+	l->pod.mount_label = doc->mount_label;
 	l->pod.hostname = doc->hostname;
 	l->pod.init = doc->init;
 	l->q.reaper = doc->reaper;

@@ -10,6 +10,7 @@
 #include "sys/helper.h"
 #include "sys/mount.h"
 #include "sys/process.h"
+#include "sys/selinux.h"
 #include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
@@ -25,14 +26,16 @@
 static int fill_namespace(const struct skf_launch *l, const char *place)
 {
 	uint32_t uid = 0, gid = 0;
-	char options[96];
+	const char *label = skf_selinux_is_on() ? l->pod.mount_label : NULL;
+	char options[700];
 	int r;
 
 	(void)skf_idmap_to_host(&l->ids.uids, 0,
 				&uid); /* a root that is not mapped: the host's, and everybody may write */
 	(void)skf_idmap_to_host(&l->ids.gids, 0, &gid);
-	r = skf_fmt(options, sizeof(options), "mode=1777,size=%llu,uid=%u,gid=%u",
-		    (unsigned long long)l->pod.shm_size, uid, gid);
+	r = skf_fmt(options, sizeof(options), "mode=1777,size=%llu,uid=%u,gid=%u%s%s%s",
+		    (unsigned long long)l->pod.shm_size, uid, gid, label ? ",context=\"" : "",
+		    label ? label : "", label ? "\"" : "");
 	if (r == 0)
 		r = skf_mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
 	if (r == 0)

@@ -91,7 +91,8 @@ int skf_launch_mount_root(struct skf_launch *l, struct skf_err *e)
 				.upper = upper,
 				.work = work,
 				.scratch = scratch,
-				.is_volatile = l->conf->remove};
+				.is_volatile = l->conf->remove,
+				.label = l->conf->mount_label};
 	const char *const *lower = NULL;
 	const char *directory[1];
 	bool mapped;

@@ -12,6 +12,7 @@
 #include "sys/helper.h"
 #include "sys/mount.h"
 #include "sys/process.h"
+#include "sys/selinux.h"
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -52,6 +53,8 @@ static int put_file(const struct skf_launch *l, secret *s)
 
 static int mount_tmpfs(const struct skf_launch *l)
 {
+	const char *label = skf_selinux_is_on() ? l->conf->mount_label : NULL;
+	char options[600];
 	char place[PATH_MAX] =
 		""; /* by name: descriptors lead to the mounts of the namespace that we came from */
 	int r = skf_fmt(place, sizeof(place), "%s/containers/%s/rootfs", l->q.root, l->q.id);
@@ -59,7 +62,10 @@ static int mount_tmpfs(const struct skf_launch *l)
 	if (r == 0)
 		r = skf_mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
 	if (r == 0)
-		r = skf_mount("tmpfs", place, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755");
+		r = skf_fmt(options, sizeof(options), "mode=0755%s%s%s", label ? ",context=\"" : "",
+			    label ? label : "", label ? "\"" : "");
+	if (r == 0)
+		r = skf_mount("tmpfs", place, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options);
 	return r == 0 && chdir(place) < 0 ? -errno : r;
 }
 

@@ -161,8 +161,9 @@ static int open_volume(struct skf_launch *l, source *s, struct skf_err *e)
 	char path[SKF_MAX_NAME_BYTES + 32];
 	SKF_AUTO_FD int fd = -EBADF, lock = -EBADF;
 	int r = skf_fmt(path, sizeof(path), "locks/volume-%s", s->volume);
+	bool fresh, labelled = s->relabel || l->conf->mount_label;
 
-	if (r == 0 && (s->copy_up || s->chown))
+	if (r == 0 && (s->copy_up || s->chown || labelled))
 		r = lock = skf_lock_at(l->root_fd, path, true, SKF_LOCK_MS);
 	if (r >= 0)
 		r = skf_fmt(path, sizeof(path), "volumes/%s/_data", s->volume);
@@ -170,7 +171,12 @@ static int open_volume(struct skf_launch *l, source *s, struct skf_err *e)
 		r = fd = skf_openat(l->root_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	if (r < 0)
 		return skf_fail_sys(e, r, "open volume '%s'", s->volume);
+	fresh = labelled && is_empty(fd);
 	if (copy_up(l, s, fd, e) < 0 || give_away(l, s, fd, e) < 0)
+		return -1;
+	/* docker and podman: a new volume is for all containers, unless the user says otherwise */
+	if ((fresh || s->relabel) &&
+	    skf_launch_relabel(l, fd, s->relabel && strcmp(s->relabel, "private") == 0, s->target, e) < 0)
 		return -1;
 	return clone_subpath(fd, s, e);
 }
@@ -203,6 +209,7 @@ static int open_image(struct skf_launch *l, source *s, struct skf_err *e)
 				.root = l->q.root,
 				.n_lower = s->layers.n,
 				.scratch = scratch,
+				.label = l->conf->mount_label,
 				.idmapped = l->userns >= 0 && skf_launch_sees_through_map(l),
 				.userns_fd = l->userns};
 	SKF_AUTO_FD int fd = -EBADF;
@@ -239,7 +246,8 @@ static int open_overlay(struct skf_launch *l, source *s, struct skf_err *e)
 				.n_lower = 1,
 				.upper = upper,
 				.work = work,
-				.scratch = scratch};
+				.scratch = scratch,
+				.label = l->conf->mount_label};
 	size_t n = (size_t)(s - (source *)l->conf->sources.v);
 	char dir[48];
 	int fd = -EBADF, r;
@@ -269,7 +277,10 @@ static int open_directory(struct skf_launch *l, source *s, struct skf_err *e)
 	fd = skf_openat(AT_FDCWD, s->directory, O_PATH, 0); /* the user's own path: links are his */
 	if (fd < 0)
 		return skf_fail_sys(e, fd, "open '%s'", s->directory);
-	return give_away(l, s, fd, e) < 0 ? -1 : clone_tree(fd, s->target, e);
+	if (give_away(l, s, fd, e) < 0 ||
+	    (s->relabel && skf_launch_relabel(l, fd, strcmp(s->relabel, "private") == 0, s->target, e) < 0))
+		return -1;
+	return clone_tree(fd, s->target, e);
 }
 
 /* What runs in the helper, inside the other container's mount namespace: its paths lead nowhere else. */

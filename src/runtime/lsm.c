@@ -8,11 +8,10 @@
 
 #include "oci/spec.h"
 #include "sys/path.h"
+#include "sys/selinux.h"
 
-#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 static bool wants(const char *label)
@@ -28,17 +27,6 @@ static bool apparmor_enabled(void)
 	       skf_buf_cstr(&b)[0] == 'Y';
 }
 
-/* Without a policy the kernel takes every label and gives none: all that runs is "kernel". */
-static bool selinux_enabled(void)
-{
-	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(4096);
-	struct statfs fs;
-
-	return statfs("/sys/fs/selinux", &fs) == 0 && fs.f_type == SELINUX_MAGIC &&
-	       skf_read_file_at(AT_FDCWD, "/proc/self/attr/current", 4095, &b) >= 0 &&
-	       !skf_streq(skf_buf_cstr(&b), "kernel");
-}
-
 int skf_lsm_check(const struct skf_spec_process *p, struct skf_err *e)
 {
 	if (wants(p->apparmor_profile) && !apparmor_enabled())
@@ -46,7 +34,7 @@ int skf_lsm_check(const struct skf_spec_process *p, struct skf_err *e)
 				"apparmor profile '%s' is given, but apparmor is not enabled on this host; "
 				"remove it",
 				p->apparmor_profile);
-	if (wants(p->selinux_label) && !selinux_enabled())
+	if (wants(p->selinux_label) && !skf_selinux_is_on())
 		return skf_fail(e, SKF_EUNSUPPORTED,
 				"selinux label '%s' is given, but selinux is disabled or not supported on "
 				"this host, "
