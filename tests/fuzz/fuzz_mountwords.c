@@ -1,6 +1,7 @@
 /* The words of -v, --tmpfs and --mount; the first byte says which. What is accepted has an absolute target
  * that climbs nowhere. */
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "engine/engine.h"
