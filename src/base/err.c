@@ -144,7 +144,7 @@ static void set_msg(struct skf_err *e, const char *head, size_t head_n, const ch
 	e->msg[head_n + n] = 0;
 }
 
-int skf_fail(struct skf_err *e, enum skf_kind k, const char *fmt, ...)
+int(skf_fail)(struct skf_err *e, enum skf_kind k, const char *fmt, ...)
 {
 	int saved = errno;
 	char msg[MSG_SIZE];
@@ -161,22 +161,21 @@ int skf_fail(struct skf_err *e, enum skf_kind k, const char *fmt, ...)
 	return -1;
 }
 
-int skf_fail_sys(struct skf_err *e, int r, const char *fmt, ...)
+static int fail_sys(struct skf_err *e, int err, const char *fmt, va_list ap)
+	__attribute__((format(printf, 3, 0)));
+static int fail_sys(struct skf_err *e, int err, const char *fmt, va_list ap)
 {
-	int saved = errno, err = r < 0 ? -r : r;
+	int saved = errno;
 	const char *text = strerrordesc_np(err);
 	char msg[MSG_SIZE], tail[80];
 	size_t n;
-	va_list ap;
 
 	if (text && err)
 		snprintf(tail, sizeof(tail), ": %.70s", text);
 	else
 		snprintf(tail, sizeof(tail), ": error number %d", err);
 	errno = saved;
-	va_start(ap, fmt);
 	n = format_cut(msg, sizeof(msg) - strlen(tail), fmt, ap);
-	va_end(ap);
 	e->kind = err ? skf_kind_of_errno(err) : SKF_EBUG;
 	e->sys = err;
 	set_msg(e, msg, n, tail);
@@ -184,9 +183,45 @@ int skf_fail_sys(struct skf_err *e, int r, const char *fmt, ...)
 	return -1;
 }
 
+int(skf_fail_sys)(struct skf_err *e, int r, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	r = fail_sys(e, r < 0 ? -r : r, fmt, ap);
+	va_end(ap);
+	return r;
+}
+
+int(skf_fail_errno)(struct skf_err *e, const char *fmt, ...)
+{
+	va_list ap;
+	int r;
+
+	va_start(ap, fmt);
+	r = fail_sys(e, errno, fmt, ap);
+	va_end(ap);
+	return r;
+}
+
+int(skf_nomem)(struct skf_err *e)
+{
+	return skf_fail(e, SKF_ENOMEM, "out of memory");
+}
+
+int(skf_errno)(void)
+{
+	return errno > 0 ? -errno : -EIO;
+}
+
+int skf_sys(long r)
+{
+	return r < 0 ? -errno : (int)r;
+}
+
 /* The cause at the end of a message matters more than the places it came through, so that a context which
  * would push it out is itself cut, to half of the room. */
-int skf_ctx(struct skf_err *e, const char *fmt, ...)
+int(skf_ctx)(struct skf_err *e, const char *fmt, ...)
 {
 	int saved = errno;
 	char head[MSG_SIZE], old[MSG_SIZE];

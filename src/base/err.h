@@ -42,8 +42,18 @@ int skf_fail(struct skf_err *e, enum skf_kind k, const char *fmt, ...) SKF_PRINT
 /* r is -errno. Appends ": <strerror>"; the kind comes from a table (ENOENT -> NOTFOUND, ENOSPC -> LIMIT
  * ...). */
 int skf_fail_sys(struct skf_err *e, int r, const char *fmt, ...) SKF_PRINTF(3, 4);
+/* skf_fail_sys with what errno says. */
+int skf_fail_errno(struct skf_err *e, const char *fmt, ...) SKF_PRINTF(2, 3);
+/* SKF_ENOMEM, "out of memory"; returns -1. What the memory was for is of no use to anybody. */
+int skf_nomem(struct skf_err *e);
 /* Prepends "<fmt>: " to the message that *e has; returns -1. SKF_EBUG when *e holds no error. */
 int skf_ctx(struct skf_err *e, const char *fmt, ...) SKF_PRINTF(2, 3);
+/* They return -1 always. */
+#define skf_fail(...)       skf_negative(skf_fail(__VA_ARGS__))
+#define skf_fail_sys(...)   skf_negative(skf_fail_sys(__VA_ARGS__))
+#define skf_fail_errno(...) skf_negative(skf_fail_errno(__VA_ARGS__))
+#define skf_ctx(...)        skf_negative(skf_ctx(__VA_ARGS__))
+#define skf_nomem(e)        skf_negative(skf_nomem(e))
 void skf_err_clear(struct skf_err *e);
 
 /* Kind of an errno (positive). */

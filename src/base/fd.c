@@ -71,14 +71,14 @@ int skf_openat(int dirfd, const char *path, int flags, mode_t mode)
 	do
 		fd = openat(dirfd, path, flags | O_CLOEXEC | O_NOCTTY, mode);
 	while (fd < 0 && errno == EINTR);
-	return fd < 0 ? -errno : fd;
+	return skf_sys(fd);
 }
 
 int skf_dup_cloexec(int fd)
 {
 	int r = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 
-	return r < 0 ? -errno : r;
+	return skf_sys(r);
 }
 
 static int set_flag(int fd, int get, int set, int flag, bool on)
@@ -86,10 +86,10 @@ static int set_flag(int fd, int get, int set, int flag, bool on)
 	int flags = fcntl(fd, get);
 
 	if (flags < 0)
-		return -errno;
+		return skf_errno();
 	if (!!(flags & flag) == on)
 		return 0;
-	return fcntl(fd, set, on ? flags | flag : flags & ~flag) < 0 ? -errno : 0;
+	return skf_sys(fcntl(fd, set, on ? flags | flag : flags & ~flag));
 }
 
 int skf_set_cloexec(int fd, bool on)
@@ -107,7 +107,7 @@ int skf_pipe(int ret[2], int flags)
 	int p[2];
 
 	if (pipe2(p, flags | O_CLOEXEC) < 0)
-		return -errno;
+		return skf_errno();
 	ret[0] = p[0];
 	ret[1] = p[1];
 	return 0;
@@ -118,7 +118,7 @@ int skf_socketpair_seqpacket(int ret[2])
 	int p[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, p) < 0)
-		return -errno;
+		return skf_errno();
 	ret[0] = p[0];
 	ret[1] = p[1];
 	return 0;
@@ -126,12 +126,12 @@ int skf_socketpair_seqpacket(int ret[2])
 
 int skf_cloexec_from(unsigned first)
 {
-	return close_range(first, ~0U, CLOSE_RANGE_CLOEXEC) < 0 ? -errno : 0;
+	return skf_sys(close_range(first, ~0U, CLOSE_RANGE_CLOEXEC));
 }
 
 int skf_close_from(unsigned first)
 {
-	return close_range(first, ~0U, 0) < 0 ? -errno : 0;
+	return skf_sys(close_range(first, ~0U, 0));
 }
 
 int skf_read_full(int fd, void *p, size_t n)
@@ -144,7 +144,7 @@ int skf_read_full(int fd, void *p, size_t n)
 		if (r < 0 && errno == EINTR)
 			continue;
 		if (r < 0)
-			return -errno;
+			return skf_errno();
 		if (r == 0)
 			return -EPIPE;
 		at += r;
@@ -163,7 +163,7 @@ int skf_write_full(int fd, const void *p, size_t n)
 		if (r < 0 && errno == EINTR)
 			continue;
 		if (r < 0)
-			return -errno;
+			return skf_errno();
 		if (r == 0)
 			return -EIO;
 		at += r;

@@ -28,7 +28,7 @@ static int wait_readable(int fd)
 		r = poll(&p, 1, READ_STALL_MS);
 	while (r < 0 && errno == EINTR);
 	if (r < 0)
-		return -errno;
+		return skf_errno();
 	return r == 0 ? -ETIMEDOUT : 0;
 }
 
@@ -43,7 +43,7 @@ static ssize_t read_some(int fd, void *p, size_t n)
 		if (errno == EINTR)
 			continue;
 		if (errno != EAGAIN)
-			return -errno;
+			return skf_errno();
 		w = wait_readable(fd);
 		if (w < 0)
 			return w;
@@ -122,7 +122,7 @@ int skf_write_existing_at(int dirfd, const char *path, const char *s)
 		r = write(fd, s, n);
 	while (r < 0 && errno == EINTR);
 	if (r < 0)
-		return -errno;
+		return skf_errno();
 	return (size_t)r == n ? 0 : -EIO;
 }
 
@@ -141,7 +141,7 @@ static int fill_file(int fd, const void *p, size_t n, mode_t mode)
 
 	if (r < 0)
 		return r;
-	return fchmod(fd, mode) < 0 ? -errno : 0; /* the umask took bits away */
+	return skf_sys(fchmod(fd, mode)); /* the umask took bits away */
 }
 
 /* A temporary file beside `name`, written; *ret_fd and tmp are its. */
@@ -174,16 +174,16 @@ static int put_in_place(int dirfd, const char *tmp, const char *name, unsigned f
 	int r;
 
 	if (!(flags & SKF_NOREPLACE))
-		return renameat(dirfd, tmp, dirfd, name) < 0 ? -errno : 0;
+		return skf_sys(renameat(dirfd, tmp, dirfd, name));
 	if (renameat2(dirfd, tmp, dirfd, name, RENAME_NOREPLACE) == 0)
 		return 0;
 	if (errno != EINVAL && errno != ENOSYS)
-		return -errno;
+		return skf_errno();
 	/* NFS and some FUSE file systems know no RENAME_NOREPLACE; link(2) refuses an existing name as well.
 	 */
 	if (linkat(dirfd, tmp, dirfd, name, 0) < 0)
-		return -errno;
-	r = unlinkat(dirfd, tmp, 0) < 0 ? -errno : 0;
+		return skf_errno();
+	r = skf_sys(unlinkat(dirfd, tmp, 0));
 	return r;
 }
 
@@ -193,7 +193,7 @@ static int sync_dir(int dirfd)
 
 	if (fd < 0)
 		return fd;
-	return fsync(fd) < 0 ? -errno : 0;
+	return skf_sys(fsync(fd));
 }
 
 int skf_write_atomic_at(int dirfd, const char *name, const void *p, size_t n, mode_t mode, unsigned flags)
@@ -290,9 +290,9 @@ int skf_mkdir_at(int dirfd, const char *path, mode_t mode)
 	if (mkdirat(dirfd, path, mode) == 0)
 		return 0;
 	if (errno != EEXIST)
-		return -errno;
+		return skf_errno();
 	if (fstatat(dirfd, path, &st, 0) < 0)
-		return -errno;
+		return skf_errno();
 	return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
 }
 
@@ -309,7 +309,7 @@ static int mkdir_step(int at, const char **path, mode_t mode, int *ret_fd)
 	name[n] = 0;
 	*path += n + strspn(*path + n, "/");
 	if (mkdirat(at, name, mode) < 0 && errno != EEXIST && errno != EROFS && errno != EACCES)
-		return -errno;
+		return skf_errno();
 	fd = skf_openat(at, name, (**path ? O_PATH : O_RDONLY) | O_DIRECTORY, 0);
 	if (fd < 0)
 		return fd;

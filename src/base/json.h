@@ -113,6 +113,7 @@ int skf_j_enum(struct skf_jctx *, struct json_object *, void *, const void *);
 /* For decoders of other modules. */
 int skf_j_fail(struct skf_jctx *c, enum skf_kind k, const char *fmt, ...)
 	SKF_PRINTF(3, 4); /* adds doc and path; -1 */
+#define skf_j_fail(...) skf_negative(skf_j_fail(__VA_ARGS__))
 struct skf_arena *skf_j_arena(struct skf_jctx *c);
 void *skf_j_user(struct skf_jctx *c);
 

@@ -25,7 +25,7 @@ struct skf_jctx {
 	char path[SKF_JPATH_SIZE];
 };
 
-int skf_j_fail(struct skf_jctx *c, enum skf_kind k, const char *fmt, ...)
+int(skf_j_fail)(struct skf_jctx *c, enum skf_kind k, const char *fmt, ...)
 {
 	char msg[sizeof(c->e->msg)];
 	va_list ap;
@@ -482,7 +482,7 @@ static int parse(const struct skf_jdoc *d, const char *text, size_t n, struct js
 	enum json_tokener_error err;
 
 	if (!t)
-		return skf_fail(e, SKF_ENOMEM, "%s: no memory for the parser", d->name);
+		return skf_nomem(e);
 	json_tokener_set_flags(t, JSON_TOKENER_STRICT); /* UTF-8 was checked by the scan */
 	v = json_tokener_parse_ex(t, text, (int)n);
 	err = json_tokener_get_error(t);

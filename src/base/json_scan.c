@@ -323,7 +323,7 @@ static int add_key(struct scan *s, const struct key *k)
 		struct key *v = reallocarray(s->keys, cap, sizeof(*v));
 
 		if (!v)
-			return skf_fail(s->e, SKF_ENOMEM, "%s: no memory to check its keys", s->name);
+			return skf_nomem(s->e);
 		s->keys = v;
 		s->cap_keys = cap;
 	}

@@ -18,7 +18,7 @@ static int try_lock(int fd, bool exclusive)
 
 	if (fcntl(fd, F_OFD_SETLK, &l) == 0)
 		return 0;
-	return errno == EACCES ? -EAGAIN : -errno;
+	return errno == EACCES ? -EAGAIN : skf_errno();
 }
 
 /* 1 when fd is still what the name means, 0 when not. */
@@ -27,9 +27,9 @@ static int still_named(int fd, int dirfd, const char *name)
 	struct stat a, b;
 
 	if (fstat(fd, &a) < 0)
-		return -errno;
+		return skf_errno();
 	if (fstatat(dirfd, name, &b, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0 : -errno;
+		return errno == ENOENT ? 0 : skf_errno();
 	return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
@@ -84,6 +84,6 @@ int skf_lock_held_at(int dirfd, const char *name)
 	if (fd < 0)
 		return fd;
 	if (fcntl(fd, F_OFD_GETLK, &l) < 0)
-		return -errno;
+		return skf_errno();
 	return l.l_type != F_UNLCK;
 }

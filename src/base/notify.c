@@ -35,7 +35,7 @@ int skf_unix_send_fd(int sock, int fd, const void *data, size_t n)
 		if (sent < 0 && errno == EINTR)
 			continue;
 		if (sent < 0)
-			return -errno;
+			return skf_errno();
 		mh.msg_control = NULL;
 		mh.msg_controllen = 0;
 		iov.iov_base = (char *)iov.iov_base + sent;
@@ -51,14 +51,14 @@ static int connect_host(const char *host)
 	size_t n = strlen(host);
 
 	if (fd < 0)
-		return -errno;
+		return skf_errno();
 	if (n >= sizeof(sa.sun_path))
 		return -ENAMETOOLONG;
 	memcpy(sa.sun_path, host, n);
 	if (host[0] == '@') /* an abstract name */
 		sa.sun_path[0] = '\0';
 	if (connect(fd, (struct sockaddr *)&sa, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0)
-		return -errno;
+		return skf_errno();
 	return SKF_TAKE_FD(fd);
 }
 
@@ -110,6 +110,6 @@ int skf_notify_send(const char *host, const struct skf_buf *text, bool wait)
 	if (text->err < 0)
 		return text->err;
 	if (send(to, text->p, text->len, MSG_NOSIGNAL) < 0)
-		return -errno;
+		return skf_errno();
 	return wait ? barrier(to) : 0;
 }

@@ -38,7 +38,7 @@ static int read_small(const char *path, char *out, size_t size)
 		n += (size_t)r;
 	}
 	if (r < 0)
-		return -errno;
+		return skf_errno();
 	out[n] = 0;
 	return 0;
 }
@@ -139,7 +139,7 @@ static int pidfd_of(pid_t pid)
 {
 	int fd = pid <= 0 ? -1 : pidfd_open(pid, 0);
 
-	return fd >= 0 ? fd : pid <= 0 ? -ESRCH : -errno;
+	return fd >= 0 ? fd : pid <= 0 ? -ESRCH : skf_errno();
 }
 
 /* Kernels before pidfs have one inode for all of them. pidfd_open(2). */
@@ -152,7 +152,7 @@ int skf_proc_id(pid_t pid, uint64_t *ret)
 	if (fd < 0)
 		return fd;
 	if (fstatfs(fd, &fs) < 0 || fstat(fd, &st) < 0)
-		return -errno;
+		return skf_errno();
 	if (fs.f_type != PIDFS_MAGIC || !st.st_ino)
 		return -EOPNOTSUPP;
 	*ret = st.st_ino;
@@ -169,11 +169,11 @@ int skf_proc_alive_id(pid_t pid, uint64_t id)
 	if (fd < 0)
 		return fd == -ESRCH ? 0 : fd;
 	if (fstat(fd, &st) < 0)
-		return -errno;
+		return skf_errno();
 	if (st.st_ino != id)
 		return 0;
 	r = poll(&p, 1, 0); /* readable: all of its threads have ended */
-	return r < 0 ? -errno : r == 0;
+	return r < 0 ? skf_errno() : r == 0;
 }
 
 static int try_reap(pid_t pid, int pidfd, int *ret_status)
@@ -186,7 +186,7 @@ static int try_reap(pid_t pid, int pidfd, int *ret_status)
 			    : waitid(P_PIDFD, (id_t)pidfd, &si, WEXITED | WNOHANG);
 	while (r < 0 && errno == EINTR);
 	if (r < 0)
-		return -errno;
+		return skf_errno();
 	if (pid > 0 ? r == 0 : si.si_pid == 0)
 		return 0;
 	if (pid <= 0)
@@ -208,7 +208,7 @@ int skf_wait_pid(pid_t pid, int pidfd, int timeout_ms, int *ret_status)
 	if (pidfd < 0) {
 		pidfd = own = pidfd_open(pid, 0);
 		if (own < 0)
-			return errno == ESRCH ? -ECHILD : -errno;
+			return errno == ESRCH ? -ECHILD : skf_errno();
 	}
 	for (;;) {
 		struct pollfd p = {.fd = pidfd, .events = POLLIN};
@@ -221,7 +221,7 @@ int skf_wait_pid(pid_t pid, int pidfd, int timeout_ms, int *ret_status)
 			return -ETIMEDOUT;
 		r = poll(&p, 1, (int)left);
 		if (r < 0 && errno != EINTR)
-			return -errno;
+			return skf_errno();
 		/* A tracer may hold the zombie back for a while: then poll returns at once, each time. */
 		if (r > 0 && try_reap(pid, pidfd, ret_status) == 1)
 			return 0;
@@ -241,7 +241,7 @@ static int check_program(const char *dir, const char *rel, const char *name, cha
 	int r = skf_fmt(path, sizeof(path), "%s/%s%s", dir, rel, name);
 
 	if (r == 0)
-		r = faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0 ? -errno : 0;
+		r = skf_sys(faccessat(AT_FDCWD, path, X_OK, AT_EACCESS));
 	return r < 0 ? r : skf_fmt(out, size, "%s", path);
 }
 
@@ -251,7 +251,7 @@ int skf_sibling_program(const char *name, char *out, size_t size)
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self));
 
 	if (n < 0)
-		return -errno;
+		return skf_errno();
 	if ((size_t)n >= sizeof(self))
 		return -ENAMETOOLONG;
 	self[n] = 0;

@@ -203,7 +203,7 @@ int skf_record_send(int sock, const struct skf_buf *b, const int *fds, unsigned 
 		r = sendmsg(sock, &m, MSG_NOSIGNAL);
 	while (r < 0 && errno == EINTR);
 	if (r < 0)
-		return -errno;
+		return skf_errno();
 	return (size_t)r == b->len ? 0 : -EIO;
 }
 
@@ -224,17 +224,17 @@ static ssize_t next_size(int sock, int timeout_ms)
 		if (errno == ECONNRESET)
 			continue;
 		if (errno != EAGAIN && errno != EINTR)
-			return -errno;
+			return skf_errno();
 		flags = fcntl(sock, F_GETFL);
 		if (flags < 0)
-			return -errno;
+			return skf_errno();
 		if (timeout_ms <= 0 && (flags & O_NONBLOCK))
 			return -EAGAIN;
 		left = timeout_ms < 0 ? -1 : end - skf_mono_ms();
 		if (timeout_ms >= 0 && left <= 0)
 			return -ETIMEDOUT;
 		if (poll(&p, 1, (int)left) < 0 && errno != EINTR)
-			return -errno;
+			return skf_errno();
 	}
 }
 
@@ -273,7 +273,7 @@ static int receive(int sock, struct skf_buf *b, size_t size, struct skf_fds *fds
 		r = recvmsg(sock, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	while (r < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (r < 0)
-		return -errno;
+		return skf_errno();
 	take_fds(&m, fds);
 	if (!p)
 		return b->err == -ENOMEM ? -ENOMEM : -EBADMSG;

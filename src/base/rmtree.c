@@ -57,7 +57,7 @@ static int mount_of(int fd, uint64_t *ret)
 	struct statx st;
 
 	if (statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_MNT_ID, &st) < 0)
-		return -errno;
+		return skf_errno();
 	/* Linux before 5.8 has no mount id; the device tells all but bind mounts apart. */
 	if (st.stx_mask & STATX_MNT_ID)
 		*ret = st.stx_mnt_id;
@@ -125,7 +125,7 @@ static int push(struct walk *w, int parent_fd, uint64_t parent_mnt, const char *
 		return -ENAMETOOLONG;
 	l->dir = fdopendir(fd);
 	if (!l->dir)
-		return -errno;
+		return skf_errno();
 	SKF_TAKE_FD(fd);
 	w->n++;
 	return 0;
@@ -141,7 +141,7 @@ static int move_up(struct walk *w, int from, const char *name)
 		return r;
 	snprintf(to, sizeof(to), ".rm-%s", rnd);
 	if (renameat(from, name, dirfd(w->v[0].dir), to) < 0)
-		return -errno;
+		return skf_errno();
 	w->moved = true;
 	return 0;
 }
@@ -156,14 +156,14 @@ static void remove_entry(struct walk *w, const struct dirent *d)
 		if (unlinkat(fd, d->d_name, 0) == 0 || errno == ENOENT)
 			return;
 		if (errno != EISDIR) {
-			note(w, -errno);
+			note(w, skf_errno());
 			return;
 		}
 	}
 	if (unlinkat(fd, d->d_name, AT_REMOVEDIR) == 0 || errno == ENOENT)
 		return;
 	if (errno != ENOTEMPTY && errno != EEXIST && errno != EACCES) {
-		note(w, -errno);
+		note(w, skf_errno());
 		return;
 	}
 	if (w->n >= MAX_OPEN && move_up(w, fd, d->d_name) == 0)
@@ -188,7 +188,7 @@ static void finish_level(struct walk *w, int top_parent)
 		rewinddir(l->dir);
 		return;
 	} else {
-		r = -errno;
+		r = skf_errno();
 	}
 	skf_closedirp(&l->dir);
 	w->n--;
@@ -214,7 +214,7 @@ static int remove_dir(int dirfd, const char *name)
 		errno = 0;
 		d = readdir(w.v[w.n - 1].dir);
 		if (!d && errno != 0)
-			note(&w, -errno);
+			note(&w, skf_errno());
 		if (!d)
 			finish_level(&w, dirfd);
 		else if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
@@ -245,6 +245,6 @@ int skf_rmtree_at(int dirfd, const char *name)
 	if (unlinkat(parent, last, 0) == 0 || errno == ENOENT)
 		return 0;
 	if (errno != EISDIR)
-		return -errno;
+		return skf_errno();
 	return remove_dir(parent, last);
 }

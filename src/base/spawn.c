@@ -55,7 +55,7 @@ int skf_signals_default(void)
 	for (int sig = 1; sig < _NSIG; sig++)
 		(void)syscall(SYS_rt_sigaction, sig, dfl, NULL,
 			      sizeof(none)); /* refused for KILL and STOP only */
-	return syscall(SYS_rt_sigprocmask, SIG_SETMASK, none, NULL, sizeof(none)) < 0 ? -errno : 0;
+	return skf_sys(syscall(SYS_rt_sigprocmask, SIG_SETMASK, none, NULL, sizeof(none)));
 }
 
 static int prepare(struct child *c)
@@ -96,16 +96,16 @@ static int start(struct child *c, pid_t *ret_pid, int *ret_pidfd)
 	pid_t pid;
 
 	if (stack == MAP_FAILED)
-		return -errno;
+		return skf_errno();
 	if (mprotect(stack, GUARD_SIZE, PROT_NONE) < 0) {
-		r = -errno;
+		r = skf_errno();
 		goto out;
 	}
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &old);
 	pid = clone(child_main, stack + GUARD_SIZE + STACK_SIZE, flags, c, &pidfd);
 	if (pid < 0)
-		r = -errno;
+		r = skf_errno();
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	if (pid > 0 && c->err) {
 		/* Reap it; ECHILD when the caller ignores SIGCHLD, and then there is nothing to reap. */

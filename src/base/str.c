@@ -226,7 +226,7 @@ int skf_random_hex(char *out, size_t n_bytes)
 		if (r < 0 && errno == EINTR)
 			continue;
 		if (r < 0)
-			return -errno;
+			return skf_errno();
 		for (size_t i = 0; i < (size_t)r; i++, done++) {
 			out[2 * done] = hex[raw[i] >> 4];
 			out[2 * done + 1] = hex[raw[i] & 15];

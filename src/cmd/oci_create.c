@@ -44,7 +44,7 @@ int oci_preserved_fds(struct oci *o, struct skf_strv *env, unsigned *ret, struct
 
 		if (!line || skf_strv_add(&o->arena, env, line) < 0 ||
 		    skf_strv_add(&o->arena, env, "LISTEN_PID=1") < 0 || listen_names(o, env) < 0)
-			return skf_fail(e, SKF_ENOMEM, "environment of the container's process");
+			return skf_nomem(e);
 	}
 	n += activated;
 	for (unsigned i = 0; i < n; i++) {
@@ -69,12 +69,12 @@ static int open_bundle(struct oci *o, struct skf_rt_create *q, struct skf_spec *
 	char path[PATH_MAX];
 
 	if (!realpath(dir, path))
-		return skf_fail_sys(e, -errno, "bundle '%s'", dir);
+		return skf_fail_errno(e, "bundle '%s'", dir);
 	q->bundle = skf_arena_strdup(&o->arena, path);
 	if (o->a.config)
 		q->config_path = *file == '/' ? file : skf_arena_fmt(&o->arena, "%s/%s", path, file);
 	if (!q->bundle || (o->a.config && !q->config_path))
-		return skf_fail(e, SKF_ENOMEM, "path of bundle '%s'", dir);
+		return skf_nomem(e);
 	q->bundle_fd = skf_openat(AT_FDCWD, path, O_PATH | O_DIRECTORY, 0);
 	if (q->bundle_fd < 0)
 		return skf_fail_sys(e, q->bundle_fd, "open bundle '%s'", path);

@@ -33,10 +33,10 @@ static int set_env(struct oci *o, struct skf_strv *env, const char *line, struct
 		if (strncmp(env->v[i], line, (size_t)(eq - line) + 1) == 0)
 			continue;
 		if (skf_strv_add(&o->arena, &out, env->v[i]) < 0)
-			return skf_fail(e, SKF_ENOMEM, "environment of the process");
+			return skf_nomem(e);
 	}
 	if (skf_strv_add(&o->arena, &out, line) < 0)
-		return skf_fail(e, SKF_ENOMEM, "environment of the process");
+		return skf_nomem(e);
 	*env = out;
 	return 0;
 }
@@ -50,7 +50,7 @@ static int add_gids(struct oci *o, struct skf_spec_user *u, struct skf_err *e)
 		return 0;
 	g = skf_arena_array(&o->arena, u->n_gids + n, sizeof(*g));
 	if (!g)
-		return skf_fail(e, SKF_ENOMEM, "%zu additional groups", n);
+		return skf_nomem(e);
 	if (u->n_gids)
 		memcpy(g, u->gids, u->n_gids * sizeof(*g));
 	for (size_t i = 0; i < n; i++)

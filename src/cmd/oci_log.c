@@ -38,10 +38,10 @@ static int open_socket(struct oci *o, enum skf_log_sink sink, const char *path, 
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	SKF_AUTO_FD int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	int r = fd < 0 ? -errno : skf_fmt(sa.sun_path, sizeof(sa.sun_path), "%s", path);
+	int r = fd < 0 ? skf_errno() : skf_fmt(sa.sun_path, sizeof(sa.sun_path), "%s", path);
 
 	if (r == 0 && connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
-		r = -errno;
+		r = skf_errno();
 	if (r < 0)
 		return skf_fail_sys(e, r, "option --log: connect to '%s'", path);
 	o->log.sink = sink;

@@ -141,7 +141,7 @@ static int parse_level(struct oci *o, unsigned verb, int argc, char **argv, int 
 		if (skf_streq(argv[i], "--") && !(verb != OCI_GLOBAL && o->verb->cmd && o->a.rest.n > 1)) {
 			for (i++; verb != OCI_GLOBAL && i < argc; i++)
 				if (skf_strv_add(&o->arena, &o->a.rest, argv[i]) < 0)
-					return skf_fail(e, SKF_ENOMEM, "command line");
+					return skf_nomem(e);
 			return i;
 		}
 		if (argv[i][0] == '-' && argv[i][1] != '\0') {
@@ -156,7 +156,7 @@ static int parse_level(struct oci *o, unsigned verb, int argc, char **argv, int 
 		if (verb == OCI_GLOBAL)
 			return i;
 		if (skf_strv_add(&o->arena, &o->a.rest, argv[i]) < 0)
-			return skf_fail(e, SKF_ENOMEM, "command line");
+			return skf_nomem(e);
 	}
 	return i;
 }

@@ -30,7 +30,7 @@ int oci_pidfd_connect(const struct oci *o, int *ret, struct skf_err *e)
 	if (r == 0)
 		r = fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (r >= 0 && connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
-		r = -errno;
+		r = skf_errno();
 	if (r < 0)
 		return skf_fail_sys(e, r, "connect to pidfd socket '%s'", path);
 	*ret = SKF_TAKE_FD(fd);
@@ -60,6 +60,6 @@ int oci_pidfd_send(int sock, const struct skf_rt_container *c, struct skf_err *e
 	u.h.cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(&u.h), &pidfd, sizeof(pidfd));
 	if (sendmsg(sock, &mh, MSG_NOSIGNAL) < 0)
-		return skf_fail_sys(e, -errno, "send the pidfd to the pidfd socket");
+		return skf_fail_errno(e, "send the pidfd to the pidfd socket");
 	return 0;
 }

@@ -92,7 +92,7 @@ int oci_list(struct oci *o, struct skf_err *e)
 		return -1;
 	s = skf_arena_array(&o->arena, ids.n + 1, sizeof(*s));
 	if (!s)
-		return skf_fail(e, SKF_ENOMEM, "list of %zu containers", ids.n);
+		return skf_nomem(e);
 	for (size_t i = 0; i < ids.n; i++) {
 		struct skf_err se = SKF_ERR_INIT;
 		struct skf_rt_state *one;

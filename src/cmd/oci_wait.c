@@ -53,7 +53,7 @@ int oci_foreground_begin(struct oci_foreground **ret, struct skf_err *e)
 	sigset_t set;
 
 	if (!f)
-		return skf_fail(e, SKF_ENOMEM, "wait for the container's process");
+		return skf_nomem(e);
 	f->notify = -1;
 	sigfillset(&set);
 	for (size_t i = 0; i < SKF_ARRAY_LEN(kept); i++)
@@ -61,7 +61,7 @@ int oci_foreground_begin(struct oci_foreground **ret, struct skf_err *e)
 	sigprocmask(SIG_BLOCK, &set, &f->old);
 	f->sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (f->sigfd < 0) {
-		int r = -errno;
+		int r = skf_errno();
 
 		oci_foreground_end(f);
 		return skf_fail_sys(e, r, "signalfd");
@@ -118,7 +118,7 @@ static int begin_terminal(struct oci_foreground *f, int master, struct skf_err *
 		return skf_fail_sys(e, r, "prepare the container's terminal");
 	f->bufs = malloc((size_t)2 * STREAM_BYTES);
 	if (!f->bufs)
-		return skf_fail(e, SKF_ENOMEM, "buffers of the container's terminal");
+		return skf_nomem(e);
 	f->in = (struct stream){.from = STDIN_FILENO, .to = master, .buf = f->bufs};
 	f->out = (struct stream){.from = master, .to = STDOUT_FILENO, .buf = f->bufs + STREAM_BYTES};
 	if (tcgetattr(STDIN_FILENO, &t) < 0)
@@ -127,7 +127,7 @@ static int begin_terminal(struct oci_foreground *f, int master, struct skf_err *
 	cfmakeraw(&t);
 	t.c_oflag = f->saved.c_oflag; /* the container's side sends LF only */
 	if (tcsetattr(STDIN_FILENO, TCSADRAIN, &t) < 0)
-		return skf_fail_sys(e, -errno, "put the terminal into raw mode");
+		return skf_fail_errno(e, "put the terminal into raw mode");
 	f->raw = true;
 	copy_size(master);
 	return 0;
@@ -240,7 +240,7 @@ int oci_foreground_run(struct oci_foreground *f, struct skf_rt_container *c, int
 		if (poll(p, 5, -1) < 0) {
 			if (errno == EINTR)
 				continue;
-			return skf_fail_sys(e, -errno, "wait for the container's process");
+			return skf_fail_errno(e, "wait for the container's process");
 		}
 		if (p[0].revents)
 			take_signals(f, skf_rt_pid(c), pidfd, master);

@@ -106,9 +106,9 @@ static int find_root(struct oci *o, struct skf_err *e)
 	if (o->rt.root[0] == '/')
 		return 0;
 	if (!getcwd(path, sizeof(path)))
-		return skf_fail_sys(e, -errno, "find the working directory");
+		return skf_fail_errno(e, "find the working directory");
 	o->rt.root = skf_arena_fmt(&o->arena, "%s/%s", path, o->rt.root);
-	return o->rt.root ? 0 : skf_fail(e, SKF_ENOMEM, "path of the state root");
+	return o->rt.root ? 0 : skf_nomem(e);
 }
 
 static int setup_runtime(struct oci *o, struct skf_err *e)

@@ -174,7 +174,7 @@ static int set_idmap(struct skf_mountopts *o, const char *spec, bool recursive, 
 				"option 'idmap=%.100s' contradicts an earlier one; keep one", spec);
 	o->idmap_spec = skf_arena_strdup(a, spec);
 	if (!o->idmap_spec)
-		return skf_fail(e, SKF_ENOMEM, "mount options: out of memory");
+		return skf_nomem(e);
 	o->idmap = true;
 	o->ridmap = o->ridmap || recursive;
 	return 0;
@@ -327,7 +327,7 @@ int skf_mountopts_parse(const struct skf_strv *options, struct skf_arena *a, str
 				MAX_DATA);
 	o.data = skf_arena_dup(a, skf_buf_cstr(&data), data.len);
 	if (!o.data)
-		return skf_fail(e, SKF_ENOMEM, "mount options: out of memory");
+		return skf_nomem(e);
 	*ret = o;
 	return 0;
 }

@@ -51,7 +51,7 @@ static int top_key(struct skf_registries *c, const struct skf_toml *t, struct sk
 			return -1;
 		c->search = t->strv;
 		c->search_from = skf_arena_strdup(&c->a, t->name);
-		return c->search_from ? 0 : skf_fail(e, SKF_ENOMEM, "memory for '%s'", t->name);
+		return c->search_from ? 0 : skf_nomem(e);
 	}
 	if (skf_streq(t->key, "short-name-mode")) {
 		r = word_of(t, modes, SKF_ARRAY_LEN(modes), e);
@@ -78,7 +78,7 @@ static int alias(struct skf_registries *c, const struct skf_toml *t, struct skf_
 		return skf_toml_fail(
 			t, e, "an alias stands for registry/repository without tag and digest:", t->str);
 	return skf_strv_add(&c->a, &c->alias, t->key) < 0 || skf_strv_add(&c->a, &c->alias_of, t->str) < 0
-		       ? skf_fail(e, SKF_ENOMEM, "memory for '%s'", t->name)
+		       ? skf_nomem(e)
 		       : 0;
 }
 
@@ -158,7 +158,7 @@ static int header(struct skf_registries *c, const struct skf_toml *t, struct skf
 		if (c->n_reg == SKF_MAX_REGS)
 			return skf_toml_fail(t, e, "there are too many tables", t->table);
 		if (!c->reg && !(c->reg = skf_arena_array(&c->a, SKF_MAX_REGS, sizeof(*c->reg))))
-			return skf_fail(e, SKF_ENOMEM, "memory for '%s'", t->name);
+			return skf_nomem(e);
 		c->reg[c->n_reg++] = (struct skf_reg){0};
 		return 0;
 	}
@@ -376,14 +376,12 @@ int skf_registries_expand(struct skf_registries *c, const char *word, struct skf
 		if (!*c->alias_of.v[i])
 			break; /* taken away */
 		full = skf_arena_fmt(&c->a, "%s%s", c->alias_of.v[i], word + name);
-		return full && skf_strv_add(&c->a, ret, full) == 0
-			       ? 0
-			       : skf_fail(e, SKF_ENOMEM, "memory for a short name");
+		return full && skf_strv_add(&c->a, ret, full) == 0 ? 0 : skf_nomem(e);
 	}
 	for (size_t i = 0; i < c->search.n; i++) {
 		full = skf_arena_fmt(&c->a, "%s/%s", c->search.v[i], word);
 		if (!full || skf_strv_add(&c->a, ret, full) < 0)
-			return skf_fail(e, SKF_ENOMEM, "memory for a short name");
+			return skf_nomem(e);
 	}
 	return 0;
 }

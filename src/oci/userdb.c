@@ -46,7 +46,7 @@ static int lines_init(struct lines *l, int fd, const char *what, struct skf_err 
 	if (fd < 0)
 		return 0;
 	if (fstat(fd, &st) < 0)
-		return skf_fail_sys(e, -errno, "stat the container's %s file", what);
+		return skf_fail_errno(e, "stat the container's %s file", what);
 	if (!S_ISREG(st.st_mode))
 		return 0;
 	if (st.st_size > (off_t)SKF_MAX_PASSWD_BYTES)
@@ -55,7 +55,7 @@ static int lines_init(struct lines *l, int fd, const char *what, struct skf_err 
 				SKF_MAX_PASSWD_BYTES);
 	l->buf = malloc(SKF_MAX_PASSWD_LINE + 1);
 	if (!l->buf)
-		return skf_fail(e, SKF_ENOMEM, "read the container's %s file: out of memory", what);
+		return skf_nomem(e);
 	return 1;
 }
 
@@ -74,7 +74,7 @@ static int lines_fill(struct lines *l, struct skf_err *e)
 		n = pread(l->fd, l->buf + l->len, SKF_MAX_PASSWD_LINE - l->len, l->off);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return skf_fail_sys(e, -errno, "read the container's %s file", l->what);
+		return skf_fail_errno(e, "read the container's %s file", l->what);
 	l->off += n;
 	l->len += (size_t)n;
 	l->eof = n == 0;
@@ -207,7 +207,7 @@ static int find_account(const struct who *w, int fd, struct skf_arena *a, struct
 			.home = skf_arena_strdup(a, f[5][0] ? f[5] : "/"),
 		};
 		if (!ret->name || !ret->home)
-			return skf_fail(e, SKF_ENOMEM, "read the container's passwd file: out of memory");
+			return skf_nomem(e);
 		return 0;
 	}
 	return r;
@@ -233,7 +233,7 @@ static int gids_add(struct gids *g, uint32_t gid, struct skf_arena *a, struct sk
 		size_t cap = g->cap ? g->cap * 2 : 16;
 		uint32_t *p = skf_arena_array(a, cap, sizeof(*p));
 		if (!p)
-			return skf_fail(e, SKF_ENOMEM, "groups of the user: out of memory");
+			return skf_nomem(e);
 		if (g->n)
 			memcpy(p, g->v, g->n * sizeof(*p));
 		g->v = p;
@@ -313,7 +313,7 @@ static int parse_request(const char *s, const struct skf_strv *extra, struct skf
 				SKF_MAX_GIDS);
 	ret->extra = skf_arena_array(a, n, sizeof(*ret->extra));
 	if (!user || !ret->extra)
-		return skf_fail(e, SKF_ENOMEM, "user '%.64s': out of memory", s);
+		return skf_nomem(e);
 	if (colon && !user[0])
 		return skf_fail(e, SKF_EINVALID,
 				"user '%.64s' has nothing before ':'; expected user[:group], each a name or "
@@ -366,7 +366,7 @@ static int resolve_groups(const struct request *q, const struct account *acc, in
 	uint32_t gid = 0;
 
 	if (!w)
-		return skf_fail(e, SKF_ENOMEM, "groups of the user: out of memory");
+		return skf_nomem(e);
 	if (q->has_group && q->group.name)
 		w[n_w++].name = q->group.name;
 	for (size_t i = 0; i < q->n_extra; i++) {
@@ -410,7 +410,7 @@ int skf_userdb_resolve(const char *user, int passwd_fd, int group_fd, const stru
 	r.name = acc.found ? acc.name : skf_arena_strdup(a, "");
 	r.home = acc.found ? acc.home : skf_arena_strdup(a, "/");
 	if (!r.name || !r.home)
-		return skf_fail(e, SKF_ENOMEM, "user '%.64s': out of memory", user);
+		return skf_nomem(e);
 	if (resolve_groups(&q, &acc, group_fd, a, &r, e) < 0)
 		return -1;
 	*ret = r;
@@ -427,7 +427,7 @@ int skf_userdb_home(uint32_t uid, int passwd_fd, struct skf_arena *a, char **ret
 		return -1;
 	home = acc.found ? acc.home : skf_arena_strdup(a, "/");
 	if (!home)
-		return skf_fail(e, SKF_ENOMEM, "home directory of uid %u: out of memory", uid);
+		return skf_nomem(e);
 	*ret = home;
 	return 0;
 }

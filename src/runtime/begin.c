@@ -46,7 +46,7 @@ struct skf_rt_container *skf_begin_handle(const struct skf_rt *rt, const struct 
 	int r = c && q->subreaper ? skf_set_subreaper() : 0;
 
 	if (!c)
-		skf_fail(e, SKF_ENOMEM, "container '%s'", q->id);
+		skf_nomem(e);
 	if (r < 0)
 		skf_warn(rt->log, "become a child subreaper: %s, ignoring", strerror(-r));
 	return c;
@@ -59,17 +59,17 @@ int skf_begin_dir(struct skf_start *s, struct skf_err *e)
 
 	if (!s->req->keep_dir) {
 		if (mkdirat(s->rt->rootfd, id, 0700) < 0)
-			return errno == EEXIST ? skf_fail(e, SKF_ECONFLICT,
-							  "container with given ID already exists: '%s'", id)
-					       : skf_fail_sys(e, -errno, "make the state directory '%s/%s'",
-							      root, id);
+			return errno == EEXIST
+				       ? skf_fail(e, SKF_ECONFLICT,
+						  "container with given ID already exists: '%s'", id)
+				       : skf_fail_errno(e, "make the state directory '%s/%s'", root, id);
 		s->dir_made = true;
 	}
 	s->state_fd = skf_openat(s->rt->rootfd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	if (s->state_fd < 0)
 		return skf_fail_sys(e, s->state_fd, "open the state directory '%s/%s'", root, id);
 	if (flock(s->state_fd, LOCK_EX | LOCK_NB) < 0)
-		return skf_fail_sys(e, -errno, "lock the state directory '%s/%s'", root, id);
+		return skf_fail_errno(e, "lock the state directory '%s/%s'", root, id);
 	r = s->dir_made ? 0 : skf_state_clear(s->state_fd);
 	return r < 0 ? skf_fail_sys(e, r, "empty the state directory '%s/%s'", root, id) : 0;
 }

@@ -55,7 +55,7 @@ static int check_status_fd(const struct dump *x, struct skf_err *e)
 	int fd = x->status_fd, flags = fd >= 0 ? fcntl(fd, F_GETFL) : O_WRONLY;
 
 	if (flags < 0)
-		return skf_fail_sys(e, -errno, "option --status-fd: descriptor %d", fd);
+		return skf_fail_errno(e, "option --status-fd: descriptor %d", fd);
 	if ((flags & O_ACCMODE) == O_RDONLY)
 		return skf_fail(e, SKF_EINVALID, "option --status-fd: descriptor %d is not open for writing",
 				fd);
@@ -80,7 +80,7 @@ static int parse_page_server(struct dump *x, struct skf_err *e)
 	}
 	x->opts.page_server_address = skf_arena_dup(&x->arena, s, n);
 	x->opts.page_server_port = (int)port;
-	return x->opts.page_server_address ? 0 : skf_fail(e, SKF_ENOMEM, "page server");
+	return x->opts.page_server_address ? 0 : skf_nomem(e);
 }
 
 static int check_parent(struct dump *x, struct skf_err *e)
@@ -94,7 +94,7 @@ static int check_parent(struct dump *x, struct skf_err *e)
 		return skf_fail(e, SKF_EINVALID,
 				"option --parent-path must be relative to the image directory, not '%s'", p);
 	if (fstatat(x->dirs[0], p, &st, 0) < 0)
-		return skf_fail_sys(e, -errno, "invalid --parent-path '%s' below '%s'", p, x->o->image_path);
+		return skf_fail_errno(e, "invalid --parent-path '%s' below '%s'", p, x->o->image_path);
 	if (!S_ISDIR(st.st_mode))
 		return skf_fail_sys(e, -ENOTDIR, "invalid --parent-path '%s' below '%s'", p,
 				    x->o->image_path);
@@ -112,14 +112,14 @@ static int open_to_userns(const struct dump *x, struct skf_err *e)
 	struct stat st;
 
 	if (fstat(x->dirs[0], &st) < 0)
-		return skf_fail_sys(e, -errno, "image directory '%s'", x->o->image_path);
+		return skf_fail_errno(e, "image directory '%s'", x->o->image_path);
 	for (size_t i = 0; i < x->spec->linux_.gid_mappings.n; i++) {
 		if (m[i].container_id != 0 || m[i].size == 0 || m[i].host_id == 0 || st.st_uid != 0 ||
 		    (st.st_mode & 07077) != 0)
 			continue;
 		if (fchown(x->dirs[0], (uid_t)-1, m[i].host_id) < 0 || fchmod(x->dirs[0], 0710) < 0)
-			return skf_fail_sys(e, -errno, "open image directory '%s' to group %u",
-					    x->o->image_path, m[i].host_id);
+			return skf_fail_errno(e, "open image directory '%s' to group %u", x->o->image_path,
+					      m[i].host_id);
 	}
 	return 0;
 }
@@ -157,7 +157,7 @@ static int set_freezer(struct dump *x, struct skf_err *e)
 	if (!h || !(cg->used & (1u << (h - cg->layout.h))))
 		return 0;
 	x->opts.freeze_cgroup = skf_arena_fmt(&x->arena, "%s%s", h->mountpoint, cg->path);
-	return x->opts.freeze_cgroup ? 0 : skf_fail(e, SKF_ENOMEM, "path of the freezer");
+	return x->opts.freeze_cgroup ? 0 : skf_nomem(e);
 }
 
 /* Network and pid namespaces that were joined are left alone: "net[<inode>]:extRootNetNS" (runc's names). */
@@ -178,12 +178,12 @@ static int add_namespaces(struct dump *x, struct skf_err *e)
 		/* as init has it: the path of the configuration may be gone */
 		if (skf_fmt(path, sizeof(path), "/proc/%d/ns/%s", (int)x->state->pid, ext[i].proc) < 0 ||
 		    stat(path, &st) < 0)
-			return skf_fail_sys(e, -errno, "find the %s namespace of container '%s'",
-					    ext[i].proc, x->state->id);
+			return skf_fail_errno(e, "find the %s namespace of container '%s'", ext[i].proc,
+					      x->state->id);
 		line = skf_arena_fmt(&x->arena, "%s[%llu]:%s", ext[i].proc, (unsigned long long)st.st_ino,
 				     ext[i].key);
 		if (!line || skf_strv_add(&x->arena, &x->opts.external, line) < 0)
-			return skf_fail(e, SKF_ENOMEM, "list of external namespaces");
+			return skf_nomem(e);
 	}
 	return 0;
 }
@@ -199,7 +199,7 @@ static int add_notify(struct dump *x, int root, struct skf_err *e)
 	int r = skf_fmt(path, sizeof(path), "%s/" SKF_NOTIFY_DIR, x->state->id);
 
 	if (r == 0 && fstatat(x->rt->rootfd, path, &dir, AT_SYMLINK_NOFOLLOW) < 0)
-		r = -errno;
+		r = skf_errno();
 	if (r == -ENOENT)
 		return 0;
 	if (r == 0)
@@ -253,7 +253,7 @@ static int write_descriptors(const struct dump *x, struct skf_err *e)
 		r = skf_fmt(path, sizeof(path), "/proc/%d/fd/%u", (int)x->state->pid, i);
 		n = r < 0 ? -1 : readlink(path, to, sizeof(to) - 1);
 		if (r == 0 && n < 0 && errno != ENOENT) /* closed by the workload */
-			r = -errno;
+			r = skf_errno();
 		to[n > 0 ? n : 0] = '\0';
 		skf_jw_str(&w, to);
 	}

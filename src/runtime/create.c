@@ -85,7 +85,7 @@ static int open_fifo(int dir, const char *name, struct skf_err *e)
 	int fd;
 
 	if (mkfifoat(dir, name, 0600) < 0)
-		return skf_fail_sys(e, -errno, "make %s", name);
+		return skf_fail_errno(e, "make %s", name);
 	/* both ends: init neither waits for a reader nor sees EOF before somebody writes */
 	fd = skf_openat(dir, name, O_RDWR | O_NOFOLLOW, 0);
 	return fd < 0 ? skf_fail_sys(e, fd, "open %s", name) : fd;
@@ -98,7 +98,7 @@ static int open_answer(int state_fd, struct skf_err *e)
 	SKF_AUTO_FD int dir = -EBADF;
 
 	if (mkdirat(state_fd, "answer", 0700) < 0)
-		return skf_fail_sys(e, -errno, "make the directory of the answer to start");
+		return skf_fail_errno(e, "make the directory of the answer to start");
 	dir = skf_openat(state_fd, "answer", O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
 	return dir < 0 ? skf_fail_sys(e, dir, "open the directory of the answer to start")
 		       : open_fifo(dir, "exec.fifo", e);
@@ -269,7 +269,7 @@ static int run_runtime_hooks(struct creation *x, struct skf_err *e)
 		return -1;
 	SKF_AUTO_FREE char *doc = skf_state_doc(&x->s, x->s.req->id, "creating", x->c->pid);
 	if (!doc)
-		return skf_fail(e, SKF_ENOMEM, "state document for hooks");
+		return skf_nomem(e);
 	if (skf_hooks_run_host(an, bundle, &h->prestart, "prestart", doc, x->s.rt->log, e) < 0 ||
 	    skf_hooks_run_host(an, bundle, &h->create_runtime, "createRuntime", doc, x->s.rt->log, e) < 0)
 		return -1;
@@ -444,7 +444,7 @@ static int fill_handle(struct creation *x, struct skf_err *e)
 		c->state_json = skf_state_doc(&x->s, x->s.req->id, "running", c->pid);
 		c->bundle = strdup(x->s.req->bundle);
 		if (!c->state_json || !c->bundle)
-			return skf_fail(e, SKF_ENOMEM, "state document for the poststart hooks");
+			return skf_nomem(e);
 	}
 	c->sync = SKF_TAKE_FD(x->s.sync[0]);
 	return 0;

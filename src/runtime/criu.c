@@ -69,15 +69,15 @@ static int place_fds(struct start_criu *x)
 		src[i] = l->fds[i - CRIU_FIRST_FD];
 	x->status = fcntl(x->status, F_DUPFD_CLOEXEC, n);
 	if (x->status < 0)
-		return -errno;
+		return skf_errno();
 	for (int i = 0; i < n; i++) {
 		src[i] = fcntl(src[i], F_DUPFD_CLOEXEC, n);
 		if (src[i] < 0)
-			return -errno;
+			return skf_errno();
 	}
 	for (int i = 0; i < n; i++)
 		if (dup2(src[i], i) < 0)
-			return -errno;
+			return skf_errno();
 	return skf_cloexec_from((unsigned)n);
 }
 
@@ -100,7 +100,7 @@ SKF_NORETURN static void run_criu(struct start_criu *x)
 			skf_fail_sys(&e, r, "hand descriptors to criu");
 		} else {
 			execve(x->l->program, argv, environ);
-			skf_fail_sys(&e, -errno, "run '%s'", x->l->program);
+			skf_fail_sys(&e, skf_errno(), "run '%s'", x->l->program);
 		}
 	}
 	skf_sync_fail(x->status, &e);
@@ -170,7 +170,7 @@ static int send_request(const struct skf_criu *c, const struct skf_criu_req *q, 
 	do
 		n = send(c->sock, b.p, b.len, MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
-	return n < 0 ? skf_fail_sys(e, -errno, "send a request to criu (has it ended?)") : 0;
+	return n < 0 ? skf_fail_errno(e, "send a request to criu (has it ended?)") : 0;
 }
 
 static int take_fd(struct msghdr *mh)
@@ -201,7 +201,7 @@ static int await_answer(const struct skf_criu *c, int timeout_ms)
 		r = poll(p, 2, timeout_ms < 0 ? -1 : left > 0 ? (int)left : 0);
 	} while (r < 0 && errno == EINTR);
 	if (r <= 0)
-		return r < 0 ? -errno : -ETIMEDOUT;
+		return r < 0 ? skf_errno() : -ETIMEDOUT;
 	return p[0].revents ? 0 : -ECONNRESET; /* what it sent before its end comes first */
 }
 
@@ -223,11 +223,11 @@ static int receive(const struct skf_criu *c, int timeout_ms, struct skf_buf *b, 
 	iov.iov_base = skf_buf_reserve(b, SKF_MAX_CRIU_REPLY);
 	iov.iov_len = SKF_MAX_CRIU_REPLY;
 	if (!iov.iov_base)
-		return skf_fail(e, SKF_ENOMEM, "answer of criu");
+		return skf_nomem(e);
 	while (n == 0) {
 		n = recvmsg(c->sock, &mh, MSG_CMSG_CLOEXEC);
 		if (n < 0)
-			n = errno == EINTR ? 0 : -errno;
+			n = errno == EINTR ? 0 : skf_errno();
 		else
 			break;
 	}
@@ -387,7 +387,7 @@ static int check_entry(int dir, const char *name, bool images, const char *path,
 	if ((!images && !is_work_file(name)) || (images && skf_streq(name, "parent")))
 		return 0;
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0 : skf_fail_sys(e, -errno, "'%s/%s'", path, name);
+		return errno == ENOENT ? 0 : skf_fail_errno(e, "'%s/%s'", path, name);
 	if (S_ISDIR(st.st_mode) || S_ISSOCK(st.st_mode) || (S_ISREG(st.st_mode) && st.st_nlink == 1))
 		return 0;
 	return skf_fail(e, SKF_EDENIED,
@@ -405,7 +405,7 @@ static int check_dir(int dir, bool images, const char *path, struct skf_err *e)
 	struct dirent *de;
 
 	if (!d) {
-		r = fd < 0 ? fd : -errno;
+		r = fd < 0 ? fd : skf_errno();
 		skf_closep(&fd);
 		return skf_fail_sys(e, r, "read directory '%s'", path);
 	}

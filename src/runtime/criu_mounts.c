@@ -47,7 +47,7 @@ static int add(const struct skf_criu_view *v, struct skf_criu_list *l, const cha
 	       struct skf_err *e)
 {
 	if (!one || !two || skf_criu_list_add(v->arena, l, one, two, 0) < 0)
-		return skf_fail(e, SKF_ENOMEM, "list of external mounts");
+		return skf_nomem(e);
 	return 0;
 }
 
@@ -81,7 +81,7 @@ int skf_criu_attach_sources(const struct skf_rt_create *q, const char *places, s
 		int r = skf_fmt(path, sizeof(path), "%s-%zu", places, i);
 
 		if (r == 0 && fstat(q->sources[i].tree_fd, &st) < 0)
-			r = -errno;
+			r = skf_errno();
 		if (r == 0 && S_ISDIR(st.st_mode))
 			r = skf_mkdir_at(AT_FDCWD, path, 0700);
 		else if (r == 0 && (place = skf_openat(AT_FDCWD, path,
@@ -129,7 +129,7 @@ static int add_bind(const struct skf_criu_view *v, const struct skf_spec_mount *
 		return skf_fail_sys(e, there, "mount '%s'", m->destination);
 	if (!source)
 		return m->source || there
-			       ? skf_fail(e, SKF_ENOMEM, "list of external mounts")
+			       ? skf_nomem(e)
 			       : skf_fail(e, SKF_EINVALID, "mount '%s': a bind mount needs a source",
 					  m->destination);
 	if (o->copy_symlink && is_link(source))
@@ -160,7 +160,7 @@ static int add_cgroup(const struct skf_criu_view *v, const struct skf_spec_mount
 		point = skf_arena_fmt(v->arena, "%s%s", m->destination, base);
 		source = skf_arena_fmt(v->arena, "%s%s", mp, cg->path);
 		if (!point || !source || add_own_name(v, l, point, source, e) < 0)
-			return skf_fail(e, SKF_ENOMEM, "list of external mounts");
+			return skf_nomem(e);
 	}
 	return 0;
 }
@@ -277,7 +277,7 @@ static int make_point(struct skf_start *s, const char *places, struct skf_mnt *m
 		tree = skf_source_clone(s, r ? place : m->spec->source,
 					m->o.flags & MS_REC ? AT_RECURSIVE : 0);
 		if (tree < 0 || fstat(tree, &st) < 0)
-			return skf_fail_sys(e, tree < 0 ? tree : -errno,
+			return skf_fail_sys(e, tree < 0 ? tree : skf_errno(),
 					    "mount '%s': cannot open source '%s'", m->spec->destination,
 					    m->spec->source);
 		dir = S_ISDIR(st.st_mode);
@@ -326,7 +326,7 @@ int skf_criu_mount_points(struct skf_start *s, const char *places, struct skf_er
 	int *trees = skf_arena_array(s->arena, n ? n : 1, sizeof(*trees)), r = 0, done;
 
 	if (!trees)
-		return skf_fail(e, SKF_ENOMEM, "mount points");
+		return skf_nomem(e);
 	for (size_t i = 0; i < n; i++)
 		trees[i] = -EBADF;
 	for (size_t i = 0; i < n && r >= 0; i++) {

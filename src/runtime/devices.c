@@ -74,7 +74,7 @@ static int own_node(struct devs *x, int dir, const char *name, const struct skf_
 	if (fd < 0 || !is_device(fd, d))
 		return fail(x, d, fd < 0 ? fd : -ESTALE, "find the node again that was just made");
 	if (fchownat(fd, "", d->uid, d->gid, AT_EMPTY_PATH) < 0)
-		return fail(x, d, -errno, "set its owner");
+		return fail(x, d, skf_errno(), "set its owner");
 	return 0;
 }
 
@@ -85,7 +85,7 @@ static int reuse_node(struct devs *x, int dir, const char *name, const struct sk
 	if (fd >= 0 && is_device(fd, d))
 		return 0;
 	if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
-		return fail(x, d, -errno, "replace what the root file system has in its place");
+		return fail(x, d, skf_errno(), "replace what the root file system has in its place");
 	return 1;
 }
 
@@ -95,18 +95,18 @@ static int bind_target(int dir, const char *name)
 	for (int i = 0; i < 2; i++) {
 		struct stat st;
 		if (mknodat(dir, name, S_IFREG | 0644, 0) < 0 && errno != EEXIST)
-			return -errno;
+			return skf_errno();
 		SKF_AUTO_FD int fd = open_node(dir, name);
 		if (fd < 0)
 			return fd;
 		if (fstat(fd, &st) < 0)
-			return -errno;
+			return skf_errno();
 		if (S_ISDIR(st.st_mode))
 			return -EISDIR;
 		if (!S_ISLNK(st.st_mode))
 			return SKF_TAKE_FD(fd);
 		if (unlinkat(dir, name, 0) < 0)
-			return -errno;
+			return skf_errno();
 	}
 	return -ELOOP;
 }
@@ -157,7 +157,7 @@ static int make_node(struct devs *x, int dir, const char *name, const struct skf
 			return own_node(x, dir, name, d);
 	}
 	if (errno != EPERM)
-		return fail(x, d, -errno, "make its node");
+		return fail(x, d, skf_errno(), "make its node");
 	x->bind = true;
 	return bind_node(x, dir, name, d);
 }
@@ -215,7 +215,7 @@ int skf_device_make(struct skf_start *s, size_t i, int *tmpfs, struct skf_err *e
 	if (r == 0 && (mknodat(*tmpfs, name, mode_of(d), rdev_of(d)) < 0 ||
 		       fchownat(*tmpfs, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 ||
 		       fchmodat(*tmpfs, name, mode_of(d) & 07777, 0) < 0))
-		r = -errno;
+		r = skf_errno();
 	if (r == 0)
 		r = skf_open_tree(*tmpfs, name, OPEN_TREE_CLONE | AT_SYMLINK_NOFOLLOW);
 	return r < 0 ? skf_fail_sys(e, r, "device '%s': cannot make its node outside the user namespace",
@@ -266,7 +266,7 @@ static int make_ptmx(struct devs *x)
 		if (errno == EBUSY) /* a mount of the spec */
 			return 0;
 	}
-	return skf_fail_sys(x->e, -errno, "cannot make the link '/dev/ptmx' in the root file system");
+	return skf_fail_errno(x->e, "cannot make the link '/dev/ptmx' in the root file system");
 }
 
 static int make_links(struct devs *x)
@@ -282,9 +282,8 @@ static int make_links(struct devs *x)
 
 	for (size_t i = 0; i < n; i++) {
 		if (symlinkat(links[i].target, x->dir, links[i].name) < 0 && errno != EEXIST)
-			return skf_fail_sys(x->e, -errno,
-					    "cannot make the link '/dev/%s' in the root file system",
-					    links[i].name);
+			return skf_fail_errno(x->e, "cannot make the link '/dev/%s' in the root file system",
+					      links[i].name);
 	}
 	return make_ptmx(x);
 }

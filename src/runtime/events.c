@@ -41,7 +41,7 @@ static int watch_v1(struct skf_rt_events *x, unsigned i)
 		return file;
 	ev = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (ev < 0)
-		return -errno;
+		return skf_errno();
 	r = skf_fmt(line, sizeof(line), "%d %d", ev, file);
 	if (r == 0)
 		r = skf_write_existing_at(dir, "cgroup.event_control", line);
@@ -59,12 +59,12 @@ static int watch_v2(struct skf_rt_events *x, unsigned i)
 	int r;
 
 	if (fd < 0)
-		return -errno;
+		return skf_errno();
 	r = skf_fmt(path, sizeof(path), "%s%s/memory.events", x->cg.layout.h[i].mountpoint, x->cg.path);
 	if (r < 0)
 		return r;
 	if (inotify_add_watch(fd, path, IN_MODIFY) < 0)
-		return -errno;
+		return skf_errno();
 	x->kills = skf_cg_oom_kills(&x->cg);
 	if (x->kills < 0)
 		return (int)x->kills;
@@ -111,7 +111,7 @@ int skf_rt_events_open(const struct skf_rt *rt, const char *id, struct skf_rt_ev
 		return skf_fail(e, SKF_ECONFLICT, "container with id %s is not running", id);
 	x = malloc(sizeof(*x));
 	if (!x)
-		return skf_fail(e, SKF_ENOMEM, "events of container '%s'", id);
+		return skf_nomem(e);
 	*x = (struct skf_rt_events){.cg = s->cg, .pidfd = -EBADF, .oom = -EBADF, .control = -EBADF};
 	r = open_init(x, s);
 	if (r == 0) {
@@ -162,7 +162,7 @@ int skf_rt_events_wait(struct skf_rt_events *x, int timeout_ms, struct skf_err *
 		int n = poll(p, 2, left < 0 && timeout_ms >= 0 ? 0 : (int)left);
 
 		if (n < 0 && errno != EINTR)
-			return skf_fail_sys(e, -errno, "wait for events");
+			return skf_fail_errno(e, "wait for events");
 		if (n == 0)
 			return SKF_RT_EV_TIMEOUT;
 		if (n > 0 && p[0].revents && take_oom(x))

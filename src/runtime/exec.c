@@ -398,7 +398,7 @@ int skf_rt_exec(const struct skf_rt *rt, const struct skf_rt_exec *q, struct skf
 
 	x.c = skf_rt_container_new(q->id);
 	if (!x.c)
-		return skf_fail(e, SKF_ENOMEM, "exec in container '%s'", q->id);
+		return skf_nomem(e);
 	x.c->rt = *rt;
 	x.c->exec = true;
 	r = run_exec(&x, e);

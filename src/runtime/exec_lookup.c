@@ -23,14 +23,14 @@ static int check_executable(const char *path)
 	struct stat st;
 
 	if (stat(path, &st) < 0)
-		return -errno;
+		return skf_errno();
 	if (S_ISDIR(st.st_mode))
 		return -EISDIR;
 	if (!S_ISREG(st.st_mode))
 		return -EACCES;
 	/* the kernel's own answer, for the rights that are in force now: an ambient CAP_DAC_OVERRIDE counts
 	 */
-	return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0 ? -errno : 0;
+	return skf_sys(faccessat(AT_FDCWD, path, X_OK, AT_EACCESS));
 }
 
 static const char *search_path(const struct skf_spec_process *p)

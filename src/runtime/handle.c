@@ -63,7 +63,7 @@ static int wait_sister(struct skf_rt_container *c)
 	struct pollfd p = {.fd = c->pidfd, .events = POLLIN};
 	int r = poll(&p, 1, SKF_KILL_WAIT_MS);
 
-	return r > 0 ? 0 : r == 0 ? -ETIMEDOUT : -errno;
+	return r > 0 ? 0 : r == 0 ? -ETIMEDOUT : skf_errno();
 }
 
 int skf_rt_kill_and_reap(struct skf_rt_container *c)

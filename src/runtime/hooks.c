@@ -38,12 +38,12 @@ static int state_file(const char *json)
 	int r;
 
 	if (fd < 0)
-		return -errno;
+		return skf_errno();
 	r = skf_write_full(fd, json, strlen(json));
 	if (r < 0)
 		return r;
 	if (lseek(fd, 0, SEEK_SET) < 0)
-		return -errno;
+		return skf_errno();
 	return SKF_TAKE_FD(fd);
 }
 
@@ -119,7 +119,7 @@ static int watch_hook(struct hook_run *r, int timeout_ms)
 		int n = left > 0 ? poll(p, 2, (int)left) : 0;
 
 		if (n < 0 && errno != EINTR)
-			return -errno;
+			return skf_errno();
 		if (n == 0)
 			return -ETIMEDOUT;
 		if (n > 0 && (p[1].revents & (POLLIN | POLLHUP)) && !drain(r))

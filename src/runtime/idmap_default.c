@@ -102,7 +102,7 @@ int skf_idmap_default(struct skf_start *s, struct skf_err *e)
 		return 0;
 	spec = skf_arena_alloc(s->arena, sizeof(*spec));
 	if (!spec)
-		return skf_fail(e, SKF_ENOMEM, "configuration of container '%s'", s->req->id);
+		return skf_nomem(e);
 	*spec = *s->spec;
 	each_line("/etc/passwd", take_name, &x);
 	r = skf_fmt(x.number, sizeof(x.number), "%u", x.uid);

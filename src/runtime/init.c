@@ -38,11 +38,11 @@ int skf_init_close_fds(unsigned preserve, const int *keep, unsigned n)
 			if (keep[i] >= 0 && (unsigned)keep[i] >= first && (unsigned)keep[i] < next)
 				next = (unsigned)keep[i];
 		if (next == ~0U)
-			return skf_close_from(first) < 0 ? -errno : 0;
+			return skf_close_from(first);
 		if (next > first && close_range(first, next - 1, 0) < 0)
-			return -errno;
+			return skf_errno();
 		if (skf_set_cloexec((int)next, true) < 0)
-			return -errno;
+			return skf_errno();
 		first = next + 1;
 	}
 }
@@ -78,7 +78,7 @@ static int wait_for_go(const struct skf_init_tail *t, struct skf_err *e)
 		n = read(t->go_fifo, &c, 1);
 	while (n < 0 && errno == EINTR);
 	if (n != 1)
-		return skf_fail_sys(e, n < 0 ? -errno : -EPIPE,
+		return skf_fail_sys(e, n < 0 ? skf_errno() : -EPIPE,
 				    "wait on exec.fifo for the start of the container");
 	return 0;
 }
@@ -116,7 +116,7 @@ static int drop_duplicates(struct skf_spec_process *p, struct skf_arena *a, stru
 	char **env = skf_arena_array(a, n + 1, sizeof(*env));
 
 	if (!v || !env)
-		return skf_fail(e, SKF_ENOMEM, "environment of the container's process");
+		return skf_nomem(e);
 	for (size_t i = 0; i < n; i++)
 		v[i] = (struct variable){p->env.v[i], i};
 	qsort(v, n, sizeof(*v), compare_variables);
@@ -158,7 +158,7 @@ static int fill_home(struct skf_spec_process *p, struct skf_arena *a, struct skf
 		if (!skf_startswith(p->env.v[i], "HOME=") && skf_strv_add(a, &env, p->env.v[i]) < 0)
 			line = NULL;
 	if (!line || skf_strv_add(a, &env, line) < 0)
-		return skf_fail(e, SKF_ENOMEM, "environment of the container's process");
+		return skf_nomem(e);
 	p->env = env;
 	return drop_duplicates(p, a, e);
 }
@@ -265,10 +265,10 @@ static int hooks_before_pivot(struct skf_start *s, struct skf_err *e)
 		return 0;
 	SKF_AUTO_FREE char *doc = skf_state_doc(s, s->req->id, "creating", getpid());
 	if (!doc)
-		return skf_fail(e, SKF_ENOMEM, "state document for the createContainer hooks");
+		return skf_nomem(e);
 	struct skf_hook_ctx x = {.log = s->rt->log, .out = s->hook_out, .err = s->hook_err};
 	if (fchdir(s->root_fd) < 0) /* as runc: such hooks put files there by relative paths */
-		return skf_fail_sys(e, -errno, "enter the root file system for the createContainer hooks");
+		return skf_fail_errno(e, "enter the root file system for the createContainer hooks");
 	return skf_hooks_run_in(&x, &h->create_container, "createContainer", doc, e);
 }
 

@@ -182,11 +182,11 @@ static int detach_one(const struct live *l, const struct skf_spec_mount *m, stru
 			"on the way is not followed)",
 			m->destination);
 	if (statx(dir, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &st) < 0)
-		return skf_fail_sys(e, -errno, "unmount '%s'", m->destination);
+		return skf_fail_errno(e, "unmount '%s'", m->destination);
 	if (!(st.stx_attributes & STATX_ATTR_MOUNT_ROOT))
 		return skf_fail(e, SKF_ECONFLICT, "unmount '%s': nothing is mounted there in container '%s'",
 				m->destination, l->st->id);
-	r = fchdir(dir) < 0 ? -errno : skf_umount(name, MNT_DETACH | UMOUNT_NOFOLLOW);
+	r = fchdir(dir) < 0 ? skf_errno() : skf_umount(name, MNT_DETACH | UMOUNT_NOFOLLOW);
 	return r < 0 ? skf_fail_sys(e, r, "unmount '%s' in container '%s'", m->destination, l->st->id) : 0;
 }
 
@@ -262,7 +262,7 @@ static int alloc_fds(struct skf_start *s, struct skf_err *e)
 	s->mount_fds = skf_arena_array(s->arena, n, sizeof(int));
 	s->sources = skf_arena_array(s->arena, n, sizeof(int));
 	if (!s->mount_fds || !s->sources)
-		return skf_fail(e, SKF_ENOMEM, "mounts: out of memory");
+		return skf_nomem(e);
 	for (size_t i = 0; i < n; i++)
 		s->mount_fds[i] = s->sources[i] = -EBADF;
 	return 0;

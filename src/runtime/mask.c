@@ -25,7 +25,7 @@ static int null_open(const struct skf_start *s, struct masks *x)
 
 	SKF_AUTO_FD int fd = skf_path_open_nofollow(s->root_fd, "dev/null", O_PATH, 0);
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return skf_fail_sys(x->e, fd < 0 ? fd : -errno,
+		return skf_fail_sys(x->e, fd < 0 ? fd : skf_errno(),
 				    "cannot open the container's '/dev/null' to mask files with");
 	if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))
 		return skf_fail(x->e, SKF_EDENIED,
@@ -90,7 +90,7 @@ static int mask_one(const struct skf_start *s, struct masks *x, const char *path
 	if (r == 0)
 		return 0;
 	if (r < 0 || fstat(target, &st) < 0)
-		return skf_fail_sys(x->e, r < 0 ? r : -errno, "masked path '%s'", path);
+		return skf_fail_sys(x->e, r < 0 ? r : skf_errno(), "masked path '%s'", path);
 	/* > 0: the error is set already. */
 	r = S_ISDIR(st.st_mode) ? cover_dir(x, target) : cover_file(s, x, target);
 	if (r > 0)

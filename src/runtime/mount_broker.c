@@ -116,6 +116,6 @@ int skf_broker_hello(struct skf_start *s, struct skf_err *e)
 int skf_broker_ask(struct skf_start *s, size_t i, int *ret_tree, struct skf_err *e)
 {
 	if (write(s->broker_fd, &i, sizeof(i)) != (ssize_t)sizeof(i))
-		return skf_fail_sys(e, -errno, "ask for the source of mount or device %zu", i);
+		return skf_fail_errno(e, "ask for the source of mount or device %zu", i);
 	return skf_sync_expect(s->broker_fd, SKF_STEP_BUILT, SKF_START_MS, ret_tree, e);
 }

@@ -76,7 +76,7 @@ static int hier_links(int dir, const struct skf_cg_hier *h, const char *name)
 		if (next)
 			*next++ = '\0';
 		if (!skf_streq(p, name) && symlinkat(name, dir, p) < 0 && errno != EEXIST)
-			return -errno;
+			return skf_errno();
 	}
 	return 0;
 }
@@ -88,7 +88,7 @@ static int add_hierarchy(const struct skf_start *s, int dir, unsigned i, unsigne
 	int r = -EPERM;
 
 	if (mkdirat(dir, name, 0755) < 0)
-		return -errno;
+		return skf_errno();
 	if (own_cgroupns(s))
 		r = hier_mount(dir, h, name, flags);
 	if (r < 0)

@@ -49,7 +49,7 @@ int skf_mount_label_root(const struct skf_start *s, const struct skf_mnt *m, str
 		return 0;
 	SKF_AUTO_FD int fd = skf_openat(m->tree, ".", O_RDONLY | O_DIRECTORY, 0);
 	int r = fd < 0                                                               ? fd
-		: fsetxattr(fd, "security.selinux", label, strlen(label) + 1, 0) < 0 ? -errno
+		: fsetxattr(fd, "security.selinux", label, strlen(label) + 1, 0) < 0 ? skf_errno()
 										     : 0;
 	if (r == -EOPNOTSUPP) {
 		skf_debug(s->rt->log, "mount '%s': the policy has no labels for mqueue",

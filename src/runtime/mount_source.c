@@ -68,7 +68,7 @@ static int given_tree(const struct skf_start *s, const struct skf_spec_mount *m)
 		if (!skf_streq(s->req->sources[i].destination, m->destination))
 			continue;
 		int fd = fcntl(s->req->sources[i].tree_fd, F_DUPFD_CLOEXEC, 3);
-		return fd < 0 ? -errno : fd;
+		return skf_sys(fd);
 	}
 	return -EBADF;
 }

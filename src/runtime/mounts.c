@@ -119,7 +119,7 @@ static int check_proc(const struct skf_mnt *m, int target, int tree, struct skf_
 	if (found) {
 		struct stat st;
 		if (fstat(target, &st) < 0)
-			return skf_fail_sys(e, -errno, "mount '%s'", m->spec->destination);
+			return skf_fail_errno(e, "mount '%s'", m->spec->destination);
 		if (st.st_ino == PROC_ROOT_INO)
 			named = true;
 	}
@@ -288,7 +288,7 @@ static int keep_locked(const struct skf_start *s, const struct skf_mnt *m, unsig
 	struct statfs f;
 
 	if (fstatfs(m->tree, &f) < 0)
-		return skf_fail_sys(e, -errno, "mount '%s'", m->spec->destination);
+		return skf_fail_errno(e, "mount '%s'", m->spec->destination);
 	unsigned long have = flags_of_tree(&f);
 	if (have & m->o.clear & (LOCKABLE | ATIME_FLAGS))
 		return skf_fail(e, SKF_EDENIED,
@@ -361,8 +361,8 @@ static int copy_symlink(struct skf_start *s, const struct skf_mnt *m, struct skf
 	if (n < 0 && errno == EINVAL)
 		return 0;
 	if (n < 0 || (size_t)n >= sizeof(link))
-		return skf_fail_sys(e, n < 0 ? -errno : -ENAMETOOLONG, "mount '%s': cannot read link '%s'",
-				    m->spec->destination, path);
+		return skf_fail_sys(e, n < 0 ? skf_errno() : -ENAMETOOLONG,
+				    "mount '%s': cannot read link '%s'", m->spec->destination, path);
 	link[n] = '\0';
 	SKF_AUTO_FD int dir = skf_path_parent(s->root_fd, m->dest, true, name, sizeof(name));
 	if (dir < 0)
@@ -371,7 +371,7 @@ static int copy_symlink(struct skf_start *s, const struct skf_mnt *m, struct skf
 	if (symlinkat(link, dir, name) == 0)
 		return 1;
 	char old[PATH_MAX];
-	r = -errno;
+	r = skf_errno();
 	n = r == -EEXIST ? readlinkat(dir, name, old, sizeof(old)) : -1;
 	if (n > 0 && (size_t)n < sizeof(old) && strlen(link) == (size_t)n &&
 	    memcmp(old, link, (size_t)n) == 0)
@@ -408,8 +408,7 @@ static int mount_bind(struct skf_start *s, struct skf_mnt *m, size_t i, struct s
 	if (bind_tree(s, m, i, e) < 0)
 		return -1;
 	if (fstat(m->tree, &st) < 0)
-		return skf_fail_sys(e, -errno, "mount '%s': source '%s'", m->spec->destination,
-				    m->spec->source);
+		return skf_fail_errno(e, "mount '%s': source '%s'", m->spec->destination, m->spec->source);
 	SKF_AUTO_FD int target = skf_mount_target(s, m, S_ISDIR(st.st_mode), m->tree, e);
 	if (target < 0)
 		return -1;
@@ -541,10 +540,10 @@ static int mount_fs(struct skf_start *s, struct skf_mnt *m, size_t i, struct skf
 		return -1;
 	bool mode = tmpfs && m->existed && !has_option(m->o.data, "mode=");
 	if (mode && fstat(target, &st) < 0)
-		return skf_fail_sys(e, -errno, "mount '%s'", m->spec->destination);
+		return skf_fail_errno(e, "mount '%s'", m->spec->destination);
 	const char *data = fs_data(s, m, mode ? &st : NULL);
 	if (!data)
-		return skf_fail(e, SKF_ENOMEM, "mount '%s': out of memory", m->spec->destination);
+		return skf_nomem(e);
 	unsigned long flags = m->o.flags & ~(unsigned long)(MS_BIND | MS_REC | (m->late_ro ? MS_RDONLY : 0));
 	if (fs_tree(s, m, target, data, flags, &attached, e) < 0)
 		return -1;

@@ -71,7 +71,7 @@ static int open_transfer(const struct skf_start *s, struct transfer *t, pid_t pi
 		return skf_fail_sys(e, own < 0 ? own : t->netns,
 				    "open the network namespaces for /linux/netDevices");
 	if (fstat(own, &a) < 0 || fstat(t->netns, &b) < 0)
-		return skf_fail_sys(e, -errno, "compare the network namespaces for /linux/netDevices");
+		return skf_fail_errno(e, "compare the network namespaces for /linux/netDevices");
 	if (a.st_dev == b.st_dev && a.st_ino == b.st_ino)
 		return skf_fail(
 			e, SKF_EINVALID,

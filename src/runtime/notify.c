@@ -72,8 +72,8 @@ static int add_env(struct skf_start *s, struct skf_spec_process *p)
 int skf_notify_make_dir(const struct skf_start *s, struct skf_err *e)
 {
 	if (mkdirat(s->state_fd, SKF_NOTIFY_DIR, 0755) < 0)
-		return skf_fail_sys(e, -errno, "make the directory of the notify socket of container '%s'",
-				    s->req->id);
+		return skf_fail_errno(e, "make the directory of the notify socket of container '%s'",
+				      s->req->id);
 	return 0;
 }
 
@@ -84,7 +84,7 @@ int skf_notify_prepare(struct skf_start *s, struct skf_err *e)
 	int r;
 
 	if (!spec || !p)
-		return skf_fail(e, SKF_ENOMEM, "configuration of container '%s'", s->req->id);
+		return skf_nomem(e);
 	*spec = *s->spec;
 	*p = *s->process;
 	r = add_mount(s, spec);
@@ -114,10 +114,10 @@ int skf_rt_notify_open(const struct skf_rt *rt, const char *id, struct skf_err *
 	snprintf(sa.sun_path, sizeof(sa.sun_path), "/proc/self/fd/%d/" SOCKET_NAME, dir);
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return skf_fail_sys(e, -errno, "notify socket of container '%s'", id);
+		return skf_fail_errno(e, "notify socket of container '%s'", id);
 	(void)unlinkat(dir, SOCKET_NAME, 0); /* of a start that failed; else bind says what is wrong */
 	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || fchmodat(dir, SOCKET_NAME, 0777, 0) < 0)
-		return skf_fail_sys(e, -errno, "bind the notify socket of container '%s'", id);
+		return skf_fail_errno(e, "bind the notify socket of container '%s'", id);
 	return SKF_TAKE_FD(fd);
 }
 

@@ -142,7 +142,7 @@ static int enter_cwd(const char *cwd)
 	fd = skf_path_open(root, cwd, O_PATH | O_DIRECTORY, 0);
 	if (fd < 0)
 		return fd;
-	return fchdir(fd) < 0 ? -errno : 0;
+	return skf_sys(fchdir(fd));
 }
 
 static const char *cwd_of(const struct skf_spec_process *p)
@@ -176,7 +176,7 @@ static int check_cwd(const char *cwd, bool entered, struct skf_err *e)
 				    cwd);
 	/* the kernel's own answer, not the C library's, which may search */
 	if (syscall(SYS_getcwd, path, sizeof(path)) < 0)
-		return skf_fail_sys(e, -errno, "working directory '%s'", cwd);
+		return skf_fail_errno(e, "working directory '%s'", cwd);
 	if (path[0] != '/')
 		return skf_fail(e, SKF_EDENIED, "working directory '%s' is outside of the container's root",
 				cwd);

@@ -24,7 +24,7 @@ int skf_rt_pids(const struct skf_rt *rt, const char *id, struct skf_arena *a, pi
 	for (;;) { /* until the list fits: it may grow between two looks */
 		v = skf_arena_array(a, room, sizeof(*v));
 		if (!v)
-			return skf_fail(e, SKF_ENOMEM, "list of the processes of container '%s'", id);
+			return skf_nomem(e);
 		n = skf_cg_pids(&s->cg, v, room);
 		if (n < 0)
 			return skf_fail_sys(e, n, "list the processes of container '%s'", id);

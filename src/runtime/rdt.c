@@ -201,8 +201,8 @@ static int make_dir(int root, const char *path, const char *what, struct skf_err
 {
 	if (mkdirat(root, path, 0755) == 0)
 		return 0;
-	return skf_fail_sys(e, -errno, "make the resctrl %s '%s'%s", what, path,
-			    errno == ENOSPC ? " (the processor has no more of them)" : "");
+	return skf_fail_errno(e, "make the resctrl %s '%s'%s", what, path,
+			      errno == ENOSPC ? " (the processor has no more of them)" : "");
 }
 
 static int check_existing(int root, const char *group, const char *lines, struct skf_err *e)
@@ -336,9 +336,9 @@ int skf_rdt_remove_at(int root, const char *path, struct skf_err *e)
 	/* a control group of ours: its monitoring group has the same name */
 	if (!strchr(path, '/') && skf_fmt(mon, sizeof(mon), "%s/mon_groups/%s", path, path) == 0 &&
 	    unlinkat(root, mon, AT_REMOVEDIR) < 0 && errno != ENOENT && errno != ENOTDIR)
-		return skf_fail_sys(e, -errno, "remove the resctrl group '%s'", mon);
+		return skf_fail_errno(e, "remove the resctrl group '%s'", mon);
 	if (unlinkat(root, path, AT_REMOVEDIR) < 0 && errno != ENOENT)
-		return skf_fail_sys(e, -errno, "remove the resctrl group '%s'", path);
+		return skf_fail_errno(e, "remove the resctrl group '%s'", path);
 	return 0;
 }
 

@@ -226,7 +226,7 @@ static int add_descriptors(struct restoration *x, struct skf_err *e)
 			x->fds[x->n_fds++] = (int)i;
 		}
 		if (skf_criu_list_add(&x->arena, &x->opts.inherit_fd, d->fds.v[i], NULL, at) < 0)
-			return skf_fail(e, SKF_ENOMEM, "list of descriptors");
+			return skf_nomem(e);
 	}
 	return 0;
 }
@@ -374,7 +374,7 @@ static int add_ext_mounts(struct restoration *x, struct skf_err *e)
 	if (!notify ||
 	    skf_criu_list_add(&x->arena, &x->opts.ext_mnt, SKF_CRIU_NOTIFY_MOUNT, notify, 0) < 0 ||
 	    skf_criu_list_add(&x->arena, &x->opts.ext_mnt, SKF_NOTIFY_ELSEWHERE, notify, 0) < 0)
-		return skf_fail(e, SKF_ENOMEM, "list of external mounts");
+		return skf_nomem(e);
 	return 0;
 }
 
@@ -433,7 +433,7 @@ static int on_namespaces(struct restoration *x, pid_t pid, struct skf_err *e)
 		return 0;
 	SKF_AUTO_FREE char *doc = skf_state_doc(&x->s, x->s.req->id, "creating", pid);
 	if (!doc)
-		return skf_fail(e, SKF_ENOMEM, "state document for hooks");
+		return skf_nomem(e);
 	return skf_hooks_run_host(an, bundle, &h->prestart, "prestart", doc, x->s.rt->log, e) < 0
 		       ? -1
 		       : skf_hooks_run_host(an, bundle, &h->create_runtime, "createRuntime", doc,
@@ -546,7 +546,7 @@ static int finish(struct restoration *x, struct skf_err *e)
 		return 0;
 	c->state_json = skf_state_doc(&x->s, x->s.req->id, "running", c->pid);
 	if (!c->state_json)
-		return skf_fail(e, SKF_ENOMEM, "state document for the poststart hooks");
+		return skf_nomem(e);
 	return skf_hooks_run_host(&x->s.spec->annotations, x->s.req->bundle, poststart, "poststart",
 				  c->state_json, x->s.rt->log, e);
 }

@@ -100,7 +100,7 @@ int skf_rootfs_prepare(struct skf_start *s, struct skf_err *e)
 		return -1;
 	s->mount_fds = skf_arena_array(s->arena, n ? n : 1, sizeof(int));
 	if (!s->mount_fds)
-		return skf_fail(e, SKF_ENOMEM, "mounts: out of memory");
+		return skf_nomem(e);
 	for (size_t i = 0; i < n; i++)
 		s->mount_fds[i] = -1;
 	if (open_root(s, e) < 0)
@@ -263,7 +263,7 @@ int skf_rootfs_ptsdir(struct skf_start *s)
 	if (fd < 0)
 		return fd;
 	if (fstatfs(fd, &f) < 0)
-		return -errno;
+		return skf_errno();
 	return f.f_type == DEVPTS_SUPER_MAGIC ? SKF_TAKE_FD(fd) : -ENOENT;
 }
 
@@ -278,7 +278,7 @@ static int console_target(const struct skf_start *s)
 		SKF_AUTO_FD int fd = skf_path_open_nofollow(dir, "console", O_PATH, 0);
 		if (fd >= 0) {
 			if (fstat(fd, &st) < 0)
-				return -errno;
+				return skf_errno();
 			if (S_ISDIR(st.st_mode))
 				return -EISDIR;
 			if (!S_ISLNK(st.st_mode))
@@ -288,7 +288,7 @@ static int console_target(const struct skf_start *s)
 		}
 		if ((fd >= 0 && unlinkat(dir, "console", 0) < 0) ||
 		    mknodat(dir, "console", S_IFREG | 0600, 0) < 0)
-			return -errno;
+			return skf_errno();
 	}
 	return -ELOOP;
 }
@@ -300,7 +300,7 @@ int skf_rootfs_console(struct skf_start *s, int pty_peer, struct skf_err *e)
 	if (!skf_builds_root(s))
 		return 0;
 	if (fstat(pty_peer, &st) < 0)
-		return skf_fail_sys(e, -errno, "terminal");
+		return skf_fail_errno(e, "terminal");
 	if (!S_ISCHR(st.st_mode) || major(st.st_rdev) < UNIX98_PTY_MAJOR_FIRST ||
 	    major(st.st_rdev) > UNIX98_PTY_MAJOR_LAST)
 		return skf_fail(e, SKF_EBUG, "terminal: the fd for '/dev/console' is not a pseudo terminal");
@@ -374,7 +374,7 @@ static int enter_move(struct skf_start *s, struct skf_err *e)
 			return skf_fail_sys(e, r, "no-pivot: cannot move the root file system to '/'");
 	}
 	if (chroot(".") < 0)
-		return skf_fail_sys(e, -errno, "no-pivot: cannot change the root");
+		return skf_fail_errno(e, "no-pivot: cannot change the root");
 	return 0;
 }
 
@@ -424,15 +424,15 @@ int skf_rootfs_enter(struct skf_start *s, struct skf_err *e)
 	if (!skf_own_mntns(s) && reopen_root(s, e) < 0)
 		return -1;
 	if (fchdir(s->root_fd) < 0)
-		return skf_fail_sys(e, -errno, "cannot enter the root file system");
+		return skf_fail_errno(e, "cannot enter the root file system");
 	if (skf_own_mntns(s)) {
 		if ((s->req->no_pivot ? enter_move(s, e) : enter_pivot(s, e)) < 0)
 			return -1;
 	} else if (chroot(".") < 0) {
-		return skf_fail_sys(e, -errno, "cannot change the root to '%s'", s->spec->root_path);
+		return skf_fail_errno(e, "cannot change the root to '%s'", s->spec->root_path);
 	}
 	if (chdir("/") < 0)
-		return skf_fail_sys(e, -errno, "cannot change to the container's '/'");
+		return skf_fail_errno(e, "cannot change to the container's '/'");
 	return 0;
 }
 
@@ -471,8 +471,8 @@ static int own_null(const struct skf_start *s, struct skf_err *e)
 		if (null < 0 || fstat(null, &st) < 0 || !S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))
 			return 0;
 		if (dup2(null, fd) < 0)
-			return skf_fail_sys(e, -errno,
-					    "cannot use the container's '/dev/null' as standard stream");
+			return skf_fail_errno(e,
+					      "cannot use the container's '/dev/null' as standard stream");
 	}
 	return 0;
 }

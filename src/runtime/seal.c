@@ -60,12 +60,12 @@ static int copy_to(int fd, int exe)
 	struct stat st;
 
 	if (fstat(exe, &st) < 0)
-		return -errno;
+		return skf_errno();
 	for (off_t left = st.st_size; left > 0;) {
 		ssize_t n = sendfile(fd, exe, NULL, (size_t)left);
 
 		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
+			return n < 0 ? skf_errno() : -EIO;
 		left -= n;
 	}
 	return 0;
@@ -98,12 +98,12 @@ static int sealed_memfd(int exe)
 	if (fd < 0 && errno == EINVAL) /* kernels before 6.3 do not know MFD_EXEC */
 		fd = memfd_create("skiff", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
-		return -errno;
+		return skf_errno();
 	r = copy_to(fd, exe);
 	if (r < 0)
 		return r;
 	if (fcntl(fd, F_ADD_SEALS, ALL_SEALS) < 0 || fchmod(fd, 0500) < 0)
-		return -errno;
+		return skf_errno();
 	return SKF_TAKE_FD(fd);
 }
 
@@ -121,13 +121,13 @@ int skf_rt_seal_self(char *const argv[], struct skf_err *e)
 		fd = read_only_copy(exe);
 	if (fd < 0) {
 		if (lseek(exe, 0, SEEK_SET) < 0)
-			return skf_fail_sys(e, -errno, "rewind '/proc/self/exe'");
+			return skf_fail_errno(e, "rewind '/proc/self/exe'");
 		fd = sealed_memfd(exe);
 	}
 	if (fd < 0)
 		return skf_fail_sys(e, fd, "make a read-only handle of the running program");
 	syscall(SYS_execveat, fd, "", argv, environ, AT_EMPTY_PATH);
-	r = -errno;
+	r = skf_errno();
 	return skf_fail_sys(e, r, "execute the read-only handle of the running program");
 }
 

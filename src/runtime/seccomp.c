@@ -80,7 +80,7 @@ int skf_seccomp_raw(const char *base64, struct skf_arena *a, struct skf_bpf_prog
 				BPF_MAXINSNS);
 	v = skf_arena_array(a, len / sizeof(*v) + 1, sizeof(*v));
 	if (!v)
-		return skf_fail(e, SKF_ENOMEM, "%s", name);
+		return skf_nomem(e);
 	n = skf_base64_decode(base64, (uint8_t *)v);
 	if (n <= 0 || (size_t)n % sizeof(*v))
 		return skf_fail(e, SKF_EINVALID, "%s: expected BPF instructions of %zu bytes each in base64",

@@ -68,7 +68,7 @@ int skf_seccomp_cache_open(int rootfd)
 	if (fd < 0)
 		return fd;
 	if (fstat(fd, &st) < 0)
-		return -errno;
+		return skf_errno();
 	return ours(&st) ? SKF_TAKE_FD(fd) : -EPERM;
 }
 
@@ -82,7 +82,7 @@ static int read_entry(int fd, const uint8_t key[SKF_SECCOMP_KEY], struct skf_are
 	int r;
 
 	if (fstat(fd, &st) < 0)
-		return -errno;
+		return skf_errno();
 	if (!S_ISREG(st.st_mode) || !ours(&st) || st.st_size < (off_t)sizeof(h))
 		return -EBADMSG;
 	r = skf_read_full(fd, &h, sizeof(h));
@@ -147,7 +147,7 @@ static int scan(int dirfd, unsigned *ret_n, struct entry *oldest)
 		return fd;
 	d = fdopendir(fd);
 	if (!d) {
-		int r = -errno;
+		int r = skf_errno();
 
 		close(fd);
 		return r;

@@ -344,7 +344,7 @@ static int export_program(struct build *b, struct sock_filter **ret, size_t *ret
 	int r;
 
 	if (fd < 0)
-		return skf_fail_sys(e, -errno, "memory for the seccomp program");
+		return skf_fail_errno(e, "memory for the seccomp program");
 	r = seccomp_export_bpf(b->ctx, fd);
 	if (r < 0)
 		return skf_fail_sys(e, r, "libseccomp cannot compile the profile");
@@ -355,7 +355,7 @@ static int export_program(struct build *b, struct sock_filter **ret, size_t *ret
 	n = (size_t)size / sizeof(*v);
 	v = skf_arena_array(b->arena, n + stub, sizeof(*v));
 	if (!v)
-		return skf_fail(e, SKF_ENOMEM, "seccomp program of %zu instructions", n);
+		return skf_nomem(e);
 	stub = wants_stub(b->p) ? emit_stub(b, v) : 0;
 	r = skf_read_full(fd, v + stub, n * sizeof(*v));
 	if (r < 0)

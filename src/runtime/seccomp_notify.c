@@ -56,7 +56,7 @@ int skf_listener_plan(struct skf_listener *l, const struct skf_bpf_prog *p, cons
 	l->fd = mmap(NULL, sizeof(*l->fd), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (l->fd == MAP_FAILED) {
 		l->fd = NULL;
-		return skf_fail_sys(e, -errno, "memory for the seccomp listener");
+		return skf_fail_errno(e, "memory for the seccomp listener");
 	}
 	*l->fd = -1;
 	return 0;
@@ -243,7 +243,7 @@ int skf_listener_deliver(const struct skf_listener *l, int sync, int pidfd, pid_
 	if (fd < 0)
 		return -1;
 	if (!doc)
-		return skf_fail(e, SKF_ENOMEM, "container process state for the seccomp agent");
+		return skf_nomem(e);
 	if (sock < 0)
 		sock = own = skf_unix_connect(l->path, SOCK_STREAM, "seccomp agent at listenerPath", e);
 	if (sock < 0)

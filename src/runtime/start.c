@@ -65,7 +65,7 @@ static int run_poststart(const struct skf_rt *rt, const struct skf_rt_state *s, 
 		return 0;
 	SKF_AUTO_FREE char *doc = running_doc(s);
 	if (!doc)
-		return skf_fail(e, SKF_ENOMEM, "state document for the poststart hooks");
+		return skf_nomem(e);
 	return skf_hooks_run_host(&s->annotations, s->bundle, hooks, "poststart", doc, rt->log, e);
 }
 
@@ -107,7 +107,7 @@ int skf_rt_start(const struct skf_rt *rt, const char *id, struct skf_err *e)
 		stop_init(s);
 		return -1;
 	}
-	r = unlinkat(dir, "exec.fifo", 0) < 0 ? -errno : skf_rmtree_at(dir, "answer");
+	r = unlinkat(dir, "exec.fifo", 0) < 0 ? skf_errno() : skf_rmtree_at(dir, "answer");
 	if (r < 0) {
 		stop_init(s);
 		return skf_fail_sys(e, r, "remove exec.fifo of container '%s'", id);

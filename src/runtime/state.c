@@ -88,13 +88,13 @@ int skf_state_lock(const struct skf_rt *rt, const char *id, int timeout_ms)
 		struct timespec ts = {.tv_nsec = 2000000};
 
 		if (errno != EWOULDBLOCK && errno != EINTR)
-			return -errno;
+			return skf_errno();
 		if (skf_mono_ms() >= end)
 			return -ETIMEDOUT;
 		nanosleep(&ts, NULL);
 	}
 	if (fstat(fd, &st) < 0)
-		return -errno;
+		return skf_errno();
 	if (st.st_nlink == 0)
 		return -ENOENT; /* removed while we waited */
 	return SKF_TAKE_FD(fd);
@@ -268,7 +268,7 @@ static int fill_state(int dir, bool locked, const struct state_file *f, struct s
 	s->owner = owner_name(f->uid, a);
 	s->config_path = f->config ? f->config : skf_arena_fmt(a, "%s/config.json", f->bundle);
 	if (!s->rootfs || !s->created || !s->owner || !s->config_path)
-		return skf_fail(e, SKF_ENOMEM, "state of container '%s'", f->id);
+		return skf_nomem(e);
 	s->annotations = f->annotations;
 	s->systemd_scope = f->systemd_scope;
 	s->rdt = f->rdt;
@@ -307,7 +307,7 @@ int skf_state_load_full(const struct skf_rt *rt, int state_fd, unsigned how, con
 				f->v);
 	s = skf_arena_alloc(a, sizeof(*s));
 	if (!s)
-		return skf_fail(e, SKF_ENOMEM, "state of container '%s'", id);
+		return skf_nomem(e);
 	if (fill_state(state_fd, how & SKF_STATE_LOCKED, f, a, s, e) < 0)
 		return -1;
 	if (f->process && !(how & SKF_STATE_BRIEF) &&
@@ -365,7 +365,7 @@ int skf_state_remove(const struct skf_rt *rt, int state_fd, const char *id)
 		(void)unlinkat(state_fd, usual[i], 0); /* what stays is met again below */
 	if (unlinkat(rt->rootfd, id, AT_REMOVEDIR) == 0)
 		return 0;
-	return errno == ENOTEMPTY || errno == EEXIST ? skf_rmtree_at(rt->rootfd, id) : -errno;
+	return errno == ENOTEMPTY || errno == EEXIST ? skf_rmtree_at(rt->rootfd, id) : skf_errno();
 }
 
 void skf_rt_state_write(const struct skf_rt_state *s, struct skf_jw *w)
@@ -400,7 +400,7 @@ int skf_rt_list(const struct skf_rt *rt, struct skf_arena *a, struct skf_strv *r
 	struct dirent *de;
 
 	if (!d) {
-		int r = fd < 0 ? fd : -errno;
+		int r = fd < 0 ? fd : skf_errno();
 
 		skf_closep(&fd);
 		return skf_fail_sys(e, r, "read state root '%s'", rt->root);
@@ -416,13 +416,13 @@ int skf_rt_list(const struct skf_rt *rt, struct skf_arena *a, struct skf_strv *r
 			if (errno == ENOENT || errno == ENOTDIR)
 				continue; /* the seccomp cache, or a container that is just being made or
 					     removed */
-			return skf_fail_sys(e, -errno, "look for '%s/%s'", rt->root, path);
+			return skf_fail_errno(e, "look for '%s/%s'", rt->root, path);
 		}
 		if (skf_strv_add(a, &ids, de->d_name) < 0)
-			return skf_fail(e, SKF_ENOMEM, "list of containers");
+			return skf_nomem(e);
 	}
 	if (errno != 0)
-		return skf_fail_sys(e, -errno, "read state root '%s'", rt->root);
+		return skf_fail_errno(e, "read state root '%s'", rt->root);
 	if (ids.n > 1)
 		qsort(ids.v, ids.n, sizeof(*ids.v), by_name);
 	*ret = ids;

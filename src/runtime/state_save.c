@@ -201,7 +201,7 @@ static int write_descriptors(struct skf_jw *w, const struct skf_start *s)
 /* crun's tools look for the container's file under this name. */
 static int link_status(int state_fd)
 {
-	return symlinkat("state.json", state_fd, "status") < 0 && errno != EEXIST ? -errno : 0;
+	return symlinkat("state.json", state_fd, "status") < 0 && errno != EEXIST ? skf_errno() : 0;
 }
 
 int skf_state_save(const struct skf_state_in *in, struct skf_err *e)
@@ -315,7 +315,7 @@ int skf_state_load_bpf(int state_fd, struct skf_arena *a, struct skf_bpf_prog *r
 			"the container's seccomp.bpf is malformed; nothing is executed without its filter");
 	insn = skf_arena_array(a, h.n, sizeof(*insn));
 	if (!insn)
-		return skf_fail(e, SKF_ENOMEM, "seccomp program of %u instructions", h.n);
+		return skf_nomem(e);
 	memcpy(insn, b.p + sizeof(h), (size_t)h.n * sizeof(*insn));
 	*ret = (struct skf_bpf_prog){
 		.insn = insn, .n = (uint16_t)h.n, .flags = h.flags, .notify = h.notify != 0};

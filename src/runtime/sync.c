@@ -48,7 +48,7 @@ static int write_msg(int sock, const struct sync_msg *m)
 		n = write(sock, m, sizeof(*m));
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return -errno;
+		return skf_errno();
 	return n == (ssize_t)sizeof(*m) ? 0 : -EIO;
 }
 
@@ -71,7 +71,7 @@ static int send_with_fd(int sock, struct sync_msg *m, int fd)
 	do
 		n = sendmsg(sock, &mh, MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : 0;
+	return n < 0 ? skf_errno() : 0;
 }
 
 int skf_sync_send(int sock, enum skf_step step, int fd)
@@ -86,7 +86,7 @@ int skf_sync_send(int sock, enum skf_step step, int fd)
 	/* the parent must survive a dead init; init after a dead parent need not (invariant 3) */
 	if (step == SKF_STEP_SETUP || step == SKF_STEP_ATTACHED || step == SKF_STEP_HOOKED ||
 	    step == SKF_STEP_GO)
-		return send(sock, &m, sizeof(m), MSG_NOSIGNAL) < 0 ? -errno : 0;
+		return send(sock, &m, sizeof(m), MSG_NOSIGNAL) < 0 ? skf_errno() : 0;
 	return write_msg(sock, &m);
 }
 
@@ -122,7 +122,7 @@ static int recv_msg(int sock, struct sync_msg *m, int *ret_fd)
 		n = recvmsg(sock, &mh, MSG_CMSG_CLOEXEC);
 	while (n < 0 && again(errno));
 	if (n <= 0)
-		return n < 0 ? -errno : 0;
+		return n < 0 ? skf_errno() : 0;
 	c = CMSG_FIRSTHDR(&mh);
 	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
 	    c->cmsg_len == CMSG_LEN(sizeof(int)))
@@ -148,7 +148,7 @@ static int wait_readable(int fd, int timeout_ms)
 		if (r == 0)
 			return -ETIMEDOUT;
 		if (errno != EINTR)
-			return -errno;
+			return skf_errno();
 	}
 }
 
@@ -205,7 +205,7 @@ int skf_sync_wait_exec(int fd, int timeout_ms, struct skf_err *e)
 	if (n == 0)
 		return 0;
 	if (n < 0)
-		return skf_fail_sys(e, -errno, "waiting for the container's process to be executed");
+		return skf_fail_errno(e, "waiting for the container's process to be executed");
 	if (n != (ssize_t)sizeof(m) || m.magic != SYNC_MAGIC || m.step != SKF_STEP_FAILED)
 		return skf_fail(e, SKF_EBUG,
 				"container init sent a malformed record instead of executing its process");
@@ -223,7 +223,7 @@ int skf_sync_await(int sock, enum skf_step want)
 	if (n == 0)
 		return -EPIPE;
 	if (n < 0)
-		return -errno;
+		return skf_errno();
 	if (n != (ssize_t)sizeof(m) || m.magic != SYNC_MAGIC || m.step != (uint32_t)want)
 		return -EBADMSG;
 	return 0;

@@ -51,7 +51,7 @@ static int write_one(const struct skf_start *s, const struct skf_kv *kv, struct 
 		return skf_fail_sys(e, fd, "sysctl '%s': cannot open '/proc/%s'", kv->k, path);
 	ssize_t n = write(fd, kv->v, strlen(kv->v));
 	if (n < 0 || (size_t)n != strlen(kv->v))
-		return skf_fail_sys(e, n < 0 ? -errno : -EIO,
+		return skf_fail_sys(e, n < 0 ? skf_errno() : -EIO,
 				    "sysctl '%s': the kernel does not take value '%.100s'", kv->k, kv->v);
 	return 0;
 }

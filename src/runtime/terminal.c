@@ -48,12 +48,12 @@ int skf_unix_connect(const char *path, int type, const char *what, struct skf_er
 
 	memset(&sa, 0, sizeof(sa));
 	if (fd < 0)
-		return skf_fail_sys(e, -errno, "socket for the %s", what);
+		return skf_fail_errno(e, "socket for the %s", what);
 	r = fill_address(path, &sa, &dir);
 	if (r < 0)
 		return skf_fail_sys(e, r, "%s '%s'", what, path);
 	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
-		return skf_fail_sys(e, -errno, "connect to %s '%s'", what, path);
+		return skf_fail_errno(e, "connect to %s '%s'", what, path);
 	return SKF_TAKE_FD(fd);
 }
 
@@ -75,10 +75,10 @@ int skf_terminal_keep_lf(int pty, struct skf_err *e)
 	struct termios t;
 
 	if (tcgetattr(pty, &t) < 0)
-		return skf_fail_sys(e, -errno, "read the modes of the container's terminal");
+		return skf_fail_errno(e, "read the modes of the container's terminal");
 	t.c_oflag &= ~(tcflag_t)ONLCR;
 	return tcsetattr(pty, TCSANOW, &t) < 0
-		       ? skf_fail_sys(e, -errno, "set the modes of the container's terminal")
+		       ? skf_fail_errno(e, "set the modes of the container's terminal")
 		       : 0;
 }
 
@@ -105,8 +105,7 @@ int skf_stdio_apply(const int stdio[3], struct skf_err *e)
 	}
 	for (int i = 0; i < 3; i++) {
 		if (high[i] >= 0 && dup2(high[i], i) < 0)
-			return skf_fail_sys(e, -errno, "make descriptor %d the container's stdio %d",
-					    stdio[i], i);
+			return skf_fail_errno(e, "make descriptor %d the container's stdio %d", stdio[i], i);
 		skf_closep(&high[i]);
 		if (stdio[i] == i)
 			(void)skf_set_cloexec(

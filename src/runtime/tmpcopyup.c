@@ -20,7 +20,7 @@ struct copy {
 
 static int fail(struct copy *c, const char *what)
 {
-	return skf_fail_sys(c->e, -errno, "cannot %s '%s'", what, c->name);
+	return skf_fail_errno(c->e, "cannot %s '%s'", what, c->name);
 }
 
 /* Owner, mode and times of an entry of `to`; links have no mode of their own. */
@@ -43,7 +43,7 @@ static int copy_file(struct copy *c, int from, int to, const char *name)
 
 	SKF_AUTO_FD int in = skf_openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
 	if (in < 0 || fstat(in, &st) < 0)
-		return skf_fail_sys(c->e, in < 0 ? in : -errno, "cannot open '%s'", name);
+		return skf_fail_sys(c->e, in < 0 ? in : skf_errno(), "cannot open '%s'", name);
 	if (!S_ISREG(st.st_mode))
 		return skf_fail(c->e, SKF_ECONFLICT, "'%s' changed its type while it was being copied",
 				name);
@@ -132,7 +132,7 @@ static int copy_dir(struct copy *c, int from, int to, int depth)
 	SKF_AUTO_DIR DIR *dir = fdopendir(fd);
 	if (!dir) {
 		skf_closep(&fd);
-		return skf_fail(c->e, SKF_ENOMEM, "cannot read directory '%s'", c->name);
+		return skf_nomem(c->e);
 	}
 	while (errno = 0, (d = readdir(dir))) {
 		const char *n = d->d_name;

@@ -12,7 +12,7 @@ static int sys_bpf(int cmd, union bpf_attr *a)
 {
 	long r = syscall(SYS_bpf, cmd, a, sizeof(*a));
 
-	return r < 0 ? -errno : (int)r;
+	return skf_sys(r);
 }
 
 int skf_bpf_load_device_prog(const struct bpf_insn *insn, unsigned n, char *log, size_t log_size)

@@ -78,7 +78,7 @@ int skf_cap_last(void)
 	unsigned lo = 0, hi = 63; /* lo is known, hi + 1 is not */
 
 	if (prctl(PR_CAPBSET_READ, 0L, 0L, 0L, 0L) < 0)
-		return -errno;
+		return skf_errno();
 	if (prctl(PR_CAPBSET_READ, (long)SKF_ARRAY_LEN(cap_names) - 1, 0L, 0L, 0L) >= 0)
 		lo = (unsigned)SKF_ARRAY_LEN(cap_names) - 1;
 	if (prctl(PR_CAPBSET_READ, (long)lo + 1, 0L, 0L, 0L) < 0)
@@ -101,7 +101,7 @@ int skf_cap_drop_bounding(uint64_t keep)
 		if (prctl(PR_CAPBSET_DROP, (long)i, 0L, 0L, 0L) < 0) {
 			if (errno == EINVAL)
 				return 0; /* past the kernel's last capability */
-			return -errno;
+			return skf_errno();
 		}
 	}
 	return 0;
@@ -117,7 +117,7 @@ int skf_cap_set(uint64_t effective, uint64_t permitted, uint64_t inheritable)
 		d[i].permitted = (uint32_t)(permitted >> (32 * i));
 		d[i].inheritable = (uint32_t)(inheritable >> (32 * i));
 	}
-	return syscall(SYS_capset, &h, d) < 0 ? -errno : 0;
+	return skf_sys(syscall(SYS_capset, &h, d));
 }
 
 int skf_cap_get(uint64_t *effective, uint64_t *permitted, uint64_t *inheritable)
@@ -126,7 +126,7 @@ int skf_cap_get(uint64_t *effective, uint64_t *permitted, uint64_t *inheritable)
 	struct __user_cap_data_struct d[2];
 
 	if (syscall(SYS_capget, &h, d) < 0)
-		return -errno;
+		return skf_errno();
 	*effective = d[0].effective | (uint64_t)d[1].effective << 32;
 	*permitted = d[0].permitted | (uint64_t)d[1].permitted << 32;
 	*inheritable = d[0].inheritable | (uint64_t)d[1].inheritable << 32;
@@ -136,12 +136,12 @@ int skf_cap_get(uint64_t *effective, uint64_t *permitted, uint64_t *inheritable)
 int skf_cap_set_ambient(uint64_t ambient)
 {
 	if (prctl(PR_CAP_AMBIENT, (long)PR_CAP_AMBIENT_CLEAR_ALL, 0L, 0L, 0L) < 0)
-		return -errno;
+		return skf_errno();
 	for (unsigned i = 0; i < 64; i++) {
 		if (!(ambient & (1ULL << i)))
 			continue;
 		if (prctl(PR_CAP_AMBIENT, (long)PR_CAP_AMBIENT_RAISE, (long)i, 0L, 0L) < 0)
-			return -errno;
+			return skf_errno();
 	}
 	return 0;
 }

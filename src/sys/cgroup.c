@@ -37,7 +37,7 @@ int skf_cg_each_line(const char *path, int (*fn)(char *line, void *arg), void *a
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return -errno;
+			return skf_errno();
 		if (n == 0)
 			return 0;
 		have += (size_t)n;
@@ -105,7 +105,7 @@ int skf_cg_read(const struct skf_cg_dirs *d, unsigned i, const char *file, char 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return -errno;
+			return skf_errno();
 		if (n == 0)
 			break;
 		len += (size_t)n;
@@ -217,14 +217,14 @@ static int walk_children(const struct walk *w, int dirfd, unsigned depth)
 	/* kernfs keeps the link count: two and one for each directory inside. It saves reading 50 file
 	 * names. */
 	if (fstat(dirfd, &st) < 0)
-		return -errno;
+		return skf_errno();
 	if (st.st_nlink == 2)
 		return 0;
 	for (;;) {
 		long n = syscall(SYS_getdents64, dirfd, buf, sizeof(buf));
 
 		if (n < 0)
-			return errno == ENOENT ? 0 : -errno;
+			return errno == ENOENT ? 0 : skf_errno();
 		if (n == 0)
 			return 0;
 		for (long o = 0; o < n;) {
@@ -255,7 +255,7 @@ static int remove_child(int fd, int parent, const char *name, void *arg)
 	if (parent < 0)
 		return 0;
 	if (unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
-		return -errno;
+		return skf_errno();
 	return 0;
 }
 
@@ -268,14 +268,14 @@ static int remove_once(const char *path)
 	if (rmdir(path) == 0 || errno == ENOENT)
 		return 0;
 	if (errno != EBUSY)
-		return -errno;
+		return skf_errno();
 	fd = skf_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : fd;
 	r = skf_cg_walk(fd, remove_child, NULL);
 	if (r < 0)
 		return r;
-	return rmdir(path) == 0 || errno == ENOENT ? 0 : -errno;
+	return rmdir(path) == 0 || errno == ENOENT ? 0 : skf_errno();
 }
 
 int skf_cg_remove(const struct skf_cg_dirs *d, int timeout_ms)
@@ -315,7 +315,7 @@ static int give_file(char *name, void *arg)
 	const struct give *g = arg;
 
 	if (fchownat(g->dir, name, g->uid, (gid_t)-1, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT)
-		return -errno;
+		return skf_errno();
 	return 0;
 }
 
@@ -328,7 +328,7 @@ int skf_cg_give(const struct skf_cg_dirs *d, unsigned i, uid_t uid)
 	if (dir < 0)
 		return dir;
 	if (fchownat(dir, "", uid, (gid_t)-1, AT_EMPTY_PATH) < 0)
-		return -errno;
+		return skf_errno();
 	r = skf_cg_each_line("/sys/kernel/cgroup/delegate", give_file, &g);
 	if (r == -ENOENT) { /* /sys is not mounted: what cgroups(7) names */
 		char procs[] = "cgroup.procs", threads[] = "cgroup.threads",
@@ -353,7 +353,7 @@ int skf_cg_mkdirs(const struct skf_cg_dirs *d, unsigned i, const char *above)
 
 		if (slash)
 			*slash = '\0';
-		r = mkdir(path, 0755) < 0 && errno != EEXIST ? -errno : 0;
+		r = mkdir(path, 0755) < 0 && errno != EEXIST ? skf_errno() : 0;
 		if (slash)
 			*slash = '/';
 		if (r < 0)

@@ -80,7 +80,7 @@ static int pids_of_dir(int fd, int parent, const char *name, void *arg)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) /* a threaded cgroup lists its processes at its domain; a removed one has none */
-			return errno == EOPNOTSUPP || errno == ENODEV ? 0 : -errno;
+			return errno == EOPNOTSUPP || errno == ENODEV ? 0 : skf_errno();
 		if (n == 0)
 			return 0;
 		for (ssize_t k = 0; k < n; k++) {
@@ -251,7 +251,7 @@ static int signal_pid(pid_t pid, void *arg)
 	struct sig *s = arg;
 
 	if (pid != s->self && kill(pid, s->sig) < 0 && errno != ESRCH && !s->err)
-		s->err = -errno;
+		s->err = skf_errno();
 	return 0;
 }
 

@@ -44,7 +44,7 @@ static int wait_for(int fd, short events, int64_t end)
 		left = end - skf_mono_ms();
 		r = left > 0 ? poll(&p, 1, (int)left) : 0;
 	} while (r < 0 && errno == EINTR);
-	return r < 0 ? -errno : r == 0 ? -ETIMEDOUT : 0;
+	return r < 0 ? skf_errno() : r == 0 ? -ETIMEDOUT : 0;
 }
 
 static int send_all(int fd, const char *p, size_t n, int64_t end)
@@ -63,7 +63,7 @@ static int send_all(int fd, const char *p, size_t n, int64_t end)
 			if (r < 0)
 				return r;
 		} else if (k < 0 && errno != EINTR) {
-			return -errno;
+			return skf_errno();
 		}
 	}
 	return 0;
@@ -83,7 +83,7 @@ static ssize_t recv_some(int fd, void *p, size_t n, int64_t end)
 		if (errno == EINTR)
 			continue;
 		if (errno != EAGAIN)
-			return -errno;
+			return skf_errno();
 		r = wait_for(fd, POLLIN, end);
 		if (r < 0)
 			return r;
@@ -126,11 +126,11 @@ static int connect_to(const char *path, int64_t end)
 		a.sun_path[0] = '\0';
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return -errno;
+		return skf_errno();
 	while (connect(fd, (struct sockaddr *)&a, len) < 0) {
 		/* EAGAIN: the queue of the listener is full; there is no event for that. */
 		if ((errno != EAGAIN && errno != EINTR) || skf_mono_ms() >= end)
-			return -errno;
+			return skf_errno();
 		nanosleep(&(struct timespec){0, 5000000}, NULL);
 	}
 	return SKF_TAKE_FD(fd);

@@ -12,62 +12,57 @@
 
 enum { FSCONFIG_STRING_MAX = 255 }; /* the kernel's strndup_user(value, 256) */
 
-static int result(long r)
-{
-	return r < 0 ? -errno : (int)r;
-}
-
 int skf_open_tree(int dirfd, const char *path, unsigned flags)
 {
-	return result(syscall(SYS_open_tree, dirfd, path, flags | OPEN_TREE_CLOEXEC));
+	return skf_sys(syscall(SYS_open_tree, dirfd, path, flags | OPEN_TREE_CLOEXEC));
 }
 
 int skf_move_mount_onto(int mfd, int tofd)
 {
-	return result(syscall(SYS_move_mount, mfd, "", tofd, "",
-			      MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
+	return skf_sys(syscall(SYS_move_mount, mfd, "", tofd, "",
+			       MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
 }
 
 int skf_move_mount(int from_dirfd, const char *from, int to_dirfd, const char *to, unsigned flags)
 {
-	return result(syscall(SYS_move_mount, from_dirfd, from, to_dirfd, to, flags));
+	return skf_sys(syscall(SYS_move_mount, from_dirfd, from, to_dirfd, to, flags));
 }
 
 int skf_mount_setattr(int dirfd, const char *path, unsigned flags, const struct mount_attr *attr)
 {
-	return result(syscall(SYS_mount_setattr, dirfd, path, flags, attr, sizeof(*attr)));
+	return skf_sys(syscall(SYS_mount_setattr, dirfd, path, flags, attr, sizeof(*attr)));
 }
 
 int skf_fsopen(const char *fstype)
 {
-	return result(syscall(SYS_fsopen, fstype, FSOPEN_CLOEXEC));
+	return skf_sys(syscall(SYS_fsopen, fstype, FSOPEN_CLOEXEC));
 }
 
 int skf_fsconfig_str(int fsfd, const char *key, const char *value)
 {
 	if (strlen(value) > FSCONFIG_STRING_MAX)
 		return -E2BIG;
-	return result(syscall(SYS_fsconfig, fsfd, FSCONFIG_SET_STRING, key, value, 0));
+	return skf_sys(syscall(SYS_fsconfig, fsfd, FSCONFIG_SET_STRING, key, value, 0));
 }
 
 int skf_fsconfig_flag(int fsfd, const char *key)
 {
-	return result(syscall(SYS_fsconfig, fsfd, FSCONFIG_SET_FLAG, key, NULL, 0));
+	return skf_sys(syscall(SYS_fsconfig, fsfd, FSCONFIG_SET_FLAG, key, NULL, 0));
 }
 
 int skf_fsconfig_fd(int fsfd, const char *key, int fd)
 {
-	return result(syscall(SYS_fsconfig, fsfd, FSCONFIG_SET_FD, key, NULL, fd));
+	return skf_sys(syscall(SYS_fsconfig, fsfd, FSCONFIG_SET_FD, key, NULL, fd));
 }
 
 int skf_fsconfig_create(int fsfd)
 {
-	return result(syscall(SYS_fsconfig, fsfd, FSCONFIG_CMD_CREATE, NULL, NULL, 0));
+	return skf_sys(syscall(SYS_fsconfig, fsfd, FSCONFIG_CMD_CREATE, NULL, NULL, 0));
 }
 
 int skf_fsmount(int fsfd, unsigned attr_flags)
 {
-	return result(syscall(SYS_fsmount, fsfd, FSMOUNT_CLOEXEC, attr_flags));
+	return skf_sys(syscall(SYS_fsmount, fsfd, FSMOUNT_CLOEXEC, attr_flags));
 }
 
 void skf_fs_message(int fsfd, char *out, size_t size)
@@ -91,7 +86,7 @@ void skf_fs_message(int fsfd, char *out, size_t size)
 int skf_mount(const char *source, const char *target, const char *type, unsigned long flags,
 	      const char *data)
 {
-	return result(mount(source, target, type, flags, data));
+	return skf_sys(mount(source, target, type, flags, data));
 }
 
 int skf_mount_at_fd(const char *source, int target_fd, const char *type, unsigned long flags,
@@ -105,12 +100,12 @@ int skf_mount_at_fd(const char *source, int target_fd, const char *type, unsigne
 
 int skf_umount(const char *target, int flags)
 {
-	return result(umount2(target, flags));
+	return skf_sys(umount2(target, flags));
 }
 
 int skf_pivot_root(const char *new_root, const char *put_old)
 {
-	return result(syscall(SYS_pivot_root, new_root, put_old));
+	return skf_sys(syscall(SYS_pivot_root, new_root, put_old));
 }
 
 int skf_mount_id(int fd, uint64_t *ret)
@@ -118,7 +113,7 @@ int skf_mount_id(int fd, uint64_t *ret)
 	struct statx sx;
 
 	if (statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_MNT_ID, &sx) < 0)
-		return -errno;
+		return skf_errno();
 	if (!(sx.stx_mask & STATX_MNT_ID))
 		return -EOPNOTSUPP;
 	*ret = sx.stx_mnt_id;

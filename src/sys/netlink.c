@@ -33,9 +33,9 @@ int skf_net_loopback_up(void)
 
 	/* any family will do: the request goes to the network namespace of the socket */
 	if (fd < 0)
-		return -errno;
+		return skf_errno();
 	if (ioctl(fd, SIOCSIFFLAGS, &ifr) < 0)
-		r = -errno;
+		r = skf_errno();
 	close(fd);
 	return r;
 }
@@ -80,8 +80,8 @@ int skf_nl_open(void)
 	struct sockaddr_nl sa = {.nl_family = AF_NETLINK};
 
 	if (fd < 0)
-		return -errno;
-	return bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ? -errno : SKF_TAKE_FD(fd);
+		return skf_errno();
+	return bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ? skf_errno() : SKF_TAKE_FD(fd);
 }
 
 /* Called for each message of an answer; 0 or -errno, which ends it. */
@@ -98,7 +98,7 @@ static int read_answer(int nl, on_message fn, void *user, bool dump)
 		n = recv(nl, buf, sizeof(buf), MSG_TRUNC);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return -errno;
+		return skf_errno();
 	if ((size_t)n > sizeof(buf))
 		return -EMSGSIZE;
 	left = (size_t)n;
@@ -130,7 +130,7 @@ static int ask(int nl, const struct request *q, on_message fn, void *user)
 		n = send(nl, q, q->h.nlmsg_len, 0);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return -errno;
+		return skf_errno();
 	do
 		r = read_answer(nl, fn, user, dump);
 	while (r == 1);

@@ -112,10 +112,10 @@ int skf_nlm_open(int protocol)
 	int on = 1;
 
 	if (fd < 0)
-		return -errno;
+		return skf_errno();
 	/* An old kernel repeats the whole request in an error; that is only slower. */
 	(void)setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on));
-	return bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ? -errno : SKF_TAKE_FD(fd);
+	return bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ? skf_errno() : SKF_TAKE_FD(fd);
 }
 
 static int send_all(int nl, const struct skf_buf *b)
@@ -130,7 +130,7 @@ static int send_all(int nl, const struct skf_buf *b)
 	do
 		n = send(nl, b->p, b->len, 0);
 	while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : 0;
+	return n < 0 ? skf_errno() : 0;
 }
 
 /* One datagram into buf; its length or -errno. */
@@ -144,11 +144,11 @@ static ssize_t receive(int nl, char *buf, size_t size)
 		r = poll(&p, 1, ANSWER_MS);
 	while (r < 0 && errno == EINTR);
 	if (r <= 0)
-		return r < 0 ? -errno : -ETIMEDOUT;
+		return r < 0 ? skf_errno() : -ETIMEDOUT;
 	do
 		n = recv(nl, buf, size, MSG_TRUNC);
 	while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : (size_t)n > size ? -EMSGSIZE : n;
+	return n < 0 ? skf_errno() : (size_t)n > size ? -EMSGSIZE : n;
 }
 
 static int error_of(const struct nlmsghdr *h)

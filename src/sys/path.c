@@ -45,7 +45,7 @@ static int openat2_retry(int dirfd, const char *path, int flags, mode_t mode, ui
 		/* EAGAIN: a rename or mount somewhere else raced with "..", the kernel cannot tell whether
 		 * we left the root. */
 		if (errno != EAGAIN && errno != EINTR)
-			return -errno;
+			return skf_errno();
 	}
 	return -EAGAIN;
 }
@@ -76,7 +76,7 @@ static int splice_link(int dir, const char *name, char path[PATH_MAX], size_t n)
 
 	ssize_t r = readlinkat(dir, name, target, sizeof(target));
 	if (r < 0) /* no link any more: somebody exchanged it, walk again */
-		return errno == EINVAL || errno == ENOENT ? 0 : -errno;
+		return errno == EINVAL || errno == ENOENT ? 0 : skf_errno();
 	if (r == 0 || (size_t)r >= sizeof(target))
 		return -ENAMETOOLONG;
 	target[r] = '\0';
@@ -111,7 +111,7 @@ static int mkdirs_walk(int rootfd, char path[PATH_MAX], mode_t mode, int *ret_fd
 		if (fd == -ENOENT && mkdirat(dir, name, mode) == 0)
 			fd = skf_path_open(rootfd, path, O_PATH | O_DIRECTORY, 0);
 		else if (fd == -ENOENT && errno != EEXIST)
-			fd = -errno;
+			fd = skf_errno();
 		path[end] = cut;
 		if (fd == -ENOENT) { /* the name exists and leads nowhere: a dangling link */
 			int r = splice_link(dir, name, path, end);
@@ -184,7 +184,7 @@ static int mount_file_try(int rootfd, char work[PATH_MAX], int *ret_fd)
 	if (fd >= 0) {
 		struct stat st;
 		if (fstat(fd, &st) < 0)
-			return -errno;
+			return skf_errno();
 		if (S_ISDIR(st.st_mode))
 			return -EISDIR;
 		*ret_fd = SKF_TAKE_FD(fd);
@@ -196,14 +196,14 @@ static int mount_file_try(int rootfd, char work[PATH_MAX], int *ret_fd)
 	if (dir < 0)
 		return dir;
 	if (mknodat(dir, name, S_IFREG | 0644, 0) < 0 && errno != EEXIST)
-		return -errno;
+		return skf_errno();
 	int r = openat2_retry(dir, name, O_PATH | O_NOFOLLOW, 0, RESOLVE_BENEATH);
 	if (r < 0)
 		return r;
 	fd = r;
 	struct stat st;
 	if (fstat(fd, &st) < 0)
-		return -errno;
+		return skf_errno();
 	if (S_ISLNK(st.st_mode)) {
 		r = splice_link(dir, name, work, strlen(work));
 		return r < 0 ? r : 1;
@@ -243,7 +243,7 @@ int skf_path_readlink_fd(int fd, char *out, size_t size)
 	skf_path_of_fd(fd, link);
 	ssize_t n = readlinkat(AT_FDCWD, link, out, size);
 	if (n < 0)
-		return -errno;
+		return skf_errno();
 	if ((size_t)n >= size)
 		return -ENAMETOOLONG;
 	out[n] = '\0';
@@ -279,7 +279,7 @@ int skf_path_open_procfs(void)
 		return fd;
 	struct stat st;
 	if (fstat(fd, &st) < 0)
-		return -errno;
+		return skf_errno();
 	if (st.st_ino != PROC_ROOT_INO || !skf_path_is_procfs(fd))
 		return -EXDEV;
 	return SKF_TAKE_FD(fd);

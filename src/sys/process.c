@@ -17,11 +17,6 @@
 #define CLONE_INTO_CGROUP 0x200000000ULL
 #endif
 
-static int result(long r)
-{
-	return r < 0 ? -errno : (int)r;
-}
-
 pid_t skf_clone3(const struct skf_clone *c, int *ret_pidfd)
 {
 	int pidfd = -EBADF;
@@ -36,7 +31,7 @@ pid_t skf_clone3(const struct skf_clone *c, int *ret_pidfd)
 	}
 	long pid = syscall(SYS_clone3, &a, sizeof(a));
 	if (pid < 0)
-		return -errno;
+		return skf_errno();
 	if (pid > 0) {
 		if (ret_pidfd)
 			*ret_pidfd = pidfd;
@@ -48,85 +43,85 @@ pid_t skf_clone3(const struct skf_clone *c, int *ret_pidfd)
 
 int skf_pidfd_open(pid_t pid)
 {
-	return result(syscall(SYS_pidfd_open, pid, 0)); /* CLOEXEC by definition */
+	return skf_sys(syscall(SYS_pidfd_open, pid, 0)); /* CLOEXEC by definition */
 }
 
 int skf_pidfd_kill(int pidfd, int sig)
 {
-	return result(syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0));
+	return skf_sys(syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0));
 }
 
 int skf_setns(int fd, int nstype)
 {
-	return result(setns(fd, nstype));
+	return skf_sys(setns(fd, nstype));
 }
 
 int skf_unshare(int flags)
 {
-	return result(unshare(flags));
+	return skf_sys(unshare(flags));
 }
 
 int skf_sethostname(const char *name)
 {
-	return result(sethostname(name, strlen(name)));
+	return skf_sys(sethostname(name, strlen(name)));
 }
 
 int skf_setdomainname(const char *name)
 {
-	return result(setdomainname(name, strlen(name)));
+	return skf_sys(setdomainname(name, strlen(name)));
 }
 
 int skf_setgroups(const gid_t *g, size_t n)
 {
-	return result(syscall(SYS_setgroups, n, g));
+	return skf_sys(syscall(SYS_setgroups, n, g));
 }
 
 int skf_setresuid(uid_t uid)
 {
-	return result(syscall(SYS_setresuid, uid, uid, uid));
+	return skf_sys(syscall(SYS_setresuid, uid, uid, uid));
 }
 
 int skf_setresgid(gid_t gid)
 {
-	return result(syscall(SYS_setresgid, gid, gid, gid));
+	return skf_sys(syscall(SYS_setresgid, gid, gid, gid));
 }
 
 int skf_keep_caps(bool on)
 {
-	return result(prctl(PR_SET_KEEPCAPS, on ? 1L : 0L, 0L, 0L, 0L));
+	return skf_sys(prctl(PR_SET_KEEPCAPS, on ? 1L : 0L, 0L, 0L, 0L));
 }
 
 int skf_no_new_privs(void)
 {
-	return result(prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L));
+	return skf_sys(prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L));
 }
 
 int skf_set_pdeathsig(int sig)
 {
-	return result(prctl(PR_SET_PDEATHSIG, (long)sig, 0L, 0L, 0L));
+	return skf_sys(prctl(PR_SET_PDEATHSIG, (long)sig, 0L, 0L, 0L));
 }
 
 int skf_set_dumpable(bool on)
 {
-	return result(prctl(PR_SET_DUMPABLE, on ? 1L : 0L, 0L, 0L, 0L));
+	return skf_sys(prctl(PR_SET_DUMPABLE, on ? 1L : 0L, 0L, 0L, 0L));
 }
 
 int skf_set_subreaper(void)
 {
-	return result(prctl(PR_SET_CHILD_SUBREAPER, 1L, 0L, 0L, 0L));
+	return skf_sys(prctl(PR_SET_CHILD_SUBREAPER, 1L, 0L, 0L, 0L));
 }
 
 int skf_setrlimit(pid_t pid, int resource, uint64_t soft, uint64_t hard)
 {
 	struct rlimit64 l = {.rlim_cur = soft, .rlim_max = hard};
 
-	return result(syscall(SYS_prlimit64, pid, resource, &l, NULL));
+	return skf_sys(syscall(SYS_prlimit64, pid, resource, &l, NULL));
 }
 
 int skf_getrlimit(pid_t pid, int resource, uint64_t *soft, uint64_t *hard)
 {
 	struct rlimit64 l;
-	int r = result(syscall(SYS_prlimit64, pid, resource, NULL, &l));
+	int r = skf_sys(syscall(SYS_prlimit64, pid, resource, NULL, &l));
 
 	if (r < 0)
 		return r;
@@ -137,10 +132,10 @@ int skf_getrlimit(pid_t pid, int resource, uint64_t *soft, uint64_t *hard)
 
 int skf_new_session_keyring(const char *name)
 {
-	return result(syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name, 0, 0, 0));
+	return skf_sys(syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name, 0, 0, 0));
 }
 
 int skf_set_personality(unsigned long p)
 {
-	return result(personality(p));
+	return skf_sys(personality(p));
 }

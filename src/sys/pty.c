@@ -23,7 +23,7 @@ static int open_ptmx(int ptsdir)
 	};
 	int fd = (int)syscall(SYS_openat2, ptsdir, "ptmx", &how, sizeof(how));
 
-	return fd < 0 ? -errno : fd;
+	return skf_sys(fd);
 }
 
 static int is_devpts_ptmx(int fd)
@@ -32,7 +32,7 @@ static int is_devpts_ptmx(int fd)
 	struct statfs fs;
 
 	if (fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)
-		return -errno;
+		return skf_errno();
 	if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(5, 2) || fs.f_type != DEVPTS_SUPER_MAGIC)
 		return -ENODEV;
 	return 0;
@@ -45,7 +45,7 @@ int skf_pty_open(int ptsdir, int *ret_master, int *ret_peer)
 
 	/* checked before the open too: opening a device has effects */
 	if (fstatfs(ptsdir, &fs) < 0)
-		return -errno;
+		return skf_errno();
 	if (fs.f_type != DEVPTS_SUPER_MAGIC)
 		return -ENODEV;
 	master = open_ptmx(ptsdir);
@@ -53,11 +53,11 @@ int skf_pty_open(int ptsdir, int *ret_master, int *ret_peer)
 		return master;
 	r = is_devpts_ptmx(master);
 	if (r == 0 && ioctl(master, TIOCSPTLCK, &unlock) < 0)
-		r = -errno;
+		r = skf_errno();
 	if (r == 0) {
 		peer = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 		if (peer < 0)
-			r = -errno;
+			r = skf_errno();
 	}
 	if (r < 0) {
 		close(master);
@@ -72,7 +72,7 @@ int skf_tty_set_size(int fd, unsigned rows, unsigned cols)
 {
 	struct winsize w = {.ws_row = (unsigned short)rows, .ws_col = (unsigned short)cols};
 
-	return ioctl(fd, TIOCSWINSZ, &w) < 0 ? -errno : 0;
+	return skf_sys(ioctl(fd, TIOCSWINSZ, &w));
 }
 
 int skf_tty_get_size(int fd, unsigned *rows, unsigned *cols)
@@ -80,7 +80,7 @@ int skf_tty_get_size(int fd, unsigned *rows, unsigned *cols)
 	struct winsize w;
 
 	if (ioctl(fd, TIOCGWINSZ, &w) < 0)
-		return -errno;
+		return skf_errno();
 	*rows = w.ws_row;
 	*cols = w.ws_col;
 	return 0;
@@ -88,5 +88,5 @@ int skf_tty_get_size(int fd, unsigned *rows, unsigned *cols)
 
 int skf_tty_make_controlling(int fd)
 {
-	return ioctl(fd, TIOCSCTTY, 0) < 0 ? -errno : 0;
+	return skf_sys(ioctl(fd, TIOCSCTTY, 0));
 }

@@ -22,8 +22,9 @@ enum { TRIES = 64, FIRST_PROJECT = 1u << 20 }; /* below are the numbers that adm
 
 static int quotactl_fd_(int fd, int cmd, uint32_t id, void *addr)
 {
-	return syscall(SYS_quotactl_fd, (unsigned)fd, (unsigned)QCMD(cmd, PRJQUOTA), id, addr) < 0 ? -errno
-												   : 0;
+	return syscall(SYS_quotactl_fd, (unsigned)fd, (unsigned)QCMD(cmd, PRJQUOTA), id, addr) < 0
+		       ? skf_errno()
+		       : 0;
 }
 
 int skf_quota_probe(int dirfd)
@@ -42,7 +43,7 @@ int skf_quota_project(int dirfd, uint32_t *ret)
 	struct fsxattr x = {0};
 
 	if (ioctl(dirfd, FS_IOC_FSGETXATTR, &x) < 0)
-		return -errno;
+		return skf_errno();
 	*ret = x.fsx_projid;
 	return 0;
 }
@@ -52,13 +53,13 @@ static int assign(int dirfd, uint32_t project)
 	struct fsxattr x = {0};
 
 	if (ioctl(dirfd, FS_IOC_FSGETXATTR, &x) < 0)
-		return -errno;
+		return skf_errno();
 	x.fsx_projid = project;
 	if (project)
 		x.fsx_xflags |= FS_XFLAG_PROJINHERIT;
 	else
 		x.fsx_xflags &= ~(uint32_t)FS_XFLAG_PROJINHERIT;
-	return ioctl(dirfd, FS_IOC_FSSETXATTR, &x) < 0 ? -errno : 0;
+	return skf_sys(ioctl(dirfd, FS_IOC_FSSETXATTR, &x));
 }
 
 static int get(int dirfd, uint32_t project, struct if_dqblk *ret)
@@ -98,7 +99,7 @@ static int choose(int dirfd, uint32_t *ret)
 		int r;
 
 		if (getrandom(&id, sizeof(id), 0) != (ssize_t)sizeof(id))
-			return -errno;
+			return skf_errno();
 		id = (id & 0x7fffffff) | FIRST_PROJECT;
 		r = is_free(dirfd, id);
 		if (r < 0)

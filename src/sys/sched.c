@@ -12,11 +12,6 @@
 #define LONG_BITS (8 * sizeof(unsigned long))
 enum { IOPRIO_WHO_PROCESS = 1, IOPRIO_CLASS_SHIFT = 13 }; /* linux/ioprio.h, which older headers lack */
 
-static int result(long r)
-{
-	return r < 0 ? -errno : (int)r;
-}
-
 static bool has_id(const struct skf_idset *s, unsigned id)
 {
 	return s->bits[id / LONG_BITS] & (1UL << (id % LONG_BITS));
@@ -86,12 +81,12 @@ int skf_sched_set(pid_t pid, const struct skf_sched *a)
 		.sched_period = a->period,
 	};
 
-	return result(syscall(SYS_sched_setattr, pid, &attr, 0));
+	return skf_sys(syscall(SYS_sched_setattr, pid, &attr, 0));
 }
 
 int skf_ioprio_set(pid_t pid, int class, int priority)
 {
-	return result(
+	return skf_sys(
 		syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, pid, class << IOPRIO_CLASS_SHIFT | priority));
 }
 
@@ -99,7 +94,7 @@ int skf_affinity_set(pid_t pid, const struct skf_idset *cpus)
 {
 	size_t longs = (cpus->end + LONG_BITS - 1) / LONG_BITS;
 
-	return result(syscall(SYS_sched_setaffinity, pid, longs * sizeof(unsigned long), cpus->bits));
+	return skf_sys(syscall(SYS_sched_setaffinity, pid, longs * sizeof(unsigned long), cpus->bits));
 }
 
 int skf_affinity_get(pid_t pid, struct skf_idset *ret)
@@ -109,7 +104,7 @@ int skf_affinity_get(pid_t pid, struct skf_idset *ret)
 	memset(ret, 0, sizeof(*ret));
 	n = syscall(SYS_sched_getaffinity, pid, sizeof(ret->bits), ret->bits);
 	if (n < 0)
-		return -errno;
+		return skf_errno();
 	for (unsigned i = 0; i < (unsigned)n * 8; i++) {
 		if (has_id(ret, i)) {
 			ret->count++;
@@ -130,6 +125,6 @@ int skf_affinity_clear(pid_t pid)
 int skf_mempolicy_set(int mode, const struct skf_idset *nodes)
 {
 	/* the kernel looks at one bit less than it is told */
-	return result(syscall(SYS_set_mempolicy, mode, nodes->end ? nodes->bits : NULL,
-			      nodes->end ? (unsigned long)nodes->end + 1 : 0UL));
+	return skf_sys(syscall(SYS_set_mempolicy, mode, nodes->end ? nodes->bits : NULL,
+			       nodes->end ? (unsigned long)nodes->end + 1 : 0UL));
 }

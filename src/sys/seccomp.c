@@ -24,7 +24,7 @@ int skf_seccomp_load(const struct skf_bpf_prog *p)
 	struct sock_fprog f = {.len = p->n, .filter = (struct sock_filter *)(uintptr_t)p->insn};
 	long r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, skf_seccomp_flags(p), &f);
 
-	return r < 0 ? -errno : (int)r;
+	return skf_sys(r);
 }
 
 int skf_seccomp_is_listener(int fd)
@@ -43,7 +43,7 @@ int skf_seccomp_take_listener(int pidfd, int number)
 	int r;
 
 	if (fd < 0)
-		return -errno;
+		return skf_errno();
 	r = skf_seccomp_is_listener(fd); /* the process could have closed it and opened something else */
 	return r < 0 ? r : SKF_TAKE_FD(fd);
 }

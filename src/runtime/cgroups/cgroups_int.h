@@ -93,6 +93,7 @@ int skf_cgset_write_u64(const struct skf_cgset *s, int i, const char *file, uint
 /* The error of a write that already failed with r. */
 int skf_cgset_fail(const struct skf_cgset *s, int i, const char *file, const char *value, int r,
 		   struct skf_err *e);
+#define skf_cgset_fail(...) skf_negative(skf_cgset_fail(__VA_ARGS__))
 
 /* limits_v1.c, limits_v2.c: one function per controller; i is its hierarchy. */
 int skf_cg_memory_v1(struct skf_cgset *s, int i, struct skf_err *e);

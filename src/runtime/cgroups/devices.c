@@ -51,7 +51,7 @@ int skf_cg_devrules(const struct skf_jarr *rules, struct skf_arena *a, struct sk
 
 	out.v = skf_arena_array(a, rules->n * 2 + SKF_ARRAY_LEN(default_rules), sizeof(*out.v));
 	if (!out.v)
-		return skf_fail(e, SKF_ENOMEM, "rules for %zu devices", rules->n);
+		return skf_nomem(e);
 	for (size_t i = 0; i < rules->n; i++) {
 		struct skf_devrule r = {
 			.allow = in[i].allow, .type = in[i].type, .access = access_bits(in[i].access)};
@@ -189,7 +189,7 @@ int skf_cg_devices_v1(const struct skf_devrules *r, struct skf_arena *a, struct 
 
 	p.ex = skf_arena_array(a, r->n + 1, sizeof(*p.ex));
 	if (!p.ex)
-		return skf_fail(e, SKF_ENOMEM, "plan for %zu device rules", r->n);
+		return skf_nomem(e);
 	for (size_t i = 0; i < r->n && err == 0; i++) {
 		err = r->v[i].allow != r->allow ? plan_add(&p, &r->v[i]) : plan_remove(&p, &r->v[i]);
 		if (err == 1 && r->v[i].deflt)
@@ -258,7 +258,7 @@ int skf_cg_devices_bpf(const struct skf_devrules *r, struct skf_arena *a, struct
 
 	p.v = skf_arena_array(a, r->n * INSNS_PER_RULE + 8, sizeof(*p.v));
 	if (!p.v)
-		return skf_fail(e, SKF_ENOMEM, "device filter for %zu rules", r->n);
+		return skf_nomem(e);
 	/* struct bpf_cgroup_dev_ctx { u32 access_type (access << 16 | type), major, minor } in r1 */
 	insn(&p, BPF_LDX | BPF_MEM | BPF_W, BPF_REG_2, BPF_REG_1, 0, 0);
 	insn(&p, BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_3, BPF_REG_2, 0, 0);

@@ -36,7 +36,7 @@ static int put(struct files *f, bool allow, const char *line, struct skf_err *e)
 		r = write(*fd, line, n);
 	while (r < 0 && errno == EINTR);
 	if (r != (ssize_t)n)
-		return skf_cgset_fail(f->s, f->i, name, line, r < 0 ? -errno : -EIO, e);
+		return skf_cgset_fail(f->s, f->i, name, line, r < 0 ? skf_errno() : -EIO, e);
 	return 0;
 }
 

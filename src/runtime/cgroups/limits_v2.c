@@ -157,7 +157,7 @@ static int write_lines(struct skf_cgset *s, int i, const struct skf_kv *kv, stru
 	char *line = skf_arena_strdup(s->arena, kv->v);
 
 	if (!line)
-		return skf_fail(e, SKF_ENOMEM, "linux.resources.unified '%s'", kv->k);
+		return skf_nomem(e);
 	do {
 		char *next = strchr(line, '\n');
 		int r;

@@ -26,7 +26,7 @@ static int make_parents(char *path, size_t keep)
 		int r;
 
 		*p = '\0';
-		r = mkdir(path, 0755) < 0 && errno != EEXIST ? -errno : 0;
+		r = mkdir(path, 0755) < 0 && errno != EEXIST ? skf_errno() : 0;
 		*p = '/';
 		if (r < 0)
 			return r;
@@ -46,7 +46,7 @@ static int make_dirs(char *path, size_t keep)
 		if (errno == EEXIST)
 			return 1;
 		if (errno != ENOENT || attempt == 8)
-			return -errno;
+			return skf_errno();
 		r = make_parents(path, keep);
 		if (r < 0 && r != -ENOENT)
 			return r;
@@ -67,7 +67,7 @@ static int read_small(const char *dir, const char *file, char *out, size_t size)
 		return fd;
 	n = read(fd, out, size - 1);
 	if (n < 0)
-		return -errno;
+		return skf_errno();
 	if ((size_t)n == size - 1)
 		return -EFBIG;
 	while (n > 0 && out[n - 1] == '\n')

@@ -80,8 +80,8 @@ int skf_cgset_put(const struct skf_cgset *s, int i, const char *file, const char
 	return dir < 0 ? dir : skf_write_existing_at(dir, file, value);
 }
 
-int skf_cgset_fail(const struct skf_cgset *s, int i, const char *file, const char *value, int r,
-		   struct skf_err *e)
+int(skf_cgset_fail)(const struct skf_cgset *s, int i, const char *file, const char *value, int r,
+		    struct skf_err *e)
 {
 	return skf_fail_sys(e, r, "write '%s' to '%s%s/%s'", value, s->d->layout.h[i].mountpoint, s->d->path,
 			    file);

@@ -76,7 +76,7 @@ int skf_systemd_plan(struct skf_start *s, struct skf_cg_dirs *d, struct skf_err 
 	d->used = d->layout.n >= 32 ? ~0u : (1u << d->layout.n) - 1;
 	s->systemd_scope = skf_arena_strdup(s->arena, u.scope);
 	if (!s->systemd_scope)
-		return skf_fail(e, SKF_ENOMEM, "name of the scope '%s'", u.scope);
+		return skf_nomem(e);
 	return 0;
 }
 
