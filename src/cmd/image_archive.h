@@ -31,6 +31,8 @@ int image_src_small(struct image_src *x, const char *name, size_t max, struct sk
 int image_region_read(const struct image_peer *peer, const struct image_region *r,
 		      int (*write)(void *arg, const void *p, size_t n, struct skf_err *e), void *arg,
 		      struct skf_err *e);
+/* Do these first bytes belong to a compression that only libarchive reads (bzip2, xz)? Pure. */
+bool image_is_filtered(const uint8_t *p, size_t n);
 /* fd's bytes, decompressed from whatever they are, to write. *ret_in: bytes read. */
 int image_stream_read(const struct image_peer *peer, int fd,
 		      int (*write)(void *arg, const void *p, size_t n, struct skf_err *e), void *arg,
