@@ -98,6 +98,8 @@ def test_runlabel(skiff, tmp_path):
     assert skiff.out('ps', '-aq', '--no-trunc').split() == [second] != [first]
     skiff('rm', '-f', 'here')
     skiff('rmi', 'labels:1')
+    (tmp_path / 'auth').write_text('{"auths":')  # it is read, for the pull of an image that is not there
+    assert f"'{tmp_path}/auth'" in label('--authfile', tmp_path / 'auth', 'run', '127.0.0.1:1/a/b', rc=125).stderr
     assert 'please use unshare with rootless' in skiff('unshare', 'id', rc=125).stderr
 
 
