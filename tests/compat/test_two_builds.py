@@ -70,7 +70,7 @@ def both(request, tmp_path, seed):
 
 def test_life(both):
     image = both.new.image
-    cid = both.a('run', '-d', '--name', 'c', '--log-opt', 'max-size=1m', image, 'sh', '-c', 'echo hello; trap "exit 3" TERM; while :; do sleep 0.05; done').strip()
+    cid = both.a('run', '-d', '--name', 'c', '--log-opt', 'max-size=1m', image, 'sh', '-c', 'trap "exit 3" TERM; echo hello; while :; do sleep 0.05; done').strip()
     assert cid[:12] in both.b('ps') and json.loads(both.b('inspect', 'c'))[0]['State']['Running']
     assert wait_until(lambda: both.b('logs', 'c') == 'hello\n')
     assert both.b('exec', 'c', 'echo', 'in') == 'in\n'

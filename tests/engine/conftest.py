@@ -1,6 +1,7 @@
 """Every test has its own two trees and, at its end, has to leave nothing: no mount, cgroup, process or file."""
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import ociimage
 import pytest
+from ready import trapped, wait_for_traps
 
 HERE = Path(__file__).resolve().parent
 BIN = Path(os.environ.get('SKIFF_BIN', HERE.parent.parent / 'build' / 'bin'))
@@ -30,7 +32,7 @@ def free_port():
         return s.getsockname()[1]
 
 
-def wait_until(what, seconds=10, step=0.02):
+def wait_until(what, seconds=30, step=0.02):
     end = time.monotonic() + seconds * PATIENCE
     while time.monotonic() < end:
         if what():
@@ -118,7 +120,11 @@ class Skiff:
     def detached(self, *args):
         """A container in the background; returns its id. As run()."""
         i = args.index('--')
-        return self.out('run', '-d', *args[:i], self.image, *args[i + 1:]).strip()
+        cid = self.out('run', '-d', *args[:i], self.image, *args[i + 1:]).strip()
+        if '--init' not in args[:i] and trapped(args[i + 1:]):
+            found = self('inspect', '-f', '{{.State.Pid}}', cid, rc=None)  # it may be gone already, with --rm
+            wait_for_traps(int(found.stdout or 0), args[i + 1:], 30 * PATIENCE)
+        return cid
 
     def sleeper(self, *flags):
         return self.detached(*flags, '--', 'sh', '-c', 'trap "exit 0" TERM; while :; do sleep 0.1; done')
@@ -213,5 +219,11 @@ def skiff(tmp_path, seed):
 @pytest.fixture
 def kill9():
     def kill(pid):
-        os.kill(pid, signal.SIGKILL)
+        """Returns when it is dead, reaped or not."""
+        fd = os.pidfd_open(pid)
+        try:
+            signal.pidfd_send_signal(fd, signal.SIGKILL)
+            assert select.select([fd], [], [], 30 * PATIENCE)[0], f'process {pid} survives SIGKILL'
+        finally:
+            os.close(fd)
     return kill

@@ -41,7 +41,6 @@ def test_monitor_killed(skiff, kill9):
 def test_monitor_of_rm_container_killed(skiff, kill9):
     skiff.detached('--rm', '--name', 'm', '--', 'sleep', '100')
     kill9(skiff.monitor_pid('m'))
-    time.sleep(0.1)
     repair(skiff)
     skiff.assert_clean()
 
@@ -68,7 +67,6 @@ def test_stop_and_rm_after_the_monitor(skiff, kill9):
     for name in 'ab':
         skiff.sleeper('--name', name)
         kill9(skiff.monitor_pid(name))
-    time.sleep(0.1)
     assert skiff.out('stop', 'a') == 'a\n'
     assert skiff.out('rm', 'a') == 'a\n'
     assert skiff.out('rm', '-f', 'b') == 'b\n'

@@ -79,7 +79,7 @@ def test_starts_that_fail(skiff):
 
 
 def ready(skiff):
-    skiff('create', '--name', 'x', skiff.image, 'sh', '-c', 'echo once; trap "exit 5" TERM; while :; do sleep 0.1; done')
+    skiff('create', '--name', 'x', skiff.image, 'sh', '-c', 'trap "exit 5" TERM; echo once; while :; do sleep 0.1; done')
     skiff('init', 'x')
     return skiff.state('x')['Pid'], skiff.run_root / 'containers' / skiff.inspect('x')['Id']
 

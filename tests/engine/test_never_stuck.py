@@ -190,7 +190,7 @@ def test_killed_monitor_at_a_random_point(skiff, kill9):
         skiff('system', 'check', '--repair', rc=None)
 
 
-def ended(pidfd):
+def over(pidfd):
     """Also when its new parent has not reaped it yet."""
     return bool(select.select([pidfd], [], [], 0)[0])
 
@@ -226,15 +226,15 @@ def test_restart_that_outlives_its_monitor(skiff, kill9):
                 kill9(init)
             launch = restart_seen(monitor, 2)
         time.sleep(random.choice((0, 0.001, 0.002, 0.004, 0.008)))
-        if not ended(launch):
+        if not over(launch):
             signal.pidfd_send_signal(launch, signal.SIGSTOP)
         kill9(monitor)
         rm = skiff.popen('rm', '-f', 'm')
         time.sleep(random.choice((0, 0.05, 0.2)))
-        if not ended(launch):
+        if not over(launch):
             signal.pidfd_send_signal(launch, signal.SIGCONT)
         assert rm.wait(60) == 0 and left(cid) == []
-        assert wait_until(lambda: ended(launch)), 'the restart does not end'
+        assert wait_until(lambda: over(launch)), 'the restart does not end'
         os.close(launch)
         assert left(cid) == []
 
@@ -313,7 +313,7 @@ def test_clients_that_go_away_leave_nothing(skiff):
     """T62: exec, attach, logs, whose front ends die at a random moment."""
     skiff.detached('--name', 'c', '--', 'sh', '-c', 'while :; do echo x; sleep 0.01; done')
     monitor = skiff.monitor_pid('c')
-    time.sleep(0.1)
+    assert wait_until(lambda: skiff.out('logs', 'c'))
     fds, rss = len(os.listdir(f'/proc/{monitor}/fd')), rss_kb(monitor)
     rng = random.Random(3)
     for i in range(rounds(30, 30000)):

@@ -262,7 +262,7 @@ def rss_kb(pid):
 @pytest.mark.parametrize('action, status, restarts', [('kill', 'exited', 0), ('stop', 'exited', 0), ('restart', 'running', 1)])
 def test_health_actions(skiff, action, status, restarts):
     skiff.detached('--name', 'x', '--health-cmd', 'test ! -e /bad', '--health-interval', '20ms', '--health-retries', '1', '--health-on-failure', action,
-                   '--stop-timeout', '5', '--', 'sh', '-c', 'rm -f /bad; trap "exit 8" TERM; while :; do sleep 0.05; done')
+                   '--stop-timeout', '5', '--', 'sh', '-c', 'trap "exit 8" TERM; rm -f /bad; while :; do sleep 0.05; done')
     assert wait_until(lambda: health(skiff, 'x')['Status'] == 'healthy')
     skiff('exec', 'x', 'touch', '/bad')
     assert wait_until(lambda: skiff.state('x')['Status'] == status and count(skiff, 'x') == restarts)

@@ -51,7 +51,7 @@ def dynamic(program):
         return b"ld-linux" in f.read(4096)
 
 
-def wait_for(condition, timeout=10, what="condition"):
+def wait_for(condition, timeout=60, what="condition"):
     end = time.monotonic() + timeout
     while True:
         value = condition()

@@ -98,7 +98,9 @@ def test_commit_export_import_diff(store, base):
 def test_running_container_is_paused_and_goes_on(store, base):
     ok(store, "run", "-d", "--name", "c", "example.com/base:1", "sh", "-c", "i=0; while :; do i=$((i+1)); echo $i > /m; mv /m /n; done")
     try:
-        time.sleep(0.3)
+        end = time.monotonic() + 30
+        while run(store, "exec", "c", "cat", "/n")[0] != 0:
+            assert time.monotonic() < end
         ok(store, "commit", "c", "live:1")
         seen = set()
         for _ in range(20):

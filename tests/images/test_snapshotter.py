@@ -16,6 +16,7 @@ import pytest
 import worker
 from imagegen import dir_, fifo, file, hardlink, symlink
 from model import CAP, supported
+from ready import wait_for_traps
 from test_archives import layout, ok
 from test_crash import run
 
@@ -148,7 +149,9 @@ def scan(root, way):
 
 def sleeper(store, way, *flags, image=REF):
     cid = ok(store, "run", "-d", *way.flags, *flags, image, "sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done").strip()
-    return cid, f"/proc/{json.loads(ok(store, 'inspect', cid))[0]['State']['Pid']}/root"
+    pid = json.loads(ok(store, "inspect", cid))[0]["State"]["Pid"]
+    wait_for_traps(pid, ["trap 'exit 0' TERM"])
+    return cid, f"/proc/{pid}/root"
 
 
 def changes(store, name):

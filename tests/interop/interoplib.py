@@ -39,7 +39,7 @@ def sh(*argv, check=True, timeout=60, **kw):
     return p
 
 
-def wait_for(condition, timeout=15, what="condition"):
+def wait_for(condition, timeout=60, what="condition"):
     end = time.monotonic() + timeout
     while True:
         value = condition()
@@ -194,7 +194,7 @@ class Terminal:
     def write(self, text):
         os.write(self.master, text.encode())
 
-    def until(self, text, timeout=15):
+    def until(self, text, timeout=60):
         """Reads until `text` comes; answers with all that came since the last call."""
         end = time.monotonic() + timeout
         while text not in self.seen:

@@ -120,8 +120,7 @@ def test_terminal(ctr):
         t.until("31 97")
         t.until("crw-")
         t.resize(40, 120)
-        time.sleep(0.3)
-        t.write("stty size\n")
+        t.write("until [ \"$(stty size)\" = '40 12'0 ]; do sleep 0.05; done; stty size\n")
         t.until("40 120")
         t.write("exit 9\n")
         assert t.finish()[0] == 9

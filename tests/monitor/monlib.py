@@ -130,7 +130,7 @@ def alive(pid):
         return False
 
 
-def wait_for(cond, timeout=10, what="condition"):
+def wait_for(cond, timeout=60, what="condition"):
     end = time.monotonic() + timeout
     while time.monotonic() < end:
         v = cond()

@@ -8,7 +8,7 @@ PATIENCE = float(os.environ.get('SKIFF_TEST_PATIENCE', '1'))  # a slow machine: 
 TIMEOUT = 30 * PATIENCE
 
 
-def wait_until(what, seconds=10, step=0.02):
+def wait_until(what, seconds=30, step=0.02):
     end = time.monotonic() + seconds * PATIENCE
     while time.monotonic() < end:
         if what():

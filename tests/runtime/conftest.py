@@ -8,10 +8,12 @@ import json
 import os
 import shutil
 import subprocess
+import time
 import uuid
 from pathlib import Path
 
 import pytest
+from ready import trapped, wait_for_traps
 
 TOP = Path(__file__).resolve().parents[2]
 DEFAULT = Path(os.environ.get("SKIFF_BIN", TOP / "build" / "bin")) / "skiff-oci"
@@ -141,6 +143,8 @@ class Box:
         assert r.returncode == 0, r.stderr
         r = self.rt("start", self.id)
         assert r.returncode == 0, r.stderr
+        if trapped(argv):
+            wait_for_traps(self.state()["pid"], argv)
         return self
 
     def state(self):
@@ -151,9 +155,13 @@ class Box:
     def exec(self, *argv, opts=(), **kw):
         return self.rt("exec", *opts, self.id, *argv, **kw)
 
-    def wait_stopped(self, seconds=5):
-        import time
+    def wait_until(self, what, seconds=30):
+        end = time.monotonic() + seconds
+        while not what():
+            assert time.monotonic() < end, f"did not come true within {seconds} s; {self.rt('state', self.id).stdout}"
+            time.sleep(0.01)
 
+    def wait_stopped(self, seconds=30):
         end = time.time() + seconds
         while time.time() < end:
             if self.state()["status"] == "stopped":

@@ -140,7 +140,7 @@ def counter(box):
     return Saved(box)
 
 
-def wait_for(what, seconds=5):
+def wait_for(what, seconds=30):
     end = time.time() + seconds
     while time.time() < end:
         v = what()
@@ -334,9 +334,12 @@ def test_foreground_signal(counter):
     counter.ok(counter.checkpoint())
     p = subprocess.Popen(counter.restore_cmd(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for(lambda: b.rt("state", b.id).returncode == 0 and b.state()["status"] == "running")
-    time.sleep(0.2)
+    if IS_SKIFF:
+        wait_for(lambda: any("signalfd" in os.readlink(f) for f in Path(f"/proc/{p.pid}/fd").iterdir()))
+    else:
+        time.sleep(0.5)
     p.terminate()
-    assert p.wait(10) == 9
+    assert p.wait(30) == 9
 
 
 def test_pid_file_and_id(counter):

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -38,9 +39,7 @@ def test_stats(box):
 def test_throttling(box):
     box.c["linux"]["resources"] = {"cpu": {"quota": 10000, "period": 100000}}
     box.start("sh", "-c", "while :; do :; done")
-    time.sleep(1)
-    t = stats(box)[1]["data"]["cpu"]["throttling"]
-    assert t["periods"] > 0 and t["throttledPeriods"] > 0 and t["throttledTime"] > 0
+    box.wait_until(lambda: all(stats(box)[1]["data"]["cpu"]["throttling"].get(k, 0) > 0 for k in ("periods", "throttledPeriods", "throttledTime")))
 
 
 def test_pressure(box):
@@ -76,9 +75,9 @@ def test_interval_and_end(box):
     for _ in range(3):
         d = json.loads(p.stdout.readline())
         assert d["type"] == "stats" and d["id"] == box.id
-    assert 0.15 < time.time() - t < 5
+    assert 0.15 < time.time() - t
     assert box.rt("delete", "--force", box.id).returncode == 0
-    p.communicate(timeout=5)
+    p.communicate(timeout=30)
     assert p.returncode == 0
 
 
@@ -94,14 +93,14 @@ def test_out_of_memory(box):
     box.c["linux"]["resources"] = {"memory": {"limit": 32 << 20}}
     box.start("sleep", "100")
     p = follow(box, "--interval", "60s")
-    time.sleep(0.3)
+    box.wait_until(lambda: any("eventfd" in os.readlink(f) or "inotify" in os.readlink(f) for f in Path(f"/proc/{p.pid}/fd").iterdir()))
     # on cgroup v1 without swap accounting the limit counts memory alone: the victim is bigger than that
     box.exec("sh", "-c", "x=$(dd if=/dev/zero bs=1M count=512 2>/dev/null | tr '\\0' x)")
     line = p.stdout.readline()
     assert line == f'{{"type":"oom","id":"{box.id}"}}\n'
     box.rt("delete", "--force", box.id)
     out = p.stdout.read()  # not communicate(), which does not know what readline() took beyond its line; v1 tells of one death many times
-    assert p.wait(timeout=5) == 0
+    assert p.wait(timeout=30) == 0
     assert all(json.loads(x)["type"] in ("oom", "stats") for x in out.splitlines())
 
 

@@ -27,12 +27,10 @@ def test_joins_all_namespaces_and_the_cgroup(running):
     r = running.exec("sh", "-c", "for n in ipc mnt net pid uts; do readlink /proc/self/ns/$n; done; hostname")
     assert r.stdout.split()[:5] == [os.readlink(f"/proc/{pid}/ns/{n}") for n in names]
     host_view = open(f"/proc/{pid}/cgroup").read()
-    p = subprocess.Popen(running.cmd("exec", running.id, "sleep", "3"), stdin=subprocess.DEVNULL)
-    time.sleep(0.5)
-    with open(f"/proc/{pid}/task/{pid}/children") as f:
-        f.read()
-    others = [q for q in os.listdir("/proc") if q.isdigit() and q != str(pid) and cmdline(q) == "sleep\x003\x00"]
-    assert others and open(f"/proc/{others[0]}/cgroup").read() == host_view
+    p = subprocess.Popen(running.cmd("exec", running.id, "sleep", "98764"), stdin=subprocess.DEVNULL)
+    others = []
+    running.wait_until(lambda: others.extend(q for q in os.listdir("/proc") if q.isdigit() and cmdline(q) == "sleep\x0098764\x00") or others)
+    assert open(f"/proc/{others[0]}/cgroup").read() == host_view
     p.kill()
     p.wait()
 

@@ -19,14 +19,13 @@ def test_paused_processes_stand_still(box):
     root = box.own_rootfs()
     box.start("sh", "-c", "while :; do echo x >>/work/ticks; sleep 0.01; done")
     ticks = root / "work" / "ticks"
-    time.sleep(0.1)
+    box.wait_until(lambda: ticks.exists() and ticks.stat().st_size > 0)
     assert box.rt("pause", box.id).returncode == 0
     before = ticks.stat().st_size
     time.sleep(0.2)
-    assert before > 0 and ticks.stat().st_size == before
+    assert ticks.stat().st_size == before
     assert box.rt("resume", box.id).returncode == 0
-    time.sleep(0.2)
-    assert ticks.stat().st_size > before
+    box.wait_until(lambda: ticks.stat().st_size > before)
 
 
 def test_wrong_status(box):
@@ -62,11 +61,12 @@ def test_created_container_can_be_paused(box):
 
 def test_ps_json_has_host_pids(box):
     box.start("sh", "-c", "sleep 100 & sleep 100 & wait")
-    time.sleep(0.1)
-    r = box.rt("ps", "--format", "json", box.id)
-    assert r.returncode == 0, r.stderr
-    pids = json.loads(r.stdout)
-    assert box.state()["pid"] in pids and len(pids) == 3
+    def pids():
+        r = box.rt("ps", "--format", "json", box.id)
+        assert r.returncode == 0, r.stderr
+        return json.loads(r.stdout)
+    box.wait_until(lambda: len(pids()) == 3)
+    assert box.state()["pid"] in pids()
 
 
 @pytest.mark.skiff_only

@@ -37,7 +37,7 @@ def sh(*argv, check=True, timeout=30, **kw):
     return p
 
 
-def wait_for(condition, timeout=15, what="condition"):
+def wait_for(condition, timeout=60, what="condition"):
     end = time.monotonic() + timeout
     while True:
         value = condition()
