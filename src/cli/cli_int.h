@@ -62,8 +62,8 @@ struct skf_cli_opts {
 		*src_token;
 	char *dest_creds, *dest_username, *dest_password, *dest_authfile, *dest_cert_dir, *dest_daemon_host,
 		*dest_token;
-	bool no_creds, src_no_creds, dest_no_creds, src_tls_verify, dest_tls_verify, preserve_digests, dest_compress,
-		dest_decompress;
+	bool no_creds, src_no_creds, dest_no_creds, src_tls_verify, dest_tls_verify, preserve_digests,
+		dest_compress, dest_decompress;
 	char *authfile, *digestfile, *multi_arch, *compress_format, *compression_format;
 	bool force_compression;
 	bool all_tags, all_platforms;

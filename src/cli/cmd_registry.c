@@ -198,7 +198,8 @@ static int remote(struct skf_cli *c, enum skf_remote_what what, const char *refe
 	q.reference = reference;
 	q.argument = argument;
 	q.platform = c->o.platform;
-	if (skf_cli_how(c, &q.how) < 0 || skf_cli_engine(c) < 0 || skf_engine_remote(c->g, &q, &text, &c->e) < 0)
+	if (skf_cli_how(c, &q.how) < 0 || skf_cli_engine(c) < 0 ||
+	    skf_engine_remote(c->g, &q, &text, &c->e) < 0)
 		return skf_cli_fail(c, 1);
 	fwrite(skf_buf_cstr(&text), 1, text.len, stdout);
 	return 0;

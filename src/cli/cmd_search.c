@@ -153,7 +153,8 @@ static int ask(struct skf_cli *c, enum skf_remote_what what, const char *key, st
 	q.what = what;
 	q.reference = c->args.v[0];
 	q.argument = what == SKF_REMOTE_SEARCH ? limit : NULL;
-	if (skf_cli_how(c, &q.how) < 0 || skf_cli_engine(c) < 0 || skf_engine_remote(c->g, &q, &text, &c->e) < 0)
+	if (skf_cli_how(c, &q.how) < 0 || skf_cli_engine(c) < 0 ||
+	    skf_engine_remote(c->g, &q, &text, &c->e) < 0)
 		return -1;
 	*ret_doc = json_tokener_parse(skf_buf_cstr(&text));
 	*ret_list = *ret_doc ? get(*ret_doc, key) : NULL;

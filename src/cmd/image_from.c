@@ -89,12 +89,11 @@ static int blob_name(const struct image_from *x, const struct skf_digest *d, boo
 		     char out[SKF_DIGEST_MAX + 24], struct skf_err *e)
 {
 	const char *hex = skf_digest_hex(d);
-	int r = x->place->kind == SKF_PLACE_DIR
-			? skf_fmt(out, SKF_DIGEST_MAX + 24, "%s%s%s",
-				  skf_digest_is_sha256(d) ? "" : SKF_DIR_SHA512, hex,
-				  manifest ? ".manifest.json" : "")
-			: skf_fmt(out, SKF_DIGEST_MAX + 24, "blobs/%.*s/%s", (int)(hex - 1 - d->s), d->s,
-				  hex);
+	int r = x->place->kind == SKF_PLACE_DIR ? skf_fmt(out, SKF_DIGEST_MAX + 24, "%s%s%s",
+							  skf_digest_is_sha256(d) ? "" : SKF_DIR_SHA512, hex,
+							  manifest ? ".manifest.json" : "")
+						: skf_fmt(out, SKF_DIGEST_MAX + 24, "blobs/%.*s/%s",
+							  (int)(hex - 1 - d->s), d->s, hex);
 	return r < 0 ? skf_fail(e, SKF_EBUG, "name of blob '%s'", d->s) : 0;
 }
 

@@ -119,8 +119,8 @@ static int check(EVP_MD_CTX *md, const struct skf_digest *want, struct skf_err *
 	if (skf_md_end(md, &got, e) < 0)
 		return -1;
 	return skf_digest_eq(&got, want) ? 0
-					 : skf_fail(e, SKF_ECORRUPT, "blob '%s' has other bytes: %s", want->s,
-						    skf_digest_hex(&got));
+					 : skf_fail(e, SKF_ECORRUPT, "blob '%s' has other bytes: %s",
+						    want->s, skf_digest_hex(&got));
 }
 
 static int pour(struct image_item *i, EVP_MD_CTX *md, void *buf,

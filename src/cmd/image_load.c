@@ -279,8 +279,7 @@ static int oci_layers(struct load *l, const struct skf_manifest *m, struct lay *
 			return skf_fail(e, SKF_EUNSUPPORTED,
 					"layer '%s' has the media type '%.100s', which cannot be unpacked",
 					d[i].digest.s, d[i].media_type);
-		if (skf_fmt(name, sizeof(name), "blobs/%s/%s",
-			    skf_digest_alg(&d[i].digest),
+		if (skf_fmt(name, sizeof(name), "blobs/%s/%s", skf_digest_alg(&d[i].digest),
 			    skf_digest_hex(&d[i].digest)) < 0)
 			return skf_fail(e, SKF_EBUG, "name of a blob");
 		v[i].desc = d[i];

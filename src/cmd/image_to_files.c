@@ -32,8 +32,8 @@ static int name_of(const struct to_files *t, const struct skf_digest *d, bool ma
 {
 	const char *hex = skf_digest_hex(d);
 	int r = t->oci ? skf_fmt(out, 160, "blobs/%.*s/%s", (int)(hex - 1 - d->s), d->s, hex)
-		       : skf_fmt(out, 160, "%s%s%s", skf_digest_is_sha256(d) ? "" : SKF_DIR_SHA512,
-				 hex, manifest ? ".manifest.json" : "");
+		       : skf_fmt(out, 160, "%s%s%s", skf_digest_is_sha256(d) ? "" : SKF_DIR_SHA512, hex,
+				 manifest ? ".manifest.json" : "");
 	return r < 0 ? skf_fail(e, SKF_EBUG, "name of blob '%s'", d->s) : 0;
 }
 

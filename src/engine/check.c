@@ -524,22 +524,14 @@ static int pass_locks(struct check *c, struct skf_err *e)
 /* Containers first: what they refer to is then known, and the passes after them find only what no container
  * explains. */
 static int (*const passes[])(struct check *, struct skf_err *) = {
-	pass_containers,
-	pass_run_dirs,
-	skf_check_networks,
-	skf_check_network_objects,
-	skf_check_cni,
-	skf_check_network_host,
-	skf_check_networks_gone,
-	pass_cgroups,
-	skf_check_pods,
-	pass_names,
-	pass_summaries,
-	skf_check_mcs,
-	skf_check_layers,
-	skf_check_garbage,
-	skf_check_storage,
-	pass_locks,
+	pass_containers,         pass_run_dirs,
+	skf_check_networks,      skf_check_network_objects,
+	skf_check_cni,           skf_check_network_host,
+	skf_check_networks_gone, pass_cgroups,
+	skf_check_pods,          pass_names,
+	pass_summaries,          skf_check_mcs,
+	skf_check_layers,        skf_check_garbage,
+	skf_check_storage,       pass_locks,
 	pass_cgroup_parents,
 };
 

@@ -72,7 +72,7 @@ struct skf_progress {
 struct skf_registry_how {
 	bool plain_http, insecure_tls;
 	const char *docker_config, *certs_dir;
-	const char *auth_file; /* in place of docker's and podman's files; NULL */
+	const char *auth_file;       /* in place of docker's and podman's files; NULL */
 	const char *user, *password; /* of the registry of the reference, sent to no other host; NULL */
 	bool anonymous;              /* without any credentials */
 	const char *token; /* bearer token for the registry of the reference, in place of all credentials;

@@ -19,6 +19,7 @@
 #include "sys/mountinfo.h"
 #include "sys/nlmsg.h"
 #include <fcntl.h>
+#include <limits.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
@@ -63,18 +64,39 @@ static int is_gone_from(int mount, struct handle *x)
 	return fstat(fd, &st) == 0 && st.st_nlink == 0; /* somebody has it open */
 }
 
+/* False for a name that the function above did not make. */
+static bool parse_home(const char *home, uint32_t *ret_major, uint32_t *ret_minor, struct handle *ret)
+{
+	char mem[SKF_NET_HOME], *save = NULL, *word[4];
+	uint32_t type;
+
+	if (!skf_startswith(home, HOME) || skf_fmt(mem, sizeof(mem), "%s", home + strlen(HOME)) < 0)
+		return false;
+	for (size_t i = 0; i < SKF_ARRAY_LEN(word); i++) {
+		word[i] = strtok_r(i == 0 ? mem : NULL, "_", &save);
+		if (!word[i])
+			return false;
+	}
+	if (skf_parse_u32(word[0], ret_major) < 0 || skf_parse_u32(word[1], ret_minor) < 0 ||
+	    skf_parse_u32(word[2], &type) < 0 || type > INT_MAX || strlen(word[3]) % 2 ||
+	    strlen(word[3]) / 2 > MAX_HANDLE || skf_hex_bytes(word[3], ret->bytes, strlen(word[3]) / 2) < 0)
+		return false;
+	ret->h.handle_type = (int)type;
+	ret->h.handle_bytes = (unsigned)strlen(word[3]) / 2;
+	return true;
+}
+
 static int is_gone(const char *home)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_MOUNTINFO);
-	char dev[32], hex[2 * MAX_HANDLE + 1] = "", *text = NULL;
+	char dev[32], *text = NULL;
 	struct skf_mountinfo m;
 	struct handle x = {0};
-	unsigned maj, min, tries = 0;
+	uint32_t maj, min;
+	unsigned tries = 0;
 
-	if (sscanf(home, HOME "%u_%u_%d_%128[0-9a-f]", &maj, &min, &x.h.handle_type, hex) != 4 ||
-	    strlen(hex) % 2 || skf_hex_bytes(hex, x.bytes, strlen(hex) / 2) < 0)
+	if (!parse_home(home, &maj, &min, &x))
 		return 0;
-	x.h.handle_bytes = (unsigned)strlen(hex) / 2;
 	snprintf(dev, sizeof(dev), "%u:%u", maj, min);
 	if (skf_read_file_at(AT_FDCWD, "/proc/self/mountinfo", SKF_MAX_MOUNTINFO, &b) >= 0)
 		text = b.p; /* NUL behind it */

@@ -135,10 +135,10 @@ int skf_engine_pull(struct skf_engine *g, const struct skf_pull_req *q, const st
 	if (skf_short_expand(g, q->reference, &v, e) < 0 || choose(g, q->reference, &v, p, &chosen, e) < 0)
 		return -1;
 	if (v.n > 1 && (q->how.token || q->how.user))
-		return skf_fail(
-			e, SKF_EINVALID,
-			"'%s' may be at %zu registries, and a registry token is for one, as --creds are: give its registry",
-			q->reference, v.n);
+		return skf_fail(e, SKF_EINVALID,
+				"'%s' may be at %zu registries, and a registry token is for one, as --creds "
+				"are: give its registry",
+				q->reference, v.n);
 	if (v.n == 0)
 		return skf_pull_exact(g, q, p, ret, e);
 	for (size_t i = 0; i < v.n; i++) {

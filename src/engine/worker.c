@@ -129,8 +129,8 @@ void skf_worker_put_flags(struct skf_rec *r, const struct skf_registry_how *how,
 
 	skf_rec_u32(r, more | (how->plain_http ? SKF_IMG_PLAIN_HTTP : 0u) |
 			       (how->insecure_tls ? SKF_IMG_INSECURE_TLS : 0u) |
-			       (how->anonymous ? SKF_IMG_ANONYMOUS : 0u) |
-			       (creds ? SKF_IMG_CREDS : 0u) | (how->token ? SKF_IMG_TOKEN : 0u));
+			       (how->anonymous ? SKF_IMG_ANONYMOUS : 0u) | (creds ? SKF_IMG_CREDS : 0u) |
+			       (how->token ? SKF_IMG_TOKEN : 0u));
 	if (how->token)
 		skf_rec_str(r, how->token);
 	if (creds) {

@@ -109,6 +109,6 @@ enum {
 				  died.  Launch lets go of it by becoming the monitor or by ending */
 };
 /* In the run directory of a container: held by a restart for as long as it works. */
-#define SKF_RESTART_LOCK "restart.lock"
+#define SKF_RESTART_LOCK   "restart.lock"
 #define SKF_LAUNCH_VERSION 1
 #define SKF_LAUNCH_FD      3

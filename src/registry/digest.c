@@ -7,7 +7,8 @@ int skf_md_begin(const struct skf_digest *like, EVP_MD_CTX *md, struct skf_err *
 	bool sha256 = !like || !like->s[0] || skf_digest_is_sha256(like);
 	return md && EVP_DigestInit_ex(md, sha256 ? EVP_sha256() : EVP_sha512(), NULL) == 1
 		       ? 0
-		       : skf_fail(e, SKF_ESYSTEM, "libcrypto cannot compute %s", sha256 ? "sha256" : "sha512");
+		       : skf_fail(e, SKF_ESYSTEM, "libcrypto cannot compute %s",
+				  sha256 ? "sha256" : "sha512");
 }
 
 int skf_md_end(EVP_MD_CTX *md, struct skf_digest *ret, struct skf_err *e)

@@ -1,5 +1,5 @@
-/* registry/digest.h -- a digest of bytes that come in pieces; skf_registry_digest of registry.h takes them at
- * once. */
+/* registry/digest.h -- a digest of bytes that come in pieces; skf_registry_digest of registry.h takes them
+ * at once. */
 #pragma once
 #include "oci/digest.h"
 #include <openssl/evp.h>

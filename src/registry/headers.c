@@ -1,6 +1,6 @@
 /* registry/headers.c -- parsers of the headers that the distribution API adds to HTTP's: Link, Range,
- * Content-Range, OCI-Tag, Warning. Pure functions over bytes that a registry chose: no allocation, no recursion,
- * every output bounded; a value that does not fit is no value. */
+ * Content-Range, OCI-Tag, Warning. Pure functions over bytes that a registry chose: no allocation, no
+ * recursion, every output bounded; a value that does not fit is no value. */
 #include "base/buf.h"
 #include "registry/registry_int.h"
 #include <pthread.h>

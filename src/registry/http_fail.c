@@ -1,5 +1,5 @@
-/* registry/http_fail.c -- what a failed transfer means: whether it is worth another go and after how long, and
- * the sentence for the user. Only the pause blocks, and it ends when the user cancels. */
+/* registry/http_fail.c -- what a failed transfer means: whether it is worth another go and after how long,
+ * and the sentence for the user. Only the pause blocks, and it ends when the user cancels. */
 #include "registry/registry_int.h"
 #include <poll.h>
 

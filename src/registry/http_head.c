@@ -92,7 +92,8 @@ size_t skf_http_on_header(char *p, size_t size, size_t n, void *user)
 	if (line.n > 5 &&
 	    memcmp(p, "HTTP/", 5) == 0) { /* a new response (100 Continue, proxy): forget the old headers */
 		memset(&r->challenge, 0, sizeof(r->challenge));
-		r->content_type[0] = r->location[0] = r->link[0] = r->digest[0] = r->subject[0] = r->tags[0] = 0;
+		r->content_type[0] = r->location[0] = r->link[0] = r->digest[0] = r->subject[0] =
+			r->tags[0] = 0;
 		r->has_range = r->has_length = r->has_uploaded = false;
 		r->chunk_min = 0;
 		r->retry_after_ms = -1;

@@ -1,8 +1,9 @@
 /* registry/http_url.c -- where a request may go: origins, redirects, addresses.
  *
  * Invariants: 1. a Location may not leave http(s) and may not go from https to http; 2. two URLs are of one
- * origin only when scheme, host and port are the same (T51); 3. an address that a token realm may not have is
- * known in every form that an address can be written in (T52). Pure, but for the environment's proxies. */
+ * origin only when scheme, host and port are the same (T51); 3. an address that a token realm may not have
+ * is known in every form that an address can be written in (T52). Pure, but for the environment's proxies.
+ */
 #include "registry/registry_int.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -53,10 +53,7 @@ static void *helper(void *arg)
 int skf_registry_push_blobs(struct skf_registry *r, const struct skf_ref *ref, struct skf_blob_put *p,
 			    size_t n, unsigned parallel, uint64_t chunk, struct skf_err *e)
 {
-	struct run u = {.m = PTHREAD_MUTEX_INITIALIZER,
-			.p = p,
-			.n = n,
-			.up = {.ref = ref, .chunk = chunk}};
+	struct run u = {.m = PTHREAD_MUTEX_INITIALIZER, .p = p, .n = n, .up = {.ref = ref, .chunk = chunk}};
 	struct helper h[16];
 	unsigned helpers = 0;
 	for (size_t i = 0; i < n; i++)

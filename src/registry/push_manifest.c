@@ -1,11 +1,11 @@
 /* registry/push_manifest.c -- manifests into a repository, with their tags (distribution-spec "Pushing
  * Manifests").
  *
- * One tag: PUT by the tag. Several: one PUT by digest with ?tag=...&tag=... (end-7b); the registry says which
- * it took (OCI-Tag), and each that it did not say gets a PUT of its own, so that registries from before that
- * clause lose nothing. A digest that is no sha256 can only be told by its name, so its tags go the same way.
- * Invariants: 1. what the registry says that it stored must be what was sent; 2. the subject is looked after
- * once, after the last PUT. Blocks: network. */
+ * One tag: PUT by the tag. Several: one PUT by digest with ?tag=...&tag=... (end-7b); the registry says
+ * which it took (OCI-Tag), and each that it did not say gets a PUT of its own, so that registries from
+ * before that clause lose nothing. A digest that is no sha256 can only be told by its name, so its tags go
+ * the same way. Invariants: 1. what the registry says that it stored must be what was sent; 2. the subject
+ * is looked after once, after the last PUT. Blocks: network. */
 #include "registry/registry_int.h"
 #include <string.h>
 

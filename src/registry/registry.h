@@ -31,8 +31,9 @@ int skf_registry_new(const char *host, const struct skf_registry_opts *o, struct
 		     struct skf_err *e);
 void skf_registry_free(struct skf_registry *r);
 
-/* Manifest or index by tag or digest. *ret_digest is that of the bytes, by the algorithm of `ref`'s digest or of
- * what the registry calls it, else sha256; where one of both names a digest it was checked. At most SKF_MAX_MANIFEST_BYTES. */
+/* Manifest or index by tag or digest. *ret_digest is that of the bytes, by the algorithm of `ref`'s digest
+ * or of what the registry calls it, else sha256; where one of both names a digest it was checked. At most
+ * SKF_MAX_MANIFEST_BYTES. */
 int skf_registry_manifest(struct skf_registry *r, const struct skf_ref *ref, struct skf_buf *ret,
 			  char content_type[128], struct skf_digest *ret_digest, struct skf_err *e);
 

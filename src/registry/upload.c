@@ -195,7 +195,8 @@ static int open_session(struct upload *x, bool mount, struct skf_err *e)
 	if (mount && p.status == 201)
 		return 1;
 	if (mount && p.status >= 400 && p.status < 500 && p.status != 429 &&
-	    post(x, start, NULL, 0, &p, e) < 0) /* no right to read there, or a registry that knows no mounts */
+	    post(x, start, NULL, 0, &p, e) <
+		    0) /* no right to read there, or a registry that knows no mounts */
 		return -1;
 	if (p.status != 202)
 		return fail_status(x, &p, "upload of blob", e);

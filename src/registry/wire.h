@@ -41,7 +41,8 @@
  * answers TEXT, the same as JSON, then DONE Wherever flags say how a registry is reached, SKF_IMG_TOKEN in
  * them says that one str follows them: the user's own bearer token, for the host of the request's reference
  * or the place's name and no other; SKF_IMG_CREDS that after it come a file of credentials, a user's
- * name and a password, these two likewise for that host alone. The worker ends when the peer closes the socket. */
+ * name and a password, these two likewise for that host alone. The worker ends when the peer closes the
+ * socket. */
 #pragma once
 #include "base/fwd.h"
 enum skf_img_type {

@@ -2,7 +2,7 @@
 #pragma once
 #include <stdbool.h>
 
-struct skf_mountinfo { /* strings are inside the text, without escapes */
+struct skf_mountinfo {                   /* strings are inside the text, without escapes */
 	char *dev, *root, *point, *type; /* dev: "8:1" */
 };
 /* Cuts the next line off *text, in place, and takes the fields that matter out of it; lines that have

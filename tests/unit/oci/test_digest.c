@@ -63,7 +63,8 @@ static void test_bad(void **state)
 
 static void test_names_of_files(void **state)
 {
-	static const char *const bad[] = {"", ".tmp-" HEX64, HEX64 "0", "sha256:" HEX64, HEX64 "/", "../" HEX64};
+	static const char *const bad[] = {"",        ".tmp-" HEX64, HEX64 "0", "sha256:" HEX64,
+					  HEX64 "/", "../" HEX64};
 	struct skf_digest d = {"untouched"};
 
 	(void)state;
