@@ -197,15 +197,13 @@ static void cpu(struct skf_stats *x)
 		skf_jw_ku64(x->w, "user", skf_stats_key(stat, "user_usec") * 1000);
 	}
 	skf_jw_end(x->w);
-	if (skf_stats_key(stat, "nr_periods")) {
-		skf_jw_kobj(x->w, "throttling");
-		skf_jw_ku64(x->w, "periods", skf_stats_key(stat, "nr_periods"));
-		skf_stats_nonzero(x->w, "throttledPeriods", skf_stats_key(stat, "nr_throttled"));
-		skf_stats_nonzero(x->w, "throttledTime",
-				  v2 ? skf_stats_key(stat, "throttled_usec") * 1000
-				     : skf_stats_key(stat, "throttled_time"));
-		skf_jw_end(x->w);
-	}
+	skf_jw_kobj(x->w, "throttling"); /* always there, as runc has it: {} before the first period has ended */
+	skf_stats_nonzero(x->w, "periods", skf_stats_key(stat, "nr_periods"));
+	skf_stats_nonzero(x->w, "throttledPeriods", skf_stats_key(stat, "nr_throttled"));
+	skf_stats_nonzero(x->w, "throttledTime",
+			  v2 ? skf_stats_key(stat, "throttled_usec") * 1000
+			     : skf_stats_key(stat, "throttled_time"));
+	skf_jw_end(x->w);
 	pressure(x, "cpu", "cpu.pressure");
 	skf_jw_end(x->w);
 }

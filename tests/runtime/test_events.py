@@ -39,7 +39,13 @@ def test_stats(box):
 def test_throttling(box):
     box.c["linux"]["resources"] = {"cpu": {"quota": 10000, "period": 100000}}
     box.start("sh", "-c", "while :; do :; done")
-    box.wait_until(lambda: all(stats(box)[1]["data"]["cpu"]["throttling"].get(k, 0) > 0 for k in ("periods", "throttledPeriods", "throttledTime")))
+    # The object is there from the start, its members appear when the first period has ended.
+    box.wait_until(lambda: {"periods", "throttledPeriods", "throttledTime"} <= stats(box)[1]["data"]["cpu"]["throttling"].keys())
+
+
+def test_throttling_of_an_idle_container_is_an_empty_object(box):
+    box.start("sleep", "100")
+    assert stats(box)[1]["data"]["cpu"]["throttling"] == {}
 
 
 def test_pressure(box):
