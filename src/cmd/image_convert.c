@@ -122,8 +122,8 @@ static int squeeze(struct image_item *i, struct squeeze *s, const struct image_w
 	if (!s->out)
 		return skf_fail(e, SKF_ENOMEM, "layer '%s'", s->name);
 	if ((have != SKF_COMP_NONE && skf_inflate_new(have, &s->z, e) < 0) ||
-	    (chunked ? skf_chunked_new(w->level, &sink, &s->chunked, e)
-		     : skf_packer_new(i->squeeze, w->level, &sink, &s->p, e)) < 0 ||
+	    (chunked ? skf_chunked_new(w->level, &sink, &i->diff_id, &s->chunked, e)
+		     : skf_packer_new_like(i->squeeze, w->level, &sink, &i->diff_id, &s->p, e)) < 0 ||
 	    image_item_pour(i, squeeze_write, s, e) < 0)
 		return -1;
 	if (s->z && !skf_inflate_complete(s->z))

@@ -302,7 +302,8 @@ static ZSTD_CCtx *context(int level)
 	return z;
 }
 
-int skf_chunked_new(int level, const struct skf_pack_sink *sink, struct skf_chunked **ret, struct skf_err *e)
+int skf_chunked_new(int level, const struct skf_pack_sink *sink, const struct skf_digest *like,
+		    struct skf_chunked **ret, struct skf_err *e)
 {
 	SKF_AUTO(skf_chunked_freep) struct skf_chunked *c = calloc(1, sizeof(*c));
 	const struct skf_tarscan_sink scan = {on_bytes, on_entry, c};
@@ -320,7 +321,7 @@ int skf_chunked_new(int level, const struct skf_pack_sink *sink, struct skf_chun
 	c->split.z = context(LEVEL);
 	if (!c->buf || !c->z || !c->toc.z || !c->split.z)
 		return skf_fail(e, SKF_ENOMEM, "start to compress as zstd:chunked, level %d", level);
-	if (skf_hash_init(&c->in, NULL, e) < 0 || skf_hash_init(&c->out, NULL, e) < 0 ||
+	if (skf_hash_init(&c->in, like, e) < 0 || skf_hash_init(&c->out, NULL, e) < 0 ||
 	    skf_hash_init(&c->file, NULL, e) < 0 ||
 	    add(c, &c->toc, "{\"version\":1,\"entries\":[", 24, ZSTD_e_continue, e) < 0)
 		return -1;

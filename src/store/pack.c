@@ -3,7 +3,7 @@
  *
  * The record and the tree are the store's own, but a disk may have changed them: every number is checked,
  * names go through the same cleaning as when they were unpacked and are opened below the tree only, and the
- * sha256 of the whole has to be the diff-id. Blocks on the disk and in the sink. */
+ * digest of the whole has to be the diff-id. Blocks on the disk and in the sink. */
 #include "base/arena.h"
 #include "base/fd.h"
 #include "store/unpack_int.h"
@@ -293,7 +293,8 @@ int skf_pack_check(int layer_fd, const struct skf_digest *diff_id, struct skf_se
 	j.tree = skf_openat(layer_fd, "tree", O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
 	if (j.tree < 0)
 		return skf_fail_sys(e, j.tree, "open the files of the layer '%s'", diff_id->s);
-	if (open_record(&j, layer_fd, e) < 0 || skf_packer_new(SKF_COMP_NONE, -1, NULL, &j.out, e) < 0)
+	if (open_record(&j, layer_fd, e) < 0 ||
+	    skf_packer_new_like(SKF_COMP_NONE, -1, NULL, diff_id, &j.out, e) < 0)
 		return -1;
 	return pack_exact(&j, &x, e);
 }
@@ -319,7 +320,7 @@ int skf_pack_layer_as(struct skf_store *s, const struct skf_digest *diff_id, enu
 	struct skf_packed x = {0};
 	int r;
 
-	if (layer_open(s, diff_id, &j, e) < 0 || skf_packer_new(c, level, sink, &j.out, e) < 0)
+	if (layer_open(s, diff_id, &j, e) < 0 || skf_packer_new_like(c, level, sink, diff_id, &j.out, e) < 0)
 		return -1;
 	r = j.record >= 0 ? pack_exact(&j, &x, e) : pack_canonical(&j, &x, e);
 	if (r == 0)

@@ -3,8 +3,8 @@
  *
  * A layer whose tar the scanner understood has a record (tarscan.h, docs/formats.md "tar record"): all bytes
  * of the tar that are not file data, and which file's data goes where. Record and tree give the tar whose
- * sha256 is the diff-id. A layer without a record is written as a canonical tar of its tree, whose diff-id
- * is another one. Linked by skiff-image only. Blocks on the disk and in the sink. */
+ * digest is the diff-id, whatever its algorithm. A layer without a record is written as a canonical tar of
+ * its tree, whose diff-id is another one. Linked by skiff-image only. Blocks on the disk and in the sink. */
 #pragma once
 #include "base/fwd.h"
 #include "oci/digest.h"
@@ -42,7 +42,10 @@ int skf_pack_layer_plan(struct skf_store *s, const struct skf_digest *diff_id, s
 			struct skf_err *e);
 
 /* --- a compressing, counting, hashing stage: also for bytes that are no layer --- */
+/* Digests are sha256; _like: of the algorithm of `like`. */
 struct skf_packer;
+int skf_packer_new_like(enum skf_compression c, int level, const struct skf_pack_sink *sink,
+			const struct skf_digest *like, struct skf_packer **ret, struct skf_err *e);
 int skf_packer_new(enum skf_compression c, int level, const struct skf_pack_sink *sink,
 		   struct skf_packer **ret, struct skf_err *e);
 int skf_packer_write(struct skf_packer *p, const void *d, size_t n, struct skf_err *e);
@@ -60,8 +63,10 @@ struct skf_chunked_notes { /* what the layer's annotations have to say; all "" w
 			      why says why */
 	char checksum[SKF_DIGEST_MAX], position[96], tarsplit[80], why[160];
 };
-int skf_chunked_new(int level, const struct skf_pack_sink *sink, struct skf_chunked **ret,
-		    struct skf_err *e);
+/* The diff-id is of the algorithm of `like` (NULL: sha256), the rest sha256: what reads the notes knows
+ * that. */
+int skf_chunked_new(int level, const struct skf_pack_sink *sink, const struct skf_digest *like,
+		    struct skf_chunked **ret, struct skf_err *e);
 int skf_chunked_write(struct skf_chunked *c, const void *d, size_t n, struct skf_err *e);
 int skf_chunked_end(struct skf_chunked *c, struct skf_packed *ret, struct skf_chunked_notes *notes,
 		    struct skf_err *e);

@@ -1,4 +1,4 @@
-/* store/packer.c -- bytes through sha256, a compressor and sha256 again into a sink, each byte once
+/* store/packer.c -- bytes through a digest, a compressor and a digest again into a sink, each byte once
  * (pack.h).
  *
  * gzip by ISA-L (levels 0 to 3; higher ones mean 3) or zlib where ISA-L is absent, zstd by libzstd. The
@@ -149,8 +149,8 @@ static int zstd_write(struct skf_packer *p, const uint8_t *d, size_t n, bool end
 	return 0;
 }
 
-int skf_packer_new(enum skf_compression c, int level, const struct skf_pack_sink *sink,
-		   struct skf_packer **ret, struct skf_err *e)
+int skf_packer_new_like(enum skf_compression c, int level, const struct skf_pack_sink *sink,
+			const struct skf_digest *like, struct skf_packer **ret, struct skf_err *e)
 {
 	SKF_AUTO(skf_packer_freep) struct skf_packer *p = calloc(1, sizeof(*p));
 	int r;
@@ -168,10 +168,16 @@ int skf_packer_new(enum skf_compression c, int level, const struct skf_pack_sink
 	if (r < 0)
 		return skf_fail_sys(e, r, "start to compress as %s, level %d", skf_compression_name(c),
 				    level);
-	if (skf_hash_init(&p->hash_in, NULL, e) < 0 || skf_hash_init(&p->hash_out, NULL, e) < 0)
+	if (skf_hash_init(&p->hash_in, like, e) < 0 || skf_hash_init(&p->hash_out, like, e) < 0)
 		return -1;
 	*ret = SKF_TAKE(p);
 	return 0;
+}
+
+int skf_packer_new(enum skf_compression c, int level, const struct skf_pack_sink *sink,
+		   struct skf_packer **ret, struct skf_err *e)
+{
+	return skf_packer_new_like(c, level, sink, NULL, ret, e);
 }
 
 static int compress(struct skf_packer *p, const uint8_t *d, size_t n, bool end, struct skf_err *e)

@@ -25,7 +25,7 @@ static void make(const uint8_t *p, size_t n, size_t piece, struct skf_buf *out,
 	struct skf_packed x;
 	struct skf_chunked *c;
 
-	if (skf_chunked_new(1, &sink, &c, &e) < 0)
+	if (skf_chunked_new(1, &sink, NULL, &c, &e) < 0)
 		abort();
 	for (size_t i = 0; i < n; i += piece)
 		if (skf_chunked_write(c, p + i, n - i < piece ? n - i : piece, &e) < 0)

@@ -147,6 +147,39 @@ def test_pushed_by_its_digest(fake, store, tags):
     assert not [s for s in src.seen("digest-algorithm")]
 
 
+@pytest.mark.parametrize("how", ["gzip", "zstd", "plain"])
+def test_pushed_when_nobody_has_the_blobs(fake, store, how):
+    src, dst, im = fake(), fake(), sample(2, how=(how,))
+    ok(store, "pull", src.add("a/b", "1", im))
+    src.blobs.clear()
+    ok(store, "push", f"{src.host}/a/b:1", f"{dst.host}/c/d:2")
+    m = json.loads(dst.docs["c/d", "2"][0])
+    assert m["config"]["digest"] == im.config and all(la["digest"].startswith("sha512:") for la in m["layers"])
+    if how == "plain":
+        assert [dst.blobs[la["digest"]] for la in m["layers"]] == [la.raw for la in im.layers]
+        assert dst.docs["c/d", "2"][0] == im.docs[im.manifest][0]
+    other = Store(store.path.parent / "other")
+    ok(other, "pull", f"{dst.host}/c/d:2")
+    assert set(other.layers()) == {la.hex for la in im.layers}
+    assert_in_order(other)
+
+
+@pytest.mark.parametrize("how", [(), ("--dest-compress-format", "gzip"), ("--dest-compress-format", "zstd"), ("--dest-compress-format", "zstd:chunked")],
+                         ids=["as it is", "gzip", "zstd", "chunked"])
+def test_copied_out_of_the_store(fake, store, tmp_path, how):
+    """Tars by their records, compressed anew or not: the config names the same ones."""
+    src, im = fake(), sample(2)
+    ref = src.add("a/b", "1", im)
+    ok(store, "pull", ref)
+    src.blobs.clear()
+    copy(store, "skiff:" + ref, f"oci:{tmp_path}/o:1", *how)
+    other = Store(tmp_path / "other")
+    copy(other, f"oci:{tmp_path}/o:1", "skiff:example.com/x:1")
+    assert set(other.layers()) == {la.hex for la in im.layers}
+    assert json.loads(ok(other, "image", "inspect", "example.com/x:1"))[0]["Id"] == im.config
+    assert_in_order(other)
+
+
 def test_sha256_is_not_named(fake, store):
     src, dst, im = fake(), fake(), sample(2, alg="sha256", top="sha256")
     copy(store, "docker://" + src.add("a/b", "1", im), f"docker://{dst.host}/c:1")
@@ -200,15 +233,19 @@ def test_layout_and_back(fake, store, tmp_path):
 
 @pytest.mark.parametrize("fmt", ["oci-archive", "docker-archive"])
 def test_saved_and_loaded(fake, store, tmp_path, fmt):
-    """Their layers have no tar record, so they are written anew, by sha256."""
+    """The tars are the original ones, so the image keeps its id."""
     reg, im = fake(), sample(3)
     ref = reg.add("a/b", "1", im)
     ok(store, "pull", ref)
     _, _, err = run(store, "save", "--format", fmt, "-o", str(tmp_path / "a.tar"), ref)
-    assert all(f"layer '{la.diff_id}' has no tar record; it is written as 'sha256:" in err for la in im.layers)
+    assert "tar record" not in err
+    with tarfile.open(tmp_path / "a.tar") as t:
+        have = {n: t.extractfile(n).read() for n in t.getnames() if n.startswith("blobs/sha512/") and len(n) > 130}
+    assert {la.raw for la in im.layers} < set(have.values()) and all(ig.digest(v, ALG) == "sha512:" + n.split("/")[2] for n, v in have.items())
     other = Store(tmp_path / "other")
     ok(other, "load", "-i", str(tmp_path / "a.tar"))
-    assert len(other.layers()) == 3 and all(len(n) == 64 for n in other.layers())
+    assert set(other.layers()) == {la.hex for la in im.layers}
+    assert json.loads(ok(other, "image", "inspect", ref))[0]["Id"] == im.config
     found = {}
     for n in other.layers():
         found.update({str(p.relative_to(other.tree(n))): p.read_bytes() for p in other.tree(n).rglob("amd64")})
