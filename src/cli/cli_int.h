@@ -88,7 +88,9 @@ struct skf_cli_opts {
 	bool all, no_trunc, digests, size, latest;
 	struct skf_strv filter;
 	int64_t last;
-	char *format; /* also of save, inspect, info, version */
+	char *sort;    /* images */
+	char *iidfile; /* commit */
+	char *format;  /* also of save, inspect, info, version */
 	/* logs, events */
 	bool follow, timestamps, names, details, link_name;
 	char *since, *until, *tail, *cursor;

@@ -1,8 +1,9 @@
-/* cli/cmd_images.c -- pull, images, rmi. Several tags or platforms at once: cmd_transfer.c. */
+/* cli/cmd_images.c -- pull of one image, images. Several tags or platforms at once: cmd_transfer.c. */
 #include "cli/cli_int.h"
 #include "cli/listing.h"
 #include <json-c/json.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SHORT_ID 12
@@ -79,7 +80,7 @@ static int print_plain(struct skf_cli *c, const struct skf_jarr *rows)
 	const struct skf_image_row *v = rows->v;
 	int64_t now = skf_now_ns();
 
-	for (size_t i = 0; !c->o.quiet && i < SKF_ARRAY_LEN(head); i++)
+	for (size_t i = 0; !c->o.quiet && !c->o.noheading && i < SKF_ARRAY_LEN(head); i++)
 		if (i != 2 || c->o.digests)
 			skf_table_add(&t, head[i]);
 	for (size_t i = 0; i < rows->n; i++)
@@ -151,19 +152,73 @@ int skf_cli_until_filters(struct skf_cli *c, struct skf_strv *ret)
 	return 0;
 }
 
+/* --- the order: podman's words for it --- */
+static int by_name(const void *a, const void *b)
+{
+	const struct skf_image_row *x = a, *y = b;
+	int r = strcmp(x->repository, y->repository);
+
+	return r ? r : strcmp(x->tag, y->tag);
+}
+
+static int by_id(const void *a, const void *b)
+{
+	int r = strcmp(((const struct skf_image_row *)a)->id, ((const struct skf_image_row *)b)->id);
+
+	return r ? r : by_name(a, b);
+}
+
+static int by_tag(const void *a, const void *b)
+{
+	int r = strcmp(((const struct skf_image_row *)a)->tag, ((const struct skf_image_row *)b)->tag);
+
+	return r ? r : by_name(a, b);
+}
+
+static int by_size(const void *a, const void *b)
+{
+	uint64_t x = ((const struct skf_image_row *)a)->size, y = ((const struct skf_image_row *)b)->size;
+
+	return x != y ? (x < y ? -1 : 1) : by_name(a, b);
+}
+
+static const struct order {
+	const char *word;
+	int (*cmp)(const void *a, const void *b); /* NULL: as the engine lists them, newest first */
+} orders[] = {{"id", by_id}, {"repository", by_name}, {"size", by_size}, {"tag", by_tag}, {"created", NULL}};
+
+static int find_order(struct skf_cli *c, const struct order **ret)
+{
+	const char *w = c->o.sort ? c->o.sort : "created";
+
+	for (size_t i = 0; i < SKF_ARRAY_LEN(orders); i++)
+		if (skf_streq(orders[i].word, w)) {
+			*ret = &orders[i];
+			return 0;
+		}
+	return skf_fail(
+		&c->e, SKF_EINVALID,
+		"\"%s\" is not a valid field for sorting. Choose from: id, repository, size, tag, created",
+		w);
+}
+
 static int list_images(struct skf_cli *c, struct skf_listing *l)
 {
 	struct skf_images_req q = SKF_REQ(struct skf_images_req);
+	const struct order *order;
 	struct skf_jarr rows;
 	bool plain;
 
-	if (skf_cli_check_filters(c) < 0)
+	if (skf_cli_check_filters(c) < 0 || find_order(c, &order) < 0)
 		return skf_cli_usage(c);
+	l->no_head = c->o.noheading;
 	q.reference = c->args.n ? c->args.v[0] : NULL;
 	if (skf_listing_init(l, c->o.format, &c->a, &plain, &c->e) < 0 ||
 	    skf_cli_until_filters(c, &q.filters) < 0 || skf_cli_engine(c) < 0 ||
 	    skf_engine_images_list(c->g, &q, &c->a, &rows, &c->e) < 0)
 		return skf_cli_fail(c, 1);
+	if (order->cmp && rows.n)
+		qsort(rows.v, rows.n, sizeof(struct skf_image_row), order->cmp);
 	if (plain)
 		return print_plain(c, &rows);
 	return print_formatted(c, l, &rows) < 0 ? skf_cli_fail(c, 1) : 0;
@@ -188,32 +243,4 @@ int skf_cmd_images(struct skf_cli *c)
 
 	skf_listing_done(&l);
 	return r;
-}
-
-int skf_cmd_rmi(struct skf_cli *c)
-{
-	int status = 0;
-
-	if (skf_cli_engine(c) < 0)
-		return skf_cli_fail(c, 1);
-	for (size_t i = 0; i < c->args.n; i++) {
-		struct skf_rmi_req q = SKF_REQ(struct skf_rmi_req);
-		struct skf_strv untagged = {0}, deleted = {0};
-		int r;
-
-		q.name = c->args.v[i];
-		q.force = c->o.force;
-		q.no_prune = c->o.no_prune;
-		skf_err_clear(&c->e);
-		r = skf_engine_rmi(c->g, &q, &c->a, &untagged, &deleted, &c->e);
-		for (size_t k = 0; k < untagged.n; k++)
-			printf("Untagged: %s\n", untagged.v[k]);
-		for (size_t k = 0; k < deleted.n; k++)
-			printf("Deleted: %s\n", deleted.v[k]);
-		if (r < 0) {
-			skf_cli_error(&c->e);
-			status = c->o.force && c->e.kind == SKF_ENOTFOUND ? status : 1;
-		}
-	}
-	return status;
 }

@@ -136,7 +136,7 @@ int skf_listing_end(struct skf_listing *l, struct skf_err *e)
 		return 0;
 	rows = l->out;
 	l->out = (struct skf_buf)SKF_BUF(SKF_MAX_LISTING_BYTES);
-	if (head_row(l, e) < 0)
+	if (!l->no_head && head_row(l, e) < 0)
 		return skf_ctx(e, "failed to execute template");
 	skf_buf_put(&all, l->out.p, l->out.len);
 	skf_buf_put(&all, rows.p, rows.len);

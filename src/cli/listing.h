@@ -11,6 +11,7 @@ struct skf_listing_head {
 struct skf_listing {
 	const struct skf_listing_head *heads; /* every field of a row; ends with a NULL field */
 	struct skf_tmpl_env env;              /* of the rows: type and method */
+	bool no_head;                         /* a table without its line of titles */
 	/* private */
 	bool json, table;
 	struct skf_tmpl *t;

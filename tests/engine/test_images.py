@@ -91,3 +91,46 @@ def test_layer_that_is_there_twice(skiff, registry, tmp_path):
     registry.push(tmp_path / 'layout', 'test/twice')
     skiff('pull', registry.name('test/twice'))
     assert skiff.out('run', '--rm', registry.name('test/twice'), 'cat', '/d/f', '/g') == 'twice\nbetween\n'
+
+
+def test_order_and_no_titles(skiff):
+    """As podman: --sort id, repository, size, tag, created; --noheading also for a table of one's own."""
+    skiff('tag', skiff.image, 'aa/x:9')
+    skiff('tag', skiff.image, 'zz/y:0')
+
+    def rows(*args):
+        return skiff.out('images', '--format', '{{.Repository}}:{{.Tag}}', *args).split()
+    here = f'{skiff.image}:latest'
+    assert rows('--sort', 'repository') == sorted([here, 'aa/x:9', 'zz/y:0'])
+    assert rows('--sort', 'tag') == ['zz/y:0', 'aa/x:9', here]
+    assert sorted(rows('--sort', 'created')) == sorted(rows()) and rows('--sort', 'size') == rows('--sort', 'repository')
+    skiff('run', '--name', 'c', skiff.image, 'sh', '-c', 'echo more >/more')
+    skiff('commit', 'c', 'mm/big:1')
+    assert rows('--sort', 'size')[-1] == 'mm/big:1' and rows('--sort', 'created')[0] == 'mm/big:1'
+    ids = skiff.out('images', '-q', '--no-trunc', '--sort', 'id').split()
+    assert ids == sorted(ids) and len(set(ids)) == 2
+    plain = skiff.out('images', '-n').splitlines()
+    assert len(plain) == 4 and not any('REPOSITORY' in x for x in plain)
+    assert [x.split()[:3] for x in plain] == [x.split()[:3] for x in skiff.out('images').splitlines()[1:]]
+    assert skiff.out('images', '--noheading', '--format', 'table {{.Tag}}', 'aa/x').split() == ['9']
+    assert '"bogus" is not a valid field for sorting. Choose from: id, repository, size, tag, created' in skiff('images', '--sort', 'bogus', rc=125).stderr
+
+
+def test_rmi_all_and_ignore(skiff):
+    """As podman: --ignore is silent about what does not exist, --all takes every name and every image without one, and no words."""
+    p = skiff('rmi', '--ignore', 'nosuch')
+    assert (p.stdout, p.stderr) == ('', '')
+    assert skiff('rmi', 'nosuch', rc=1).stderr == 'skiff: No such image: nosuch.\n'
+    skiff('tag', skiff.image, 'aa/x:9')
+    assert skiff.out('rmi', '-i', 'nosuch', 'aa/x:9') == 'Untagged: aa/x:9\n'
+    assert 'when using the --all switch, you may not pass any images names or IDs' in skiff('rmi', '--all', skiff.image, rc=125).stderr
+    assert 'requires at least 1 argument' in skiff('rmi', rc=125).stderr
+    skiff('tag', skiff.image, 'aa/x:9')
+    skiff('run', '--name', 'c', skiff.image, 'true')
+    bare = skiff.out('commit', 'c').strip()
+    assert 'is using its referenced image' in skiff('rmi', '-a', rc=1).stderr
+    assert [x for x in skiff.out('images', '-q').split()], 'the container keeps its image'
+    skiff('rm', 'c')
+    skiff.out('rmi', '-a')
+    assert skiff.out('images', '-q') == '' and not list(skiff.root.glob('layers/*')) and bare.startswith('sha256:')
+    assert skiff.out('rmi', '-a') == ''
