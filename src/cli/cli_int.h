@@ -217,6 +217,8 @@ int skf_cli_pull_one(struct skf_cli *c, const char *reference);
 int skf_cli_push_one(struct skf_cli *c, const char *image, const char *dest);
 
 /* --- cmd_transfer.c --- */
+/* --arch, --os and --variant as one --platform; what is not said is the host's. */
+int skf_cli_platform(struct skf_cli *c);
 /* All tags of a repository of a registry. plain: reached as --plain-http and --tls-verify say, else as the
  * source's options of copy and sync. */
 int skf_cli_remote_tags(struct skf_cli *c, const char *repo, bool plain, struct skf_strv *ret);
@@ -275,6 +277,8 @@ int skf_cli_check_filters(struct skf_cli *c);
 /* Which compression a copy writes, of flags of these names; a level alone is gzip's. false: said in c->e. */
 bool skf_cli_squeeze(struct skf_cli *c, const char *format, const char *format_flag, int64_t level,
 		     const char *level_flag, struct skf_copy_req *q);
+/* --format oci, docker or v2s2 as the engine's number; 0 when it was not given. */
+int skf_cli_family(struct skf_cli *c, uint32_t *ret);
 struct skf_cli_progress {
 	struct skf_progress p;
 	FILE *out;

@@ -99,7 +99,7 @@ int skf_cmd_import(struct skf_cli *c)
 			 c->args.v[0]);
 		return skf_cli_fail(c, 1);
 	}
-	if (skf_cli_engine(c) < 0 || input_open(c, c->args.v[0], &fd) < 0)
+	if (skf_cli_platform(c) < 0 || skf_cli_engine(c) < 0 || input_open(c, c->args.v[0], &fd) < 0)
 		return skf_cli_fail(c, 1);
 	q.in_fd = fd;
 	q.reference = c->args.n > 1 ? c->args.v[1] : NULL;

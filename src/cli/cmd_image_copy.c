@@ -27,6 +27,11 @@ static int look_up(struct skf_cli *c, const char *flag, const char *word, const 
 			flag, v[0].word, v[1].word);
 }
 
+int skf_cli_family(struct skf_cli *c, uint32_t *ret)
+{
+	return look_up(c, "format", c->o.format, families, SKF_ARRAY_LEN(families), ret);
+}
+
 bool skf_cli_squeeze(struct skf_cli *c, const char *format, const char *format_flag, int64_t level,
 		     const char *level_flag, struct skf_copy_req *q)
 {
@@ -71,7 +76,7 @@ static int wish(struct skf_cli *c, struct skf_copy_req *q)
 	if (c->o.dest_decompress && (c->o.dest_compress || c->o.compress_format))
 		return skf_fail(&c->e, SKF_EINVALID,
 				"--dest-compress and --dest-decompress are mutually exclusive");
-	if (look_up(c, "format", c->o.format, families, SKF_ARRAY_LEN(families), &q->as) < 0 ||
+	if (skf_cli_family(c, &q->as) < 0 ||
 	    !skf_cli_squeeze(c, c->o.compress_format, "dest-compress-format", c->o.compress_level,
 			     "dest-compress-level", q))
 		return -1;

@@ -74,6 +74,8 @@ static int copy(struct sync *s, const char *src, const char *dest)
 	q.all = s->c->o.all;
 	q.preserve = s->c->o.preserve_digests;
 	q.level = -1;
+	if (skf_cli_family(s->c, &q.as) < 0)
+		return -1;
 	skf_cli_progress_init(&p, stderr, s->c->o.quiet);
 	r = skf_engine_copy(s->c->g, &q, &p.p, &d, &s->c->e);
 	skf_cli_progress_done(&p);

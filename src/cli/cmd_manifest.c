@@ -151,7 +151,9 @@ int skf_cmd_manifest_push(struct skf_cli *c)
 	q.src.how = dest.p.how;
 	q.src.auth_file = dest.p.auth_file;
 	q.dest = dest.p;
-	q.preserve = true;
+	if (skf_cli_family(c, &q.as) < 0)
+		return skf_cli_fail(c, 1);
+	q.preserve = q.as == 0;
 	skf_cli_progress_init(&p, stderr, c->o.quiet);
 	r = skf_engine_list_push(c->g, list, &q, &p.p, &d, &c->e);
 	skf_cli_progress_done(&p);

@@ -55,7 +55,7 @@ int skf_cli_push_one(struct skf_cli *c, const char *image, const char *dest)
 	p.push = true;
 	r = skf_engine_push(c->g, &q, &p.p, &ret, &c->e);
 	skf_cli_progress_done(&p);
-	if (r < 0)
+	if (r < 0 || skf_cli_write_digest(c, &ret.manifest) < 0)
 		return skf_cli_fail(c, 1);
 	skf_ref_full(&ret.ref, full);
 	if (c->o.quiet)

@@ -44,7 +44,7 @@ static int copy_all(struct skf_cli *c, struct skf_copy_req *q, const char *name)
 	skf_cli_progress_init(&p, stdout, c->o.quiet);
 	r = skf_engine_copy(c->g, q, &p.p, &d, &c->e);
 	skf_cli_progress_done(&p);
-	if (r < 0)
+	if (r < 0 || skf_cli_write_digest(c, &d) < 0)
 		return skf_cli_fail(c, 1);
 	if (!c->o.quiet)
 		printf("Digest: %s\n", d.s);
@@ -66,9 +66,10 @@ static int between(struct skf_cli *c, bool pull, const char *image, const char *
 	q.src.name = image;
 	q.dest.name = full;
 	if (!skf_cli_squeeze(c, c->o.compression_format, "compression-format", c->o.compression_level,
-			     "compression-level", &q))
+			     "compression-level", &q) ||
+	    skf_cli_family(c, &q.as) < 0)
 		return skf_cli_fail(c, 1);
-	q.preserve = q.squeeze == 0;
+	q.preserve = q.squeeze == 0 && q.as == 0;
 	return copy_all(c, &q, full);
 }
 
@@ -124,8 +125,8 @@ static int local_tags(struct skf_cli *c, const char *repo, struct skf_strv *ret)
 
 static int one(struct skf_cli *c, bool pull, const char *image, const char *dest)
 {
-	if (c->o.all_platforms ||
-	    (!pull && (c->o.platform || c->o.compression_format || c->o.compression_level >= 0)))
+	if (c->o.all_platforms || (!pull && (c->o.platform || c->o.format || c->o.compression_format ||
+					     c->o.compression_level >= 0)))
 		return between(c, pull, image, dest ? dest : image);
 	return pull ? skf_cli_pull_one(c, image) : skf_cli_push_one(c, image, dest);
 }
@@ -151,14 +152,36 @@ static int each_tag(struct skf_cli *c, bool pull)
 	return status;
 }
 
+int skf_cli_platform(struct skf_cli *c)
+{
+	struct skf_platform p;
+	const char *variant = c->o.variant ? c->o.variant : "";
+
+	if (!c->o.arch && !c->o.os && !c->o.variant)
+		return 0;
+	if (c->o.platform)
+		return skf_fail(&c->e, SKF_EINVALID,
+				"--platform option can not be specified with --arch, --os or --variant");
+	skf_platform_host(&p);
+	if (!c->o.arch && !c->o.variant)
+		variant = p.variant;
+	c->o.platform = skf_arena_fmt(&c->a, "%s/%s%s%s", c->o.os ? c->o.os : p.os,
+				      c->o.arch ? c->o.arch : p.arch, *variant ? "/" : "", variant);
+	return c->o.platform ? 0 : skf_fail(&c->e, SKF_ENOMEM, "memory for the platform");
+}
+
 static int transfer(struct skf_cli *c, bool pull)
 {
 	const char *wrong = NULL;
 
+	if (skf_cli_platform(c) < 0)
+		return skf_cli_fail(c, 1);
 	if (c->o.all_tags && c->args.n > 1)
 		wrong = "--all-tags pushes to where the images' names say: a destination cannot be given";
 	else if (c->o.all_platforms && c->o.platform)
 		wrong = "--platform and --all-platforms are mutually exclusive";
+	else if (c->o.all_tags && c->o.digestfile)
+		wrong = "--digestfile is for one image, and --all-tags pushes several";
 	else if (c->o.force_compression && !c->o.compression_format)
 		wrong = "--force-compression needs --compression-format";
 	if (wrong) {

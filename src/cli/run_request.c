@@ -121,8 +121,8 @@ int skf_cli_run_request(struct skf_cli *c, struct skf_create_req *q)
 	for (size_t i = 0; i < c->o.proxies.n; i++)
 		if (skf_strv_add(&c->a, &q->env, c->o.proxies.v[i]) < 0)
 			return skf_fail(&c->e, SKF_ENOMEM, "memory for the environment");
-	if (skf_cli_run_paths(c, &q->s) < 0 || skf_cli_check_tty(c) < 0 || set_words(c, q) < 0 ||
-	    skf_cli_labels(c, &q->labels) < 0 || skf_cli_life(c, &q->life) < 0 ||
+	if (skf_cli_platform(c) < 0 || skf_cli_run_paths(c, &q->s) < 0 || skf_cli_check_tty(c) < 0 ||
+	    set_words(c, q) < 0 || skf_cli_labels(c, &q->labels) < 0 || skf_cli_life(c, &q->life) < 0 ||
 	    skf_cli_net(c, &q->net) < 0 || set_pull(c, q) < 0 || skf_cli_env(c, &q->env, &c->e) < 0)
 		return -1;
 	if (c->o.cidfile && access(c->o.cidfile, F_OK) == 0)

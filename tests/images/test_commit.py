@@ -197,3 +197,18 @@ def test_killed_while_committing(store, base, tmp_path):
     assert worker.verify(store.path).bad == [] and len(states) > 1
     ok(store, "rm", "c")
     collect(store)
+
+
+def test_import_says_its_platform(store, tmp_path):
+    """podman's --arch, --os and --variant; what is not said is the host's."""
+    (tmp_path / "f.tar").write_bytes(ig.tar([file("f", b"x")]))
+
+    def made(*flags):
+        iid = ok(store, "import", *flags, str(tmp_path / "f.tar")).strip()
+        d = json.loads(ok(store, "image", "inspect", iid))[0]
+        return d["Os"], d["Architecture"], d.get("Variant", "")
+    host = made()
+    assert made("--arch", "arm", "--variant", "v6") == (host[0], "arm", "v6") and made("--os", "freebsd", "--arch", "riscv64") == ("freebsd", "riscv64", "")
+    assert made("--os", host[0]) == host == made("--platform", f"{host[0]}/{host[1]}")
+    rc, _, err = run(store, "import", "--platform", "linux/arm64", "--os", "linux", str(tmp_path / "f.tar"))
+    assert rc == 1 and "--platform option can not be specified with" in err

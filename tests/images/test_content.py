@@ -9,6 +9,8 @@ import model
 import pytest
 import worker
 from conftest import Store
+from test_archives import ok
+from test_crash import run
 from imagegen import blockdev, chardev, dir_, fifo, file, hardlink, symlink
 
 
@@ -199,6 +201,27 @@ def test_index_chooses_the_platform(registry, store):
     assert other.manifest == ims["linux/riscv64"].manifest and other.top == ix.top
     err = store.fails("not-found", ref, "linux/riscv64", platform="linux/s390x")
     assert "s390x" in err.message
+
+
+def test_parts_of_a_platform(registry, store):
+    """podman's --arch, --os and --variant of pull; --platform says the same and is not for both."""
+    ims = {p: ig.image([ig.layer([file("which", p)])], arch=p.split("/")[1]) for p in ("linux/amd64", "linux/arm64/v8", "linux/arm/v7", "linux/riscv64")}
+    ref = registry.push("parts", "1", ig.index(ims))
+
+    def pulled(*flags):
+        ok(store, "pull", *flags, ref)
+        return store.names("images")
+
+    def gets(platform, *flags):
+        before = set(store.names("images"))
+        assert set(pulled(*flags)) - before == {ims[platform].manifest.split(":")[1]}
+    gets("linux/riscv64", "--arch", "riscv64")
+    gets("linux/arm/v7", "--os=linux", "--arch=arm", "--variant=v7")
+    gets("linux/arm64/v8", "--arch", "arm64")
+    rc, _, err = run(store, "pull", "--os", "windows", ref)
+    assert rc == 1 and "windows" in err
+    rc, _, err = run(store, "pull", "--platform", "linux/arm64", "--arch", "arm64", ref)
+    assert rc == 1 and "--platform option can not be specified with --arch" in err
 
 
 def test_docker_manifest_list(registry, store):

@@ -38,6 +38,22 @@ def test_a_list_of_images_of_several_registries(fake, store, tmp_path):
     assert run(store, "manifest", "exists", name)[0] == 1
 
 
+def test_pushed_as_the_other_family(fake, store):
+    """podman's manifest push --format: the list and the manifests it names."""
+    src, dst = fake(), fake()
+    a, b = sample(), sample(arch="arm64")
+    name = f"{dst.host}/all:1"
+    ok(store, "manifest", "create", name, src.add("x/a", "1", a), src.add("x/b", "1", b))
+    out = ok(store, "manifest", "push", "--format", "v2s2", name)
+    raw, media = dst.docs["all", "1"][:2]
+    assert out.strip() == ig.digest(raw) and media == ig.MEDIA["docker", "index"]
+    for row, im in zip(json.loads(raw)["manifests"], (a, b)):
+        one, media = dst.docs["all", row["digest"]]
+        assert row["mediaType"] == media == ig.MEDIA["docker", "manifest"] and json.loads(one)["config"]["digest"] == im.config
+    rc, _, err = run(store, "manifest", "push", "--format", "bogus", name)
+    assert rc == 1 and 'invalid argument "bogus" for "--format"' in err
+
+
 def test_an_image_of_the_store_goes_with_its_bytes(fake, store, tmp_path):
     src, dst, im = fake(), fake(), sample()
     store.pull(src.add("a", "1", im))

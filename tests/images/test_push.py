@@ -495,3 +495,23 @@ def test_compressed_anew(fake, store):
                          (["--compression-level", "40"], 'invalid argument "40" for "--compression-level"')):
         rc, _, err = run(store, "push", *flags, ref, f"{dst.host}/b:no")
         assert rc != 0 and words in err and ("b", "no") not in dst.docs
+
+
+def test_family_and_digestfile(fake, src, store, tmp_path):
+    """podman's: the manifest of the other family, and the digest of what the registry has, without a newline."""
+    dst, im = fake(), image(2)
+    ref = pulled(store, src, im)
+    for tag, flags in {"same": [], "oci": ["--format", "oci"], "docker": ["--format", "v2s2"]}.items():
+        push(store, *flags, "--digestfile", str(tmp_path / tag), ref, f"{dst.host}/b:{tag}")
+        raw, media = dst.docs["b", tag]
+        assert (tmp_path / tag).read_text() == ig.digest(raw)
+        assert media == ig.MEDIA["docker" if tag == "docker" else "oci", "manifest"] and json.loads(raw)["mediaType"] == media
+        assert json.loads(raw)["config"]["digest"] == im.config
+        assert [ig.digest(gzip.decompress(dst.blobs[la["digest"]])) for la in json.loads(raw)["layers"]] == [la.diff_id for la in im.layers]
+    assert dst.docs["b", "same"][0] == im.docs[im.manifest][0]
+    for flags, words in ((["--format", "v2s1"], 'invalid argument "v2s1" for "--format"'), (["--format", "bogus"], 'invalid argument "bogus" for "--format"'),
+                         (["--digestfile", str(tmp_path / "no/such")], "write the digest to")):
+        rc, _, err = run(store, "push", *flags, ref, f"{dst.host}/b:no")
+        assert rc == 1 and words in err, err
+    rc, _, err = run(store, "push", "--all-tags", "--digestfile", str(tmp_path / "d"), ref.rsplit(":", 1)[0])
+    assert rc == 1 and "--digestfile is for one image" in err and not (tmp_path / "d").exists()

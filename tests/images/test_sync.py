@@ -41,6 +41,18 @@ def test_repository_to_directory_and_back(fake, store, tmp_path):
         assert dst.docs["mirror/app", t][0] == im.docs[im.manifest][0]
 
 
+def test_format(fake, store, tmp_path):
+    """skopeo's: every image as one family."""
+    reg, images = filled(fake)
+    dst = fake()
+    sync(store, ("docker", "docker"), f"{reg.host}/team/app", f"{dst.host}/m", "--format", "v2s2")
+    for t, im in images.items():
+        raw, media = dst.docs["m/app", t]
+        assert media == ig.MEDIA["docker", "manifest"] and json.loads(raw)["config"]["digest"] == im.config
+        assert [la["digest"] for la in json.loads(raw)["layers"]] == [la.digest for la in im.layers]
+    fails(store, "--src", "docker", "--dest", "docker", "--format", "v2s1", f"{reg.host}/team/app", f"{dst.host}/m", word='invalid argument "v2s1" for "--format"')
+
+
 def test_scoped_names(fake, store, tmp_path):
     reg, images = filled(fake)
     sync(store, ("docker", "dir"), f"{reg.host}/team/app:1.0", str(tmp_path / "d"), "--scoped")
