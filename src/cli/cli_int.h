@@ -56,7 +56,8 @@ struct skf_cli_opts {
 	/* push, login, remote */
 	char *username, *password, *artifact_type, *registry_token;
 	bool password_stdin, remote, raw, config, tag_only, blob;
-	int64_t chunk_size;
+	int64_t chunk_size, retry;
+	char *retry_delay;
 	/* copy, sync */
 	char *src_creds, *src_username, *src_password, *src_authfile, *src_cert_dir, *src_daemon_host,
 		*src_token;
@@ -212,6 +213,8 @@ int skf_cli_usage(const struct skf_cli *c);
 
 /* --- cmd_images.c, cmd_registry.c --- */
 int skf_cli_how(struct skf_cli *c, struct skf_registry_how *ret);
+/* --retry or --retry-times, and --retry-delay, into how. */
+int skf_cli_retry(struct skf_cli *c, struct skf_registry_how *how);
 /* Exit statuses. dest NULL: where the image's name says. */
 int skf_cli_pull_one(struct skf_cli *c, const char *reference);
 int skf_cli_push_one(struct skf_cli *c, const char *image, const char *dest);

@@ -10,6 +10,32 @@
 
 #define HUB          "https://index.docker.io/v1/"
 #define SECRET_BYTES 65536
+#define MAX_RETRIES  1000
+#define MAX_DELAY_NS (3600LL * 1000000000)
+
+/* The delay is a duration ("2s"); a bare number is one of seconds, as podman takes it. */
+int skf_cli_retry(struct skf_cli *c, struct skf_registry_how *how)
+{
+	const char *d = c->o.retry_delay;
+	int64_t now = skf_now_ns(), then = now;
+	const char *text = d && d[strspn(d, "0123456789")] ? d : skf_arena_fmt(&c->a, "%ss", d ? d : "0");
+
+	if (c->o.retry < 0 && !d)
+		return 0;
+	if (c->o.retry > MAX_RETRIES)
+		return skf_fail(&c->e, SKF_EINVALID, "at most %d retries can be asked for, not %lld",
+				MAX_RETRIES, (long long)c->o.retry);
+	if (!text || (d && (!*d || skf_human_parse_time(text, now, &then) < 0)) || then > now ||
+	    now - then > MAX_DELAY_NS)
+		return skf_fail(&c->e, SKF_EINVALID,
+				"invalid argument \"%s\" for \"--retry-delay\": expected a duration of at "
+				"most an hour",
+				d ? d : "");
+	how->retry = true;
+	how->retries = c->o.retry < 0 ? SKF_HTTP_RETRIES : (uint32_t)c->o.retry;
+	how->retry_ms = (uint32_t)((now - then) / 1000000);
+	return 0;
+}
 
 int skf_cli_how(struct skf_cli *c, struct skf_registry_how *ret)
 {
@@ -25,6 +51,8 @@ int skf_cli_how(struct skf_cli *c, struct skf_registry_how *ret)
 	if (!!creds + !!ret->token + ret->anonymous > 1)
 		return skf_fail(&c->e, SKF_EINVALID,
 				"--creds, --no-creds and --registry-token are mutually exclusive");
+	if (skf_cli_retry(c, ret) < 0)
+		return -1;
 	if (!creds)
 		return 0;
 	ret->user = skf_arena_dup(&c->a, creds, colon ? (size_t)(colon - creds) : strlen(creds));

@@ -17,7 +17,7 @@ void skf_cli_opts_init(struct skf_cli_opts *o)
 	memset(o, 0, sizeof(*o));
 	o->sig_proxy = o->tls_verify = o->pause = o->human = o->ipv4 = o->src_tls_verify =
 		o->dest_tls_verify = true;
-	o->stop_timeout = o->timeout = o->last = o->compress_level = o->compression_level = -1;
+	o->stop_timeout = o->timeout = o->last = o->compress_level = o->compression_level = o->retry = -1;
 	o->s.memory_swappiness = o->s.oom_score_adj = o->s.pids_limit = SKF_CLI_UNSET;
 }
 

@@ -78,6 +78,8 @@ static int set_how(struct skf_cli *c, bool dest, struct skf_copy_place *p)
 					   .token = dest ? c->o.dest_token : c->o.src_token};
 	p->auth_file = file ? file : c->o.authfile;
 	p->anonymous = dest ? c->o.dest_no_creds : c->o.src_no_creds;
+	if (skf_cli_retry(c, &p->how) < 0)
+		return -1;
 	if (p->how.token && (p->anonymous || (dest ? c->o.dest_creds : c->o.src_creds) ||
 			     (dest ? c->o.dest_username : c->o.src_username)))
 		return skf_fail(&c->e, SKF_EINVALID,

@@ -28,6 +28,7 @@ struct image_how {
 	const char *auth_file;                   /* in place of both files */
 	const char *user, *password;             /* these and no others */
 	uint32_t flags;                          /* SKF_IMG_PLAIN_HTTP ... */
+	uint32_t retries, retry_ms;              /* with SKF_IMG_RETRY */
 	bool bound;                              /* user and password are for token_host alone */
 	const char *token;                       /* bearer token, for token_host alone (T51); NULL */
 	char token_host[SKF_MAX_REPO_BYTES + 1]; /* "": nothing was bound to a host, and goes nowhere */

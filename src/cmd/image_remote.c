@@ -58,6 +58,10 @@ void image_how_flags(struct image_how *h, struct skf_recr *q)
 		h->password = skf_recr_str(q);
 		h->bound = true;
 	}
+	if (h->flags & SKF_IMG_RETRY) {
+		h->retries = skf_recr_u32(q);
+		h->retry_ms = skf_recr_u32(q);
+	}
 }
 
 int image_how_bind(struct image_how *h, const char *reference, struct skf_err *e)
@@ -89,6 +93,9 @@ int image_registry_open(const struct image_peer *peer, const char *host, const c
 		.certs_dir = word(how->certs_dir),
 		.plain_http = how->flags & SKF_IMG_PLAIN_HTTP,
 		.insecure_tls = how->flags & SKF_IMG_INSECURE_TLS,
+		.retry = how->flags & SKF_IMG_RETRY,
+		.retries = how->retries,
+		.retry_ms = how->retry_ms,
 		.cancel_fd = peer->cancel_fd,
 		.repo = repo,
 		.conf_dir = getenv("SKIFF_REGISTRIES_D"),

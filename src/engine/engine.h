@@ -77,6 +77,9 @@ struct skf_registry_how {
 	bool anonymous;              /* without any credentials */
 	const char *token; /* bearer token for the registry of the reference, in place of all credentials;
 			      sent to no other host. NULL */
+	bool retry;        /* the two that follow were chosen */
+	uint32_t retries,
+		retry_ms; /* of a request that fails for a reason that may pass; 0 ms: longer each time */
 };
 struct skf_pull_req {
 	struct skf_reqhdr h;

@@ -130,13 +130,17 @@ void skf_worker_put_flags(struct skf_rec *r, const struct skf_registry_how *how,
 	skf_rec_u32(r, more | (how->plain_http ? SKF_IMG_PLAIN_HTTP : 0u) |
 			       (how->insecure_tls ? SKF_IMG_INSECURE_TLS : 0u) |
 			       (how->anonymous ? SKF_IMG_ANONYMOUS : 0u) | (creds ? SKF_IMG_CREDS : 0u) |
-			       (how->token ? SKF_IMG_TOKEN : 0u));
+			       (how->token ? SKF_IMG_TOKEN : 0u) | (how->retry ? SKF_IMG_RETRY : 0u));
 	if (how->token)
 		skf_rec_str(r, how->token);
 	if (creds) {
 		skf_rec_str(r, how->auth_file);
 		skf_rec_str(r, how->user);
 		skf_rec_str(r, how->password);
+	}
+	if (how->retry) {
+		skf_rec_u32(r, how->retries);
+		skf_rec_u32(r, how->retry_ms);
 	}
 }
 

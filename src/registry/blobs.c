@@ -173,19 +173,20 @@ static int origin_url(struct xfer *x, const struct skf_ref *ref, struct skf_err 
 	return 0;
 }
 
-/* Again from the registry itself after a pause; gives up after SKF_HTTP_RETRIES attempts without a new byte,
- * or MAX_RESTARTS in all. */
+/* Again from the registry itself after a pause; gives up after the registry's `retries` attempts without a
+ * new byte, or MAX_RESTARTS in all. */
 static int again(struct xfer *x, const struct skf_ref *ref, uint64_t before, const struct skf_err *why,
 		 struct skf_err *e)
 {
 	x->attempt = x->got > before ? 0 : x->attempt + 1;
 	if (x->got > before)
 		x->authed = false;
-	if (x->attempt > SKF_HTTP_RETRIES || ++x->restarts > MAX_RESTARTS) {
+	if (x->attempt > x->r->retries || ++x->restarts > MAX_RESTARTS) {
 		*e = *why;
 		return -1;
 	}
-	int ms = x->resp.retry_after_ms >= 0 ? x->resp.retry_after_ms : skf_http_backoff_ms(x->attempt);
+	int ms =
+		x->resp.retry_after_ms >= 0 ? x->resp.retry_after_ms : skf_http_backoff_ms(x->r, x->attempt);
 	skf_debug(x->r->log, "%s; going on at byte %llu in %d ms", why->msg, (unsigned long long)x->got, ms);
 	x->not_before_ms = skf_mono_ms() + ms;
 	x->state = WAITING;

@@ -217,9 +217,9 @@ static int with_retries(struct skf_registry *r, const struct skf_http_req *q, co
 		}
 		bool again = x < 0 ? skf_http_transient(r, rc) && r->scheme_known
 				   : skf_http_status_transient(ret->status);
-		if (!again || q->up || q->single || attempt >= SKF_HTTP_RETRIES)
+		if (!again || q->up || q->single || attempt >= r->retries)
 			return x;
-		int ms = ret->retry_after_ms >= 0 ? ret->retry_after_ms : skf_http_backoff_ms(attempt);
+		int ms = ret->retry_after_ms >= 0 ? ret->retry_after_ms : skf_http_backoff_ms(r, attempt);
 		skf_debug(r->log, "registry '%s': %s, trying again in %d ms", r->host,
 			  x < 0 ? e->msg : "busy", ms);
 		if (skf_http_pause(r, ms, e) < 0)

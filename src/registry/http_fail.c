@@ -54,8 +54,10 @@ int skf_http_fail_headers(const struct skf_registry *r, const char *url, struct 
 			url, SKF_MAX_HTTP_HEADER);
 }
 
-int skf_http_backoff_ms(int attempt)
+int skf_http_backoff_ms(const struct skf_registry *r, int attempt)
 {
+	if (r->retry_ms)
+		return r->retry_ms;
 	uint16_t jitter = 0;
 	char hex[5] = "";
 	if (skf_random_hex(hex, 2) == 0)

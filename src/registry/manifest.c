@@ -76,6 +76,8 @@ int skf_registry_new_one(const char *host, const struct skf_registry_opts *o, st
 	r->cancel_fd = o->cancel_fd;
 	r->plain_http = o->plain_http;
 	r->insecure_tls = o->insecure_tls;
+	r->retries = o->retry ? (int)o->retries : SKF_HTTP_RETRIES;
+	r->retry_ms = o->retry ? (int)o->retry_ms : 0;
 	r->loopback = skf_http_host_is_loopback(host);
 	r->actions = "pull";
 	r->warned = skf_http_warned_new();

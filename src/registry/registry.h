@@ -25,7 +25,10 @@ struct skf_registry_opts {
 	const char *token; /* bearer token of the user for this host, in place of all credentials; never for
 			      a mirror elsewhere; NULL */
 	const char *conf_dir; /* registries.d (docs/registries.md); NULL: /etc/skiff/registries.d */
-	int cancel_fd;        /* readable: stop with UNAVAILABLE "cancelled"; -1 */
+	bool retry;           /* the next two were chosen */
+	uint32_t retries,
+		retry_ms; /* of a request; 0 ms: longer each time; else SKF_HTTP_RETRIES and that */
+	int cancel_fd;    /* readable: stop with UNAVAILABLE "cancelled"; -1 */
 };
 int skf_registry_new(const char *host, const struct skf_registry_opts *o, struct skf_registry **ret,
 		     struct skf_err *e);

@@ -35,6 +35,7 @@ struct skf_registry {
 	const struct skf_log *log;
 	int cancel_fd;
 	bool plain_http, insecure_tls, loopback;
+	int retries, retry_ms; /* of a request; 0 ms: longer each time */
 	bool scheme_known;     /* https or http was found by doing */
 	char *user, *password; /* from docker's config.json; NULL */
 	char *identity_token;
@@ -265,7 +266,7 @@ bool skf_http_url_forbidden(const char *url, bool loopback_ok);
 /* Does the environment name a proxy for this URL? Then its host's address is not what is connected to. */
 bool skf_http_may_use_proxy(const char *url);
 /* Milliseconds before attempt n (1 = first retry), with jitter. */
-int skf_http_backoff_ms(int attempt);
+int skf_http_backoff_ms(const struct skf_registry *r, int attempt);
 
 /* --- token.c --- */
 /* Sets r->auth_header for r->actions on repo ("" none: login), from the challenge of a 401. DENIED when

@@ -7,7 +7,7 @@
  * the digest is right: a wrong source never commits a blob, not even in a registry that does not look.
  * 2. Session URLs are the registry's choice: resolved like redirects (never from https to http), and
  * Authorization goes there only when they are of the registry's own origin (T51).
- * 3. An attempt that moves no byte counts; SKF_HTTP_RETRIES of them in a row end the upload.
+ * 3. An attempt that moves no byte counts; `retries` of the registry in a row end the upload.
  * 4. A session that was opened and is not completed is cancelled (DELETE), as far as the registry lets us.
  * Blocks: network. */
 #include "registry/upload.h"
@@ -360,14 +360,14 @@ static int recover(struct upload *x, enum sent s, uint64_t before, struct skf_er
 		return 0;
 	}
 	skf_debug(x->r->log, "%s; trying again", why.msg);
-	if (s == SENT_BROKEN && skf_http_pause(x->r, skf_http_backoff_ms(x->attempt), e) < 0)
+	if (s == SENT_BROKEN && skf_http_pause(x->r, skf_http_backoff_ms(x->r, x->attempt), e) < 0)
 		return -1;
 	skf_err_clear(e);
 	int known = s == SENT_FORGOTTEN ? 0 : ask_status(x, e);
 	if (known < 0 && (x->err.kind || e->kind == SKF_EDENIED || skf_streq(e->msg, "cancelled")))
 		return -1;
 	x->attempt = known == 1 && x->off > before ? 0 : x->attempt + 1;
-	if (x->attempt > SKF_HTTP_RETRIES) {
+	if (x->attempt > x->r->retries) {
 		*e = why;
 		return -1;
 	}

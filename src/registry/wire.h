@@ -41,8 +41,9 @@
  * answers TEXT, the same as JSON, then DONE Wherever flags say how a registry is reached, SKF_IMG_TOKEN in
  * them says that one str follows them: the user's own bearer token, for the host of the request's reference
  * or the place's name and no other; SKF_IMG_CREDS that after it come a file of credentials, a user's
- * name and a password, these two likewise for that host alone. The worker ends when the peer closes the
- * socket. */
+ * name and a password, these two likewise for that host alone; SKF_IMG_RETRY that after those come u32 how
+ * often a request is tried again and u32 milliseconds between (0: longer each time). The worker ends when
+ * the peer closes the socket. */
 #pragma once
 #include "base/fwd.h"
 enum skf_img_type {
@@ -88,6 +89,7 @@ enum {
 	SKF_IMG_NO_NAME = 8,   /* PULL: what is missing of an image, which gets no name by it */
 	SKF_IMG_TOKEN = 32,    /* a bearer token follows the flags */
 	SKF_IMG_CREDS = 64,    /* then: file of credentials, user, password; each may be "" */
+	SKF_IMG_RETRY = 128,   /* then: retries, milliseconds between */
 	SKF_IMG_READ_ONLY = 16 /* VERIFY: layers of an earlier boot that were never synced are left out
 				  instead of synced */
 };

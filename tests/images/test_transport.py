@@ -11,6 +11,8 @@ import pytest
 import worker
 from conftest import Store
 from fakereg import flapping
+from test_archives import ok
+from test_crash import run
 from imagegen import file
 
 
@@ -326,6 +328,45 @@ def test_too_many_requests_for_ever(fake, store):
     reg.rule("/manifests/")(flapping(429, body=b'{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}'))
     store.fails("unavailable", ref, "429", "slow down")
     assert len(reg.seen("/manifests/")) == 5
+
+
+BUSY = flapping(503, body=b'{"errors":[{"code":"UNAVAILABLE","message":"busy"}]}')
+
+
+@pytest.mark.parametrize("verb,flag", [("pull", "--retry"), ("push", "--retry"), ("copy", "--retry-times"), ("inspect", "--retry-times"), ("sync", "--retry-times")])
+@pytest.mark.parametrize("n", [0, 2, 7])
+def test_how_often_it_is_tried_again(fake, store, verb, flag, n):
+    """podman's --retry and --retry-delay, skopeo's --retry-times, for the requests that fail: a busy registry sees 1 + n of each."""
+    reg = fake()
+    im, la, ref = one(reg)
+    ok(store, "pull", ref)
+    sick = fake()
+    name = sick.add("a", "1", im) if verb != "push" else sick.host + "/a:1"
+    part = "/blobs/" if verb == "push" else "/manifests/"
+    sick.rule(part)(BUSY)
+    args = {"pull": [name], "push": [ref, name], "copy": ["docker://" + name, "skiff:x:1"], "inspect": ["--remote", name],
+            "sync": ["--src", "docker", "--dest", "dir", name, str(store.path.parent / "d")]}[verb]
+    words = [verb] if verb in ("pull", "push") else ["image", verb]
+    rc, _, err = run(store, *words, flag, str(n), "--retry-delay", "10ms", *args)
+    assert rc == 1 and "503" in err, err
+    asked = sick.seen(part)
+    assert len([s for s in asked if (s.method, s.path) == (asked[0].method, asked[0].path)]) == 1 + n
+
+
+def test_a_layer_is_tried_as_often(fake, store):
+    reg = fake()
+    im, la, ref = one(reg)
+    reg.rule(la.digest, times=3)(BUSY)
+    rc, _, err = run(store, "pull", "--retry", "2", "--retry-delay=10ms", ref)
+    assert rc == 1 and "503" in err and len(reg.seen(la.digest)) == 3
+    ok(store, "pull", "--retry", "0", ref)
+
+
+def test_retries_that_are_none(fake, store):
+    for flags, words in ((["--retry-delay", "soon"], 'invalid argument "soon" for "--retry-delay"'), (["--retry", "5000"], "at most 1000 retries"),
+                         (["--retry", "x"], 'invalid argument "x" for'), (["--retry-delay", "3h"], "at most an hour")):
+        rc, _, err = run(store, "pull", *flags, "127.0.0.1:1/a:1")
+        assert rc and words in err, err
 
 
 def test_registry_that_is_not_there(store, fake):

@@ -244,12 +244,17 @@ static void test_headers(void **state)
 
 static void test_backoff(void **state)
 {
+	struct skf_registry r = {.retry_ms = 0};
+
 	(void)state;
 	for (int n = 0; n < 100; n++) {
-		int ms = skf_http_backoff_ms(n), top = 200 << (n > 5 ? 5 : n);
+		int ms = skf_http_backoff_ms(&r, n), top = 200 << (n > 5 ? 5 : n);
 
 		assert_in_range(ms, top / 2, top);
 	}
+	r.retry_ms = 1700; /* the user's own */
+	assert_int_equal(skf_http_backoff_ms(&r, 0), 1700);
+	assert_int_equal(skf_http_backoff_ms(&r, 9), 1700);
 }
 
 int main(void)
