@@ -112,6 +112,8 @@ static int receive(struct fetch *f, struct work *w, size_t n, const struct skf_r
 						       .offset = w[i].have,
 						       .sink = {image_queue_push, &w[i]}};
 	qsort(g, k, sizeof(*g), by_size);
+	for (size_t i = 0; i < k; i++)
+		((struct work *)g[i].sink.arg)->rank = (unsigned)i;
 	int x = skf_registry_blobs(f->r, ref, g, k, PARALLEL, e);
 	for (size_t i = 0; x < 0 && i < k; i++) {
 		struct work *one = g[i].sink.arg;

@@ -39,6 +39,7 @@ struct work {
 	struct queue q;
 	pthread_t thread;
 	bool started;
+	unsigned rank; /* among the layers to fetch; 0 is the largest */
 	int lock, dirfd;
 	int data;           /* ingest/<hex>/data; -EBADF: none */
 	uint64_t have;      /* bytes in it when we began */

@@ -7,9 +7,11 @@
 #include "cmd/image_layers_int.h"
 #include "store/inflate.h"
 #include "store/unpack.h"
+#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -131,11 +133,25 @@ int image_worker_release(struct work *w, bool drop, struct skf_err *e)
 	return r;
 }
 
+/* The largest layer is what the pull waits for at the end, alone and with its stages in turn. Smaller ones
+ * take what it leaves of the processors while they last. The threads of the unpacker inherit it. */
+static void yield_to_larger(const struct work *w)
+{
+	static const int by_rank[] = {0, 5, 10}; /* steps of nice(2) */
+	unsigned i = w->rank < SKF_ARRAY_LEN(by_rank) ? w->rank : SKF_ARRAY_LEN(by_rank) - 1;
+	errno = 0;
+	int now = getpriority(PRIO_PROCESS, 0); /* of this thread, see the notes of getpriority(2) */
+	if (by_rank[i] && errno == 0 && setpriority(PRIO_PROCESS, 0, now + by_rank[i]) < 0)
+		skf_debug(w->f->peer->log, "layer '%s': its priority stays as it is: %m",
+			  w->j->desc.digest.s);
+}
+
 static void *worker(void *arg)
 {
 	struct work *w = arg;
 	struct fetch *f = w->f;
 	struct skf_err e = SKF_ERR_INIT;
+	yield_to_larger(w);
 	int r = unpack(w, &e);
 	if (r == 0)
 		r = image_worker_release(w, true, &e);

@@ -197,7 +197,8 @@ static void cpu(struct skf_stats *x)
 		skf_jw_ku64(x->w, "user", skf_stats_key(stat, "user_usec") * 1000);
 	}
 	skf_jw_end(x->w);
-	skf_jw_kobj(x->w, "throttling"); /* always there, as runc has it: {} before the first period has ended */
+	/* always there, as runc has it: {} before the first period has ended */
+	skf_jw_kobj(x->w, "throttling");
 	skf_stats_nonzero(x->w, "periods", skf_stats_key(stat, "nr_periods"));
 	skf_stats_nonzero(x->w, "throttledPeriods", skf_stats_key(stat, "nr_throttled"));
 	skf_stats_nonzero(x->w, "throttledTime",
