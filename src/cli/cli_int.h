@@ -55,7 +55,7 @@ struct skf_cli_opts {
 	char *cert_dir;
 	/* push, login, remote */
 	char *username, *password, *artifact_type, *registry_token;
-	bool password_stdin, remote, raw, config, tag_only, blob;
+	bool get_login, password_stdin, remote, raw, config, tag_only, blob;
 	int64_t chunk_size, retry;
 	char *retry_delay;
 	/* copy, sync */

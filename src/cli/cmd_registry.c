@@ -184,12 +184,26 @@ static int ask_who(struct skf_cli *c, struct skf_login_req *q)
 	return 0;
 }
 
+static int tell_login(struct skf_cli *c, struct skf_login_req *q)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf text = SKF_BUF(65536);
+
+	q->how.docker_config = config_path(c);
+	q->what = c->o.authfile ? 3 : 2;
+	if (!q->how.docker_config || skf_cli_engine(c) < 0 || skf_engine_logout(c->g, q, &text, &c->e) < 0)
+		return skf_cli_fail(c, 125); /* podman's */
+	printf("%s", skf_buf_cstr(&text));
+	return 0;
+}
+
 int skf_cmd_login(struct skf_cli *c)
 {
 	struct skf_login_req q = SKF_REQ(struct skf_login_req);
 	SKF_AUTO(skf_buf_done) struct skf_buf text = SKF_BUF(65536);
 
 	q.server = c->args.n ? c->args.v[0] : HUB;
+	if (c->o.get_login)
+		return tell_login(c, &q);
 	if (skf_cli_how(c, &q.how) < 0)
 		return skf_cli_fail(c, 1);
 	q.how.auth_file = NULL;
@@ -209,6 +223,11 @@ int skf_cmd_logout(struct skf_cli *c)
 	SKF_AUTO(skf_buf_done) struct skf_buf text = SKF_BUF(65536);
 
 	q.server = c->args.n ? c->args.v[0] : HUB;
+	q.what = c->o.all;
+	if (c->o.all && c->args.n) {
+		skf_fail(&c->e, SKF_EINVALID, "--all takes no arguments");
+		return skf_cli_usage(c);
+	}
 	q.how.docker_config = config_path(c);
 	if (!q.how.docker_config || skf_cli_engine(c) < 0 || skf_engine_logout(c->g, &q, &text, &c->e) < 0)
 		return skf_cli_fail(c, 1);

@@ -55,6 +55,8 @@ int image_pull_run(const struct image_peer *peer, const struct image_pull *q, st
 void image_printable(struct skf_err *e);
 
 /* --- image_remote.c --- */
+/* Podman's file of credentials: REGISTRY_AUTH_FILE, else the user's auth.json; NULL. */
+const char *image_auth_file(char *path, size_t size);
 struct skf_registry;
 /* Where registries.conf says that the repository really is, which ref becomes: for what is written, listed
  * or removed there, without mirrors. */

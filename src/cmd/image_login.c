@@ -63,12 +63,38 @@ static int login(const struct image_peer *peer, struct skf_recr *q, struct skf_e
 	return 0;
 }
 
+static int who(const struct image_peer *peer, const char *server, const char *path, bool more,
+	       struct skf_err *e)
+{
+	char host[SKF_MAX_REPO_BYTES + 1], user[1024], other[4096];
+	const char *podman = more ? image_auth_file(other, sizeof(other)) : NULL;
+	if (host_of(server, host, sizeof(host), e) < 0)
+		return -1;
+	int r = path[0] ? skf_login_user(path, host, user, sizeof(user), e) : 0;
+	if (r == 0 && podman)
+		r = skf_login_user(podman, host, user, sizeof(user), e);
+	if (r == 0)
+		return skf_fail(e, SKF_ENOTFOUND, "not logged into %s", host);
+	if (r > 0)
+		say(peer, user, "");
+	return r < 0 ? -1 : 0;
+}
+
 static int logout(const struct image_peer *peer, struct skf_recr *q, struct skf_err *e)
 {
 	const char *server = skf_recr_str(q), *path = skf_recr_str(q);
+	uint32_t what = skf_recr_more(q) ? skf_recr_u32(q) : SKF_LOGOUT_ONE; /* none of older front ends */
 	char host[SKF_MAX_REPO_BYTES + 1];
 	if (q->bad)
 		return skf_fail(e, SKF_EINVALID, "the logout request is cut short");
+	if (what == SKF_LOGOUT_ALL) {
+		if (skf_login_erase_all(path, e) < 0)
+			return -1;
+		say(peer, "Removed login credentials for all registries", "");
+		return 0;
+	}
+	if (what != SKF_LOGOUT_ONE)
+		return who(peer, server, path, what == SKF_LOGIN_WHO, e);
 	if (host_of(server, host, sizeof(host), e) < 0)
 		return -1;
 	int had = skf_login_erase(path, host, e);

@@ -19,7 +19,7 @@
 
 /* --- shared --- */
 /* podman's and skopeo's file of credentials; NULL when there is none. */
-static const char *auth_file(char *out, size_t size)
+const char *image_auth_file(char *out, size_t size)
 {
 	static const struct {
 		const char *variable, *below;
@@ -85,7 +85,7 @@ int image_registry_open(const struct image_peer *peer, const char *host, const c
 		.log = peer->log,
 		.auth_file = anonymous  ? NULL
 			     : own_file ? how->auth_file
-					: auth_file(path, sizeof(path)),
+					: image_auth_file(path, sizeof(path)),
 		.docker_config = anonymous || own_file ? NULL : word(how->docker_config),
 		.user = how->bound && !skf_streq(how->token_host, host) ? NULL : word(how->user),
 		.password = how->password,

@@ -230,6 +230,8 @@ struct skf_login_req {
 	struct skf_reqhdr h;
 	const char *server, *user, *password; /* logout: server only */
 	struct skf_registry_how how;          /* docker_config is the file that is written */
+	uint32_t what; /* of a logout: enum skf_img_logout of registry/wire.h: 0 this server, 1 all, 2 who is
+			  logged in (3: by this file alone), which ret is then */
 };
 /* ret: lines for the user. DENIED when the registry refuses; then nothing is stored. */
 int skf_engine_login(struct skf_engine *g, const struct skf_login_req *q, struct skf_buf *ret,

@@ -26,6 +26,7 @@ int skf_engine_logout(struct skf_engine *g, const struct skf_login_req *q, struc
 	skf_rec_begin(&r, &b, SKF_IMG_LOGOUT, SKF_IMG_VERSION);
 	skf_rec_str(&r, q->server);
 	skf_rec_str(&r, q->how.docker_config);
+	skf_rec_u32(&r, q->what);
 	skf_rec_end(&r);
 	return skf_worker_text(g, &b, q->h.cancel_fd, ret, e);
 }

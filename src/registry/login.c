@@ -255,6 +255,51 @@ int skf_login_erase(const char *path, const char *host, struct skf_err *e)
 	return had || n;
 }
 
+/* A key of auths or credHelpers: "host", "https://host/v1/". */
+static int helper_erase(const struct conf *c, const char *key, struct skf_err *e)
+{
+	SKF_AUTO(skf_creds_done) struct skf_creds x = {0};
+	SKF_AUTO(skf_buf_done) struct skf_buf out = SKF_BUF(SKF_MAX_TOKEN_BYTES);
+	const char *p = strstr(key, "://");
+	char host[SKF_MAX_REPO_BYTES + 1];
+	p = p ? p + 3 : key;
+	if (skf_fmt(host, sizeof(host), "%.*s", (int)strcspn(p, "/"), p) < 0)
+		return 0; /* no registry has such a name */
+	if (skf_streq(host, "index.docker.io"))
+		memcpy(host, "docker.io", sizeof("docker.io"));
+	const char *helper = helper_of(c, host, &x, e);
+	if (e->kind)
+		return skf_ctx(e, "'%s'", c->path);
+	return helper ? skf_credhelper_run(helper, "erase", skf_dockerconf_server(host), &out, e) : 0;
+}
+
+static int helpers_erase(const struct conf *c, const char *object, struct skf_err *e)
+{
+	struct json_object *o;
+	if (!json_object_object_get_ex(c->root, object, &o) || !json_object_is_type(o, json_type_object))
+		return 0;
+	json_object_object_foreach(o, key, v)
+	{
+		(void)v;
+		if (helper_erase(c, key, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int skf_login_erase_all(const char *path, struct skf_err *e)
+{
+	SKF_AUTO(conf_done) struct conf c;
+	struct json_object *auths;
+	if (conf_open(&c, path, e) < 0 || helpers_erase(&c, "auths", e) < 0 ||
+	    helpers_erase(&c, "credHelpers", e) < 0)
+		return -1;
+	if (!json_object_object_get_ex(c.root, "auths", &auths))
+		return 0;
+	json_object_object_add(c.root, "auths", json_object_new_object());
+	return conf_write(&c, e);
+}
+
 int skf_login_user(const char *path, const char *host, char *ret, size_t size, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_DOCKER_CONFIG_BYTES + 1);

@@ -124,6 +124,8 @@ int skf_login_store(const char *path, const char *host, const char *user, const 
 		    const char *token, enum skf_login_place *ret_where, struct skf_err *e);
 /* Takes them away again. 1 there were some, 0 none. */
 int skf_login_erase(const char *path, const char *host, struct skf_err *e);
+/* Those of every registry that the file names, also in its helpers. */
+int skf_login_erase_all(const char *path, struct skf_err *e);
 /* The user name that is stored for `host`; 1, 0 none. */
 int skf_login_user(const char *path, const char *host, char *ret, size_t size, struct skf_err *e);
 

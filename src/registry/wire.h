@@ -14,7 +14,8 @@
  * behind the rest REMOTE   u32 what (enum skf_img_remote), str reference (full), str argument, str platform,
  * str docker_config, str certs_dir, u32 flags, str auth_file, str user, str password; answers TEXT as often
  * as needed, then DONE LOGIN    str server, str user, str password, str docker_config (file that is
- * written), str certs_dir, u32 flags; answers TEXT, DONE LOGOUT   str server, str docker_config; answers
+ * written), str certs_dir, u32 flags; answers TEXT, DONE LOGOUT   str server, str docker_config, u32 enum
+ * skf_img_logout; answers
  * TEXT, DONE TEXT     bytes of the answer's document SAVE     str root, u32 what (enum skf_img_format), u32
  * n, n * str name; one fd: file, pipe or directory that is written; answers DONE LOAD     str root, str
  * platform, str name of images without one ("" none); one fd: file, pipe or directory; answers TEXT,
@@ -92,6 +93,12 @@ enum {
 	SKF_IMG_RETRY = 128,   /* then: retries, milliseconds between */
 	SKF_IMG_READ_ONLY = 16 /* VERIFY: layers of an earlier boot that were never synced are left out
 				  instead of synced */
+};
+enum skf_img_logout {
+	SKF_LOGOUT_ONE,
+	SKF_LOGOUT_ALL,       /* of all registries; server is not looked at */
+	SKF_LOGIN_WHO,        /* nothing is removed: TEXT is the user's name. Podman's file is asked too */
+	SKF_LOGIN_WHO_IN_FILE /* the same of this file alone */
 };
 /* Where an image is copied from or to; name: what the comment says. fd: a directory or file that the front
  * end opened. */

@@ -106,6 +106,37 @@ def test_words_for_wrong_flags(store, args, word):
     assert rc == 1 and word in err
 
 
+def test_get_login(registry_basic, store, home, monkeypatch):
+    """podman's: the name alone, status 125 when there is none; podman's own file counts as for a pull."""
+    host = registry_basic.host
+    rc, out, err = run(store, "login", "--get-login", host)
+    assert (rc, out) == (125, "") and f"not logged into {host}" in err
+    assert login(store, host)[0] == 0
+    assert run(store, "login", "--get-login", host) == (0, USER[0] + "\n", "")
+    rc, _, err = run(store, "login", "--get-login", "other.example:5000")
+    assert rc == 125 and "not logged into other.example:5000" in err
+    auth = home / "auth.json"
+    auth.write_text(json.dumps({"auths": {"k.example": {"auth": base64.b64encode(b"al:pw").decode()}, "docker.io": {"auth": base64.b64encode(b"hub:pw").decode()}}}))
+    assert run(store, "login", "--get-login", "k.example")[0] == 125
+    assert run(store, "login", "--authfile", str(auth), "--get-login", "k.example")[:2] == (0, "al\n")
+    assert run(store, "login", "--authfile", str(auth), "--get-login", host)[0] == 125
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(auth))
+    assert run(store, "login", "--get-login", "k.example")[:2] == (0, "al\n")
+
+
+def test_logout_all(registry_basic, store, home):
+    host = registry_basic.host
+    assert login(store, host)[0] == 0
+    path = home / ".docker/config.json"
+    path.write_text(json.dumps({"x": 1, "auths": {**config(home)["auths"], "other:1": {"auth": "eDp5"}}, "alpha": 2}))
+    rc, _, err = run(store, "logout", "--all", host)
+    assert rc == 125 and "--all takes no arguments" in err and len(config(home)["auths"]) == 2
+    assert run(store, "logout", "--all") == (0, "Removed login credentials for all registries\n", "")
+    assert config(home) == {"x": 1, "auths": {}, "alpha": 2} and stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert run(store, "login", "--get-login", host)[0] == 125
+    assert run(store, "logout", "-a")[0] == 0
+
+
 HELPER = """#!/usr/bin/python3
 import json, os, sys
 path = os.environ["HELPER_DB"]
@@ -155,6 +186,17 @@ def test_helper(registry_basic, store, home, helper, how):
     assert run(store, "pull", ref)[0] == 0
     assert run(store, "logout", host)[0] == 0
     assert host not in json.loads(db.read_text()) and config(home)["auths"] == {}
+
+
+def test_logout_all_with_helpers(store, home, helper):
+    db = helper()
+    db.write_text(json.dumps({h: ["u", "s"] for h in ("a.example", "b.example", "https://index.docker.io/v1/", "kept.example")}))
+    (home / ".docker/config.json").write_text(json.dumps({"credsStore": "test", "credHelpers": {"b.example": "test"},
+                                                          "auths": {"a.example": {}, "https://index.docker.io/v1/": {}}}))
+    assert run(store, "login", "--get-login", "a.example")[:2] == (0, "u\n")
+    assert run(store, "logout", "--all")[0] == 0
+    assert set(json.loads(db.read_text())) - {"log"} == {"kept.example"}, "nobody said that it is ours"
+    assert config(home) == {"credsStore": "test", "credHelpers": {"b.example": "test"}, "auths": {}}
 
 
 def test_helper_with_an_identity_token(fake, site, store, home, helper):  # noqa: F811
