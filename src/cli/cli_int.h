@@ -91,7 +91,8 @@ struct skf_cli_opts {
 	int64_t last;
 	char *sort;    /* images */
 	char *iidfile; /* commit */
-	char *format;  /* also of save, inspect, info, version */
+	bool squash;
+	char *format; /* also of save, inspect, info, version */
 	/* logs, events */
 	bool follow, timestamps, names, details, link_name;
 	char *since, *until, *tail, *cursor;

@@ -112,8 +112,23 @@ int skf_cmd_import(struct skf_cli *c)
 	return 0;
 }
 
+/* As podman: the digits alone. */
+static int write_iidfile(struct skf_cli *c, const struct skf_digest *id)
+{
+	SKF_AUTO_FD int fd = -EBADF;
+	const char *hex = skf_digest_hex(id);
+	int r;
+
+	if (!c->o.iidfile)
+		return 0;
+	fd = skf_openat(AT_FDCWD, c->o.iidfile, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+	r = fd < 0 ? fd : skf_write_full(fd, hex, strlen(hex));
+	return r < 0 ? skf_fail_sys(&c->e, r, "write the image's id to '%s'", c->o.iidfile) : 0;
+}
+
 int skf_cmd_commit(struct skf_cli *c)
 {
+	uint32_t family = 0;
 	struct skf_commit_req q = SKF_REQ(struct skf_commit_req);
 	struct skf_digest id;
 
@@ -123,7 +138,12 @@ int skf_cmd_commit(struct skf_cli *c)
 	q.message = c->o.message;
 	q.changes = c->o.change;
 	q.pause = c->o.pause;
-	if (skf_cli_engine(c) < 0 || skf_engine_commit(c->g, &q, &id, &c->e) < 0)
+	q.squash = c->o.squash;
+	if (skf_cli_family(c, &family) < 0)
+		return skf_cli_fail(c, 1);
+	q.docker = family == 2;
+	if (skf_cli_engine(c) < 0 || skf_engine_commit(c->g, &q, &id, &c->e) < 0 ||
+	    write_iidfile(c, &id) < 0)
 		return skf_cli_fail(c, 1);
 	printf("%s\n", id.s);
 	return 0;

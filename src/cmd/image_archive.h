@@ -82,10 +82,12 @@ int image_record(const struct image_new *i, const struct skf_digest *top, const 
 /* sha256 of b, named in the lease, put into the blobs. */
 int image_keep_doc(struct skf_store *s, struct skf_lease *l, const struct skf_buf *b, struct skf_digest *ret,
 		   struct skf_err *e);
-/* An OCI manifest over a config and layers of compression c. annotations: NULL, none. */
-void image_write_manifest(struct skf_buf *b, const struct skf_digest *config, uint64_t config_size,
-			  const struct skf_image_layer *layers, size_t n, enum skf_compression c,
-			  const struct skf_kvs *annotations);
+#define SKF_OCI_MANIFEST    "application/vnd.oci.image.manifest.v1+json"
+#define SKF_DOCKER_MANIFEST "application/vnd.docker.distribution.manifest.v2+json"
+/* A manifest of this type over a config and layers of compression c. annotations: NULL, none. */
+void image_write_manifest(struct skf_buf *b, const char *type, const struct skf_digest *config,
+			  uint64_t config_size, const struct skf_image_layer *layers, size_t n,
+			  enum skf_compression c, const struct skf_kvs *annotations);
 
 /* --- image_container.c: the files of containers --- */
 /* containers/<id>/<name> of the store, and the container's id maps: 1 *ids has them, 0 it has none, -1. */

@@ -20,6 +20,8 @@ struct make {
 	struct skf_lease *lease;
 	struct skf_arena a;
 	const char *ref, *config_object, *author, *comment, *created_by;
+	const char *type; /* of the manifest */
+	bool squash;      /* one layer, which has the base's files too */
 	struct skf_platform platform;
 	struct skf_image *base; /* NULL: none */
 	struct skf_image_config *base_config;
@@ -47,6 +49,7 @@ struct feed {
 	const struct image_peer *peer;
 	struct skf_unpack *u;
 	const struct skf_idmaps *ids; /* of the container; NULL */
+	struct make *m;
 };
 
 static int to_unpack(void *arg, const void *p, size_t n, struct skf_err *e)
@@ -62,7 +65,7 @@ static int new_layer(struct make *m, int fd, int (*fill)(struct feed *f, int fd,
 {
 	const struct skf_unpack_opts o = {
 		.media = SKF_MEDIA_LAYER_TAR, .size = UINT64_MAX, .named = on_named, .arg = m};
-	struct feed f = {.peer = m->peer, .ids = m->mapped ? &m->ids : NULL};
+	struct feed f = {.peer = m->peer, .ids = m->mapped ? &m->ids : NULL, .m = m};
 	int r;
 
 	if (skf_unpack_new(m->store, &o, &f.u, e) < 0)
@@ -82,7 +85,7 @@ static int new_layer(struct make *m, int fd, int (*fill)(struct feed *f, int fd,
 /* The base's history, one more. */
 static void put_history(struct make *m, struct skf_jw *w, const char *now)
 {
-	const char *old = m->base_config ? m->base_config->history_raw : NULL;
+	const char *old = m->base_config && !m->squash ? m->base_config->history_raw : NULL;
 	size_t n = old ? strlen(old) : 0;
 
 	skf_jw_karr(w, "history");
@@ -105,7 +108,7 @@ static void put_history(struct make *m, struct skf_jw *w, const char *now)
 
 static void put_config(struct make *m, struct skf_buf *b, const char *now)
 {
-	const struct skf_digest *ids = m->base_config ? m->base_config->diff_ids.v : NULL;
+	const struct skf_digest *ids = m->base_config && !m->squash ? m->base_config->diff_ids.v : NULL;
 	const char *author = m->author[0] ? m->author : m->base_config ? m->base_config->author : NULL;
 	struct skf_jw w = SKF_JW(b);
 
@@ -132,7 +135,7 @@ static void put_config(struct make *m, struct skf_buf *b, const char *now)
 
 static int all_layers(struct make *m, struct skf_image_layer **ret, size_t *ret_n, struct skf_err *e)
 {
-	size_t n = m->base ? m->base->layers.n : 0;
+	size_t n = m->base && !m->squash ? m->base->layers.n : 0;
 	struct skf_image_layer *v = skf_arena_array(&m->a, n + 1, sizeof(*v));
 
 	if (!v)
@@ -174,22 +177,14 @@ static int new_image(struct make *m, struct skf_digest *ret_manifest, struct skf
 			      : skf_ctx(e, "config of the new image");
 	if (all_layers(m, &v, &n, e) < 0 || image_keep_doc(m->store, m->lease, &cb, ret_config, e) < 0)
 		return -1;
-	image_write_manifest(&mb, ret_config, cb.len, v, n, SKF_COMP_NONE, &m->annotations);
+	image_write_manifest(&mb, m->type, ret_config, cb.len, v, n, SKF_COMP_NONE, &m->annotations);
 	if (image_keep_doc(m->store, m->lease, &mb, ret_manifest, e) < 0)
 		return -1;
 	if (m->ref[0] && skf_strv_add(&m->a, &names, m->ref) < 0)
 		return skf_fail(e, SKF_ENOMEM, "name of the new image");
-	const struct image_new im = {m->store,
-				     m->lease,
-				     &m->a,
-				     ret_manifest,
-				     ret_config,
-				     "application/vnd.oci.image.manifest.v1+json",
-				     now,
-				     "local",
-				     &m->platform,
-				     v,
-				     n};
+	const struct image_new im = {m->store,     m->lease, &m->a, ret_manifest,
+				     ret_config,   m->type,  now,   "local",
+				     &m->platform, v,        n};
 	return image_record(&im, ret_manifest, &names, e);
 }
 
@@ -238,7 +233,11 @@ int image_serve_import(const struct image_peer *peer, struct skf_recr *q, struct
 		       struct skf_err *e)
 {
 	SKF_AUTO(make_done)
-	struct make m = {.peer = peer, .a = SKF_ARENA(SKF_MAX_ARENA_DOC), .author = "", .created_by = ""};
+	struct make m = {.peer = peer,
+			 .a = SKF_ARENA(SKF_MAX_ARENA_DOC),
+			 .author = "",
+			 .created_by = "",
+			 .type = SKF_OCI_MANIFEST};
 	const char *root = skf_recr_str(q), *platform;
 	struct skf_digest manifest, config;
 
@@ -276,6 +275,28 @@ static int fill_commit(struct feed *f, int fd, struct skf_err *e)
 	return skf_pack_tree(fd, image_container_stubs, f->ids, &sink, e);
 }
 
+/* The container's changes over the layers of its image. */
+static int fill_squashed(struct feed *f, int fd, struct skf_err *e)
+{
+	const struct skf_pack_sink sink = {to_unpack, f};
+	const struct skf_image_layer *l = f->m->base->layers.v;
+	size_t n = f->m->base->layers.n, k;
+	int *dirs = skf_arena_array(&f->m->a, n + 1, sizeof(*dirs)), r = 0;
+
+	if (!dirs)
+		return skf_fail(e, SKF_ENOMEM, "layers of the container");
+	dirs[0] = fd;
+	for (k = 0; r == 0 && k < n; k++) { /* top first */
+		dirs[k + 1] = -EBADF;
+		r = skf_store_layer_open(f->m->store, &l[n - 1 - k].diff_id, &dirs[k + 1], e);
+	}
+	if (r == 0)
+		r = skf_pack_merged(dirs, n + 1, image_container_stubs, f->ids, &sink, e);
+	while (k > 0)
+		skf_closep(&dirs[k--]);
+	return r;
+}
+
 static int load_base(struct make *m, const char *manifest, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_CONFIG_BLOB_BYTES);
@@ -299,16 +320,21 @@ int image_serve_commit(const struct image_peer *peer, struct skf_recr *q, struct
 	struct skf_digest manifest, config;
 	SKF_AUTO_FD int rw = -EBADF;
 	const char *upper;
+	uint32_t flags;
 
 	m.ref = skf_recr_str(q);
 	m.config_object = skf_recr_str(q);
 	m.author = skf_recr_str(q);
 	m.comment = skf_recr_str(q);
 	upper = skf_recr_str(q);
+	flags = skf_recr_more(q) ? skf_recr_u32(q) : 0; /* none of older front ends */
 	if (q->bad)
 		return skf_fail(e, SKF_EINVALID, "the commit request is cut short");
+	m.type = flags & SKF_COMMIT_DOCKER ? SKF_DOCKER_MANIFEST : SKF_OCI_MANIFEST;
+	m.squash = flags & SKF_COMMIT_SQUASH;
 	if (open_store(&m, root, e) < 0 || load_base(&m, base, e) < 0 ||
-	    open_upper(&m, id, upper, &rw, e) < 0 || new_layer(&m, rw, fill_commit, e) < 0 ||
+	    open_upper(&m, id, upper, &rw, e) < 0 ||
+	    new_layer(&m, rw, m.squash ? fill_squashed : fill_commit, e) < 0 ||
 	    new_image(&m, &manifest, &config, e) < 0)
 		return -1;
 	put_done(answer, &manifest, &config);
@@ -363,7 +389,7 @@ static int export(struct make *m, const char *id, struct skf_recr *q, struct skf
 		n_dirs++;
 	}
 	if (r == 0)
-		r = skf_pack_merged(dirs, n_dirs, m->mapped ? &m->ids : NULL, &sink, e);
+		r = skf_pack_merged(dirs, n_dirs, NULL, m->mapped ? &m->ids : NULL, &sink, e);
 	for (uint32_t i = 0; i <= n + 1; i++)
 		if (dirs[i] > 0)
 			skf_closep(&dirs[i]);

@@ -468,7 +468,7 @@ static int load_entry(struct load *l, const struct image_docker_entry *x, struct
 	lays_done(v, x->layers.n);
 	if (r < 0)
 		return -1;
-	image_write_manifest(&mb, &config, cb.len, out, x->layers.n, SKF_COMP_NONE, NULL);
+	image_write_manifest(&mb, SKF_OCI_MANIFEST, &config, cb.len, out, x->layers.n, SKF_COMP_NONE, NULL);
 	if (image_keep_doc(l->store, l->lease, &mb, &manifest, e) < 0)
 		return -1;
 	const struct image_new im = {l->store,   l->lease,   &l->a,

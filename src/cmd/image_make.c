@@ -27,26 +27,38 @@ static void put_desc(struct skf_jw *w, const char *type, const struct skf_digest
 	skf_jw_ku64(w, "size", size);
 }
 
-void image_write_manifest(struct skf_buf *b, const struct skf_digest *config, uint64_t config_size,
-			  const struct skf_image_layer *layers, size_t n, enum skf_compression c,
-			  const struct skf_kvs *annotations)
+static const char *layer_type(bool docker, enum skf_compression c)
+{
+	static const char *const types[][3] = {{"application/vnd.oci.image.layer.v1.tar",
+						"application/vnd.oci.image.layer.v1.tar+gzip",
+						"application/vnd.oci.image.layer.v1.tar+zstd"},
+					       {"application/vnd.docker.image.rootfs.diff.tar",
+						"application/vnd.docker.image.rootfs.diff.tar.gzip",
+						"application/vnd.docker.image.rootfs.diff.tar.zstd"}};
+
+	return types[docker][c == SKF_COMP_GZIP ? 1 : c == SKF_COMP_ZSTD ? 2 : 0];
+}
+
+void image_write_manifest(struct skf_buf *b, const char *type, const struct skf_digest *config,
+			  uint64_t config_size, const struct skf_image_layer *layers, size_t n,
+			  enum skf_compression c, const struct skf_kvs *annotations)
 {
 	struct skf_jw w = SKF_JW(b);
+	bool docker = skf_streq(type, SKF_DOCKER_MANIFEST);
 
 	skf_jw_obj(&w);
 	skf_jw_ku64(&w, "schemaVersion", 2);
-	skf_jw_kstr(&w, "mediaType", "application/vnd.oci.image.manifest.v1+json");
+	skf_jw_kstr(&w, "mediaType", type);
 	skf_jw_kobj(&w, "config");
-	put_desc(&w, "application/vnd.oci.image.config.v1+json", config, config_size);
+	put_desc(&w,
+		 docker ? "application/vnd.docker.container.image.v1+json"
+			: "application/vnd.oci.image.config.v1+json",
+		 config, config_size);
 	skf_jw_end(&w);
 	skf_jw_karr(&w, "layers");
 	for (size_t i = 0; i < n; i++) {
 		skf_jw_obj(&w);
-		put_desc(&w,
-			 c == SKF_COMP_GZIP   ? "application/vnd.oci.image.layer.v1.tar+gzip"
-			 : c == SKF_COMP_ZSTD ? "application/vnd.oci.image.layer.v1.tar+zstd"
-					      : "application/vnd.oci.image.layer.v1.tar",
-			 &layers[i].digest, layers[i].size);
+		put_desc(&w, layer_type(docker, c), &layers[i].digest, layers[i].size);
 		skf_jw_end(&w);
 	}
 	skf_jw_end_arr(&w);

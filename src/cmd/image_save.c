@@ -120,8 +120,8 @@ static int plan_image(struct save *x, struct saved *s, struct skf_err *e)
 	    skf_image_config_parse(skf_buf_cstr(&s->config_doc), s->config_doc.len, &x->a, &c, e) < 0)
 		return skf_ctx(e, "image '%s'", s->image->config.s);
 	s->platform = c->platform;
-	image_write_manifest(&s->manifest_doc, &s->config, s->config_doc.len, s->layers, s->image->layers.n,
-			     SKF_COMP_NONE, NULL);
+	image_write_manifest(&s->manifest_doc, SKF_OCI_MANIFEST, &s->config, s->config_doc.len, s->layers,
+			     s->image->layers.n, SKF_COMP_NONE, NULL);
 	if (s->manifest_doc.err)
 		return skf_fail_sys(e, s->manifest_doc.err, "manifest of '%s'", s->image->config.s);
 	return skf_unpack_sha256(s->manifest_doc.p, s->manifest_doc.len, &s->manifest, e);

@@ -106,6 +106,7 @@ static int request(struct skf_engine *g, const struct skf_commit_req *q, const c
 	skf_rec_str(&r, q->author);
 	skf_rec_str(&r, q->message);
 	skf_rec_str(&r, upper);
+	skf_rec_u32(&r, (q->docker ? SKF_COMMIT_DOCKER : 0u) | (q->squash ? SKF_COMMIT_SQUASH : 0u));
 	skf_rec_end(&r);
 	return 0;
 }

@@ -297,7 +297,8 @@ struct skf_commit_req {
 	struct skf_reqhdr h;
 	const char *container, *reference, *author, *message;
 	struct skf_strv changes;
-	bool pause; /* freeze a running container meanwhile */
+	bool pause;          /* freeze a running container meanwhile */
+	bool docker, squash; /* a manifest of docker's family; one layer for everything */
 };
 int skf_engine_commit(struct skf_engine *g, const struct skf_commit_req *q, struct skf_digest *ret_config,
 		      struct skf_err *e);

@@ -23,18 +23,19 @@
  * str config object (JSON), str comment, str platform, u32 n, n * (str key, str value): annotations of the
  * manifest; one fd: a tar; answers DONE COMMIT   str root, str container id, str manifest digest of its
  * image, str reference ("" none), str config object, str author, str comment, str name of the directory of
- * the container that has its changes in overlay's form; answers DONE EXPORT   str root, str container id,
- * u32 n, n * str diff-id (lowest first); one fd: the tar goes there; answers DONE CHANGES  str root, str
- * container id, str name of its directory with the changes in overlay's form; one fd: they go there as the
- * tar of a layer; answers DONE APPLY    str root, str container id, u32 over (0: its rw/ is an empty upper
- * directory; 1: it has all files); one fd: the tar of a layer, which goes into rw/; answers DONE SQUEEZE u32
- * compression (enum skf_img_squeeze: GZIP, ZSTD or NONE; AS_IS: what is compressed somehow is decompressed);
- * two fds: what is read to its end, and where it goes; answers DONE COPY     str root, place source, place
- * destination, u32 flags (enum skf_img_copy), str platform, u32 format (enum skf_img_as), u32 compression
- *          (enum skf_img_squeeze), u32 level + 1 (0: the compressor's default), u32 n, n * str more tags;
- * answers TEXT, one line for each step, then DONE. place: u32 kind (enum skf_img_place), str name, u32 which
- * of the record's fds + 1 (0: none), str docker_config, str certs_dir, str auth_file, str user, str
- * password, u32 flags DESCRIBE str root, place, u32 flags (SKF_COPY_ALL), str platform; answers TEXT
+ * the container that has its changes in overlay's form, u32 flags (SKF_COMMIT_SQUASH ...); answers DONE
+ * EXPORT   str root, str container id, u32 n, n * str diff-id (lowest first); one fd: the tar goes there;
+ * answers DONE CHANGES  str root, str container id, str name of its directory with the changes in overlay's
+ * form; one fd: they go there as the tar of a layer; answers DONE APPLY    str root, str container id, u32
+ * over (0: its rw/ is an empty upper directory; 1: it has all files); one fd: the tar of a layer, which goes
+ * into rw/; answers DONE SQUEEZE u32 compression (enum skf_img_squeeze: GZIP, ZSTD or NONE; AS_IS: what is
+ * compressed somehow is decompressed); two fds: what is read to its end, and where it goes; answers DONE
+ * COPY     str root, place source, place destination, u32 flags (enum skf_img_copy), str platform, u32
+ * format (enum skf_img_as), u32 compression (enum skf_img_squeeze), u32 level + 1 (0: the compressor's
+ * default), u32 n, n * str more tags; answers TEXT, one line for each step, then DONE. place: u32 kind (enum
+ * skf_img_place), str name, u32 which of the record's fds + 1 (0: none), str docker_config, str certs_dir,
+ * str auth_file, str user, str password, u32 flags DESCRIBE str root, place, u32 flags (SKF_COPY_ALL), str
+ * platform; answers TEXT
  * {"manifests":[descriptor ...]}: the image's manifest, or those of its index; then DONE ARTIFACT place (OCI
  * layout directory that is written, and the entry's name), str artifact type, place of the subject (kind
  * REGISTRY; name "" none), u32 n, n * str annotation ("KEY=VALUE"), u32 files, files * (str title, str media
@@ -93,6 +94,10 @@ enum {
 	SKF_IMG_RETRY = 128,   /* then: retries, milliseconds between */
 	SKF_IMG_READ_ONLY = 16 /* VERIFY: layers of an earlier boot that were never synced are left out
 				  instead of synced */
+};
+enum {
+	SKF_COMMIT_DOCKER = 1, /* a manifest of docker's family */
+	SKF_COMMIT_SQUASH = 2  /* one layer in place of the image's and the new one */
 };
 enum skf_img_logout {
 	SKF_LOGOUT_ONE,

@@ -86,6 +86,7 @@ SKF_UNUSED static inline void skf_chunked_freep(struct skf_chunked **c)
  * can say (redirected directories, metadata-only copies). */
 int skf_pack_tree(int dirfd, const char *const *stubs, const struct skf_idmaps *ids,
 		  const struct skf_pack_sink *sink, struct skf_err *e);
-/* n directories, top first, as overlay merges them: one flat tar without whiteouts. ids: of the first. */
-int skf_pack_merged(const int *dirfds, size_t n, const struct skf_idmaps *ids,
+/* n directories, top first, as overlay merges them: one flat tar without whiteouts. stubs: as above, NULL.
+ * ids: of the first. */
+int skf_pack_merged(const int *dirfds, size_t n, const char *const *stubs, const struct skf_idmaps *ids,
 		    const struct skf_pack_sink *sink, struct skf_err *e);

@@ -574,8 +574,8 @@ int skf_pack_tree(int dirfd, const char *const *stubs, const struct skf_idmaps *
 	return pack(&dirfd, 1, false, stubs, ids, sink, e);
 }
 
-int skf_pack_merged(const int *dirfds, size_t n, const struct skf_idmaps *ids,
+int skf_pack_merged(const int *dirfds, size_t n, const char *const *stubs, const struct skf_idmaps *ids,
 		    const struct skf_pack_sink *sink, struct skf_err *e)
 {
-	return pack(dirfds, n, true, NULL, ids, sink, e);
+	return pack(dirfds, n, true, stubs, ids, sink, e);
 }

@@ -212,3 +212,41 @@ def test_import_says_its_platform(store, tmp_path):
     assert made("--os", host[0]) == host == made("--platform", f"{host[0]}/{host[1]}")
     rc, _, err = run(store, "import", "--platform", "linux/arm64", "--os", "linux", str(tmp_path / "f.tar"))
     assert rc == 1 and "--platform option can not be specified with" in err
+
+
+def test_commit_as_podman_does(store, base, fake, tmp_path):
+    """--iidfile has the digits alone, --format docker gives a manifest of that family, which a push keeps."""
+    ok(store, "run", "--name", "c", "example.com/base:1", "sh", "-c", "echo new >/new")
+    iid = ok(store, "commit", "-q", "--iidfile", str(tmp_path / "iid"), "--format", "docker", "c", "made:docker").strip()
+    assert (tmp_path / "iid").read_text() == iid.split(":")[1]
+    ok(store, "commit", "-f", "oci", "c", "made:oci")
+    dst = fake()
+    for family in ("docker", "oci"):
+        ok(store, "push", f"made:{family}", f"{dst.host}/m:{family}")
+        raw, media = dst.docs["m", family]
+        m = json.loads(raw)
+        assert media == m["mediaType"] == ig.MEDIA[family, "manifest"] and m["config"]["mediaType"] == ig.MEDIA[family, "config"]
+        assert [la["mediaType"] for la in m["layers"]] == [ig.MEDIA[family, "plain"]] * 3
+        assert ok(store, "run", "--rm", f"made:{family}", "cat", "/new") == "new\n"
+    rc, _, err = run(store, "commit", "--format", "bogus", "c", "made:no")
+    assert rc == 1 and 'invalid argument "bogus" for "--format"' in err
+    assert worker.verify(store.path).bad == []
+
+
+def test_squashed(store, base):
+    """podman's --squash: one layer, the same files, none of what the upper layers took away."""
+    ok(store, "run", "--name", "c", "example.com/base:1", "sh", "-c", CHANGE)
+    want = names(export(store, "c"))
+    ok(store, "commit", "--squash", "-m", "all in one", "c", "made:1")
+    doc = json.loads(ok(store, "image", "inspect", "made:1"))[0]
+    assert len(doc["RootFS"]["Layers"]) == 1 and doc["Config"]["Labels"] == {"l": "1"} and doc["Config"]["Cmd"]
+    assert len(ok(store, "history", "-q", "made:1").split()) == 1 and ok(store, "history", "--format", "{{.Comment}}", "made:1") == "all in one\n"
+    assert ok(store, "run", "--name", "d", "made:1", "cat", "/new") == "new\n"
+    got = names(export(store, "d"))
+    check_tree(got)
+    stubs = ("etc/hostname", "etc/hosts", "etc/resolv.conf", "sbin", "sbin/docker-init")
+    assert {n: (m.type, m.mode, m.size) for n, m in got.items() if n not in stubs} == {n: (m.type, m.mode, m.size) for n, m in want.items() if n not in stubs}
+    ok(store, "rm", "c", "d")
+    ok(store, "rmi", "example.com/base:1")
+    assert ok(store, "run", "--rm", "made:1", "cat", "/new") == "new\n" and len(store.layers()) == 1
+    assert worker.verify(store.path).bad == []
