@@ -19,14 +19,34 @@ def pytest_collection_modifyitems(config, items):
     items[:] = [i for i in items if i.nodeid not in before]
 
 
+def claimed(items):
+    """Those that no other process has taken, each taken when it is asked for."""
+    for item in items:
+        try:
+            (WHERE / 'claims' / hashlib.sha256(item.nodeid.encode()).hexdigest()).mkdir()
+        except FileExistsError:
+            continue
+        item.seconds, item.good = 0, True
+        yield item
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item):
-    try:
-        (WHERE / 'claims' / hashlib.sha256(item.nodeid.encode()).hexdigest()).mkdir()
-    except FileExistsError:
-        return True
-    item.seconds, item.good = 0, True
-    return None
+def pytest_runtestloop(session):
+    """pytest's own loop over what is claimed. A test has to be told which one follows in this process: its module's fixtures are ended or kept for that one,
+    and the first test of another module fails ("previous item was not torn down properly") when it was told one that somebody else runs."""
+    if session.config.option.collectonly or session.testsfailed:  # of collecting: pytest's loop says so
+        return None
+    mine = claimed(session.items)
+    item = next(mine, None)
+    while item:
+        following = next(mine, None)
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if session.shouldfail:
+            raise session.Failed(session.shouldfail)
+        if session.shouldstop:
+            raise session.Interrupted(session.shouldstop)
+        item = following
+    return True
 
 
 @pytest.hookimpl(hookwrapper=True)
