@@ -19,7 +19,13 @@ bool skf_net_loop6_load(struct skf_engine *g, struct skf_nft *n)
 		r = skf_nft_commit(n);
 	}
 	if (r < 0)
-		skf_debug(&g->log, "published ports on [::1] with br_netfilter: %s; refused", strerror(-r));
+		skf_warn(&g->log,
+			 "published ports are refused on [::1], as firewall table netdev " SKF_NFT_TABLE
+			 " cannot be made: %s. With br_netfilter on for IPv6 the kernel has to have "
+			 "CONFIG_NF_TABLES_NETDEV and CONFIG_NFT_FWD_NETDEV (module nft_fwd_netdev). Or set "
+			 "sysctl "
+			 "net.bridge.bridge-nf-call-ip6tables to 0. Then run 'skiff network reload'",
+			 strerror(-r));
 	return r == 0;
 }
 

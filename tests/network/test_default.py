@@ -67,6 +67,25 @@ def test_loopback6_when_the_filter_changes(skiff):
     assert reached6(skiff), 'what is there for the other case does not disturb'
 
 
+def test_loopback6_that_cannot_be_had(skiff):
+    """Somebody else owns the table, as a kernel without the parts for it would refuse it, too: said with what is missing and what to do; all else works."""
+    if not bridge_filter('ip6tables', True):
+        pytest.skip('no br_netfilter here')
+    with subprocess.Popen(['nft', '-i'], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as owner:  # ends with its standard input
+        owner.stdin.write('add table netdev skiff_v1 { flags owner; }\n')
+        owner.stdin.flush()
+        assert wait_until(lambda: 'netdev skiff_v1' in run('nft', 'list', 'tables').stdout)
+        skiff.server('web', '-p', '8080:80')
+        said = skiff('network', 'reload').stderr
+        for word in ('refused on [::1]', 'CONFIG_NFT_FWD_NETDEV', 'net.bridge.bridge-nf-call-ip6tables', 'skiff network reload'):
+            assert word in said, said
+        assert skiff.ask('tcp', '127.0.0.1', 8080)[1] == 'web'
+        skiff.ask('tcp', '::1', 8080, rc=1)  # refused at once; 2 is no answer
+        bridge_filter('ip6tables', False)
+        assert skiff('network', 'reload').stderr == ''
+        assert wait_until(lambda: skiff.ask('tcp', '::1', 8080, rc=None)[1:] == ['web'])
+
+
 @pytest.mark.parametrize('made, now', [(True, True), (True, False), (False, False)])
 def test_loopback6_of_the_host_stays_shut(skiff, made, now):
     """The same as CVE-2020-8558 for ::1. made: br_netfilter is on when the rules are made; now: when the packet comes."""
