@@ -30,7 +30,7 @@ static int told(struct check *c, const char *kind, const char *object, const cha
 /* --- links --- */
 struct links {
 	struct check *c;
-	char alias[SKF_NET_MARK + 16];
+	char mark[SKF_NET_MARK + 1];
 	struct skf_strv bridges; /* of networks that exist */
 	struct skf_strv orphans; /* bridges that say they are ours */
 	struct skf_strv ports;   /* veths with names of ours */
@@ -65,7 +65,7 @@ static int note_link(const struct skf_link_row *row, void *user)
 		l->masters[l->ports.n] = row->master;
 		return skf_strv_add(l->c->a, &l->ports, row->name);
 	}
-	if (!skf_streq(row->kind, "bridge") || !skf_streq(row->alias, l->alias))
+	if (!skf_streq(row->kind, "bridge") || !skf_net_alias_is_of(row->alias, l->mark))
 		return 0;
 	if (l->n_ours < SKF_ARRAY_LEN(l->ours))
 		l->ours[l->n_ours++] = row->index;
@@ -143,15 +143,13 @@ static int check_links(struct check *c, struct skf_err *e)
 	SKF_AUTO_FD int nl = skf_nlm_open(NETLINK_ROUTE);
 	struct links *l = skf_arena_alloc(c->a, sizeof(*l));
 	struct skf_strv ids = {0}, known = {0};
-	char mark[SKF_NET_MARK + 1];
 	int r;
 
 	if (nl < 0 || !l)
 		return skf_fail_sys(e, nl < 0 ? nl : -ENOMEM, "look at the host's interfaces");
 	*l = (struct links){.c = c};
-	if (skf_net_mark(c->g, mark, e) < 0 || skf_network_list(c->g->root_fd, c->a, &ids, e) < 0)
+	if (skf_net_mark(c->g, l->mark, e) < 0 || skf_network_list(c->g->root_fd, c->a, &ids, e) < 0)
 		return -1;
-	snprintf(l->alias, sizeof(l->alias), SKF_NET_ALIAS "%s", mark);
 	for (size_t i = 0; i < ids.n; i++)
 		if (note_network(l, ids.v[i]) < 0)
 			return skf_net_no_memory(e);

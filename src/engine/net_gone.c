@@ -5,7 +5,7 @@
  * A table says where its root is: chain `home_<major>_<minor>_<type>_<handle>`, of the root's directory a
  * file handle (name_to_handle_at(2)) and the device of its file system. A handle means one inode for ever,
  * whatever the directory is called, and in every mount namespace; a number that is used again is another
- * handle.
+ * handle. Each bridge says it, too, behind the mark in its alias: for when somebody flushed the tables.
  *
  * Invariant: a table of a root that exists is never touched. Gone is certain only: the file system is
  * mounted here, and the kernel says that it has no such inode any more, or that it has no name. A root whose
@@ -51,6 +51,13 @@ int skf_net_home(int root_fd, char ret[SKF_NET_HOME])
 		snprintf(hex + (size_t)2 * i, 3, "%02x", x.bytes[i]);
 	return skf_fmt(ret, SKF_NET_HOME, HOME "%u_%u_%d_%s", major(st.st_dev), minor(st.st_dev),
 		       x.h.handle_type, hex);
+}
+
+bool skf_net_alias_is_of(const char *alias, const char *mark)
+{
+	const char *p = alias && skf_startswith(alias, SKF_NET_ALIAS) ? alias + strlen(SKF_NET_ALIAS) : NULL;
+
+	return p && skf_startswith(p, mark) && (p[strlen(mark)] == '\0' || p[strlen(mark)] == ' ');
 }
 
 /* 1 it is gone, 0 it is there or nobody can say. mount: a directory of its file system. */
@@ -118,7 +125,7 @@ static int is_gone(const char *home)
 /* --- tables --- */
 struct tables {
 	struct check *c;
-	struct skf_strv names;
+	struct skf_strv names, marks; /* marks: of the roots of these tables */
 };
 
 static int note_table(const char *name, void *user)
@@ -152,7 +159,7 @@ static int note_owner(const char *chain, void *user)
 /* --- links --- */
 struct links {
 	struct check *c;
-	char alias[SKF_NET_MARK + 16];
+	const char *mark;
 	struct skf_strv named;   /* set `bridges` of the table */
 	struct skf_strv bridges; /* with the root's mark */
 	struct skf_strv ports;   /* veths with names of ours */
@@ -173,7 +180,7 @@ static int note_named(const struct skf_nft_elem *x, void *user)
 static int note_link(const struct skf_link_row *row, void *user)
 {
 	struct links *l = user;
-	bool ours = skf_streq(row->kind, "bridge") && skf_streq(row->alias, l->alias), known = ours;
+	bool ours = skf_streq(row->kind, "bridge") && skf_net_alias_is_of(row->alias, l->mark), known = ours;
 
 	if (skf_streq(row->kind, "veth") && row->master && skf_net_is_veth_name(row->name)) {
 		if (l->ports.n == SKF_ARRAY_LEN(l->masters))
@@ -246,25 +253,97 @@ static int clear(struct check *c, struct links *l, int nl, struct skf_nft *n, co
 	return tell(c, "firewall table", table, r, kept, e);
 }
 
-static int look_at_table(struct check *c, int nl, struct skf_nft *n, const char *table, const char *mark,
+static int look_at_table(struct tables *t, int nl, struct skf_nft *n, const char *table, const char *mark,
 			 struct skf_err *e)
 {
+	struct check *c = t->c;
 	struct links *l = skf_arena_alloc(c->a, sizeof(*l));
 	struct owner o = {.homes = 0};
 	int r = l ? skf_nft_use(n, table) : -ENOMEM;
 
 	if (r == 0)
 		r = skf_nft_each_chain(n, note_owner, &o);
+	if (*o.mark && skf_strv_add(c->a, &t->marks, o.mark) < 0)
+		r = -ENOMEM;
 	if (r == -ENOENT ||
 	    (r == 0 && (!*o.mark || o.homes == 0 || o.gone != o.homes || skf_streq(o.mark, mark))))
 		return 0;
 	if (r == 0) {
-		*l = (struct links){.c = c};
-		snprintf(l->alias, sizeof(l->alias), SKF_NET_ALIAS "%s", o.mark);
+		*l = (struct links){.c = c, .mark = o.mark};
 		r = look_at_links(l, nl, n);
 	}
 	return r < 0 ? skf_fail_sys(e, r, "look at the firewall table %s", table)
 		     : clear(c, l, nl, n, table, e);
+}
+
+/* --- bridges whose table somebody flushed --- */
+struct bare {
+	struct tables *t;
+	const char *mark;        /* ours */
+	struct skf_strv bridges; /* of roots that are gone */
+	int of[1024];
+	const char *ports[1024]; /* one container's interface on each, or NULL */
+	size_t n;
+};
+
+static int note_bare(const struct skf_link_row *row, void *user)
+{
+	struct bare *b = user;
+	const char *p = row->alias && skf_startswith(row->alias, SKF_NET_ALIAS)
+				? row->alias + strlen(SKF_NET_ALIAS)
+				: "";
+	const char *home = strchr(p, ' ');
+
+	if (!skf_streq(row->kind, "bridge") || !home || home - p != SKF_NET_MARK ||
+	    skf_net_alias_is_of(row->alias, b->mark))
+		return 0;
+	for (size_t i = 0; i < b->t->marks.n; i++)
+		if (skf_net_alias_is_of(row->alias, b->t->marks.v[i]))
+			return 0; /* its table is there, and was asked */
+	if (!is_gone(home + 1))
+		return 0;
+	if (b->n == SKF_ARRAY_LEN(b->of))
+		return -E2BIG;
+	b->of[b->n++] = row->index;
+	return skf_strv_add(b->t->c->a, &b->bridges, row->name);
+}
+
+static int note_bare_port(const struct skf_link_row *row, void *user)
+{
+	struct bare *b = user;
+
+	for (size_t i = 0; row->master && i < b->n; i++)
+		if (b->of[i] == row->master && !b->ports[i]) {
+			b->ports[i] = skf_arena_strdup(b->t->c->a, row->name);
+			return b->ports[i] ? 0 : -ENOMEM;
+		}
+	return 0;
+}
+
+static int look_at_bridges(struct tables *t, int nl, const char *mark, struct skf_err *e)
+{
+	struct bare *b = skf_arena_alloc(t->c->a, sizeof(*b));
+	int r = b ? 0 : -ENOMEM;
+
+	if (r == 0) {
+		*b = (struct bare){.t = t, .mark = mark};
+		r = skf_link_each(nl, note_bare, b);
+	}
+	if (r == 0 && b->n)
+		r = skf_link_each(nl, note_bare_port, b);
+	if (r < 0)
+		return skf_fail_sys(e, r, "list the host's interfaces");
+	for (size_t i = 0; i < b->n; i++) {
+		char why[96];
+
+		if (b->ports[i])
+			snprintf(why, sizeof(why), "a container of it runs (interface %s)", b->ports[i]);
+		r = t->c->repair && !b->ports[i] ? skf_link_delete(nl, b->bridges.v[i]) : 0;
+		if (tell(t->c, "bridge", b->bridges.v[i], r == -ENODEV ? 0 : r, b->ports[i] ? why : NULL,
+			 e) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 int skf_check_networks_gone(struct check *c, struct skf_err *e)
@@ -289,7 +368,7 @@ int skf_check_networks_gone(struct check *c, struct skf_err *e)
 	if (r < 0)
 		return skf_fail_sys(e, r, "list the firewall tables");
 	for (size_t i = 0; i < t.names.n; i++)
-		if (look_at_table(c, nl, n, t.names.v[i], mark, e) < 0)
+		if (look_at_table(&t, nl, n, t.names.v[i], mark, e) < 0)
 			return -1;
-	return 0;
+	return look_at_bridges(&t, nl, mark, e);
 }

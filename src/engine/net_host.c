@@ -141,7 +141,7 @@ static void let_loopback_answers_in(struct skf_engine *g, int nl, const struct s
 static int make_bridge(struct skf_engine *g, int nl, const struct skf_network *n, struct skf_link *l,
 		       struct skf_err *e)
 {
-	char mark[SKF_NET_MARK + 1], alias[SKF_NET_MARK + 16];
+	char mark[SKF_NET_MARK + 1], alias[SKF_NET_MARK + SKF_NET_HOME + 16], home[SKF_NET_HOME] = "";
 	uint8_t mac[6];
 	int r;
 
@@ -155,7 +155,8 @@ static int make_bridge(struct skf_engine *g, int nl, const struct skf_network *n
 		return skf_fail_sys(e, r, "make the bridge '%s' of network '%s'", n->interface, n->name);
 	if (skf_net_mark(g, mark, e) < 0)
 		return -1;
-	snprintf(alias, sizeof(alias), SKF_NET_ALIAS "%s", mark);
+	(void)skf_net_home(g->root_fd, home); /* not all file systems have handles */
+	snprintf(alias, sizeof(alias), SKF_NET_ALIAS "%s%s%s", mark, *home ? " " : "", home);
 	r = skf_link_alias(nl, l->index, alias);
 	if (r < 0)
 		skf_warn(&g->log, "mark the bridge '%s': %s; ignoring", n->interface, strerror(-r));

@@ -37,7 +37,7 @@ struct skf_net_conf {
 };
 /* --- net_claim.c --- */
 #define SKF_NET_MARK  8
-#define SKF_NET_ALIAS "skiff " /* and the mark: what `ip link` shows of our bridges */
+#define SKF_NET_ALIAS "skiff " /* and the mark, and where the root is: what `ip link` shows of our bridges */
 /* Who this root is among those of one network namespace: hex digits. */
 int skf_net_mark(struct skf_engine *g, char ret[SKF_NET_MARK + 1], struct skf_err *e);
 /* 1 the table has that name, 0 it was not loaded yet. */
@@ -56,6 +56,9 @@ int skf_net_table_drop(struct skf_engine *g, struct skf_nft *n, struct skf_err *
 /* The name of the chain that says which directory the root is. -EOPNOTSUPP: its file system has no handles.
  */
 int skf_net_home(int root_fd, char ret[SKF_NET_HOME]);
+
+/* alias of a bridge is that of a root with this mark, of whatever version. */
+bool skf_net_alias_is_of(const char *alias, const char *mark);
 
 /* --- net_idle.c --- */
 /* Held while a container gets its networks: its descriptor. */

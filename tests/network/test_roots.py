@@ -162,6 +162,42 @@ def test_a_root_that_was_removed(skiff, tmp_path, seed, probe):
     assert host_check(skiff) == [] and skiff.ask('tcp', '127.0.0.1', 8080)[1] == 'a'
 
 
+def test_a_root_that_was_removed_after_a_flush(skiff, tmp_path, seed, probe):
+    """Its table is gone, too: its bridges say themselves whose they are. Those of a root that is there, and of somebody else, stay."""
+    if not has_handles(tmp_path):
+        pytest.skip('this file system has no handles')
+    where = tmp_path / 'gone'
+    where.mkdir()
+    subprocess.run(['cp', '-a', str(seed.root), str(where / 'lib')], check=True)
+    gone = Net(where, 'netimage')
+    gone.probe = probe
+    skiff.server('a', '-p', '8080:80')
+    gone.server('b', '-p', '8081:80')
+    gone('network', 'create', 'n')
+    gone.server('c', '--network', 'n')
+    bridges = [bridge(gone)['Interface'], json.loads(gone.out('network', 'inspect', 'n'))[0]['Interface']]
+    kill = list(end_all(gone, 'b', 'c'))
+    run('ip', 'link', 'add', 'sk-foreign', 'type', 'bridge')
+    run('ip', 'link', 'set', 'sk-foreign', 'alias', 'skiff 00000000 home_of_nobody')
+    run('nft', 'flush', 'ruleset')
+    skiff('network', 'reload')
+    assert host_check(skiff, '--repair') == [] and set(bridges) <= set(skiff.links()), 'it is there'
+    subprocess.run(['rm', '-rf', str(where)], check=True)
+    rows = host_check(skiff, '--repair')
+    assert len(rows) == 2 and all('kept: a container of it runs' in x for x in rows), rows
+    for k in kill:
+        k()
+    assert wait_until(lambda: not any(f'master {b} ' in run('ip', 'link').stdout for b in bridges))
+    rows = host_check(skiff)
+    assert len(rows) == 2 and [w for w in bridges if not any(w in x for x in rows)] == [], rows
+    assert set(bridges) <= set(skiff.links()), 'without --repair nothing goes'
+    rows = host_check(skiff, '--repair')
+    assert len(rows) == 2 and [x for x in rows if 'removed' not in x.partition('was removed')[2]] == [], rows
+    assert not set(bridges) & set(skiff.links()) and 'sk-foreign' in skiff.links() and host_check(skiff) == []
+    assert skiff.ask('tcp', '127.0.0.1', 8080)[1] == 'a'
+    run('ip', 'link', 'del', 'sk-foreign')
+
+
 def test_a_root_of_another_mount_namespace(skiff, tmp_path, seed):
     """Its directory is nowhere to be seen from here, and is there all the same; its container was killed, so that only the directory speaks for it."""
     where = tmp_path / 'hidden'
