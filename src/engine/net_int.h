@@ -37,8 +37,7 @@ struct skf_net_conf {
 };
 /* --- net_claim.c --- */
 #define SKF_NET_MARK  8
-#define SKF_NET_ALIAS "skiff " /* and the mark, and where the root is: what `ip link` shows of our bridges  \
-				*/
+#define SKF_NET_ALIAS "skiff " /* the mark, and where the root is: what `ip link` shows of our bridges */
 /* Who this root is among those of one network namespace: hex digits. */
 int skf_net_mark(struct skf_engine *g, char ret[SKF_NET_MARK + 1], struct skf_err *e);
 /* 1 the table has that name, 0 it was not loaded yet. */
