@@ -7,6 +7,33 @@
 #include <string.h>
 #include <unistd.h>
 
+/* podman's docker-dir: a dir: place of docker's family; the layers as they are unpacked, or with gzip. */
+static int save_dir(struct skf_cli *c)
+{
+	SKF_AUTO(skf_cli_place_done)
+	struct skf_cli_place src = {.fd = -EBADF, .o.fd = -EBADF}, dest = {.fd = -EBADF, .o.fd = -EBADF};
+	struct skf_copy_req q = SKF_REQ(struct skf_copy_req);
+	struct skf_digest d;
+	const char *from = skf_arena_fmt(&c->a, "skiff:%s", c->args.v[0]);
+	const char *to = skf_arena_fmt(&c->a, "dir:%s", c->o.output ? c->o.output : "");
+
+	if (!c->o.output)
+		return skf_fail(&c->e, SKF_EINVALID, "--format docker-dir needs a directory: use -o");
+	if (c->args.n > 1)
+		return skf_fail(&c->e, SKF_EINVALID, "--format docker-dir is for one image");
+	if (!from || !to)
+		return skf_fail(&c->e, SKF_ENOMEM, "memory for the command line");
+	if (skf_cli_engine(c) < 0 || skf_cli_place_open(c, from, false, &src) < 0 ||
+	    skf_cli_place_open(c, to, true, &dest) < 0)
+		return -1;
+	q.src = src.p;
+	q.dest = dest.p;
+	q.as = 2;
+	q.squeeze = c->o.compress ? 1 : 4;
+	q.level = -1;
+	return skf_engine_copy(c->g, &q, NULL, &d, &c->e) < 0 ? -1 : skf_cli_place_close(c, &dest);
+}
+
 int skf_cmd_save(struct skf_cli *c)
 {
 	static const char *const formats[] = {"docker-archive", "oci-archive", "oci-dir"};
@@ -15,11 +42,17 @@ int skf_cmd_save(struct skf_cli *c)
 	SKF_AUTO_FD int dir = -EBADF;
 	size_t f = 0;
 
+	if (c->o.format && skf_streq(c->o.format, "docker-dir"))
+		return save_dir(c) < 0 ? skf_cli_fail(c, 1) : 0;
+	if (c->o.compress) {
+		skf_fail(&c->e, SKF_EINVALID, "--compress can only be set when --format is 'docker-dir'");
+		return skf_cli_fail(c, 125);
+	}
 	while (c->o.format && f < SKF_ARRAY_LEN(formats) && !skf_streq(c->o.format, formats[f]))
 		f++;
 	if (f == SKF_ARRAY_LEN(formats))
 		skf_fail(&c->e, SKF_EINVALID,
-			 "unknown format '%s': expected docker-archive, oci-archive or oci-dir",
+			 "unknown format '%s': expected docker-archive, oci-archive, docker-dir or oci-dir",
 			 c->o.format);
 	else if (f == 2 && !c->o.output)
 		skf_fail(&c->e, SKF_EINVALID, "--format oci-dir needs a directory: use -o");

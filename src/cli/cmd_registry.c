@@ -282,7 +282,7 @@ int skf_cmd_image_remote(struct skf_cli *c)
 	if (!c->o.remote && !c->o.raw && !c->o.config)
 		return skf_cmd_image_inspect(c);
 	for (size_t i = 0; i < c->args.n; i++) {
-		int r = remote(c, what, c->args.v[i], NULL);
+		int r = remote(c, what, c->args.v[i], c->o.no_tags ? "no-tags" : NULL);
 
 		if (r)
 			return r;

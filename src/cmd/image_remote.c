@@ -298,7 +298,8 @@ static int do_inspect(struct remote *x, struct skf_err *e)
 	struct skf_image_config *c;
 	if (fetch_config(x, &top, &m, &b, e) < 0 ||
 	    skf_image_config_parse(skf_buf_cstr(&b), b.len, &x->arena, &c, e) < 0 ||
-	    skf_registry_tags(x->reg, &x->ref, &x->arena, &tags, e) < 0)
+	    (!skf_streq(x->argument, "no-tags") &&
+	     skf_registry_tags(x->reg, &x->ref, &x->arena, &tags, e) < 0))
 		return -1;
 	w.indent = 4;
 	skf_jw_obj(&w);

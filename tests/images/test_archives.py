@@ -1,4 +1,5 @@
 """save and load: what we write others read, what they write we read; hostile archives; a worker that is killed."""
+import gzip
 import hashlib
 import json
 import os
@@ -327,3 +328,24 @@ def test_terminal_and_options(store, tmp_path):
     assert rc == 1 and "No such image: nothing:1" in err and not (tmp_path / "x").exists()
     rc, out, err = run(store, "save", "--format", "zip", "-o", str(tmp_path / "x"), "a")
     assert rc == 1 and "docker-archive" in err
+
+
+def test_docker_dir(store, tmp_path):
+    """podman save --format docker-dir: skopeo's dir: of docker's family, with --compress gzipped."""
+    im = ig.image([ig.layer([file(f"f{i}", os.urandom(100) + b"a" * 5000)]) for i in range(2)])
+    ok(store, "load", "-i", str(layout(tmp_path / "in", [im], ["example.com/x:1"])))
+    for flags, media in (([], "plain"), (["--compress", "-q"], "gzip")):
+        d = tmp_path / media
+        ok(store, "save", "--format", "docker-dir", *flags, "-o", str(d), "example.com/x:1")
+        m = json.loads((d / "manifest.json").read_text())
+        assert m["mediaType"] == ig.MEDIA["docker", "manifest"] and [la["mediaType"] for la in m["layers"]] == [ig.MEDIA["docker", media]] * 2
+        assert "sha256:" + hashlib.sha256((d / m["config"]["digest"][7:]).read_bytes()).hexdigest() == im.config
+        for la, row in zip(im.layers, m["layers"]):
+            raw = (d / row["digest"][7:]).read_bytes()
+            assert len(raw) == row["size"] and (gzip.decompress(raw) if media == "gzip" else raw) == la.raw
+    ok(store, "tag", "example.com/x:1", "example.com/y:1")
+    ok(store, "save", "-m", "-o", str(tmp_path / "m.tar"), "example.com/x:1", "example.com/y:1")
+    for args, words in ((["--format", "docker-dir", "example.com/x:1"], "needs a directory"), (["--compress", "-o", str(tmp_path / "z"), "example.com/x:1"], "--compress can only be set"),
+                        (["--format", "docker-dir", "-o", str(tmp_path / "two"), "example.com/x:1", "example.com/y:1"], "is for one image")):
+        rc, _, err = run(store, "save", *args)
+        assert rc and words in err, err

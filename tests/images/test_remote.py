@@ -142,3 +142,12 @@ def test_warnings_are_shown_once(fake, store):
     reg.serve = serve
     rc, out, err = run(store, "pull", ref)
     assert rc == 0 and err.count("on Monday") == 1 and 'this registry "moves"?[31m' in err and "not for users" not in err
+
+
+def test_inspect_without_tags(fake, store):
+    """skopeo inspect --no-tags: the list is empty, and the registry is not asked for it."""
+    reg, im = fake(), ig.image([ig.layer([file("f", "x")])])
+    ref = reg.add("a/b", "1", im)
+    doc = json.loads(ok(store, "image", "inspect", "--remote", "-n", ref))
+    assert doc["Digest"] == im.manifest and not doc["RepoTags"] and not reg.seen("/tags/list")
+    assert json.loads(ok(store, "image", "inspect", "--remote", ref))["RepoTags"] == ["1"] and reg.seen("/tags/list")
