@@ -150,6 +150,15 @@ static int request(struct exec_plan *x, struct skf_buf *b, struct skf_err *e)
 	return 0;
 }
 
+/* A user, a directory or a right that the container does not have: docker's 126, as for a program that
+ * cannot be started. */
+static int not_startable(struct skf_err *e)
+{
+	if (e->kind == SKF_ENOTFOUND || e->kind == SKF_EDENIED)
+		e->kind = SKF_ECMD_NOTEXEC;
+	return -1;
+}
+
 static int run(struct exec_plan *x, struct skf_run_handle *ret, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
@@ -167,9 +176,11 @@ static int run(struct exec_plan *x, struct skf_run_handle *ret, struct skf_err *
 				x->q->container);
 	if (l.state != SKF_CTR_RUNNING)
 		return skf_fail(e, SKF_ECONFLICT, "container %s is not running", x->id);
-	if (load(x, e) < 0 || plan(x, e) < 0 || request(x, &b, e) < 0 ||
-	    skf_launch(x->g, "exec", &b, &x->fds, &sock, &h.pid, e) < 0)
+	if (load(x, e) < 0)
 		return -1;
+	if (plan(x, e) < 0 || request(x, &b, e) < 0 ||
+	    skf_launch(x->g, "exec", &b, &x->fds, &sock, &h.pid, e) < 0)
+		return not_startable(e);
 	memcpy(h.id, x->id, sizeof(h.id));
 	h.sock = x->q->detach ? -EBADF : SKF_TAKE_FD(sock);
 	*ret = h;

@@ -108,7 +108,7 @@ def test_exec(skiff):
 def test_exec_new_user(skiff):
     """The user is looked up in what the container has now, not in the image."""
     skiff.sleeper('--name', 'e')
-    assert 'unable to find user eve' in skiff('exec', '-u', 'eve', 'e', 'id', rc=1).stderr
+    assert 'unable to find user eve' in skiff('exec', '-u', 'eve', 'e', 'id', rc=126).stderr
     skiff('exec', 'e', 'sh', '-c', 'echo eve:x:4711:4711::/:/bin/sh >> /etc/passwd')
     assert skiff.out('exec', '-u', 'eve', 'e', 'id', '-u') == '4711\n'
 
@@ -121,7 +121,7 @@ def test_exec_hostile_passwd(skiff, make):
     skiff.sleeper('--name', 'e')
     skiff('exec', 'e', 'sh', '-c', make)
     begin = time.monotonic()
-    assert 'unable to find user' in skiff('exec', '-u', 'daemon', 'e', 'id', rc=1, timeout=10).stderr
+    assert 'unable to find user' in skiff('exec', '-u', 'daemon', 'e', 'id', rc=126, timeout=10).stderr
     assert skiff.out('exec', '-u', '5:6', 'e', 'grep', '^Uid', '/proc/self/status', timeout=10).split()[1] == '5'
     assert time.monotonic() - begin < 5
 
@@ -131,6 +131,7 @@ def test_exec_errors(skiff):
     assert 'executable file not found' in skiff('exec', 'e', 'nosuch', rc=127).stderr
     assert 'permission denied' in skiff('exec', 'e', '/notexec', rc=126).stderr
     assert skiff('exec', 'nosuch', 'true', rc=1).stderr == 'skiff: No such container: nosuch.\n'
+    assert "change to the working directory '/nowhere'" in skiff('exec', '-w', '/nowhere', 'e', 'true', rc=126).stderr
     assert 'requires at least 2 arguments' in skiff('exec', 'e', rc=125).stderr
     skiff('kill', 'e')
     skiff('wait', 'e')
