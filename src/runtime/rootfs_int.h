@@ -52,10 +52,14 @@ int skf_mounts_seal(struct skf_start *s, struct skf_err *e);
  * refuses what would cover procfs. `tree`: the source of a bind mount, or -1. Fails: INVALID, and by errno.
  */
 int skf_mount_target(struct skf_start *s, struct skf_mnt *m, bool dir, int tree, struct skf_err *e);
+/* --- mount_flags.c --- */
 /* Flags, recursive flags and propagation of m onto m->tree. `flags`: MS_* to set besides; recursive: also
  * below the tree's root. */
 int skf_mount_apply(const struct skf_start *s, const struct skf_mnt *m, unsigned long flags,
 		    unsigned long clear, bool recursive, struct skf_err *e);
+/* Flags of a bind mount; recursive ones and propagation follow in skf_mount_apply. */
+int skf_mount_bind_flags(const struct skf_start *s, const struct skf_mnt *m, bool recursive,
+			 struct skf_err *e);
 
 /* --- mount_source.c --- */
 /* MOUNT_ATTR_* for MS_*; clear may be 0. */
