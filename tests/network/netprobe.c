@@ -4,10 +4,10 @@
  *     netprobe serve PROTO PORT [WORD]      tcp, udp or sctp, both families; answers "<peer address>
  * <WORD>\n" netprobe ask PROTO ADDRESS PORT       prints the answer; status 1 refused or unreachable, 2 no
  * answer within 2 s; fe80::1%eth0 has a zone netprobe shout INTERFACE WORD         a frame of an
- * experimental type (no IP) to everybody on the link netprobe hear INTERFACE WORD          prints "ready",
- * then "heard" when such a frame comes; status 2 after 4 s without one netprobe say-udp ADDRESS PORT one
+ * experimental type (no IP) to everybody on the link netprobe hear INTERFACE SECONDS       prints "ready",
+ * then the word of the first such frame; status 2 without one netprobe say-udp ADDRESS PORT one
  * datagram, to a broadcast or multicast address too netprobe hear-udp PORT SECONDS        prints "ready",
- * then "heard" when a datagram comes, also to the group 224.0.0.251; status 2 without one */
+ * then the address of who sent the first datagram, also to the group 224.0.0.251; status 2 without one */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_packet.h>
@@ -139,19 +139,17 @@ static int shout(const char *interface, const char *word)
 	return sendto(fd, word, strlen(word), 0, (void *)&ll, sizeof(ll)) < 0;
 }
 
-static int hear(const char *interface, const char *word)
+static int hear(const char *interface, int seconds)
 {
 	struct sockaddr_ll ll;
 	struct pollfd w = {.fd = frames(interface, &ll), .events = POLLIN};
-	char in[2048];
+	char in[2048] = "";
 
 	printf("ready\n");
 	fflush(stdout);
-	while (poll(&w, 1, 4000) > 0)
-		if (recv(w.fd, in, sizeof(in), 0) >= (ssize_t)strlen(word) &&
-		    !memcmp(in, word, strlen(word)))
-			return puts("heard") < 0;
-	return 2;
+	if (poll(&w, 1, seconds * 1000) <= 0 || recv(w.fd, in, sizeof(in) - 1, 0) < 0)
+		return 2;
+	return puts(in) < 0;
 }
 
 static int say_udp(const char *address, int port)
@@ -169,6 +167,9 @@ static int hear_udp(int port, int seconds)
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((unsigned short)port)};
 	struct ip_mreqn group = {.imr_ifindex = (int)if_nametoindex("eth0")};
 	struct pollfd w = {.fd = socket(AF_INET, SOCK_DGRAM, 0), .events = POLLIN};
+	struct sockaddr_storage from = {0};
+	socklen_t len = sizeof(from);
+	char buf[64], text[INET6_ADDRSTRLEN] = "";
 
 	inet_pton(AF_INET, "224.0.0.251", &group.imr_multiaddr);
 	if (bind(w.fd, (void *)&a, sizeof(a)) < 0 ||
@@ -178,7 +179,10 @@ static int hear_udp(int port, int seconds)
 	}
 	printf("ready\n");
 	fflush(stdout);
-	return poll(&w, 1, seconds * 1000) > 0 ? puts("heard") < 0 : 2;
+	if (poll(&w, 1, seconds * 1000) <= 0 || recvfrom(w.fd, buf, sizeof(buf), 0, (void *)&from, &len) < 0)
+		return 2;
+	text_of(&from, text);
+	return puts(text) < 0;
 }
 
 int main(int argc, char **argv)
@@ -190,7 +194,7 @@ int main(int argc, char **argv)
 	if (argc == 4 && !strcmp(argv[1], "shout"))
 		return shout(argv[2], argv[3]);
 	if (argc == 4 && !strcmp(argv[1], "hear"))
-		return hear(argv[2], argv[3]);
+		return hear(argv[2], atoi(argv[3]));
 	if (argc == 4 && !strcmp(argv[1], "say-udp"))
 		return say_udp(argv[2], atoi(argv[3]));
 	if (argc == 4 && !strcmp(argv[1], "hear-udp"))
