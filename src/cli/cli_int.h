@@ -91,7 +91,7 @@ struct skf_cli_opts {
 	int64_t last;
 	char *sort;    /* images */
 	char *iidfile; /* commit */
-	bool squash, compress, no_tags, multi_image;
+	bool squash, compress, no_tags;
 	char *format; /* also of save, inspect, info, version */
 	/* logs, events */
 	bool follow, timestamps, names, details, link_name;
