@@ -50,9 +50,9 @@ nomem:
 }
 
 /* Reports and, with repair, runs fn(id); its failure becomes the row's text. */
-static int finding(struct check *c, const char *kind, const char *object, const char *problem,
-		   int (*fix)(struct check *, const char *, struct skf_err *), const char *done,
-		   struct skf_err *e)
+int skf_check_finding(struct check *c, const char *kind, const char *object, const char *problem,
+		      int (*fix)(struct check *, const char *, struct skf_err *), const char *done,
+		      struct skf_err *e)
 {
 	struct skf_err x = SKF_ERR_INIT;
 	char text[600];
@@ -83,7 +83,7 @@ int skf_check_each(struct check *c, int dirfd, const char *path, entry_fn fn, st
 
 /* --- containers: complete, and lost ones --- */
 
-static bool has_config(struct skf_engine *g, const char *id)
+bool skf_check_has_config(struct skf_engine *g, const char *id)
 {
 	char path[SKF_ID_LEN + 16];
 
@@ -94,7 +94,7 @@ static bool has_config(struct skf_engine *g, const char *id)
 /* Runs fn(arg) with the container's lock held, so that what it sees is not about to change. A reap takes
  * milliseconds and is waited for; a start may take long, and what it makes is its own: then nothing is
  * looked at. A lock file that only we made goes again. */
-static int locked(struct check *c, const char *id, entry_fn fn, const char *arg, struct skf_err *e)
+int skf_check_locked(struct check *c, const char *id, entry_fn fn, const char *arg, struct skf_err *e)
 {
 	char name[SKF_ID_LEN + 16];
 	int r = skf_fmt(name, sizeof(name), "container-%s", id);
@@ -118,7 +118,7 @@ static bool runs(const struct skf_ctr_live *l)
 }
 
 /* Ended a moment ago: who ran it is about to clean up. A repair need not wait for that. */
-static bool is_fresh(const struct check *c, const struct skf_ctr_live *l)
+bool skf_check_is_fresh(const struct check *c, const struct skf_ctr_live *l)
 {
 	return !c->repair && !l->lost && skf_now_ns() - l->finished_ns < SKF_HELLO_MS * 1000000LL;
 }
@@ -160,9 +160,10 @@ static int check_name_of(struct check *c, const char *id, const struct skf_ctrco
 
 	if (r == 1 && skf_streq(holder, id))
 		return 0;
-	return finding(c, "container", id,
-		       r == 1 ? "its name belongs to another container" : "its name is not registered",
-		       r == 1 ? NULL : fix_name, "registered", e);
+	return skf_check_finding(c, "container", id,
+				 r == 1 ? "its name belongs to another container"
+					: "its name is not registered",
+				 r == 1 ? NULL : fix_name, "registered", e);
 }
 
 static int look_container(struct check *c, const char *id, struct skf_err *e)
@@ -174,29 +175,31 @@ static int look_container(struct check *c, const char *id, struct skf_err *e)
 
 	if (faccessat(c->g->ctr_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 		return 0; /* removed since the directory was read */
-	if (!has_config(c->g, id))
-		return finding(c, "container", id, "it was never complete", fix_remove_dir, "removed", e);
+	if (!skf_check_has_config(c->g, id))
+		return skf_check_finding(c, "container", id, "it was never complete", fix_remove_dir,
+					 "removed", e);
 	if (skf_ctr_load(c->g, id, &a, &conf, &x) < 0 || skf_ctr_live(c->g, id, &l, &x) < 0)
-		return finding(c, "container", id, x.msg, NULL, "", e);
+		return skf_check_finding(c, "container", id, x.msg, NULL, "", e);
 	if (check_name_of(c, id, conf, e) < 0)
 		return -1;
 	if (!l.has_summary &&
-	    finding(c, "summary", id, "it is missing or damaged", fix_summary, "rebuilt", e) < 0)
+	    skf_check_finding(c, "summary", id, "it is missing or damaged", fix_summary, "rebuilt", e) < 0)
 		return -1;
 	if (l.lost && l.has_summary)
-		return finding(c, "container", id, "its monitor is gone", fix_reap,
-			       conf->remove ? "removed" : "recorded as exited (137)", e);
-	if (conf->remove && !runs(&l) && !is_fresh(c, &l))
-		return finding(c, "container", id, "it has ended and is to be removed (--rm)", fix_reap,
-			       "removed", e);
+		return skf_check_finding(c, "container", id, "its monitor is gone", fix_reap,
+					 conf->remove ? "removed" : "recorded as exited (137)", e);
+	if (conf->remove && !runs(&l) && !skf_check_is_fresh(c, &l))
+		return skf_check_finding(c, "container", id, "it has ended and is to be removed (--rm)",
+					 fix_reap, "removed", e);
 	return 0;
 }
 
 static int check_container(struct check *c, const char *id, struct skf_err *e)
 {
 	if (!skf_ctr_id_valid(id))
-		return finding(c, "container", id, "not the directory of a container", NULL, "", e);
-	return locked(c, id, look_container, id, e);
+		return skf_check_finding(c, "container", id, "not the directory of a container", NULL, "",
+					 e);
+	return skf_check_locked(c, id, look_container, id, e);
 }
 
 static int pass_containers(struct check *c, struct skf_err *e)
@@ -230,9 +233,10 @@ static int look_name(struct check *c, const char *name, struct skf_err *e)
 {
 	char id[SKF_ID_LEN + 2];
 
-	if (id_of_name(c, name, id) < 0 || (id[0] && (has_config(c->g, id) || skf_pod_exists(c->g, id))))
+	if (id_of_name(c, name, id) < 0 ||
+	    (id[0] && (skf_check_has_config(c->g, id) || skf_pod_exists(c->g, id))))
 		return 0;
-	return finding(c, "name", name, "it belongs to no container", fix_drop_name, "removed", e);
+	return skf_check_finding(c, "name", name, "it belongs to no container", fix_drop_name, "removed", e);
 }
 
 static int check_name(struct check *c, const char *name, struct skf_err *e)
@@ -241,7 +245,7 @@ static int check_name(struct check *c, const char *name, struct skf_err *e)
 
 	if (id_of_name(c, name, id) < 0)
 		return 0;
-	return id[0] ? locked(c, id, look_name, name, e) : look_name(c, name, e);
+	return id[0] ? skf_check_locked(c, id, look_name, name, e) : look_name(c, name, e);
 }
 
 static int pass_names(struct check *c, struct skf_err *e)
@@ -272,9 +276,10 @@ static int look_summary(struct check *c, const char *id, struct skf_err *e)
 {
 	struct skf_summary s;
 
-	if (has_config(c->g, id) || skf_summary_read(c->g->run_fd, id, &s) == -ENOENT)
+	if (skf_check_has_config(c->g, id) || skf_summary_read(c->g->run_fd, id, &s) == -ENOENT)
 		return 0;
-	return finding(c, "summary", id, "it belongs to no container", fix_drop_summary, "removed", e);
+	return skf_check_finding(c, "summary", id, "it belongs to no container", fix_drop_summary, "removed",
+				 e);
 }
 
 /* ".<id>.<random>", written beside and renamed within microseconds by a launch or a monitor: left over when
@@ -291,11 +296,11 @@ static int look_summary_tmp(struct check *c, const char *name, struct skf_err *e
 		return 0;
 	memcpy(id, name + 1, SKF_ID_LEN);
 	id[SKF_ID_LEN] = '\0';
-	if (has_config(c->g, id) && skf_ctr_live(c->g, id, &l, &x) == 0 && runs(&l) &&
+	if (skf_check_has_config(c->g, id) && skf_ctr_live(c->g, id, &l, &x) == 0 && runs(&l) &&
 	    skf_now_ns() / 1000000 - st.st_ctim.tv_sec * 1000LL < SKF_HELLO_MS)
 		return 0;
-	return finding(c, "summary", name, "left over from an interrupted change", fix_drop_summary_tmp,
-		       "removed", e);
+	return skf_check_finding(c, "summary", name, "left over from an interrupted change",
+				 fix_drop_summary_tmp, "removed", e);
 }
 
 static int check_summary_tmp(struct check *c, const char *name, struct skf_err *e)
@@ -303,19 +308,20 @@ static int check_summary_tmp(struct check *c, const char *name, struct skf_err *
 	char id[SKF_ID_LEN + 1];
 
 	if (name[0] != '.' || strlen(name) < SKF_ID_LEN + 2 || name[SKF_ID_LEN + 1] != '.')
-		return finding(c, "summary", name, "not a container's summary", fix_drop_summary_tmp,
-			       "removed", e);
+		return skf_check_finding(c, "summary", name, "not a container's summary",
+					 fix_drop_summary_tmp, "removed", e);
 	memcpy(id, name + 1, SKF_ID_LEN);
 	id[SKF_ID_LEN] = '\0';
 	if (!skf_ctr_id_valid(id))
-		return finding(c, "summary", name, "not a container's summary", fix_drop_summary_tmp,
-			       "removed", e);
-	return locked(c, id, look_summary_tmp, name, e);
+		return skf_check_finding(c, "summary", name, "not a container's summary",
+					 fix_drop_summary_tmp, "removed", e);
+	return skf_check_locked(c, id, look_summary_tmp, name, e);
 }
 
 static int check_summary(struct check *c, const char *id, struct skf_err *e)
 {
-	return skf_ctr_id_valid(id) ? locked(c, id, look_summary, id, e) : check_summary_tmp(c, id, e);
+	return skf_ctr_id_valid(id) ? skf_check_locked(c, id, look_summary, id, e)
+				    : check_summary_tmp(c, id, e);
 }
 
 static int pass_summaries(struct check *c, struct skf_err *e)
@@ -332,137 +338,22 @@ static int look_run_dir(struct check *c, const char *id, struct skf_err *e)
 
 	if (faccessat(c->g->run_ctr_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 		return 0; /* reaped since the directory was read */
-	if (has_config(c->g, id) && skf_ctr_live(c->g, id, &l, &x) == 0 && (runs(&l) || is_fresh(c, &l)))
+	if (skf_check_has_config(c->g, id) && skf_ctr_live(c->g, id, &l, &x) == 0 &&
+	    (runs(&l) || skf_check_is_fresh(c, &l)))
 		return 0;
-	return finding(c, "run directory", id, "its container does not run", fix_reap,
-		       "removed, with all that its journal names", e);
+	return skf_check_finding(c, "run directory", id, "its container does not run", fix_reap,
+				 "removed, with all that its journal names", e);
 }
 
 static int check_run_dir(struct check *c, const char *id, struct skf_err *e)
 {
 	/* What has another name is a cache of the runtime's. */
-	return skf_ctr_id_valid(id) ? locked(c, id, look_run_dir, id, e) : 0;
+	return skf_ctr_id_valid(id) ? skf_check_locked(c, id, look_run_dir, id, e) : 0;
 }
 
 static int pass_run_dirs(struct check *c, struct skf_err *e)
 {
 	return skf_check_each(c, c->g->run_ctr_fd, ".", check_run_dir, e);
-}
-
-/* --- cgroups --- */
-
-static bool is_ours(struct skf_engine *g, const char *id)
-{
-	return faccessat(g->ctr_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
-	       faccessat(g->run_ctr_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-bool skf_check_cgroup_is_old(const struct skf_cg_dirs *cg)
-{
-	for (unsigned i = 0; i < cg->layout.n; i++) {
-		SKF_AUTO_FD int fd = skf_cg_open(cg, i);
-		struct stat st;
-
-		if (fd >= 0 && (fstat(fd, &st) < 0 ||
-				skf_now_ns() / 1000000 - st.st_ctim.tv_sec * 1000LL < SKF_START_MS))
-			return false;
-	}
-	return true;
-}
-
-static int fix_cgroup(struct check *c, const char *id, struct skf_err *e)
-{
-	return skf_ctr_undo_runtime(c->g, id, e);
-}
-
-static int fix_foreign_cgroup(struct check *c, const char *id, struct skf_err *e)
-{
-	struct skf_cg_dirs cg;
-	int r = skf_ctr_cgroup(c->g, id, &cg);
-
-	(void)c;
-	if (r == 0)
-		r = skf_cg_remove(&cg, 0);
-	return r < 0 ? skf_fail_sys(e, r, "remove the empty cgroup '%s/%s'", SKF_CGROUP_PARENT, id) : 0;
-}
-
-/* Number of hierarchies that have a directory of this cgroup. */
-static unsigned count_dirs(const struct skf_cg_dirs *cg)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < cg->layout.n; i++) {
-		SKF_AUTO_FD int fd = skf_cg_open(cg, i);
-
-		n += fd >= 0;
-	}
-	return n;
-}
-
-/* A cgroup has a directory in each hierarchy; one row is enough. */
-bool skf_check_is_reported(const struct check *c, const char *kind, const char *object)
-{
-	for (size_t i = 0; i < c->n; i++)
-		if (skf_streq(c->v[i].kind, kind) && skf_streq(c->v[i].object, object))
-			return true;
-	return false;
-}
-
-static int look_cgroup(struct check *c, const char *id, struct skf_err *e)
-{
-	struct skf_err x = SKF_ERR_INIT;
-	struct skf_ctr_live l;
-	struct skf_cg_dirs cg;
-	pid_t first;
-	int n;
-
-	if (has_config(c->g, id) && skf_ctr_live(c->g, id, &l, &x) == 0 && (runs(&l) || is_fresh(c, &l)))
-		return 0;
-	if (skf_ctr_cgroup(c->g, id, &cg) < 0 || count_dirs(&cg) == 0)
-		return 0; /* gone since the directory was read */
-	n = skf_cg_pids(&cg, &first, 1);
-	return finding(c, "cgroup", id,
-		       n > 0 ? "processes run in it without a monitor" : "its container does not run",
-		       fix_cgroup, n > 0 ? "processes killed, removed" : "removed", e);
-}
-
-/* Another root's, or nobody's: see invariant 1. */
-static int look_foreign_cgroup(struct check *c, const char *id, struct skf_err *e)
-{
-	struct skf_cg_dirs cg;
-	pid_t first;
-
-	if (skf_ctr_cgroup(c->g, id, &cg) < 0 || count_dirs(&cg) == 0 || skf_cg_pids(&cg, &first, 1) != 0 ||
-	    !skf_check_cgroup_is_old(&cg))
-		return 0;
-	return finding(c, "cgroup", id, "it is empty and of no container here", fix_foreign_cgroup,
-		       "removed", e);
-}
-
-static int check_cgroup(struct check *c, const char *id, struct skf_err *e)
-{
-	if (!skf_ctr_id_valid(id) || skf_check_is_reported(c, "cgroup", id))
-		return 0;
-	return is_ours(c->g, id) ? locked(c, id, look_cgroup, id, e) : look_foreign_cgroup(c, id, e);
-}
-
-static int pass_cgroups(struct check *c, struct skf_err *e)
-{
-	struct skf_cg_layout layout;
-	int r = skf_cg_layout(&layout);
-
-	if (r == -ENOENT)
-		return 0;
-	if (r < 0)
-		return skf_fail_sys(e, r, "look at the host's cgroups");
-	for (unsigned i = 0; i < layout.n; i++) {
-		char path[sizeof(layout.h[0].mountpoint) + 16];
-
-		if (skf_fmt(path, sizeof(path), "%s" SKF_CGROUP_PARENT, layout.h[i].mountpoint) == 0 &&
-		    skf_check_each(c, AT_FDCWD, path, check_cgroup, e) < 0)
-			return -1;
-	}
-	return 0;
 }
 
 /* --- lock files --- */
@@ -491,29 +382,8 @@ static int check_lock(struct check *c, const char *name, struct skf_err *e)
 	    faccessat(c->g->ctr_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || skf_pod_exists(c->g, id) ||
 	    skf_lock_held_at(c->g->locks_fd, name) != 0)
 		return 0;
-	return finding(c, "lock file", name, "it belongs to no container", fix_drop_lock, "removed", e);
-}
-
-/* The parents that all containers share are no finding, but with nobody left in them a repair takes them
- * too. Whoever starts a container at this moment makes them again. */
-static int pass_cgroup_parents(struct check *c, struct skf_err *e)
-{
-	static const char *const parents[] = {"skiff/c", "skiff/m", "skiff/p", "skiff"};
-	struct skf_cg_layout layout;
-	int r = c->repair ? skf_cg_layout(&layout) : -ENOENT;
-
-	if (r == -ENOENT)
-		return 0;
-	if (r < 0)
-		return skf_fail_sys(e, r, "look at the host's cgroups");
-	for (unsigned i = 0; i < layout.n; i++) {
-		SKF_AUTO_FD int mnt = skf_openat(AT_FDCWD, layout.h[i].mountpoint, O_PATH | O_DIRECTORY, 0);
-
-		for (size_t k = 0; mnt >= 0 && k < SKF_ARRAY_LEN(parents); k++)
-			(void)unlinkat(mnt, parents[k],
-				       AT_REMOVEDIR); /* EBUSY: in use; the last to go takes it */
-	}
-	return 0;
+	return skf_check_finding(c, "lock file", name, "it belongs to no container", fix_drop_lock,
+				 "removed", e);
 }
 
 static int pass_locks(struct check *c, struct skf_err *e)
@@ -524,15 +394,23 @@ static int pass_locks(struct check *c, struct skf_err *e)
 /* Containers first: what they refer to is then known, and the passes after them find only what no container
  * explains. */
 static int (*const passes[])(struct check *, struct skf_err *) = {
-	pass_containers,         pass_run_dirs,
-	skf_check_networks,      skf_check_network_objects,
-	skf_check_cni,           skf_check_network_host,
-	skf_check_networks_gone, pass_cgroups,
-	skf_check_pods,          pass_names,
-	pass_summaries,          skf_check_mcs,
-	skf_check_layers,        skf_check_garbage,
-	skf_check_storage,       pass_locks,
-	pass_cgroup_parents,
+	pass_containers,
+	pass_run_dirs,
+	skf_check_networks,
+	skf_check_network_objects,
+	skf_check_cni,
+	skf_check_network_host,
+	skf_check_networks_gone,
+	skf_check_cgroups,
+	skf_check_pods,
+	pass_names,
+	pass_summaries,
+	skf_check_mcs,
+	skf_check_layers,
+	skf_check_garbage,
+	skf_check_storage,
+	pass_locks,
+	skf_check_cgroup_parents,
 };
 
 int skf_engine_check(struct skf_engine *g, const struct skf_check_req *q, struct skf_arena *a,
