@@ -1,9 +1,12 @@
 /* engine/inspect.c -- docker's document of a container, the members that tools read: from config.json, its
- * request, the summary and exit.json. */
+ * request, the summary, exit.json and the sessions that run. */
 #include "engine/inspect_int.h"
 #include "engine/net_int.h"
 #include "base/proc.h"
 #include "engine/health_int.h"
+#include "oci/spec.h"
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,6 +18,7 @@ struct doc {
 	bool size; /* SizeRw and SizeRootFs, too */
 	struct skf_ctrconf *c;
 	struct skf_ctr_request *q;
+	struct skf_spec *spec;
 	struct skf_ctr_live l;
 	struct skf_jw *w;
 	struct skf_arena *a;
@@ -146,6 +150,8 @@ static int write_host_config(struct doc *d, struct skf_err *e)
 	skf_inspect_settings(w, &d->q->s, &d->g->conf);
 	if (write_id_maps(d, e) < 0)
 		return -1;
+	skf_jw_kstrv(w, "MaskedPaths", &d->spec->linux_.masked_paths);
+	skf_jw_kstrv(w, "ReadonlyPaths", &d->spec->linux_.readonly_paths);
 	skf_jw_kstr(w, "Runtime", d->c->runtime_name ? d->c->runtime_name : "skiff");
 	skf_jw_kbool(w, "Init", d->q->init);
 	skf_jw_end(w);
@@ -250,6 +256,31 @@ static int write_sizes(struct doc *d, struct skf_err *e)
 	return 0;
 }
 
+/* Sessions of exec that run detached: each has a directory, one in the foreground is its client's alone and
+ * has no id. docker writes null for none. */
+static void write_execs(struct doc *d)
+{
+	char path[SKF_ID_LEN + 8];
+	int r = skf_fmt(path, sizeof(path), "%s/exec", d->id);
+	int fd = r < 0 ? r : skf_openat(d->g->run_ctr_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	SKF_AUTO_DIR DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *de;
+	bool any = false;
+
+	while (dir && (de = readdir(dir))) {
+		if (!skf_is_hex(de->d_name, SKF_ID_LEN))
+			continue;
+		if (!any)
+			skf_jw_karr(d->w, "ExecIDs");
+		any = true;
+		skf_jw_str(d->w, de->d_name);
+	}
+	if (any)
+		skf_jw_end_arr(d->w);
+	else
+		skf_jw_knull(d->w, "ExecIDs");
+}
+
 static int write_all(struct doc *d, struct skf_err *e)
 {
 	char log[SKF_ID_LEN + 32], name[SKF_MAX_NAME_BYTES + 2];
@@ -279,6 +310,11 @@ static int write_all(struct doc *d, struct skf_err *e)
 	skf_jw_kstr(d->w, "Platform", "linux");
 	skf_jw_kstr(d->w, "MountLabel", d->c->mount_label ? d->c->mount_label : "");
 	skf_jw_kstr(d->w, "ProcessLabel", d->c->process_label ? d->c->process_label : "");
+	skf_jw_kstr(d->w, "AppArmorProfile",
+		    d->spec->process && d->spec->process->apparmor_profile
+			    ? d->spec->process->apparmor_profile
+			    : "");
+	write_execs(d);
 	if (write_host_config(d, e) < 0)
 		return -1;
 	write_driver(d);
@@ -294,6 +330,18 @@ static int write_all(struct doc *d, struct skf_err *e)
 		       : 0;
 }
 
+static int load(struct doc *d, struct skf_err *e)
+{
+	SKF_AUTO(skf_buf_done) struct skf_buf text = SKF_BUF(SKF_MAX_SPEC_BYTES);
+	const struct skf_spec_opts o = {.log = &d->g->log, .name = "config.json"};
+
+	if (skf_ctr_load_text(d->g, d->id, &text, e) < 0 ||
+	    skf_ctrconf_parse(skf_buf_cstr(&text), text.len, d->a, &d->c, e) < 0 ||
+	    skf_spec_parse(skf_buf_cstr(&text), text.len, &o, d->a, &d->spec, e) < 0)
+		return skf_ctx(e, "container '%.12s'", d->id);
+	return 0;
+}
+
 int skf_engine_inspect(struct skf_engine *g, const char *container, bool size, struct skf_jw *w,
 		       struct skf_err *e)
 {
@@ -301,7 +349,7 @@ int skf_engine_inspect(struct skf_engine *g, const char *container, bool size, s
 	char id[SKF_ID_LEN + 1];
 	struct doc d = {.g = g, .id = id, .size = size, .w = w, .a = &a};
 
-	if (skf_engine_resolve(g, container, id, e) < 0 || skf_ctr_load(g, id, &a, &d.c, e) < 0 ||
+	if (skf_engine_resolve(g, container, id, e) < 0 || load(&d, e) < 0 ||
 	    skf_ctr_request_parse(d.c->request, &a, &d.q, e) < 0 || skf_ctr_live(g, id, &d.l, e) < 0)
 		return -1;
 	return write_all(&d, e);

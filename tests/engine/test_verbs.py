@@ -270,3 +270,22 @@ def test_rm_link(skiff):
     assert 'cannot remove the default link name' in skiff('rm', '--link', 'c1', rc=1).stderr
     assert 'No such container: c1/x' in skiff('rm', '-l', 'c1/x', rc=1).stderr
     assert skiff.state('c1')['Running']
+
+
+def test_inspect_names_what_is_hidden_and_who_is_there(skiff):
+    """What audits of containers read: the paths as the runtime got them, the profile of AppArmor, the sessions of exec."""
+    skiff.detached('--name', 'c', '--', 'sleep', '1000')
+    skiff.detached('--name', 'p', '--privileged', '--', 'sleep', '1000')
+    doc = skiff.inspect('c')
+    assert '/proc/kcore' in doc['HostConfig']['MaskedPaths'] and '/proc/sys' in doc['HostConfig']['ReadonlyPaths']
+    spec = json.loads((skiff.root / 'containers' / doc['Id'] / 'config.json').read_text())
+    assert doc['HostConfig']['MaskedPaths'] == spec['linux']['maskedPaths']
+    assert doc['AppArmorProfile'] == spec['process'].get('apparmorProfile', '')
+    assert doc['ExecIDs'] is None
+    privileged = skiff.inspect('p')['HostConfig']
+    assert not privileged['MaskedPaths'] and not privileged['ReadonlyPaths']
+    skiff('exec', '-d', 'c', 'sleep', '1000')
+    ids = skiff.inspect('c')['ExecIDs']
+    assert len(ids) == 1 and len(ids[0]) == 64
+    skiff('exec', 'c', 'sh', '-c', 'kill -9 $(pidof sleep | tr " " "\\n" | grep -vx 1)')
+    assert wait_until(lambda: skiff.inspect('c')['ExecIDs'] is None)
