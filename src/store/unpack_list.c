@@ -13,12 +13,11 @@
  *
  * Sealing and verifying are the same walk: sealing takes the digests that were computed while writing and
  * finishes directories on its way (parents first: the times of a directory change only when entries come or
- * go); verifying reads every file once: those with checksums while their tar is made again, and a second
- * time only when that is not the tar that it was. Blocks on the disk. */
+ * go); verifying is unpack_verify.c. Blocks on the disk. */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/fd.h"
-#include "store/unpack_int.h"
+#include "store/unpack_list.h"
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -31,24 +30,7 @@
 /* SKF_MAX_TAR_DEPTH names of 255 bytes, each written as 4, and a target */
 #define LINE_MAX_BYTES (2u << 20)
 
-struct walk {
-	struct skf_tree *t;    /* sealing; NULL: verifying */
-	struct skf_hash *hash; /* of one file or attribute set */
-	struct skf_hash sum;   /* of the listing */
-	struct skf_buf path, line, out;
-	int out_fd;
-	FILE *want; /* verifying: the stored listing */
-	char *want_line;
-	size_t want_cap;
-	bool want_sparse;
-	const char *want_crc; /* of a file, in want_line; NULL: none */
-	bool proved;          /* the data of the files with checksums are what they were */
-	const char *what;     /* layer, for messages */
-	uint64_t size, inodes;
-	bool any_crc;
-};
-
-static void walk_done(struct walk *w)
+void skf_list_done(struct skf_list_walk *w)
 {
 	skf_hash_done(&w->sum);
 	skf_buf_done(&w->path);
@@ -69,18 +51,18 @@ static void put_escaped(struct skf_buf *b, const char *s)
 	}
 }
 
-static const char *shown(const struct walk *w)
+static const char *shown(const struct skf_list_walk *w)
 {
 	return w->path.len ? skf_buf_cstr(&w->path) : "/";
 }
 
-static int damaged(struct walk *w, const char *why, struct skf_err *e)
+static int damaged(struct skf_list_walk *w, const char *why, struct skf_err *e)
 {
 	return skf_fail(e, SKF_ECORRUPT, "layer '%s': '%.200s' %s; pull the image again", w->what, shown(w),
 			why);
 }
 
-static int flush(struct walk *w, struct skf_err *e)
+int skf_list_flush(struct skf_list_walk *w, struct skf_err *e)
 {
 	int r = w->out.err;
 
@@ -93,7 +75,7 @@ static int flush(struct walk *w, struct skf_err *e)
 }
 
 /* The stored line that the next entry must equal; a listing that is shorter than the tree gives "". */
-static int next_wanted(struct walk *w, struct skf_err *e)
+static int next_wanted(struct skf_list_walk *w, struct skf_err *e)
 {
 	ssize_t n;
 
@@ -110,7 +92,7 @@ static int next_wanted(struct walk *w, struct skf_err *e)
 	return 0;
 }
 
-static int emit(struct walk *w, struct skf_err *e)
+static int emit(struct skf_list_walk *w, struct skf_err *e)
 {
 	if (w->line.err)
 		return skf_tree_fail(e, w->line.err, "list", shown(w));
@@ -124,11 +106,11 @@ static int emit(struct walk *w, struct skf_err *e)
 		return damaged(w, "differs from the layer's listing", e);
 	}
 	skf_buf_put(&w->out, w->line.p, w->line.len);
-	return w->out.len >= FLUSH_AT ? flush(w, e) : 0;
+	return w->out.len >= FLUSH_AT ? skf_list_flush(w, e) : 0;
 }
 
 /* Everything up to the size. */
-static void begin_line(struct walk *w, char type, const struct stat *st)
+static void begin_line(struct skf_list_walk *w, char type, const struct stat *st)
 {
 	skf_buf_clear(&w->line);
 	skf_buf_str(&w->line, shown(w));
@@ -139,7 +121,7 @@ static void begin_line(struct walk *w, char type, const struct stat *st)
 		skf_buf_str(&w->line, "- ");
 }
 
-static int put_xattrs(struct walk *w, int fd, struct skf_err *e)
+static int put_xattrs(struct skf_list_walk *w, int fd, struct skf_err *e)
 {
 	char hex[65];
 	uint8_t raw[32];
@@ -161,7 +143,8 @@ struct file_digest {
 	uint64_t crc;
 };
 
-static int hash_file(struct walk *w, int fd, const struct stat *st, struct file_digest *d, struct skf_err *e)
+static int hash_file(struct skf_list_walk *w, int fd, const struct stat *st, struct file_digest *d,
+		     struct skf_err *e)
 {
 	static const size_t chunk = 256u << 10;
 	SKF_AUTO_FREE char *buf = NULL;
@@ -185,7 +168,7 @@ static int hash_file(struct walk *w, int fd, const struct stat *st, struct file_
 	return d->kind == DIGEST_CRC ? 0 : skf_hash_end_raw(w->hash, d->sha, e);
 }
 
-static int open_file(struct walk *w, int dir, const char *name, int *ret_fd, struct skf_err *e)
+static int open_file(struct skf_list_walk *w, int dir, const char *name, int *ret_fd, struct skf_err *e)
 {
 	int fd = skf_openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
 
@@ -195,7 +178,7 @@ static int open_file(struct walk *w, int dir, const char *name, int *ret_fd, str
 	return 0;
 }
 
-static void count_file(struct walk *w, const struct stat *st, struct skf_inode *i)
+static void count_file(struct skf_list_walk *w, const struct stat *st, struct skf_inode *i)
 {
 	if (st->st_nlink > 1 && i->flags & SKF_INO_SEEN)
 		return;
@@ -205,7 +188,8 @@ static void count_file(struct walk *w, const struct stat *st, struct skf_inode *
 }
 
 /* What unpacking has noted of the file; true: it has to be read for it. */
-static bool digest_of(struct walk *w, const struct stat *st, struct skf_inode *i, struct file_digest *d)
+static bool digest_of(struct skf_list_walk *w, const struct stat *st, struct skf_inode *i,
+		      struct file_digest *d)
 {
 	count_file(w, st, i);
 	if (i->flags & SKF_INO_CRC && !w->t->need_sha) {
@@ -219,7 +203,7 @@ static bool digest_of(struct walk *w, const struct stat *st, struct skf_inode *i
 }
 
 /* known: the listing's own, because the data were proved otherwise. */
-static void put_digest(struct walk *w, const struct file_digest *d, bool known)
+static void put_digest(struct skf_list_walk *w, const struct file_digest *d, bool known)
 {
 	char hex[65];
 
@@ -235,7 +219,8 @@ static void put_digest(struct walk *w, const struct file_digest *d, bool known)
 	skf_buf_str(&w->line, " - ");
 }
 
-static int list_file(struct walk *w, int dir, const char *name, const struct stat *st, struct skf_err *e)
+static int list_file(struct skf_list_walk *w, int dir, const char *name, const struct stat *st,
+		     struct skf_err *e)
 {
 	struct skf_inode *i = w->t ? skf_inodes_find(&w->t->inodes, st->st_ino) : NULL;
 	struct file_digest d = {w->want_sparse ? DIGEST_SPARSE : w->want_crc ? DIGEST_CRC : DIGEST_SHA};
@@ -260,7 +245,8 @@ static int list_file(struct walk *w, int dir, const char *name, const struct sta
 	return put_xattrs(w, fd, e) < 0 ? -1 : emit(w, e);
 }
 
-static int list_other(struct walk *w, int dir, const char *name, const struct stat *st, struct skf_err *e)
+static int list_other(struct skf_list_walk *w, int dir, const char *name, const struct stat *st,
+		      struct skf_err *e)
 {
 	char type = S_ISLNK(st->st_mode)   ? 'l'
 		    : S_ISCHR(st->st_mode) ? 'c'
@@ -319,9 +305,7 @@ static int add_name(void *arg, int dirfd, const char *name, struct skf_err *e)
 		       : 0;
 }
 
-static int walk_dir(struct walk *w, int fd, unsigned depth, struct skf_err *e);
-
-static int walk_entry(struct walk *w, int dir, const char *name, unsigned depth, struct skf_err *e)
+static int walk_entry(struct skf_list_walk *w, int dir, const char *name, unsigned depth, struct skf_err *e)
 {
 	SKF_AUTO_FD int fd = -EBADF;
 	struct stat st;
@@ -332,14 +316,14 @@ static int walk_entry(struct walk *w, int dir, const char *name, unsigned depth,
 		fd = skf_openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 		if (fd < 0)
 			return skf_fail_sys(e, fd, "open the directory '%.200s'", shown(w));
-		return walk_dir(w, fd, depth + 1, e);
+		return skf_list_dir(w, fd, depth + 1, e);
 	}
 	if (next_wanted(w, e) < 0)
 		return -1;
 	return S_ISREG(st.st_mode) ? list_file(w, dir, name, &st, e) : list_other(w, dir, name, &st, e);
 }
 
-static int list_dir(struct walk *w, int fd, struct skf_err *e)
+static int list_dir(struct skf_list_walk *w, int fd, struct skf_err *e)
 {
 	struct skf_inode *i = NULL;
 	struct stat st;
@@ -365,7 +349,7 @@ static int list_dir(struct walk *w, int fd, struct skf_err *e)
 	return put_xattrs(w, !i || i->acl || i->flags & SKF_INO_XATTR ? fd : -1, e) < 0 ? -1 : emit(w, e);
 }
 
-static int walk_dir(struct walk *w, int fd, unsigned depth, struct skf_err *e)
+int skf_list_dir(struct skf_list_walk *w, int fd, unsigned depth, struct skf_err *e)
 {
 	SKF_AUTO(names_done)
 	struct names n = {.a = SKF_ARENA(SIZE_MAX / 2)}; /* bounded by SKF_MAX_LAYER_ENTRIES */
@@ -392,7 +376,7 @@ static int walk_dir(struct walk *w, int fd, unsigned depth, struct skf_err *e)
 	return 0;
 }
 
-static int walk_init(struct walk *w, struct skf_err *e)
+int skf_list_init(struct skf_list_walk *w, struct skf_err *e)
 {
 	w->path = w->line = (struct skf_buf)SKF_BUF(LINE_MAX_BYTES);
 	w->out = (struct skf_buf)SKF_BUF(LINE_MAX_BYTES * 2);
@@ -401,103 +385,14 @@ static int walk_init(struct walk *w, struct skf_err *e)
 
 int skf_tree_seal(struct skf_tree *t, int out_fd, struct skf_listing_result *ret, struct skf_err *e)
 {
-	SKF_AUTO(walk_done) struct walk w = {.t = t, .hash = &t->hash, .out_fd = out_fd, .what = "new"};
+	SKF_AUTO(skf_list_done)
+	struct skf_list_walk w = {.t = t, .hash = &t->hash, .out_fd = out_fd, .what = "new"};
 	struct skf_digest tree;
 
-	if (walk_init(&w, e) < 0 || skf_hash_reset(&t->hash, e) < 0 || walk_dir(&w, t->root, 0, e) < 0 ||
-	    flush(&w, e) < 0 || skf_hash_end(&w.sum, &tree, e) < 0)
+	if (skf_list_init(&w, e) < 0 || skf_hash_reset(&t->hash, e) < 0 ||
+	    skf_list_dir(&w, t->root, 0, e) < 0 || skf_list_flush(&w, e) < 0 ||
+	    skf_hash_end(&w.sum, &tree, e) < 0)
 		return -1;
 	*ret = (struct skf_listing_result){tree, w.size, w.inodes, w.any_crc};
 	return 0;
-}
-
-/* --- verifying --- */
-
-static int open_listing(struct walk *w, int layer, struct skf_err *e)
-{
-	int fd = skf_openat(layer, "files", O_RDONLY | O_NOFOLLOW, 0);
-
-	if (fd == -ENOENT)
-		return skf_fail(e, SKF_ECORRUPT, "layer '%s' has no listing; pull the image again", w->what);
-	if (fd < 0)
-		return skf_fail_sys(e, fd, "open the listing of the layer '%s'", w->what);
-	w->want = fdopen(fd, "r");
-	if (!w->want) {
-		skf_closep(&fd);
-		return skf_fail(e, SKF_ENOMEM, "no memory to read the listing of the layer '%s'", w->what);
-	}
-	return 0;
-}
-
-static int compare(struct walk *w, int tree, const struct skf_seal *seal, struct skf_err *e)
-{
-	struct skf_digest got;
-
-	if (walk_dir(w, tree, 0, e) < 0)
-		return -1;
-	if (getline(&w->want_line, &w->want_cap, w->want) >= 0) {
-		w->want_line[strcspn(w->want_line, " \n")] = 0;
-		return skf_fail(e, SKF_ECORRUPT, "layer '%s': '%.200s' is missing; pull the image again",
-				w->what, w->want_line);
-	}
-	if (flush(w, e) < 0 || skf_hash_end(&w->sum, &got, e) < 0)
-		return -1;
-	if (!skf_digest_eq(&got, &seal->tree))
-		return skf_fail(
-			e, SKF_ECORRUPT,
-			"layer '%s': its listing was changed: expected %s, got %s; pull the image again",
-			w->what, seal->tree.s, got.s);
-	return 0;
-}
-
-/* Where the listing has checksums: whether record and files make the tar. What does not is looked for in the
- * files. */
-static int prove(struct walk *w, int layer, const struct skf_digest *diff_id, struct skf_seal *seal,
-		 struct skf_err *why, struct skf_err *e)
-{
-	skf_fail(why, SKF_ECORRUPT,
-		 "layer '%s' has no tar record that vouches for its files; pull the image again", w->what);
-	if (seal->ver.min < SKF_SEAL_FORMAT || !seal->record.s[0])
-		return 0;
-	skf_err_clear(why);
-	w->proved = skf_pack_check(layer, diff_id, seal, why) == 0;
-	if (w->proved || why->kind == SKF_ECORRUPT)
-		return 0;
-	*e = *why;
-	return -1;
-}
-
-int skf_unpack_verify(struct skf_store *s, const struct skf_digest *diff_id, struct skf_err *e)
-{
-	SKF_AUTO(skf_arena_done) struct skf_arena a = SKF_ARENA(SKF_MAX_OBJECT_BYTES * 4);
-	SKF_AUTO(skf_hash_done) struct skf_hash h = {0};
-	SKF_AUTO(walk_done) struct walk w = {.hash = &h, .what = diff_id->s};
-	SKF_AUTO_FD int layers = -EBADF;
-	SKF_AUTO_FD int layer = -EBADF;
-	SKF_AUTO_FD int tree = -EBADF;
-	struct skf_err unproved = SKF_ERR_INIT;
-	struct skf_seal *seal;
-
-	if (skf_store_check_digest(diff_id, e) < 0 || skf_store_dir(s, "layers", &layers, e) < 0)
-		return -1;
-	layer = skf_openat(layers, skf_digest_hex(diff_id), O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-	if (layer < 0)
-		return skf_fail_sys(e, layer, "open the layer '%s'", diff_id->s);
-	tree = skf_openat(layer, "tree", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-	if (tree < 0)
-		return skf_fail_sys(e, tree, "open the files of the layer '%s'", diff_id->s);
-	if (skf_store_seal_read(layer, &a, &seal, e) < 0)
-		return skf_fail(e, SKF_ECORRUPT, "layer '%s' has no readable seal; pull the image again",
-				diff_id->s);
-	if (!skf_digest_eq(&seal->diff_id, diff_id))
-		return skf_fail(e, SKF_ECORRUPT, "layer '%s' has the seal of '%s'; pull the image again",
-				diff_id->s, seal->diff_id.s);
-	if (walk_init(&w, e) < 0 || skf_hash_init(&h, NULL, e) < 0 ||
-	    skf_record_check(layer, seal, &h, e) < 0 || open_listing(&w, layer, e) < 0 ||
-	    prove(&w, layer, diff_id, seal, &unproved, e) < 0 || compare(&w, tree, seal, e) < 0)
-		return -1;
-	if (!w.any_crc || w.proved)
-		return 0;
-	*e = unproved; /* no file by itself differs */
-	return -1;
 }
