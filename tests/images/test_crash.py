@@ -120,7 +120,8 @@ def test_interrupted_skiff(fake, store):
         reg.rules.clear()
         reg.rule(la.digest, times=1)(half)
         p = subprocess.Popen([worker.SKIFF, "--root", str(store.path), "--run-root", str(store.path.parent / "run"), "pull", ref],
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # ignored in what a script starts in the background
         end = time.monotonic() + 20
         while not any(n.startswith(".tmp") for n in store.names("layers")) and time.monotonic() < end:
             time.sleep(0.01)
