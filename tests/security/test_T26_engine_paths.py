@@ -113,8 +113,9 @@ def test_T37_failing_pulls_hold_nobody_up(skiff, server, base):
         assert how == "good" or len(p.stderr) > 20
     assert skiff.run(names[0][1], "cat", "/own", timeout=20, check=True).stdout == "good 0\n" * 1000
     assert skiff("rmi", names[0][1], timeout=20).returncode == 0
-    rows = [x for x in skiff("system", "check", timeout=60).stdout.splitlines() if "of no container here" not in x]
-    assert rows in ([], ["Everything is in order."]), rows
+    # An empty cgroup may be that of another test's root, beside this one; it is counted in the last line, too.
+    rows = skiff("system", "check", timeout=60).stdout.splitlines()
+    assert rows == ["Everything is in order."] or all("of no container here" in x for x in rows[:-1]), rows
 
 
 @pytest.mark.parametrize("words", [["--name", "A" * 65536], ["--hostname", "A" * 65536], ["--log-opt", "max-size=" + "1" * 65536], ["--label", "a=" + "A" * 65536],
