@@ -17,6 +17,11 @@ int skf_archive_feed(struct skf_engine *g, const struct skf_buf *request, int ou
 		     struct skf_digest *ret_config, struct skf_err *e);
 void skf_image_event(struct skf_engine *g, const char *action, const char *id, const char *name);
 
+/* --- history.c: what the last step of a config's history says of itself (`commit -m`), "" none; in the
+ * arena --- */
+int skf_history_comment(const char *config, size_t len, struct skf_arena *a, const char **ret,
+			struct skf_err *e);
+
 /* --- imgconf.c: the config object of an image, changed --- */
 struct skf_imgconf {
 	char *user, *working_dir, *stop_signal, *healthcheck_raw;

@@ -66,6 +66,15 @@ static int resolve_user(struct exec_plan *x, const char **ret_home, struct skf_e
 	return 0;
 }
 
+/* A user, a directory or a right that the container does not have: docker's 126, as for a program that
+ * cannot be started. */
+static int not_startable(struct skf_err *e)
+{
+	if (e->kind == SKF_ENOTFOUND || e->kind == SKF_EDENIED)
+		e->kind = SKF_ECMD_NOTEXEC;
+	return -1;
+}
+
 /* The container's own: an exec has no flags for them. */
 static int copy_rlimits(struct exec_plan *x, struct skf_err *e)
 {
@@ -95,7 +104,9 @@ static int plan(struct exec_plan *x, struct skf_err *e)
 		if (skf_strv_add(x->a, &user, x->q->env.v[i]) < 0)
 			return skf_fail(e, SKF_ENOMEM, "memory for the environment of an exec");
 	env.user = &user;
-	if (resolve_user(x, &env.home, e) < 0 || skf_env_gen(&env, x->a, &x->p.env, e) < 0)
+	if (resolve_user(x, &env.home, e) < 0)
+		return not_startable(e);
+	if (skf_env_gen(&env, x->a, &x->p.env, e) < 0)
 		return -1;
 	x->p.args = x->q->command;
 	x->p.cwd = x->q->workdir && *x->q->workdir ? x->q->workdir : x->spec->process->cwd;
@@ -150,15 +161,6 @@ static int request(struct exec_plan *x, struct skf_buf *b, struct skf_err *e)
 	return 0;
 }
 
-/* A user, a directory or a right that the container does not have: docker's 126, as for a program that
- * cannot be started. */
-static int not_startable(struct skf_err *e)
-{
-	if (e->kind == SKF_ENOTFOUND || e->kind == SKF_EDENIED)
-		e->kind = SKF_ECMD_NOTEXEC;
-	return -1;
-}
-
 static int run(struct exec_plan *x, struct skf_run_handle *ret, struct skf_err *e)
 {
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_RECORD);
@@ -176,10 +178,9 @@ static int run(struct exec_plan *x, struct skf_run_handle *ret, struct skf_err *
 				x->q->container);
 	if (l.state != SKF_CTR_RUNNING)
 		return skf_fail(e, SKF_ECONFLICT, "container %s is not running", x->id);
-	if (load(x, e) < 0)
+	if (load(x, e) < 0 || plan(x, e) < 0 || request(x, &b, e) < 0)
 		return -1;
-	if (plan(x, e) < 0 || request(x, &b, e) < 0 ||
-	    skf_launch(x->g, "exec", &b, &x->fds, &sock, &h.pid, e) < 0)
+	if (skf_launch(x->g, "exec", &b, &x->fds, &sock, &h.pid, e) < 0)
 		return not_startable(e);
 	memcpy(h.id, x->id, sizeof(h.id));
 	h.sock = x->q->detach ? -EBADF : SKF_TAKE_FD(sock);

@@ -39,10 +39,33 @@ static int one_layer(struct skf_engine *g, const struct skf_image *i, size_t k, 
 	return row->layer ? 0 : skf_fail(e, SKF_ENOMEM, "memory for the history");
 }
 
+static int decode(const char *text, size_t len, struct skf_arena *a, struct doc **ret, struct skf_err *e)
+{
+	const struct skf_jdoc j = {.name = "config", .max_bytes = SKF_MAX_CONFIG_BLOB_BYTES};
+	void *v;
+
+	if (skf_json_decode(&j, text, len, &doc_table, a, &v, e) < 0)
+		return -1;
+	*ret = v;
+	return 0;
+}
+
+int skf_history_comment(const char *config, size_t len, struct skf_arena *a, const char **ret,
+			struct skf_err *e)
+{
+	const struct step *s;
+	struct doc *d;
+
+	if (decode(config, len, a, &d, e) < 0)
+		return -1;
+	s = d->v.v;
+	*ret = d->v.n && s[d->v.n - 1].comment ? s[d->v.n - 1].comment : "";
+	return 0;
+}
+
 int skf_engine_history(struct skf_engine *g, const char *image, struct skf_arena *a, struct skf_jarr *ret,
 		       struct skf_digest *ret_config, struct skf_err *e)
 {
-	const struct skf_jdoc j = {.name = "config", .max_bytes = SKF_MAX_CONFIG_BLOB_BYTES};
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_CONFIG_BLOB_BYTES);
 	struct skf_history_row *rows;
 	const struct step *s;
@@ -51,13 +74,11 @@ int skf_engine_history(struct skf_engine *g, const char *image, struct skf_arena
 	struct doc *d;
 	char *none = skf_arena_strdup(a, "");
 	size_t layer = 0, n;
-	void *v;
 
 	if (skf_store_resolve(g->store, image, a, &i, &ref, e) < 0 ||
 	    skf_store_blob_read(g->store, &i->config, SKF_MAX_CONFIG_BLOB_BYTES, &b, e) < 0 ||
-	    skf_json_decode(&j, skf_buf_cstr(&b), b.len, &doc_table, a, &v, e) < 0)
+	    decode(skf_buf_cstr(&b), b.len, a, &d, e) < 0)
 		return -1;
-	d = v;
 	s = d->v.v;
 	n = d->v.n ? d->v.n : i->layers.n; /* without a history: one row per layer */
 	rows = skf_arena_array(a, n ? n : 1, sizeof(*rows));

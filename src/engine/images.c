@@ -1,6 +1,6 @@
 /* engine/images.c -- the list of images and docker's image document. Reads every reference; blocks on the
  * disk. */
-#include "engine/engine_int.h"
+#include "engine/archive_int.h"
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <stdlib.h>
@@ -241,9 +241,8 @@ int skf_engine_image_inspect(struct skf_engine *g, const char *name, struct skf_
 	SKF_AUTO(skf_buf_done) struct skf_buf b = SKF_BUF(SKF_MAX_CONFIG_BLOB_BYTES);
 	struct skf_image_config *c;
 	struct skf_refrec ref;
-	struct skf_jarr refs, steps;
-	struct skf_digest config;
-	const char *driver = skf_engine_storage_driver(g, e);
+	struct skf_jarr refs;
+	const char *driver = skf_engine_storage_driver(g, e), *comment;
 	struct skf_image *i;
 	char when[36];
 
@@ -251,13 +250,13 @@ int skf_engine_image_inspect(struct skf_engine *g, const char *name, struct skf_
 	    skf_store_ref_list(g->store, &a, &refs, e) < 0 ||
 	    skf_store_blob_read(g->store, &i->config, SKF_MAX_CONFIG_BLOB_BYTES, &b, e) < 0 ||
 	    skf_image_config_parse(skf_buf_cstr(&b), b.len, &a, &c, e) < 0 ||
-	    skf_engine_history(g, name, &a, &steps, &config, e) < 0)
+	    skf_history_comment(skf_buf_cstr(&b), b.len, &a, &comment, e) < 0)
 		return -1;
 	skf_jw_obj(w);
-	skf_jw_kstr(w, "Id", config.s);
+	skf_jw_kstr(w, "Id", i->config.s);
 	write_names(w, &refs, i);
 	skf_jw_kstr(w, "Parent", "");
-	skf_jw_kstr(w, "Comment", steps.n ? ((const struct skf_history_row *)steps.v)->comment : "");
+	skf_jw_kstr(w, "Comment", comment);
 	skf_jw_kstr(w, "Created", c->created);
 	skf_jw_kstr(w, "DockerVersion", "");
 	skf_jw_kstr(w, "Author", c->author);

@@ -303,7 +303,7 @@ static int note_bare(const struct skf_link_row *row, void *user)
 	if (!is_gone(home + 1))
 		return 0;
 	if (b->n == SKF_ARRAY_LEN(b->of))
-		return -E2BIG;
+		return 0; /* the next check finds the others */
 	b->of[b->n++] = row->index;
 	return skf_strv_add(b->t->c->a, &b->bridges, row->name);
 }

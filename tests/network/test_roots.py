@@ -123,21 +123,26 @@ def has_handles(path):
     return 'overlay' not in run('stat', '-f', '-c', '%T', path).stdout
 
 
-def test_a_root_that_was_removed(skiff, tmp_path, seed, probe):
-    """rm -rf of a root whose containers run: the check of the host's root finds what it left. Nothing goes while one of them runs, nor anything of a root
-    that is there."""
-    if not has_handles(tmp_path):
-        pytest.skip('this file system has no handles')
+def root_to_remove(tmp_path, seed, probe, *flags):
+    """Another root with a server on each of its two networks; flags are of the second one. The root, its directory, its bridges."""
     where = tmp_path / 'gone'
     where.mkdir()
     subprocess.run(['cp', '-a', str(seed.root), str(where / 'lib')], check=True)
     gone = Net(where, 'netimage')
     gone.probe = probe
-    skiff.server('a', '-p', '8080:80')
     gone.server('b', '-p', '8081:80')
     gone('network', 'create', 'n')
-    gone.server('c', '--network', 'n', '--egress', 'deny')
-    bridges = [bridge(gone)['Interface'], json.loads(gone.out('network', 'inspect', 'n'))[0]['Interface']]
+    gone.server('c', '--network', 'n', *flags)
+    return gone, where, [bridge(gone)['Interface'], json.loads(gone.out('network', 'inspect', 'n'))[0]['Interface']]
+
+
+def test_a_root_that_was_removed(skiff, tmp_path, seed, probe):
+    """rm -rf of a root whose containers run: the check of the host's root finds what it left. Nothing goes while one of them runs, nor anything of a root
+    that is there."""
+    if not has_handles(tmp_path):
+        pytest.skip('this file system has no handles')
+    skiff.server('a', '-p', '8080:80')
+    gone, where, bridges = root_to_remove(tmp_path, seed, probe, '--egress', 'deny')
     table = tables()[1]
     address = gone.ip('b')
     kill = list(end_all(gone, 'b', 'c'))
@@ -166,16 +171,8 @@ def test_a_root_that_was_removed_after_a_flush(skiff, tmp_path, seed, probe):
     """Its table is gone, too: its bridges say themselves whose they are. Those of a root that is there, and of somebody else, stay."""
     if not has_handles(tmp_path):
         pytest.skip('this file system has no handles')
-    where = tmp_path / 'gone'
-    where.mkdir()
-    subprocess.run(['cp', '-a', str(seed.root), str(where / 'lib')], check=True)
-    gone = Net(where, 'netimage')
-    gone.probe = probe
     skiff.server('a', '-p', '8080:80')
-    gone.server('b', '-p', '8081:80')
-    gone('network', 'create', 'n')
-    gone.server('c', '--network', 'n')
-    bridges = [bridge(gone)['Interface'], json.loads(gone.out('network', 'inspect', 'n'))[0]['Interface']]
+    gone, where, bridges = root_to_remove(tmp_path, seed, probe)
     kill = list(end_all(gone, 'b', 'c'))
     run('ip', 'link', 'add', 'sk-foreign', 'type', 'bridge')
     run('ip', 'link', 'set', 'sk-foreign', 'alias', 'skiff 00000000 home_of_nobody')
