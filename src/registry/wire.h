@@ -1,51 +1,61 @@
 /* registry/wire.h -- what engine and skiff-image say to each other over the socketpair that is fd 3 of
  * skiff-image (argv {"skiff-image", "serve"}). One request per process, records of base/record.h.
  *
- * PULL     str root, str reference (full), str platform ("" host), str docker_config ("" none), str
- * certs_dir ("" default), u32 flags VERIFY   str root, str diff_id ("" all layers and blobs), u32 flags
- * (system check: re-hash) LAYERS   u32 n, then n * (str digest, u64 size, u32 already_present)     sent
- * once, before the first PROGRESS PROGRESS u32 n, then n * (u64 received, u32 phase: 0 waiting 1 downloading
- * 2 extracting 3 done 4 already exists)   at most 10 per second DONE     str top digest, str manifest
- * digest, str config digest, u32 up_to_date BAD      str digest, err, u32 blob (0: a layer)     (VERIFY: one
- * per damaged layer or blob, then DONE) FAILED   err PUSH     str root, str manifest digest (of an image of
- * the store), str destination (full reference), str docker_config, str certs_dir, u32 flags, u64 bytes of a
- * chunk (0: one request per blob), u32 parallel uploads (0: the default); answers LAYERS (again when layers
- * were packed anew), PROGRESS (phase 1: pushing, 3: pushed, 5: mounted), DONE with u64 bytes of the manifest
- * behind the rest REMOTE   u32 what (enum skf_img_remote), str reference (full), str argument, str platform,
- * str docker_config, str certs_dir, u32 flags, str auth_file, str user, str password; answers TEXT as often
- * as needed, then DONE LOGIN    str server, str user, str password, str docker_config (file that is
- * written), str certs_dir, u32 flags; answers TEXT, DONE LOGOUT   str server, str docker_config, u32 enum
- * skf_img_logout; answers
- * TEXT, DONE TEXT     bytes of the answer's document SAVE     str root, u32 what (enum skf_img_format), u32
- * n, n * str name; one fd: file, pipe or directory that is written; answers DONE LOAD     str root, str
- * platform, str name of images without one ("" none); one fd: file, pipe or directory; answers TEXT,
- * "NAME\tCONFIG\n" for each name (NAME empty: none), then DONE IMPORT   str root, str reference ("" none),
- * str config object (JSON), str comment, str platform, u32 n, n * (str key, str value): annotations of the
- * manifest; one fd: a tar; answers DONE COMMIT   str root, str container id, str manifest digest of its
- * image, str reference ("" none), str config object, str author, str comment, str name of the directory of
- * the container that has its changes in overlay's form, u32 flags (SKF_COMMIT_SQUASH ...); answers DONE
- * EXPORT   str root, str container id, u32 n, n * str diff-id (lowest first); one fd: the tar goes there;
- * answers DONE CHANGES  str root, str container id, str name of its directory with the changes in overlay's
- * form; one fd: they go there as the tar of a layer; answers DONE APPLY    str root, str container id, u32
- * over (0: its rw/ is an empty upper directory; 1: it has all files); one fd: the tar of a layer, which goes
- * into rw/; answers DONE SQUEEZE u32 compression (enum skf_img_squeeze: GZIP, ZSTD or NONE; AS_IS: what is
- * compressed somehow is decompressed); two fds: what is read to its end, and where it goes; answers DONE
- * COPY     str root, place source, place destination, u32 flags (enum skf_img_copy), str platform, u32
- * format (enum skf_img_as), u32 compression (enum skf_img_squeeze), u32 level + 1 (0: the compressor's
- * default), u32 n, n * str more tags; answers TEXT, one line for each step, then DONE. place: u32 kind (enum
- * skf_img_place), str name, u32 which of the record's fds + 1 (0: none), str docker_config, str certs_dir,
- * str auth_file, str user, str password, u32 flags DESCRIBE str root, place, u32 flags (SKF_COPY_ALL), str
- * platform; answers TEXT
- * {"manifests":[descriptor ...]}: the image's manifest, or those of its index; then DONE ARTIFACT place (OCI
- * layout directory that is written, and the entry's name), str artifact type, place of the subject (kind
- * REGISTRY; name "" none), u32 n, n * str annotation ("KEY=VALUE"), u32 files, files * (str title, str media
- * type, u32 which of the fds + 1); answers DONE with the manifest's digest YAML     one fd: a YAML document;
- * answers TEXT, the same as JSON, then DONE Wherever flags say how a registry is reached, SKF_IMG_TOKEN in
- * them says that one str follows them: the user's own bearer token, for the host of the request's reference
- * or the place's name and no other; SKF_IMG_CREDS that after it come a file of credentials, a user's
- * name and a password, these two likewise for that host alone; SKF_IMG_RETRY that after those come u32 how
- * often a request is tried again and u32 milliseconds between (0: longer each time). The worker ends when
- * the peer closes the socket. */
+ * - PULL: str root, str reference (full), str platform ("" host), str docker_config ("" none), str
+ *   certs_dir ("" default), u32 flags
+ * - VERIFY: str root, str diff_id ("" all layers and blobs), u32 flags (system check: re-hash)
+ * - LAYERS: u32 n, then n * (str digest, u64 size, u32 already_present); sent once, before the first
+ *   PROGRESS
+ * - PROGRESS: u32 n, then n * (u64 received, u32 phase: 0 waiting 1 downloading 2 extracting 3 done 4
+ *   already exists) at most 10 per second
+ * - DONE: str top digest, str manifest digest, str config digest, u32 up_to_date
+ * - BAD: str digest, err, u32 blob (0: a layer); (VERIFY: one per damaged layer or blob, then DONE)
+ * - FAILED: err
+ * - PUSH: str root, str manifest digest (of an image of the store), str destination (full reference), str
+ *   docker_config, str certs_dir, u32 flags, u64 bytes of a chunk (0: one request per blob), u32 parallel
+ *   uploads (0: the default); answers LAYERS (again when layers were packed anew), PROGRESS (phase 1:
+ *   pushing, 3: pushed, 5: mounted), DONE with u64 bytes of the manifest behind the rest
+ * - REMOTE: u32 what (enum skf_img_remote), str reference (full), str argument, str platform, str
+ *   docker_config, str certs_dir, u32 flags, str auth_file, str user, str password; answers TEXT as often
+ *   as needed, then DONE
+ * - LOGIN: str server, str user, str password, str docker_config (file that is written), str certs_dir, u32
+ *   flags; answers TEXT, DONE
+ * - LOGOUT: str server, str docker_config, u32 enum skf_img_logout; answers TEXT, DONE
+ * - TEXT: bytes of the answer's document
+ * - SAVE: str root, u32 what (enum skf_img_format), u32 n, n * str name; one fd: file, pipe or directory
+ *   that is written; answers DONE
+ * - LOAD: str root, str platform, str name of images without one ("" none); one fd: file, pipe or
+ *   directory; answers TEXT, "NAME\tCONFIG\n" for each name (NAME empty: none), then DONE
+ * - IMPORT: str root, str reference ("" none), str config object (JSON), str comment, str platform, u32 n,
+ *   n * (str key, str value): annotations of the manifest; one fd: a tar; answers DONE
+ * - COMMIT: str root, str container id, str manifest digest of its image, str reference ("" none), str
+ *   config object, str author, str comment, str name of the directory of the container that has its changes
+ *   in overlay's form, u32 flags (SKF_COMMIT_SQUASH ...); answers DONE
+ * - EXPORT: str root, str container id, u32 n, n * str diff-id (lowest first); one fd: the tar goes there;
+ *   answers DONE
+ * - CHANGES: str root, str container id, str name of its directory with the changes in overlay's form; one
+ *   fd: they go there as the tar of a layer; answers DONE
+ * - APPLY: str root, str container id, u32 over (0: its rw/ is an empty upper directory; 1: it has all
+ *   files); one fd: the tar of a layer, which goes into rw/; answers DONE
+ * - SQUEEZE: u32 compression (enum skf_img_squeeze: GZIP, ZSTD or NONE; AS_IS: what is compressed somehow
+ *   is decompressed); two fds: what is read to its end, and where it goes; answers DONE
+ * - COPY: str root, place source, place destination, u32 flags (enum skf_img_copy), str platform, u32
+ *   format (enum skf_img_as), u32 compression (enum skf_img_squeeze), u32 level + 1 (0: the compressor's
+ *   default), u32 n, n * str more tags; answers TEXT, one line for each step, then DONE. place: u32 kind
+ *   (enum skf_img_place), str name, u32 which of the record's fds + 1 (0: none), str docker_config, str
+ *   certs_dir, str auth_file, str user, str password, u32 flags
+ * - DESCRIBE: str root, place, u32 flags (SKF_COPY_ALL), str platform; answers TEXT
+ *   {"manifests":[descriptor ...]}: the image's manifest, or those of its index; then DONE
+ * - ARTIFACT: place (OCI layout directory that is written, and the entry's name), str artifact type, place
+ *   of the subject (kind REGISTRY; name "" none), u32 n, n * str annotation ("KEY=VALUE"), u32 files, files
+ *   * (str title, str media type, u32 which of the fds + 1); answers DONE with the manifest's digest
+ * - YAML: one fd: a YAML document; answers TEXT, the same as JSON, then DONE
+ *
+ * Wherever flags say how a registry is reached, SKF_IMG_TOKEN in them says that one str follows them: the
+ * user's own bearer token, for the host of the request's reference or the place's name and no other;
+ * SKF_IMG_CREDS that after it come a file of credentials, a user's name and a password, these two likewise
+ * for that host alone; SKF_IMG_RETRY that after those come u32 how often a request is tried again and u32
+ * milliseconds between (0: longer each time). The worker ends when the peer closes the socket. */
 #pragma once
 #include "base/fwd.h"
 enum skf_img_type {
