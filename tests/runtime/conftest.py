@@ -49,7 +49,7 @@ def pytest_collection_modifyitems(config, items):
 @pytest.fixture(scope="session")
 def base_rootfs(tmp_path_factory):
     root = tmp_path_factory.mktemp("busybox") / "rootfs"
-    for d in ("bin", "etc", "tmp", "root", "dev", "proc", "sys", "data"):
+    for d in ("bin", "etc", "tmp", "root", "dev", "proc", "sys", "desk"):
         (root / d).mkdir(parents=True)
     busybox = shutil.which("busybox")
     if not busybox:

@@ -22,7 +22,7 @@ import pytest
 from conftest import IS_SKIFF, RUNTIME, TOP
 from notifylib import build_say, manager  # noqa: F401
 
-COUNT = "i=0; while :; do i=$((i+1)); echo $i > /data/n.new; mv /data/n.new /data/n; sleep 0.05; done"
+COUNT = "i=0; while :; do i=$((i+1)); echo $i > /desk/n.new; mv /desk/n.new /desk/n; sleep 0.05; done"
 
 
 def find_criu():
@@ -102,7 +102,7 @@ class Saved:
         n = 0
         while time.time() < end:
             try:
-                n = int((Path(self.box.rootfs) / "data" / "n").read_text())
+                n = int((Path(self.box.rootfs) / "desk" / "n").read_text())
             except (OSError, ValueError):
                 n = 0
             if n >= least:
@@ -169,7 +169,7 @@ def test_checkpoint_and_restore(counter):
     b.rt("kill", b.id, "KILL")
     b.wait_stopped()
     assert b.rt("delete", b.id).returncode == 0
-    assert not Path(f"/proc/{pid}/root/data").exists()
+    assert not Path(f"/proc/{pid}/root/desk").exists()
 
 
 def test_several_times_with_default_directories(counter):
@@ -316,12 +316,12 @@ def read_until(fd, text, seconds=5):
 def test_foreground(counter):
     """restore in the foreground ends with the status of the container, which is deleted then."""
     b = counter.box
-    b.p["args"] = ["sh", "-c", "n=7; while ! [ -e /data/end ]; do sleep 0.05; done; exit $n"]
+    b.p["args"] = ["sh", "-c", "n=7; while ! [ -e /desk/end ]; do sleep 0.05; done; exit $n"]
     counter.start()
     counter.ok(counter.checkpoint())
     p = subprocess.Popen(counter.restore_cmd(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for(lambda: b.rt("state", b.id).returncode == 0 and b.state()["status"] == "running")
-    (b.rootfs / "data" / "end").touch()
+    (b.rootfs / "desk" / "end").touch()
     assert p.wait(10) == 7
     if IS_SKIFF:
         counter.gone()
@@ -473,8 +473,8 @@ def copy_program(name, root):
 def test_file_locks(counter):
     b = counter.box
     flock = copy_program("flock", b.rootfs)
-    (b.rootfs / "data" / "lock").touch()
-    b.p["args"] = [flock, "/data/lock", "sh", "-c", COUNT]
+    (b.rootfs / "desk" / "lock").touch()
+    b.p["args"] = [flock, "/desk/lock", "sh", "-c", COUNT]
     counter.start()
     counter.number(2)
     r = counter.checkpoint()
@@ -483,7 +483,7 @@ def test_file_locks(counter):
     if IS_SKIFF:
         assert "lock" in r.stderr and str(counter.work / "dump.log") in r.stderr
     counter.cycle(dump=("--file-locks",), restore=("--file-locks",))
-    assert b.exec(flock, "-n", "/data/lock", "true").returncode == 1  # still held
+    assert b.exec(flock, "-n", "/desk/lock", "true").returncode == 1  # still held
 
 
 def need_tcp(saved, r):
@@ -492,7 +492,7 @@ def need_tcp(saved, r):
         pytest.skip("this criu cannot save TCP sockets on this kernel (or lock the network): use 4.2 or newer")
 
 
-TCP = ("nc -l -p 5555 -e sh -c 'while read x; do echo $x > /data/n.new; mv /data/n.new /data/n; done' & "
+TCP = ("nc -l -p 5555 -e sh -c 'while read x; do echo $x > /desk/n.new; mv /desk/n.new /desk/n; done' & "
        "sleep 0.3; i=0; while :; do i=$((i+1)); echo $i; sleep 0.05; done | nc 127.0.0.1 5555")
 
 
@@ -518,7 +518,7 @@ def test_tcp_established(counter):
 @pytest.mark.skiff_only
 def test_tcp_close(counter):
     b = counter.box
-    b.p["args"] = ["sh", "-c", TCP + "; echo 100000 > /data/n; sleep 100"]
+    b.p["args"] = ["sh", "-c", TCP + "; echo 100000 > /desk/n; sleep 100"]
     counter.start()
     counter.number(2)
     r = counter.checkpoint("--tcp-established", "--network-lock", "skip")
@@ -945,7 +945,7 @@ def test_notify_socket(counter, manager):
     path, got = manager
     b = counter.box
     build_say(b)
-    b.p["args"] = ["sh", "-c", "until [ -e /data/go ]; do sleep 0.05; done; say; " + COUNT]
+    b.p["args"] = ["sh", "-c", "until [ -e /desk/go ]; do sleep 0.05; done; say; " + COUNT]
     b.write()
     null = subprocess.DEVNULL
     told = {**os.environ, "NOTIFY_SOCKET": path}
@@ -958,7 +958,7 @@ def test_notify_socket(counter, manager):
     counter.ok(counter.restore(env=told))
     pid = b.state()["pid"]
     assert "".join(got).startswith(f"READY=1\nMAINPID={pid}\n"), got
-    (Path(b.rootfs) / "data" / "go").touch()
+    (Path(b.rootfs) / "desk" / "go").touch()
     counter.number(1)  # its message has a place to go to
 
 

@@ -88,14 +88,14 @@ def userns(request, box):
 
 @IDMAP_OF_1_1
 def test_simple(box, src, userns):
-    add(box, src / "one", "/data/m", uids=BASIC, gids=BASIC)
-    assert owners(box, "/data/m/foo") == shift(box, userns, (HOST, HOST))
+    add(box, src / "one", "/desk/m", uids=BASIC, gids=BASIC)
+    assert owners(box, "/desk/m/foo") == shift(box, userns, (HOST, HOST))
 
 
 @IDMAP_OF_1_1
 def test_write(box, src, userns):
-    add(box, src / "one", "/data/m", uids=BASIC, gids=BASIC)
-    r = box.sh("touch /data/m/bar && stat -c %u:%g /data/m/bar")
+    add(box, src / "one", "/desk/m", uids=BASIC, gids=BASIC)
+    r = box.sh("touch /desk/m/bar && stat -c %u:%g /desk/m/bar")
     if userns:
         assert r.stdout == "0:0\n", r.stderr
         st = os.stat(src / "one" / "bar")
@@ -106,42 +106,42 @@ def test_write(box, src, userns):
 
 @IDMAP_OF_1_1
 def test_beside_a_plain_bind(box, src, userns):
-    add(box, src / "one", "/data/m", uids=BASIC, gids=BASIC)
-    add(box, src / "one", "/data/b")
+    add(box, src / "one", "/desk/m", uids=BASIC, gids=BASIC)
+    add(box, src / "one", "/desk/b")
     plain = f"{OVERFLOW}:{OVERFLOW}" if userns else "0:0"
-    assert owners(box, "/data/m/foo", "/data/b/foo") == [*shift(box, userns, (HOST, HOST)), plain]
+    assert owners(box, "/desk/m/foo", "/desk/b/foo") == [*shift(box, userns, (HOST, HOST)), plain]
 
 
 @IDMAP_OF_1_1
 def test_many_with_few_descriptors(box, src):
     box.userns()
     for i in range(10):
-        add(box, src / "one", f"/data/one{i}", uids=BASIC, gids=BASIC)
-        add(box, src / "two", f"/data/two{i}", uids=BASIC, gids=BASIC)
+        add(box, src / "one", f"/desk/one{i}", uids=BASIC, gids=BASIC)
+        add(box, src / "two", f"/desk/two{i}", uids=BASIC, gids=BASIC)
     box.p["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": 20, "hard": 20}]
-    assert owners(box, "/data/one9/foo", "/data/two0/foo") == ["0:0", "1:1"]
+    assert owners(box, "/desk/one9/foo", "/desk/two0/foo") == ["0:0", "1:1"]
 
 
 @IDMAP_OF_1_1
 def test_propagation_and_relative_destination(box, src):
     box.userns()
-    add(box, src / "one", "data/m", ["bind", "shared"], BASIC, BASIC)
-    r = box.sh("grep ' /data/m ' /proc/self/mountinfo; stat -c %u:%g /data/m/foo")
+    add(box, src / "one", "desk/m", ["bind", "shared"], BASIC, BASIC)
+    r = box.sh("grep ' /desk/m ' /proc/self/mountinfo; stat -c %u:%g /desk/m/foo")
     assert "shared:" in r.stdout and r.stdout.endswith("0:0\n"), r.stderr
 
 
 @IDMAP_OF_1_1
 def test_same_source_with_different_mappings(box, src, userns):
     for dest, source, u, g in (("a", "multi1", 100000, 100000), ("b", "multi1", 101000, 102000), ("c", "link", 102000, 103000)):
-        add(box, src / source, f"/data/{dest}", uids=maps((100, u, 100)), gids=maps((200, g, 100)))
+        add(box, src / source, f"/desk/{dest}", uids=maps((100, u, 100)), gids=maps((200, g, 100)))
     want = [(u + i, g + 11 * (i + 1)) for u, g in ((100000, 100000), (101000, 102000), (102000, 103000)) for i in range(3)]
-    assert owners(box, *(f"/data/{d}/{f}" for d in "abc" for f in FILES)) == shift(box, userns, *want)
+    assert owners(box, *(f"/desk/{d}/{f}" for d in "abc" for f in FILES)) == shift(box, userns, *want)
 
 
 @IDMAP_OF_1_1
 @pytest.mark.parametrize("flags", [["rbind"], ["rbind", "idmap"], ["rbind", "ridmap"]], ids=lambda f: f[-1])
 def test_recursion(box, src, userns, flags):
-    add(box, src / "tree", "/data/t", flags, TREE_U, TREE_G)
+    add(box, src / "tree", "/desk/t", flags, TREE_U, TREE_G)
     want = shift(box, userns, (101000, 101101), (102000, 102202), (103000, 103303))
     if flags[-1] == "ridmap":
         for k in (1, 2):
@@ -150,7 +150,7 @@ def test_recursion(box, src, userns, flags):
         want += [f"{OVERFLOW}:{OVERFLOW}"] * 6
     else:
         want += [f"{100 * k + i}:{211 + 11 * i}" for k in (1, 2) for i in range(3)]
-    assert owners(box, *(f"/data/t{d}/{f}" for d in ("", "/multi1", "/multi2") for f in FILES)) == want
+    assert owners(box, *(f"/desk/t{d}/{f}" for d in ("", "/multi1", "/multi2") for f in FILES)) == want
 
 
 @IDMAP_OF_1_1
@@ -168,17 +168,17 @@ def test_implied_mapping(box_factory, box, src, flag, join):
         b = other
     else:
         b = box
-    add(b, src / "tree", "/data/t", ["rbind", flag])
+    add(b, src / "tree", "/desk/t", ["rbind", flag])
     below = ["100:211", "101:222", "102:233"] if flag == "ridmap" else [f"{OVERFLOW}:{OVERFLOW}"] * 3
-    assert owners(b, *(f"/data/t{d}/{f}" for d in ("", "/multi1") for f in FILES)) == ["100:211", "200:222", "300:233", *below]
+    assert owners(b, *(f"/desk/t{d}/{f}" for d in ("", "/multi1") for f in FILES)) == ["100:211", "200:222", "300:233", *below]
 
 
 @pytest.mark.skiff_only
 def test_crun_option(box, src):
     box.userns()
-    add(box, src / "two", "/data/abs", ["bind", "idmap=uids=1-100007-1#2-100009-1;gids=0-100000-10"])
-    add(box, src / "two", "/data/rel", ["bind", "idmap=uids=@1-3-10;gids=@1-4-10"])
-    assert owners(box, "/data/abs/foo", "/data/rel/foo") == ["7:1", "3:4"]
+    add(box, src / "two", "/desk/abs", ["bind", "idmap=uids=1-100007-1#2-100009-1;gids=0-100000-10"])
+    add(box, src / "two", "/desk/rel", ["bind", "idmap=uids=@1-3-10;gids=@1-4-10"])
+    assert owners(box, "/desk/abs/foo", "/desk/rel/foo") == ["7:1", "3:4"]
 
 
 @IDMAP_OF_1_1
@@ -191,7 +191,7 @@ def test_crun_option(box, src):
 ], ids=lambda c: "-".join(c[1]) + ("-u" if c[2] else "") + ("-g" if c[3] else ""))
 def test_refused(box, src, case):
     kind, options, uids, gids, word = case
-    add(box, src / "one", "/data/m", options, uids, gids)
+    add(box, src / "one", "/desk/m", options, uids, gids)
     box.c["mounts"][-1]["type"] = kind
     r = box.sh("true")
     assert r.returncode != 0 and word in r.stderr
@@ -206,7 +206,7 @@ def test_refused(box, src, case):
     ("idmap=uids=1-3-4", "must have both"),
 ])
 def test_refused_text(box, src, option, word):
-    add(box, src / "one", "/data/m", ["bind", option])
+    add(box, src / "one", "/desk/m", ["bind", option])
     r = box.sh("true")
     assert r.returncode != 0 and word in r.stderr
     assert box.has_traces() == []

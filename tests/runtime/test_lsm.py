@@ -410,14 +410,14 @@ def test_selinux_mount_context_type(box, selinux, kind):
     """What the kernel makes of it: no defcontext where the policy gives each new file a label."""
     box.c["linux"]["mountLabel"] = FILE
     box.c["annotations"] = {"run.oci.mount_context_type": kind}
-    box.c["mounts"].append({"destination": "/data", "type": "tmpfs", "source": "tmpfs", "options": ["size=64k"]})
+    box.c["mounts"].append({"destination": "/desk", "type": "tmpfs", "source": "tmpfs", "options": ["size=64k"]})
     r = box.run("cat", "/proc/self/mounts")
     if kind in ("defcontext", "nonsense"):
         word = "is not context" if kind == "nonsense" else f'defcontext="{FILE}"'
         assert r.returncode == 1 and word in r.stderr, r.stderr
         return
     assert r.returncode == 0, r.stderr
-    line = next(x for x in r.stdout.split("\n") if " /data " in x).replace('"', "")
+    line = next(x for x in r.stdout.split("\n") if " /desk " in x).replace('"', "")
     assert f",{kind}={FILE}" in line, line
 
 

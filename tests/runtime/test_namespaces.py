@@ -77,10 +77,10 @@ def test_duplicate_namespace(box):
 @pytest.mark.smoke
 def test_user_namespace(box):
     box.userns()
-    r = box.sh("id -u; cat /proc/self/uid_map; touch /data/f; hostname; echo $(ls -ln /data/f)")
+    r = box.sh("id -u; cat /proc/self/uid_map; touch /desk/f; hostname; echo $(ls -ln /desk/f)")
     assert r.returncode == 0, r.stderr
     assert r.stdout.split()[:4] == ["0", "0", "100000", "65536"]
-    assert (box.rootfs / "data" / "f").stat().st_uid == 100000
+    assert (box.rootfs / "desk" / "f").stat().st_uid == 100000
 
 
 def test_user_namespace_other_user_and_groups(box):

@@ -17,8 +17,8 @@ def test_pause_and_resume(box):
 
 def test_paused_processes_stand_still(box):
     root = box.own_rootfs()
-    box.start("sh", "-c", "while :; do echo x >>/data/ticks; sleep 0.01; done")
-    ticks = root / "data" / "ticks"
+    box.start("sh", "-c", "while :; do echo x >>/desk/ticks; sleep 0.01; done")
+    ticks = root / "desk" / "ticks"
     box.wait_until(lambda: ticks.exists() and ticks.stat().st_size > 0)
     assert box.rt("pause", box.id).returncode == 0
     before = ticks.stat().st_size

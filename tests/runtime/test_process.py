@@ -14,9 +14,9 @@ def caps(**kw):
 @pytest.mark.smoke
 def test_env_home_cwd(box):
     box.p["env"] = ["PATH=/bin", "A=b c", "X="]
-    box.p["cwd"] = "/data"
+    box.p["cwd"] = "/desk"
     r = box.sh("echo $A:$HOME; pwd; env | grep -c ^X=")
-    assert r.stdout == "b c:/root\n/data\n1\n"
+    assert r.stdout == "b c:/root\n/desk\n1\n"
 
 
 def test_home_of_another_user_and_explicit_home(box):

@@ -168,16 +168,16 @@ def test_binds(user):
     d.mkdir()
     (d / "f").write_text("volume")
     os.chown(d, UID, UID)
-    user.c["mounts"].append({"destination": "/data/v", "type": "bind", "source": str(d), "options": ["rbind", "ro"]})
-    user.c["mounts"].append({"destination": "/data/f", "type": "bind", "source": str(d / "f"), "options": ["bind"]})
-    r = user.sh("cat /data/v/f /data/f; touch /data/v/x")
+    user.c["mounts"].append({"destination": "/desk/v", "type": "bind", "source": str(d), "options": ["rbind", "ro"]})
+    user.c["mounts"].append({"destination": "/desk/f", "type": "bind", "source": str(d / "f"), "options": ["bind"]})
+    r = user.sh("cat /desk/v/f /desk/f; touch /desk/v/x")
     assert r.stdout == "volumevolume" and "Read-only" in r.stderr
 
 
 @pytest.mark.skiff_only
 def test_idmapped_mounts_are_refused(user):
     m = [{"containerID": 0, "hostID": UID, "size": 1}]
-    user.c["mounts"].append({"destination": "/data/v", "type": "bind", "source": str(user.dir), "options": ["rbind"], "uidMappings": m, "gidMappings": m})
+    user.c["mounts"].append({"destination": "/desk/v", "type": "bind", "source": str(user.dir), "options": ["rbind"], "uidMappings": m, "gidMappings": m})
     r = user.run("true")
     assert r.returncode != 0 and "not supported for rootless containers" in r.stderr
 

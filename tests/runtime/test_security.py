@@ -194,11 +194,11 @@ def test_listen_fds(box):
 
 
 def test_closed_stdio(box):
-    box.p["args"] = ["sh", "-c", "ls /proc/1/fd > /data/fds; true"]
+    box.p["args"] = ["sh", "-c", "ls /proc/1/fd > /desk/fds; true"]
     box.own_rootfs()
     box.write()
     import shlex
 
     r = subprocess.run(["bash", "-c", "exec 0<&- 1>&- 2>&-; exec " + shlex.join(box.cmd("run", "-b", str(box.bundle), box.id))])
     assert r.returncode == 0
-    assert {"0", "1", "2"} <= set((box.rootfs / "data" / "fds").read_text().split())
+    assert {"0", "1", "2"} <= set((box.rootfs / "desk" / "fds").read_text().split())
